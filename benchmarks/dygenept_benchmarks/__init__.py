@@ -1,0 +1,1 @@
+"""Benchmark suites of DyGenePT, declared in YAML."""

@@ -1,0 +1,1 @@
+"""The DyGenePT command line: one module a command."""

@@ -1,0 +1,1 @@
+"""Reading perturbation data: AnnData files, labels, pseudobulk means and DE genes."""

@@ -1,0 +1,54 @@
+"""Errors a user can mend; the command line shows each as one line and exits with code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DygeneptError(Exception):
+    """Base of every error that names what was wrong and how to mend it."""
+
+
+class DataError(DygeneptError):
+    """A data set cannot be read or breaks a rule of the harness."""
+
+
+class DataUnavailableError(DataError):
+    """A data set, checkpoint or knowledge file is not on disk and could not be fetched."""
+
+
+class ConfigError(DygeneptError):
+    """A configuration key or value is not allowed."""
+
+
+class PluginError(DygeneptError):
+    """A plugin cannot be found, imported or built, or breaks its contract."""
+
+
+class ShapeError(DygeneptError):
+    """Two arrays disagree on a dimension."""
+
+
+class SplitError(DygeneptError):
+    """A split cannot be made from this data, or a manifest does not fit it."""
+
+
+class ResultsError(DygeneptError):
+    """A results folder or a record in it cannot be read or written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a phrase that names the closest known spelling and all that is allowed.
+
+    Args:
+        name: What the user wrote.
+        known: The allowed spellings.
+
+    Returns:
+        Text such as ``did you mean 'sparsemax'? known: mean, softmax, sparsemax``.
+    """
+    options = sorted(set(known))
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"{hint}known: {', '.join(options) if options else 'none'}"

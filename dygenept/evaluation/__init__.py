@@ -1,0 +1,1 @@
+"""Evaluation: scoring, aggregates and statistics."""

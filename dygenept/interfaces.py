@@ -1,0 +1,322 @@
+"""What each plugin kind must do: one small protocol or base class a kind.
+
+Importing this module loads no torch; the neural interfaces name ``torch`` in annotations alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from scipy import sparse
+
+    from dygenept.types import (
+        Condition,
+        FloatArray,
+        Fold,
+        GeneKnowledge,
+        MetricInputs,
+        MetricValues,
+        PerturbationData,
+        Predictions,
+        Runtime,
+        Task,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetStatus:
+    """Where a data set's file belongs and whether it is there.
+
+    Attributes:
+        path: Where the file is, or belongs; None for a source without a file.
+        is_present: True if it can be opened without network.
+        detail: Size on disk, or what a fetch would do; for people.
+    """
+
+    path: Path | None
+    is_present: bool
+    detail: str
+
+
+@runtime_checkable
+class DatasetSource(Protocol):
+    """Opens one registered data set; the factory's config holds its registry entry."""
+
+    def status(self, data_dir: Path) -> DatasetStatus:
+        """Say where the data set is, without reading it."""
+        ...
+
+    def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Make the file be on disk and return its path.
+
+        Raises:
+            DataUnavailableError: If it cannot be had; the message says where it belongs.
+        """
+        ...
+
+    def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
+        """Fetch if needed, read and check."""
+        ...
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """Cuts perturbations into folds: a pure function of (data, n_folds, seed)."""
+
+    def folds(self, data: PerturbationData, *, n_folds: int, seed: int) -> tuple[Fold, ...]:
+        """Return the folds; protocols with one fold ignore ``n_folds``.
+
+        Raises:
+            SplitError: If a fold would be empty.
+        """
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Embeds texts."""
+
+    @property
+    def identity(self) -> str:
+        """Names weights and settings; the same identity always gives the same vectors."""
+        ...
+
+    @property
+    def corpus_dependent(self) -> bool:
+        """True if a text's vector depends on the texts beside it (tf-idf)."""
+        ...
+
+    def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
+        """Return one vector a text, (n_texts, D_text), float32."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GeneFacets:
+    """The facet texts of one gene.
+
+    Attributes:
+        gene: Gene symbol as asked for.
+        texts: One text a facet in the order of ``FACETS``; None where nothing is known.
+    """
+
+    gene: str
+    texts: tuple[str | None, ...]
+
+
+@runtime_checkable
+class FacetWriter(Protocol):
+    """Writes the eight facet texts of genes."""
+
+    @property
+    def identity(self) -> str:
+        """Names sources and settings; the same identity always gives the same texts."""
+        ...
+
+    def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
+        """Return the facets of each gene, in order; an unknown gene has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeGraph:
+    """A weighted graph between genes.
+
+    Attributes:
+        genes: Gene symbols.
+        weights: Evidence weights in (0, 1], symmetric CSR without diagonal, (n, n).
+    """
+
+    genes: tuple[str, ...]
+    weights: sparse.csr_matrix
+
+
+@runtime_checkable
+class KgSource(Protocol):
+    """Reads a knowledge graph."""
+
+    @property
+    def identity(self) -> str:
+        """Names files (by hash) and settings."""
+        ...
+
+    def graph(self, genes: Sequence[str], runtime: Runtime) -> KnowledgeGraph:
+        """Return the graph among these genes."""
+        ...
+
+
+class Model(Protocol):
+    """A model of perturbation effects: learns from a task, predicts conditions."""
+
+    def fit(self, task: Task) -> None:
+        """Learn from train (and, for closed-form models, validation) conditions."""
+        ...
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Predict the pseudobulk of each condition; genes never seen must not fail."""
+        ...
+
+
+class Metric(Protocol):
+    """A pure function of prediction, truth and reference."""
+
+    def __call__(self, inputs: MetricInputs) -> MetricValues:
+        """Return one value a condition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GeneEncoderContext:
+    """What a gene encoder is built from.
+
+    Attributes:
+        knowledge: Facet embeddings of the genes it must encode.
+        genes: Target genes; ``gene_indices`` passed to ``forward`` are positions here.
+        width: Embedding width D.
+    """
+
+    knowledge: GeneKnowledge
+    genes: tuple[str, ...]
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class FacetBatch:
+    """Facet embeddings of the perturbed genes of a batch.
+
+    Attributes:
+        values: Adapted facet embeddings, (B, P, K, D).
+        confidence: In [0, 1], (B, P, K); 0 where unknown.
+        known: True where a facet is known, (B, P, K).
+        null: Embedding that stands for a gene with no known facet, (D,).
+    """
+
+    values: torch.Tensor
+    confidence: torch.Tensor
+    known: torch.Tensor
+    null: torch.Tensor
+
+
+class GeneEncoder(Protocol):
+    """A ``torch.nn.Module`` from gene positions to facets."""
+
+    def __call__(self, gene_indices: torch.Tensor) -> FacetBatch:
+        """Encode genes, (B, P) int64; -1 is padding and gives no known facet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPool:
+    """Control cells that the cell encoder reads.
+
+    Attributes:
+        expression: CSR, (n_controls, G), float32, log1p scale.
+        gene_symbols: Gene symbols, (G,).
+        cell_type_codes: Cell type of each control cell, (n_controls,).
+    """
+
+    expression: sparse.csr_matrix
+    gene_symbols: tuple[str, ...]
+    cell_type_codes: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class CellEncoderContext:
+    """What a cell encoder is built from.
+
+    Attributes:
+        gene_symbols: Output genes, (G,).
+        target_genes: Perturbed genes; a sequence limit never drops one that is expressed.
+        width: Output width D.
+        seed: For whatever the encoder samples.
+    """
+
+    gene_symbols: tuple[str, ...]
+    target_genes: tuple[str, ...]
+    width: int
+    seed: int
+
+
+class CellEncoder(Protocol):
+    """A ``torch.nn.Module`` from control cells to cell states."""
+
+    def prepare(self, pool: ControlPool) -> None:
+        """Compute once whatever training cannot change."""
+        ...
+
+    def __call__(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return the states of control cells of the pool, (B,) int64 to (B, D)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionOutput:
+    """What attention makes of the facets.
+
+    Attributes:
+        embedding: Dynamic gene embedding, (B, P, D); zeros where no facet is known.
+        weights: Attention weights, (B, P, H, K), float32; each row sums to 1, or is all zeros
+            where no facet is known.
+    """
+
+    embedding: torch.Tensor
+    weights: torch.Tensor
+
+
+class Attention(Protocol):
+    """A ``torch.nn.Module`` that weighs facets by cell state."""
+
+    def __call__(self, cell: torch.Tensor, facets: FacetBatch) -> AttentionOutput:
+        """Attend from cell states, (B, D), to facets, (B, P, K, D)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderContext:
+    """What a decoder is built from.
+
+    Attributes:
+        width: Embedding width D.
+        n_genes: Output genes G.
+    """
+
+    width: int
+    n_genes: int
+
+
+class Decoder(Protocol):
+    """A ``torch.nn.Module`` from dynamic embeddings to expression."""
+
+    def __call__(
+        self,
+        embedding: torch.Tensor,
+        gene_mask: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+    ) -> torch.Tensor:
+        """Predict expression.
+
+        Args:
+            embedding: Dynamic gene embeddings, (B, P, D).
+            gene_mask: True where a perturbed gene is real, (B, P).
+            cell: Cell state, (B, D).
+            control: Control expression, (B, G), log1p scale.
+
+        Returns:
+            Predicted expression, (B, G), log1p scale; equal to ``control`` where no gene is
+            perturbed.
+        """
+        ...
+
+
+class Persistable(Protocol):
+    """A model that can be written to and read from a folder."""
+
+    def save(self, directory: Path) -> None:
+        """Write safetensors and JSON."""
+        ...

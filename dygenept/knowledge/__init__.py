@@ -1,0 +1,1 @@
+"""Gene knowledge: gene tables, facets, text embeddings and their store."""

@@ -1,0 +1,1 @@
+"""The DyGenePT model: assembly of its parts, control pool and losses."""

@@ -1,0 +1,1 @@
+"""The plugins that ship with DyGenePT; each is listed in ``registry.yaml``."""

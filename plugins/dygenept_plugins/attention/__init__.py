@@ -1,0 +1,1 @@
+"""Attention over facets that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Baselines that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Cell encoders that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Decoders that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Facet writers that ship with DyGenePT, one file each."""

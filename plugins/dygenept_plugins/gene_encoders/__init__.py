@@ -1,0 +1,1 @@
+"""Gene encoders that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Knowledge-graph sources that ship with DyGenePT, one file each."""

@@ -1,0 +1,1 @@
+"""Torch modules behind the built-in plugins; imported by their factories alone."""

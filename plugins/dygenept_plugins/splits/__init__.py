@@ -1,0 +1,1 @@
+"""Splits that ship with DyGenePT, one file each."""

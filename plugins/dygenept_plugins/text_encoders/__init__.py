@@ -1,0 +1,1 @@
+"""Text encoders that ship with DyGenePT, one file each."""
