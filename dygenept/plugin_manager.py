@@ -6,19 +6,21 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import logging
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 import pluggy
-from pydantic import ValidationError
 
-from dygenept import hookspecs
-from dygenept.errors import ConfigError, PluginError, nearest
+from dygenept import __version__, hookspecs
+from dygenept.errors import PluginError, nearest
 from dygenept.specs import (
     AttentionSpec,
     BaselineSpec,
@@ -34,10 +36,13 @@ from dygenept.specs import (
     SplitSpec,
     TextEncoderSpec,
 )
+from dygenept.validation import validated
 
 logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "dygenept"
+BUILT_IN_PACKAGE = "dygenept_plugins"
+FILE_DISTRIBUTION = "file"
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     DatasetSpec,
     SplitSpec,
@@ -54,6 +59,7 @@ SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
 KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)
 
 S = TypeVar("S", bound=PluginSpec)
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Provenance:
     Attributes:
         kind: Plugin kind.
         name: Plugin name.
-        owner: Module that registered it.
+        owner: Module that registered it, or the path of a single file.
         distribution: Installed distribution, or ``file`` for a single file.
         version: Version of the distribution, or the file's SHA-256.
     """
@@ -122,18 +128,8 @@ class PluginManager:
             manager.register_file(file)
         return manager
 
-    def _try_import(self, name: str, source: tuple[str, str] | None = None) -> None:
-        try:
-            module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001  # a broken plugin must not stop the others
-            reason = f"{type(error).__name__}: {error}"
-            self.failures[name] = reason
-            logger.warning("plugin %s left out, it failed to import: %s", name, reason)
-            return
-        self.register(module, source or _distribution_of(name))
-
     def register_file(self, path: Path) -> None:
-        """Import and register one Python file.
+        """Import and register one Python file; one that fails to import goes to ``failures``.
 
         Raises:
             PluginError: If the file does not exist, or does what ``register`` refuses.
@@ -145,46 +141,92 @@ class PluginManager:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise PluginError(f"{path} is not a Python file; give a .py file to --plugin")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:  # noqa: BLE001  # a broken plugin must not stop the others
-            reason = f"{type(error).__name__}: {error}"
-            self.failures[str(path)] = reason
-            logger.warning("plugin %s left out, it failed to import: %s", path, reason)
+        if self._pm.has_plugin(name):
             return
-        self.register(module, ("file", digest))
+        module, loader = importlib.util.module_from_spec(spec), spec.loader
 
-    def register(self, module: ModuleType, source: tuple[str, str]) -> None:
-        """Register a module's hooks and collect its specs.
+        def execute() -> ModuleType:
+            # Dataclasses and pydantic look their own module up while its body runs.
+            sys.modules[name] = module
+            try:
+                loader.exec_module(module)
+            except BaseException:
+                del sys.modules[name]
+                raise
+            return module
+
+        self._try_register(str(path), execute, (FILE_DISTRIBUTION, digest), owner=str(path))
+
+    def register(
+        self, module: ModuleType, source: tuple[str, str], *, owner: str | None = None
+    ) -> None:
+        """Register a module's hooks and collect its specs: all of them, or none on an error.
+
+        A module that is registered already is passed over.
+
+        Args:
+            module: The module.
+            source: Its distribution and version.
+            owner: What errors and provenance call it; None takes the module's name.
 
         Raises:
-            PluginError: If a hook is misspelt or undecorated, returns something else than specs
-                of its kind, or a name is taken.
+            PluginError: If there is no hook, a hook is misspelt or undecorated, takes arguments,
+                or returns something else than specs of its kind, or a name is taken.
         """
-        owner = module.__name__
-        if self._pm.has_plugin(owner):
+        if self._pm.has_plugin(module.__name__):
             return
-        _check_hook_names(module)
-        self._pm.register(module, name=owner)
-        for spec_class in SPEC_CLASSES:
-            hook = getattr(module, f"dygenept_{spec_class.kind}", None)
-            if hook is None:
-                continue
-            for spec in _specs_of(hook(), spec_class, owner):
-                self._add(spec, Provenance(spec.kind, spec.name, owner, *source))
+        owner = owner or module.__name__
+        specs: list[PluginSpec] = []
+        for spec_class, hook in _hooks_of(module, owner).items():
+            specs.extend(_specs_of(hook(), spec_class, owner))
+        self._add(specs, owner, source)
+        self._pm.register(module, name=module.__name__)
 
-    def _add(self, spec: PluginSpec, provenance: Provenance) -> None:
-        key = (spec.kind, spec.name)
-        if key in self._entries:
-            other = self._entries[key].provenance
-            raise PluginError(
-                f"two plugins of kind {spec.kind!r} are named {spec.name!r}: {other.owner} "
-                f"({other.distribution}) and {provenance.owner} ({provenance.distribution}); "
-                "rename one or uninstall it"
-            )
-        self._entries[key] = _Entry(spec, provenance)
+    def _try_import(self, name: str, source: tuple[str, str] | None = None) -> None:
+        self._try_register(
+            name, lambda: importlib.import_module(name), source or _distribution_of(name)
+        )
+
+    def _try_register(
+        self,
+        name: str,
+        load: Callable[[], ModuleType],
+        source: tuple[str, str],
+        *,
+        owner: str | None = None,
+    ) -> None:
+        # Whatever a broken plugin raises, even SystemExit, must not stop the others.
+        try:
+            module = load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self._leave_out(name, error)
+            return
+        try:
+            self.register(module, source, owner=owner)
+        except PluginError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            self._leave_out(name, error)
+
+    def _leave_out(self, name: str, error: BaseException) -> None:
+        self.failures[name] = f"{type(error).__name__}: {error}"
+        logger.warning("plugin %s left out, it failed to import: %s", name, self.failures[name])
+
+    def _add(self, specs: Iterable[PluginSpec], owner: str, source: tuple[str, str]) -> None:
+        added: dict[tuple[str, str], _Entry] = {}
+        for spec in specs:
+            key = (spec.kind, spec.name)
+            entry = _Entry(spec, Provenance(spec.kind, spec.name, owner, *source))
+            taken = self._entries.get(key) or added.get(key)
+            if taken is not None:
+                first, second = taken.provenance, entry.provenance
+                raise PluginError(
+                    f"two plugins of kind {spec.kind!r} are named {spec.name!r}: {first.owner} "
+                    f"({first.distribution}) and {second.owner} ({second.distribution}); "
+                    "rename one or uninstall it"
+                )
+            added[key] = entry
+        self._entries.update(added)
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of all plugins of a kind, sorted."""
@@ -212,77 +254,82 @@ class PluginManager:
         return entry.spec
 
     def provenance(self, kind: str, name: str) -> Provenance:
-        """Return where a plugin came from."""
+        """Return where a plugin came from.
+
+        Raises:
+            PluginError: If there is no such plugin.
+        """
+        if (kind, name) not in self._entries:
+            raise PluginError(
+                f"no plugin {name!r} of kind {kind!r}; {nearest(name, self.names(kind))}"
+            )
         return self._entries[(kind, name)].provenance
 
-    def configure(self, spec: PluginSpec, options: dict[str, object] | None = None) -> PluginConfig:
-        """Validate a plugin's options.
+    def configure(
+        self, spec: PluginSpec, options: Mapping[str, object] | None = None
+    ) -> PluginConfig:
+        """Validate a plugin's options; none gives its defaults.
 
         Raises:
             ConfigError: If a key is unknown (the nearest is named) or a value not allowed.
         """
-        return validate(spec.config, options or {}, f"{spec.kind}.{spec.name}")
+        return validated(spec.config, dict(options or {}), f"{spec.kind}.{spec.name}")
 
 
-C = TypeVar("C", bound=PluginConfig)
-
-
-def validate(config: type[C], options: dict[str, object], where: str) -> C:
-    """Validate options against a config class; errors name the key and the nearest allowed one.
+def _hooks_of(module: ModuleType, owner: str) -> dict[type[PluginSpec], Callable[[], object]]:
+    """Return a module's hooks by what each must return.
 
     Raises:
-        ConfigError: As said.
+        PluginError: If one is misspelt, undecorated or takes arguments.
     """
-    try:
-        return config.model_validate(options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(
-                f"unknown key {key!r} in {where}; "
-                f"{nearest(str(first['loc'][-1]), config.model_fields)}"
-            ) from error
-        raise ConfigError(
-            f"{where}.{key}: {first['msg'].lower()}, got {first['input']!r}"
-        ) from error
-
-
-def _check_hook_names(module: ModuleType) -> None:
-    known = {f"dygenept_{kind}" for kind in KINDS}
+    by_name = {f"dygenept_{spec_class.kind}": spec_class for spec_class in SPEC_CLASSES}
+    hooks: dict[type[PluginSpec], Callable[[], object]] = {}
     for name, value in vars(module).items():
-        if not callable(value) or getattr(value, "__module__", None) != module.__name__:
+        if not callable(value) or isinstance(value, type):
             continue
         is_marked = hasattr(value, f"{hookspecs.PROJECT}_impl")
-        if is_marked and name not in known:
-            raise PluginError(
-                f"{module.__name__}: no hook is called {name!r}; {nearest(name, known)}"
-            )
-        if name.startswith("dygenept_") and not is_marked:
-            fix = "decorate it with @hookimpl" if name in known else nearest(name, known)
-            raise PluginError(f"{module.__name__}: {name!r} looks like a hook but is none; {fix}")
+        if is_marked and name not in by_name:
+            raise PluginError(f"{owner}: no hook is called {name!r}; {nearest(name, by_name)}")
+        is_own = getattr(value, "__module__", None) == module.__name__
+        if name.startswith("dygenept_") and is_own and not is_marked:
+            fix = "decorate it with @hookimpl" if name in by_name else nearest(name, by_name)
+            raise PluginError(f"{owner}: {name!r} looks like a hook but is none; {fix}")
+        if is_marked:
+            if inspect.signature(value).parameters:
+                raise PluginError(f"{owner}: hook {name!r} must take no arguments")
+            hooks[by_name[name]] = value
+    if not hooks:
+        raise PluginError(f"{owner} has no hook, so it adds nothing; {nearest('', by_name)}")
+    return hooks
 
 
-def _specs_of(returned: object, spec_class: type[S], owner: str) -> Sequence[S]:
-    items: list[S] = []
-    for item in returned if isinstance(returned, list | tuple) else [returned]:
+def _specs_of(returned: object, spec_class: type[S], owner: str) -> list[S]:
+    hook = f"{owner}: hook dygenept_{spec_class.kind}"
+    if not isinstance(returned, list | tuple):
+        raise PluginError(
+            f"{hook} must return a list of {spec_class.__name__}, got {type(returned).__name__}"
+        )
+    for item in returned:
         if not isinstance(item, spec_class):
             raise PluginError(
-                f"{owner}: hook dygenept_{spec_class.kind} must return a list of "
-                f"{spec_class.__name__}, got {type(item).__name__}"
+                f"{hook} must return a list of {spec_class.__name__}, got {type(item).__name__} "
+                "in it"
             )
-        if not item.name.isidentifier() or item.name != item.name.lower():
+        if not _NAME.fullmatch(item.name):
             raise PluginError(f"{owner}: plugin name {item.name!r} is not lower snake case")
-        items.append(item)
-    return items
+    return list(returned)
 
 
 def _distribution_of(module: str) -> tuple[str, str]:
     top = module.split(".")[0]
-    for distribution in importlib.metadata.packages_distributions().get(top, ()):
-        return distribution, importlib.metadata.version(distribution)
-    if top.startswith("dygenept_"):
-        from dygenept import __version__
-
+    if top == BUILT_IN_PACKAGE:
         return "dygenept", __version__
+    for distribution in _distributions_by_package().get(top, ()):
+        return distribution, importlib.metadata.version(distribution)
     return "unknown", "unknown"
+
+
+@lru_cache(maxsize=1)
+def _distributions_by_package() -> Mapping[str, list[str]]:
+    # It reads every installed distribution's file list, a quarter of a second in all.
+    return importlib.metadata.packages_distributions()

@@ -6,8 +6,8 @@ plugins loads neither torch nor transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +32,10 @@ class PluginSpec:
         source: Paper, DOI or "this project".
         config: Configuration class; its defaults are the plugin's defaults.
         requires: Optional distributions that the factory needs.
+        missing: Says in one sentence what this configuration needs that is not on this machine
+            (weights, say), or None where all is there; looks at the disk alone.
+        check_options: Options with which the conformance check builds it, where the defaults are
+            too large for a check or do not suffice.
     """
 
     kind: ClassVar[str]
@@ -40,6 +44,8 @@ class PluginSpec:
     source: str
     config: type[PluginConfig] = PluginConfig
     requires: tuple[str, ...] = ()
+    missing: Callable[[Any], str | None] | None = None
+    check_options: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

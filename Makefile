@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make bench` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: bench test check format speed wheel clean
+
+bench: $(STAMP)  ## Set up, then run the main job on the embedded default
+	$(BIN)/dygenept bench --suite quick
+
+test: $(STAMP)  ## Set up, then run all tests
+	$(BIN)/python -m pytest
+
+check: $(STAMP)  ## Format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## Mend the format and what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+speed: $(STAMP)  ## Measure speed (pytest-benchmark)
+	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0
+
+wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
+	$(BIN)/python scripts/check_wheel.py
+
+clean:  ## Remove what this Makefile made
+	rm -rf $(VENV) dist build results
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)

@@ -1,0 +1,91 @@
+"""What every command needs before its own work: registry, plugins, overrides, folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dygenept.config import Overrides
+    from dygenept.plugin_manager import PluginManager
+    from dygenept.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The merged registry and the loaded plugins."""
+
+    registry: Registry
+    manager: PluginManager
+
+
+def load_environment(
+    registries: Sequence[Path] | None = None, plugins: Sequence[Path] | None = None
+) -> Environment:
+    """Load registries and plugins; a plugin that fails to import is named on stderr."""
+    from dygenept.runner import load_environment as load
+
+    return Environment(*load(tuple(registries or ()), tuple(plugins or ())))
+
+
+def overrides(
+    *,
+    parts: dict[str, str | None],
+    facets: str | None,
+    kg: str | None,
+    config: Path | None,
+    sets: Sequence[str] | None,
+) -> Overrides:
+    """Collect what the flags change in assembled models."""
+    from dygenept.config import Overrides
+    from dygenept.registry import read_yaml
+
+    return Overrides(
+        parts={section: name for section, name in parts.items() if name is not None},
+        facets=facets,
+        kg=None if kg is None else tuple(item for item in kg.split(",") if item),
+        document=None if config is None else read_yaml(config),
+        sets=tuple(sets or ()),
+    )
+
+
+def data_directory(given: Path | None) -> Path:
+    """Return the folder of data sets."""
+    from dygenept.data.catalog import default_data_dir
+
+    return given or default_data_dir()
+
+
+def cache_directory() -> Path:
+    """Return the folder of computed knowledge."""
+    from dygenept.knowledge.store import default_cache_dir
+
+    return default_cache_dir()
+
+
+def stdout() -> Console:
+    """Return a console for results; wide enough for tables when it is no terminal."""
+    import sys
+
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def note(text: str) -> None:
+    """Tell the user something on stderr."""
+    import sys
+
+    sys.stderr.write(f"{text}\n")

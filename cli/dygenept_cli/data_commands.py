@@ -1,0 +1,238 @@
+"""``dygenept data``: what is on disk, fetching, verifying and simulating."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import options
+
+if TYPE_CHECKING:
+    from dygenept.data.catalog import DatasetEntry
+    from dygenept_cli.context import Environment
+
+app = typer.Typer(
+    help="Show, fetch, verify and simulate data sets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set or .h5ad file.")]
+
+
+@app.command("list")
+def list_(
+    data_dir: options.DataDirOption = None,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """List the registered data sets and say which are on disk."""
+    from rich.table import Table
+
+    from dygenept_cli import context
+
+    environment = context.load_environment(registry, plugin)
+    directory = context.data_directory(data_dir)
+    rows = [
+        _status(name, entry, environment, directory)
+        for name, entry in _entries(environment).items()
+    ]
+    if as_json:
+        context.print_json({"schema_version": 1, "data_dir": str(directory), "datasets": rows})
+        return
+    table = Table(title=f"data sets in {directory}", title_justify="left")
+    for column in ("name", "aliases", "on disk", "what", "detail"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(
+            str(row["name"]),
+            ", ".join(row["aliases"]) if isinstance(row["aliases"], list) else "",
+            "yes" if row["on_disk"] else "no",
+            str(row["summary"]),
+            str(row["detail"]),
+        )
+    context.stdout().print(table)
+
+
+@app.command()
+def info(
+    name: NameArgument,
+    data_dir: options.DataDirOption = None,
+    normalize: options.NormalizeOption = False,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Describe a data set: where it is, and, where it is on disk, what is in it."""
+    from dygenept_cli import context
+
+    environment = context.load_environment(registry, plugin)
+    directory = context.data_directory(data_dir)
+    entries = _entries(environment)
+    document: dict[str, object] = {"schema_version": 1}
+    known = _registered_name(name, entries)
+    is_readable = True
+    if known is not None:
+        status = _status(known, entries[known], environment, directory)
+        document |= {**status, "entry": entries[known].model_dump(mode="json")}
+        is_readable = bool(status["on_disk"])
+    if is_readable:
+        document |= _content(name, environment, directory, normalize=normalize)
+    if as_json:
+        context.print_json(document)
+        return
+    console = context.stdout()
+    for key, value in document.items():
+        if key not in ("schema_version", "entry") and value not in (None, [], ""):
+            shown = "; ".join(map(str, value)) if isinstance(value, list) else value
+            console.print(f"{key.replace('_', ' '):>16}  {shown}", highlight=False, markup=False)
+
+
+@app.command()
+def fetch(
+    name: Annotated[list[str], typer.Argument(metavar="NAME…", help="Registered data sets.")],
+    data_dir: options.DataDirOption = None,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Download (or simulate) data sets, verify them and keep them on disk."""
+    from dygenept.data.catalog import fetch_dataset
+    from dygenept.types import Runtime
+    from dygenept_cli import context
+    from dygenept_cli.progress import shown_progress
+
+    environment = context.load_environment(registry, plugin)
+    entries = _entries(environment)
+    for wanted in name:
+        with shown_progress(quiet=quiet) as report:
+            path = fetch_dataset(
+                wanted,
+                entries=entries,
+                manager=environment.manager,
+                data_dir=context.data_directory(data_dir),
+                runtime=Runtime(report=report),
+            )
+        context.note(f"{wanted} is at {path}")
+
+
+@app.command()
+def verify(
+    name: NameArgument,
+    data_dir: options.DataDirOption = None,
+    normalize: options.NormalizeOption = False,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Read a data set, apply every check, and print its fingerprint."""
+    from dygenept_cli import context
+
+    environment = context.load_environment(registry, plugin)
+    content = _content(name, environment, context.data_directory(data_dir), normalize=normalize)
+    if as_json:
+        context.print_json({"schema_version": 1, **content})
+    else:
+        context.stdout().print(f"{name}: valid, sha256 {content['sha256']}", highlight=False)
+
+
+@app.command()
+def simulate(
+    profile: Annotated[
+        str, typer.Argument(metavar="PROFILE", help="norman, adamson, dixit, k562 or rpe1.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="An .h5ad file [default: in the data folder]."
+        ),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option("--scale", min=0.0, max=1.0, help="Shrink it (0 to 1).")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 0,
+    data_dir: options.DataDirOption = None,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Simulate a stand-in with planted facet effects; the truth is written beside it."""
+    from dygenept.data.simulate import simulate as make
+    from dygenept.data.simulate_export import write_simulation
+    from dygenept.data.simulate_truth import truth_path
+    from dygenept.errors import DataError
+    from dygenept.types import Runtime
+    from dygenept_cli import context
+    from dygenept_cli.progress import shown_progress
+
+    name = profile.removeprefix("sim:")
+    directory = context.data_directory(data_dir)
+    path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
+    if path.suffix != ".h5ad":
+        raise DataError(f"--output must name an .h5ad file, got {path}")
+    with shown_progress(quiet=quiet) as report:
+        simulation = make(name, scale=scale, seed=seed, runtime=Runtime(report=report))
+        write_simulation(simulation, path)
+    context.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
+
+
+def _entries(environment: Environment) -> dict[str, DatasetEntry]:
+    from dygenept.runner import dataset_entries
+
+    return dataset_entries(environment.registry)
+
+
+def _registered_name(name: str, entries: dict[str, DatasetEntry]) -> str | None:
+    for known, entry in entries.items():
+        if name == known or name in entry.aliases:
+            return known
+    return None
+
+
+def _status(
+    name: str, entry: DatasetEntry, environment: Environment, directory: Path
+) -> dict[str, object]:
+    from dygenept.data.catalog import source_of
+
+    status = source_of(name, entry, manager=environment.manager).status(directory)
+    return {
+        "name": name,
+        "aliases": list(entry.aliases),
+        "summary": entry.summary,
+        "source": entry.source,
+        "on_disk": status.path is not None and status.path.is_file(),
+        "path": None if status.path is None else str(status.path),
+        "detail": status.detail,
+    }
+
+
+def _content(
+    name: str, environment: Environment, directory: Path, *, normalize: bool
+) -> dict[str, object]:
+    from dygenept.runner import BenchRequest, open_data
+    from dygenept.types import no_report
+    from dygenept_cli import context
+
+    request = BenchRequest(
+        dataset=name,
+        results=Path("results"),
+        data_dir=directory,
+        cache_dir=context.cache_directory(),
+        normalize=normalize,
+    )
+    data = open_data(request, environment.registry, environment.manager, no_report)
+    n_control = int((data.condition_codes < 0).sum())
+    return {
+        "dataset": data.name,
+        "source_file": data.source,
+        "sha256": data.sha256,
+        "simulated": data.is_simulated,
+        "n_cells": data.n_cells,
+        "n_genes": data.n_genes,
+        "n_control_cells": n_control,
+        "n_perturbations": len(data.perturbations),
+        "n_combinations": sum(len(p.genes) > 1 for p in data.perturbations),
+        "cell_types": list(data.cell_types),
+        "de_lists": sorted(data.de_lists),
+        "notes": list(data.notes),
+    }

@@ -1,0 +1,65 @@
+"""``dygenept evaluate``: score a trained model on the fold that it did not see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import options
+
+
+def evaluate(
+    checkpoint: Annotated[
+        Path,
+        typer.Option("--checkpoint", metavar="DIR", help="Folder that `dygenept train` wrote."),
+    ],
+    dataset: options.DatasetOption,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", metavar="DIR", help="Also keep the record in this folder."),
+    ] = None,
+    device: options.DeviceOption = "auto",
+    scale: options.ScaleOption = None,
+    normalize: options.NormalizeOption = False,
+    data_dir: options.DataDirOption = None,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    quiet: options.QuietOption = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Score a trained model on the held-out perturbations of its fold."""
+    from dygenept.leaderboard import bench_document, leaderboard_rows
+    from dygenept.runner import BenchOutcome, BenchRequest
+    from dygenept.training_run import evaluate_model
+    from dygenept_cli import context
+    from dygenept_cli.progress import shown_progress
+    from dygenept_cli.tables import leaderboard_table
+
+    environment = context.load_environment(registry, plugin)
+    request = BenchRequest(
+        dataset=dataset,
+        results=results or checkpoint / "results",
+        data_dir=context.data_directory(data_dir),
+        cache_dir=context.cache_directory(),
+        device=device,
+        normalize=normalize,
+        scale=scale,
+        keep_predictions=results is not None,
+    )
+    with shown_progress(quiet=quiet) as report:
+        record = evaluate_model(
+            request,
+            environment.registry,
+            environment.manager,
+            checkpoint=checkpoint,
+            keep=results is not None,
+            report=report,
+        )
+    outcome = BenchOutcome(record.dataset, record.split, (record,), {})
+    rows = leaderboard_rows(outcome.records)
+    if as_json:
+        context.print_json(bench_document(outcome, rows, results_dir=results))
+    else:
+        context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))

@@ -1,0 +1,86 @@
+"""Progress on stderr: the core's reports as Rich bars."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from dygenept.types import Progress as Report
+
+LABELS = {
+    "job": "Jobs",
+    "epoch": "  Epochs",
+    "download": "Download",
+    "simulate": "Simulate",
+    "read": "Read",
+    "means": "Means",
+    "embed": "  Embed texts",
+    "write": "  Write facets",
+}
+
+
+@contextmanager
+def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]:
+    """Yield a callback that draws bars with time left, on a terminal alone.
+
+    Where stderr is no terminal, jobs are reported as plain lines, so that logs stay readable.
+    """
+    if quiet:
+        yield lambda report: None
+        return
+    if not sys.stderr.isatty():
+        yield _plain
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[message]}"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(report: Report) -> None:
+            label = LABELS.get(report.stage, report.stage.capitalize())
+            total = report.total or None
+            if report.stage not in tasks:
+                tasks[report.stage] = bars.add_task(label, total=total, message=report.message)
+            task = tasks[report.stage]
+            if report.step == 0:
+                bars.reset(task, total=total)
+            finished = report.total > 0 and report.step >= report.total
+            bars.update(
+                task,
+                completed=report.step,
+                total=total,
+                message=report.message,
+                visible=report.stage == "job" or not finished,
+            )
+
+        yield draw
+
+
+def _plain(report: Report) -> None:
+    if report.stage == "job" and report.step < report.total:
+        sys.stderr.write(f"[{report.step + 1}/{report.total}] {report.message}\n")
+    elif report.stage in ("download", "simulate") and report.step == 0:
+        sys.stderr.write(f"{LABELS[report.stage]}: {report.message}\n")

@@ -1,0 +1,98 @@
+"""``dygenept train``: one assembled model on one fold, kept in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import options
+
+
+def train(
+    dataset: options.DatasetOption,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder of the trained model.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="An assembled model.")] = "dygenept_small",
+    split: options.SplitOption = None,
+    folds: options.FoldsOption = None,
+    fold: Annotated[int, typer.Option("--fold", min=1, help="Which fold to train on.")] = 1,
+    seed: options.SeedOption = None,
+    gene_encoder: options.GeneEncoderOption = None,
+    facets: options.FacetsOption = None,
+    cell_encoder: options.CellEncoderOption = None,
+    attention: options.AttentionOption = None,
+    decoder: options.DecoderOption = None,
+    kg: options.KgOption = None,
+    config: options.ConfigOption = None,
+    set_: options.SetOption = None,
+    device: options.DeviceOption = "auto",
+    scale: options.ScaleOption = None,
+    normalize: options.NormalizeOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on from a checkpoint that is there.")
+    ] = True,
+    data_dir: options.DataDirOption = None,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    quiet: options.QuietOption = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Train a model on one fold and keep it in a folder."""
+    from dygenept.runner import BenchRequest
+    from dygenept.training_run import train_model
+    from dygenept_cli import context
+    from dygenept_cli.bench_command import split_choice
+    from dygenept_cli.progress import shown_progress
+
+    environment = context.load_environment(registry, plugin)
+    defaults = environment.registry.defaults
+    split_name, split_options = split_choice(split or defaults.split, {}, None)
+    request = BenchRequest(
+        dataset=dataset,
+        models=(model,),
+        split=split_name,
+        split_options=split_options,
+        n_folds=folds or defaults.n_folds,
+        seed=defaults.seed if seed is None else seed,
+        overrides=context.overrides(
+            parts={
+                "gene_encoder": gene_encoder,
+                "cell_encoder": cell_encoder,
+                "attention": attention,
+                "decoder": decoder,
+            },
+            facets=facets,
+            kg=kg,
+            config=config,
+            sets=set_,
+        ),
+        results=output,
+        data_dir=context.data_directory(data_dir),
+        cache_dir=context.cache_directory(),
+        device=device,
+        normalize=normalize,
+        scale=scale,
+        resume=resume,
+    )
+    with shown_progress(quiet=quiet) as report:
+        manifest = train_model(
+            request, environment.registry, environment.manager, fold=fold - 1, report=report
+        )
+    if as_json:
+        context.print_json(
+            {
+                "schema_version": 1,
+                "model": manifest.model,
+                "fold": fold,
+                "dataset": manifest.dataset.model_dump(mode="json"),
+                "checkpoint": str(output),
+            }
+        )
+    else:
+        context.note(
+            f"{manifest.model} trained on fold {fold} of {manifest.dataset.name}; score it with "
+            f"`dygenept evaluate --checkpoint {output} --dataset {dataset}`"
+        )

@@ -1,0 +1,233 @@
+"""The configuration of an assembled model: parts, training, and how flags change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from dygenept.errors import ConfigError, nearest
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import Registry, merge
+from dygenept.specs import (
+    AttentionSpec,
+    CellEncoderSpec,
+    DecoderSpec,
+    GeneEncoderSpec,
+    PluginSpec,
+)
+from dygenept.training.options import TrainingOptions
+from dygenept.validation import validated
+
+PARTS: Mapping[str, type[PluginSpec]] = {
+    "gene_encoder": GeneEncoderSpec,
+    "cell_encoder": CellEncoderSpec,
+    "attention": AttentionSpec,
+    "decoder": DecoderSpec,
+}
+
+
+class AssemblyConfig(BaseModel):
+    """A fully resolved assembly: what ``models`` in the registry describes.
+
+    Attributes:
+        summary: One line.
+        width: Embedding width D of all parts.
+        facets: Name of a facet set, or a knowledge file.
+        kg: Knowledge-graph sources that impute unknown facets.
+        gene_encoder: Options of the gene encoder, ``name`` among them; so for the other parts.
+        cell_encoder: See ``gene_encoder``.
+        attention: See ``gene_encoder``.
+        decoder: See ``gene_encoder``.
+        training: Options of training and prediction.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str = ""
+    width: int = Field(default=768, gt=0)
+    facets: str = "biomedbert"
+    kg: tuple[str, ...] = ()
+    gene_encoder: dict[str, object] = {"name": "facets"}
+    cell_encoder: dict[str, object] = {"name": "scgpt"}
+    attention: dict[str, object] = {"name": "sparsemax"}
+    decoder: dict[str, object] = {"name": "latent_arithmetic"}
+    training: dict[str, object] = {}
+
+    @field_validator("gene_encoder", "cell_encoder", "attention", "decoder")
+    @classmethod
+    def _has_name(cls, value: dict[str, object]) -> dict[str, object]:
+        if not isinstance(value.get("name"), str):
+            raise ValueError("needs a plugin name under 'name'")
+        return value
+
+    def part(self, section: str) -> tuple[str, dict[str, object]]:
+        """Return the plugin name and the options of a part."""
+        options = dict(getattr(self, section))
+        return str(options.pop("name")), options
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line changes in every assembly of a run.
+
+    Attributes:
+        parts: Plugin name by section (``attention`` …), for ``--attention`` and its like.
+        facets: Facet set or file, for ``--facets``.
+        kg: Knowledge-graph sources, for ``--kg``.
+        document: A nested mapping, for ``--config``.
+        sets: ``key=value`` in order, for ``--set``.
+    """
+
+    parts: Mapping[str, str]
+    facets: str | None = None
+    kg: tuple[str, ...] | None = None
+    document: Mapping[str, object] | None = None
+    sets: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is changed."""
+        changes = (self.parts, self.facets, self.kg is not None, self.document, self.sets)
+        return not any(changes)
+
+
+NO_OVERRIDES = Overrides(parts={})
+
+
+def assembly_config(
+    name: str, registry: Registry, manager: PluginManager, overrides: Overrides = NO_OVERRIDES
+) -> tuple[AssemblyConfig, str]:
+    """Resolve a registered assembly and the changes made to it.
+
+    A swapped part starts from the new plugin's defaults and keeps those options of the old one
+    that the new one also has.
+
+    Returns:
+        The configuration, checked down to each plugin's options, and the model's shown name,
+        such as ``dygenept_small[attention=softmax]``.
+
+    Raises:
+        ConfigError: If a key is unknown or a value not allowed; the nearest key is named.
+        PluginError: If a plugin is unknown.
+    """
+    registered = _registered(name, registry)
+    document = registered
+    if overrides.document:
+        document = merge(document, _normalised(overrides.document))
+    for section, plugin in overrides.parts.items():
+        document = merge(document, {section: {"name": plugin}})
+    if overrides.facets is not None:
+        document = merge(document, {"facets": overrides.facets})
+    if overrides.kg is not None:
+        document = merge(document, {"kg": list(overrides.kg)})
+    document = merge(document, _normalised(_from_dotlist(overrides.sets)))
+    document = _drop_foreign_options(registered, document, manager)
+    config = _checked(document, name, manager)
+    return config, _shown_name(name, _checked(registered, name, manager), config)
+
+
+def training_options(config: AssemblyConfig) -> TrainingOptions:
+    """Validate the ``training`` section.
+
+    Raises:
+        ConfigError: If a key is unknown or a value not allowed.
+    """
+    return validated(TrainingOptions, config.training, "training")
+
+
+def _registered(name: str, registry: Registry, seen: tuple[str, ...] = ()) -> dict[str, object]:
+    if name not in registry.models:
+        raise ConfigError(f"unknown model {name!r}; {nearest(name, registry.models)}")
+    if name in seen:
+        raise ConfigError(f"models extend each other in a circle: {' -> '.join((*seen, name))}")
+    entry = _normalised(registry.models[name])
+    parent = entry.pop("extends", None)
+    if parent is None:
+        return entry
+    return merge(_registered(str(parent), registry, (*seen, name)), entry)
+
+
+def _normalised(document: Mapping[str, object]) -> dict[str, object]:
+    return {
+        key: {"name": value} if key in PARTS and isinstance(value, str) else value
+        for key, value in document.items()
+    }
+
+
+def _from_dotlist(sets: Sequence[str]) -> dict[str, object]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    for item in sets:
+        if "=" not in item or item.startswith("="):
+            raise ConfigError(f"--set {item!r} must look like key=value, such as training.lr=5e-5")
+    try:
+        document = OmegaConf.to_container(OmegaConf.from_dotlist(list(sets)), resolve=True)
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise ConfigError(f"--set {' '.join(sets)}: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"--set {' '.join(sets)} is no mapping of keys")
+    return {str(key): value for key, value in document.items()}
+
+
+def _drop_foreign_options(
+    registered: Mapping[str, object], document: dict[str, object], manager: PluginManager
+) -> dict[str, object]:
+    result = dict(document)
+    for section, spec_class in PARTS.items():
+        before, after = registered.get(section), result.get(section)
+        if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+            continue
+        if before.get("name") == after.get("name"):
+            continue
+        allowed = manager.get(spec_class, str(after.get("name"))).config.model_fields
+        kept = {
+            key: value
+            for key, value in after.items()
+            if key == "name" or key in allowed or before.get(key) != value
+        }
+        result[section] = kept
+    return result
+
+
+def _checked(document: Mapping[str, object], name: str, manager: PluginManager) -> AssemblyConfig:
+    config = validated(AssemblyConfig, document, name)
+    for section, spec_class in PARTS.items():
+        plugin, options = config.part(section)
+        spec = manager.get(spec_class, plugin)
+        validated(spec.config, options, section)
+    training_options(config)
+    return config
+
+
+def _shown_name(name: str, before: AssemblyConfig, after: AssemblyConfig) -> str:
+    old, new = _flat(before.model_dump()), _flat(after.model_dump())
+    changes = []
+    for key in sorted(new.keys() | old.keys()):
+        if old.get(key) == new.get(key) or key == "summary":
+            continue
+        section, _, leaf = key.rpartition(".")
+        if leaf == "name":
+            changes.append(f"{section}={new[key]}")
+        elif key in new:
+            changes.append(f"{key}={_text(new[key])}")
+    return f"{name}[{','.join(changes)}]" if changes else name
+
+
+def _flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "+".join(str(item) for item in value) or "none"
+    return str(value)

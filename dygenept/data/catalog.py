@@ -1,0 +1,206 @@
+"""Data sets by name: registered ones, their aliases, simulated ones at a scale, and files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from dygenept.errors import ConfigError, DataError, nearest
+from dygenept.interfaces import DatasetSource
+from dygenept.plugin_manager import PluginManager
+from dygenept.specs import DatasetSpec
+from dygenept.types import PerturbationData, Runtime
+from dygenept.validation import validated
+
+ENVIRONMENT_VARIABLE = "DYGENEPT_DATA"
+SCALE_MARK = "@"
+
+
+class DatasetEntry(BaseModel):
+    """One registered data set.
+
+    Every further key is an option of the source, whose own configuration refuses unknown ones.
+
+    Attributes:
+        source: Plugin that opens it.
+        aliases: Other names.
+        summary: One line.
+        citation: The study whose cells these are.
+        n_cells: Cells, where known; for people.
+        n_genes: Output genes, where known; for people.
+        n_perturbations: Perturbations, where known; for people.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    source: str
+    aliases: tuple[str, ...] = ()
+    summary: str = ""
+    citation: str = ""
+    n_cells: int | None = None
+    n_genes: int | None = None
+    n_perturbations: int | None = None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Options of the source."""
+        return dict(self.model_extra or {})
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedDataset:
+    """What a name stands for.
+
+    Attributes:
+        name: Registered name; None for a file.
+        path: The file; None for a registered data set.
+        entry: Its entry, with the scale that was asked for; None for a file.
+    """
+
+    name: str | None
+    path: Path | None
+    entry: DatasetEntry | None
+
+
+def default_data_dir() -> Path:
+    """Return the folder of data sets: ``$DYGENEPT_DATA``, else the user's data folder."""
+    from platformdirs import user_data_path
+
+    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(given).expanduser() if given else user_data_path("dygenept")
+
+
+def resolve_dataset(
+    name: str,
+    *,
+    entries: Mapping[str, DatasetEntry],
+    manager: PluginManager,
+    scale: float | None = None,
+) -> ResolvedDataset:
+    """Find what a name stands for: a registered name or alias wins over a file.
+
+    Args:
+        name: Such as ``k562``, ``sim:k562``, ``sim:k562@0.1`` or ``cells.h5ad``.
+        entries: Registered data sets.
+        manager: Plugins.
+        scale: In (0, 1]; wins over the scale in the name.
+
+    Raises:
+        DataError: If nothing is called so; names the nearest.
+        ConfigError: If a scale is asked for and the data set has none, or it is no number.
+    """
+    base, mark, suffix = name.partition(SCALE_MARK)
+    exact = _registered(name, entries)
+    known = exact or _registered(base, entries)
+    if known is None:
+        if Path(name).exists() or name.endswith(".h5ad"):
+            if scale is not None:
+                raise ConfigError(f"{name} is a file and cannot be scaled; leave --scale out")
+            return ResolvedDataset(None, Path(name), None)
+        names = {*entries, *(alias for entry in entries.values() for alias in entry.aliases)}
+        raise DataError(
+            f"unknown data set {name!r}: no registered name and no file; {nearest(base, names)}"
+        )
+    entry = entries[known]
+    if mark and exact is None and scale is None:
+        scale = _number(suffix, name)
+    if scale is not None:
+        if "scale" not in manager.get(DatasetSpec, entry.source).config.model_fields:
+            raise ConfigError(
+                f"data set {known!r} cannot be scaled, since its cells are not simulated; "
+                "leave the scale out or choose a sim: data set"
+            )
+        entry = entry.model_copy(update={"scale": scale})
+    return ResolvedDataset(known, None, entry)
+
+
+def source_of(name: str, entry: DatasetEntry, *, manager: PluginManager) -> DatasetSource:
+    """Build the source of a registered data set.
+
+    Raises:
+        PluginError: If no such source is installed.
+        ConfigError: If the entry has an option that the source does not know.
+    """
+    spec = manager.get(DatasetSpec, entry.source)
+    return spec.factory(validated(spec.config, entry.options, f"datasets.{name}"))
+
+
+def fetch_dataset(
+    name: str,
+    *,
+    entries: Mapping[str, DatasetEntry],
+    manager: PluginManager,
+    data_dir: Path,
+    runtime: Runtime,
+    scale: float | None = None,
+) -> Path:
+    """Make a data set's file be on disk and return its path.
+
+    Raises:
+        DataError: If nothing is called so, or it cannot be had.
+    """
+    resolved = resolve_dataset(name, entries=entries, manager=manager, scale=scale)
+    if resolved.name is None or resolved.entry is None:
+        path = resolved.path or Path(name)
+        if not path.is_file():
+            raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
+        return path
+    source = source_of(resolved.name, resolved.entry, manager=manager)
+    return source.fetch(data_dir, runtime)
+
+
+def open_dataset(
+    name: str,
+    *,
+    entries: Mapping[str, DatasetEntry],
+    manager: PluginManager,
+    data_dir: Path,
+    runtime: Runtime,
+    normalize: bool = False,
+    scale: float | None = None,
+) -> PerturbationData:
+    """Open a data set, fetching or simulating it where needed.
+
+    Args:
+        name: Registered name, alias, ``name@scale``, or path of an ``.h5ad`` file.
+        entries: Registered data sets.
+        manager: Plugins.
+        data_dir: Folder of data sets.
+        runtime: Progress and seed.
+        normalize: The file holds raw counts; registered data sets never do.
+        scale: Scale of a simulated data set.
+
+    Raises:
+        DataError: If nothing is called so, it cannot be had, or it breaks a rule.
+        ConfigError: If an option does not fit the data set.
+    """
+    resolved = resolve_dataset(name, entries=entries, manager=manager, scale=scale)
+    if resolved.name is None or resolved.entry is None:
+        from dygenept.data.reading import read_anndata
+
+        return read_anndata(resolved.path or Path(name), normalize=normalize)
+    if normalize:
+        raise ConfigError(
+            f"data set {resolved.name!r} holds log1p expression already; leave --normalize out"
+        )
+    source = source_of(resolved.name, resolved.entry, manager=manager)
+    return source.load(data_dir, runtime)
+
+
+def _registered(name: str, entries: Mapping[str, DatasetEntry]) -> str | None:
+    if name in entries:
+        return name
+    return next((known for known, entry in entries.items() if name in entry.aliases), None)
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name!r} asks for the scale {text!r}; write a number in (0, 1], such as sim:k562@0.1"
+        ) from error

@@ -1,0 +1,123 @@
+"""One fold of a data set as a task: what a model may see, and what it must predict."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.data.pseudobulk import condition_positions, half_means
+from dygenept.errors import SplitError
+from dygenept.types import (
+    Condition,
+    DeGenes,
+    Fold,
+    HeldOut,
+    IntArray,
+    PerturbationData,
+    Pseudobulk,
+    Runtime,
+    Task,
+    TaskCells,
+)
+
+
+def build_task(
+    data: PerturbationData,
+    pseudobulk: Pseudobulk,
+    de: DeGenes,
+    fold: Fold,
+    *,
+    needs_cells: bool,
+    held_out: bool,
+    runtime: Runtime,
+    rng: np.random.Generator,
+) -> tuple[Task, tuple[Condition, ...]]:
+    """Cut a task out of a data set; nothing in it depends on held-out cells unless asked.
+
+    Where the fold names a held-out cell type, train and validation conditions are those of the
+    other cell types, and the controls of all cell types are given.
+
+    Args:
+        data: The data set.
+        pseudobulk: Its means.
+        de: Its DE lists.
+        fold: Labels of train, validation and test.
+        needs_cells: Hand over a copy of the train, validation and control cells.
+        held_out: Hand over the truth; for oracles alone.
+        runtime: Passed on.
+        rng: Draws the halves of the held-out cells, where ``held_out``.
+
+    Returns:
+        The task, and the held-out conditions in the order in which to predict them.
+
+    Raises:
+        DataError: If a label names no perturbation of the data set.
+        SplitError: If no condition is left to fit on, or the fold's test labels have none. A fold
+            without test labels is a fit on everything, and passes.
+    """
+    train = _known(data, fold.train, fold.test_cell_type)
+    val = _known(data, fold.val, fold.test_cell_type)
+    test = data.conditions_of(fold.test, cell_type=fold.test_cell_type)
+    for name, conditions in (("train", train), ("test", test)):
+        if not conditions and (name == "train" or fold.test):
+            where = f" (cell type held out: {fold.test_cell_type})" if fold.test_cell_type else ""
+            raise SplitError(
+                f"data set {data.name!r} has no {name} condition in this fold{where}; choose "
+                "fewer folds or another split"
+            )
+    rows = condition_positions(data, train + val)
+    task = Task(
+        dataset=data.name,
+        is_simulated=data.is_simulated,
+        gene_ids=data.gene_ids,
+        gene_symbols=data.gene_symbols,
+        target_genes=data.target_genes,
+        cell_types=data.cell_types,
+        control_means=pseudobulk.control_means.copy(),
+        train=train,
+        val=val,
+        means=pseudobulk.means[rows],
+        n_cells=pseudobulk.n_cells[rows],
+        de_indices=de.indices[rows],
+        cells=_cells(data, rows) if needs_cells else None,
+        held_out=_truth(data, pseudobulk, test, rng) if held_out else None,
+        runtime=runtime,
+    )
+    return task, test
+
+
+def _known(
+    data: PerturbationData, labels: tuple[str, ...], test_cell_type: str | None
+) -> tuple[Condition, ...]:
+    return tuple(
+        condition
+        for condition in data.conditions_of(labels)
+        if test_cell_type is None or condition.cell_type != test_cell_type
+    )
+
+
+def _cells(data: PerturbationData, rows: IntArray) -> TaskCells:
+    # The last slot is where the code -1 of control cells points to, and stays -1.
+    place = np.full(len(data.conditions) + 1, -2, dtype=np.int32)
+    place[rows] = np.arange(len(rows))
+    place[-1] = -1
+    codes = place[data.condition_codes]
+    kept = np.flatnonzero(codes >= -1)
+    return TaskCells(
+        expression=data.expression[kept],
+        condition_codes=codes[kept],
+        cell_type_codes=data.cell_type_codes[kept],
+        cell_ids=data.cell_ids[kept],
+    )
+
+
+def _truth(
+    data: PerturbationData,
+    pseudobulk: Pseudobulk,
+    test: tuple[Condition, ...],
+    rng: np.random.Generator,
+) -> HeldOut:
+    return HeldOut(
+        conditions=test,
+        means=pseudobulk.means[condition_positions(data, test)],
+        half_means=half_means(data, test, rng),
+    )

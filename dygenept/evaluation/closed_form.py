@@ -1,0 +1,88 @@
+"""The base of models that predict from the training perturbations' means alone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from dygenept.errors import PluginError
+from dygenept.evaluation.reference import TrainView, train_view
+from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
+
+
+class ClosedFormModel(ABC):
+    """Predicts each cell type's conditions from that type's view of training."""
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._views: dict[str, TrainView] = {}
+
+    @property
+    def task(self) -> Task:
+        """The task it was fitted to.
+
+        Raises:
+            PluginError: If it was not.
+        """
+        if self._task is None:
+            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+        return self._task
+
+    def fit(self, task: Task) -> None:
+        """Keep the task; train and validation perturbations both count."""
+        self._task = task
+        self._views = {}
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Predict the pseudobulk of each condition.
+
+        Raises:
+            PluginError: If a condition's cell type is none of the task's.
+        """
+        expression = np.empty((len(conditions), len(self.task.gene_ids)), dtype=np.float64)
+        for cell_type in sorted({condition.cell_type for condition in conditions}):
+            rows = [row for row, item in enumerate(conditions) if item.cell_type == cell_type]
+            wanted = tuple(conditions[row] for row in rows)
+            expression[rows] = self.predict_within(self._view(cell_type), wanted)
+        return Predictions(conditions=tuple(conditions), expression=expression)
+
+    @abstractmethod
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type.
+
+        Args:
+            view: That cell type's view of the training perturbations.
+            conditions: Conditions of that cell type, (n,).
+
+        Returns:
+            Mean log1p expression, (n, G), or (G,) where all are the same.
+        """
+
+    def _view(self, cell_type: str) -> TrainView:
+        if cell_type not in self._views:
+            self._views[cell_type] = train_view(self.task, cell_type)
+        return self._views[cell_type]
+
+
+def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldOut, list[int]]:
+    """Return the truth that an oracle is handed, and the row of each condition in it.
+
+    Raises:
+        PluginError: If the task hides the truth, or a condition is not held out.
+    """
+    held_out = task.held_out
+    if held_out is None:
+        raise PluginError(
+            "this control reads the truth, which the task hides; run it with a plugin of role "
+            "'ceiling' or 'floor'"
+        )
+    rows = {condition: row for row, condition in enumerate(held_out.conditions)}
+    for condition in conditions:
+        if condition not in rows:
+            raise PluginError(
+                f"{condition.label!r} in {condition.cell_type!r} is not held out in this fold; "
+                "this control predicts held-out conditions alone"
+            )
+    return held_out, [rows[condition] for condition in conditions]

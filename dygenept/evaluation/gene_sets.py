@@ -1,0 +1,43 @@
+"""Which conditions target which genes, as a sparse matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.types import Condition
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+
+def gene_positions(conditions: Iterable[Condition]) -> Mapping[str, int]:
+    """Number the target genes of conditions in sorted order."""
+    genes = sorted({gene for condition in conditions for gene in condition.genes})
+    return {gene: position for position, gene in enumerate(genes)}
+
+
+def gene_membership(conditions: Sequence[Condition], genes: Mapping[str, int]) -> sparse.csr_matrix:
+    """Mark the target genes of each condition.
+
+    Args:
+        conditions: Conditions, (n,).
+        genes: Position of each gene; target genes that are not here are left out.
+
+    Returns:
+        1.0 where a condition targets a gene, (n, n_genes), float64.
+    """
+    from scipy import sparse
+
+    pairs = [
+        (row, genes[gene])
+        for row, condition in enumerate(conditions)
+        for gene in condition.genes
+        if gene in genes
+    ]
+    rows, columns = np.array(pairs, dtype=np.int32).reshape(-1, 2).T
+    return sparse.csr_matrix(
+        (np.ones(len(pairs)), (rows, columns)), shape=(len(conditions), len(genes))
+    )

@@ -1,0 +1,68 @@
+"""Training perturbations as seen from one cell type: what closed-form models learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dygenept.errors import PluginError, nearest
+from dygenept.types import Condition, DoubleArray, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TrainView:
+    """Train and validation perturbations in one cell type.
+
+    Attributes:
+        conditions: The conditions, sorted, so that nothing depends on the task's order.
+        means: Their mean log1p expression in this cell type, (n, G), float64.
+        control: Mean of this cell type's control cells, (G,).
+    """
+
+    conditions: tuple[Condition, ...]
+    means: DoubleArray
+    control: DoubleArray
+
+    @property
+    def mean(self) -> DoubleArray:
+        """Unweighted mean over the perturbations, (G,)."""
+        mean: DoubleArray = self.means.mean(axis=0)
+        return mean
+
+
+def train_view(task: Task, cell_type: str) -> TrainView:
+    """Return the train and validation perturbations as one cell type shows them.
+
+    A cell type with perturbations of its own shows these alone. One with none (the held-out
+    type of ``cross_cell_type``) shows every other type's, each moved by the difference of the
+    controls: its delta is kept and added to this type's control. METRICS leaves this case open.
+
+    Args:
+        task: The fold's task; ``train`` and ``val`` both count.
+        cell_type: The cell type to see from.
+
+    Raises:
+        PluginError: If the task has no such cell type, or no perturbation at all.
+    """
+    if cell_type not in task.cell_types:
+        raise PluginError(
+            f"data set {task.dataset!r} has no cell type {cell_type!r}; "
+            f"{nearest(cell_type, task.cell_types)}"
+        )
+    known = task.known
+    if not known:
+        raise PluginError("the task has no train perturbation; use a split with fewer folds")
+    control = task.control_mean(cell_type)
+    order = sorted(range(len(known)), key=lambda row: known[row])
+    own = [row for row in order if known[row].cell_type == cell_type]
+    rows = own or order
+    means = task.means[rows]
+    if not own:
+        types = [task.cell_types.index(known[row].cell_type) for row in rows]
+        means = means - task.control_means[types] + control
+    return TrainView(
+        conditions=tuple(known[row] for row in rows),
+        means=np.asarray(means, dtype=np.float64),
+        control=np.asarray(control, dtype=np.float64),
+    )

@@ -1,0 +1,115 @@
+"""Row-wise reductions that metrics share: one value a condition, undefined cases named."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.types import BoolArray, DoubleArray, IntArray, MetricValues
+
+NO_DE_GENES = "no DE genes"
+CONSTANT_PREDICTION = "constant prediction"
+CONSTANT_TRUTH = "constant truth"
+TOO_FEW_GENES = "fewer than two genes"
+
+# Models hand over float32: a spread below its rounding is noise of the arithmetic, no prediction.
+ROUNDING = float(np.finfo(np.float32).eps)
+
+
+def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
+    """Pick each row's DE genes.
+
+    Args:
+        values: (n, G).
+        de_indices: Positions in G, (n, 20), padded with -1.
+
+    Returns:
+        (n, 20), float64, with zeros at the padding.
+    """
+    picked = np.take_along_axis(values, np.maximum(de_indices, 0), axis=1)
+    gathered: DoubleArray = np.where(de_indices >= 0, picked, 0.0)
+    return gathered
+
+
+def masked_mean(values: DoubleArray, mask: BoolArray) -> MetricValues:
+    """Average each row over its real entries.
+
+    Args:
+        values: (n, T).
+        mask: True where an entry is real, (n, T).
+
+    Returns:
+        (n,), undefined where a row has no real entry.
+    """
+    counts = mask.sum(axis=1)
+    totals = np.where(mask, values, 0.0).sum(axis=1)
+    means = np.full(len(values), np.nan)
+    np.divide(totals, counts, out=means, where=counts > 0)
+    return MetricValues(means, {int(row): NO_DE_GENES for row in np.flatnonzero(counts == 0)})
+
+
+def masked_pearson(
+    predicted: DoubleArray,
+    truth: DoubleArray,
+    mask: BoolArray,
+    *,
+    predicted_scale: DoubleArray,
+    truth_scale: DoubleArray,
+) -> MetricValues:
+    """Correlate each row's real entries.
+
+    A side is constant where its range is within float32 rounding of the numbers that it was
+    computed from: a control predicted in float32 must not earn a correlation by its rounding.
+
+    Args:
+        predicted: (n, T).
+        truth: (n, T).
+        mask: True where an entry is real, (n, T).
+        predicted_scale: Largest absolute number behind each row of ``predicted``, (n,).
+        truth_scale: The same for ``truth``, (n,).
+
+    Returns:
+        Pearson correlation in [-1, 1], (n,), undefined where a side is constant or fewer than
+        two entries are real.
+    """
+    counts = mask.sum(axis=1)
+    left, left_range = _centred(predicted, mask, counts)
+    right, right_range = _centred(truth, mask, counts)
+    flat_left = left_range <= ROUNDING * predicted_scale
+    flat_right = right_range <= ROUNDING * truth_scale
+    # Scaled by the range first, so that squares of tiny deltas do not underflow.
+    left = left / np.where(left_range > 0, left_range, 1.0)[:, None]
+    right = right / np.where(right_range > 0, right_range, 1.0)[:, None]
+    product = np.einsum("nt,nt->n", left, right)
+    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    defined = (counts > 1) & ~flat_left & ~flat_right
+    values = np.full(len(predicted), np.nan)
+    np.divide(product, norms, out=values, where=defined)
+    values = np.clip(values, -1.0, 1.0)
+    reasons: dict[int, str] = {}
+    for row in np.flatnonzero(~defined).tolist():
+        if counts[row] < 2:
+            reasons[row] = TOO_FEW_GENES if counts[row] else NO_DE_GENES
+        else:
+            reasons[row] = CONSTANT_PREDICTION if flat_left[row] else CONSTANT_TRUTH
+    return MetricValues(values, reasons)
+
+
+def row_scale(*arrays: DoubleArray) -> DoubleArray:
+    """Return the largest absolute value in each row of several (n, T) arrays, (n,)."""
+    scale: DoubleArray = np.max(
+        [np.abs(array).max(axis=1, initial=0.0) for array in arrays], axis=0
+    )
+    return scale
+
+
+def _centred(
+    values: DoubleArray, mask: BoolArray, counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+) -> tuple[DoubleArray, DoubleArray]:
+    sums = np.where(mask, values, 0.0).sum(axis=1)
+    means = sums / np.maximum(counts, 1)
+    centred: DoubleArray = np.where(mask, values - means[:, None], 0.0)
+    high = np.where(mask, values, -np.inf).max(axis=1, initial=-np.inf)
+    low = np.where(mask, values, np.inf).min(axis=1, initial=np.inf)
+    span = np.zeros(len(values))
+    np.subtract(high, low, out=span, where=counts > 0)
+    return centred, span

@@ -1,0 +1,186 @@
+"""From predictions to scores: what metrics see, and one score a metric and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.reference import train_view
+from dygenept.interfaces import Metric
+from dygenept.specs import MetricSpec
+from dygenept.types import (
+    BoolArray,
+    DeGenes,
+    DoubleArray,
+    IntArray,
+    MetricInputs,
+    MetricValues,
+    PerturbationData,
+    Predictions,
+    Pseudobulk,
+    Score,
+    Task,
+)
+
+NO_TRUTH = "too few cells to have a truth"
+
+
+def metric_inputs(
+    predictions: Predictions,
+    *,
+    data: PerturbationData,
+    pseudobulk: Pseudobulk,
+    de: DeGenes,
+    task: Task,
+) -> MetricInputs:
+    """Lay predictions beside the truth and the references.
+
+    Controls are the data set's own, never a model's. The mean of the train perturbations is
+    that of train and validation, as the closed-form baselines see it.
+
+    Args:
+        predictions: What a model predicted; its conditions must be conditions of ``data``.
+        data: The data set.
+        pseudobulk: Its means, one row a condition of ``data``.
+        de: Its DE lists, one row a condition of ``data``.
+        task: The fold's task.
+
+    Raises:
+        ShapeError: If there are not G predicted values a condition.
+        PluginError: If a value is not finite, or a condition is none of the data set's.
+    """
+    rows = _rows_of(predictions, data)
+    truth = _truth(predictions, pseudobulk, rows)
+    _check_expression(predictions, truth, data)
+    conditions = predictions.conditions
+    types = [data.cell_types.index(condition.cell_type) for condition in conditions]
+    means = {name: train_view(task, name).mean for name in {c.cell_type for c in conditions}}
+    reference = np.empty_like(truth)
+    for row, condition in enumerate(conditions):
+        reference[row] = means[condition.cell_type]
+    return MetricInputs(
+        conditions=conditions,
+        predicted=np.asarray(predictions.expression, dtype=np.float64),
+        truth=truth,
+        control=pseudobulk.control_means[types],
+        perturbed_mean=reference,
+        de_indices=de.indices[rows],
+        gene_symbols=data.gene_symbols,
+    )
+
+
+def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) -> list[Score]:
+    """Score every condition with every metric.
+
+    A condition whose truth is not there (the technical duplicate of a condition with one cell)
+    is undefined under every metric, and no metric sees it.
+
+    Args:
+        metrics: Metrics with their declarations.
+        inputs: Predictions and truth.
+
+    Returns:
+        Scores, metric by metric, conditions in the order of ``inputs``.
+
+    Raises:
+        PluginError: If a metric breaks its contract: a wrong number of values, an infinite one,
+            or an undefined one without a reason.
+    """
+    has_truth = np.isfinite(inputs.truth).all(axis=1)
+    seen = inputs if has_truth.all() else _subset(inputs, has_truth)
+    scores: list[Score] = []
+    for spec, metric in metrics:
+        result = _checked(metric(seen), spec, n_conditions=len(seen.conditions))
+        values = np.full(len(inputs.conditions), np.nan)
+        values[has_truth] = result.values
+        positions = np.flatnonzero(has_truth)
+        reasons = {int(positions[row]): reason for row, reason in result.reasons.items()}
+        for row, condition in enumerate(inputs.conditions):
+            is_defined = not np.isnan(values[row])
+            scores.append(
+                Score(
+                    condition=condition,
+                    metric=spec.name,
+                    value=float(values[row]) if is_defined else None,
+                    reason=None if is_defined else reasons.get(row, NO_TRUTH),
+                )
+            )
+    return scores
+
+
+def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
+    rows = {condition: row for row, condition in enumerate(data.conditions)}
+    for condition in predictions.conditions:
+        if condition not in rows:
+            raise PluginError(
+                f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
+                f"data set {data.name!r} has no cell; predict the held-out conditions alone"
+            )
+    return np.array([rows[item] for item in predictions.conditions], dtype=np.int32)
+
+
+def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> DoubleArray:
+    own = pseudobulk.means[rows]
+    if predictions.truth is None:
+        return own
+    if predictions.truth.shape != own.shape:
+        raise ShapeError(
+            f"a control's own truth is {predictions.truth.shape}, expected {own.shape}: "
+            "one row of G genes a condition"
+        )
+    return np.asarray(predictions.truth, dtype=np.float64)
+
+
+def _check_expression(predictions: Predictions, truth: DoubleArray, data: PerturbationData) -> None:
+    expression = predictions.expression
+    if expression.shape[1] != data.n_genes:
+        raise ShapeError(
+            f"predictions have {expression.shape[1]} genes a condition, but {data.name!r} has "
+            f"{data.n_genes}; return one value for each entry of task.gene_ids"
+        )
+    has_truth = np.isfinite(truth).all(axis=1)
+    wrong = ~np.isfinite(expression) & has_truth[:, None]
+    if wrong.any():
+        row, gene = (int(position) for position in np.argwhere(wrong)[0])
+        raise PluginError(
+            f"{int(wrong.sum())} predicted value(s) are NaN or infinite, first "
+            f"{expression[row, gene]} for gene {data.gene_symbols[gene]!r} of "
+            f"{predictions.conditions[row].label!r}; a model must return finite expression"
+        )
+
+
+def _subset(inputs: MetricInputs, keep: BoolArray) -> MetricInputs:
+    return replace(
+        inputs,
+        conditions=tuple(
+            item for item, is_kept in zip(inputs.conditions, keep, strict=True) if is_kept
+        ),
+        predicted=inputs.predicted[keep],
+        truth=inputs.truth[keep],
+        control=inputs.control[keep],
+        perturbed_mean=inputs.perturbed_mean[keep],
+        de_indices=inputs.de_indices[keep],
+    )
+
+
+def _checked(result: MetricValues, spec: MetricSpec, *, n_conditions: int) -> MetricValues:
+    if result.values.shape != (n_conditions,):
+        raise PluginError(
+            f"metric {spec.name!r} returned values of shape {result.values.shape}, expected "
+            f"({n_conditions},): one value a condition"
+        )
+    if np.isinf(result.values).any():
+        raise PluginError(
+            f"metric {spec.name!r} returned an infinite value; return NaN with a reason instead"
+        )
+    undefined = set(np.flatnonzero(np.isnan(result.values)).tolist())
+    if undefined != set(result.reasons):
+        row = min(undefined ^ set(result.reasons))
+        raise PluginError(
+            f"metric {spec.name!r} must give a reason for each NaN and for nothing else; "
+            f"condition {row} breaks this"
+        )
+    return result

@@ -1,0 +1,368 @@
+"""One job: one model on one fold, from task to result record."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from dygenept.data.task import build_task
+from dygenept.errors import PluginError
+from dygenept.evaluation.scoring import metric_inputs, score
+from dygenept.interfaces import Metric
+from dygenept.models import ResolvedModel
+from dygenept.plugin_manager import Provenance
+from dygenept.results import (
+    DatasetRecord,
+    MetricRecord,
+    PluginRecord,
+    ResultsStore,
+    RunRecord,
+    SplitRecord,
+    TimingRecord,
+    ValueRecord,
+    key_of,
+)
+from dygenept.specs import MetricSpec
+from dygenept.types import (
+    Condition,
+    DeGenes,
+    PerturbationData,
+    Predictions,
+    Progress,
+    Pseudobulk,
+    Runtime,
+    Score,
+    Split,
+    Task,
+)
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("dygenept", "torch", "numpy", "scipy", "anndata", "transformers", "entmax")
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What every job of a run shares.
+
+    Attributes:
+        data: The data set.
+        pseudobulk: Its means.
+        de: Its DE lists.
+        split: The folds.
+        split_sha256: Hash of the split's manifest.
+        suite: Name of the suite, or ``custom``.
+        metrics: Metrics to score, with their provenance.
+        store: Where results go.
+        device: Torch device.
+        cache_dir: Where computed knowledge is cached.
+        keep_predictions: False leaves predictions out of the results folder.
+        resume: False computes again what is there.
+    """
+
+    data: PerturbationData
+    pseudobulk: Pseudobulk
+    de: DeGenes
+    split: Split
+    split_sha256: str
+    suite: str
+    metrics: tuple[tuple[MetricSpec, Metric, Provenance], ...]
+    store: ResultsStore
+    device: str
+    cache_dir: Path
+    keep_predictions: bool = True
+    resume: bool = True
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """Derive a 32-bit seed from a run's seed and names such as suite, fold and model."""
+    text = "\x1f".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def job_key(station: Station, model: ResolvedModel, fold: int) -> str:
+    """Return the name of a job's record."""
+    return key_of(
+        {
+            "model": model.base,
+            "suite": station.suite,
+            "dataset": station.data.sha256,
+            "split": station.split_sha256,
+            "fold": fold,
+            "seed": station.split.seed,
+            "de_list": station.de.name,
+            "config": model.config,
+            "plugins": [
+                (plugin.kind, plugin.name, plugin.distribution, plugin.version)
+                for plugin in model.plugins
+            ],
+        }
+    )
+
+
+def run_job(
+    station: Station,
+    model: ResolvedModel,
+    fold: int,
+    report: Callable[[Progress], None],
+) -> RunRecord:
+    """Fit, predict, score and record one model on one fold, or return what is recorded already.
+
+    A record that lacks a metric is scored again from its kept predictions.
+
+    Raises:
+        DygeneptError: Whatever the model, a metric or the results folder refuses.
+    """
+    key = job_key(station, model, fold)
+    existing = station.store.read(key) if station.resume else None
+    if existing is not None:
+        known = {metric.name for metric in existing.metrics}
+        wanted = {spec.name for spec, _, _ in station.metrics}
+        if wanted <= known:
+            logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
+            return existing
+    checkpoints = station.store.directory / "checkpoints" / key
+    task, conditions = fold_task(station, model, fold, report, checkpoint_dir=checkpoints)
+    if existing is not None:
+        kept = station.store.read_predictions(existing, conditions)
+        if kept is not None and not model.is_oracle:
+            return _rescored(station, existing, task, kept)
+    record = record_of(station, model, fold, task, conditions)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return record
+
+
+def fold_task(
+    station: Station,
+    model: ResolvedModel,
+    fold: int,
+    report: Callable[[Progress], None],
+    *,
+    checkpoint_dir: Path | None,
+) -> tuple[Task, tuple[Condition, ...]]:
+    """Return what a model may learn from in one fold, and the held-out conditions."""
+    seed = derived_seed(station.split.seed, station.suite, fold, model.base)
+    runtime = Runtime(
+        device=station.device if model.role == "model" else "cpu",
+        seed=seed,
+        report=report,
+        checkpoint_dir=checkpoint_dir,
+        cache_dir=station.cache_dir,
+        resume=station.resume,
+    )
+    return build_task(
+        station.data,
+        station.pseudobulk,
+        station.de,
+        station.split.folds[fold],
+        needs_cells=model.needs_cells,
+        held_out=model.is_oracle,
+        runtime=runtime,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def record_of(
+    station: Station,
+    model: ResolvedModel,
+    fold: int,
+    task: Task,
+    conditions: tuple[Condition, ...],
+    *,
+    is_fitted: bool = False,
+    keep: bool = True,
+) -> RunRecord:
+    """Fit (unless ``is_fitted``), predict and score; keep the record unless told otherwise.
+
+    Raises:
+        PluginError: If the model's predictions break its contract.
+    """
+    key = job_key(station, model, fold)
+    _reset_peak_memory(task.runtime.device)
+    started = time.perf_counter()
+    built = model.build()
+    if not is_fitted:
+        built.fit(task)
+    fitted = time.perf_counter()
+    predictions = built.predict(conditions)
+    check_predictions(predictions, conditions, model)
+    predicted = time.perf_counter()
+    metrics = _scored(station, task, predictions)
+    scored = time.perf_counter()
+    kept = None
+    if keep and station.keep_predictions:
+        kept = station.store.write_predictions(key, predictions, station.data.gene_ids)
+    record = RunRecord(
+        key=key,
+        model=model.name,
+        base_model=model.base,
+        role=model.role,
+        suite=station.suite,
+        dataset=dataset_record(station.data),
+        split=split_record(station.split, station.split_sha256),
+        fold=fold,
+        seed=station.split.seed,
+        config=model.config,
+        de_list=station.de.name,
+        de_origin=station.de.origin,
+        subgroups=station.split.folds[fold].subgroups,
+        metrics=metrics,
+        timings=TimingRecord(
+            fit_s=fitted - started, predict_s=predicted - fitted, score_s=scored - predicted
+        ),
+        peak_memory_bytes=_peak_memory(task.runtime.device),
+        device=_device_name(task.runtime.device),
+        versions=_versions(),
+        plugins=tuple(
+            PluginRecord(
+                kind=plugin.kind,
+                name=plugin.name,
+                distribution=plugin.distribution,
+                version=plugin.version,
+            )
+            for plugin in (*model.plugins, *(owner for _, _, owner in station.metrics))
+        ),
+        notes=tuple(getattr(built, "notes", ())),
+        predictions=kept,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    if keep:
+        station.store.write(record)
+    return record
+
+
+def _rescored(
+    station: Station, record: RunRecord, task: Task, predictions: Predictions
+) -> RunRecord:
+    fresh = {metric.name: metric for metric in _scored(station, task, predictions)}
+    kept = {metric.name: metric for metric in record.metrics}
+    updated = record.model_copy(update={"metrics": tuple({**kept, **fresh}.values())})
+    station.store.write(updated)
+    return updated
+
+
+def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[MetricRecord, ...]:
+    inputs = metric_inputs(
+        predictions, data=station.data, pseudobulk=station.pseudobulk, de=station.de, task=task
+    )
+    pairs = [(spec, metric) for spec, metric, _ in station.metrics]
+    by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
+    for item in score(pairs, inputs):
+        by_metric[item.metric].append(item)
+    return tuple(
+        MetricRecord(
+            name=spec.name,
+            higher_is_better=spec.higher_is_better,
+            neutral=spec.neutral,
+            de_list=station.de.name if spec.uses_de_genes else None,
+            values=tuple(
+                ValueRecord(
+                    perturbation=item.condition.label,
+                    cell_type=item.condition.cell_type,
+                    value=item.value,
+                    reason=item.reason,
+                )
+                for item in by_metric[spec.name]
+            ),
+        )
+        for spec, _ in pairs
+    )
+
+
+def check_predictions(
+    predictions: Predictions, conditions: Sequence[Condition], model: ResolvedModel
+) -> None:
+    """Refuse predictions of other conditions than those asked for, or a truth of one's own.
+
+    Raises:
+        PluginError: As said; the model is named.
+    """
+    if predictions.conditions != tuple(conditions):
+        raise PluginError(
+            f"{model.name} predicted {len(predictions.conditions)} conditions and was asked for "
+            f"{len(conditions)}, in order; it must return exactly those"
+        )
+    if predictions.truth is not None and not model.is_oracle:
+        raise PluginError(f"{model.name} is no ceiling or floor and may not choose its own truth")
+
+
+def dataset_record(data: PerturbationData) -> DatasetRecord:
+    """Summarise a data set for a record."""
+    return DatasetRecord(
+        name=data.name,
+        sha256=data.sha256,
+        n_cells=data.n_cells,
+        n_genes=data.n_genes,
+        n_perturbations=len(data.perturbations),
+        simulated=data.is_simulated,
+        notes=data.notes,
+    )
+
+
+def split_record(split: Split, sha256: str) -> SplitRecord:
+    """Summarise a split for a record."""
+    return SplitRecord(
+        name=split.algorithm,
+        version=split.version,
+        seed=split.seed,
+        n_folds=len(split.folds),
+        sha256=sha256,
+    )
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def _reset_peak_memory(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    # Linux can reset the high-water mark; elsewhere the peak is the whole process's.
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        try:
+            clear.write_text("5")
+        except OSError:
+            logger.debug("cannot reset the peak of resident memory on this system")
+
+
+def _peak_memory(device: str) -> int:
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,189 @@
+"""Leaderboards, derived from records: values over folds, intervals and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dygenept.evaluation.aggregates import aggregate, competition_ranks
+from dygenept.results import MetricRecord, RunRecord
+
+if TYPE_CHECKING:
+    from dygenept.runner import BenchOutcome
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BoardKey:
+    """What must agree before two results may stand in one leaderboard."""
+
+    dataset: str
+    dataset_sha256: str
+    is_simulated: bool
+    suite: str
+    split_sha256: str
+    de_list: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardRow:
+    """One model under one metric.
+
+    Attributes:
+        model: Shown name.
+        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
+        metric: Metric name.
+        higher_is_better: The metric's direction.
+        mean: Mean over folds of the fold's mean over held-out perturbations.
+        std: Standard deviation over folds; None for one fold.
+        stderr: Standard error over folds; None for one fold.
+        pooled: Mean over all held-out perturbations of all folds.
+        ci_low: Lower end of the 95 % bootstrap interval of ``pooled``.
+        ci_high: Upper end.
+        n_folds: Folds with a result.
+        n_perturbations: Held-out perturbations scored.
+        n_undefined: How many of them were undefined and counted as the neutral value.
+        rank: 1 is best by ``pooled``; equal values share the better rank.
+        is_best: True for the best competitor (ceilings and floors compete with no one).
+    """
+
+    model: str
+    role: str
+    metric: str
+    higher_is_better: bool
+    mean: float | None
+    std: float | None
+    stderr: float | None
+    pooled: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_folds: int
+    n_perturbations: int
+    n_undefined: int
+    rank: int
+    is_best: bool
+
+    def document(self) -> dict[str, object]:
+        """Return the row as ``bench --json`` prints it."""
+        return {
+            "model": self.model,
+            "metric": self.metric,
+            "mean": self.mean,
+            "std": self.std,
+            "stderr": self.stderr,
+            "pooled": self.pooled,
+            "ci_low": self.ci_low,
+            "ci_high": self.ci_high,
+            "n_folds": self.n_folds,
+            "n_perturbations": self.n_perturbations,
+            "n_undefined": self.n_undefined,
+            "rank": self.rank,
+            "role": self.role,
+            "higher_is_better": self.higher_is_better,
+        }
+
+
+def group_records(records: Iterable[RunRecord]) -> dict[BoardKey, tuple[RunRecord, ...]]:
+    """Sort records into leaderboards; simulated and real data never share one.
+
+    Where two records hold the same model and fold, the later one counts.
+    """
+    groups: dict[BoardKey, dict[tuple[str, int], RunRecord]] = {}
+    for record in sorted(records, key=lambda item: (item.created, item.key)):
+        key = BoardKey(
+            dataset=record.dataset.name,
+            dataset_sha256=record.dataset.sha256,
+            is_simulated=record.dataset.simulated,
+            suite=record.suite,
+            split_sha256=record.split.sha256,
+            de_list=record.de_list,
+        )
+        groups.setdefault(key, {})[(record.model, record.fold)] = record
+    return {key: tuple(members.values()) for key, members in groups.items()}
+
+
+def leaderboard_rows(records: Sequence[RunRecord]) -> tuple[LeaderboardRow, ...]:
+    """Derive the rows of one leaderboard, by metric and then by rank.
+
+    Args:
+        records: Records of one group, one a model and fold.
+    """
+    metrics = {metric.name: metric for record in records for metric in record.metrics}
+    rows: list[LeaderboardRow] = []
+    for name in metrics:
+        rows.extend(_metric_rows(metrics[name], records))
+    return tuple(rows)
+
+
+def bench_document(
+    outcome: BenchOutcome, rows: Sequence[LeaderboardRow], *, results_dir: Path | None
+) -> dict[str, object]:
+    """Return the one JSON document of ``bench --json``."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": {
+            "name": outcome.dataset.name,
+            "sha256": outcome.dataset.sha256,
+            "n_cells": outcome.dataset.n_cells,
+            "n_genes": outcome.dataset.n_genes,
+            "n_perturbations": outcome.dataset.n_perturbations,
+            "simulated": outcome.dataset.simulated,
+        },
+        "split": {
+            "name": outcome.split.name,
+            "n_folds": outcome.split.n_folds,
+            "seed": outcome.split.seed,
+            "sha256": outcome.split.sha256,
+        },
+        "leaderboard": [row.document() for row in rows],
+        "failures": dict(outcome.failures),
+        "results_dir": None if results_dir is None else str(results_dir),
+    }
+
+
+def _metric_rows(metric: MetricRecord, records: Sequence[RunRecord]) -> list[LeaderboardRow]:
+    folds: dict[str, list[list[float | None]]] = {}
+    roles: dict[str, str] = {}
+    for record in sorted(records, key=lambda item: item.fold):
+        found = {entry.name: entry for entry in record.metrics}.get(metric.name)
+        if found is not None:
+            roles[record.model] = record.role
+            folds.setdefault(record.model, []).append([item.value for item in found.values])
+    totals = {model: aggregate(values, neutral=metric.neutral) for model, values in folds.items()}
+    ranks = _ranks({model: total.pooled for model, total in totals.items()}, metric)
+    competitors = {
+        model: rank for model, rank in ranks.items() if roles[model] in ("model", "baseline")
+    }
+    best = min(competitors.values(), default=0)
+    rows = [
+        LeaderboardRow(
+            model=model,
+            role=roles[model],
+            metric=metric.name,
+            higher_is_better=metric.higher_is_better,
+            mean=total.mean,
+            std=total.std,
+            stderr=total.stderr,
+            pooled=total.pooled,
+            ci_low=total.ci_low,
+            ci_high=total.ci_high,
+            n_folds=total.n_folds,
+            n_perturbations=total.n_perturbations,
+            n_undefined=total.n_undefined,
+            rank=ranks[model],
+            is_best=competitors.get(model) == best,
+        )
+        for model, total in totals.items()
+    ]
+    return sorted(rows, key=lambda row: (row.rank, row.model))
+
+
+def _ranks(values: Mapping[str, float | None], metric: MetricRecord) -> dict[str, int]:
+    models = list(values)
+    ranks = competition_ranks(
+        [values[model] for model in models], higher_is_better=metric.higher_is_better
+    )
+    return dict(zip(models, ranks, strict=True))

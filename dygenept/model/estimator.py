@@ -1,0 +1,359 @@
+"""DyGenePT behind the model protocol: fit on a task, predict and explain conditions."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dygenept.errors import ConfigError, DataError
+from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
+from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
+from dygenept.model.control_pool import ControlCells, control_cells
+from dygenept.model.fitted import FittedState, read_fitted, write_fitted
+from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
+from dygenept.training.batches import BatchSource, condition_set, perturbed_cells
+from dygenept.training.checkpoint import Checkpoint, changing_tensors
+from dygenept.training.loop import History, Trainer, seeded_torch
+from dygenept.training.options import TrainingOptions
+from dygenept.types import (
+    Condition,
+    FloatArray,
+    GeneKnowledge,
+    Predictions,
+    Progress,
+    Runtime,
+    Task,
+)
+
+logger = logging.getLogger(__name__)
+
+KnowledgeReader = Callable[[Sequence[str], Runtime], GeneKnowledge]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Which facets a prediction leant on.
+
+    Attributes:
+        conditions: What was explained, (n,).
+        facet_names: The K facets, in order.
+        weights: Attention weights, (n, P, K): the mean over control cells, heads and ensemble
+            members; genes in the order of ``Condition.genes``, zeros past the last one and for a
+            gene without a known facet.
+    """
+
+    conditions: tuple[Condition, ...]
+    facet_names: tuple[str, ...]
+    weights: FloatArray
+
+
+class DyGenePTModel:
+    """An assembly of four parts, trained as one or as an ensemble of several."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        knowledge: KnowledgeReader,
+        width: int,
+        options: TrainingOptions,
+    ) -> None:
+        """Keep what is needed to build the networks; ``fit`` builds them.
+
+        Args:
+            parts: Factories of the four parts.
+            knowledge: Reads the facets of genes.
+            width: Embedding width D.
+            options: How to train and predict.
+        """
+        self._parts = parts
+        self._read_knowledge = knowledge
+        self._width = width
+        self._options = options
+        self._runtime = Runtime()
+        self._state: FittedState | None = None
+        self._networks: list[DyGenePT] = []
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """How each member's training went."""
+        return self._fitted().histories
+
+    @property
+    def networks(self) -> tuple[DyGenePT, ...]:
+        """The trained networks, one a member."""
+        return tuple(self._networks)
+
+    def fit(self, task: Task) -> None:
+        """Train on the task's train conditions; validation conditions only stop the training.
+
+        Raises:
+            DataError: If the task carries no cells, no control cells or no train condition.
+            DygeneptError: If training diverges.
+        """
+        if task.cells is None:
+            raise DataError("DyGenePT reads single cells; the task carries none")
+        if not task.train:
+            raise DataError("the task has no train perturbation to learn from")
+        options, runtime = self._options, task.runtime
+        knowledge = self._read_knowledge(task.target_genes, runtime)
+        controls = control_cells(task.cells, n_cell_types=len(task.cell_types))
+        n_train = len(task.train)
+        source = BatchSource(
+            conditions=condition_set(task, slice(0, n_train), task.target_genes),
+            controls=controls,
+            cells=perturbed_cells(task, n_train) if options.target == "cell" else None,
+            options=options,
+        )
+        held = condition_set(task, slice(n_train, None), task.target_genes) if task.val else None
+        rng = np.random.default_rng([runtime.seed, 1])
+        positions = controls.sample(options.n_prediction_cells, rng)
+        kept = controls.take(positions)
+        pool = kept.pool(task.gene_symbols)
+        blank = _blank_state(task, kept, knowledge, options, self._width)
+        device = torch.device(runtime.device)
+        networks, histories = [], []
+        for member in range(options.n_members):
+            seed = _member_seed(runtime.seed, member)
+            network = self._build(blank, seed).to(device)
+            network.cell_encoder.prepare(controls.pool(task.gene_symbols))  # type: ignore[operator]
+            trainer = Trainer(
+                source=source,
+                validation=held,
+                positions=positions,
+                options=options,
+                seed=seed,
+                device=device,
+                report=_reporter(runtime, member, options),
+                checkpoint=_checkpoint(task, network, knowledge, options, member),
+                resume=runtime.resume,
+            )
+            histories.append(trainer.train(network))
+            network.eval()
+            # The full pool's cache is freed, and a saved model finds the same cells.
+            network.cell_encoder.prepare(pool)  # type: ignore[operator]
+            networks.append(network)
+        self._networks, self._runtime = networks, runtime
+        self._state = replace(blank, histories=tuple(histories))
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Predict pseudobulks: the real control mean plus the mean predicted change.
+
+        A gene without knowledge stands as the learned null gene.
+
+        Raises:
+            DataError: If a condition's cell type was not among the task's, or nothing was fitted.
+        """
+        state = self._fitted()
+        mean = self._mean_prediction(conditions)
+        codes = self._cell_type_codes(conditions)
+        expression = state.control_means[codes] + mean.deltas.double().numpy()
+        if state.options.clamp_min_zero:
+            expression = np.maximum(expression, 0.0)
+        return Predictions(conditions=tuple(conditions), expression=expression)
+
+    def explain(self, conditions: Sequence[Condition]) -> Explanation:
+        """Say how much each facet of each target gene weighed."""
+        mean = self._mean_prediction(conditions)
+        return Explanation(
+            conditions=tuple(conditions),
+            facet_names=self._fitted().knowledge.facet_names,
+            weights=mean.weights.numpy(),
+        )
+
+    def save(self, directory: Path) -> None:
+        """Write the trained model into a folder, without pickle."""
+        weights = tuple(network.state_dict() for network in self._networks)
+        write_fitted(replace(self._fitted(), weights=weights), directory)
+
+    @classmethod
+    def load(
+        cls,
+        directory: Path,
+        *,
+        parts: Parts,
+        knowledge: KnowledgeReader,
+        runtime: Runtime | None = None,
+    ) -> DyGenePTModel:
+        """Read a model that ``save`` wrote.
+
+        Args:
+            directory: The folder.
+            parts: Factories of the same parts with the same options as when it was trained.
+            knowledge: Reads the facets of genes that the model has not met.
+            runtime: Device and cache; the CPU where it is None.
+
+        Raises:
+            DataUnavailableError: If the folder holds no model.
+            DataError: If it is damaged.
+            ConfigError: If the parts do not fit the saved weights.
+        """
+        state = read_fitted(directory)
+        model = cls(parts=parts, knowledge=knowledge, width=state.width, options=state.options)
+        model._runtime = runtime or Runtime()
+        device = torch.device(model._runtime.device)
+        for member, weights in enumerate(state.weights):
+            network = model._build(state, _member_seed(state.seed, member))
+            try:
+                network.load_state_dict(dict(weights))
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"the weights in {directory} are of other parts or sizes than those asked "
+                    f"for: {' '.join(str(error).split())[:300]}"
+                ) from error
+            network.to(device).eval()
+            network.cell_encoder.prepare(  # type: ignore[operator]
+                state.controls.pool(state.gene_symbols)
+            )
+            model._networks.append(network)
+        model._state = replace(state, weights=())
+        return model
+
+    def _fitted(self) -> FittedState:
+        if self._state is None:
+            raise DataError("the model is not trained yet; call fit or load first")
+        return self._state
+
+    def _build(self, state: FittedState, seed: int) -> DyGenePT:
+        with seeded_torch(seed, torch.device("cpu")):
+            return DyGenePT(
+                self._parts,
+                genes=GeneEncoderContext(state.knowledge, state.target_genes, state.width),
+                cells=CellEncoderContext(
+                    gene_symbols=state.gene_symbols,
+                    target_genes=state.target_genes,
+                    width=state.width,
+                    seed=seed,
+                ),
+                n_genes=len(state.gene_ids),
+            )
+
+    def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
+        self._meet_genes(conditions)
+        state = self._fitted()
+        indices = gene_positions(conditions, state.target_genes)
+        codes = self._cell_type_codes(conditions)
+        predictions = [
+            predict_means(
+                network,
+                gene_indices=indices,
+                cell_types=codes,
+                controls=state.controls,
+                positions=np.arange(len(state.controls.cell_type_codes)),
+                device=torch.device(self._runtime.device),
+            )
+            for network in self._networks
+        ]
+        return MeanPrediction(
+            deltas=torch.stack([p.deltas for p in predictions]).mean(dim=0),
+            weights=torch.stack([p.weights for p in predictions]).mean(dim=0),
+        )
+
+    def _cell_type_codes(self, conditions: Sequence[Condition]) -> IndexArray:
+        known = self._fitted().cell_types
+        unknown = {c.cell_type for c in conditions} - set(known)
+        if unknown:
+            raise DataError(
+                f"cell type {sorted(unknown)[0]!r} was not in the training data; it holds "
+                f"{', '.join(known)}"
+            )
+        return np.array([known.index(c.cell_type) for c in conditions], dtype=np.int64)
+
+    def _meet_genes(self, conditions: Sequence[Condition]) -> None:
+        """Give the gene encoders the facets of genes that they have not met."""
+        state = self._fitted()
+        met = set(state.target_genes)
+        new = tuple(sorted({gene for c in conditions for gene in c.genes} - met))
+        if not new:
+            return
+        knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
+        genes = state.target_genes + new
+        for network in self._networks:
+            context = GeneEncoderContext(knowledge, genes, state.width)
+            with seeded_torch(state.seed, torch.device("cpu")):
+                encoder = as_module("gene_encoder", self._parts.gene_encoder(context))
+            try:
+                encoder.load_state_dict(network.gene_encoder.state_dict())
+            except RuntimeError:
+                # An encoder with weights of its own per gene cannot take in a new one.
+                logger.warning("the gene encoder cannot take in %s; null genes", ", ".join(new))
+                return
+            network.gene_encoder = encoder.to(self._runtime.device).eval()
+        self._state = replace(state, knowledge=knowledge, target_genes=genes)
+
+
+def _blank_state(
+    task: Task,
+    controls: ControlCells,
+    knowledge: GeneKnowledge,
+    options: TrainingOptions,
+    width: int,
+) -> FittedState:
+    return FittedState(
+        gene_ids=task.gene_ids,
+        gene_symbols=task.gene_symbols,
+        target_genes=task.target_genes,
+        cell_types=task.cell_types,
+        control_means=task.control_means,
+        controls=controls,
+        knowledge=knowledge,
+        width=width,
+        seed=task.runtime.seed,
+        options=options,
+        histories=(),
+        weights=(),
+    )
+
+
+def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
+    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
+    return replace(
+        first,
+        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
+        genes=first.genes + tuple(second.genes[row] for row in kept),
+        values=np.concatenate([first.values, second.values[kept]]),
+        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
+    )
+
+
+def _member_seed(seed: int, member: int) -> int:
+    return int(np.random.SeedSequence([seed, 2, member]).generate_state(1)[0])
+
+
+def _reporter(
+    runtime: Runtime, member: int, options: TrainingOptions
+) -> Callable[[int, str], None]:
+    total = options.epochs * options.n_members
+
+    def report(epoch: int, message: str) -> None:
+        runtime.report(Progress("epoch", member * options.epochs + epoch, total, message))
+
+    return report
+
+
+def _checkpoint(
+    task: Task,
+    network: DyGenePT,
+    knowledge: GeneKnowledge,
+    options: TrainingOptions,
+    member: int,
+) -> Checkpoint | None:
+    """Name the checkpoint of a training by all that determines it."""
+    directory = task.runtime.checkpoint_dir
+    if directory is None:
+        return None
+    digest = hashlib.sha256()
+    shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
+    plan = replace(options, checkpoint_seconds=0.0)
+    for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
+        digest.update(repr(part).encode())
+    digest.update(repr((knowledge.sha256, sorted(shapes.items()))).encode())
+    for array in (task.means, task.control_means, task.de_indices):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return Checkpoint(directory / f"member-{member}.safetensors", digest.hexdigest())

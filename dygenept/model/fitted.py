@@ -1,0 +1,201 @@
+"""What a trained DyGenePT model consists of, and the folder it is kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from scipy import sparse
+
+from dygenept.errors import DataError, DataUnavailableError
+from dygenept.model.control_pool import ControlCells
+from dygenept.training.loop import History
+from dygenept.training.options import LossOptions, TrainingOptions
+from dygenept.types import DoubleArray, GeneKnowledge
+
+FORMAT = 1
+TENSORS = "model.safetensors"
+DOCUMENT = "model.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedState:
+    """All that prediction needs besides the networks' code.
+
+    Attributes:
+        gene_ids: Output genes, (G,).
+        gene_symbols: Their symbols, (G,).
+        target_genes: Genes that the gene encoder was built for.
+        cell_types: Cell type names.
+        control_means: Mean of each cell type's control cells, (n_cell_types, G).
+        controls: Control cells that predictions average over.
+        knowledge: Facets of ``target_genes``.
+        width: Embedding width D.
+        seed: Seed that the members were derived from.
+        options: Options it was trained with.
+        histories: How each member's training went.
+        weights: Tensors of each member, by name.
+    """
+
+    gene_ids: tuple[str, ...]
+    gene_symbols: tuple[str, ...]
+    target_genes: tuple[str, ...]
+    cell_types: tuple[str, ...]
+    control_means: DoubleArray
+    controls: ControlCells
+    knowledge: GeneKnowledge
+    width: int
+    seed: int
+    options: TrainingOptions
+    histories: tuple[History, ...]
+    weights: tuple[Mapping[str, torch.Tensor], ...]
+
+
+def write_fitted(state: FittedState, directory: Path) -> None:
+    """Write a trained model into a folder: tensors as safetensors, the rest as JSON."""
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"member.{index}.{name}": value.detach().cpu().contiguous().clone()
+        for index, weights in enumerate(state.weights)
+        for name, value in weights.items()
+    }
+    expression = state.controls.expression
+    arrays = {
+        "knowledge.values": state.knowledge.values,
+        "knowledge.confidence": state.knowledge.confidence,
+        "control.means": state.control_means,
+        "control.data": expression.data,
+        "control.indices": expression.indices.astype(np.int32),
+        "control.indptr": expression.indptr.astype(np.int64),
+        "control.cell_types": state.controls.cell_type_codes,
+    }
+    tensors |= {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
+    document = {
+        "format": FORMAT,
+        "gene_ids": state.gene_ids,
+        "gene_symbols": state.gene_symbols,
+        "target_genes": state.target_genes,
+        "cell_types": state.cell_types,
+        "knowledge": {
+            "name": state.knowledge.name,
+            "sha256": state.knowledge.sha256,
+            "genes": state.knowledge.genes,
+            "facet_names": state.knowledge.facet_names,
+        },
+        "width": state.width,
+        "seed": state.seed,
+        "options": asdict(state.options),
+        "histories": [asdict(history) for history in state.histories],
+    }
+    temporary = directory / f".{TENSORS}.{os.getpid()}"
+    save_file(tensors, temporary)
+    temporary.replace(directory / TENSORS)
+    temporary = directory / f".{DOCUMENT}.{os.getpid()}"
+    temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    temporary.replace(directory / DOCUMENT)
+
+
+def read_fitted(directory: Path) -> FittedState:
+    """Read a folder that ``write_fitted`` wrote.
+
+    Raises:
+        DataUnavailableError: If the folder holds no model.
+        DataError: If it is damaged or of another format.
+    """
+    for name in (DOCUMENT, TENSORS):
+        if not (directory / name).is_file():
+            raise DataUnavailableError(
+                f"no trained model in {directory}: {name} is missing; train one with dygenept train"
+            )
+    try:
+        document = json.loads((directory / DOCUMENT).read_text(encoding="utf-8"))
+        tensors = load_file(directory / TENSORS)
+        if document["format"] != FORMAT:
+            raise DataError(
+                f"the model in {directory} has format {document['format']}, this version reads "
+                f"{FORMAT}; train it again"
+            )
+        return _state(document, tensors)
+    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(
+            f"the model in {directory} is damaged ({error!r}); train it again"
+        ) from error
+
+
+def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> FittedState:
+    saved = _Document(document)
+    # Written by asdict: the constructors check every value again.
+    options = cast(Any, saved.mapping("options"))
+    options["loss"] = LossOptions(**options["loss"])
+    gene_ids = saved.names("gene_ids")
+    cell_types = saved.names("cell_types")
+    control = {
+        key: tensors[f"control.{key}"].numpy()
+        for key in ("data", "indices", "indptr", "cell_types", "means")
+    }
+    knowledge = _Document(saved.mapping("knowledge"))
+    histories = cast(list[Any], document["histories"])
+    return FittedState(
+        gene_ids=gene_ids,
+        gene_symbols=saved.names("gene_symbols"),
+        target_genes=saved.names("target_genes"),
+        cell_types=cell_types,
+        control_means=control["means"],
+        controls=ControlCells(
+            expression=sparse.csr_matrix(
+                (control["data"], control["indices"], control["indptr"]),
+                shape=(len(control["indptr"]) - 1, len(gene_ids)),
+            ),
+            cell_type_codes=control["cell_types"],
+            n_cell_types=len(cell_types),
+        ),
+        knowledge=GeneKnowledge(
+            name=str(knowledge.values["name"]),
+            sha256=str(knowledge.values["sha256"]),
+            genes=knowledge.names("genes"),
+            facet_names=knowledge.names("facet_names"),
+            values=tensors["knowledge.values"].numpy(),
+            confidence=tensors["knowledge.confidence"].numpy(),
+        ),
+        width=int(str(saved.values["width"])),
+        seed=int(str(saved.values["seed"])),
+        options=TrainingOptions(**options),
+        histories=tuple(
+            History(tuple(h["losses"]), tuple(h["scores"]), h["best_epoch"]) for h in histories
+        ),
+        weights=_members(tensors),
+    )
+
+
+def _members(tensors: dict[str, torch.Tensor]) -> tuple[Mapping[str, torch.Tensor], ...]:
+    members: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("member."):
+            _, index, key = name.split(".", 2)
+            members.setdefault(int(index), {})[key] = value
+    return tuple(members[index] for index in sorted(members))
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    values: Mapping[str, object]
+
+    def names(self, key: str) -> tuple[str, ...]:
+        found = self.values[key]
+        if not isinstance(found, list):
+            raise TypeError(f"{key} must be a list")
+        return tuple(str(name) for name in found)
+
+    def mapping(self, key: str) -> dict[str, object]:
+        found = self.values[key]
+        if not isinstance(found, dict):
+            raise TypeError(f"{key} must be a mapping")
+        return found

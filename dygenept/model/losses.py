@@ -1,0 +1,88 @@
+"""The loss, on changes (perturbed minus control); every reduction runs in float32."""
+
+from __future__ import annotations
+
+import torch
+
+from dygenept.training.options import LossOptions
+
+
+def perturbation_loss(
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    reference: torch.Tensor,
+    de_indices: torch.Tensor,
+    options: LossOptions,
+) -> torch.Tensor:
+    """Weigh the three terms into one scalar.
+
+    Args:
+        predicted: Predicted change, (B, G), log1p units.
+        target: Change to reach, (B, G): of one cell, or of the condition's mean.
+        reference: Change of the condition's mean, (B, G); its signs are the directions.
+        de_indices: Top-DE genes of the TRAIN perturbation, (B, n), padded with -1.
+        options: Weights.
+
+    Returns:
+        The loss, a float32 scalar.
+    """
+    predicted, target, reference = predicted.float(), target.float(), reference.float()
+    loss = options.mse_weight * (predicted - target).square().mean()
+    if options.de_mse_weight == 0 and options.direction_weight == 0:
+        return loss
+    mask = de_indices >= 0  # (B, n)
+    index = de_indices.clamp(min=0)
+    near, wanted = predicted.gather(1, index), target.gather(1, index)
+    if options.de_mse_weight:
+        loss = loss + options.de_mse_weight * masked_mean((near - wanted).square(), mask)
+    if options.direction_weight:
+        direction = direction_loss(near, reference.gather(1, index), options.direction_scale)
+        loss = loss + options.direction_weight * masked_mean(direction, mask)
+    return loss
+
+
+def direction_loss(predicted: torch.Tensor, reference: torch.Tensor, scale: float) -> torch.Tensor:
+    """Penalise changes in the wrong direction, smoothly.
+
+    Args:
+        predicted: Predicted change.
+        reference: True change, same shape; 0 asks for no direction and costs a constant 0.5.
+        scale: Change at which a direction counts as taken.
+
+    Returns:
+        (1 - sign(reference) · tanh(predicted / scale)) / 2, in [0, 1], same shape.
+    """
+    return 0.5 * (1.0 - torch.sign(reference) * torch.tanh(predicted / scale))
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of the values where the mask is True; 0 where it is nowhere True."""
+    weights = mask.to(values.dtype)
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def pearson_delta_de(
+    predicted: torch.Tensor, target: torch.Tensor, de_indices: torch.Tensor
+) -> torch.Tensor:
+    """Correlate predicted and true change over each condition's top-DE genes.
+
+    Args:
+        predicted: Predicted change, (n, G).
+        target: True change, (n, G).
+        de_indices: (n, 20), padded with -1.
+
+    Returns:
+        Pearson's r of each condition, (n,), float64; 0 where a side is constant, the metric's
+        neutral value.
+    """
+    mask = (de_indices >= 0).double()
+    index = de_indices.clamp(min=0)
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1.0)
+    left = predicted.double().gather(1, index) * mask
+    right = target.double().gather(1, index) * mask
+    left = (left - left.sum(dim=1, keepdim=True) / count) * mask
+    right = (right - right.sum(dim=1, keepdim=True) / count) * mask
+    norm = left.norm(dim=1) * right.norm(dim=1)
+    r = (left * right).sum(dim=1) / norm.clamp(min=1e-300)
+    return torch.where(norm > 1e-12, r, torch.zeros_like(r))

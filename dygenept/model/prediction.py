@@ -1,0 +1,107 @@
+"""Mean predictions over control cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dygenept.model.assembly import DyGenePT
+from dygenept.model.control_pool import ControlCells
+
+IndexArray = npt.NDArray[np.int64]
+
+MAX_ELEMENTS = 8_000_000
+MAX_CELLS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class MeanPrediction:
+    """Predictions averaged over the control cells of each condition's cell type.
+
+    Attributes:
+        deltas: Mean predicted change, (n, G), float32, log1p units.
+        weights: Mean attention weights over cells and heads, (n, P, K), float32.
+    """
+
+    deltas: torch.Tensor
+    weights: torch.Tensor
+
+
+@torch.no_grad()
+def predict_means(
+    network: DyGenePT,
+    *,
+    gene_indices: torch.Tensor,
+    cell_types: IndexArray,
+    controls: ControlCells,
+    positions: IndexArray,
+    device: torch.device,
+) -> MeanPrediction:
+    """Predict conditions as the mean over control cells.
+
+    The change of each cell is averaged, not its expression: the caller adds the mean of ALL
+    controls, so that which cells were drawn adds no noise of its own.
+
+    Args:
+        network: The network; switched to evaluation and back.
+        gene_indices: Perturbed genes, (n, P).
+        cell_types: Cell type of each condition, (n,).
+        controls: The pool that the cell encoder was prepared with.
+        positions: Cells of the pool to average over, of every cell type asked for.
+        device: Where the network is.
+
+    Returns:
+        Mean change and mean attention weights, on the CPU.
+
+    Raises:
+        DataError: If a condition's cell type has no control cells.
+    """
+    was_training = network.training
+    network.eval()
+    n_genes = int(controls.expression.shape[1])
+    deltas = torch.zeros(len(cell_types), n_genes)
+    weights: torch.Tensor | None = None
+    for cell_type in np.unique(cell_types):
+        members = controls.members(int(cell_type))
+        mine = positions[np.isin(positions, members)]
+        chosen = np.flatnonzero(cell_types == cell_type)
+        for start in range(0, len(mine), MAX_CELLS):
+            cells = mine[start : start + MAX_CELLS]
+            states = network.encode_cells(torch.from_numpy(cells).to(device))
+            control = controls.rows(cells).to(device)
+            size = max(1, MAX_ELEMENTS // (len(cells) * n_genes))
+            for first in range(0, len(chosen), size):
+                rows = torch.from_numpy(chosen[first : first + size])
+                change, attention = _block(network, gene_indices[rows], cells, states, control)
+                if weights is None:
+                    weights = torch.zeros(len(cell_types), *attention.shape[1:])
+                deltas[rows] += change / len(mine)
+                weights[rows] += attention / len(mine)
+    network.train(was_training)
+    if weights is None:
+        weights = torch.zeros(0, gene_indices.shape[1], 0)
+    return MeanPrediction(deltas=deltas, weights=weights)
+
+
+def _block(
+    network: DyGenePT,
+    genes: torch.Tensor,
+    cells: IndexArray,
+    states: torch.Tensor,
+    control: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum change and weights of each condition over these cells."""
+    n, size = len(genes), len(cells)
+    output = network(
+        genes.to(states.device).repeat_interleave(size, dim=0),
+        torch.from_numpy(cells).to(states.device).repeat(n),
+        control.repeat(n, 1),
+        states.repeat(n, 1),
+    )
+    change = (output.expression - control.repeat(n, 1)).view(n, size, -1).sum(dim=1)
+    weights = output.weights.mean(dim=2)  # (n · size, P, K)
+    weights = weights.view(n, size, *weights.shape[1:]).sum(dim=1)
+    return change.cpu(), weights.cpu()

@@ -1,0 +1,239 @@
+"""Finds a model by name: a baseline plugin or a registered assembly, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from dygenept.config import (
+    NO_OVERRIDES,
+    PARTS,
+    AssemblyConfig,
+    Overrides,
+    assembly_config,
+    training_options,
+)
+from dygenept.errors import ConfigError, nearest
+from dygenept.interfaces import Model
+from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
+from dygenept.plugin_manager import PluginManager, Provenance
+from dygenept.registry import Registry
+from dygenept.specs import BaselineSpec
+from dygenept.types import GeneKnowledge, Runtime
+from dygenept.validation import validated
+
+if TYPE_CHECKING:
+    from dygenept.model.assembly import Parts
+    from dygenept.model.estimator import DyGenePTModel
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model that can be built.
+
+    Attributes:
+        name: Shown name, with swapped parts.
+        base: Registered name.
+        role: ``model`` for an assembly, else the baseline's role.
+        needs_cells: True if it reads single cells.
+        config: The complete configuration, JSON-ready; part of a result's key.
+        plugins: Provenance of every plugin in it.
+        build: Makes an untrained model.
+    """
+
+    name: str
+    base: str
+    role: Literal["model", "baseline", "ceiling", "floor"]
+    needs_cells: bool
+    config: Mapping[str, object]
+    plugins: tuple[Provenance, ...]
+    build: Callable[[], Model]
+
+    @property
+    def is_oracle(self) -> bool:
+        """True if it is handed the truth and so competes with no one."""
+        return self.role in ("ceiling", "floor")
+
+
+def resolve_models(
+    names: Sequence[str],
+    registry: Registry,
+    manager: PluginManager,
+    overrides: Overrides = NO_OVERRIDES,
+) -> tuple[ResolvedModel, ...]:
+    """Resolve models by name; overrides change every assembly among them.
+
+    Raises:
+        ConfigError: If a name or key is unknown, or overrides are given and nothing takes them.
+        PluginError: If a part's plugin is unknown.
+    """
+    models = tuple(
+        resolve_model(name, registry, manager, overrides) for name in dict.fromkeys(names)
+    )
+    if not overrides.is_empty and not any(model.role == "model" for model in models):
+        raise ConfigError(
+            "flags that swap parts or set options change assembled models alone, and none is "
+            f"among {', '.join(names)}; add --model {next(iter(registry.models), 'NAME')}"
+        )
+    return models
+
+
+def resolve_model(
+    name: str,
+    registry: Registry,
+    manager: PluginManager,
+    overrides: Overrides = NO_OVERRIDES,
+) -> ResolvedModel:
+    """Resolve one model by name.
+
+    Raises:
+        ConfigError: If the name is unknown, or a configuration is not allowed.
+    """
+    if name in registry.models:
+        config, shown = assembly_config(name, registry, manager, overrides)
+        plugins = [manager.provenance(PARTS[part].kind, config.part(part)[0]) for part in PARTS]
+        return ResolvedModel(
+            name=shown,
+            base=name,
+            role="model",
+            needs_cells=True,
+            config=complete_config(config, registry, manager),
+            plugins=(*plugins, *knowledge_plugins(config, registry, manager)),
+            build=lambda: build_assembly(config, registry, manager),
+        )
+    if name not in manager.names(BaselineSpec.kind):
+        known = (*registry.models, *manager.names(BaselineSpec.kind))
+        raise ConfigError(f"unknown model {name!r}; {nearest(name, known)}")
+    spec = manager.get(BaselineSpec, name)
+    options = manager.configure(spec)
+    return ResolvedModel(
+        name=name,
+        base=name,
+        role=spec.role,
+        needs_cells=spec.needs_cells,
+        config=options.model_dump(mode="json"),
+        plugins=(manager.provenance(spec.kind, name),),
+        build=lambda: spec.factory(options),
+    )
+
+
+def complete_config(
+    config: AssemblyConfig, registry: Registry, manager: PluginManager
+) -> dict[str, object]:
+    """Return the configuration with every default written out."""
+    from dataclasses import asdict
+
+    document: dict[str, object] = config.model_dump(mode="json")
+    for section, spec_class in PARTS.items():
+        plugin, options = config.part(section)
+        spec = manager.get(spec_class, plugin)
+        document[section] = {
+            "name": plugin,
+            **manager.configure(spec, options).model_dump(mode="json"),
+        }
+    document["training"] = asdict(training_options(config))
+    if config.facets in registry.facets:
+        document["facet_set"] = facet_sets(registry)[config.facets].model_dump(mode="json")
+    document.pop("summary")
+    return document
+
+
+def facet_sets(registry: Registry) -> dict[str, FacetSetEntry]:
+    """Validate the ``facets`` section of the registry.
+
+    Raises:
+        ConfigError: If an entry has an unknown key.
+    """
+    return {
+        name: validated(FacetSetEntry, dict(entry), f"facets.{name}")
+        for name, entry in registry.facets.items()
+    }
+
+
+def knowledge_plugins(
+    config: AssemblyConfig, registry: Registry, manager: PluginManager
+) -> tuple[Provenance, ...]:
+    """Provenance of the facet writer and text encoder behind a facet set."""
+    entries = facet_sets(registry)
+    entry = entries.get(config.facets)
+    while entry is not None and entry.base is not None:
+        entry = entries.get(entry.base)
+    if entry is None:
+        return ()
+    found = []
+    if entry.writer is not None:
+        found.append(manager.provenance("facet_writers", entry.writer))
+    if entry.encoder is not None:
+        found.append(manager.provenance("text_encoders", entry.encoder))
+    return tuple(found)
+
+
+def build_parts(config: AssemblyConfig, manager: PluginManager) -> Parts:
+    """Bind the four parts' factories to their configurations."""
+    from dygenept.model.assembly import Parts
+    from dygenept.specs import AttentionSpec, CellEncoderSpec, DecoderSpec, GeneEncoderSpec
+
+    gene_name, gene_options = config.part("gene_encoder")
+    cell_name, cell_options = config.part("cell_encoder")
+    attention_name, attention_options = config.part("attention")
+    decoder_name, decoder_options = config.part("decoder")
+    gene, cell = manager.get(GeneEncoderSpec, gene_name), manager.get(CellEncoderSpec, cell_name)
+    attention = manager.get(AttentionSpec, attention_name)
+    decoder = manager.get(DecoderSpec, decoder_name)
+    gene_config = manager.configure(gene, gene_options)
+    cell_config = manager.configure(cell, cell_options)
+    attention_config = manager.configure(attention, attention_options)
+    decoder_config = manager.configure(decoder, decoder_options)
+    return Parts(
+        gene_encoder=lambda context: gene.factory(gene_config, context),
+        cell_encoder=lambda context: cell.factory(cell_config, context),
+        attention=lambda width: attention.factory(attention_config, width),
+        decoder=lambda context: decoder.factory(decoder_config, context),
+    )
+
+
+def build_assembly(
+    config: AssemblyConfig, registry: Registry, manager: PluginManager
+) -> DyGenePTModel:
+    """Build an untrained DyGenePT model."""
+    from dygenept.model.estimator import DyGenePTModel
+
+    return DyGenePTModel(
+        parts=build_parts(config, manager),
+        knowledge=knowledge_reader(config, registry, manager),
+        width=config.width,
+        options=training_options(config),
+    )
+
+
+def knowledge_reader(
+    config: AssemblyConfig, registry: Registry, manager: PluginManager
+) -> Callable[[Sequence[str], Runtime], GeneKnowledge]:
+    """Return a function that opens an assembly's facet set for given genes."""
+    entries = facet_sets(registry)
+
+    def read(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        return open_knowledge(
+            config.facets, entries=entries, manager=manager, genes=genes, runtime=runtime
+        )
+
+    return read
+
+
+def missing_requirements(
+    config: AssemblyConfig, registry: Registry, manager: PluginManager, runtime: Runtime
+) -> tuple[str, ...]:
+    """Say what an assembly needs that is not on this machine, one sentence each."""
+    missing = []
+    lacking = missing_knowledge(config.facets, entries=facet_sets(registry), runtime=runtime)
+    if lacking is not None:
+        missing.append(lacking)
+    for section, spec_class in PARTS.items():
+        plugin, options = config.part(section)
+        spec = manager.get(spec_class, plugin)
+        if spec.missing is not None:
+            lacking = spec.missing(manager.configure(spec, options))
+            if lacking is not None:
+                missing.append(lacking)
+    return tuple(missing)

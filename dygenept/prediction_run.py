@@ -1,0 +1,170 @@
+"""Predicting perturbations that a user names, from a kept model or one fitted on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.data.labels import parse_labels
+from dygenept.data.task import build_task
+from dygenept.errors import DataError, nearest
+from dygenept.jobs import check_predictions, derived_seed
+from dygenept.models import resolve_model
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import Registry
+from dygenept.runner import BenchRequest, data_summary, open_data, pick_device
+from dygenept.saved import load_model
+from dygenept.types import (
+    CONTROL_LABEL,
+    Condition,
+    DoubleArray,
+    Fold,
+    Perturbation,
+    PerturbationData,
+    Predictions,
+    Progress,
+    Runtime,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VALIDATION_SHARE = 0.1
+
+
+def predict_from_checkpoint(
+    checkpoint: Path,
+    labels: Sequence[str],
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    cell_type: str | None,
+    runtime: Runtime,
+) -> pl.DataFrame:
+    """Predict with a model that ``dygenept train`` kept.
+
+    Returns:
+        A long table: perturbation, cell_type, gene_id, gene, control, predicted, delta.
+    """
+    model, _ = load_model(checkpoint, registry, manager, runtime)
+    state = model.state
+    conditions = named_conditions(labels, state.cell_types, cell_type)
+    predictions = model.predict(conditions)
+    controls = np.stack(
+        [state.control_means[state.cell_types.index(c.cell_type)] for c in conditions]
+    )
+    return prediction_table(predictions, controls, state.gene_ids, state.gene_symbols)
+
+
+def predict_from_data(
+    request: BenchRequest,
+    labels: Sequence[str],
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    cell_type: str | None,
+    report: Callable[[Progress], None],
+) -> pl.DataFrame:
+    """Fit one model on every perturbation of a data set and predict.
+
+    An assembled model keeps a tenth of the perturbations for early stopping. A perturbation that
+    the data set holds is predicted all the same, by a model that has seen it.
+
+    Raises:
+        DataError: If the model is a ceiling or floor, which only copies what is known.
+    """
+    model = resolve_model(request.models[0], registry, manager, request.overrides)
+    if model.is_oracle:
+        raise DataError(f"{model.name} only copies known truth and predicts nothing new")
+    data = open_data(request, registry, manager, report)
+    conditions = named_conditions(labels, data.cell_types, cell_type)
+    seed = derived_seed(request.seed, "predict", model.base)
+    rng = np.random.default_rng(seed)
+    means, de = data_summary(data, request)
+    task, _ = build_task(
+        data,
+        means,
+        de,
+        _whole(data, rng, with_validation=model.role == "model"),
+        needs_cells=model.needs_cells,
+        held_out=False,
+        runtime=Runtime(
+            device=pick_device(request.device) if model.role == "model" else "cpu",
+            seed=seed,
+            report=report,
+            cache_dir=request.cache_dir,
+        ),
+        rng=rng,
+    )
+    built = model.build()
+    built.fit(task)
+    predictions = built.predict(conditions)
+    check_predictions(predictions, conditions, model)
+    controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
+    return prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
+
+
+def named_conditions(
+    labels: Sequence[str], cell_types: Sequence[str], cell_type: str | None
+) -> tuple[Condition, ...]:
+    """Read perturbations as a user writes them, in one cell type or in all.
+
+    Raises:
+        DataError: If a label is control or the cell type is unknown.
+    """
+    if cell_type is not None and cell_type not in cell_types:
+        raise DataError(f"unknown cell type {cell_type!r}; {nearest(cell_type, cell_types)}")
+    found: list[Perturbation] = []
+    for label, perturbation in parse_labels(labels).perturbations.items():
+        if perturbation is None:
+            raise DataError(f"{label!r} is control; name a gene, such as KLF1 or KLF1+MAPK1")
+        if "+" in perturbation.label or len(perturbation.genes) > 1:
+            found.append(perturbation)
+        else:
+            gene = perturbation.genes[0]
+            found.append(Perturbation(f"{gene}+{CONTROL_LABEL}", perturbation.genes))
+    chosen = tuple(cell_types) if cell_type is None else (cell_type,)
+    return tuple(
+        Condition(perturbation, of) for perturbation in dict.fromkeys(found) for of in chosen
+    )
+
+
+def prediction_table(
+    predictions: Predictions,
+    controls: DoubleArray,
+    gene_ids: Sequence[str],
+    gene_symbols: Sequence[str],
+) -> pl.DataFrame:
+    """Lay predictions out as a long table; expression is mean log1p of normalised counts."""
+    import polars as pl
+
+    n_conditions, n_genes = predictions.expression.shape
+    predicted = predictions.expression.ravel()
+    control = controls.ravel()
+    return pl.DataFrame(
+        {
+            "perturbation": np.repeat([c.label for c in predictions.conditions], n_genes),
+            "cell_type": np.repeat([c.cell_type for c in predictions.conditions], n_genes),
+            "gene_id": list(gene_ids) * n_conditions,
+            "gene": list(gene_symbols) * n_conditions,
+            "control": control,
+            "predicted": predicted,
+            "delta": predicted - control,
+        }
+    )
+
+
+def _whole(data: PerturbationData, rng: np.random.Generator, *, with_validation: bool) -> Fold:
+    labels = sorted({condition.label for condition in data.conditions})
+    if not with_validation or len(labels) < 3:
+        return Fold(train=tuple(labels), val=(), test=())
+    n_val = max(1, round(VALIDATION_SHARE * len(labels)))
+    val = set(rng.choice(len(labels), size=n_val, replace=False).tolist())
+    return Fold(
+        train=tuple(label for i, label in enumerate(labels) if i not in val),
+        val=tuple(label for i, label in enumerate(labels) if i in val),
+        test=(),
+    )

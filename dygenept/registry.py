@@ -1,0 +1,145 @@
+"""The registry: plugins, facet sets, models, data sets and defaults, merged from YAML files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import dygenept
+from dygenept.errors import ConfigError, nearest
+
+ENVIRONMENT_VARIABLE = "DYGENEPT_REGISTRY"
+
+
+class BenchDefaults(BaseModel):
+    """What ``bench`` runs where nothing is said.
+
+    Attributes:
+        model: Preferred model.
+        fallback: Model that needs no download, taken where the preferred one cannot be built.
+        split: Split protocol.
+        n_folds: Folds.
+        seed: Seed.
+        de_list: Top-20 DE list that is scored.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "dygenept"
+    fallback: str = "dygenept_small"
+    split: str = "kfold"
+    n_folds: int = 5
+    seed: int = 42
+    de_list: str = "top_non_dropout_de_20"
+
+
+class Registry(BaseModel):
+    """The merged registry; entries are validated where they are used, by their owners.
+
+    Attributes:
+        plugins: Modules that hold plugins.
+        facets: Facet sets by name.
+        models: Assemblies of parts by name.
+        datasets: Data sets by name.
+        defaults: What ``bench`` runs where nothing is said.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plugins: tuple[str, ...] = ()
+    facets: Mapping[str, Mapping[str, object]] = {}
+    models: Mapping[str, Mapping[str, object]] = {}
+    datasets: Mapping[str, Mapping[str, object]] = {}
+    defaults: BenchDefaults = BenchDefaults()
+
+
+def bundled_registry_path() -> Path:
+    """Return the registry that ships: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        ConfigError: If neither is there (a broken installation).
+    """
+    package = Path(dygenept.__file__).parent
+    for path in (package / "registry.yaml", package.parent / "registry.yaml"):
+        if path.is_file():
+            return path
+    raise ConfigError(f"registry.yaml is missing from {package}; reinstall dygenept")
+
+
+def load_registry(extra: Sequence[Path] = ()) -> Registry:
+    """Merge the bundled registry, ``$DYGENEPT_REGISTRY`` and further files, the last one winning.
+
+    Lists of plugins are joined; mappings are merged key by key.
+
+    Raises:
+        ConfigError: If a file is missing, is no YAML, or has an unknown key.
+    """
+    paths = [bundled_registry_path()]
+    if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
+        paths.append(Path(from_environment))
+    paths.extend(extra)
+    merged: dict[str, object] = {}
+    for path in paths:
+        document = read_yaml(path)
+        plugins = [*_plugins(merged, path), *_plugins(document, path)]
+        merged = merge(merged, document)
+        merged["plugins"] = list(dict.fromkeys(plugins))
+        _validate(merged, path)
+    return _validate(merged, paths[-1])
+
+
+def read_yaml(path: Path) -> dict[str, object]:
+    """Read one YAML mapping.
+
+    Raises:
+        ConfigError: If the file is missing, is no YAML, or holds something else than a mapping.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    if not path.is_file():
+        raise ConfigError(f"no file {path}; give the path of a YAML file")
+    try:
+        document = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not valid YAML: {reason}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must hold a mapping of keys, not {type(document).__name__}")
+    return {str(key): value for key, value in document.items()}
+
+
+def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Merge two nested mappings; ``over`` wins, and anything but a mapping replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        current = merged.get(key)
+        if isinstance(current, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(current, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _plugins(document: Mapping[str, object], path: Path) -> list[str]:
+    plugins = document.get("plugins") or []
+    if not isinstance(plugins, list) or not all(isinstance(item, str) for item in plugins):
+        raise ConfigError(f"{path}: plugins must be a list of module names")
+    return plugins
+
+
+def _validate(document: Mapping[str, object], path: Path) -> Registry:
+    try:
+        return Registry.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = BenchDefaults if len(first["loc"]) > 1 else Registry
+            hint = nearest(str(first["loc"][-1]), known.model_fields)
+            raise ConfigError(f"{path}: unknown key {key!r}; {hint}") from error
+        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}") from error

@@ -1,0 +1,388 @@
+"""Runs a benchmark: every model on every fold, in this process or in several."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
+from dygenept.data.catalog import DatasetEntry, open_dataset
+from dygenept.data.de import de_genes
+from dygenept.data.pseudobulk import pseudobulk
+from dygenept.errors import ConfigError, DygeneptError, nearest
+from dygenept.jobs import Station, dataset_record, run_job, split_record
+from dygenept.models import ResolvedModel, missing_requirements, resolve_models
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import Registry, load_registry
+from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
+from dygenept.specs import BaselineSpec, MetricSpec, SplitSpec
+from dygenept.splits import check_split, make_split, save_split, split_sha256
+from dygenept.types import (
+    DeGenes,
+    PerturbationData,
+    Progress,
+    Pseudobulk,
+    Runtime,
+    Split,
+    no_report,
+)
+from dygenept.validation import validated
+
+logger = logging.getLogger(__name__)
+
+EXECUTORS = ("inline", "process")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRequest:
+    """All that a run is asked for; plain values, so that it can cross a process boundary.
+
+    Attributes:
+        dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
+        models: Model names; empty picks the closed-form baselines and one assembly.
+        suite: Name that goes into every record.
+        split: Split protocol.
+        split_options: Options of the split plugin.
+        n_folds: Folds, for protocols that have several.
+        seed: Seed of the split and of all that follows.
+        overrides: Changes to every assembly.
+        metrics: Metrics to score; empty scores all.
+        de_list: Top-20 DE list.
+        results: Results folder.
+        data_dir: Where data sets live.
+        cache_dir: Where computed knowledge is cached.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        jobs: Processes.
+        executor: ``inline`` or ``process``.
+        normalize: Normalise raw counts on reading.
+        scale: Shrinks a simulated data set.
+        resume: False computes again what is there.
+        keep_predictions: False leaves predictions out of the results folder.
+        registries: Further registry files.
+        plugin_files: Further plugin files.
+    """
+
+    dataset: str
+    models: tuple[str, ...] = ()
+    suite: str = "custom"
+    split: str = "kfold"
+    split_options: Mapping[str, object] = field(default_factory=dict)
+    n_folds: int = 5
+    seed: int = 42
+    overrides: Overrides = NO_OVERRIDES
+    metrics: tuple[str, ...] = ()
+    de_list: str = "top_non_dropout_de_20"
+    results: Path
+    data_dir: Path
+    cache_dir: Path
+    device: str = "auto"
+    jobs: int = 1
+    executor: str = "inline"
+    normalize: bool = False
+    scale: float | None = None
+    resume: bool = True
+    keep_predictions: bool = True
+    registries: tuple[Path, ...] = ()
+    plugin_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOutcome:
+    """What a run left.
+
+    Attributes:
+        dataset: The data set.
+        split: The split.
+        records: One record a finished job.
+        failures: The error of each job that failed, by ``model, fold n``.
+    """
+
+    dataset: DatasetRecord
+    split: SplitRecord
+    records: tuple[RunRecord, ...]
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The models that run when none is named, and why."""
+
+    models: tuple[str, ...]
+    reason: str
+
+
+def load_environment(
+    registries: tuple[Path, ...] = (), plugin_files: tuple[Path, ...] = ()
+) -> tuple[Registry, PluginManager]:
+    """Merge the registries and load every plugin."""
+    registry = load_registry(registries)
+    return registry, PluginManager.load(registry.plugins, files=plugin_files)
+
+
+def default_models(registry: Registry, manager: PluginManager, runtime: Runtime) -> ModelChoice:
+    """Pick the closed-form baselines and the best assembly whose requirements are at hand."""
+    baselines = tuple(spec.name for spec in manager.specs(BaselineSpec) if spec.closed_form)
+    preferred, fallback = registry.defaults.model, registry.defaults.fallback
+    config, _ = assembly_config(preferred, registry, manager)
+    missing = missing_requirements(config, registry, manager, runtime)
+    if not missing:
+        reason = f"no --model given: the closed-form baselines and {preferred}"
+        return ModelChoice((*baselines, preferred), reason)
+    reason = (
+        f"no --model given: the closed-form baselines and {fallback}, because {preferred} "
+        f"lacks: {' '.join(missing)}"
+    )
+    return ModelChoice((*baselines, fallback), reason)
+
+
+def run_bench(
+    request: BenchRequest, *, report: Callable[[Progress], None] = no_report
+) -> BenchOutcome:
+    """Run every model on every fold.
+
+    A job that fails with an error that a user can mend is recorded and the others go on.
+
+    Raises:
+        DygeneptError: If the data set, the split, a model's configuration or a metric is refused
+            before the first job.
+    """
+    station, models = _prepare(request, report)
+    jobs = [(model, fold) for model in models for fold in range(len(station.split.folds))]
+    records: list[RunRecord] = []
+    failures: dict[str, str] = {}
+    runner = _in_processes if _executor(request) == "process" else _inline
+    for model, fold, result in runner(request, station, jobs, report):
+        if isinstance(result, RunRecord):
+            records.append(result)
+        else:
+            failures[f"{model.name}, fold {fold + 1}"] = str(result)
+    return BenchOutcome(
+        dataset=dataset_record(station.data),
+        split=split_record(station.split, station.split_sha256),
+        records=tuple(records),
+        failures=failures,
+    )
+
+
+def dataset_entries(registry: Registry) -> dict[str, DatasetEntry]:
+    """Validate the ``datasets`` section of the registry.
+
+    Raises:
+        ConfigError: If an entry has an unknown key.
+    """
+    return {
+        name: validated(DatasetEntry, dict(entry), f"datasets.{name}")
+        for name, entry in registry.datasets.items()
+    }
+
+
+def open_data(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    report: Callable[[Progress], None],
+) -> PerturbationData:
+    """Open the data set of a request, fetching or simulating it where needed."""
+    return open_dataset(
+        request.dataset,
+        entries=dataset_entries(registry),
+        manager=manager,
+        data_dir=request.data_dir,
+        runtime=Runtime(report=report, cache_dir=request.cache_dir),
+        normalize=request.normalize,
+        scale=request.scale,
+    )
+
+
+def request_split(request: BenchRequest, data: PerturbationData, manager: PluginManager) -> Split:
+    """Cut a data set into the folds that a request asks for, and check them."""
+    spec = manager.get(SplitSpec, request.split)
+    splitter = spec.factory(manager.configure(spec, dict(request.split_options)))
+    split = make_split(spec, splitter, data, n_folds=request.n_folds, seed=request.seed)
+    check_split(split, data)
+    return split
+
+
+def data_summary(data: PerturbationData, request: BenchRequest) -> tuple[Pseudobulk, DeGenes]:
+    """Compute the means and the DE lists of a data set."""
+    means = pseudobulk(data)
+    return means, de_genes(data, means, list_name=request.de_list)
+
+
+def make_station(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    data: PerturbationData,
+    split: Split,
+    device: str,
+) -> Station:
+    """Compute once what every job of a run shares."""
+    names = request.metrics or manager.names(MetricSpec.kind)
+    specs = [manager.get(MetricSpec, name) for name in names]
+    means, de = data_summary(data, request)
+    return Station(
+        data=data,
+        pseudobulk=means,
+        de=de,
+        split=split,
+        split_sha256=split_sha256(split),
+        suite=request.suite,
+        metrics=tuple(
+            (spec, spec.factory(manager.configure(spec)), manager.provenance(spec.kind, spec.name))
+            for spec in specs
+        ),
+        store=ResultsStore(request.results),
+        device=device,
+        cache_dir=request.cache_dir,
+        keep_predictions=request.keep_predictions,
+        resume=request.resume,
+    )
+
+
+def pick_device(wanted: str) -> str:
+    """Resolve ``auto`` and check that a named device is there.
+
+    Raises:
+        ConfigError: If the device is unknown or absent.
+    """
+    if wanted == "cpu":
+        return wanted
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"unknown device {wanted!r}; {nearest(wanted, ('auto', 'cpu', 'cuda'))}"
+        ) from error
+    n_devices = torch.cuda.device_count() if device.type == "cuda" else 0
+    if (device.index or 0) >= n_devices:
+        raise ConfigError(
+            f"device {wanted!r} is not on this machine ({n_devices} CUDA devices); "
+            "use --device auto"
+        )
+    return wanted
+
+
+def _prepare(
+    request: BenchRequest, report: Callable[[Progress], None]
+) -> tuple[Station, tuple[ResolvedModel, ...]]:
+    registry, manager = load_environment(request.registries, request.plugin_files)
+    models = resolve_models(request.models, registry, manager, request.overrides)
+    # Everything that a typing slip can break is checked before the data set is read.
+    manager.get(SplitSpec, request.split)
+    for name in request.metrics:
+        manager.get(MetricSpec, name)
+    device = "cpu"
+    if any(model.role == "model" for model in models) or request.device not in ("auto", "cpu"):
+        device = pick_device(request.device)
+    for model in models:
+        if model.role == "model":
+            _require(model, registry, manager, request)
+    report(Progress("read", 0, 1, request.dataset))
+    data = open_data(request, registry, manager, report)
+    split = request_split(request, data, manager)
+    report(Progress("read", 1, 1))
+    report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
+    station = make_station(request, registry, manager, data=data, split=split, device=device)
+    save_split(split, request.results)
+    report(Progress("means", 1, 1))
+    return station, models
+
+
+def _require(
+    model: ResolvedModel, registry: Registry, manager: PluginManager, request: BenchRequest
+) -> None:
+    config, _ = assembly_config(model.base, registry, manager, request.overrides)
+    runtime = Runtime(cache_dir=request.cache_dir)
+    missing = missing_requirements(config, registry, manager, runtime)
+    if missing:
+        raise ConfigError(
+            f"{model.name} cannot be built here: {' '.join(missing)} Without them, "
+            f"--model {registry.defaults.fallback} runs offline."
+        )
+
+
+def _executor(request: BenchRequest) -> str:
+    if request.executor not in EXECUTORS:
+        raise ConfigError(
+            f"unknown executor {request.executor!r}; {nearest(request.executor, EXECUTORS)}"
+        )
+    if request.jobs < 1:
+        raise ConfigError(f"--jobs must be at least 1, got {request.jobs}")
+    return "process" if request.jobs > 1 else request.executor
+
+
+Job = tuple[ResolvedModel, int]
+JobResult = tuple[ResolvedModel, int, RunRecord | DygeneptError]
+
+
+def _inline(
+    request: BenchRequest,
+    station: Station,
+    jobs: list[Job],
+    report: Callable[[Progress], None],
+) -> Iterator[JobResult]:
+    for done, (model, fold) in enumerate(jobs):
+        report(Progress("job", done, len(jobs), _title(model, fold, station)))
+        try:
+            result: RunRecord | DygeneptError = run_job(station, model, fold, report)
+        except DygeneptError as error:
+            result = error
+        yield model, fold, result
+    report(Progress("job", len(jobs), len(jobs), "done"))
+
+
+def _in_processes(
+    request: BenchRequest,
+    station: Station,
+    jobs: list[Job],
+    report: Callable[[Progress], None],
+) -> Iterator[JobResult]:
+    # A worker reads the data set itself: a path crosses the boundary, not gigabytes.
+    names = tuple(dict.fromkeys(model.base for model, _ in jobs))
+    worker = replace(request, models=names, jobs=1, executor="inline")
+    n_threads = max(1, (os.cpu_count() or 1) // request.jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        request.jobs, context, initializer=_start_worker, initargs=(worker, n_threads)
+    ) as pool:
+        futures = {
+            pool.submit(_work, position, fold): (model, fold)
+            for position, (model, fold) in (
+                (names.index(model.base), (model, fold)) for model, fold in jobs
+            )
+        }
+        for done, future in enumerate(as_completed(futures), start=1):
+            model, fold = futures[future]
+            report(Progress("job", done, len(jobs), _title(model, fold, station)))
+            yield model, fold, future.result()
+
+
+_WORKER: list[tuple[Station, tuple[ResolvedModel, ...]]] = []
+
+
+def _start_worker(request: BenchRequest, n_threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    _WORKER.append(_prepare(request, no_report))
+
+
+def _work(position: int, fold: int) -> RunRecord | DygeneptError:
+    station, models = _WORKER[0]
+    try:
+        return run_job(station, models[position], fold, no_report)
+    except DygeneptError as error:
+        return error
+
+
+def _title(model: ResolvedModel, fold: int, station: Station) -> str:
+    return f"{model.name}, fold {fold + 1} of {len(station.split.folds)}"

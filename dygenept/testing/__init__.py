@@ -1,0 +1,45 @@
+"""Toy data and one conformance check a plugin kind, for the project and for third parties."""
+
+from __future__ import annotations
+
+from dygenept.testing.baseline_checks import check_baseline
+from dygenept.testing.dataset_checks import check_dataset
+from dygenept.testing.dispatch import check_plugin
+from dygenept.testing.encoder_checks import check_cell_encoder, check_gene_encoder
+from dygenept.testing.knowledge_checks import (
+    check_facet_writer,
+    check_kg_source,
+    check_text_encoder,
+)
+from dygenept.testing.metric_checks import check_metric
+from dygenept.testing.network_checks import check_attention, check_decoder
+from dygenept.testing.rules import ConformanceError, NotCheckedError
+from dygenept.testing.split_checks import check_split
+from dygenept.testing.toy import ToyShape, toy_data, toy_fold, toy_task
+from dygenept.testing.toy_file import write_toy_h5ad
+from dygenept.testing.toy_knowledge import toy_control_pool, toy_knowledge, toy_metric_inputs
+
+__all__ = [
+    "ConformanceError",
+    "NotCheckedError",
+    "ToyShape",
+    "check_attention",
+    "check_baseline",
+    "check_cell_encoder",
+    "check_dataset",
+    "check_decoder",
+    "check_facet_writer",
+    "check_gene_encoder",
+    "check_kg_source",
+    "check_metric",
+    "check_plugin",
+    "check_split",
+    "check_text_encoder",
+    "toy_control_pool",
+    "toy_data",
+    "toy_fold",
+    "toy_knowledge",
+    "toy_metric_inputs",
+    "toy_task",
+    "write_toy_h5ad",
+]

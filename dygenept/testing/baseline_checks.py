@@ -1,0 +1,148 @@
+"""Conformance of baselines and other whole models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.interfaces import Model
+from dygenept.specs import BaselineSpec
+from dygenept.testing.rules import Rules, checking, configured
+from dygenept.testing.toy import TOY_TARGETS, ToyShape, toy_data, toy_task
+from dygenept.testing.toy_knowledge import UNKNOWN_GENE
+from dygenept.types import Condition, DoubleArray, Perturbation, Predictions, Task
+
+# A model that computes in float32 may differ in the last bits, and no more.
+TOLERANCE = 1e-5
+
+
+def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None = None) -> None:
+    """Check a whole model.
+
+    It predicts finite expression for genes never seen and combinations of three, leaves the
+    task alone, gives the same numbers for the same task and seed, and a condition's prediction
+    depends on no other condition asked for. A ceiling or floor is asked for the held-out
+    conditions alone.
+
+    Args:
+        spec: The plugin.
+        options: Its options.
+
+    Raises:
+        ConformanceError: If a rule is broken.
+        NotCheckedError: If it needs options or a package that are not here.
+    """
+    config = configured(spec, options)
+    is_oracle = spec.role != "baseline"
+    for n_cell_types in (1, 2):
+        data = toy_data(ToyShape(n_cell_types=n_cell_types))
+        task, held_out = toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)
+        with checking(spec) as rules:
+            conditions = held_out if is_oracle else (*held_out, *_hard_conditions(task))
+            before = _arrays(task)
+            model = spec.factory(config)
+            model.fit(task)
+            predictions = _predict(model, conditions, task, rules, is_oracle=is_oracle)
+            for name, array in _arrays(task).items():
+                rules.require(
+                    np.array_equal(array, before[name], equal_nan=True),
+                    f"it writes into task.{name}",
+                )
+            _check_independence(model, conditions, predictions, task, rules, is_oracle=is_oracle)
+            twin = spec.factory(config)
+            twin.fit(toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)[0])
+            again = _predict(twin, conditions, task, rules, is_oracle=is_oracle)
+            rules.require(_close(again, predictions), "fitted twice, it predicts two things")
+
+
+def _hard_conditions(task: Task) -> tuple[Condition, ...]:
+    """Genes that no train perturbation has, and combinations of more than two."""
+    first, second, third = TOY_TARGETS[-3:]
+    gene_sets = (
+        (UNKNOWN_GENE,),
+        (first, UNKNOWN_GENE),
+        (first, second, third),
+        (first, second, third, UNKNOWN_GENE),
+    )
+    return tuple(
+        Condition(Perturbation("+".join(genes), tuple(sorted(genes))), cell_type)
+        for genes in gene_sets
+        for cell_type in task.cell_types
+    )
+
+
+def _check_independence(
+    model: Model,
+    conditions: Sequence[Condition],
+    predictions: DoubleArray,
+    task: Task,
+    rules: Rules,
+    *,
+    is_oracle: bool,
+) -> None:
+    reverse = _predict(model, conditions[::-1], task, rules, is_oracle=is_oracle)[::-1]
+    rules.require(
+        _close(reverse, predictions), "a prediction depends on the order of the conditions"
+    )
+    if not is_oracle:
+        alone = _predict(model, conditions[:1], task, rules, is_oracle=is_oracle)
+        rules.require(
+            _close(alone, predictions[:1]), "a prediction depends on the conditions beside it"
+        )
+        none = model.predict(())
+        rules.require(
+            none.expression.shape == (0, len(task.gene_ids)),
+            f"no conditions must give (0, {len(task.gene_ids)}), got {none.expression.shape}",
+        )
+
+
+def _predict(
+    model: Model,
+    conditions: Sequence[Condition],
+    task: Task,
+    rules: Rules,
+    *,
+    is_oracle: bool,
+) -> DoubleArray:
+    predictions = model.predict(tuple(conditions))
+    rules.require(
+        isinstance(predictions, Predictions), f"predict must return Predictions: {predictions!r}"
+    )
+    rules.require(
+        predictions.conditions == tuple(conditions),
+        "it must return exactly the conditions asked for, in order",
+    )
+    expression, expected = predictions.expression, (len(conditions), len(task.gene_ids))
+    rules.require(
+        expression.shape == expected and expression.dtype == np.float64,
+        f"expression must be float64 {expected}, got {expression.dtype} {expression.shape}",
+    )
+    rules.require(bool(np.isfinite(expression).all()), "it predicts NaN or infinite values")
+    rules.require(
+        is_oracle or predictions.truth is None, "it sets its own truth; only a ceiling or floor may"
+    )
+    return expression
+
+
+def _arrays(task: Task) -> dict[str, npt.NDArray[np.generic]]:
+    """Copy every array that a model is handed."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "control_means": task.control_means,
+        "means": task.means,
+        "n_cells": task.n_cells,
+        "de_indices": task.de_indices,
+    }
+    if task.cells is not None:
+        arrays["cells.expression"] = task.cells.expression.data
+        arrays["cells.condition_codes"] = task.cells.condition_codes
+        arrays["cells.cell_type_codes"] = task.cells.cell_type_codes
+    if task.held_out is not None:
+        arrays["held_out.means"] = task.held_out.means
+        arrays["held_out.half_means"] = task.held_out.half_means
+    return {name: array.copy() for name, array in arrays.items()}
+
+
+def _close(first: DoubleArray, second: DoubleArray) -> bool:
+    return bool(np.allclose(first, second, rtol=0.0, atol=TOLERANCE))

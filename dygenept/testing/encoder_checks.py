@@ -1,0 +1,224 @@
+"""Conformance of gene encoders and cell encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.interfaces import (
+    CellEncoder,
+    CellEncoderContext,
+    ControlPool,
+    FacetBatch,
+    GeneEncoderContext,
+)
+from dygenept.specs import CellEncoderSpec, GeneEncoderSpec
+from dygenept.testing.rules import Rules, checking, configured
+from dygenept.testing.toy import TOY_TARGETS
+from dygenept.testing.toy_knowledge import UNKNOWN_GENE, toy_control_pool, toy_knowledge
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+WIDTH = 32
+# Batched matrix products may round differently from single ones, and no more.
+TOLERANCE = 1e-4
+
+
+def check_gene_encoder(
+    spec: GeneEncoderSpec, *, options: Mapping[str, object] | None = None
+) -> None:
+    """Check a gene encoder.
+
+    A padded slot, a gene without a known facet and a gene that the knowledge lacks give no known
+    facet; padding and batch-mates change nothing; the saved state restores it.
+
+    Args:
+        spec: The plugin.
+        options: Its options.
+
+    Raises:
+        ConformanceError: If a rule is broken.
+        NotCheckedError: If it needs options, weights or a package that are not here.
+    """
+    import torch
+
+    config = configured(spec, options)
+    knowledge = toy_knowledge()
+    genes = (*TOY_TARGETS, UNKNOWN_GENE)
+    context = GeneEncoderContext(knowledge=knowledge, genes=genes, width=WIDTH)
+    with checking(spec) as rules, torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        encoder = spec.factory(config, context)
+        module = evaluation_mode(encoder, rules)
+        indices = torch.tensor([[1, 2, -1], [3, 0, len(genes) - 1], [2, -1, -1]])  # (B, P)
+        batch = encoder(indices)
+        n_facets = len(knowledge.facet_names)
+        _check_facet_batch(batch, (*indices.shape, n_facets), rules)
+        rules.require(not batch.known[indices == -1].any(), "a padded slot has a known facet")
+        rules.require(
+            not batch.known[1, 1].any(), "a gene without any known facet has a known facet"
+        )
+        rules.require(
+            not batch.known[1, 2].any(), "a gene that the knowledge lacks has a known facet"
+        )
+        rules.require(bool(batch.known[0, 0].any()), "a gene with facets has no known facet")
+        rules.require(
+            torch.equal(batch.known, batch.confidence > 0), "known must mean confidence above 0"
+        )
+        rules.require(same_facets(encoder(indices), batch), "evaluated twice, it differs")
+        alone = encoder(indices[2:, :1])
+        rules.require(
+            close(alone.values[0, 0], batch.values[2, 0]),
+            "a gene's embedding depends on padding or on the rest of the batch",
+        )
+        # The second one starts from other weights, so that only the state can make it equal.
+        twin = spec.factory(config, context)
+        restore(module, evaluation_mode(twin, rules), rules)
+        rules.require(
+            same_facets(twin(indices), batch), "a saved state restored gives other embeddings"
+        )
+
+
+def check_cell_encoder(
+    spec: CellEncoderSpec, *, options: Mapping[str, object] | None = None
+) -> None:
+    """Check a cell encoder.
+
+    A cell's state depends on that cell alone, not on its batch; the pool is left as it was; the
+    saved state restores it; a cell that expresses nothing has a finite state.
+
+    Args:
+        spec: The plugin.
+        options: Its options.
+
+    Raises:
+        ConformanceError: If a rule is broken.
+        NotCheckedError: If it needs options, weights or a package that are not here.
+    """
+    import torch
+
+    config = configured(spec, options)
+    pool = toy_control_pool()
+    context = CellEncoderContext(
+        gene_symbols=pool.gene_symbols, target_genes=TOY_TARGETS, width=WIDTH, seed=0
+    )
+    with checking(spec) as rules, torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        encoder = spec.factory(config, context)
+        module = evaluation_mode(encoder, rules)
+        before = pool.expression.copy()
+        encoder.prepare(pool)
+        rules.require(
+            np.array_equal(before.data, pool.expression.data)
+            and np.array_equal(before.indices, pool.expression.indices),
+            "prepare writes into the control cells",
+        )
+        n_controls = pool.expression.shape[0]
+        indices = torch.tensor([3, 0, n_controls - 1, 3, 7])
+        states = _states(encoder, indices, rules)
+        rules.require(close(states[0], states[3]), "the same cell twice in a batch has two states")
+        rules.require(
+            close(_states(encoder, indices, rules), states), "evaluated twice, it differs"
+        )
+        rules.require(
+            close(_states(encoder, indices[:1], rules)[0], states[0]),
+            "a cell's state depends on the rest of the batch",
+        )
+        reverse = _states(encoder, indices.flip(0), rules).flip(0)
+        rules.require(close(reverse, states), "a cell's state depends on its place in the batch")
+        _check_restored(lambda: spec.factory(config, context), module, pool, indices, states, rules)
+
+
+def _check_restored(
+    build: Callable[[], CellEncoder],
+    module: nn.Module,
+    pool: ControlPool,
+    indices: torch.Tensor,
+    states: torch.Tensor,
+    rules: Rules,
+) -> None:
+    # The second one starts from other weights, so that only the state can make it equal.
+    twin = build()
+    restore(module, evaluation_mode(twin, rules), rules)
+    twin.prepare(pool)
+    rules.require(
+        close(_states(twin, indices, rules), states),
+        "a saved state restored before prepare gives other cell states",
+    )
+
+
+def _states(encoder: CellEncoder, indices: torch.Tensor, rules: Rules) -> torch.Tensor:
+    states = encoder(indices)
+    rules.require(
+        tuple(states.shape) == (len(indices), WIDTH),
+        f"{len(indices)} cells must give ({len(indices)}, {WIDTH}), got {tuple(states.shape)}",
+    )
+    rules.require(bool(states.isfinite().all()), "a cell's state is NaN or infinite")
+    return states
+
+
+def _check_facet_batch(batch: FacetBatch, shape: tuple[int, ...], rules: Rules) -> None:
+    import torch
+
+    rules.require(isinstance(batch, FacetBatch), f"it must return a FacetBatch, got {batch!r}")
+    shapes = {
+        "values": ((*shape, WIDTH), batch.values.shape),
+        "confidence": (shape, batch.confidence.shape),
+        "known": (shape, batch.known.shape),
+        "null": ((WIDTH,), batch.null.shape),
+    }
+    for name, (expected, found) in shapes.items():
+        rules.require(tuple(found) == expected, f"{name} must be {expected}, got {tuple(found)}")
+    rules.require(batch.known.dtype == torch.bool, f"known must be bool, got {batch.known.dtype}")
+    rules.require(
+        bool(batch.values.isfinite().all()) and bool(batch.null.isfinite().all()),
+        "values or null hold NaN or infinite numbers",
+    )
+    rules.require(
+        bool(((batch.confidence >= 0) & (batch.confidence <= 1)).all()),
+        "confidence must lie in [0, 1]",
+    )
+
+
+def same_facets(first: FacetBatch, second: FacetBatch) -> bool:
+    """Return True if two batches agree wherever a facet is known."""
+    import torch
+
+    if not torch.equal(first.known, second.known):
+        return False
+    return (
+        close(first.values[first.known], second.values[second.known])
+        and close(first.confidence, second.confidence)
+        and close(first.null, second.null)
+    )
+
+
+def evaluation_mode(part: object, rules: Rules) -> nn.Module:
+    """Check that a factory gave a torch module, and switch it to evaluation."""
+    from torch import nn
+
+    rules.require(
+        isinstance(part, nn.Module),
+        f"its factory must return a torch.nn.Module, got {type(part).__name__}",
+    )
+    assert isinstance(part, nn.Module)
+    return part.eval()
+
+
+def restore(source: nn.Module, target: nn.Module, rules: Rules) -> None:
+    """Load one module's state into another of the same plugin and context."""
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        rules.require(False, f"a new instance does not accept its saved state: {error}")
+
+
+def close(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Return True if two tensors agree up to rounding."""
+    if first.shape != second.shape:
+        return False
+    return not first.numel() or bool((first.float() - second.float()).abs().max() < TOLERANCE)

@@ -1,0 +1,84 @@
+"""Toy gene knowledge, control cells and metric inputs, made from the toy data set's names."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from dygenept.interfaces import ControlPool
+from dygenept.knowledge.facets import FACETS
+from dygenept.testing.toy import TOY_TARGETS, toy_data
+from dygenept.types import GeneKnowledge, MetricInputs, PerturbationData
+
+# Known to nobody: it stands for a target that no facet set covers.
+UNKNOWN_GENE = "TOYGENE_WITHOUT_KNOWLEDGE"
+
+
+def toy_knowledge(*, text_width: int = 16, seed: int = 0) -> GeneKnowledge:
+    """Draw facet embeddings of the toy targets.
+
+    A quarter of the facets is unknown, some of the known ones are unsure, and the first gene has
+    no known facet at all.
+
+    Args:
+        text_width: Width of a facet embedding.
+        seed: Seed of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (len(TOY_TARGETS), len(FACETS))
+    values = rng.normal(size=(*shape, text_width)).astype(np.float32)
+    confidence = rng.choice([0.0, 0.4, 1.0, 1.0], size=shape).astype(np.float32)
+    confidence[0] = 0.0
+    confidence[1:, 0] = 1.0
+    values[confidence == 0] = 0.0
+    return GeneKnowledge(
+        name="toy",
+        sha256=hashlib.sha256(values.tobytes() + confidence.tobytes()).hexdigest(),
+        genes=TOY_TARGETS,
+        facet_names=FACETS,
+        values=values,
+        confidence=confidence,
+    )
+
+
+def toy_control_pool(data: PerturbationData | None = None) -> ControlPool:
+    """Return the control cells of a toy data set; the last one expresses nothing."""
+    from scipy import sparse
+
+    data = data or toy_data()
+    rows = np.flatnonzero(data.condition_codes < 0)
+    empty = sparse.csr_matrix((1, data.n_genes), dtype=np.float32)
+    codes = [int(code) for code in data.cell_type_codes[rows]]
+    return ControlPool(
+        expression=sparse.vstack([data.expression[rows], empty], format="csr"),
+        gene_symbols=data.gene_symbols,
+        cell_type_codes=[*codes, codes[-1]],
+    )
+
+
+def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
+    """Draw truth, prediction and reference for a metric: the prediction is half right.
+
+    Args:
+        n_conditions: Held-out conditions, at most the toy data set's 16.
+        seed: Seed of the noise.
+    """
+    data = toy_data()
+    conditions = data.conditions[:n_conditions]
+    rng = np.random.default_rng(seed)
+    size = (len(conditions), data.n_genes)
+    control = np.broadcast_to(rng.uniform(0.5, 3.0, data.n_genes), size).copy()
+    truth = np.maximum(control + rng.normal(0.0, 0.5, size), 0.0)
+    perturbed_mean = np.broadcast_to(control[0] + rng.normal(0.0, 0.2, data.n_genes), size).copy()
+    predicted = control + 0.5 * (truth - control) + rng.normal(0.0, 0.2, size)
+    ranking = np.argsort(-np.abs(truth - control), axis=1, kind="stable")
+    return MetricInputs(
+        conditions=conditions,
+        predicted=predicted,
+        truth=truth,
+        control=control,
+        perturbed_mean=perturbed_mean,
+        de_indices=ranking[:, :20].astype(np.int32),
+        gene_symbols=data.gene_symbols,
+    )

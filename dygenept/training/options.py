@@ -1,0 +1,114 @@
+"""Options of training and prediction; plain values, checked at construction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossOptions:
+    """Weights of the loss's terms.
+
+    Attributes:
+        mse_weight: Weight of the mean squared error over all genes.
+        de_mse_weight: Weight of the mean squared error over the perturbation's top-DE genes.
+        direction_weight: Weight of the smooth direction loss over those genes.
+        direction_scale: Predicted change (log1p units) at which a direction counts as taken.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    mse_weight: float = 1.0
+    de_mse_weight: float = 0.5
+    direction_weight: float = 0.1
+    direction_scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _at_least(self, ("mse_weight", "de_mse_weight", "direction_weight"), 0)
+        _above(self, ("direction_scale",), 0)
+        if self.mse_weight + self.de_mse_weight + self.direction_weight == 0:
+            raise ValueError("at least one weight of the loss must be above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How a model is trained and how it predicts.
+
+    Attributes:
+        lr: Peak learning rate of AdamW.
+        weight_decay: Decoupled weight decay of weight matrices; vectors and biases have none.
+        warmup_steps: Steps of linear warm-up; at most a tenth of all steps is used.
+        min_lr: Learning rate at the end of the cosine.
+        clip_norm: Largest gradient norm.
+        batch_size: Rows (control cell with perturbation) in a step.
+        epochs: Passes over the train data at most.
+        steps_per_epoch: Steps in an epoch; 0 takes what one pass over the train data needs.
+        patience: Epochs without a better validation score before training stops; 0 never stops
+            early and keeps the last epoch.
+        precision: ``bf16`` autocast, ``float32``, or ``auto``: bf16 on a GPU alone.
+        target: What a row is held against: ``cell``, a random perturbed cell of the condition, or
+            ``pseudobulk``, the condition's mean change, which ``cells_per_condition`` rows
+            predict together.
+        cells_per_condition: Control cells a condition in a step, for ``pseudobulk``.
+        ema_decay: Decay of the averaged weights that are validated and kept; 0 averages none.
+        n_members: Models trained from different seeds, whose predictions are averaged.
+        n_prediction_cells: Control cells of a cell type that a prediction averages over; 0 takes
+            all of them.
+        clamp_min_zero: Raise negative predicted means to 0; log1p expression has none.
+        checkpoint_seconds: Least time between two checkpoints of one training.
+        loss: Weights of the loss's terms.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    lr: float = 1e-4
+    weight_decay: float = 1e-5
+    warmup_steps: int = 500
+    min_lr: float = 1e-6
+    clip_norm: float = 1.0
+    batch_size: int = 64
+    epochs: int = 20
+    steps_per_epoch: int = 0
+    patience: int = 5
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    target: Literal["cell", "pseudobulk"] = "cell"
+    cells_per_condition: int = 8
+    ema_decay: float = 0.0
+    n_members: int = 1
+    n_prediction_cells: int = 128
+    clamp_min_zero: bool = True
+    checkpoint_seconds: float = 30.0
+    loss: LossOptions = field(default_factory=LossOptions)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _above(self, ("lr", "clip_norm"), 0)
+        _at_least(self, ("batch_size", "epochs", "cells_per_condition", "n_members"), 1)
+        counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells")
+        _at_least(self, (*counts, "weight_decay", "min_lr", "checkpoint_seconds"), 0)
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must be at least 0 and below 1, not {self.ema_decay}")
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr ({self.min_lr}) must not be above lr ({self.lr})")
+        if self.target == "pseudobulk" and self.cells_per_condition > self.batch_size:
+            raise ValueError(
+                f"cells_per_condition ({self.cells_per_condition}) must not be above batch_size "
+                f"({self.batch_size})"
+            )
+
+
+def _at_least(options: object, names: Iterable[str], bound: float) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if not value >= bound:
+            raise ValueError(f"{name} must be at least {bound}, not {value}")
+
+
+def _above(options: object, names: Iterable[str], bound: float) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if not value > bound:
+            raise ValueError(f"{name} must be above {bound}, not {value}")

@@ -1,0 +1,110 @@
+"""Training one model to keep, and scoring a kept one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dygenept.config import assembly_config
+from dygenept.errors import ConfigError, SplitError
+from dygenept.jobs import Station, dataset_record, fold_task, record_of
+from dygenept.models import ResolvedModel, resolve_model
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import Registry
+from dygenept.results import PluginRecord, RunRecord
+from dygenept.runner import BenchRequest, make_station, open_data, pick_device, request_split
+from dygenept.saved import SavedModel, load_model, read_manifest, save_model
+from dygenept.splits import SplitManifest, check_split, split_from_json, split_to_json
+from dygenept.types import Progress, Runtime
+
+if TYPE_CHECKING:
+    from dygenept.model.estimator import DyGenePTModel
+
+
+def train_model(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    fold: int,
+    report: Callable[[Progress], None],
+) -> SavedModel:
+    """Train the one model of a request on one fold and keep it in ``request.results``.
+
+    Raises:
+        ConfigError: If the model is not an assembly, or the fold does not exist.
+        DygeneptError: Whatever the data set, the split or the training refuses.
+    """
+    name = request.models[0]
+    model = resolve_model(name, registry, manager, request.overrides)
+    if model.role != "model":
+        raise ConfigError(
+            f"{name} is fitted in closed form and keeps no weights; use `dygenept predict "
+            f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
+        )
+    data = open_data(request, registry, manager, report)
+    split = request_split(request, data, manager)
+    if fold >= len(split.folds):
+        raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
+    device = pick_device(request.device)
+    station = make_station(request, registry, manager, data=data, split=split, device=device)
+    task, _ = fold_task(
+        station, model, fold, report, checkpoint_dir=request.results / "checkpoints"
+    )
+    built: DyGenePTModel = model.build()  # type: ignore[assignment]
+    built.fit(task)
+    config, _ = assembly_config(name, registry, manager, request.overrides)
+    manifest = SavedModel(
+        model=model.name,
+        base_model=model.base,
+        config=config,
+        dataset=dataset_record(data),
+        split=SplitManifest.model_validate_json(split_to_json(split)),
+        fold=fold,
+        seed=request.seed,
+        suite=request.suite,
+        plugins=tuple(
+            PluginRecord(kind=p.kind, name=p.name, distribution=p.distribution, version=p.version)
+            for p in model.plugins
+        ),
+    )
+    save_model(built, manifest, request.results)
+    return manifest
+
+
+def evaluate_model(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    checkpoint: Path,
+    keep: bool,
+    report: Callable[[Progress], None],
+) -> RunRecord:
+    """Score a kept model on the held-out perturbations of its fold.
+
+    Raises:
+        SplitError: If the data set is not the one that the model was trained on.
+    """
+    manifest = read_manifest(checkpoint)
+    data = open_data(request, registry, manager, report)
+    split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
+    check_split(split, data)
+    device = pick_device(request.device)
+    runtime = Runtime(device=device, report=report, cache_dir=request.cache_dir)
+    model, _ = load_model(checkpoint, registry, manager, runtime)
+    station: Station = make_station(
+        request, registry, manager, data=data, split=split, device=device
+    )
+    resolved = ResolvedModel(
+        name=manifest.model,
+        base=manifest.base_model,
+        role="model",
+        needs_cells=False,
+        config=manifest.config.model_dump(mode="json"),
+        plugins=(),
+        build=lambda: model,
+    )
+    task, conditions = fold_task(station, resolved, manifest.fold, report, checkpoint_dir=None)
+    return record_of(station, resolved, manifest.fold, task, conditions, is_fitted=True, keep=keep)

@@ -1,0 +1,42 @@
+"""Validation of what people write: YAML, flags and result files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from dygenept.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+def validated(target: type[T], document: object, where: str) -> T:
+    """Validate nested text input against a model or dataclass; errors name the nearest key.
+
+    Raises:
+        ConfigError: As said.
+    """
+    try:
+        return TypeAdapter(target).validate_python(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = [str(part) for part in first["loc"]]
+        key = ".".join([where, *loc])
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            hint = nearest(loc[-1], _fields(target, loc[:-1]))
+            raise ConfigError(f"unknown key {key!r}; {hint}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{key}: {message}, got {first['input']!r}") from error
+
+
+def _fields(target: type[object], path: Sequence[str]) -> list[str]:
+    schema = TypeAdapter(target).json_schema()
+    node = schema
+    for part in ("", *path):
+        if part:
+            node = node.get("properties", {}).get(part, {})
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return list(node.get("properties", {}))

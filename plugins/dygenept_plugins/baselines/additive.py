@@ -1,0 +1,58 @@
+"""Adds up the deltas of the single perturbations.
+
+Source: Ahlmann-Eltze et al. 2025 (the additive model), with the mean delta for singles unseen.
+Loads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dygenept.evaluation.closed_form import ClosedFormModel
+from dygenept.evaluation.gene_sets import gene_membership, gene_positions
+from dygenept.evaluation.reference import TrainView
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.types import Condition, DoubleArray
+
+
+class Additive(ClosedFormModel):
+    """ŷ = c + sum over target genes of the delta of the single."""
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G).
+
+        A single that is not in train has the delta of the mean of the train perturbations.
+        """
+        rows = [row for row, item in enumerate(view.conditions) if len(item.genes) == 1]
+        singles = [view.conditions[row] for row in rows]
+        genes = gene_positions(singles)
+        trained = gene_membership(singles, genes)  # (n_singles, n_genes)
+        counts = np.asarray(trained.sum(axis=0)).ravel()
+        deltas = view.means[rows] - view.control
+        by_gene = (trained.T @ deltas) / counts[:, None]  # (n_genes, G)
+        asked = gene_membership(conditions, genes)  # (n, n_genes)
+        n_known = np.asarray(asked.sum(axis=1)).ravel()
+        n_targets = np.array([len(item.genes) for item in conditions], dtype=np.float64)
+        unseen = (n_targets - n_known)[:, None] * (view.mean - view.control)
+        predicted: DoubleArray = view.control + asked @ by_gene + unseen
+        return predicted
+
+
+def _build(config: PluginConfig) -> Additive:
+    return Additive()
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the baseline."""
+    return [
+        BaselineSpec(
+            name="additive",
+            summary="Control plus the sum of the single perturbations' deltas.",
+            source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
+            factory=_build,
+        )
+    ]

@@ -1,0 +1,174 @@
+"""Cell encoder ``scgpt``: the scGPT transformer over a control cell's expressed genes.
+
+Cui et al. 2024, doi:10.1038/s41592-024-02201-0 (code and published weights MIT). With a checkpoint
+folder in the published format the weights are loaded; without one the same architecture is trained
+from scratch at any size, with the data set's own genes as vocabulary.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from dygenept.errors import ConfigError
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import CellEncoderSpec, PluginConfig
+
+if TYPE_CHECKING:
+    from dygenept.interfaces import CellEncoder, CellEncoderContext
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS = "scgpt"
+
+
+class ScGptConfig(PluginConfig):
+    """Options of ``scgpt``.
+
+    Sizes left at None are the checkpoint's; without a checkpoint, those given in brackets.
+
+    Attributes:
+        checkpoint: A folder with ``best_model.pt`` (or ``model.safetensors``), ``vocab.json`` and
+            ``args.json``; a bare name such as ``whole_human`` means ``scgpt/<name>`` in the folder
+            of data sets ($DYGENEPT_DATA). None trains from scratch.
+        n_layers: Transformer layers [4].
+        d_model: Width of hidden states [128].
+        n_heads: Attention heads [4].
+        d_hid: Width of feed-forward layers [the same as ``d_model``].
+        dropout: In training, on embeddings and residual branches [0.1]. Attention weights have
+            none: on a CPU it would slow a step several times.
+        n_bins: Bins of expression values [51].
+        max_length: Longest sequence, ``<cls>`` included [1200].
+        freeze_layers: Layers ``[:freeze_layers]`` are frozen, as a Python slice, and the embeddings
+            with any of them: -2 trains the last two, 0 everything, ``all`` nothing. Set 0 to train
+            from scratch.
+        pooling: ``cls``, ``mean`` or ``attention`` over the tokens.
+        cache_bytes: Memory that outputs of frozen layers may take.
+    """
+
+    checkpoint: str | None = None
+    n_layers: int | None = Field(None, ge=1)
+    d_model: int | None = Field(None, ge=1)
+    n_heads: int | None = Field(None, ge=1)
+    d_hid: int | None = Field(None, ge=1)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    n_bins: int | None = Field(None, ge=3)
+    max_length: int | None = Field(None, ge=2)
+    freeze_layers: int | Literal["all"] = -2
+    pooling: Literal["cls", "mean", "attention"] = "cls"
+    cache_bytes: int = Field(2_000_000_000, ge=0)
+
+
+def checkpoint_folder(checkpoint: str) -> Path:
+    """Return the folder that a ``checkpoint`` option means."""
+    path = Path(checkpoint).expanduser()
+    if path.is_dir() or len(path.parts) > 1:
+        return path
+    from dygenept.data.catalog import default_data_dir
+
+    return default_data_dir() / CHECKPOINTS / checkpoint
+
+
+def missing(config: ScGptConfig) -> str | None:
+    """Say what the checkpoint lacks on this machine."""
+    if config.checkpoint is None:
+        return None
+    from dygenept_plugins.networks.scgpt_checkpoint import describe_missing, missing_files
+
+    folder = checkpoint_folder(config.checkpoint)
+    files = missing_files(folder)
+    return describe_missing(folder, files) if files else None
+
+
+def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
+    """Build the cell encoder.
+
+    Raises:
+        DataUnavailableError: If a file of the checkpoint is missing.
+        DataError: If the checkpoint is damaged.
+        ConfigError: If sizes do not fit each other or the checkpoint.
+    """
+    from dygenept_plugins.networks.scgpt_cells import ScGptCellState
+
+    if config.checkpoint is None:
+        return _from_scratch(config, context)
+    from dygenept_plugins.networks.scgpt_checkpoint import read_checkpoint
+
+    checkpoint = read_checkpoint(checkpoint_folder(config.checkpoint))
+    for option in ("n_layers", "d_model", "n_heads", "d_hid"):
+        asked, found = getattr(config, option), getattr(checkpoint.size, option)
+        if asked not in (None, found):
+            raise ConfigError(
+                f"cell_encoder.{option} is {asked}, but the checkpoint has {found}; leave it out"
+            )
+    if config.n_bins not in (None, checkpoint.n_bins):
+        raise ConfigError(
+            f"cell_encoder.n_bins is {config.n_bins}, but the checkpoint was trained with "
+            f"{checkpoint.n_bins}; leave it out"
+        )
+    return ScGptCellState(
+        checkpoint.build(dropout=config.dropout),
+        context=context,
+        vocabulary=checkpoint.vocabulary,
+        n_bins=checkpoint.n_bins,
+        max_length=config.max_length or checkpoint.max_length,
+        freeze_layers=config.freeze_layers,
+        pooling=config.pooling,
+        cache_bytes=config.cache_bytes,
+    )
+
+
+def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
+    from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
+    from dygenept_plugins.networks.scgpt_cells import ScGptCellState
+    from dygenept_plugins.networks.scgpt_tokens import Vocabulary
+
+    if config.freeze_layers != 0:
+        logger.warning(
+            "scgpt without a checkpoint: cell_encoder.freeze_layers %s keeps layers at their "
+            "random first weights; set it to 0 to train them",
+            config.freeze_layers,
+        )
+    vocabulary = Vocabulary.of_genes(context.gene_symbols)
+    d_model, n_heads = config.d_model or 128, config.n_heads or 4
+    if d_model % n_heads:
+        raise ConfigError(
+            f"cell_encoder.n_heads {n_heads} does not divide cell_encoder.d_model {d_model}"
+        )
+    size = ScGptSize(
+        n_tokens=vocabulary.n_tokens,
+        pad_token=vocabulary.pad,
+        d_model=d_model,
+        n_layers=config.n_layers or 4,
+        n_heads=n_heads,
+        d_hid=config.d_hid or d_model,
+        dropout=0.1 if config.dropout is None else config.dropout,
+    )
+    return ScGptCellState(
+        ScGpt(size),
+        context=context,
+        vocabulary=vocabulary,
+        n_bins=config.n_bins or 51,
+        max_length=config.max_length or 1200,
+        freeze_layers=config.freeze_layers,
+        pooling=config.pooling,
+        cache_bytes=config.cache_bytes,
+    )
+
+
+@hookimpl
+def dygenept_cell_encoders() -> list[CellEncoderSpec]:
+    """Return the cell encoder ``scgpt``."""
+    return [
+        CellEncoderSpec(
+            name="scgpt",
+            summary="The scGPT transformer, from a published checkpoint or from scratch.",
+            source="Cui et al. 2024, doi:10.1038/s41592-024-02201-0",
+            config=ScGptConfig,
+            factory=build,
+            missing=missing,
+        )
+    ]

@@ -1,0 +1,59 @@
+"""Gene encoder ``facets``: frozen facet embeddings behind a trainable adapter.
+
+Linear → GELU → LayerNorm to the model's width; a facet of confidence 0 is unknown, and a gene
+without a known facet has one learned null embedding. Loads nothing itself: the vectors come from
+the facet set of the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import GeneEncoderSpec, PluginConfig
+
+if TYPE_CHECKING:
+    from dygenept.interfaces import GeneEncoder, GeneEncoderContext
+
+
+class FacetsConfig(PluginConfig):
+    """Options of ``facets``.
+
+    Attributes:
+        standardise: Centre each facet's vectors over the genes and scale them to one norm: text
+            vectors share a large common part that carries no information.
+        facet_types: Add a learned vector per facet, so that attention knows which facet it reads.
+        dropout: Share of text dimensions dropped in training.
+    """
+
+    standardise: bool = True
+    facet_types: bool = True
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+def build(config: FacetsConfig, context: GeneEncoderContext) -> GeneEncoder:
+    """Build the gene encoder."""
+    from dygenept_plugins.networks.facets import FacetEncoder
+
+    return FacetEncoder(
+        context,
+        standardise=config.standardise,
+        facet_types=config.facet_types,
+        dropout=config.dropout,
+    )
+
+
+@hookimpl
+def dygenept_gene_encoders() -> list[GeneEncoderSpec]:
+    """Return the gene encoder ``facets``."""
+    return [
+        GeneEncoderSpec(
+            name="facets",
+            summary="Frozen facet embeddings, adapted; unknown facets are masked.",
+            source="this project",
+            config=FacetsConfig,
+            factory=build,
+        )
+    ]

@@ -1,0 +1,48 @@
+"""Share of the top-20 DE genes whose direction of change is right.
+
+A gene counts where the predicted and the true delta have the same sign; no predicted change
+counts as wrong.
+Source: GEARS (Roohani et al. 2024).
+Loads nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.evaluation.rows import gather_de, masked_mean
+from dygenept.hookspecs import hookimpl
+from dygenept.interfaces import Metric
+from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.types import MetricInputs, MetricValues
+
+
+def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
+    """Return the share of the DE list with Δ predicted · Δ truth > 0, (n,)."""
+    predicted = gather_de(inputs.predicted - inputs.control, inputs.de_indices)
+    truth = gather_de(inputs.truth - inputs.control, inputs.de_indices)
+    # Signs, since the product of two tiny deltas may underflow to zero.
+    is_right = (np.sign(predicted) * np.sign(truth) > 0).astype(np.float64)
+    return masked_mean(is_right, inputs.de_indices >= 0)
+
+
+def _build(config: PluginConfig) -> Metric:
+    return direction_accuracy_top20
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the metric."""
+    return [
+        MetricSpec(
+            name="direction_accuracy_top20",
+            summary="Share of the top-20 DE genes that change in the right direction.",
+            source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
+            factory=_build,
+            higher_is_better=True,
+            lower=0.0,
+            upper=1.0,
+            undefined="the perturbation has no DE genes",
+            uses_de_genes=True,
+        )
+    ]

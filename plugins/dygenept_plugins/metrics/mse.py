@@ -1,0 +1,40 @@
+"""Mean squared error over all genes.
+
+Mean over genes of (predicted - truth)², on pseudobulk log1p expression; the control cancels.
+Source: GEARS (Roohani et al. 2024).
+Loads nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.hookspecs import hookimpl
+from dygenept.interfaces import Metric
+from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.types import MetricInputs, MetricValues
+
+
+def mse(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over G of (predicted - truth)², (n,)."""
+    error = inputs.predicted - inputs.truth
+    return MetricValues(np.einsum("ng,ng->n", error, error) / error.shape[1])
+
+
+def _build(config: PluginConfig) -> Metric:
+    return mse
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the metric."""
+    return [
+        MetricSpec(
+            name="mse",
+            summary="Mean squared error over all genes.",
+            source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
+            factory=_build,
+            higher_is_better=False,
+            lower=0.0,
+        )
+    ]

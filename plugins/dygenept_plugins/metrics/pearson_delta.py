@@ -1,0 +1,49 @@
+"""Correlation of the delta over all genes.
+
+Pearson r of predicted and true change from the real control; an undefined value counts as 0.
+Source: GEARS (Roohani et al. 2024).
+Loads nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.evaluation.rows import masked_pearson, row_scale
+from dygenept.hookspecs import hookimpl
+from dygenept.interfaces import Metric
+from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.types import MetricInputs, MetricValues
+
+
+def pearson_delta(inputs: MetricInputs) -> MetricValues:
+    """Return r(Δ predicted, Δ truth) over all G genes, (n,)."""
+    return masked_pearson(
+        inputs.predicted - inputs.control,
+        inputs.truth - inputs.control,
+        np.ones(inputs.truth.shape, dtype=np.bool_),
+        predicted_scale=row_scale(inputs.predicted, inputs.control),
+        truth_scale=row_scale(inputs.truth, inputs.control),
+    )
+
+
+def _build(config: PluginConfig) -> Metric:
+    return pearson_delta
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the metric."""
+    return [
+        MetricSpec(
+            name="pearson_delta",
+            summary="Pearson correlation of the delta over all genes.",
+            source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
+            factory=_build,
+            higher_is_better=True,
+            lower=-1.0,
+            upper=1.0,
+            neutral=0.0,
+            undefined="either side is constant, or there are fewer than two genes",
+        )
+    ]

@@ -1,0 +1,137 @@
+"""Multi-head attention from a cell state to the facets of each perturbed gene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from dygenept.errors import ConfigError
+from dygenept.interfaces import AttentionOutput, FacetBatch
+
+# A score this far below a row's best gets weight 0 from softmax, sparsemax and entmax alike.
+MASKED_GAP = 1e4
+
+Normaliser = Callable[[torch.Tensor], torch.Tensor]
+
+
+class FacetAttention(nn.Module):
+    """Weighs facets by cell state.
+
+    Scores are QKᵀ/√d_head + log(confidence), the query from the cell, keys and values from the
+    facets. Scores, normalisation and the weighted sum run in float32 or wider, also under autocast.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        num_heads: int,
+        normalise: Normaliser,
+        link: Normaliser | None = None,
+        reads_cell: bool = True,
+    ) -> None:
+        """Build the projections.
+
+        Args:
+            width: Embedding width D.
+            num_heads: Heads H; must divide ``width``.
+            normalise: From scores to weights that sum to 1 over the last dimension.
+            link: Applied to the scaled dot products before log(confidence) is added.
+            reads_cell: False gives every known facet the score log(confidence) alone.
+
+        Raises:
+            ConfigError: If ``num_heads`` does not divide ``width``.
+        """
+        super().__init__()
+        if num_heads < 1 or width % num_heads:
+            divisors = ", ".join(str(n) for n in range(1, min(width, 64) + 1) if width % n == 0)
+            raise ConfigError(
+                f"attention.num_heads {num_heads} does not divide the width {width}; "
+                f"allowed: {divisors}"
+            )
+        self.num_heads = num_heads
+        self.head_width = width // num_heads
+        self.normalise = normalise
+        self.link = link
+        self.query: nn.Linear | None = nn.Linear(width, width) if reads_cell else None
+        # A bias on the keys shifts every facet's score alike, so it would have no effect.
+        self.key: nn.Linear | None = nn.Linear(width, width, bias=False) if reads_cell else None
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, cell: torch.Tensor, facets: FacetBatch) -> AttentionOutput:
+        """Attend from cell states to facets.
+
+        Args:
+            cell: Cell states, (B, D).
+            facets: Facets of the perturbed genes, (B, P, K, D).
+
+        Returns:
+            Dynamic embeddings, (B, P, D), and weights, (B, P, H, K); both are zeros for a gene
+            without a known facet.
+        """
+        known = facets.known & (facets.confidence > 0)  # (B, P, K)
+        has_known = known.any(dim=-1)  # (B, P)
+        # Zeroed, so that whatever stands in an unknown facet's place (NaN even) cannot leak.
+        values = facets.values.masked_fill(~known[..., None], 0.0)
+        scores = self._scores(cell, values)  # (B, P, H, K), or (1, 1, H, 1)
+        projected = self._split(self.value(values))  # (B, P, K, H, d)
+        with torch.autocast(values.device.type, enabled=False):
+            weights = masked_weights(
+                scores, facets.confidence, known=known, normalise=self.normalise
+            )
+            pooled = torch.einsum("bphk,bpkhd->bphd", weights, projected.to(weights.dtype))
+        embedding = self.norm(self.output(pooled.flatten(2).to(values.dtype)))  # (B, P, D)
+        return AttentionOutput(embedding.masked_fill(~has_known[..., None], 0.0), weights)
+
+    def _split(self, projected: torch.Tensor) -> torch.Tensor:
+        return projected.view(*projected.shape[:-1], self.num_heads, self.head_width)
+
+    def _scores(self, cell: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        if self.query is None or self.key is None:
+            return torch.zeros(1, 1, self.num_heads, 1, device=values.device)
+        query, key = self._split(self.query(cell)), self._split(self.key(values))
+        wide = torch.promote_types(values.dtype, torch.float32)
+        with torch.autocast(values.device.type, enabled=False):
+            scores = torch.einsum("bhd,bpkhd->bphk", query.to(wide), key.to(wide))
+            scores = scores / self.head_width**0.5
+            return scores if self.link is None else self.link(scores)
+
+
+def masked_weights(
+    scores: torch.Tensor,
+    confidence: torch.Tensor,
+    *,
+    known: torch.Tensor,
+    normalise: Normaliser,
+) -> torch.Tensor:
+    """Turn scores and confidences into weights over the known facets.
+
+    Args:
+        scores: Scores, float32 or wider, that broadcast to (B, P, H, K).
+        confidence: In [0, 1], (B, P, K).
+        known: True where a facet takes part, (B, P, K).
+        normalise: From scores to weights that sum to 1 over the last dimension.
+
+    Returns:
+        Weights, (B, P, H, K): exactly 0 where unknown; a row without a known facet is all zeros,
+        with zero gradients.
+    """
+    wide = scores.dtype
+    prior = torch.where(known, confidence.to(wide), 1.0).log()  # (B, P, K)
+    shifted = scores + prior[:, :, None, :]  # (B, P, H, K)
+    mask = known[:, :, None, :].expand_as(shifted)
+    best = shifted.detach().masked_fill(~mask, -torch.inf).amax(dim=-1, keepdim=True)
+    best = best.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+    # Relative to the row's best score, the gap stays exact in float32 however large scores are.
+    weights = normalise((shifted - best).masked_fill(~mask, -MASKED_GAP))
+    return weights.masked_fill(~mask, 0.0)
+
+
+def softmax(scores: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last dimension."""
+    return functional.softmax(scores, dim=-1)

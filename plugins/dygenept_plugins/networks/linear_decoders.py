@@ -1,0 +1,83 @@
+"""Decoders without hidden layers: linear and bilinear in the perturbed genes' embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class LinearDecoder(nn.Module):
+    """Adds W·Σ e_p + n·b to the control, for n perturbed genes with embeddings e_p."""
+
+    def __init__(self, *, width: int, n_genes: int) -> None:
+        """Build the map, (G, D)."""
+        super().__init__()
+        self.output = nn.Linear(width, n_genes)
+
+    def forward(
+        self,
+        embedding: torch.Tensor,
+        gene_mask: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+    ) -> torch.Tensor:
+        """Predict expression; the cell state is not read.
+
+        Args:
+            embedding: Dynamic gene embeddings, (B, P, D).
+            gene_mask: True where a perturbed gene is real, (B, P).
+            cell: Cell state, (B, D).
+            control: Control expression, (B, G), log1p scale.
+
+        Returns:
+            Predicted expression, (B, G), log1p scale.
+        """
+        total = embedding.masked_fill(~gene_mask[..., None], 0.0).sum(dim=1)  # (B, D)
+        n_perturbed = gene_mask.sum(dim=1, keepdim=True)  # (B, 1)
+        change = nn.functional.linear(total, self.output.weight)
+        return control + change + n_perturbed * self.output.bias
+
+
+class BilinearDecoder(nn.Module):
+    """Adds a low-rank bilinear form of gene and cell to the control.
+
+    Δ = W·Σ_p (A e_p + a) ⊙ (1 + C z), with e_p the embedding of a perturbed gene, z the cell state,
+    A and C of rank R, and the rows of W the learned embeddings of the output genes. Additive over
+    the perturbed genes.
+    """
+
+    def __init__(self, *, width: int, n_genes: int, rank: int = 128) -> None:
+        """Build the three maps.
+
+        Args:
+            width: Embedding width D.
+            n_genes: Output genes G.
+            rank: Rank R of the form.
+        """
+        super().__init__()
+        self.gene = nn.Linear(width, rank)
+        self.cell = nn.Linear(width, rank, bias=False)
+        self.output = nn.Linear(rank, n_genes, bias=False)
+
+    def forward(
+        self,
+        embedding: torch.Tensor,
+        gene_mask: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+    ) -> torch.Tensor:
+        """Predict expression.
+
+        Args:
+            embedding: Dynamic gene embeddings, (B, P, D).
+            gene_mask: True where a perturbed gene is real, (B, P).
+            cell: Cell state, (B, D).
+            control: Control expression, (B, G), log1p scale.
+
+        Returns:
+            Predicted expression, (B, G), log1p scale.
+        """
+        factors = self.gene(embedding).masked_fill(~gene_mask[..., None], 0.0)  # (B, P, R)
+        total = factors.sum(dim=1) * (1 + self.cell(cell))  # (B, R)
+        expression: torch.Tensor = control + self.output(total)
+        return expression

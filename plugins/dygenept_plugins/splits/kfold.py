@@ -1,0 +1,116 @@
+"""K-fold cross-validation over perturbations.
+
+Labels are sorted, so the folds depend on the set of labels and the seed, never on cell order.
+Source: LangPert (Märtens et al. 2025), whose protocol is scikit-learn's shuffled KFold.
+Licence: loads the shipped gene tables only with ``require_gene_in``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from dygenept.errors import SplitError
+from dygenept.evaluation.subgroups import subgroups
+from dygenept.evaluation.validation_labels import validation_positions
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import PluginConfig, SplitSpec
+from dygenept.types import Fold, Perturbation, PerturbationData
+
+
+class KfoldConfig(PluginConfig):
+    """Options of ``kfold``.
+
+    Attributes:
+        val_fraction: Share of each fold's training labels that is held out for validation.
+        require_gene_in: ``go`` keeps perturbations whose genes all have a GO annotation, which
+            changes the population (K562: 1,092 to 1,087); None keeps all.
+    """
+
+    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+    require_gene_in: Literal["go"] | None = None
+
+
+class Kfold:
+    """Cuts sorted labels with ``sklearn.model_selection.KFold(shuffle=True)``."""
+
+    def __init__(self, config: KfoldConfig) -> None:
+        self._config = config
+
+    def folds(self, data: PerturbationData, *, n_folds: int, seed: int) -> tuple[Fold, ...]:
+        """Return the folds.
+
+        Validation labels are drawn from each fold's training labels, seeded by (seed, fold);
+        see ``validation_positions``.
+
+        Raises:
+            SplitError: If there are fewer perturbations than folds.
+        """
+        from sklearn.model_selection import KFold
+
+        population = list(data.perturbations)
+        if self._config.require_gene_in == "go":
+            population = _annotated(population)
+        n_labels = len(population)
+        if n_folds < 2:
+            raise SplitError(f"kfold needs at least 2 folds, got {n_folds}; pass --folds 2 or more")
+        if n_folds > n_labels:
+            raise SplitError(
+                f"kfold cannot cut {n_labels} perturbation(s) of {data.name!r} into {n_folds} "
+                f"folds: a fold would be empty; pass --folds {max(n_labels, 2)} or fewer"
+            )
+        population.sort(key=lambda perturbation: perturbation.label)
+        cutter = KFold(n_splits=n_folds, shuffle=True, random_state=seed)
+        return tuple(
+            self._fold(population, known.tolist(), test.tolist(), seed=[seed, number])
+            for number, (known, test) in enumerate(cutter.split(population))
+        )
+
+    def _fold(
+        self,
+        population: Sequence[Perturbation],
+        known: Sequence[int],
+        test: Sequence[int],
+        *,
+        seed: Sequence[int],
+    ) -> Fold:
+        drawn = validation_positions(len(known), fraction=self._config.val_fraction, seed=seed)
+        val = {known[position] for position in drawn}
+        return Fold(
+            train=tuple(population[i].label for i in known if i not in val),
+            val=tuple(population[i].label for i in known if i in val),
+            test=tuple(population[i].label for i in test),
+            subgroups=subgroups((population[i] for i in known), (population[i] for i in test)),
+        )
+
+
+def _annotated(population: Sequence[Perturbation]) -> list[Perturbation]:
+    from dygenept.knowledge.gene_tables import load_gene_tables
+
+    tables = load_gene_tables()
+
+    def has_terms(gene: str) -> bool:
+        symbol = tables.resolve(gene)
+        return symbol is not None and any(tables.facet_terms(symbol))
+
+    return [item for item in population if all(has_terms(gene) for gene in item.genes)]
+
+
+def _build(config: KfoldConfig) -> Kfold:
+    return Kfold(config)
+
+
+@hookimpl
+def dygenept_splits() -> list[SplitSpec]:
+    """Return the protocol."""
+    return [
+        SplitSpec(
+            name="kfold",
+            summary="Shuffled k-fold over all perturbations (the LangPert protocol).",
+            source="Märtens et al. 2025 (LangPert); scikit-learn KFold",
+            config=KfoldConfig,
+            factory=_build,
+        )
+    ]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def test_list_names_the_five_data_sets_and_their_stand_ins(cli) -> None:
+    result = cli("data", "list", "--json")
+    assert result.code == 0, result.err
+    datasets = {row["name"]: row for row in result.json()["datasets"]}
+    assert set(datasets) >= {
+        "norman",
+        "adamson",
+        "dixit",
+        "replogle_k562_essential",
+        "replogle_rpe1_essential",
+        "sim:norman",
+        "sim:adamson",
+        "sim:dixit",
+        "sim:k562",
+        "sim:rpe1",
+    }
+    assert "k562" in datasets["replogle_k562_essential"]["aliases"]
+    assert "rpe1" in datasets["replogle_rpe1_essential"]["aliases"]
+    assert not any(row["on_disk"] for row in datasets.values())
+
+
+def test_list_is_a_table_for_people(cli) -> None:
+    result = cli("data", "list")
+    assert "replogle_k562_essential" in result.out
+
+
+def test_info_describes_a_file_and_a_data_set_that_is_not_on_disk(cli, toy: Path) -> None:
+    content = cli("data", "info", toy, "--json").json()
+    assert content["n_cells"] == 380
+    assert len(content["sha256"]) == 64
+    missing = cli("data", "info", "k562", "--json").json()
+    assert missing["on_disk"] is False
+    assert "n_cells" not in missing
+
+
+def test_verify_prints_the_fingerprint(cli, toy: Path) -> None:
+    result = cli("data", "verify", toy)
+    assert result.code == 0
+    assert "valid, sha256" in result.out
+
+
+def test_simulate_writes_the_data_set_and_its_truth(cli, tmp_path: Path) -> None:
+    output = tmp_path / "made.h5ad"
+    result = cli("data", "simulate", "dixit", "--scale", "0.02", "--output", output)
+    assert result.code == 0, result.err
+    assert "SIMULATED" in result.err
+    assert output.exists()
+    info = cli("data", "info", output, "--json").json()
+    assert info["simulated"] is True
+    assert any(path.name.startswith("made.truth") for path in tmp_path.iterdir())
+
+
+def test_fetch_of_a_stand_in_puts_it_on_disk(cli) -> None:
+    assert cli("data", "fetch", "sim:dixit@0.02").code == 0
+    result = cli("bench", "--dataset", "sim:dixit@0.02", "--model", "additive", "--folds", "2")
+    assert result.code == 0, result.err
+    assert "SIMULATED" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("info", "normann"), "did you mean 'norman'"),
+        (("fetch", "k563"), "did you mean 'k562'"),
+        (("simulate", "normal"), "did you mean 'norman'"),
+        (("simulate", "norman", "--scale", "0"), "scale"),
+        (("verify", "missing.h5ad"), "missing.h5ad"),
+    ],
+)
+def test_wrong_requests_name_the_nearest(cli, arguments: tuple[str, ...], message: str) -> None:
+    result = cli("data", *arguments)
+    assert result.code == 2
+    assert message in result.err

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+SHORT = (
+    *("--facets", "go_tfidf"),
+    *("--set", "training.epochs=1"),
+    *("--set", "training.n_members=1"),
+)
+
+
+@pytest.fixture
+def checkpoint(cli, toy: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    result = cli("train", "--dataset", toy, "--folds", "3", "--output", folder, *SHORT)
+    assert result.code == 0, result.err
+    return folder
+
+
+def test_train_evaluate_gives_what_bench_gives_for_that_fold(
+    cli, toy: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    evaluated = cli("evaluate", "--checkpoint", checkpoint, "--dataset", toy, "--json")
+    assert evaluated.code == 0, evaluated.err
+    rows = {row["metric"]: row["pooled"] for row in evaluated.json()["leaderboard"]}
+    assert not (tmp_path / "results").exists()
+    cli("bench", "--dataset", toy, "--folds", "3", "--model", "dygenept_small", *SHORT)
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results/runs").iterdir()]
+    (first,) = [record for record in records if record["fold"] == 0]
+    for metric in first["metrics"]:
+        values = [item["value"] or 0.0 for item in metric["values"]]
+        assert rows[metric["name"]] == pytest.approx(sum(values) / len(values), abs=1e-6)
+
+
+def test_evaluate_refuses_another_data_set(cli, checkpoint: Path) -> None:
+    result = cli("evaluate", "--checkpoint", checkpoint, "--dataset", "sim:dixit@0.02")
+    assert result.code == 2
+    assert "was made for the data set" in result.err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".json"])
+def test_predict_writes_a_table_with_gene_names(
+    cli, toy: Path, checkpoint: Path, tmp_path: Path, suffix: str
+) -> None:
+    output = tmp_path / f"prediction{suffix}"
+    result = cli(
+        "predict",
+        *("--checkpoint", checkpoint, "--output", output),
+        *("--perturbation", "KLF1+MAPK1", "--perturbation", "TP53"),
+    )
+    assert result.code == 0, result.err
+    readers = {
+        ".csv": pl.read_csv,
+        ".tsv": lambda path: pl.read_csv(path, separator="\t"),
+        ".parquet": pl.read_parquet,
+        ".json": pl.read_json,
+    }
+    table = readers[suffix](output)
+    assert table.columns == [
+        "perturbation",
+        "cell_type",
+        "gene_id",
+        "gene",
+        "control",
+        "predicted",
+        "delta",
+    ]
+    assert table["perturbation"].unique(maintain_order=True).to_list() == [
+        "KLF1+MAPK1",
+        "TP53+ctrl",
+    ]
+    assert len(table) == 2 * 60
+    difference = table["predicted"] - table["control"] - table["delta"]
+    assert difference.abs().max() < 1e-6
+
+
+def test_predict_can_fit_a_baseline_on_the_spot(cli, toy: Path) -> None:
+    result = cli(
+        "predict",
+        *("--dataset", toy, "--model", "additive", "--perturbation", "KLF1", "--json"),
+    )
+    assert result.code == 0, result.err
+    rows = result.json()["predictions"]
+    assert {row["perturbation"] for row in rows} == {"KLF1+ctrl"}
+
+
+def test_predict_prints_the_strongest_changes(cli, checkpoint: Path) -> None:
+    result = cli("predict", "--checkpoint", checkpoint, "--perturbation", "KLF1")
+    assert result.code == 0, result.err
+    assert "KLF1+ctrl" in result.out
+    assert "delta" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--perturbation", "KLF1"), "give either --checkpoint DIR"),
+        (("--checkpoint", "none", "--perturbation", "KLF1"), "no trained model in none"),
+        (("--dataset", "TOY", "--model", "additive", "--perturbation", "ctrl"), "is control"),
+        (("--dataset", "TOY", "--model", "truth", "--perturbation", "KLF1"), "only copies"),
+        (
+            ("--dataset", "TOY", "--perturbation", "KLF1", "--output", "table.xls"),
+            "cannot write table.xls",
+        ),
+        (
+            ("--dataset", "TOY", "--perturbation", "KLF1", "--cell-type", "RPE"),
+            "unknown cell type",
+        ),
+    ],
+)
+def test_wrong_requests_are_one_line_and_exit_code_2(
+    cli, toy: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = cli("predict", *(str(toy) if item == "TOY" else item for item in arguments))
+    assert result.code == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_closed_form_baseline_is_not_trained(cli, toy: Path, tmp_path: Path) -> None:
+    result = cli("train", "--dataset", toy, "--model", "additive", "--output", tmp_path / "m")
+    assert result.code == 2
+    assert "closed form" in result.err
+    assert not (tmp_path / "m").exists()

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+
+from dygenept.config import Overrides, assembly_config, training_options
+from dygenept.errors import ConfigError, PluginError
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import Registry, load_registry
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return load_registry()
+
+
+@pytest.fixture(scope="module")
+def manager(registry: Registry) -> PluginManager:
+    return PluginManager.load(registry.plugins, entry_points=False)
+
+
+def overrides(*sets: str, **parts: str) -> Overrides:
+    return Overrides(parts=parts, sets=sets)
+
+
+@pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_small"])
+def test_every_registered_model_is_valid(
+    name: str, registry: Registry, manager: PluginManager
+) -> None:
+    config, shown = assembly_config(name, registry, manager)
+    assert shown == name
+    assert training_options(config).epochs > 0
+
+
+def test_design_defaults_hold_for_the_published_model(
+    registry: Registry, manager: PluginManager
+) -> None:
+    config, _ = assembly_config("dygenept", registry, manager)
+    options = training_options(config)
+    assert config.width == 768
+    assert config.cell_encoder["freeze_layers"] == -2
+    assert (options.lr, options.weight_decay, options.warmup_steps) == (1e-4, 1e-5, 500)
+    assert (options.min_lr, options.clip_norm, options.batch_size) == (1e-6, 1.0, 64)
+    assert (options.epochs, options.patience) == (20, 5)
+    loss = options.loss
+    assert (loss.mse_weight, loss.de_mse_weight, loss.direction_weight) == (1.0, 0.5, 0.1)
+
+
+def test_extends_takes_over_what_is_not_named(registry: Registry, manager: PluginManager) -> None:
+    large, _ = assembly_config("dygenept_large", registry, manager)
+    base, _ = assembly_config("dygenept", registry, manager)
+    assert large.decoder["hidden_dims"] == [1024, 512, 256]
+    assert large.attention["num_heads"] == 12
+    assert large.facets == base.facets
+    assert large.decoder["name"] == base.decoder["name"]
+
+
+def test_swapped_parts_show_in_the_name(registry: Registry, manager: PluginManager) -> None:
+    _, flag = assembly_config("dygenept_small", registry, manager, overrides(attention="softmax"))
+    _, dotted = assembly_config("dygenept_small", registry, manager, overrides("attention=softmax"))
+    assert flag == dotted == "dygenept_small[attention=softmax]"
+
+
+def test_set_changes_one_option_and_shows(registry: Registry, manager: PluginManager) -> None:
+    config, shown = assembly_config(
+        "dygenept_small", registry, manager, overrides("training.lr=5e-5")
+    )
+    assert training_options(config).lr == 5e-5
+    assert shown == "dygenept_small[training.lr=5e-05]"
+
+
+def test_swapping_for_the_same_part_changes_nothing(
+    registry: Registry, manager: PluginManager
+) -> None:
+    _, shown = assembly_config(
+        "dygenept_small", registry, manager, overrides(attention="sparsemax")
+    )
+    assert shown == "dygenept_small"
+
+
+def test_options_that_the_new_part_lacks_are_dropped(
+    registry: Registry, manager: PluginManager
+) -> None:
+    config, shown = assembly_config(
+        "dygenept_large", registry, manager, overrides(attention="mean", cell_encoder="none")
+    )
+    assert config.cell_encoder == {"name": "none"}
+    assert shown == "dygenept_large[attention=mean,cell_encoder=none]"
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("training.lrr=1", "unknown key 'training.lrr'; did you mean 'lr'"),
+        ("training.loss.mse=1", "did you mean 'mse_weight'"),
+        ("attention.num_head=2", "did you mean 'num_heads'"),
+        ("trainng.lr=1", "did you mean 'training'"),
+        ("training.lr=-1", "lr must be above 0"),
+        ("training.lr=fast", r"training\.lr"),
+        ("training.lr", "must look like key=value"),
+    ],
+)
+def test_a_wrong_key_or_value_names_the_nearest(
+    registry: Registry, manager: PluginManager, item: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        assembly_config("dygenept_small", registry, manager, overrides(item))
+
+
+def test_an_unknown_part_names_the_nearest(registry: Registry, manager: PluginManager) -> None:
+    with pytest.raises(PluginError, match="did you mean 'softmax'"):
+        assembly_config("dygenept_small", registry, manager, overrides(attention="sofmax"))
+
+
+def test_an_unknown_model_names_the_nearest(registry: Registry, manager: PluginManager) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'dygenept_small'"):
+        assembly_config("dygenept_smal", registry, manager)
+
+
+def test_models_that_extend_in_a_circle_are_refused(manager: PluginManager) -> None:
+    circle = Registry(models={"a": {"extends": "b"}, "b": {"extends": "a"}})
+    with pytest.raises(ConfigError, match="a -> b -> a"):
+        assembly_config("a", circle, manager)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import sparse
+
+from dygenept.data.simulate import SimulatedData, simulate
+from dygenept.data.simulate_export import write_simulation
+from dygenept.data.simulate_truth import read_truth, truth_path
+from dygenept.errors import ConfigError, DataError, DataUnavailableError
+from dygenept.knowledge.gene_tables import load_gene_tables
+
+
+@pytest.fixture(scope="module")
+def k562() -> SimulatedData:
+    return simulate("k562", scale=0.02)
+
+
+@pytest.fixture(scope="module")
+def norman() -> SimulatedData:
+    return simulate("norman", scale=0.02, seed=3)
+
+
+def _deltas(data: SimulatedData) -> npt.NDArray[np.float64]:
+    """Observed pseudobulk deltas, (n_conditions, G)."""
+    codes = data.condition_codes + 1
+    ones = np.ones(len(codes))
+    picker = sparse.csr_matrix((ones, (codes, np.arange(len(codes)))))
+    means = (picker @ data.expression).toarray() / np.asarray(picker.sum(axis=1))
+    deltas: npt.NDArray[np.float64] = means[1:] - means[0]
+    return deltas
+
+
+def _top20_correlation(
+    predicted: npt.NDArray[np.float64], observed: npt.NDArray[np.float64]
+) -> float:
+    """Mean correlation over the 20 genes that changed the most."""
+    top = np.argsort(-np.abs(observed), axis=1)[:, :20]
+    return float(
+        np.mean(
+            [
+                np.corrcoef(mine[genes], theirs[genes])[0, 1]
+                for mine, theirs, genes in zip(predicted, observed, top, strict=True)
+            ]
+        )
+    )
+
+
+def test_the_same_seed_gives_the_same_cells_and_truth(k562: SimulatedData) -> None:
+    again = simulate("k562", scale=0.02)
+    np.testing.assert_array_equal(again.expression.data, k562.expression.data)
+    np.testing.assert_array_equal(again.expression.indices, k562.expression.indices)
+    np.testing.assert_array_equal(again.condition_codes, k562.condition_codes)
+    np.testing.assert_array_equal(again.truth.delta, k562.truth.delta)
+    assert again.truth.target_genes == k562.truth.target_genes
+
+
+def test_another_seed_gives_other_targets_and_cells(k562: SimulatedData) -> None:
+    other = simulate("k562", scale=0.02, seed=1)
+    assert other.truth.target_genes != k562.truth.target_genes
+    assert other.expression.nnz != k562.expression.nnz
+
+
+def test_a_data_set_has_the_shape_of_its_profile(norman: SimulatedData) -> None:
+    profile = norman.profile
+    assert norman.expression.shape == (profile.n_cells, profile.n_genes)
+    assert (norman.condition_codes == -1).sum() == profile.n_controls
+    counts = np.bincount(norman.condition_codes[norman.condition_codes >= 0])
+    assert len(counts) == len(norman.truth.labels) == profile.n_perturbations
+    assert counts.min() >= 10
+    n_doubles = sum(not label.endswith("+ctrl") for label in norman.truth.labels)
+    assert n_doubles == profile.n_doubles
+    assert list(norman.truth.labels) == sorted(norman.truth.labels)
+
+
+def test_genes_are_real_and_some_targets_are_not_measured(k562: SimulatedData) -> None:
+    tables = load_gene_tables()
+    assert all(tables.resolve(symbol) == symbol for symbol in k562.gene_symbols)
+    assert all(name.startswith("ENSG") for name in k562.gene_ids)
+    assert len(set(k562.gene_ids)) == len(set(k562.gene_symbols)) == k562.profile.n_genes
+    measured = set(k562.truth.target_genes) & set(k562.gene_symbols)
+    assert 0 < len(measured) < len(k562.truth.target_genes)
+
+
+def test_interference_lowers_the_targets_own_expression(k562: SimulatedData) -> None:
+    own = [
+        k562.truth.log_fold[k562.truth.labels.index(f"{gene}+ctrl"), k562.gene_symbols.index(gene)]
+        for gene in set(k562.truth.target_genes) & set(k562.gene_symbols)
+    ]
+    assert np.median(own) == pytest.approx(-1.5, abs=0.05)
+
+
+def test_observed_deltas_agree_with_the_planted_ones(k562: SimulatedData) -> None:
+    assert _top20_correlation(k562.truth.delta.astype(np.float64), _deltas(k562)) > 0.9
+
+
+def test_effects_are_as_large_as_those_of_perturb_seq(k562: SimulatedData) -> None:
+    top = np.sort(np.abs(k562.truth.delta), axis=1)[:, -20:]
+    assert 0.1 < np.median(top) < 0.6
+
+
+def test_the_facet_of_most_cells_is_responsible(k562: SimulatedData) -> None:
+    truth = k562.truth
+    for facet, by_state in zip(truth.responsible, truth.responsible_by_state, strict=True):
+        share = [truth.state_shares[by_state == option].sum() for option in range(8)]
+        assert facet == (-1 if by_state[0] == -1 else int(np.argmax(share)))
+    observed = np.bincount(truth.state_codes, minlength=3) / len(truth.state_codes)
+    np.testing.assert_allclose(observed, truth.state_shares, atol=0.05)
+
+
+def test_facets_predict_held_out_perturbations_and_shuffled_facets_do_not(
+    k562: SimulatedData,
+) -> None:
+    truth, deltas = k562.truth, _deltas(k562)
+    gene_of = {f"{gene}+ctrl": row for row, gene in enumerate(truth.target_genes)}
+    members = np.zeros((len(truth.target_genes), len(truth.program_terms)))
+    rows, facets = np.nonzero(truth.target_programs >= 0)
+    members[rows, truth.target_programs[rows, facets]] = 1.0
+    features = members[[gene_of[label] for label in truth.labels]]
+    shuffled = np.random.default_rng(0).permutation(features)
+    predicted = {"mean": np.empty_like(deltas)}
+    predicted |= {"facets": np.empty_like(deltas), "shuffled": np.empty_like(deltas)}
+    fold_of = np.random.default_rng(1).permutation(len(deltas)) % 5
+    for fold in range(5):
+        train, test = fold_of != fold, fold_of == fold
+        mean = deltas[train].mean(axis=0)
+        predicted["mean"][test] = mean
+        for name, x in (("facets", features), ("shuffled", shuffled)):
+            centre = x[train].mean(axis=0)
+            a = x[train] - centre
+            gram = a @ a.T + np.eye(len(a))
+            weights = a.T @ np.linalg.solve(gram, deltas[train] - mean)
+            predicted[name][test] = mean + (x[test] - centre) @ weights
+    score = {name: _top20_correlation(values, deltas) for name, values in predicted.items()}
+    assert score["facets"] > score["mean"] + 0.1
+    assert score["shuffled"] < score["mean"] + 0.05
+
+
+def test_negative_seed_is_refused() -> None:
+    with pytest.raises(ConfigError, match="0 and above"):
+        simulate("dixit", scale=0.01, seed=-1)
+
+
+def test_the_file_has_gears_layout_and_says_that_it_is_simulated(
+    norman: SimulatedData, tmp_path: Path
+) -> None:
+    path = tmp_path / "folder" / "perturb_processed.h5ad"
+    write_simulation(norman, path)
+    assert sorted(item.name for item in path.parent.iterdir()) == [
+        "perturb_processed.h5ad",
+        "perturb_processed.truth.npz",
+    ]
+    adata = anndata.read_h5ad(path)
+    assert (adata.X != norman.expression).nnz == 0
+    assert (adata.X.dtype, adata.X.indices.dtype) == (np.float32, np.int32)
+    assert list(adata.var_names) == list(norman.gene_ids)
+    assert list(adata.var["gene_name"]) == list(norman.gene_symbols)
+    control = adata.obs[adata.obs["control"] == 1]
+    assert set(control["condition"]) == {"ctrl"}
+    assert set(control["condition_name"]) == {"K562_ctrl_1"}
+    double = adata.obs[~adata.obs["condition"].str.contains("ctrl")].iloc[0]
+    assert double["condition_name"] == f"K562_{double['condition']}_1+1"
+    assert double["dose_val"] == "1+1"
+    assert bool(adata.uns["dygenept"]["simulated"])
+    assert adata.uns["dygenept"]["profile"] == "norman"
+
+
+def test_the_truth_survives_its_file(norman: SimulatedData, tmp_path: Path) -> None:
+    path = tmp_path / "perturb_processed.h5ad"
+    write_simulation(norman, path)
+    truth = read_truth(path)
+    assert truth.labels == norman.truth.labels
+    assert truth.target_genes == norman.truth.target_genes
+    assert truth.facet_names == norman.truth.facet_names
+    np.testing.assert_array_equal(truth.delta, norman.truth.delta)
+    np.testing.assert_array_equal(truth.responsible, norman.truth.responsible)
+    assert read_truth(truth_path(path)).program_terms == norman.truth.program_terms
+
+
+def test_a_data_set_without_truth_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailableError, match="no planted truth"):
+        read_truth(tmp_path / "real.h5ad")
+
+
+def test_a_damaged_truth_file_is_an_error(norman: SimulatedData, tmp_path: Path) -> None:
+    path = tmp_path / "perturb_processed.h5ad"
+    write_simulation(norman, path)
+    file = truth_path(path)
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(DataError, match="delete it and simulate again"):
+        read_truth(path)
+
+
+def test_a_write_that_fails_leaves_nothing_behind(norman: SimulatedData, tmp_path: Path) -> None:
+    folder = tmp_path / "perturb_processed.h5ad"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"perturb_processed\.h5ad"):
+        write_simulation(norman, folder)
+    assert not [item for item in tmp_path.iterdir() if item.suffix == ".tmp"]

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dygenept.data.simulate_effects import (
+    RESPONSIBLE_SHARE,
+    PlantedEffects,
+    Targets,
+    draw_priorities,
+    draw_targets,
+    plant_effects,
+    responsible_facets,
+)
+from dygenept.data.simulate_profiles import PROFILES
+from dygenept.data.simulate_programs import (
+    MAX_TERM_GENES,
+    GenePrograms,
+    assign_programs,
+    programs_per_facet,
+)
+from dygenept.errors import ConfigError
+from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.gene_tables import load_gene_tables
+
+N_GENES = 300
+
+
+@pytest.fixture(scope="module")
+def programs() -> GenePrograms:
+    return assign_programs(load_gene_tables(), n_per_facet=3)
+
+
+@pytest.fixture(scope="module")
+def targets(programs: GenePrograms) -> Targets:
+    profile = PROFILES["norman"].scaled(0.3)
+    return draw_targets(profile, programs, rng=np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def effects(programs: GenePrograms, targets: Targets) -> PlantedEffects:
+    log_mean = np.linspace(-3.0, 2.0, N_GENES)
+    return plant_effects(targets, programs, base_log_mean=log_mean, rng=np.random.default_rng(1))
+
+
+def test_a_gene_belongs_to_its_most_specific_chosen_term(programs: GenePrograms) -> None:
+    tables = load_gene_tables()
+    assert len(programs.terms) == 3 * len(FACETS)
+    checked = 0
+    for position in range(0, len(programs.genes), 97):
+        facets = tables.facet_terms(programs.genes[position])
+        for facet, terms in enumerate(facets):
+            chosen = [
+                number
+                for term in terms
+                for number, (name, of) in enumerate(
+                    zip(programs.terms, programs.term_facets, strict=True)
+                )
+                if name == term and of == facet
+            ]
+            assert programs.program[position, facet] == (chosen[0] if chosen else -1)
+            assert programs.is_known[position, facet] == bool(terms)
+            checked += bool(chosen)
+    assert checked > 20
+
+
+def test_terms_of_programs_are_neither_broad_nor_rare(programs: GenePrograms) -> None:
+    tables = load_gene_tables()
+    sizes = [tables.n_genes_of_term(term) for term in programs.terms]
+    assert min(sizes) >= 20
+    assert max(sizes) <= MAX_TERM_GENES
+    members = np.bincount(programs.program[programs.program >= 0])
+    assert members.min() >= 10
+
+
+def test_programs_grow_with_the_targets_between_two_and_twelve_a_facet() -> None:
+    assert [programs_per_facet(n) for n in (19, 60, 105, 1_092, 5_000)] == [2, 2, 3, 12, 12]
+
+
+def test_the_first_known_facet_of_the_states_order_is_responsible() -> None:
+    known = np.array([[True, False, True], [False, True, False], [False, False, False]])
+    priority = np.array([[0, 1, 2], [2, 1, 0]], dtype=np.int32)
+    assert responsible_facets(known, priority).tolist() == [[0, 2], [1, 1], [-1, -1]]
+
+
+def test_every_state_orders_all_facets() -> None:
+    priority = draw_priorities(np.random.default_rng(2), n_facets=8)
+    np.testing.assert_array_equal(np.sort(priority, axis=1), np.tile(np.arange(8), (3, 1)))
+
+
+def test_every_target_with_knowledge_answers_through_a_program_in_every_state(
+    programs: GenePrograms, targets: Targets
+) -> None:
+    known = programs.is_known[targets.positions]
+    np.testing.assert_array_equal(targets.responsible, responsible_facets(known, targets.priority))
+    for row, position in enumerate(targets.positions):
+        for facet in targets.responsible[row]:
+            assert facet == -1 or programs.program[position, facet] >= 0
+
+
+def test_a_few_targets_have_no_knowledge_and_most_have_a_choice_of_facets(
+    programs: GenePrograms, targets: Targets
+) -> None:
+    n_known = programs.is_known[targets.positions].sum(axis=1)
+    assert 0 < (n_known == 0).sum() <= 0.1 * len(n_known)
+    assert (n_known >= 2).mean() > 0.9
+
+
+def test_targets_share_the_programs_that_answer(programs: GenePrograms, targets: Targets) -> None:
+    facet = targets.responsible[:, 0]
+    answering = programs.program[targets.positions, facet][facet >= 0]
+    counts = np.bincount(answering)
+    assert np.median(counts[counts > 0]) >= 2
+
+
+def test_too_few_qualifying_genes_are_an_error(programs: GenePrograms) -> None:
+    few = GenePrograms(
+        genes=programs.genes[:40],
+        is_known=programs.is_known[:40],
+        program=programs.program[:40],
+        terms=programs.terms,
+        term_facets=programs.term_facets,
+    )
+    with pytest.raises(ConfigError, match="use a smaller scale"):
+        draw_targets(PROFILES["k562"], few, rng=np.random.default_rng(3))
+
+
+def test_the_responsible_program_carries_most_of_the_effect(
+    programs: GenePrograms, targets: Targets, effects: PlantedEffects
+) -> None:
+    strength = effects.weights.sum(axis=2)
+    for state in range(strength.shape[1]):
+        facet = targets.responsible[:, state]
+        rows = np.flatnonzero(facet >= 0)
+        program = programs.program[targets.positions[rows], facet[rows]]
+        share = effects.weights[rows, state, program] / strength[rows, state]
+        assert share.min() >= RESPONSIBLE_SHARE - 1e-9
+    assert np.all(effects.weights[targets.responsible[:, 0] < 0] == 0.0)
+
+
+def test_programs_of_one_facet_are_more_alike_than_those_of_two(
+    programs: GenePrograms, effects: PlantedEffects
+) -> None:
+    alike: npt.NDArray[np.float64] = np.asarray(np.corrcoef(effects.program_effects))
+    same = programs.term_facets[:, None] == programs.term_facets
+    off = ~np.eye(len(same), dtype=bool)
+    assert alike[same & off].mean() > alike[~same].mean() + 0.1
+
+
+def test_a_pair_without_a_shared_program_is_the_sum_of_its_genes(
+    targets: Targets, effects: PlantedEffects
+) -> None:
+    left, right = targets.pairs.T
+    shares = ((effects.weights[left] > 0) & (effects.weights[right] > 0)).any(axis=(1, 2))
+    assert shares.any()
+    assert not shares.all()
+    total = effects.singles[left] + effects.singles[right]
+    apart = np.abs(effects.doubles - total).max(axis=(1, 2))
+    np.testing.assert_allclose(apart[~shares], 0.0, atol=1e-6)
+    assert apart[shares].min() > 1e-4
+
+
+def test_the_order_of_a_pair_changes_nothing(programs: GenePrograms, targets: Targets) -> None:
+    log_mean = np.linspace(-3.0, 2.0, N_GENES)
+    turned = Targets(
+        positions=targets.positions,
+        priority=targets.priority,
+        responsible=targets.responsible,
+        pairs=targets.pairs[:, ::-1],
+    )
+    one, other = (
+        plant_effects(which, programs, base_log_mean=log_mean, rng=np.random.default_rng(4))
+        for which in (targets, turned)
+    )
+    np.testing.assert_array_equal(one.doubles, other.doubles)
+
+
+def test_pairs_are_distinct_and_join_two_targets(targets: Targets) -> None:
+    pairs = {tuple(pair) for pair in targets.pairs.tolist()}
+    assert len(pairs) == len(targets.pairs) > 0
+    assert all(left < right < len(targets.positions) for left, right in pairs)

@@ -1,0 +1,198 @@
+"""What every decoder must hold to, and what each does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from dygenept.interfaces import DecoderContext
+from dygenept_plugins.decoders import bilinear, latent_arithmetic, linear
+from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic, PairInteraction
+from dygenept_plugins.networks.linear_decoders import BilinearDecoder, LinearDecoder
+
+B, D, G = 6, 16, 30
+PLUGINS = {"latent_arithmetic": latent_arithmetic, "linear": linear, "bilinear": bilinear}
+
+
+def decoder(name: str, seed: int = 0) -> nn.Module:
+    (spec,) = PLUGINS[name].dygenept_decoders()
+    assert spec.name == name
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = spec.factory(spec.config(), DecoderContext(D, G))
+        assert isinstance(module, nn.Module)
+        for parameter in module.parameters():
+            # Away from zeros and ones of the first weights, where mistakes can hide.
+            nn.init.normal_(parameter, std=0.3)
+    return module.eval()
+
+
+def inputs(n_genes: int = 4, seed: int = 1) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    embedding = torch.randn(B, n_genes, D, generator=generator)
+    mask = torch.ones(B, n_genes, dtype=torch.bool)
+    for row in range(B):
+        mask[row, row % (n_genes + 1) :] = False
+    cell = torch.randn(B, D, generator=generator)
+    control = torch.rand(B, G, generator=generator) * 3
+    return embedding, mask, cell, control
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_no_perturbed_gene_returns_the_control_exactly(name: str) -> None:
+    embedding, mask, cell, control = inputs()
+    predicted = decoder(name)(embedding, torch.zeros_like(mask), cell, control)
+    assert torch.equal(predicted, control)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_perturbed_gene_changes_the_prediction(name: str) -> None:
+    embedding, mask, cell, control = inputs()
+    predicted = decoder(name)(embedding, mask, cell, control)
+    moved = (predicted - control).abs().amax(dim=1) > 1e-3
+    assert torch.equal(moved, mask.any(dim=1))
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_permuting_the_genes_of_a_combination_changes_nothing(name: str) -> None:
+    module, (embedding, mask, cell, control) = decoder(name), inputs()
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(
+        module(embedding[:, order], mask[:, order], cell, control),
+        module(embedding, mask, cell, control),
+        atol=1e-4,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_padding_changes_nothing_even_if_it_holds_nan(name: str) -> None:
+    module, (embedding, mask, cell, control) = decoder(name), inputs()
+    padded = torch.cat([embedding, torch.full((B, 2, D), torch.nan)], dim=1)
+    padded_mask = torch.cat([mask, torch.zeros(B, 2, dtype=torch.bool)], dim=1)
+    torch.testing.assert_close(
+        module(padded, padded_mask, cell, control),
+        module(embedding, mask, cell, control),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_batch_mates_change_nothing(name: str) -> None:
+    module, tensors = decoder(name), inputs()
+    alone = module(*(tensor[3:4] for tensor in tensors))
+    torch.testing.assert_close(alone, module(*tensors)[3:4], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_gradients_reach_every_weight_and_every_input_that_is_read(name: str) -> None:
+    module, (embedding, mask, cell, control) = decoder(name).train(), inputs()
+    embedding.requires_grad_()
+    target = torch.randn(B, G, generator=torch.Generator().manual_seed(2))
+    (module(embedding, mask, cell, control) * target).sum().backward()
+    for parameter_name, parameter in module.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.any(), parameter_name
+    assert embedding.grad is not None
+    assert torch.equal(embedding.grad.abs().sum(-1) > 0, mask)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_prediction_is_float32_under_bf16_autocast(name: str) -> None:
+    module, tensors = decoder(name), inputs()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        predicted = module(*tensors)
+    assert predicted.dtype == torch.float32
+    assert torch.equal(predicted[~tensors[1].any(1)], tensors[3][~tensors[1].any(1)])
+    torch.testing.assert_close(predicted, module(*tensors), atol=0.2, rtol=0.1)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_latent_arithmetic_returns_the_control_when_the_shift_path_is_zeroed(
+    training: bool,
+) -> None:
+    module, tensors = decoder("latent_arithmetic").train(training), inputs()
+    assert isinstance(module, LatentArithmetic)
+    with torch.no_grad():
+        module.shift[-1].weight.zero_()
+        module.shift[-1].bias.zero_()
+    assert torch.equal(module(*tensors), tensors[3])
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_interaction_is_exactly_zero_for_a_single_gene(position: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        interaction = PairInteraction(width=D, rank=8)
+    shifts = torch.zeros(B, 3, D)
+    shifts[:, position] = torch.randn(B, D, generator=torch.Generator().manual_seed(1))
+    assert not interaction(shifts).any()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not interaction(shifts).any()
+
+
+def test_interaction_is_the_sum_over_all_pairs_for_any_number_of_genes() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        interaction = PairInteraction(width=D, rank=8).double()
+    shifts = torch.randn(2, 5, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    factors = interaction.down(shifts)
+    pairs = sum(
+        factors[:, first] * factors[:, second]
+        for first in range(5)
+        for second in range(first + 1, 5)
+    )
+    torch.testing.assert_close(interaction(shifts), interaction.up(pairs))
+    assert interaction(shifts).any()
+
+
+def test_latent_arithmetic_without_interaction_adds_shifts() -> None:
+    module = LatentArithmetic(width=D, n_genes=G, interaction_rank=0).eval()
+    embedding, _, _, _ = inputs()
+    mask = torch.ones(B, 4, dtype=torch.bool)
+    both = module.combined_shift(embedding, mask)
+    each = sum(
+        module.combined_shift(embedding[:, gene : gene + 1], mask[:, :1]) for gene in range(4)
+    )
+    torch.testing.assert_close(both, each, atol=1e-5, rtol=1e-5)
+
+
+def test_latent_arithmetic_reads_cell_state_and_control_expression() -> None:
+    module, (embedding, mask, cell, control) = decoder("latent_arithmetic"), inputs()
+    change = module(embedding, mask, cell, control) - control
+    other_cell = module(embedding, mask, cell.flip(0), control) - control
+    other_control = module(embedding, mask, cell, control.flip(0)) - control.flip(0)
+    perturbed = mask.any(1)
+    assert (change - other_cell)[perturbed].abs().max() > 1e-3
+    assert (change - other_control)[perturbed].abs().max() > 1e-3
+
+
+def test_linear_decoder_is_additive_over_genes() -> None:
+    module, (embedding, _, cell, control) = decoder("linear"), inputs(2)
+    assert isinstance(module, LinearDecoder)
+    whole = module(embedding, torch.tensor([[True, True]] * B), cell, control) - control
+    first = module(embedding, torch.tensor([[True, False]] * B), cell, control) - control
+    second = module(embedding, torch.tensor([[False, True]] * B), cell, control) - control
+    torch.testing.assert_close(whole, first + second, atol=1e-5, rtol=1e-5)
+
+
+def test_bilinear_decoder_is_the_form_it_says() -> None:
+    module, (embedding, mask, cell, control) = decoder("bilinear"), inputs()
+    assert isinstance(module, BilinearDecoder)
+    expected = control.clone()
+    for row in range(B):
+        for gene in range(4):
+            if mask[row, gene]:
+                factor = module.gene(embedding[row, gene]) * (1 + module.cell(cell[row]))
+                expected[row] += module.output.weight @ factor
+    torch.testing.assert_close(
+        module(embedding, mask, cell, control), expected, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_hidden_dims_must_not_be_empty() -> None:
+    with pytest.raises(ValidationError, match="hidden_dims"):
+        latent_arithmetic.LatentArithmeticConfig(hidden_dims=())

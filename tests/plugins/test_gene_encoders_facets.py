@@ -1,0 +1,126 @@
+"""The gene encoder ``facets``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dygenept.interfaces import GeneEncoderContext
+from dygenept.types import GeneKnowledge
+from dygenept_plugins.gene_encoders.facets import FacetsConfig, dygenept_gene_encoders
+from dygenept_plugins.networks.facets import FacetEncoder
+
+K, D_TEXT, WIDTH = 8, 12, 16
+
+
+def knowledge(seed: int = 0) -> GeneKnowledge:
+    rng = np.random.default_rng(seed)
+    confidence = np.ones((5, K), dtype=np.float32)
+    confidence[0, 3:] = 0
+    confidence[1, 0] = 0.25
+    confidence[2] = 0
+    values = rng.normal(1.0, 1.0, (5, K, D_TEXT)).astype(np.float32)
+    values[confidence == 0] = 0
+    facets = tuple(f"facet{number}" for number in range(K))
+    return GeneKnowledge("toy", "0", ("A", "B", "C", "D", "E"), facets, values, confidence)
+
+
+def encoder(
+    genes: tuple[str, ...] = ("B", "A", "C", "NOVEL", "D"), **options: bool
+) -> FacetEncoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return FacetEncoder(GeneEncoderContext(knowledge(), genes, WIDTH), **options)
+
+
+def test_genes_are_found_by_name_not_by_position_in_the_knowledge() -> None:
+    batch = encoder()(torch.tensor([[0, 1]]))
+    assert batch.values.shape == (1, 2, K, WIDTH)
+    np.testing.assert_array_equal(batch.confidence[0], knowledge().confidence[[1, 0]])
+
+
+def test_padding_unknown_genes_and_empty_genes_have_no_known_facet() -> None:
+    batch = encoder()(torch.tensor([[-1, 2, 3, -2]]))
+    assert not batch.known.any()
+    assert not batch.values.any()
+    assert not batch.confidence.any()
+
+
+def test_known_means_confidence_above_zero() -> None:
+    batch = encoder()(torch.tensor([[1, 0, 4]]))
+    assert torch.equal(batch.known, batch.confidence > 0)
+    assert batch.known[0, 0].tolist() == [True] * 3 + [False] * 5
+
+
+def test_facet_vectors_are_frozen_and_kept_out_of_checkpoints() -> None:
+    module = encoder()
+    assert {"values", "confidence"}.isdisjoint(module.state_dict())
+    assert {"values", "confidence"}.isdisjoint(dict(module.named_parameters()))
+
+
+def test_gradients_reach_adapter_facet_types_and_null() -> None:
+    module = encoder()
+    batch = module(torch.tensor([[0, 4]]))
+    ((batch.values**2).sum() + batch.null.sum()).backward()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name
+    assert not module.values.requires_grad
+
+
+def test_standardised_vectors_ignore_a_part_common_to_all_genes() -> None:
+    plain = knowledge()
+    known = plain.confidence > 0
+    shifted = GeneKnowledge(
+        plain.name,
+        plain.sha256,
+        plain.genes,
+        plain.facet_names,
+        np.where(known[..., None], plain.values + np.float32(3), 0).astype(np.float32),
+        plain.confidence,
+    )
+    module, other = encoder(), encoder()
+    moved = FacetEncoder(GeneEncoderContext(shifted, ("B", "A", "C", "NOVEL", "D"), WIDTH))
+    weights = {key: value for key, value in other.state_dict().items() if key != "centre"}
+    moved.load_state_dict(weights, strict=False)
+    index = torch.tensor([[0, 1, 4]])
+    torch.testing.assert_close(moved(index).values, module(index).values, atol=1e-4, rtol=1e-4)
+
+
+def test_a_facet_known_to_one_gene_alone_keeps_its_vector() -> None:
+    one = encoder(("D",), standardise=True)
+    assert not one.centre.any()
+    assert torch.isfinite(one(torch.tensor([[0]])).values).all()
+
+
+def test_a_trained_encoder_takes_in_new_genes_without_changing_the_old() -> None:
+    trained = encoder(("B", "A", "D"))
+    larger = encoder(("B", "A", "D", "E", "NOVEL"))
+    larger.load_state_dict(trained.state_dict())
+    index = torch.tensor([[0, 1, 2]])
+    assert torch.equal(larger(index).values, trained(index).values)
+    assert larger(torch.tensor([[3, 4]])).known.any(-1).tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_raw_and_standardised_vectors_both_follow_the_definition(standardise: bool) -> None:
+    module = encoder(standardise=standardise, facet_types=False)
+    text = torch.from_numpy(knowledge().values[[1, 0, 2, 3]])  # B A C D; E is not in the context
+    if standardise:
+        mask = torch.from_numpy(knowledge().confidence[[1, 0, 2, 3]] > 0)
+        for facet in range(K):
+            rows = text[mask[:, facet], facet]
+            rows = rows - rows.mean(0)
+            text[mask[:, facet], facet] = rows / rows.norm(dim=-1, keepdim=True) * D_TEXT**0.5
+    expected = module.adapter(text[0])
+    torch.testing.assert_close(module(torch.tensor([[0]])).values[0, 0], expected)
+
+
+def test_plugin_passes_its_options_on() -> None:
+    (spec,) = dygenept_gene_encoders()
+    context = GeneEncoderContext(knowledge(), ("A",), WIDTH)
+    module = spec.factory(FacetsConfig(facet_types=False, standardise=False), context)
+    assert isinstance(module, FacetEncoder)
+    assert module.facet_types is None
+    assert not module.is_standardised

@@ -1,0 +1,1 @@
+"""One small DyGenePT plugin of each kind."""

@@ -1,0 +1,31 @@
+"""Gene encoder that projects frozen facet embeddings linearly. Source: this project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import GeneEncoderSpec, PluginConfig
+
+if TYPE_CHECKING:
+    from dygenept.interfaces import GeneEncoder, GeneEncoderContext
+
+
+def build(config: PluginConfig, context: GeneEncoderContext) -> GeneEncoder:
+    """Build the gene encoder."""
+    from dygenept_toyplugins.networks import Projected
+
+    return Projected(context)
+
+
+@hookimpl
+def dygenept_gene_encoders() -> list[GeneEncoderSpec]:
+    """Return the gene encoder ``projected``."""
+    return [
+        GeneEncoderSpec(
+            name="projected",
+            summary="A linear map of frozen facet embeddings.",
+            source="this project",
+            factory=build,
+        )
+    ]
