@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -196,7 +196,7 @@ def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True
             )
 
 
-def describe(error: ValidationError, allowed: Sequence[str] | dict[str, object]) -> str:
+def describe(error: ValidationError, allowed: Iterable[str]) -> str:
     """Say in one line what is wrong with a manifest, and the nearest allowed key."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])

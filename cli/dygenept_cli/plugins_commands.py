@@ -47,11 +47,14 @@ def list_plugins(
     from rich.markup import escape
     from rich.table import Table
 
+    from dygenept.plugin_manager import FILE_DISTRIBUTION
+
     table = Table("kind", "name", "summary", "from")
     for row in rows:
-        version = "" if row.origin.distribution == "file" else f" {row.origin.version}"
-        origin = row.origin.owner if not version else row.origin.distribution
-        cells = (row.spec.kind, row.spec.name, row.spec.summary, f"{origin}{version}")
+        origin = f"{row.origin.distribution} {row.origin.version}"
+        if row.origin.distribution == FILE_DISTRIBUTION:
+            origin = f"file {Path(row.origin.owner).name}"
+        cells = (row.spec.kind, row.spec.name, row.spec.summary, origin)
         table.add_row(*(escape(cell) for cell in cells))
     context.stdout().print(table)
 
@@ -183,6 +186,7 @@ class Verdict:
 
 
 def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> list[PluginSpec]:
+    from dygenept.plugin_manager import FILE_DISTRIBUTION
     from dygenept_cli.plugin_details import find_plugin, plugin_rows
 
     if name is not None:
@@ -190,7 +194,7 @@ def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> li
     return [
         row.spec
         for row in plugin_rows(manager)
-        if not only_files or row.origin.distribution == "file"
+        if not only_files or row.origin.distribution == FILE_DISTRIBUTION
     ]
 
 

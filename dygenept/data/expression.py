@@ -127,8 +127,9 @@ def summarise(values: FloatArray) -> ValueSummary:
     lowest, highest, is_integral = np.inf, -np.inf, True
     for start in range(0, len(values), CHUNK):
         piece = values[start : start + CHUNK]
-        lowest = float(np.minimum(lowest, piece.min()))
-        highest = float(np.maximum(highest, piece.max()))
+        with np.errstate(invalid="ignore"):
+            lowest = float(np.minimum(lowest, piece.min()))
+            highest = float(np.maximum(highest, piece.max()))
         is_integral = is_integral and bool((piece == np.rint(piece)).all())
     return ValueSummary(lowest, highest, is_integral)
 
@@ -143,16 +144,17 @@ def normalize_counts(matrix: sparse.csr_matrix) -> float:
     """
     n_rows = matrix.shape[0]
     totals = np.zeros(n_rows)
-    blocks = list(row_blocks(matrix))
+    blocks = row_blocks(matrix)
     for first, last in blocks:
         start, stop = matrix.indptr[first], matrix.indptr[last]
         lengths = np.diff(matrix.indptr[first : last + 1])
-        rows = np.repeat(np.arange(first, last), lengths)
+        rows = np.repeat(np.arange(last - first), lengths)
         totals[first:last] = np.bincount(
-            rows - first, weights=matrix.data[start:stop], minlength=last - first
+            rows, weights=matrix.data[start:stop], minlength=last - first
         )
     target = float(np.median(totals[totals > 0]))
-    scale = np.where(totals > 0, target / np.maximum(totals, np.finfo(np.float64).tiny), 0.0)
+    # A cell without counts stays without.
+    scale = target / np.where(totals > 0, totals, target)
     for first, last in blocks:
         start, stop = matrix.indptr[first], matrix.indptr[last]
         lengths = np.diff(matrix.indptr[first : last + 1])
@@ -202,7 +204,8 @@ def _within(indices: np.ndarray, size: int) -> bool:
 
 def _is_all_nonzero(values: FloatArray) -> bool:
     starts = range(0, len(values), CHUNK)
-    return all(bool(values[start : start + CHUNK].all()) for start in starts)
+    with np.errstate(invalid="ignore"):
+        return all(bool(values[start : start + CHUNK].all()) for start in starts)
 
 
 def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:

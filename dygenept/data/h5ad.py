@@ -64,8 +64,10 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
                     "write one with adata.write_h5ad"
                 )
             yield file
-    except OSError as error:
-        reason = " ".join(str(error).split())
+    except (OSError, RuntimeError, KeyError, UnicodeError) as error:
+        if not _is_damage(error):
+            raise
+        reason = " ".join(str(error).split()).strip("'")
         raise DataError(
             f"{path} is truncated or damaged ({reason}); fetch or copy it again"
         ) from error
@@ -122,6 +124,12 @@ def says_simulated(file: h5py.File) -> bool:
     return flag is not None and str(flag[()]) in ("True", "1")
 
 
+def _is_damage(error: Exception) -> bool:
+    # The HDF5 library reports a damaged structure as any of four kinds of error.
+    told = str(error).lstrip("'")
+    return isinstance(error, OSError | UnicodeError) or told.startswith(("Unable to", "Can't"))
+
+
 def _table(file: h5py.File, frame: str) -> h5py.Group:
     import h5py
 
@@ -145,7 +153,7 @@ def _read_values(table: h5py.Group, name: str) -> Column:
     item = table[name]
     if isinstance(item, h5py.Group):
         if "codes" in item and "categories" in item:
-            return Column(_texts(item["categories"]), item["codes"][:].astype(np.int32))
+            return _checked(_texts(item["categories"]), item["codes"])
         if "values" in item and "mask" in item:
             column = _factorised(_texts(item["values"]))
             codes = np.where(item["mask"][:], -1, column.codes).astype(np.int32)
@@ -155,8 +163,18 @@ def _read_values(table: h5py.Group, name: str) -> Column:
             "write it as plain strings"
         )
     if "categories" in item.attrs:
-        return Column(_texts(table[item.attrs["categories"]]), item[:].astype(np.int32))
+        return _checked(_texts(table[item.attrs["categories"]]), item)
     return _factorised(_texts(item))
+
+
+def _checked(categories: tuple[str, ...], item: h5py.Dataset) -> Column:
+    codes = item[:].astype(np.int32)
+    if len(codes) and not -1 <= codes.min() <= codes.max() < len(categories):
+        raise DataError(
+            f"{item.file.filename} is damaged: {item.name} has codes without a category; fetch or "
+            "copy it again"
+        )
+    return Column(categories, codes)
 
 
 def _texts(item: h5py.Dataset) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
         PluginError: If a metric breaks its contract: a wrong number of values, an infinite one,
             or an undefined one without a reason.
     """
-    has_truth = np.isfinite(inputs.truth).all(axis=1)
+    has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
     seen = inputs if has_truth.all() else _subset(inputs, has_truth)
     scores: list[Score] = []
     for spec, metric in metrics:
@@ -141,7 +141,7 @@ def _check_expression(predictions: Predictions, truth: DoubleArray, data: Pertur
             f"predictions have {expression.shape[1]} genes a condition, but {data.name!r} has "
             f"{data.n_genes}; return one value for each entry of task.gene_ids"
         )
-    has_truth = np.isfinite(truth).all(axis=1)
+    has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
     wrong = ~np.isfinite(expression) & has_truth[:, None]
     if wrong.any():
         row, gene = (int(position) for position in np.argwhere(wrong)[0])

@@ -95,6 +95,7 @@ class GeneTables:
         self._annotation = annotation
         self._terms = terms
         self._gene_index = {symbol: index for index, symbol in enumerate(genes.symbols)}
+        self._ancestors: dict[str, frozenset[str]] = {}
         self._term_index = {go_id: index for index, go_id in enumerate(terms.ids)}
 
     @functools.cached_property
@@ -161,6 +162,11 @@ class GeneTables:
         mask = int(self._terms.facets[self._term_position(go_id)])
         return tuple(bit for bit in range(len(FACETS)) if mask >> bit & 1)
 
+    @property
+    def go_ids(self) -> tuple[str, ...]:
+        """All GO terms of the tables, sorted."""
+        return tuple(self._terms.ids)
+
     def term(self, go_id: str) -> GoTerm:
         """Return a GO term."""
         index = self._term_position(go_id)
@@ -169,13 +175,16 @@ class GeneTables:
 
     def ancestors(self, go_id: str) -> frozenset[str]:
         """Return all terms above a GO term along ``is_a`` and ``part_of``, itself left out."""
+        if (known := self._ancestors.get(go_id)) is not None:
+            return known
         found: set[int] = set()
         stack = [self._term_position(go_id)]
         while stack:
             parents = self._terms.parents[stack.pop()]
             stack.extend(parent for parent in parents if parent not in found)
             found.update(parents)
-        return frozenset(self._terms.ids[index] for index in found)
+        self._ancestors[go_id] = frozenset(self._terms.ids[index] for index in found)
+        return self._ancestors[go_id]
 
     def n_genes_of_term(self, go_id: str) -> int:
         """Return how many genes are annotated with a term or with one of its descendants."""

@@ -13,6 +13,9 @@ from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import Fold, PerturbationData
 
+TOY_SPLIT_SHAPE = ToyShape(n_singles=12, n_doubles=12, n_cell_types=2)
+SINGLES_SHAPE = ToyShape(n_singles=12, n_doubles=0, n_cell_types=2)
+
 
 def check_split(
     spec: SplitSpec,
@@ -30,7 +33,8 @@ def check_split(
     Args:
         spec: The plugin.
         options: Its options.
-        data: The data to cut; None takes a toy data set with two cell types.
+        data: The data to cut; None takes the toy data set of ``TOY_SPLIT_SHAPE``, or one without
+            combinations where the protocol refuses these.
         n_folds: Number of folds.
         seed: Seed.
 
@@ -39,10 +43,11 @@ def check_split(
         NotCheckedError: If the plugin needs options that were not given.
     """
     config = configured(spec, options)
-    data = data or toy_data(ToyShape(n_singles=12, n_doubles=12, n_cell_types=2))
     with checking(spec) as rules:
         rules.require(spec.version >= 1, f"its version must be 1 or more, got {spec.version}")
         splitter = spec.factory(config)
+        if data is None:
+            data = _accepted_data(splitter, n_folds=n_folds, seed=seed)
         before = _global_state()
         folds = splitter.folds(data, n_folds=n_folds, seed=seed)
         rules.require(
@@ -64,6 +69,15 @@ def check_split(
             "the same seed gives other folds from a second instance",
         )
         _check_too_many_folds(splitter, data, rules)
+
+
+def _accepted_data(splitter: Splitter, *, n_folds: int, seed: int) -> PerturbationData:
+    data = toy_data(TOY_SPLIT_SHAPE)
+    try:
+        splitter.folds(data, n_folds=n_folds, seed=seed)
+    except SplitError:
+        return toy_data(SINGLES_SHAPE)
+    return data
 
 
 def _check_fold(fold: Fold, data: PerturbationData, where: str, rules: Rules) -> None:

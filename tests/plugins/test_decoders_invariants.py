@@ -107,7 +107,8 @@ def test_prediction_is_float32_under_bf16_autocast(name: str) -> None:
         predicted = module(*tensors)
     assert predicted.dtype == torch.float32
     assert torch.equal(predicted[~tensors[1].any(1)], tensors[3][~tensors[1].any(1)])
-    torch.testing.assert_close(predicted, module(*tensors), atol=0.2, rtol=0.1)
+    exact = module(*tensors)
+    assert (predicted - exact).norm() < 0.05 * (exact - tensors[3]).norm()
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -117,8 +118,8 @@ def test_latent_arithmetic_returns_the_control_when_the_shift_path_is_zeroed(
     module, tensors = decoder("latent_arithmetic").train(training), inputs()
     assert isinstance(module, LatentArithmetic)
     with torch.no_grad():
-        module.shift[-1].weight.zero_()
-        module.shift[-1].bias.zero_()
+        for parameter in module.shift[-1].parameters():
+            parameter.zero_()
     assert torch.equal(module(*tensors), tensors[3])
 
 

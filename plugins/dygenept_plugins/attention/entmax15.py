@@ -25,7 +25,7 @@ class Entmax15Config(PluginConfig):
         num_heads: Heads H; must divide the model's width.
     """
 
-    num_heads: int = Field(8, ge=1)
+    num_heads: int = Field(default=8, ge=1)
 
 
 def build(config: Entmax15Config, width: int) -> Attention:

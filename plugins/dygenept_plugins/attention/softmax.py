@@ -24,7 +24,7 @@ class SoftmaxConfig(PluginConfig):
         num_heads: Heads H; must divide the model's width.
     """
 
-    num_heads: int = Field(8, ge=1)
+    num_heads: int = Field(default=8, ge=1)
 
 
 def build(config: SoftmaxConfig, width: int) -> Attention:

@@ -26,7 +26,7 @@ class SparsemaxConfig(PluginConfig):
         num_heads: Heads H; must divide the model's width.
     """
 
-    num_heads: int = Field(8, ge=1)
+    num_heads: int = Field(default=8, ge=1)
 
 
 def build(config: SparsemaxConfig, width: int) -> Attention:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.evaluation.reference import train_view
 from dygenept.hookspecs import hookimpl

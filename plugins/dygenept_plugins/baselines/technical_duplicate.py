@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.hookspecs import hookimpl

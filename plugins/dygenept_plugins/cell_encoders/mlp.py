@@ -25,7 +25,7 @@ class MlpConfig(PluginConfig):
     """
 
     hidden_dims: tuple[Annotated[int, Field(ge=1)], ...] = (256,)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 def build(config: MlpConfig, context: CellEncoderContext) -> CellEncoder:

@@ -50,16 +50,16 @@ class ScGptConfig(PluginConfig):
     """
 
     checkpoint: str | None = None
-    n_layers: int | None = Field(None, ge=1)
-    d_model: int | None = Field(None, ge=1)
-    n_heads: int | None = Field(None, ge=1)
-    d_hid: int | None = Field(None, ge=1)
-    dropout: float | None = Field(None, ge=0, lt=1)
-    n_bins: int | None = Field(None, ge=3)
-    max_length: int | None = Field(None, ge=2)
+    n_layers: int | None = Field(default=None, ge=1)
+    d_model: int | None = Field(default=None, ge=1)
+    n_heads: int | None = Field(default=None, ge=1)
+    d_hid: int | None = Field(default=None, ge=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    n_bins: int | None = Field(default=None, ge=3)
+    max_length: int | None = Field(default=None, ge=2)
     freeze_layers: int | Literal["all"] = -2
     pooling: Literal["cls", "mean", "attention"] = "cls"
-    cache_bytes: int = Field(2_000_000_000, ge=0)
+    cache_bytes: int = Field(default=2_000_000_000, ge=0)
 
 
 def checkpoint_folder(checkpoint: str) -> Path:

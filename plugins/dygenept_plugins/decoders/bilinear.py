@@ -24,7 +24,7 @@ class BilinearConfig(PluginConfig):
         rank: Rank of the form.
     """
 
-    rank: int = Field(128, ge=1)
+    rank: int = Field(default=128, ge=1)
 
 
 def build(config: BilinearConfig, context: DecoderContext) -> Decoder:

@@ -32,8 +32,8 @@ class LatentArithmeticConfig(PluginConfig):
         512,
         256,
     )
-    dropout: float = Field(0.1, ge=0, lt=1)
-    interaction_rank: int = Field(64, ge=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    interaction_rank: int = Field(default=64, ge=0)
 
 
 def build(config: LatentArithmeticConfig, context: DecoderContext) -> Decoder:

@@ -30,7 +30,7 @@ class FacetsConfig(PluginConfig):
 
     standardise: bool = True
     facet_types: bool = True
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 def build(config: FacetsConfig, context: GeneEncoderContext) -> GeneEncoder:

@@ -39,7 +39,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         MetricSpec(
             name="pearson_delta_top20",
             summary="Pearson correlation of the delta over the top-20 DE genes.",
-            source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6; Märtens et al. 2025 (LangPert)",
+            source="Roohani et al. 2024 (GEARS); Märtens et al. 2025 (LangPert)",
             factory=_build,
             higher_is_better=True,
             lower=-1.0,

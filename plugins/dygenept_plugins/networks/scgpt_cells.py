@@ -99,7 +99,8 @@ class ScGptCellState(nn.Module):
         self._table: TokenTable | None = None
         self._frozen: FrozenStates | None = None
         for module in self._frozen_modules():
-            module.requires_grad_(False)
+            module.requires_grad_(False).eval()
+        self.register_load_state_dict_post_hook(_forget_frozen)  # type: ignore[no-untyped-call]
 
     def _frozen_modules(self) -> list[nn.Module]:
         if not self.is_frozen:
@@ -231,6 +232,12 @@ class ScGptCellState(nn.Module):
             weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
         with torch.autocast(hidden.device.type, enabled=False):
             return torch.einsum("bs,bsd->bd", weights, hidden.to(weights.dtype))
+
+
+def _forget_frozen(module: nn.Module, _incompatible_keys: object) -> None:
+    """Drop outputs of frozen layers whose weights were just replaced."""
+    if isinstance(module, ScGptCellState):
+        module._frozen = None
 
 
 def _mask(real: torch.Tensor) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,18 +42,7 @@ class ScGptCheckpoint:
 
     def build(self, *, dropout: float | None = None) -> ScGpt:
         """Build the transformer with these weights; ``dropout`` overrides the checkpoint's."""
-        size = self.size
-        if dropout is not None:
-            size = ScGptSize(
-                n_tokens=size.n_tokens,
-                pad_token=size.pad_token,
-                d_model=size.d_model,
-                n_layers=size.n_layers,
-                n_heads=size.n_heads,
-                d_hid=size.d_hid,
-                dropout=dropout,
-            )
-        network = ScGpt(size)
+        network = ScGpt(self.size if dropout is None else replace(self.size, dropout=dropout))
         network.load_state_dict(self.weights)
         return network
 
@@ -118,6 +107,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     lacking = [name for name in (PAD, CLS) if name not in tokens]
     if lacking:
         raise DataError(f"{path} has no token {lacking[0]!r}; it is not scGPT's vocabulary")
+    if len(set(tokens.values())) != len(tokens):
+        raise DataError(f"{path}: two names share a token; it is not scGPT's vocabulary")
     return Vocabulary(tokens, max(tokens.values()) + 1)
 
 

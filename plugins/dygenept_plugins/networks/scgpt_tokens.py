@@ -299,7 +299,9 @@ def _priorities(
     data: Float32Array, gene: Int64Array, lengths: Int64Array, *, seed: int
 ) -> KeyArray:
     """Pseudo-random keys, at least 1, from (seed, the cell's values, gene), (n_values,)."""
-    bits = np.concatenate([[0], np.cumsum(data.view(np.uint32), dtype=np.uint64)])
+    # Sums of bits are exact, so they are the same wherever a cell stands in the pool.
+    bits = np.zeros(len(data) + 1, dtype=np.uint64)
+    np.cumsum(data.view(np.uint32), dtype=np.uint64, out=bits[1:])
     starts = _starts(lengths)
     cell = _mixed((bits[starts[1:]] - bits[starts[:-1]]) ^ np.uint64(seed % 2**63))
     keys = _mixed(np.repeat(cell, lengths) + gene.astype(np.uint64))

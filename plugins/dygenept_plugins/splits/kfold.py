@@ -93,7 +93,7 @@ def _annotated(population: Sequence[Perturbation]) -> list[Perturbation]:
 
     def has_terms(gene: str) -> bool:
         symbol = tables.resolve(gene)
-        return symbol is not None and any(tables.facet_terms(symbol))
+        return symbol is not None and bool(tables.terms_of(symbol))
 
     return [item for item in population if all(has_terms(gene) for gene in item.genes)]
 

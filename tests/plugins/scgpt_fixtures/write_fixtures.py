@@ -18,6 +18,7 @@ import logging
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ FOLDER = Path(__file__).resolve().parent
 N_CELLS, SEED = 12, 7
 GENES = [f"GENE{number}" for number in range(48)]
 ABSENT = ["NOVEL1", "NOVEL2"]
-ARGS = {
+ARGS: dict[str, Any] = {
     "pad_token": "<pad>",
     "input_style": "binned",
     "input_emb_style": "continuous",

@@ -1,0 +1,40 @@
+"""One simulated data set that all speed measurements share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dygenept.data.de import de_genes
+from dygenept.data.pseudobulk import pseudobulk
+from dygenept.data.reading import read_anndata
+from dygenept.data.simulate import simulate
+from dygenept.data.simulate_export import write_simulation
+from dygenept.types import DeGenes, PerturbationData, Pseudobulk
+
+# 1.0 measures at full size; the default keeps `make test` short.
+SCALE = float(os.environ.get("DYGENEPT_SPEED_SCALE", "0.01"))
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("speed") / "sim.h5ad"
+    write_simulation(simulate("k562", scale=SCALE), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(data_path: Path) -> PerturbationData:
+    return read_anndata(data_path)
+
+
+@pytest.fixture(scope="session")
+def means(data: PerturbationData) -> Pseudobulk:
+    return pseudobulk(data)
+
+
+@pytest.fixture(scope="session")
+def de(data: PerturbationData, means: Pseudobulk) -> DeGenes:
+    return de_genes(data, means)

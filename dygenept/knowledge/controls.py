@@ -1,0 +1,63 @@
+"""Wrong knowledge on purpose: the controls that show whether a model reads what it is given."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.types import GeneKnowledge
+
+
+def shuffle_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> GeneKnowledge:
+    """Give each gene that knows something the knowledge of another one.
+
+    Same shape, same vectors, same number of known facets over all; no gene keeps its own row. A
+    gene that alone knows something loses it, since there is no wrong knowledge to give.
+
+    Args:
+        knowledge: True knowledge.
+        rng: Source of the permutation.
+    """
+    known = np.flatnonzero(knowledge.confidence.sum(axis=1) > 0)
+    values, confidence = knowledge.values.copy(), knowledge.confidence.copy()
+    # A cycle through the genes in random order: nothing maps to itself.
+    order = rng.permutation(known)
+    donors = np.roll(order, 1)
+    values[order], confidence[order] = knowledge.values[donors], knowledge.confidence[donors]
+    if len(known) == 1:
+        values[known], confidence[known] = 0.0, 0.0
+    return replace(
+        knowledge,
+        name=f"{knowledge.name}_shuffled",
+        sha256=_derived(knowledge, "shuffled", order),
+        values=values,
+        confidence=confidence,
+    )
+
+
+def random_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> GeneKnowledge:
+    """Replace each known facet by a Gaussian vector of the same norm, at the same confidence.
+
+    Args:
+        knowledge: True knowledge.
+        rng: Source of the vectors.
+    """
+    drawn = rng.standard_normal(knowledge.values.shape)
+    norms = np.linalg.norm(knowledge.values.astype(np.float64), axis=-1, keepdims=True)
+    drawn *= norms / np.linalg.norm(drawn, axis=-1, keepdims=True)
+    values = drawn.astype(np.float32)
+    return replace(
+        knowledge,
+        name=f"{knowledge.name}_random",
+        sha256=_derived(knowledge, "random", values),
+        values=values,
+    )
+
+
+def _derived(knowledge: GeneKnowledge, how: str, draws: npt.NDArray[np.generic]) -> str:
+    digest = hashlib.sha256(f"{knowledge.sha256}/{how}/".encode())
+    digest.update(np.ascontiguousarray(draws).tobytes())
+    return digest.hexdigest()

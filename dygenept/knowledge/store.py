@@ -1,0 +1,227 @@
+"""Gene knowledge: built from a facet writer and a text encoder, written to and read from files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dygenept.errors import DataError, DataUnavailableError, PluginError
+from dygenept.interfaces import FacetWriter, GeneFacets, TextEncoder
+from dygenept.knowledge.embedding_cache import EmbeddingCache, write_atomically
+from dygenept.knowledge.facets import FACETS
+from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
+
+HOME_VARIABLE = "DYGENEPT_HOME"
+FORMAT = "dygenept-knowledge-1"
+# Texts embedded between two writes of the cache: what an interrupted run can lose.
+CHUNK = 512
+
+
+def default_cache_dir() -> Path:
+    """Return the folder of computed knowledge: ``$DYGENEPT_HOME``, else the user's cache."""
+    if home := os.environ.get(HOME_VARIABLE):
+        return Path(home).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir("dygenept"))
+
+
+def build_knowledge(
+    name: str,
+    *,
+    writer: FacetWriter,
+    encoder: TextEncoder,
+    genes: Sequence[str],
+    runtime: Runtime,
+) -> GeneKnowledge:
+    """Write the facets of genes and embed them; a text embedded before is read from the cache.
+
+    The vectors of a corpus-dependent encoder depend on the genes asked for, and so does their
+    place in the cache.
+
+    Args:
+        name: Name of the facet set.
+        writer: Facet writer.
+        encoder: Text encoder.
+        genes: Gene symbols; repeated ones count once.
+        runtime: Device, progress, and ``cache_dir`` (None computes everything anew).
+
+    Returns:
+        Knowledge of every gene asked for; confidence 1 where there is a text, 0 elsewhere.
+
+    Raises:
+        PluginError: If the writer or the encoder returns what it must not.
+    """
+    asked = tuple(dict.fromkeys(genes))
+    written = writer.write(asked, runtime)
+    _check_written(written, asked, name)
+    texts = sorted({text for item in written for text in item.texts if text is not None})
+    identity = encoder.identity
+    if encoder.corpus_dependent:
+        identity = f"{identity}/{_digest(texts)}"
+    vectors = _embed(encoder, texts, EmbeddingCache(runtime.cache_dir, identity), runtime)
+    rows = {text: row for row, text in enumerate(texts)}
+    index = np.array(
+        [[-1 if text is None else rows[text] for text in item.texts] for item in written],
+        dtype=np.int64,
+    ).reshape(len(asked), len(FACETS))
+    values = np.zeros((*index.shape, vectors.shape[1]), dtype=np.float32)
+    values[index >= 0] = vectors[index[index >= 0]]
+    return GeneKnowledge(
+        name=name,
+        sha256=_digest([FORMAT, writer.identity, identity, *asked]),
+        genes=asked,
+        facet_names=FACETS,
+        values=values,
+        confidence=(index >= 0).astype(np.float32),
+    )
+
+
+def genes_without_knowledge(knowledge: GeneKnowledge) -> tuple[str, ...]:
+    """Return the genes with no known facet, in order."""
+    is_unknown = knowledge.confidence.sum(axis=1) == 0
+    return tuple(gene for gene, flag in zip(knowledge.genes, is_unknown, strict=True) if flag)
+
+
+def select_genes(knowledge: GeneKnowledge, genes: Sequence[str]) -> GeneKnowledge:
+    """Return the knowledge of some genes, in their order; absent ones have confidence 0.
+
+    A gene is found by its own spelling first, then by its current symbol, so that outdated symbols
+    and Ensembl ids on either side meet.
+    """
+    from dygenept.knowledge.gene_tables import load_gene_tables
+
+    asked = tuple(dict.fromkeys(genes))
+    rows = {gene: row for row, gene in enumerate(knowledge.genes)}
+    if not rows.keys() >= set(asked):
+        resolve = load_gene_tables().resolve
+        by_current: dict[str | None, int] = {}
+        for gene, row in rows.items():
+            by_current.setdefault(resolve(gene) or gene, row)
+        rows = {gene: rows.get(gene, by_current.get(resolve(gene), -1)) for gene in asked}
+    index = np.array([rows[gene] for gene in asked], dtype=np.int64)
+    values = np.zeros((len(asked), *knowledge.values.shape[1:]), dtype=np.float32)
+    confidence = np.zeros((len(asked), len(knowledge.facet_names)), dtype=np.float32)
+    values[index >= 0] = knowledge.values[index[index >= 0]]
+    confidence[index >= 0] = knowledge.confidence[index[index >= 0]]
+    return replace(
+        knowledge,
+        sha256=_digest([knowledge.sha256, *asked]),
+        genes=asked,
+        values=values,
+        confidence=confidence,
+    )
+
+
+def write_knowledge(knowledge: GeneKnowledge, path: Path) -> None:
+    """Write knowledge as safetensors, its names as JSON in the metadata."""
+    from safetensors.numpy import save
+
+    document = {
+        "format": FORMAT,
+        "name": knowledge.name,
+        "sha256": knowledge.sha256,
+        "genes": knowledge.genes,
+        "facet_names": knowledge.facet_names,
+    }
+    tensors = {
+        "values": np.ascontiguousarray(knowledge.values, dtype=np.float32),
+        "confidence": np.ascontiguousarray(knowledge.confidence, dtype=np.float32),
+    }
+    write_atomically(path, save(tensors, metadata={"dygenept": json.dumps(document)}))
+
+
+def read_knowledge(path: Path) -> GeneKnowledge:
+    """Read a file of ``write_knowledge``.
+
+    Raises:
+        DataUnavailableError: If there is no such file.
+        DataError: If it is damaged or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise DataUnavailableError(f"no knowledge file {path}")
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            document = json.loads((opened.metadata() or {})["dygenept"])
+            if document["format"] != FORMAT:
+                raise DataError(
+                    f"{path} is of format {document['format']!r}; this version reads {FORMAT!r}"
+                )
+            knowledge = GeneKnowledge(
+                name=str(document["name"]),
+                sha256=str(document["sha256"]),
+                genes=tuple(map(str, document["genes"])),
+                facet_names=tuple(map(str, document["facet_names"])),
+                values=opened.get_tensor("values"),
+                confidence=opened.get_tensor("confidence"),
+            )
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is no gene knowledge of dygenept, or is damaged ({error}); "
+            "build it anew or use --facets go_minilm"
+        ) from error
+    _check_read(knowledge, path)
+    return knowledge
+
+
+def _embed(
+    encoder: TextEncoder, texts: Sequence[str], cache: EmbeddingCache, runtime: Runtime
+) -> FloatArray:
+    found = cache.read(texts)
+    missing = [text for text in texts if text not in found]
+    # A corpus-dependent encoder must see its whole corpus at once.
+    if encoder.corpus_dependent and missing:
+        found, missing = {}, list(texts)
+    size = max(len(missing), 1) if encoder.corpus_dependent else CHUNK
+    for start in range(0, len(missing), size):
+        part = missing[start : start + size]
+        vectors = encoder.encode(part, _counting_on(runtime, start, len(missing)))
+        if vectors.ndim != 2 or len(vectors) != len(part) or not np.isfinite(vectors).all():
+            raise PluginError(
+                f"text encoder {encoder.identity}: {len(part)} texts gave vectors of shape "
+                f"{vectors.shape}; expected ({len(part)}, D), finite"
+            )
+        cache.write(part, vectors)
+        found.update(zip(part, vectors, strict=True))
+        runtime.report(Progress("embed", start + len(part), len(missing)))
+    if not texts:
+        return encoder.encode([], runtime)
+    return np.stack([found[text] for text in texts]).astype(np.float32, copy=False)
+
+
+def _counting_on(runtime: Runtime, done: int, total: int) -> Runtime:
+    def report(progress: Progress) -> None:
+        if progress.stage == "embed":
+            progress = replace(progress, step=done + progress.step, total=total)
+        runtime.report(progress)
+
+    return replace(runtime, report=report)
+
+
+def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str) -> None:
+    if tuple(item.gene for item in written) != tuple(asked):
+        raise PluginError(f"facet set {name!r}: the writer must return one entry a gene, in order")
+    if any(len(item.texts) != len(FACETS) for item in written):
+        raise PluginError(f"facet set {name!r}: the writer must return {len(FACETS)} texts a gene")
+
+
+def _check_read(knowledge: GeneKnowledge, path: Path) -> None:
+    confidence = knowledge.confidence
+    if len(set(knowledge.genes)) != len(knowledge.genes):
+        raise DataError(f"{path} names a gene twice")
+    if not np.isfinite(knowledge.values).all():
+        raise DataError(f"{path} holds NaN or infinite values")
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise DataError(f"{path} holds confidence outside [0, 1]")
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()
