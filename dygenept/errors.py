@@ -50,5 +50,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    if not close:
+        close = [option for option in options if name and option.startswith(name)]
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}known: {', '.join(options) if options else 'none'}"

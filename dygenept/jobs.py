@@ -63,6 +63,7 @@ class Station:
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
         metrics: Metrics to score, with their provenance.
+        shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
         device: Torch device.
         cache_dir: Where computed knowledge is cached.
@@ -77,6 +78,7 @@ class Station:
     split_sha256: str
     suite: str
     metrics: tuple[tuple[MetricSpec, Metric, Provenance], ...]
+    shared_plugins: tuple[Provenance, ...]
     store: ResultsStore
     device: str
     cache_dir: Path
@@ -230,7 +232,11 @@ def record_of(
                 distribution=plugin.distribution,
                 version=plugin.version,
             )
-            for plugin in (*model.plugins, *(owner for _, _, owner in station.metrics))
+            for plugin in (
+                *model.plugins,
+                *station.shared_plugins,
+                *(owner for _, _, owner in station.metrics),
+            )
         ),
         notes=tuple(getattr(built, "notes", ())),
         predictions=kept,

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
-from dygenept.data.catalog import DatasetEntry, open_dataset
+from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import ConfigError, DygeneptError, nearest
 from dygenept.jobs import Station, dataset_record, run_job, split_record
 from dygenept.models import ResolvedModel, missing_requirements, resolve_models
-from dygenept.plugin_manager import PluginManager
+from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
 from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
-from dygenept.specs import BaselineSpec, MetricSpec, SplitSpec
+from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
 from dygenept.types import (
     DeGenes,
@@ -199,13 +199,32 @@ def open_data(
     )
 
 
-def request_split(request: BenchRequest, data: PerturbationData, manager: PluginManager) -> Split:
+def request_split(
+    request: BenchRequest,
+    data: PerturbationData,
+    manager: PluginManager,
+    *,
+    needs_test: bool = True,
+) -> Split:
     """Cut a data set into the folds that a request asks for, and check them."""
     spec = manager.get(SplitSpec, request.split)
     splitter = spec.factory(manager.configure(spec, dict(request.split_options)))
     split = make_split(spec, splitter, data, n_folds=request.n_folds, seed=request.seed)
-    check_split(split, data)
+    check_split(split, data, needs_test=needs_test)
     return split
+
+
+def _shared_plugins(
+    request: BenchRequest, registry: Registry, manager: PluginManager
+) -> tuple[Provenance, ...]:
+    """Provenance of the split protocol and, for a registered data set, of its source."""
+    found = [manager.provenance(SplitSpec.kind, request.split)]
+    entry = resolve_dataset(
+        request.dataset, entries=dataset_entries(registry), manager=manager
+    ).entry
+    if entry is not None:
+        found.append(manager.provenance(DatasetSpec.kind, entry.source))
+    return tuple(found)
 
 
 def data_summary(data: PerturbationData, request: BenchRequest) -> tuple[Pseudobulk, DeGenes]:
@@ -238,6 +257,7 @@ def make_station(
             (spec, spec.factory(manager.configure(spec)), manager.provenance(spec.kind, spec.name))
             for spec in specs
         ),
+        shared_plugins=_shared_plugins(request, registry, manager),
         store=ResultsStore(request.results),
         device=device,
         cache_dir=request.cache_dir,

@@ -44,7 +44,7 @@ def train_model(
             f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
         )
     data = open_data(request, registry, manager, report)
-    split = request_split(request, data, manager)
+    split = request_split(request, data, manager, needs_test=False)
     if fold >= len(split.folds):
         raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
     device = pick_device(request.device)

@@ -394,8 +394,9 @@ class MetricInputs:
         predicted: Predicted mean expression, (n, G), log1p scale.
         truth: True mean expression, (n, G).
         control: Mean of the real controls of each condition's cell type, (n, G).
-        perturbed_mean: Unweighted mean of the train perturbations' means within each
-            condition's cell type (over all where the type has none), (n, G).
+        perturbed_mean: Unweighted mean of the train (and validation) perturbations' means within
+            each condition's cell type, (n, G). A type without any takes the mean change of the
+            other types on its own control.
         de_indices: Top-20 DE genes, (n, 20), padded with -1.
         gene_symbols: Gene symbols, (G,).
     """

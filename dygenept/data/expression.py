@@ -130,7 +130,7 @@ def summarise(values: FloatArray) -> ValueSummary:
         with np.errstate(invalid="ignore"):
             lowest = float(np.minimum(lowest, piece.min()))
             highest = float(np.maximum(highest, piece.max()))
-        is_integral = is_integral and bool((piece == np.rint(piece)).all())
+            is_integral = is_integral and bool((piece == np.rint(piece)).all())
     return ValueSummary(lowest, highest, is_integral)
 
 
@@ -181,6 +181,8 @@ def _arrays(
     item: h5py.Group, n_major: int, n_minor: int
 ) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.signedinteger]], np.ndarray]:
     n_values = item["data"].shape[0]
+    if n_values > n_major * n_minor:
+        raise DataError(f"{item.file.filename}: X has more values than places; write it again")
     index_type = np.int32 if n_values < np.iinfo(np.int32).max else np.int64
     data = np.empty(n_values, dtype=np.float32)
     indices = np.empty(n_values, dtype=index_type)

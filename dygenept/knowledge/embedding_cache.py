@@ -63,7 +63,10 @@ class EmbeddingCache:
             }
         )
         name = hashlib.sha256(content).hexdigest()[:24]
-        write_atomically(self._folder / f"{name}.safetensors", content)
+        try:
+            write_atomically(self._folder / f"{name}.safetensors", content)
+        except OSError as error:
+            logger.warning("embeddings are not cached in %s: %s", self._folder, error)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

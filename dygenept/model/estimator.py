@@ -90,6 +90,11 @@ class DyGenePTModel:
         """The trained networks, one a member."""
         return tuple(self._networks)
 
+    @property
+    def state(self) -> FittedState:
+        """Genes, cell types, controls and options of the fitted model."""
+        return self._fitted()
+
     def fit(self, task: Task) -> None:
         """Train on the task's train conditions; validation conditions only stop the training.
 

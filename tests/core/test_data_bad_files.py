@@ -62,21 +62,19 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     assert "fetch or copy it again" in one_line(path)
 
 
-def test_damage_anywhere_is_told_as_damage_or_as_bad_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fill", [0x00, 0xFF])
+def test_a_damaged_block_is_refused_or_harmless(tmp_path: Path, fill: int) -> None:
     path = write_toy_h5ad(tmp_path / "damaged.h5ad")
-    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    rng = np.random.default_rng(0)
-    n_refused = 0
-    for _ in range(60):
-        damaged = content.copy()
-        damaged[rng.integers(0, 60_000, 30)] = rng.integers(0, 256, 30)
-        path.write_bytes(damaged.tobytes())
+    content = path.read_bytes()
+    refusals = []
+    for start in range(1024, 48 * 1024, 2048):
+        path.write_bytes(content[:start] + bytes([fill]) * 512 + content[start + 512 :])
         try:
             read_anndata(path)
         except DataError as error:
-            assert "\n" not in str(error)
-            n_refused += 1
-    assert n_refused > 50
+            refusals.append(str(error))
+    assert len(refusals) > 10
+    assert not any("\n" in refusal for refusal in refusals)
 
 
 def test_codes_without_a_category_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from dygenept.errors import SplitError
 from dygenept.splits import make_split, split_sha256
 from dygenept.testing.split_checks import check_split
 from dygenept.testing.toy import ToyShape, toy_data
-from dygenept.types import PerturbationData
+from dygenept.types import Condition, Perturbation, PerturbationData
 from dygenept_plugins.splits.kfold import Kfold, KfoldConfig, dygenept_splits
 
 SPEC = dygenept_splits()[0]
@@ -129,3 +130,17 @@ def test_requiring_go_leaves_out_perturbations_of_genes_without_annotation(
     assert {x for fold in every for x in fold.test} - {x for f in annotated for x in f.test} == {
         unknown.label
     }
+
+
+@pytest.mark.shared_data
+def test_requiring_go_keeps_about_what_gears_keeps_of_k562(
+    shared_data: Path, data: PerturbationData
+) -> None:
+    table = shared_data / "gears" / "replogle_k562_functional_classes_go_improved.tsv"
+    rows = table.read_text().splitlines()[1:]
+    genes = sorted({row.split("\t")[0] for row in rows} - {"ctrl"})
+    conditions = tuple(Condition(Perturbation(f"{gene}+ctrl", (gene,)), "K562") for gene in genes)
+    k562 = replace(data, conditions=conditions)
+    folds = Kfold(KfoldConfig(require_gene_in="go")).folds(k562, n_folds=5, seed=42)
+    # GEARS' own gene2go keeps 1,087 of the 1,092; its GO release is another.
+    assert (len(genes), sum(len(fold.test) for fold in folds)) == (1092, 1086)

@@ -142,6 +142,8 @@ def test_a_bench_runs_them_beside_the_built_in_plugins(python: Python, tmp_path:
         "baselines/median_shift",
         "cell_encoders/depth",
         "decoders/summed",
+        "facet_writers/handwritten",
         "gene_encoders/projected",
         "metrics/cosine_delta",
+        "text_encoders/trigrams",
     }

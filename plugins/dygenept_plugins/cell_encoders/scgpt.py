@@ -170,5 +170,6 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             config=ScGptConfig,
             factory=build,
             missing=missing,
+            check_options={"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},
         )
     ]

@@ -124,5 +124,6 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="Roohani et al. 2024, doi:10.1038/s41587-023-01905-6",
             config=GearsConfig,
             factory=GearsSource,
+            check_options={"file_id": 6154020, "folder": "norman"},
         )
     ]

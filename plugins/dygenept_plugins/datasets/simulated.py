@@ -120,5 +120,6 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="this project",
             config=SimulatedConfig,
             factory=SimulatedSource,
+            check_options={"profile": "dixit", "scale": 0.02},
         )
     ]

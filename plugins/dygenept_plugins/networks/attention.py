@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from dygenept.errors import ConfigError
 from dygenept.interfaces import AttentionOutput, FacetBatch
+from dygenept_plugins.networks.linear_start import orthogonal, read_pairs
 
 # A score this far below a row's best gets weight 0 from softmax, sparsemax and entmax alike.
 MASKED_GAP = 1e4
@@ -62,6 +63,10 @@ class FacetAttention(nn.Module):
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width)
+        read_pairs(self.value, orthogonal(width, width // 2))
+        with torch.no_grad():
+            self.output.weight.copy_(orthogonal(width, width))
+            self.output.bias.zero_()
 
     def forward(self, cell: torch.Tensor, facets: FacetBatch) -> AttentionOutput:
         """Attend from cell states to facets.

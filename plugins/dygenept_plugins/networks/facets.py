@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
 
 from dygenept.interfaces import FacetBatch, GeneEncoderContext
+from dygenept_plugins.networks.linear_start import pair_units, principal_rows
 
 NULL_SCALE = 0.02
+# What a warm start tries where the share is left to it.
+IDENTITY_SHARES = (0.0, 0.3, 0.5, 0.7, 0.9)
 
 
 class FacetEncoder(nn.Module):
@@ -22,6 +28,9 @@ class FacetEncoder(nn.Module):
     values: torch.Tensor
     confidence: torch.Tensor
     centre: torch.Tensor
+    codes: torch.Tensor
+    signs: torch.Tensor
+    identity_share: torch.Tensor
 
     def __init__(
         self,
@@ -29,6 +38,8 @@ class FacetEncoder(nn.Module):
         *,
         standardise: bool = True,
         facet_types: bool = True,
+        facet_signs: bool = True,
+        identity_share: float | None = 0.0,
         dropout: float = 0.0,
     ) -> None:
         """Build the tables and the adapter.
@@ -38,6 +49,11 @@ class FacetEncoder(nn.Module):
             standardise: Subtract each facet's mean vector over the genes that know it and scale
                 every vector to norm √D_text; else raw vectors go in.
             facet_types: Add a learned vector per facet, (K, D), after the adapter.
+            facet_signs: Flip the signs of text dimensions at random, alike for all genes but
+                differently per facet, so that like texts in unlike facets do not look alike.
+            identity_share: Share in [0, 1] of each text vector's squared norm that a random code
+                of the gene's symbol takes, so that genes with like texts can still have effects
+                of their own. None leaves the choice to a warm start, and is 0 without one.
             dropout: Share of text dimensions dropped in training.
         """
         super().__init__()
@@ -55,6 +71,16 @@ class FacetEncoder(nn.Module):
         self.register_buffer("centre", facet_means(self.values, self.confidence))  # (K, D_text)
         self.dropout = nn.Dropout(dropout)
         self.adapter = nn.Sequential(nn.Linear(text_width, width), nn.GELU(), nn.LayerNorm(width))
+        self.identity_shares = IDENTITY_SHARES if identity_share is None else (identity_share,)
+        self.register_buffer("identity_share", torch.tensor(self.identity_shares[0]))
+        self.register_buffer("codes", symbol_codes(context.genes, text_width), persistent=False)
+        signs = torch.ones(n_facets, text_width)
+        if facet_signs:
+            signs = torch.randint(0, 2, (n_facets, text_width)) * 2.0 - 1.0
+        self.register_buffer("signs", signs)
+        texts = self._texts(torch.arange(len(rows)))[self.confidence > 0]
+        spread = [texts, self.codes] if max(self.identity_shares) > 0 else [texts]
+        pair_units(self._first_layer, principal_rows(torch.cat(spread), width // 2))
         self.facet_types: nn.Parameter | None = None
         if facet_types:
             self.facet_types = nn.Parameter(torch.randn(n_facets, width) * NULL_SCALE)
@@ -74,16 +100,48 @@ class FacetEncoder(nn.Module):
         rows = gene_indices.clamp(min=0)
         confidence = self.confidence[rows] * is_gene[..., None]  # (B, P, K)
         known = confidence > 0
-        text = self.values[rows]  # (B, P, K, D_text)
-        if self.is_standardised:
-            text = text - self.centre
-            norm = text.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-            text = text / norm * text.shape[-1] ** 0.5
+        text = self._texts(rows)  # (B, P, K, D_text)
+        if max(self.identity_shares) > 0:
+            own = self.codes[rows][..., None, :]  # (B, P, 1, D_text)
+            share = self.identity_share
+            text = (1 - share).sqrt() * text + share.sqrt() * own
         adapted: torch.Tensor = self.adapter(self.dropout(text))  # (B, P, K, D)
         if self.facet_types is not None:
             adapted = adapted + self.facet_types
         values = adapted.masked_fill(~known[..., None], 0.0)
         return FacetBatch(values=values, confidence=confidence, known=known, null=self.null)
+
+    def set_identity_share(self, share: float) -> None:
+        """Set the share of a gene's own code, in [0, 1]."""
+        self.identity_share.fill_(share)
+
+    @property
+    def _first_layer(self) -> nn.Linear:
+        layer = self.adapter[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def _texts(self, rows: torch.Tensor) -> torch.Tensor:
+        """Look up text vectors as the adapter reads them, (…) to (…, K, D_text)."""
+        text = self.values[rows]
+        if self.is_standardised:
+            text = text - self.centre
+            norm = text.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+            text = text / norm * text.shape[-1] ** 0.5
+        return text * self.signs
+
+
+def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
+    """Draw a Gaussian code for each symbol, scaled to norm √width, (genes, width).
+
+    The draw is seeded by the symbol alone, so a gene has one code in every data set.
+    """
+    codes = np.empty((len(genes), width), dtype=np.float32)
+    for row, gene in enumerate(genes):
+        seed = int.from_bytes(hashlib.sha256(gene.encode()).digest()[:8], "little")
+        codes[row] = np.random.default_rng(seed).standard_normal(width)
+    norm = np.linalg.norm(codes, axis=1, keepdims=True)
+    return torch.from_numpy(codes / norm * width**0.5)
 
 
 def facet_means(values: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:

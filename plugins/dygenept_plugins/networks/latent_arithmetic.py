@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
 
+from dygenept_plugins.networks.linear_start import orthogonal, pair_units, read_pairs
+
+# Shifts start small against the cell state, where the hidden layers are close to linear.
 START_SCALE = 0.1
+# Squared norm of the shift that all genes share at the start, relative to a gene's own.
+SHARED_SHARE = 0.5
 
 
 class LatentArithmetic(nn.Module):
@@ -55,6 +61,29 @@ class LatentArithmetic(nn.Module):
         self.output = nn.Linear(hidden_dims[-1], n_genes, bias=False)
         self.gate = nn.Linear(width, n_genes)
         self.gate_control = nn.Parameter(torch.zeros(n_genes))
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Start linear: shifts add up, the gate is 1/2 everywhere, and pairs do not interact."""
+        first, last = linear_layers(self.shift)
+        width, n_hidden = first.in_features, first.out_features // 2
+        pair_units(first, orthogonal(n_hidden, width))
+        read_pairs(last, START_SCALE * orthogonal(width, n_hidden))
+        shared = torch.randn(width)
+        last.bias.copy_(shared / shared.norm() * START_SCALE * (SHARED_SHARE * width) ** 0.5)
+        hidden = linear_layers(self.hidden)
+        basis = torch.zeros(hidden[0].out_features // 2, 2 * width)
+        basis[:, :width] = orthogonal(len(basis), width)
+        pair_units(hidden[0], basis)
+        for before, layer in pairwise(hidden):
+            n_in, n_out = before.out_features // 2, layer.out_features // 2
+            basis = torch.zeros(n_out, before.out_features)
+            basis[:, :n_in] = orthogonal(n_out, n_in)
+            basis[:, n_in : 2 * n_in] = -basis[:, :n_in]
+            pair_units(layer, basis)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.zeros_(self.gate.bias)
 
     def forward(
         self,
@@ -74,19 +103,39 @@ class LatentArithmetic(nn.Module):
         Returns:
             Predicted expression, (B, G), log1p scale; may be slightly below 0.
         """
-        shift = self.combined_shift(embedding, gene_mask)  # (B, D)
         is_perturbed = gene_mask.any(dim=-1, keepdim=True)
+        shifted, difference = self._difference(embedding, gene_mask, cell.to(control.dtype))
         with torch.autocast(control.device.type, enabled=False):
-            # A small difference of two hidden states does not survive bfloat16's 8 bits.
-            cell = cell.to(control.dtype)
-            shifted = cell + shift.to(control.dtype)
-            difference = self.hidden(torch.cat([shifted, cell], dim=-1)) - self.hidden(
-                torch.cat([cell, cell], dim=-1)
-            )
             delta = self.output(self.dropout(difference))  # (B, G)
             gate = torch.sigmoid(self.gate(shifted) + self.gate_control * control)
             expression: torch.Tensor = control + (gate * delta).masked_fill(~is_perturbed, 0.0)
         return expression
+
+    def readout_features(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what the output map reads, (B, F); zeros where nothing shifts."""
+        return self._difference(embedding, gene_mask, cell)[1]
+
+    @torch.no_grad()
+    def set_readout(self, weights: torch.Tensor) -> None:
+        """Start the output map so that predicted change = features · weightsᵀ.
+
+        Args:
+            weights: (G, F). The open gate, 1/2 at the start, is made up for.
+        """
+        self.output.weight.copy_(weights / torch.sigmoid(self.gate.bias)[:, None])
+
+    def _difference(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return z_pred, (B, D), and h([z_pred, z_ctrl]) - h([z_ctrl, z_ctrl]), (B, F)."""
+        shift = self.combined_shift(embedding, gene_mask)  # (B, D)
+        with torch.autocast(shift.device.type, enabled=False):
+            # A small difference of two hidden states does not survive bfloat16's 8 bits.
+            shifted = cell + shift.to(cell.dtype)
+            moved = self.hidden(torch.cat([shifted, cell], dim=-1))
+            return shifted, moved - self.hidden(torch.cat([cell, cell], dim=-1))
 
     def combined_shift(self, embedding: torch.Tensor, gene_mask: torch.Tensor) -> torch.Tensor:
         """Add up the genes' shifts and their pairwise interaction, (B, P, D) to (B, D)."""
@@ -105,11 +154,11 @@ class PairInteraction(nn.Module):
     """
 
     def __init__(self, *, width: int, rank: int) -> None:
-        """Build both maps; the interaction starts small, so combinations start near additive."""
+        """Build both maps; the interaction starts at 0, so combinations start additive."""
         super().__init__()
         self.down = nn.Linear(width, rank, bias=False)
         self.up = nn.Linear(rank, width, bias=False)
-        nn.init.normal_(self.up.weight, std=START_SCALE / rank**0.5)
+        nn.init.zeros_(self.up.weight)
 
     def forward(self, shifts: torch.Tensor) -> torch.Tensor:
         """Interact, (B, P, D) to (B, D); rows of zeros take no part."""
@@ -120,3 +169,8 @@ class PairInteraction(nn.Module):
             pairs = (wide.sum(dim=1).square() - wide.square().sum(dim=1)) / 2  # (B, R)
         mapped: torch.Tensor = self.up(pairs.to(factors.dtype))
         return mapped
+
+
+def linear_layers(network: nn.Sequential) -> list[nn.Linear]:
+    """Return the linear layers of a sequence, in order."""
+    return [layer for layer in network if isinstance(layer, nn.Linear)]

@@ -26,7 +26,8 @@ class KfoldConfig(PluginConfig):
     Attributes:
         val_fraction: Share of each fold's training labels that is held out for validation.
         require_gene_in: ``go`` keeps perturbations whose genes all have a GO annotation, which
-            changes the population (K562: 1,092 to 1,087); None keeps all.
+            changes the population (K562: 1,092 to 1,086 with the shipped tables, 1,087 with
+            GEARS' gene2go); None keeps all.
     """
 
     val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dygenept.interfaces import FacetWriter
+from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.gene_tables import load_gene_tables
+from dygenept.types import Progress, Runtime
+from dygenept_plugins.facet_writers.go import GoConfig, build
+
+TRANSCRIPTION = FACETS.index("Transcriptional Regulation")
+CYCLE = FACETS.index("Cell Cycle & Proliferation")
+DEATH = FACETS.index("Cell Death & Survival")
+
+
+@pytest.fixture(scope="module")
+def writer() -> FacetWriter:
+    return build(GoConfig())
+
+
+def _text(writer: FacetWriter, gene: str, facet: int) -> str:
+    text = writer.write([gene], Runtime())[0].texts[facet]
+    assert text is not None
+    return text
+
+
+def test_text_begins_with_the_genes_name_and_names_its_terms(writer: FacetWriter) -> None:
+    text = _text(writer, "KLF1", TRANSCRIPTION)
+    assert text.startswith("KLF transcription factor 1. ")
+    assert "DNA-binding transcription factor activity" in text
+
+
+def test_facet_without_annotation_is_none(writer: FacetWriter) -> None:
+    assert writer.write(["KLF1"], Runtime())[0].texts[CYCLE] is None
+
+
+def test_unknown_gene_has_no_facet(writer: FacetWriter) -> None:
+    (written,) = writer.write(["NO_SUCH_GENE"], Runtime())
+    assert (written.gene, written.texts) == ("NO_SUCH_GENE", (None,) * 8)
+
+
+@pytest.mark.parametrize(
+    ("asked", "current"), [("KIAA1804", "MAP3K21"), ("ENSG00000105610.4", "KLF1")]
+)
+def test_outdated_symbol_gets_the_current_genes_texts(
+    writer: FacetWriter, asked: str, current: str
+) -> None:
+    first, second = writer.write([asked, current], Runtime())
+    assert first.gene == asked
+    assert first.texts == second.texts
+    assert any(first.texts)
+
+
+def test_term_above_another_of_the_genes_terms_is_left_out(writer: FacetWriter) -> None:
+    # BAK1 carries both "apoptotic process" and terms below it.
+    names = _text(writer, "BAK1", DEATH).rstrip(".").split(". ", 1)[1].split("; ")
+    assert "apoptotic process" not in names
+    assert "fibroblast apoptotic process" in names
+
+
+def test_terms_stand_most_specific_first(writer: FacetWriter) -> None:
+    tables = load_gene_tables()
+    ids = {tables.term(go_id).name: go_id for go_id in tables.terms_of("TP53")}
+    names = _text(writer, "TP53", DEATH).rstrip(".").split(". ", 1)[1].split("; ")
+    counts = [tables.n_genes_of_term(ids[name]) for name in names]
+    assert counts == sorted(counts)
+
+
+def test_number_of_terms_is_bounded() -> None:
+    text = _text(build(GoConfig(max_terms=3)), "TP53", DEATH)
+    assert text.count(";") == 2
+
+
+def test_number_of_words_is_bounded() -> None:
+    few = build(GoConfig(max_words=30, include_definitions=True))
+    for item in few.write(["TP53", "BAK1", "MAPK1"], Runtime()):
+        assert all(len(text.split()) <= 30 for text in item.texts if text)
+
+
+def test_most_specific_term_is_named_even_if_it_exceeds_the_words() -> None:
+    text = _text(build(GoConfig(max_words=1)), "BAK1", DEATH)
+    assert text == "BCL2 antagonist/killer 1. BAK complex."
+
+
+def test_definitions_follow_where_asked_for() -> None:
+    plain = _text(build(GoConfig()), "KLF1", FACETS.index("Immune Response"))
+    defined = _text(
+        build(GoConfig(include_definitions=True)), "KLF1", FACETS.index("Immune Response")
+    )
+    assert defined.startswith(plain.rstrip("."))
+    assert "myeloid precursor cell" in defined
+
+
+def test_facet_is_said_and_name_left_out_where_asked_for() -> None:
+    text = _text(build(GoConfig(include_name=False, include_facet=True)), "KLF1", TRANSCRIPTION)
+    assert text.startswith("Transcriptional Regulation. ")
+    assert "KLF transcription factor 1" not in text
+
+
+def test_stricter_evidence_writes_fewer_facets() -> None:
+    # All that puts "cellular response to peptide" on KLF1 is electronic.
+    signal = FACETS.index("Signal Transduction")
+    strict = build(GoConfig(evidence="reviewed")).write(["KLF1"], Runtime())[0].texts
+    assert strict[signal] is None
+    assert strict[TRANSCRIPTION] is not None
+
+
+def test_identity_follows_the_settings() -> None:
+    assert build(GoConfig()).identity == build(GoConfig()).identity
+    assert build(GoConfig()).identity != build(GoConfig(max_terms=3)).identity
+
+
+@pytest.mark.slow
+def test_all_protein_coding_genes_are_written_in_seconds(writer: FacetWriter) -> None:
+    genes = load_gene_tables().protein_coding
+    seen: list[Progress] = []
+    start = time.process_time()
+    written = writer.write(genes, Runtime(report=seen.append))
+    assert time.process_time() - start < 30
+    assert len(written) == len(genes)
+    assert seen[-1] == Progress("write", len(genes), len(genes))
+    assert sum(any(item.texts) for item in written) > 0.8 * len(genes)
+    lengths = [len(text.split()) for item in written for text in item.texts if text]
+    assert max(lengths) <= 120

