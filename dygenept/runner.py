@@ -135,7 +135,7 @@ def default_models(registry: Registry, manager: PluginManager, runtime: Runtime)
         return ModelChoice((*baselines, preferred), reason)
     reason = (
         f"no --model given: the closed-form baselines and {fallback}, because {preferred} "
-        f"lacks: {' '.join(missing)}"
+        f"lacks {len(missing)} thing(s): {'; '.join(missing)}"
     )
     return ModelChoice((*baselines, fallback), reason)
 
@@ -327,8 +327,8 @@ def _require(
     missing = missing_requirements(config, registry, manager, runtime)
     if missing:
         raise ConfigError(
-            f"{model.name} cannot be built here: {' '.join(missing)} Without them, "
-            f"--model {registry.defaults.fallback} runs offline."
+            f"{model.name} cannot be built here: {'; '.join(missing)}; without them, "
+            f"--model {registry.defaults.fallback} runs offline"
         )
 
 

@@ -162,11 +162,6 @@ class GeneTables:
         mask = int(self._terms.facets[self._term_position(go_id)])
         return tuple(bit for bit in range(len(FACETS)) if mask >> bit & 1)
 
-    @property
-    def go_ids(self) -> tuple[str, ...]:
-        """All GO terms of the tables, sorted."""
-        return tuple(self._terms.ids)
-
     def term(self, go_id: str) -> GoTerm:
         """Return a GO term."""
         index = self._term_position(go_id)

@@ -11,6 +11,7 @@ from torch import nn
 from dygenept.errors import PluginError
 from dygenept.interfaces import (
     Attention,
+    AttentionOutput,
     CellEncoder,
     CellEncoderContext,
     Decoder,
@@ -114,14 +115,24 @@ class DyGenePT(nn.Module):
         """
         if cell is None:
             cell = self.encode_cells(control_indices)
-        gene_mask = gene_indices != PADDING  # (B, P)
+        attended = self.attend(gene_indices, cell)
+        expression = self.decoder(attended.embedding, gene_indices != PADDING, cell, control)
+        return DyGenePTOutput(expression.float(), attended.weights.float())
+
+    def attend(self, gene_indices: torch.Tensor, cell: torch.Tensor) -> AttentionOutput:
+        """Return the dynamic embeddings of perturbed genes; the null one where nothing is known.
+
+        Args:
+            gene_indices: As in ``forward``, (B, P).
+            cell: Cell states, (B, D).
+        """
         facets = self._encode_genes(gene_indices)
-        attended = self.attention(cell, facets)
+        attended: AttentionOutput = self.attention(cell, facets)
         has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
         null = facets.null.to(attended.embedding.dtype)
-        embedding = torch.where(has_facet, attended.embedding, null)
-        expression = self.decoder(embedding, gene_mask, cell, control)
-        return DyGenePTOutput(expression.float(), attended.weights.float())
+        return AttentionOutput(
+            embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
+        )
 
     def _encode_genes(self, gene_indices: torch.Tensor) -> FacetBatch:
         unique, inverse = torch.unique(gene_indices, return_inverse=True)

@@ -17,6 +17,7 @@ from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
 from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
+from dygenept.model.warm_start import warm_start
 from dygenept.training.batches import BatchSource, condition_set, perturbed_cells
 from dygenept.training.checkpoint import Checkpoint, changing_tensors
 from dygenept.training.loop import History, Trainer, seeded_torch
@@ -109,14 +110,17 @@ class DyGenePTModel:
         options, runtime = self._options, task.runtime
         knowledge = self._read_knowledge(task.target_genes, runtime)
         controls = control_cells(task.cells, n_cell_types=len(task.cell_types))
-        n_train = len(task.train)
+        fits_all = options.fit_on_validation
+        n_train = len(task.known) if fits_all else len(task.train)
         source = BatchSource(
             conditions=condition_set(task, slice(0, n_train), task.target_genes),
             controls=controls,
             cells=perturbed_cells(task, n_train) if options.target == "cell" else None,
             options=options,
         )
-        held = condition_set(task, slice(n_train, None), task.target_genes) if task.val else None
+        held = None
+        if task.val and not fits_all:
+            held = condition_set(task, slice(n_train, None), task.target_genes)
         rng = np.random.default_rng([runtime.seed, 1])
         positions = controls.sample(options.n_prediction_cells, rng)
         kept = controls.take(positions)
@@ -128,6 +132,16 @@ class DyGenePTModel:
             seed = _member_seed(runtime.seed, member)
             network = self._build(blank, seed).to(device)
             network.cell_encoder.prepare(controls.pool(task.gene_symbols))  # type: ignore[operator]
+            if options.warm_start:
+                warm_start(
+                    network,
+                    gene_indices=source.conditions.gene_indices,
+                    cell_types=source.conditions.cell_types,
+                    deltas=source.conditions.deltas,
+                    controls=controls,
+                    rng=np.random.default_rng([seed, 3]),
+                    device=device,
+                )
             trainer = Trainer(
                 source=source,
                 validation=held,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class TrainingState:
         losses: Mean train loss of each.
         scores: Validation score of each; empty without validation.
         best_epoch: Epoch (from 1) whose weights are kept; 0 before any.
+        best_score: Their validation score.
         best: Those weights, on the CPU; empty where the last weights are kept.
         is_finished: True when nothing is left to train.
     """
@@ -39,6 +41,7 @@ class TrainingState:
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     best_epoch: int = 0
+    best_score: float = -math.inf
     best: Tensors = field(default_factory=dict)
     is_finished: bool = False
 
@@ -74,6 +77,7 @@ class Checkpoint:
             "losses": state.losses,
             "scores": state.scores,
             "best_epoch": state.best_epoch,
+            "best_score": state.best_score if math.isfinite(state.best_score) else None,
             "is_finished": state.is_finished,
             "n_updates": average.n_updates,
         }
@@ -133,6 +137,7 @@ class Checkpoint:
             losses=header["losses"],
             scores=header["scores"],
             best_epoch=header["best_epoch"],
+            best_score=-math.inf if header["best_score"] is None else header["best_score"],
             best=dict(_under(tensors, "best.")),
             is_finished=header["is_finished"],
         )

@@ -85,6 +85,8 @@ class Trainer:
         if self.checkpoint is not None and self.resume:
             found = self.checkpoint.load(network=network, optimizer=optimizer, average=average)
             state = found or state
+        if options.warm_start and not state.epoch:
+            self._validate(network, average, state)
         saved_at = time.monotonic()
         while not state.is_finished:
             with seeded_torch(self._seed(state.epoch), self.device):
@@ -154,16 +156,22 @@ class Trainer:
         )
 
     def _validate(self, network: DyGenePT, average: WeightAverage, state: TrainingState) -> None:
-        """Score the averaged weights, keep the best, and decide whether to stop."""
+        """Score the averaged weights, keep the best, and decide whether to stop.
+
+        Before the first epoch this scores a warm start, which may turn out the best.
+        """
         state.is_finished = state.epoch >= self.options.epochs
         if self.validation is None or not len(self.validation):
             state.best_epoch = state.epoch
             return
         with average.applied():
-            state.scores.append(self.validation_score(network))
+            score = self.validation_score(network)
+            if state.epoch:
+                state.scores.append(score)
             if not self.options.patience:
                 state.best_epoch = state.epoch
-            elif state.scores[-1] > max(state.scores[:-1], default=-math.inf):
+            elif score > state.best_score:
+                state.best_score = score
                 state.best_epoch = state.epoch
                 state.best = {n: v.clone() for n, v in changing_tensors(network).items()}
         if self.options.patience and state.epoch - state.best_epoch >= self.options.patience:

@@ -44,7 +44,7 @@ class TrainingOptions:
         min_lr: Learning rate at the end of the cosine.
         clip_norm: Largest gradient norm.
         batch_size: Rows (control cell with perturbation) in a step.
-        epochs: Passes over the train data at most.
+        epochs: Passes over the train data at most; 0 leaves a warm start as it is.
         steps_per_epoch: Steps in an epoch; 0 takes what one pass over the train data needs.
         patience: Epochs without a better validation score before training stops; 0 never stops
             early and keeps the last epoch.
@@ -53,6 +53,10 @@ class TrainingOptions:
             ``pseudobulk``, the condition's mean change, which ``cells_per_condition`` rows
             predict together.
         cells_per_condition: Control cells a condition in a step, for ``pseudobulk``.
+        warm_start: Fit the decoder's output map in closed form before the first step, where the
+            decoder has a linear readout.
+        fit_on_validation: Train on validation conditions too, as closed-form baselines do; only
+            with ``patience`` 0, since a model that stops early reads them for that alone.
         ema_decay: Decay of the averaged weights that are validated and kept; 0 averages none.
         n_members: Models trained from different seeds, whose predictions are averaged.
         n_prediction_cells: Control cells of a cell type that a prediction averages over; 0 takes
@@ -76,6 +80,8 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "bf16"] = "auto"
     target: Literal["cell", "pseudobulk"] = "cell"
     cells_per_condition: int = 8
+    warm_start: bool = False
+    fit_on_validation: bool = False
     ema_decay: float = 0.0
     n_members: int = 1
     n_prediction_cells: int = 128
@@ -86,13 +92,19 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _above(self, ("lr", "clip_norm"), 0)
-        _at_least(self, ("batch_size", "epochs", "cells_per_condition", "n_members"), 1)
+        _at_least(self, ("batch_size", "cells_per_condition", "n_members"), 1)
+        _at_least(self, ("epochs",), 0 if self.warm_start else 1)
         counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells")
         _at_least(self, (*counts, "weight_decay", "min_lr", "checkpoint_seconds"), 0)
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be at least 0 and below 1, not {self.ema_decay}")
         if self.min_lr > self.lr:
             raise ValueError(f"min_lr ({self.min_lr}) must not be above lr ({self.lr})")
+        if self.fit_on_validation and self.patience:
+            raise ValueError(
+                f"fit_on_validation needs patience 0, not {self.patience}: conditions that "
+                "training sees cannot tell when to stop it"
+            )
         if self.target == "pseudobulk" and self.cells_per_condition > self.batch_size:
             raise ValueError(
                 f"cells_per_condition ({self.cells_per_condition}) must not be above batch_size "

@@ -8,7 +8,7 @@ from dygenept_plugins.text_encoders.tfidf import TfidfConfig, TfidfEncoder
 
 TEXTS = (
     "positive regulation of apoptotic process; cytochrome c release",
-    "programmed cell death; caspase binding",
+    "apoptotic signaling pathway; caspase activation",
     "cytosolic large ribosomal subunit; cytoplasmic translation",
 )
 

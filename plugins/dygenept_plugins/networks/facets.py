@@ -38,7 +38,7 @@ class FacetEncoder(nn.Module):
         *,
         standardise: bool = True,
         facet_types: bool = True,
-        facet_signs: bool = True,
+        facet_signs: bool = False,
         identity_share: float | None = 0.0,
         dropout: float = 0.0,
     ) -> None:

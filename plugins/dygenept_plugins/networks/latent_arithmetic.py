@@ -65,7 +65,7 @@ class LatentArithmetic(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """Start linear: shifts add up, the gate is 1/2 everywhere, and pairs do not interact."""
+        """Start linear: shifts add up, the gate is 1/2 everywhere, and pairs hardly interact."""
         first, last = linear_layers(self.shift)
         width, n_hidden = first.in_features, first.out_features // 2
         pair_units(first, orthogonal(n_hidden, width))
@@ -154,11 +154,11 @@ class PairInteraction(nn.Module):
     """
 
     def __init__(self, *, width: int, rank: int) -> None:
-        """Build both maps; the interaction starts at 0, so combinations start additive."""
+        """Build both maps; the interaction starts small, so combinations start near additive."""
         super().__init__()
         self.down = nn.Linear(width, rank, bias=False)
         self.up = nn.Linear(rank, width, bias=False)
-        nn.init.zeros_(self.up.weight)
+        nn.init.normal_(self.up.weight, std=START_SCALE / rank**0.5)
 
     def forward(self, shifts: torch.Tensor) -> torch.Tensor:
         """Interact, (B, P, D) to (B, D); rows of zeros take no part."""

@@ -71,4 +71,5 @@ def principal_rows(vectors: torch.Tensor, n_rows: int) -> torch.Tensor:
         return rows
     _, _, directions = torch.linalg.svd(vectors.float(), full_matrices=False)
     found = directions[:n_basis]
-    return orthogonal(n_rows, len(found)) @ found if len(found) <= n_rows else found
+    mixed: torch.Tensor = orthogonal(n_rows, len(found)) @ found
+    return mixed

@@ -80,12 +80,16 @@ def _fitted(config: TfidfConfig) -> tuple[TfidfVectorizer, DoubleArray]:
     """Return the fitted vectorizer and the axes, (dim, n_words)."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from threadpoolctl import threadpool_limits
 
     vectorizer = TfidfVectorizer(
         sublinear_tf=True, stop_words="english", min_df=config.min_documents, dtype=np.float64
     )
     weights = vectorizer.fit_transform(_corpus())
-    svd = TruncatedSVD(n_components=config.dim, n_iter=4, random_state=FIT_SEED).fit(weights)
+    svd = TruncatedSVD(n_components=config.dim, n_iter=4, random_state=FIT_SEED)
+    # One thread: sums in one order wherever it runs, and no contention beside other jobs.
+    with threadpool_limits(limits=1):
+        svd.fit(weights)
     return vectorizer, svd.components_
 
 

@@ -1,0 +1,184 @@
+"""A closed-form start: the decoder's output map fitted by ridge regression before any step.
+
+Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
+2022, arXiv:2202.10054). Penalty and identity share are those of the smallest leave-one-out error
+over the train perturbations, so that nothing held out is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dygenept.model.assembly import PADDING, DyGenePT
+from dygenept.model.control_pool import ControlCells
+from dygenept.types import DoubleArray
+
+logger = logging.getLogger(__name__)
+
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+CELLS_PER_TYPE = 16
+MAX_ROWS = 2048
+
+
+@runtime_checkable
+class LinearReadout(Protocol):
+    """A decoder whose predicted change is, at the start, a linear map of features."""
+
+    def readout_features(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the features, (B, F); zeros where nothing is perturbed."""
+        ...
+
+    def set_readout(self, weights: torch.Tensor) -> None:
+        """Set the map, (G, F)."""
+        ...
+
+
+@runtime_checkable
+class SharesIdentity(Protocol):
+    """A gene encoder that mixes a code of the gene itself into what is known of it."""
+
+    identity_shares: tuple[float, ...]
+
+    def set_identity_share(self, share: float) -> None:
+        """Set the share of the gene's own code, in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RidgeFit:
+    """The best of several ridge fits.
+
+    Attributes:
+        error: Mean squared leave-one-out error.
+        penalty: Relative to the mean squared norm of the features.
+        weights: (G, F).
+    """
+
+    error: float
+    penalty: float
+    weights: DoubleArray
+
+
+@torch.no_grad()
+def warm_start(
+    network: DyGenePT,
+    *,
+    gene_indices: torch.Tensor,
+    cell_types: npt.NDArray[np.int64],
+    deltas: torch.Tensor,
+    controls: ControlCells,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> RidgeFit | None:
+    """Fit the output map of a network to the mean changes of train conditions.
+
+    Args:
+        network: Its decoder is changed in place, and its gene encoder's identity share.
+        gene_indices: Perturbed genes of the train conditions, (n, P).
+        cell_types: Their cell types, (n,).
+        deltas: Their mean changes, (n, G), log1p units.
+        controls: The pool that the cell encoder was prepared with.
+        rng: Draws the control cells that features are averaged over.
+        device: Where the network is.
+
+    Returns:
+        The fit, or None for a decoder without a linear readout, which keeps its first weights.
+    """
+    decoder, encoder = network.decoder, network.gene_encoder
+    if not isinstance(decoder, LinearReadout):
+        logger.info("decoder %s has no linear readout; no warm start", type(decoder).__name__)
+        return None
+    network.eval()
+    positions = controls.sample(CELLS_PER_TYPE, rng)
+    targets = deltas.double().numpy()
+    shares = encoder.identity_shares if isinstance(encoder, SharesIdentity) else (0.0,)
+    best: RidgeFit | None = None
+    best_share = shares[0]
+    for share in shares:
+        if isinstance(encoder, SharesIdentity):
+            encoder.set_identity_share(share)
+        features = mean_features(
+            network,
+            gene_indices=gene_indices,
+            cell_types=cell_types,
+            controls=controls,
+            positions=positions,
+            device=device,
+        )
+        fit = fit_ridge(features, targets)
+        if best is None or fit.error < best.error:
+            best, best_share = fit, share
+    assert best is not None
+    if isinstance(encoder, SharesIdentity):
+        encoder.set_identity_share(best_share)
+    decoder.set_readout(torch.from_numpy(best.weights).float().to(device))
+    logger.debug("warm start: penalty %g, identity share %g", best.penalty, best_share)
+    return best
+
+
+@torch.no_grad()
+def mean_features(
+    network: DyGenePT,
+    *,
+    gene_indices: torch.Tensor,
+    cell_types: npt.NDArray[np.int64],
+    controls: ControlCells,
+    positions: npt.NDArray[np.int64],
+    device: torch.device,
+) -> DoubleArray:
+    """Average the readout's features over control cells of each condition's cell type, (n, F)."""
+    decoder = network.decoder
+    assert isinstance(decoder, LinearReadout)
+    parts: dict[int, npt.NDArray[np.float64]] = {}
+    for cell_type in np.unique(cell_types):
+        cells = np.intersect1d(positions, controls.members(int(cell_type)))
+        states = network.encode_cells(torch.from_numpy(cells).to(device))
+        chosen = np.flatnonzero(cell_types == cell_type)
+        size = max(1, MAX_ROWS // len(cells))
+        for start in range(0, len(chosen), size):
+            rows = chosen[start : start + size]
+            genes = gene_indices[torch.from_numpy(rows)].to(device)
+            genes = genes.repeat_interleave(len(cells), dim=0)
+            repeated = states.repeat(len(rows), 1)
+            embedding = network.attend(genes, repeated).embedding
+            features = decoder.readout_features(embedding, genes != PADDING, repeated)
+            means = features.view(len(rows), len(cells), -1).mean(dim=1).double().cpu().numpy()
+            parts |= dict(zip(rows.tolist(), means, strict=True))
+    return np.stack([parts[row] for row in range(len(cell_types))])
+
+
+def fit_ridge(features: DoubleArray, targets: DoubleArray) -> RidgeFit:
+    """Fit ridge regression without intercept and choose its penalty.
+
+    Args:
+        features: (n, F).
+        targets: (n, G).
+
+    Returns:
+        The fit with the smallest exact leave-one-out error among ``PENALTIES``.
+    """
+    scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
+    left, values, right = np.linalg.svd(features, full_matrices=False)
+    projected = left.T @ targets  # (r, G)
+    gram = targets @ targets.T
+    best: tuple[float, float] | None = None
+    for penalty in PENALTIES:
+        shrink = values**2 / (values**2 + penalty * scale)
+        hat = (left * shrink) @ left.T  # (n, n)
+        # Row i of ``out`` times the targets is condition i's error when it is left out.
+        out = (np.eye(len(hat)) - hat) / np.maximum(1 - np.diag(hat), 1e-9)[:, None]
+        error = float(np.einsum("ij,jk,ik->", out, gram, out, optimize=True)) / targets.size
+        if best is None or error < best[0]:
+            best = (error, penalty)
+    assert best is not None
+    gain = values / (values**2 + best[1] * scale)
+    weights = ((right.T * gain) @ projected).T  # (G, F)
+    return RidgeFit(error=best[0], penalty=best[1], weights=weights)
