@@ -66,17 +66,17 @@ def info(
     as_json: options.JsonOption = False,
 ) -> None:
     """Describe a data set: where it is, and, where it is on disk, what is in it."""
+    from dygenept.data.catalog import resolve_dataset
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin)
     directory = context.data_directory(data_dir)
-    entries = _entries(environment)
     document: dict[str, object] = {"schema_version": 1}
-    known = _registered_name(name, entries)
+    resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
     is_readable = True
-    if known is not None:
-        status = _status(known, entries[known], environment, directory)
-        document |= {**status, "entry": entries[known].model_dump(mode="json")}
+    if resolved.name is not None and resolved.entry is not None:
+        status = _status(resolved.name, resolved.entry, environment, directory)
+        document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
         is_readable = bool(status["on_disk"])
     if is_readable:
         document |= _content(name, environment, directory, normalize=normalize)
@@ -127,11 +127,21 @@ def verify(
     plugin: options.PluginOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Read a data set, apply every check, and print its fingerprint."""
+    """Hash a fetched file again, read it, apply every check, and print its fingerprint."""
+    from dygenept.data.catalog import resolve_dataset, source_of
+    from dygenept.data.checksums import record_path, verify_file
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin)
-    content = _content(name, environment, context.data_directory(data_dir), normalize=normalize)
+    directory = context.data_directory(data_dir)
+    resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
+    if resolved.name is not None and resolved.entry is not None:
+        source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+        path = source.status(directory).path
+        # A fetched file has a record of its checksum beside it; nobody else's has.
+        if path is not None and record_path(path).is_file():
+            verify_file(path, rehash=True)
+    content = _content(name, environment, directory, normalize=normalize)
     if as_json:
         context.print_json({"schema_version": 1, **content})
     else:
@@ -180,13 +190,6 @@ def _entries(environment: Environment) -> dict[str, DatasetEntry]:
     from dygenept.runner import dataset_entries
 
     return dataset_entries(environment.registry)
-
-
-def _registered_name(name: str, entries: dict[str, DatasetEntry]) -> str | None:
-    for known, entry in entries.items():
-        if name == known or name in entry.aliases:
-            return known
-    return None
 
 
 def _status(

@@ -33,12 +33,12 @@ def leaderboard_table(
         by_model.setdefault(row.model, {})[row.metric] = row
     table = Table(
         title=title(dataset, split),
-        caption="pooled over held-out perturbations; [ ] 95 % bootstrap interval; ± over folds",
+        caption="pooled over held-out perturbations; [ ] 95 % bootstrap interval; bold: best",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("rank", justify="right")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for name in metrics:
         direction = "↑" if next(r for r in rows if r.metric == name).higher_is_better else "↓"
         table.add_column(f"{name} {direction}", justify="right")
@@ -69,8 +69,7 @@ def title(dataset: DatasetRecord, split: SplitRecord) -> str:
 def _cell(row: LeaderboardRow | None, is_lead: bool) -> str:
     if row is None or row.pooled is None:
         return "–"
-    text = f"{row.pooled:.4f}" if abs(row.pooled) < 0.1 else f"{row.pooled:.3f}"
+    text = f"{row.pooled:.4f}" if 0 < abs(row.pooled) < 0.1 else f"{row.pooled:.3f}"
     if is_lead and row.ci_low is not None and row.ci_high is not None:
-        spread = f" ±{row.std:.2f}" if row.std is not None else ""
-        text = f"{text} [{row.ci_low:.2f}, {row.ci_high:.2f}]{spread}"
+        text = f"{text} [{row.ci_low:.2f}, {row.ci_high:.2f}]"
     return f"[bold]{text}[/bold]" if row.is_best else text

@@ -18,6 +18,7 @@ from dygenept.validation import validated
 
 ENVIRONMENT_VARIABLE = "DYGENEPT_DATA"
 SCALE_MARK = "@"
+GEARS_STEM = "perturb_processed"
 
 
 class DatasetEntry(BaseModel):
@@ -182,13 +183,20 @@ def open_dataset(
     if resolved.name is None or resolved.entry is None:
         from dygenept.data.reading import read_anndata
 
-        return read_anndata(resolved.path or Path(name), normalize=normalize)
+        path = resolved.path or Path(name)
+        return read_anndata(path, name=_name_of(path), normalize=normalize)
     if normalize:
         raise ConfigError(
             f"data set {resolved.name!r} holds log1p expression already; leave --normalize out"
         )
     source = source_of(resolved.name, resolved.entry, manager=manager)
     return source.load(data_dir, runtime)
+
+
+def _name_of(path: Path) -> str:
+    """Name a file; GEARS calls every file alike, so its folder tells them apart."""
+    folder = path.resolve().parent.name
+    return folder if path.stem == GEARS_STEM and folder else path.stem
 
 
 def _registered(name: str, entries: Mapping[str, DatasetEntry]) -> str | None:

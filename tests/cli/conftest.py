@@ -37,14 +37,25 @@ class CliResult:
 Cli = Callable[..., CliResult]
 
 
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Computed knowledge, shared by all tests so that each text is embedded once."""
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+def cli(
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Cli:
     """Return a function that runs ``dygenept ARGUMENTS`` in an empty folder."""
     from dygenept_cli.main import run
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("DYGENEPT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DYGENEPT_HOME", str(home))
     monkeypatch.delenv("DYGENEPT_REGISTRY", raising=False)
     # Rich reads the terminal's width from here; tables must not be cut in a test.
     monkeypatch.setenv("COLUMNS", "200")

@@ -62,19 +62,16 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     assert "fetch or copy it again" in one_line(path)
 
 
-@pytest.mark.parametrize("fill", [0x00, 0xFF])
-def test_a_damaged_block_is_refused_or_harmless(tmp_path: Path, fill: int) -> None:
-    path = write_toy_h5ad(tmp_path / "damaged.h5ad")
-    content = path.read_bytes()
-    refusals = []
-    for start in range(1024, 48 * 1024, 2048):
-        path.write_bytes(content[:start] + bytes([fill]) * 512 + content[start + 512 :])
-        try:
-            read_anndata(path)
-        except DataError as error:
-            refusals.append(str(error))
-    assert len(refusals) > 10
-    assert not any("\n" in refusal for refusal in refusals)
+def test_a_damaged_block_of_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.h5ad"
+    anndata.read_h5ad(write_toy_h5ad(tmp_path / "toy.h5ad")).write_h5ad(path, compression="gzip")
+    with h5py.File(path) as file:
+        block = file["X/data"].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    middle = block.byte_offset + block.size // 2
+    content[middle : middle + 40] = b"\x00" * 40
+    path.write_bytes(bytes(content))
+    assert "is truncated or damaged" in one_line(path)
 
 
 def test_codes_without_a_category_are_refused(tmp_path: Path) -> None:

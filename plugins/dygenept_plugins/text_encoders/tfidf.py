@@ -80,7 +80,7 @@ def _fitted(config: TfidfConfig) -> tuple[TfidfVectorizer, DoubleArray]:
     """Return the fitted vectorizer and the axes, (dim, n_words)."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     vectorizer = TfidfVectorizer(
         sublinear_tf=True, stop_words="english", min_df=config.min_documents, dtype=np.float64
