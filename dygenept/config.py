@@ -35,7 +35,8 @@ class AssemblyConfig(BaseModel):
         summary: One line.
         width: Embedding width D of all parts.
         facets: Name of a facet set, or a knowledge file.
-        kg: Knowledge-graph sources that impute unknown facets.
+        kg: Knowledge-graph sources that imputed unknown facets when the facet set was made; a
+            declaration that is recorded, and changes nothing in a run.
         gene_encoder: Options of the gene encoder, ``name`` among them; so for the other parts.
         cell_encoder: See ``gene_encoder``.
         attention: See ``gene_encoder``.
@@ -75,21 +76,19 @@ class Overrides:
     Attributes:
         parts: Plugin name by section (``attention`` …), for ``--attention`` and its like.
         facets: Facet set or file, for ``--facets``.
-        kg: Knowledge-graph sources, for ``--kg``.
         document: A nested mapping, for ``--config``.
         sets: ``key=value`` in order, for ``--set``.
     """
 
     parts: Mapping[str, str]
     facets: str | None = None
-    kg: tuple[str, ...] | None = None
     document: Mapping[str, object] | None = None
     sets: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """True if nothing is changed."""
-        changes = (self.parts, self.facets, self.kg is not None, self.document, self.sets)
+        changes = (self.parts, self.facets, self.document, self.sets)
         return not any(changes)
 
 
@@ -120,8 +119,6 @@ def assembly_config(
         document = merge(document, {section: {"name": plugin}})
     if overrides.facets is not None:
         document = merge(document, {"facets": overrides.facets})
-    if overrides.kg is not None:
-        document = merge(document, {"kg": list(overrides.kg)})
     document = merge(document, _normalised(_from_dotlist(overrides.sets)))
     document = _drop_foreign_options(registered, document, manager)
     config = _checked(document, name, manager)

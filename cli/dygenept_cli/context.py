@@ -36,7 +36,6 @@ def overrides(
     *,
     parts: dict[str, str | None],
     facets: str | None,
-    kg: str | None,
     config: Path | None,
     sets: Sequence[str] | None,
 ) -> Overrides:
@@ -47,7 +46,6 @@ def overrides(
     return Overrides(
         parts={section: name for section, name in parts.items() if name is not None},
         facets=facets,
-        kg=None if kg is None else tuple(item for item in kg.split(",") if item),
         document=None if config is None else read_yaml(config),
         sets=tuple(sets or ()),
     )

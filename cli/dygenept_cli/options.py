@@ -68,10 +68,6 @@ AttentionOption = Annotated[
 DecoderOption = Annotated[
     str | None, typer.Option("--decoder", metavar="X", help="Swap the decoder.")
 ]
-KgOption = Annotated[
-    str | None,
-    typer.Option("--kg", metavar="A,B", help="Knowledge graphs that impute unknown facets."),
-]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="YAML merged into every assembled model."),

@@ -99,7 +99,6 @@ def predict(
                 overrides=context.overrides(
                     parts={"attention": attention},
                     facets=facets,
-                    kg=None,
                     config=config,
                     sets=set_,
                 ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from dygenept.interfaces import (
     AttentionOutput,
     CellEncoder,
     CellEncoderContext,
+    ControlPool,
     Decoder,
     DecoderContext,
     FacetBatch,
@@ -87,6 +89,11 @@ class DyGenePT(nn.Module):
         self.cell_encoder = as_module("cell_encoder", parts.cell_encoder(cells))
         self.attention = as_module("attention", parts.attention(width))
         self.decoder = as_module("decoder", parts.decoder(DecoderContext(width, n_genes)))
+
+    def prepare(self, pool: ControlPool) -> None:
+        """Give the cell encoder the control cells whose positions ``forward`` takes."""
+        encoder = cast(CellEncoder, self.cell_encoder)
+        encoder.prepare(pool)
 
     def encode_cells(self, control_indices: torch.Tensor) -> torch.Tensor:
         """Return the states of control cells, (B,) int64 to (B, D), each cell encoded once."""

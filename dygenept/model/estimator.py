@@ -12,22 +12,18 @@ import numpy as np
 import torch
 
 from dygenept.errors import ConfigError, DataError
-from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
+from dygenept.interfaces import GeneEncoderContext
 from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
-from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
+from dygenept.model.fitting import build_network, fit_members, member_seed
 from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
-from dygenept.model.warm_start import warm_start
-from dygenept.training.batches import BatchSource, condition_set, perturbed_cells
-from dygenept.training.checkpoint import Checkpoint, changing_tensors
-from dygenept.training.loop import History, Trainer, seeded_torch
+from dygenept.training.loop import History, seeded_torch
 from dygenept.training.options import TrainingOptions
 from dygenept.types import (
     Condition,
     FloatArray,
     GeneKnowledge,
     Predictions,
-    Progress,
     Runtime,
     Task,
 )
@@ -103,63 +99,15 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
-        if task.cells is None:
-            raise DataError("DyGenePT reads single cells; the task carries none")
-        if not task.train:
-            raise DataError("the task has no train perturbation to learn from")
-        options, runtime = self._options, task.runtime
-        knowledge = self._read_knowledge(task.target_genes, runtime)
-        controls = control_cells(task.cells, n_cell_types=len(task.cell_types))
-        fits_all = options.fit_on_validation
-        n_train = len(task.known) if fits_all else len(task.train)
-        source = BatchSource(
-            conditions=condition_set(task, slice(0, n_train), task.target_genes),
-            controls=controls,
-            cells=perturbed_cells(task, n_train) if options.target == "cell" else None,
-            options=options,
+        knowledge = self._read_knowledge(task.target_genes, task.runtime)
+        self._state, self._networks = fit_members(
+            task,
+            parts=self._parts,
+            knowledge=knowledge,
+            width=self._width,
+            options=self._options,
         )
-        held = None
-        if task.val and not fits_all:
-            held = condition_set(task, slice(n_train, None), task.target_genes)
-        rng = np.random.default_rng([runtime.seed, 1])
-        positions = controls.sample(options.n_prediction_cells, rng)
-        kept = controls.take(positions)
-        pool = kept.pool(task.gene_symbols)
-        blank = _blank_state(task, kept, knowledge, options, self._width)
-        device = torch.device(runtime.device)
-        networks, histories = [], []
-        for member in range(options.n_members):
-            seed = _member_seed(runtime.seed, member)
-            network = self._build(blank, seed).to(device)
-            network.cell_encoder.prepare(controls.pool(task.gene_symbols))  # type: ignore[operator]
-            if options.warm_start:
-                warm_start(
-                    network,
-                    gene_indices=source.conditions.gene_indices,
-                    cell_types=source.conditions.cell_types,
-                    deltas=source.conditions.deltas,
-                    controls=controls,
-                    rng=np.random.default_rng([seed, 3]),
-                    device=device,
-                )
-            trainer = Trainer(
-                source=source,
-                validation=held,
-                positions=positions,
-                options=options,
-                seed=seed,
-                device=device,
-                report=_reporter(runtime, member, options),
-                checkpoint=_checkpoint(task, network, knowledge, options, member),
-                resume=runtime.resume,
-            )
-            histories.append(trainer.train(network))
-            network.eval()
-            # The full pool's cache is freed, and a saved model finds the same cells.
-            network.cell_encoder.prepare(pool)  # type: ignore[operator]
-            networks.append(network)
-        self._networks, self._runtime = networks, runtime
-        self._state = replace(blank, histories=tuple(histories))
+        self._runtime = task.runtime
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
@@ -218,7 +166,7 @@ class DyGenePTModel:
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
         for member, weights in enumerate(state.weights):
-            network = model._build(state, _member_seed(state.seed, member))
+            network = build_network(parts, state, member_seed(state.seed, member))
             try:
                 network.load_state_dict(dict(weights))
             except RuntimeError as error:
@@ -227,9 +175,7 @@ class DyGenePTModel:
                     f"for: {' '.join(str(error).split())[:300]}"
                 ) from error
             network.to(device).eval()
-            network.cell_encoder.prepare(  # type: ignore[operator]
-                state.controls.pool(state.gene_symbols)
-            )
+            network.prepare(state.controls.pool(state.gene_symbols))
             model._networks.append(network)
         model._state = replace(state, weights=())
         return model
@@ -238,20 +184,6 @@ class DyGenePTModel:
         if self._state is None:
             raise DataError("the model is not trained yet; call fit or load first")
         return self._state
-
-    def _build(self, state: FittedState, seed: int) -> DyGenePT:
-        with seeded_torch(seed, torch.device("cpu")):
-            return DyGenePT(
-                self._parts,
-                genes=GeneEncoderContext(state.knowledge, state.target_genes, state.width),
-                cells=CellEncoderContext(
-                    gene_symbols=state.gene_symbols,
-                    target_genes=state.target_genes,
-                    width=state.width,
-                    seed=seed,
-                ),
-                n_genes=len(state.gene_ids),
-            )
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
         self._meet_genes(conditions)
@@ -307,29 +239,6 @@ class DyGenePTModel:
         self._state = replace(state, knowledge=knowledge, target_genes=genes)
 
 
-def _blank_state(
-    task: Task,
-    controls: ControlCells,
-    knowledge: GeneKnowledge,
-    options: TrainingOptions,
-    width: int,
-) -> FittedState:
-    return FittedState(
-        gene_ids=task.gene_ids,
-        gene_symbols=task.gene_symbols,
-        target_genes=task.target_genes,
-        cell_types=task.cell_types,
-        control_means=task.control_means,
-        controls=controls,
-        knowledge=knowledge,
-        width=width,
-        seed=task.runtime.seed,
-        options=options,
-        histories=(),
-        weights=(),
-    )
-
-
 def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
     kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
     return replace(
@@ -339,40 +248,3 @@ def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
         values=np.concatenate([first.values, second.values[kept]]),
         confidence=np.concatenate([first.confidence, second.confidence[kept]]),
     )
-
-
-def _member_seed(seed: int, member: int) -> int:
-    return int(np.random.SeedSequence([seed, 2, member]).generate_state(1)[0])
-
-
-def _reporter(
-    runtime: Runtime, member: int, options: TrainingOptions
-) -> Callable[[int, str], None]:
-    total = options.epochs * options.n_members
-
-    def report(epoch: int, message: str) -> None:
-        runtime.report(Progress("epoch", member * options.epochs + epoch, total, message))
-
-    return report
-
-
-def _checkpoint(
-    task: Task,
-    network: DyGenePT,
-    knowledge: GeneKnowledge,
-    options: TrainingOptions,
-    member: int,
-) -> Checkpoint | None:
-    """Name the checkpoint of a training by all that determines it."""
-    directory = task.runtime.checkpoint_dir
-    if directory is None:
-        return None
-    digest = hashlib.sha256()
-    shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
-    plan = replace(options, checkpoint_seconds=0.0)
-    for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
-        digest.update(repr(part).encode())
-    digest.update(repr((knowledge.sha256, sorted(shapes.items()))).encode())
-    for array in (task.means, task.control_means, task.de_indices):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return Checkpoint(directory / f"member-{member}.safetensors", digest.hexdigest())
