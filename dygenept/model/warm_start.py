@@ -17,6 +17,7 @@ import torch
 
 from dygenept.model.assembly import PADDING, DyGenePT
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.facet_tuning import tune_facets
 from dygenept.types import DoubleArray
 
 logger = logging.getLogger(__name__)
@@ -92,16 +93,55 @@ def warm_start(
     Returns:
         The fit, or None for a decoder without a linear readout, which keeps its first weights.
     """
-    decoder, encoder = network.decoder, network.gene_encoder
+    decoder = network.decoder
     if not isinstance(decoder, LinearReadout):
         logger.info("decoder %s has no linear readout; no warm start", type(decoder).__name__)
         return None
     network.eval()
     positions = controls.sample(CELLS_PER_TYPE, rng)
-    targets = deltas.double().numpy()
+
+    def fit() -> RidgeFit:
+        return _fit_with_best_share(
+            network,
+            gene_indices=gene_indices,
+            cell_types=cell_types,
+            targets=deltas.double().numpy(),
+            controls=controls,
+            positions=positions,
+            device=device,
+        )
+
+    best = fit()
+    with torch.enable_grad():
+        n_steps = tune_facets(
+            network,
+            gene_indices=gene_indices,
+            cell_types=cell_types,
+            deltas=deltas,
+            controls=controls,
+            rng=rng,
+            device=device,
+        )
+    if n_steps:
+        best = fit()
+    decoder.set_readout(torch.from_numpy(best.weights).float().to(device))
+    return best
+
+
+def _fit_with_best_share(
+    network: DyGenePT,
+    *,
+    gene_indices: torch.Tensor,
+    cell_types: npt.NDArray[np.int64],
+    targets: DoubleArray,
+    controls: ControlCells,
+    positions: npt.NDArray[np.int64],
+    device: torch.device,
+) -> RidgeFit:
+    """Fit the readout, and leave the gene encoder at the identity share that fits best."""
+    encoder = network.gene_encoder
     shares = encoder.identity_shares if isinstance(encoder, SharesIdentity) else (0.0,)
-    best: RidgeFit | None = None
-    best_share = shares[0]
+    fits = []
     for share in shares:
         if isinstance(encoder, SharesIdentity):
             encoder.set_identity_share(share)
@@ -113,15 +153,12 @@ def warm_start(
             positions=positions,
             device=device,
         )
-        fit = fit_ridge(features, targets)
-        if best is None or fit.error < best.error:
-            best, best_share = fit, share
-    assert best is not None
+        fits.append(fit_ridge(features, targets))
+    chosen = int(np.argmin([fit.error for fit in fits]))
     if isinstance(encoder, SharesIdentity):
-        encoder.set_identity_share(best_share)
-    decoder.set_readout(torch.from_numpy(best.weights).float().to(device))
-    logger.debug("warm start: penalty %g, identity share %g", best.penalty, best_share)
-    return best
+        encoder.set_identity_share(shares[chosen])
+    logger.debug("readout: penalty %g, identity share %g", fits[chosen].penalty, shares[chosen])
+    return fits[chosen]
 
 
 @torch.no_grad()

@@ -83,7 +83,11 @@ class FacetEncoder(nn.Module):
         pair_units(self._first_layer, principal_rows(torch.cat(spread), width // 2))
         self.facet_types: nn.Parameter | None = None
         if facet_types:
-            self.facet_types = nn.Parameter(torch.randn(n_facets, width) * NULL_SCALE)
+            # The same for both units of a pair, so that keys tell facets apart from the start
+            # while values, which read differences of pairs, do not see the types.
+            half = torch.randn(n_facets, width // 2)
+            odd = torch.zeros(n_facets, width % 2)
+            self.facet_types = nn.Parameter(torch.cat([half, half, odd], dim=1))
         self.null = nn.Parameter(torch.randn(width) * NULL_SCALE)
 
     def forward(self, gene_indices: torch.Tensor) -> FacetBatch:

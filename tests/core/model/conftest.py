@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pytest
 import torch
 from entmax import sparsemax
 
@@ -33,7 +34,10 @@ def toy_parts(*, dropout: float = 0.0, identity_share: float | None = 0.0) -> Pa
             context, facet_signs=True, identity_share=identity_share
         ),
         cell_encoder=lambda context: MlpCellState(
-            n_genes=len(context.gene_symbols), width=context.width, hidden_dims=(8,), dropout=dropout
+            n_genes=len(context.gene_symbols),
+            width=context.width,
+            hidden_dims=(8,),
+            dropout=dropout,
         ),
         attention=lambda width: FacetAttention(
             width=width, num_heads=HEADS, normalise=partial(sparsemax, dim=-1)
@@ -89,3 +93,21 @@ def toy_model(options: TrainingOptions, *, dropout: float = 0.0) -> DyGenePTMode
         width=WIDTH,
         options=options,
     )
+
+
+@pytest.fixture
+def make_parts() -> Callable[..., Parts]:
+    """Return the maker of small parts."""
+    return toy_parts
+
+
+@pytest.fixture
+def network() -> DyGenePT:
+    """Return an untrained network, width 16, 4 heads; its last gene has no knowledge."""
+    return toy_network()
+
+
+@pytest.fixture
+def make_model() -> Callable[..., DyGenePTModel]:
+    """Return the maker of untrained small models."""
+    return toy_model

@@ -1,0 +1,213 @@
+"""Turns attention to the facets that predict effects, before any step of training.
+
+The vectors that tell attention which facet it reads are tuned so that a ridge regression on the
+decoder's features predicts each train condition best when that condition is left out. How long to
+tune, or whether at all, is decided by held-out train conditions in the same way, so that a data set
+with few perturbations is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from dygenept.model.assembly import PADDING, DyGenePT
+from dygenept.model.control_pool import ControlCells
+
+logger = logging.getLogger(__name__)
+
+CELLS_PER_TYPE = 2
+LEARNING_RATE = 0.05
+CHECKPOINTS = (0, 5, 10, 20, 40, 60)
+# Below this many conditions one held-out quarter is too noisy, and all four take a turn.
+MANY_CONDITIONS = 200
+N_PARTS = 4
+MIN_CONDITIONS = 8
+
+
+@runtime_checkable
+class TypesFacets(Protocol):
+    """A gene encoder that adds a learned vector per facet, (K, D), or none."""
+
+    facet_types: nn.Parameter | None
+
+
+class ReadsFeatures(Protocol):
+    """A decoder whose predicted change is a linear map of features."""
+
+    def readout_features(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the features, (B, F)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TuningRows:
+    """Train conditions with the control cells that their features are averaged over.
+
+    Attributes:
+        genes: Perturbed genes of each condition and cell, (n * C, P).
+        states: Cell states, (n * C, D).
+        deltas: Mean changes of the conditions, (n, G), float64.
+    """
+
+    genes: torch.Tensor
+    states: torch.Tensor
+    deltas: torch.Tensor
+
+    def take(self, rows: torch.Tensor) -> TuningRows:
+        """Return some of the conditions."""
+        n = len(self.deltas)
+        genes = self.genes.view(n, -1, self.genes.shape[-1])[rows].flatten(0, 1)
+        states = self.states.view(n, -1, self.states.shape[-1])[rows].flatten(0, 1)
+        return TuningRows(genes, states, self.deltas[rows])
+
+
+def tune_facets(
+    network: DyGenePT,
+    *,
+    gene_indices: torch.Tensor,
+    cell_types: npt.NDArray[np.int64],
+    deltas: torch.Tensor,
+    controls: ControlCells,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> int:
+    """Tune the facet vectors of a network's gene encoder in place.
+
+    Args:
+        network: Its decoder must have a linear readout; other weights stay as they are.
+        gene_indices: Perturbed genes of the train conditions, (n, P).
+        cell_types: Their cell types, (n,).
+        deltas: Their mean changes, (n, G), log1p units.
+        controls: The pool that the cell encoder was prepared with.
+        rng: Draws control cells and held-out parts.
+        device: Where the network is.
+
+    Returns:
+        Steps taken; 0 where the encoder has no facet vectors, there are too few conditions, or
+        tuning did not help conditions held out of it.
+    """
+    encoder = network.gene_encoder
+    if not isinstance(encoder, TypesFacets) or encoder.facet_types is None:
+        return 0
+    n = len(deltas)
+    if n < MIN_CONDITIONS:
+        return 0
+    rows = _rows(network, gene_indices, cell_types, deltas, controls, rng, device)
+    types = encoder.facet_types
+    start = types.detach().clone()
+    parts = np.array_split(rng.permutation(n), N_PARTS)
+    errors = []
+    for part in parts if n < MANY_CONDITIONS else parts[:1]:
+        rest = np.setdiff1d(np.arange(n), part)
+        inner, held = (rows.take(torch.from_numpy(of).to(device)) for of in (rest, np.sort(part)))
+        errors.append(_tune(network, types, inner, held=held, n_steps=CHECKPOINTS[-1]))
+        with torch.no_grad():
+            types.copy_(start)
+    mean = np.mean(errors, axis=0)
+    n_steps = CHECKPOINTS[int(mean.argmin())]
+    if n_steps:
+        _tune(network, types, rows, held=None, n_steps=n_steps)
+    logger.debug("facets tuned for %d steps; held-out errors %s", n_steps, mean.round(3).tolist())
+    return n_steps
+
+
+@torch.no_grad()
+def _rows(
+    network: DyGenePT,
+    gene_indices: torch.Tensor,
+    cell_types: npt.NDArray[np.int64],
+    deltas: torch.Tensor,
+    controls: ControlCells,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> TuningRows:
+    network.eval()
+    drawn = controls.sample(CELLS_PER_TYPE, rng)
+    states = {}
+    for cell_type in np.unique(cell_types):
+        members = np.intersect1d(drawn, controls.members(int(cell_type)))
+        # A type with fewer cells repeats them, so that every condition has as many rows.
+        cells = np.resize(members, CELLS_PER_TYPE)
+        states[int(cell_type)] = network.encode_cells(torch.from_numpy(cells).to(device))
+    return TuningRows(
+        genes=gene_indices.to(device).repeat_interleave(CELLS_PER_TYPE, dim=0),
+        states=torch.cat([states[int(cell_type)] for cell_type in cell_types]),
+        deltas=deltas.double().to(device),
+    )
+
+
+def _tune(
+    network: DyGenePT,
+    types: nn.Parameter,
+    rows: TuningRows,
+    *,
+    held: TuningRows | None,
+    n_steps: int,
+) -> list[float]:
+    """Descend the leave-one-out error; return the held-out error at each checkpoint."""
+    log_penalty = torch.tensor(-2.0, dtype=torch.float64, device=types.device, requires_grad=True)
+    optimizer = torch.optim.Adam(
+        [{"params": [types], "lr": LEARNING_RATE}, {"params": [log_penalty], "lr": 0.1}]
+    )
+    errors: list[float] = []
+    for step in range(n_steps + 1):
+        if held is not None and step in CHECKPOINTS:
+            errors.append(_held_out_error(network, rows, held, log_penalty))
+        if step == n_steps:
+            break
+        features = _features(network, rows)
+        residuals = _left_out(features, rows.deltas, log_penalty)
+        loss = _relative(residuals, rows.deltas)
+        gradients = torch.autograd.grad(loss, [types, log_penalty])
+        for parameter, gradient in zip((types, log_penalty), gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    types.grad = None
+    return errors
+
+
+def _features(network: DyGenePT, rows: TuningRows) -> torch.Tensor:
+    """Return each condition's features, the mean over its cells, (n, F), float64."""
+    decoder = cast(ReadsFeatures, network.decoder)
+    embedding = network.attend(rows.genes, rows.states).embedding
+    features = decoder.readout_features(embedding, rows.genes != PADDING, rows.states)
+    return features.view(len(rows.deltas), -1, features.shape[-1]).mean(dim=1).double()
+
+
+def _kernel(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
+    scale = features.square().sum(dim=1).mean().clamp(min=1e-12)
+    ridge = log_penalty.exp() * scale * torch.eye(len(features), dtype=features.dtype).to(features)
+    return features @ features.T + ridge
+
+
+def _left_out(
+    features: torch.Tensor, deltas: torch.Tensor, log_penalty: torch.Tensor
+) -> torch.Tensor:
+    """Return exact leave-one-out residuals of ridge regression, (n, G)."""
+    inverse = torch.linalg.inv(_kernel(features, log_penalty))
+    return (inverse @ deltas) / torch.diagonal(inverse)[:, None]
+
+
+@torch.no_grad()
+def _held_out_error(
+    network: DyGenePT, rows: TuningRows, held: TuningRows, log_penalty: torch.Tensor
+) -> float:
+    features, others = _features(network, rows), _features(network, held)
+    weights = torch.linalg.solve(_kernel(features, log_penalty), rows.deltas)
+    return float(_relative(others @ features.T @ weights - held.deltas, held.deltas))
+
+
+def _relative(residuals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+    """Return the mean over conditions of the squared error relative to the effect's size."""
+    size = deltas.square().sum(dim=1).clamp(min=1e-9)
+    error: torch.Tensor = (residuals.square().sum(dim=1) / size).mean()
+    return error

@@ -1,0 +1,111 @@
+"""On planted facet effects a model that reads gene knowledge must win, and must stop winning
+when the knowledge is dealt to the wrong genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dygenept.config import Overrides
+from dygenept.data.simulate_truth import PlantedTruth, read_truth
+from dygenept.jobs import fold_task
+from dygenept.leaderboard import leaderboard_rows
+from dygenept.models import resolve_model
+from dygenept.results import RunRecord
+from dygenept.runner import (
+    BenchRequest,
+    load_environment,
+    make_station,
+    open_data,
+    request_split,
+    run_bench,
+)
+from dygenept.types import no_report
+
+DATASET = "sim:k562@0.03"
+BASELINES = ("control_mean", "perturbed_mean", "matching_mean", "additive", "random_train")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("planted")
+
+
+def request(folder: Path, models: Sequence[str], facets: str | None = None) -> BenchRequest:
+    return BenchRequest(
+        dataset=DATASET,
+        models=tuple(models),
+        overrides=Overrides(parts={}, facets=facets),
+        metrics=("pearson_delta_top20", "mse_top20"),
+        results=folder / "results",
+        data_dir=folder / "data",
+        cache_dir=folder / "cache",
+    )
+
+
+@pytest.fixture(scope="module")
+def records(folder: Path) -> tuple[RunRecord, ...]:
+    known = run_bench(request(folder, (*BASELINES, "dygenept_small")))
+    wrong = run_bench(request(folder, ("dygenept_small",), facets="shuffled"))
+    assert not known.failures
+    assert not wrong.failures
+    return known.records + wrong.records
+
+
+def test_dygenept_small_beats_every_baseline_on_held_out_singles(
+    records: tuple[RunRecord, ...],
+) -> None:
+    rows = {(row.model, row.metric): row for row in leaderboard_rows(records)}
+    small = rows["dygenept_small", "pearson_delta_top20"]
+    for baseline in BASELINES:
+        assert small.ci_low > rows[baseline, "pearson_delta_top20"].pooled
+        assert small.mean > rows[baseline, "pearson_delta_top20"].mean
+        assert rows["dygenept_small", "mse_top20"].pooled < rows[baseline, "mse_top20"].pooled
+
+
+def test_with_facets_shuffled_between_genes_the_gain_disappears(
+    records: tuple[RunRecord, ...],
+) -> None:
+    rows = {
+        row.model: row for row in leaderboard_rows(records) if row.metric == "pearson_delta_top20"
+    }
+    small, wrong = rows["dygenept_small"], rows["dygenept_small[facets=shuffled]"]
+    assert wrong.pooled < small.ci_low
+    assert wrong.pooled < rows["perturbed_mean"].ci_high
+
+
+def test_attention_finds_the_planted_facet_more_often_than_chance(folder: Path) -> None:
+    registry, manager = load_environment()
+    asked = request(folder, ("dygenept_small",))
+    data = open_data(asked, registry, manager, no_report)
+    split = request_split(asked, data, manager)
+    station = make_station(asked, registry, manager, data=data, split=split, device="cpu")
+    resolved = resolve_model("dygenept_small", registry, manager)
+    (path,) = (folder / "data").rglob("perturb_processed.h5ad")
+    truth = read_truth(path)
+    hits, chances = [], []
+    for fold in range(len(split.folds)):
+        task, conditions = fold_task(station, resolved, fold, no_report, checkpoint_dir=None)
+        model = resolved.build()
+        model.fit(task)
+        weights = model.explain(conditions).weights
+        knowledge = model.state.knowledge
+        known = dict(zip(knowledge.genes, knowledge.confidence > 0, strict=True))
+        for row, condition in enumerate(conditions):
+            (gene,) = condition.genes
+            n_known = int(known[gene].sum())
+            if n_known > 1:
+                hits.append(int(weights[row, 0].argmax()) == responsible_facet(truth, gene))
+                chances.append(1 / n_known)
+    n, p = len(hits), float(np.mean(chances))
+    # Three standard errors above what guessing among each gene's known facets would give.
+    assert np.mean(hits) > p + 3 * np.sqrt(p * (1 - p) / n), (np.mean(hits), p, n)
+
+
+def responsible_facet(truth: PlantedTruth, gene: str) -> int:
+    return int(truth.responsible[list(truth.target_genes).index(gene)])
