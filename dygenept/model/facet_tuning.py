@@ -185,7 +185,7 @@ def _features(network: DyGenePT, rows: TuningRows) -> torch.Tensor:
 
 def _kernel(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
     scale = features.square().sum(dim=1).mean().clamp(min=1e-12)
-    ridge = log_penalty.exp() * scale * torch.eye(len(features), dtype=features.dtype).to(features)
+    ridge = log_penalty.exp() * scale * torch.eye(len(features)).to(features)
     return features @ features.T + ridge
 
 
@@ -194,7 +194,8 @@ def _left_out(
 ) -> torch.Tensor:
     """Return exact leave-one-out residuals of ridge regression, (n, G)."""
     inverse = torch.linalg.inv(_kernel(features, log_penalty))
-    return (inverse @ deltas) / torch.diagonal(inverse)[:, None]
+    residuals: torch.Tensor = (inverse @ deltas) / torch.diagonal(inverse)[:, None]
+    return residuals
 
 
 @torch.no_grad()
