@@ -88,6 +88,20 @@ class DyGenePTModel:
         return tuple(self._networks)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the fit: target genes of which nothing is known."""
+        knowledge = self._fitted().knowledge
+        is_known = (knowledge.confidence > 0).any(axis=1)
+        unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
+        if not unknown:
+            return ()
+        shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        return (
+            f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
+            f"null embedding: {shown}.",
+        )
+
+    @property
     def state(self) -> FittedState:
         """Genes, cell types, controls and options of the fitted model."""
         return self._fitted()

@@ -222,3 +222,18 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert result.stdout.splitlines()[-1] == "[]"
     assert "bench" in result.stdout
+
+
+def test_a_target_without_knowledge_is_a_note_and_stops_nothing(cli, tmp_path: Path) -> None:
+    import anndata
+
+    from dygenept.testing import write_toy_h5ad
+
+    adata = anndata.read_h5ad(write_toy_h5ad(tmp_path / "toy.h5ad"))
+    labels = adata.obs["condition"].astype(str)
+    adata.obs["condition"] = labels.str.replace("SLC2A1", "NOSUCHGENE")
+    adata.write_h5ad(tmp_path / "strange.h5ad")
+    result = cli("bench", "--dataset", tmp_path / "strange.h5ad", "--folds", "2", *SMALL)
+    assert result.code == 0, result.err
+    assert "NOSUCHGENE" in result.err
+    assert "no known facet" in result.err
