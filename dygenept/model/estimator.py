@@ -91,7 +91,7 @@ class DyGenePTModel:
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the fit: target genes of which nothing is known."""
         knowledge = self._fitted().knowledge
-        is_known = (knowledge.confidence > 0).any(axis=1)
+        is_known = knowledge.confidence.max(axis=1).tolist()
         unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
         if not unknown:
             return ()
