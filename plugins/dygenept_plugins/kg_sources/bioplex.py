@@ -127,7 +127,7 @@ def _read(path: Path) -> pl.DataFrame:
     from dygenept.knowledge.graph_files import read_bytes
 
     try:
-        frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema=False)
+        frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema_length=0)
         probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
         return frame.select(*COLUMNS, pInt=probability.cast(pl.Float64)).drop_nulls()
     except pl.exceptions.PolarsError as error:

@@ -236,7 +236,7 @@ def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:
     names: dict[str, str] = {}
     for path in found.companions:
         table = pl.read_csv(
-            read_bytes(path), separator="\t", quote_char=None, infer_schema=False, columns=[0, 1]
+            read_bytes(path), separator="\t", quote_char=None, infer_schema_length=0, columns=[0, 1]
         )
         for protein, name in table.iter_rows():
             # Ids stand with and without the taxon in front.
