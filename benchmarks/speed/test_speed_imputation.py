@@ -1,8 +1,8 @@
 """Imputation by sparse products, beside a loop over genes of the same rule in the same run.
 
 The graph is STRING's (14,115 genes), the tensor 8 facets of 768 numbers, 40 % of the facets
-unknown. Measured at full size; a test run without
-measurement takes a fiftieth of them. Skips where the shared data is absent.
+unknown. Measured at full size; a test run without measurement takes a fiftieth of the genes. Skips
+where the shared data is absent.
 """
 
 from __future__ import annotations

@@ -83,8 +83,11 @@ def test_the_preferred_layout_wins_and_its_companion_is_found(tmp_path: Path) ->
     assert found.main == (tmp_path / "b.txt",)
     assert found.companions == (tmp_path / "names.txt",)
     assert found.all == (tmp_path / "b.txt", tmp_path / "names.txt")
+    # A stranger beside a single file may be anything.
+    (tmp_path / "stranger.gz").write_bytes(gzip.compress(TEXT.encode())[:40])
     single = find_files(tmp_path / "b.txt", [companion])
     assert single == found
+    (tmp_path / "stranger.gz").unlink()
     assert find_files(tmp_path, [starts("x")]) is None
     assert find_files(tmp_path / "absent", [starts("a")]) is None
 
