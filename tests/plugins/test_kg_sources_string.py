@@ -48,7 +48,8 @@ FULL = f"""protein1 protein2 neighborhood neighborhood_transferred fusion cooccu
 PLAIN = f"protein1 protein2 combined_score\n{TP53} {CDKN1A} 999\n{KLF1} {GATA1} 150\n"
 JSON = {
     "TP53": [["CDKN1A", ["experiments", "textmining"]], ["MDM2", ["textmining_transferred"]]],
-    "KLF1": [["GATA1", ["coexpression"]], ["TP53", ["database"]]],
+    "KLF1": [["GATA1", ["coexpression"]], ["TP53", ["database", "textmining"]]],
+    "GATA1": [["CDKN1A", ["experimental"]]],
     "KIAA1804": [["KLF1", ["experiments_transferred"]]],
 }
 GENES = ("TP53", "CDKN1A", "MDM2", "KLF1", "GATA1", "KIAA1804")
@@ -159,6 +160,7 @@ def test_the_json_layout_names_evidence_of_each_partner(tmp_path: Path, name: st
         "MDM2-TP53": 0.2,
         "KLF1-TP53": 0.8,
         "KIAA1804-KLF1": 0.5,
+        "CDKN1A-GATA1": 1.0,
     }
     assert graph.report is not None
     assert graph.report.dropped == {"without evidence that counts": 1}

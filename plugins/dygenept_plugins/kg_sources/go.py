@@ -43,8 +43,9 @@ class GoConfig(SetConfig):
     """Options of ``go``.
 
     Attributes:
-        path: See ``GraphConfig``; no file at all means the gene tables that ship.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means ``kg/go`` of the data folder, and where
+            nothing is there, the gene tables that ship.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge, in (0, 1].
         min_size: Genes that a term must have to count.
         max_size: Genes that a term may have.
