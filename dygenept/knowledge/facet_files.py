@@ -9,8 +9,8 @@ from pathlib import Path
 from dygenept.errors import DataError
 from dygenept.interfaces import GeneFacets
 from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.json_lines import read_lines, write_lines
 from dygenept.knowledge.graph import Neighbour
+from dygenept.knowledge.json_lines import read_lines, write_lines
 
 
 @dataclass(frozen=True, slots=True)
