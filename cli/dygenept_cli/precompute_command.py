@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dygenept.interfaces import CallPlan
-    from dygenept.knowledge.precompute import PrecomputeConfig, StepOutcome
+    from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
     from dygenept_cli.context import Environment
 
 
@@ -93,7 +93,8 @@ def precompute(
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
     from dygenept.knowledge.kg_choice import KgChoice
-    from dygenept.knowledge.precompute import Pipeline, PrecomputeRequest, planned_steps
+    from dygenept.knowledge.precompute import Pipeline
+    from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
     from dygenept.runner import pick_device
     from dygenept.types import Runtime
     from dygenept_cli import context
@@ -153,7 +154,7 @@ def _settings(
     """Return the options of the steps, of the graphs, and of the imputation."""
     from dygenept.config import check_graph_options, from_dotlist, graphs_of, kg_names
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.precompute import PrecomputeConfig
+    from dygenept.knowledge.precompute_request import PrecomputeConfig
     from dygenept.registry import merge, read_yaml
     from dygenept.validation import validated
 
