@@ -124,6 +124,135 @@ class FacetWriter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerText:
+    """What a neighbour in a knowledge graph says about a gene.
+
+    Attributes:
+        gene: Symbol of the neighbour.
+        text: Its description, or its text of one facet.
+        weight: Evidence weight of the edge, in (0, 1].
+        source: Knowledge-graph source of that weight.
+    """
+
+    gene: str
+    text: str
+    weight: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusEntry:
+    """All that is known of one gene as text: one line of ``corpus.jsonl``.
+
+    Attributes:
+        gene: Gene symbol as asked for.
+        symbol: Current symbol; None where the shipped tables do not know the gene.
+        description: Full name or one-line description; empty where there is none.
+        summary: Free text on the gene's function; empty where there is none.
+        go: Names of GO terms, most specific first where the source tells.
+        pathways: Names of pathways.
+        partners: Descriptions of the strongest neighbours (step 1.5), strongest first.
+        source: Where the text is from, such as ``gene tables`` or a file's name.
+    """
+
+    gene: str
+    symbol: str | None = None
+    description: str = ""
+    summary: str = ""
+    go: tuple[str, ...] = ()
+    pathways: tuple[str, ...] = ()
+    partners: tuple[PartnerText, ...] = ()
+    source: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is known of the gene itself; partners do not count."""
+        return not (self.description or self.summary or self.go or self.pathways)
+
+
+@runtime_checkable
+class ReadsCorpus(Protocol):
+    """A facet writer that writes from the corpus of steps 1 and 1.5, not from symbols alone.
+
+    ``dygenept precompute`` calls ``write_from`` in place of ``write`` where it is there. Like
+    ``write``, it keeps what it has done in ``runtime.checkpoint_dir`` (``runtime.cache_dir`` where
+    that is None), so that an interrupted or failed call loses nothing.
+    """
+
+    def write_from(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> tuple[GeneFacets, ...]:
+        """Return the facets of each gene of the corpus, in order.
+
+        Raises:
+            DygeneptError: If a gene failed, after all others are done and kept; a failure is never
+                returned as None.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FacetRequest:
+    """One unknown facet that step 2.5 wants written from the partners' texts.
+
+    Attributes:
+        entry: The gene's corpus entry.
+        facet: Name of the facet, one of ``FACETS``.
+        partners: The partners' own texts of that facet, strongest first; never empty.
+    """
+
+    entry: CorpusEntry
+    facet: str
+    partners: tuple[PartnerText, ...]
+
+
+@runtime_checkable
+class RegeneratesFacets(Protocol):
+    """A facet writer that can write an unknown facet from the partners' texts of that facet.
+
+    Where a writer lacks it, the partners' texts are put together by rule.
+    """
+
+    def regenerate(
+        self, requests: Sequence[FacetRequest], runtime: Runtime
+    ) -> tuple[str | None, ...]:
+        """Return one text a request, in order; None where the partners do not suffice.
+
+        Raises:
+            DygeneptError: As ``ReadsCorpus.write_from``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What writing would cost.
+
+    Attributes:
+        n_calls: Calls still to be made; what is kept already is not counted.
+        n_done: Calls that are kept already.
+        input_tokens: Estimated tokens sent.
+        output_tokens: Estimated tokens received.
+        cost: Estimated cost in US dollars; None where no price is known.
+        prompt: The first prompt in full.
+    """
+
+    n_calls: int
+    n_done: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    prompt: str
+
+
+@runtime_checkable
+class PlansCalls(Protocol):
+    """A facet writer that pays for calls and can say how many, without making one."""
+
+    def plan(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> CallPlan:
+        """Return what ``write_from`` would do; nothing is sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class GraphReport:
     """What a knowledge-graph source read, kept and dropped.
 
