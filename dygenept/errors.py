@@ -34,6 +34,10 @@ class SplitError(DygeneptError):
     """A split cannot be made from this data, or a manifest does not fit it."""
 
 
+class LeakageError(DygeneptError):
+    """Something held out could reach a model that must not see it."""
+
+
 class ResultsError(DygeneptError):
     """A results folder or a record in it cannot be read or written."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dygenept.data.guard import guard_task
 from dygenept.data.task import build_task
 from dygenept.errors import PluginError
 from dygenept.evaluation.scoring import metric_inputs, score
@@ -152,7 +153,11 @@ def fold_task(
     *,
     checkpoint_dir: Path | None,
 ) -> tuple[Task, tuple[Condition, ...]]:
-    """Return what a model may learn from in one fold, and the held-out conditions."""
+    """Return what a model may learn from in one fold, and the held-out conditions.
+
+    Raises:
+        LeakageError: If anything held out could be reached from the task.
+    """
     seed = derived_seed(station.split.seed, station.suite, fold, model.base)
     runtime = Runtime(
         device=station.device if model.role == "model" else "cpu",
@@ -162,7 +167,7 @@ def fold_task(
         cache_dir=station.cache_dir,
         resume=station.resume,
     )
-    return build_task(
+    task, conditions = build_task(
         station.data,
         station.pseudobulk,
         station.de,
@@ -172,6 +177,15 @@ def fold_task(
         runtime=runtime,
         rng=np.random.default_rng(seed),
     )
+    guard_task(
+        task,
+        data=station.data,
+        pseudobulk=station.pseudobulk,
+        de=station.de,
+        held_out=conditions,
+        is_oracle=model.is_oracle,
+    )
+    return task, conditions
 
 
 def record_of(
