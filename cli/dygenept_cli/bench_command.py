@@ -10,7 +10,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dygenept.runner import BenchOutcome, BenchRequest
     from dygenept.suites import Suite
@@ -88,6 +88,7 @@ def bench(
     as_json: options.JsonOption = False,
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
+    from dygenept.errors import DygeneptError
     from dygenept.runner import BenchRequest
     from dygenept_cli import context
 
@@ -96,12 +97,23 @@ def bench(
     split_name, split_options = split_choice(
         split or declared.split, declared.split_options if split is None else {}, require_gene_in
     )
+    # A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
+    asked = (
+        (split, declared.split),
+        (folds, declared.n_folds),
+        (seed, declared.seed),
+        (de_list, declared.de_list),
+        (scale, declared.scale),
+        (require_gene_in, None),
+    )
+    is_changed = any(given not in (None, own) for given, own in asked)
+    identity = "custom" if suite is None or is_changed else declared.identity
     names = tuple(model or declared.models) or _default_models(environment)
-    for name in declared.datasets:
-        request = BenchRequest(
+    requests = [
+        BenchRequest(
             dataset=name,
             models=names,
-            suite="custom" if suite is None else declared.identity,
+            suite=identity,
             split=split_name,
             split_options=split_options,
             n_folds=declared.n_folds if folds is None else folds,
@@ -132,8 +144,17 @@ def bench(
             registries=tuple(registry or ()),
             plugin_files=tuple(plugin or ()),
         )
-        outcome = _run(request, quiet=quiet)
-        _show(outcome, request, as_json=as_json)
+        for name in declared.datasets
+    ]
+    if len(requests) == 1:
+        document, failures = _bench(requests[0], declared, quiet=quiet, as_json=as_json)
+    else:
+        document, failures = _bench_each(requests, declared, quiet=quiet, as_json=as_json)
+    if as_json:
+        context.print_json(document)
+    if failures:
+        text = "; ".join(f"{job}: {reason}" for job, reason in failures.items())
+        raise DygeneptError(f"{len(failures)} job(s) failed: {text}")
 
 
 def split_choice(
@@ -150,14 +171,12 @@ def split_choice(
 
 
 def _suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
-    from importlib.resources import as_file, files
-
     from dygenept.errors import ConfigError
-    from dygenept.suites import Suite, load_suite
+    from dygenept.suites import Suite
+    from dygenept_cli.suites_commands import bundled_suite
 
     if name is not None:
-        with as_file(files("dygenept_benchmarks")) as directory:
-            declared = load_suite(name, directory)
+        declared = bundled_suite(name)
         return declared if dataset is None else declared.model_copy(update={"datasets": (dataset,)})
     if dataset is None:
         raise ConfigError(
@@ -195,23 +214,48 @@ def _run(request: BenchRequest, *, quiet: bool) -> BenchOutcome:
         return run_bench(request, report=report)
 
 
-def _show(outcome: BenchOutcome, request: BenchRequest, *, as_json: bool) -> None:
-    from dygenept.errors import DygeneptError
+def _bench(
+    request: BenchRequest, declared: Suite, *, quiet: bool, as_json: bool
+) -> tuple[dict[str, object], Mapping[str, str]]:
+    """Run one data set; print its leaderboard, or return it as a document."""
     from dygenept.leaderboard import bench_document, leaderboard_rows
     from dygenept_cli import context
+    from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_table
 
+    outcome = _run(request, quiet=quiet)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
     rows = leaderboard_rows(outcome.records)
-    if as_json:
-        context.print_json(bench_document(outcome, rows, results_dir=request.results))
-    elif rows:
+    quoted = published_beside(request.suite, outcome.dataset, declared=declared)
+    if not as_json and rows:
         context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
+        if quoted:
+            context.stdout().print(published_table(quoted))
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
-    if outcome.failures:
-        text = "; ".join(f"{job}: {reason}" for job, reason in outcome.failures.items())
-        raise DygeneptError(f"{len(outcome.failures)} job(s) failed: {text}")
+    document = bench_document(outcome, rows, results_dir=request.results)
+    return {**document, "references": [row.document() for row in quoted]}, outcome.failures
+
+
+def _bench_each(
+    requests: Sequence[BenchRequest], declared: Suite, *, quiet: bool, as_json: bool
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Run several data sets; one that cannot be had does not stop the others."""
+    from dygenept.errors import DygeneptError
+    from dygenept_cli import context
+
+    documents: list[dict[str, object]] = []
+    failures: dict[str, str] = {}
+    for request in requests:
+        try:
+            document, failed = _bench(request, declared, quiet=quiet, as_json=as_json)
+        except DygeneptError as error:
+            context.note(f"{request.dataset}: {error}")
+            failures[request.dataset] = str(error)
+            continue
+        documents.append(document)
+        failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
+    return {"schema_version": 1, "benches": documents, "failures": failures}, failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dygenept_cli import (
     leaderboard_command,
     plugins_commands,
     predict_command,
+    suites_commands,
     train_command,
 )
 
@@ -36,6 +37,7 @@ app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(plugins_commands.app, name="plugins")
+app.add_typer(suites_commands.app, name="suites")
 
 
 def _show_version(wanted: bool) -> None:
