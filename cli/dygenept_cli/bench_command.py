@@ -93,21 +93,20 @@ def bench(
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin)
-    declared = _suite(suite, dataset, environment)
+    declared = declared_suite(suite, dataset, environment)
     split_name, split_options = split_choice(
         split or declared.split, declared.split_options if split is None else {}, require_gene_in
     )
-    # A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
-    asked = (
-        (split, declared.split),
-        (folds, declared.n_folds),
-        (seed, declared.seed),
-        (de_list, declared.de_list),
-        (scale, declared.scale),
-        (require_gene_in, None),
+    identity = suite_identity(
+        suite,
+        declared,
+        split=split,
+        folds=folds,
+        seed=seed,
+        de_list=de_list,
+        scale=scale,
+        require_gene_in=require_gene_in,
     )
-    is_changed = any(given not in (None, own) for given, own in asked)
-    identity = "custom" if suite is None or is_changed else declared.identity
     names = tuple(model or declared.models) or _default_models(environment)
     requests = [
         BenchRequest(
@@ -170,7 +169,39 @@ def split_choice(
     return name, chosen
 
 
-def _suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
+def suite_identity(
+    name: str | None,
+    declared: Suite,
+    *,
+    split: str | None,
+    folds: int | None,
+    seed: int | None,
+    de_list: str | None,
+    scale: float | None,
+    require_gene_in: str | None,
+) -> str:
+    """Return what records call the benchmark: a suite's name and version, or ``custom``.
+
+    A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
+    """
+    asked = (
+        (split, declared.split),
+        (folds, declared.n_folds),
+        (seed, declared.seed),
+        (de_list, declared.de_list),
+        (scale, declared.scale),
+        (require_gene_in, None),
+    )
+    is_changed = any(given not in (None, own) for given, own in asked)
+    return "custom" if name is None or is_changed else declared.identity
+
+
+def declared_suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
+    """Return the suite that is named, or one made of the registry's defaults.
+
+    Raises:
+        ConfigError: If there is no such suite, or neither a suite nor a data set is named.
+    """
     from dygenept.errors import ConfigError
     from dygenept.suites import Suite
     from dygenept_cli.suites_commands import bundled_suite

@@ -10,10 +10,16 @@ import typer
 from dygenept_cli import (
     bench_command,
     data_commands,
+    doctor_command,
     evaluate_command,
+    explain_command,
+    export_commands,
     leaderboard_command,
     plugins_commands,
     predict_command,
+    reproduce_command,
+    rerun_command,
+    score_command,
     suites_commands,
     train_command,
 )
@@ -35,9 +41,15 @@ app.command("leaderboard")(leaderboard_command.leaderboard)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
+app.command("explain")(explain_command.explain)
+app.command("score")(score_command.score)
+app.command("rerun")(rerun_command.rerun)
+app.command("reproduce")(reproduce_command.reproduce)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(plugins_commands.app, name="plugins")
 app.add_typer(suites_commands.app, name="suites")
+app.add_typer(export_commands.app, name="export")
+app.command("doctor")(doctor_command.doctor)
 
 
 def _show_version(wanted: bool) -> None:
