@@ -10,7 +10,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dygenept.runner import BenchOutcome, BenchRequest
     from dygenept.suites import Suite
@@ -84,6 +84,7 @@ def bench(
     data_dir: options.DataDirOption = None,
     registry: options.RegistryOption = None,
     plugin: options.PluginOption = None,
+    all_metrics: options.AllMetricsOption = False,
     quiet: options.QuietOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -133,7 +134,7 @@ def bench(
             plugin_files=tuple(plugin or ()),
         )
         outcome = _run(request, quiet=quiet)
-        _show(outcome, request, as_json=as_json)
+        _show(outcome, request, as_json=as_json, metrics=metric or (), all_metrics=all_metrics)
 
 
 def split_choice(
@@ -195,11 +196,18 @@ def _run(request: BenchRequest, *, quiet: bool) -> BenchOutcome:
         return run_bench(request, report=report)
 
 
-def _show(outcome: BenchOutcome, request: BenchRequest, *, as_json: bool) -> None:
+def _show(
+    outcome: BenchOutcome,
+    request: BenchRequest,
+    *,
+    as_json: bool,
+    metrics: Sequence[str],
+    all_metrics: bool,
+) -> None:
     from dygenept.errors import DygeneptError
     from dygenept.leaderboard import bench_document, leaderboard_rows
     from dygenept_cli import context
-    from dygenept_cli.tables import leaderboard_table
+    from dygenept_cli.tables import leaderboard_tables
 
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
@@ -207,7 +215,16 @@ def _show(outcome: BenchOutcome, request: BenchRequest, *, as_json: bool) -> Non
     if as_json:
         context.print_json(bench_document(outcome, rows, results_dir=request.results))
     elif rows:
-        context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
+        console = context.stdout()
+        every = tuple(dict.fromkeys(row.metric for row in rows))
+        for table in leaderboard_tables(
+            rows,
+            outcome.dataset,
+            outcome.split,
+            metrics=every if all_metrics else metrics,
+            width=console.width,
+        ):
+            console.print(table)
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
     if outcome.failures:
         text = "; ".join(f"{job}: {reason}" for job, reason in outcome.failures.items())

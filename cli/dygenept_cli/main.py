@@ -9,11 +9,13 @@ import typer
 
 from dygenept_cli import (
     bench_command,
+    compare_command,
     data_commands,
     evaluate_command,
     leaderboard_command,
     plugins_commands,
     predict_command,
+    rank_command,
     train_command,
 )
 
@@ -31,6 +33,8 @@ app = typer.Typer(
 )
 app.command("bench")(bench_command.bench)
 app.command("leaderboard")(leaderboard_command.leaderboard)
+app.command("compare")(compare_command.compare)
+app.command("rank")(rank_command.rank)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
