@@ -18,8 +18,10 @@ import numpy as np
 from dygenept.data.guard import guard_task
 from dygenept.data.task import build_task
 from dygenept.errors import PluginError
-from dygenept.evaluation.scoring import metric_inputs, score
+from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.interfaces import Metric
+from dygenept.metric_evidence import DeTests, MetricCells
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import Provenance
 from dygenept.results import (
@@ -70,6 +72,8 @@ class Station:
         cache_dir: Where computed knowledge is cached.
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
+        de_tests: DE tests of every gene, where a metric reads them.
+        cells: Samples of cells, where a metric reads them.
     """
 
     data: PerturbationData
@@ -85,6 +89,8 @@ class Station:
     cache_dir: Path
     keep_predictions: bool = True
     resume: bool = True
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
 
 
 def derived_seed(seed: int, *names: object) -> int:
@@ -232,6 +238,7 @@ def record_of(
         de_list=station.de.name,
         de_origin=station.de.origin,
         subgroups=station.split.folds[fold].subgroups,
+        effects=effect_sizes(station.data, station.pseudobulk, conditions),
         metrics=metrics,
         timings=TimingRecord(
             fit_s=fitted - started, predict_s=predicted - fitted, score_s=scored - predicted
@@ -266,18 +273,33 @@ def _rescored(
 ) -> RunRecord:
     fresh = {metric.name: metric for metric in _scored(station, task, predictions)}
     kept = {metric.name: metric for metric in record.metrics}
-    updated = record.model_copy(update={"metrics": tuple({**kept, **fresh}.values())})
+    effects = effect_sizes(station.data, station.pseudobulk, predictions.conditions)
+    updated = record.model_copy(
+        update={"metrics": tuple({**kept, **fresh}.values()), "effects": effects}
+    )
     station.store.write(updated)
     return updated
 
 
 def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[MetricRecord, ...]:
-    inputs = metric_inputs(
-        predictions, data=station.data, pseudobulk=station.pseudobulk, de=station.de, task=task
-    )
     pairs = [(spec, metric) for spec, metric, _ in station.metrics]
+    draws = [
+        score(
+            pairs,
+            metric_inputs(
+                draw,
+                data=station.data,
+                pseudobulk=station.pseudobulk,
+                de=station.de,
+                task=task,
+                de_tests=station.de_tests,
+                cells=station.cells,
+            ),
+        )
+        for draw in (predictions, *predictions.others)
+    ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
-    for item in score(pairs, inputs):
+    for item in averaged(draws):
         by_metric[item.metric].append(item)
     return tuple(
         MetricRecord(
@@ -307,13 +329,18 @@ def check_predictions(
     Raises:
         PluginError: As said; the model is named.
     """
+    for draw in predictions.others:
+        check_predictions(draw, conditions, model)
     if predictions.conditions != tuple(conditions):
         raise PluginError(
             f"{model.name} predicted {len(predictions.conditions)} conditions and was asked for "
             f"{len(conditions)}, in order; it must return exactly those"
         )
-    if predictions.truth is not None and not model.is_oracle:
-        raise PluginError(f"{model.name} is no ceiling or floor and may not choose its own truth")
+    if (predictions.truth is not None or predictions.others) and not model.is_oracle:
+        raise PluginError(
+            f"{model.name} is no ceiling or floor and may not choose its own truth, nor hand over "
+            "several draws"
+        )
 
 
 def dataset_record(data: PerturbationData) -> DatasetRecord:

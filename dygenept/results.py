@@ -85,7 +85,11 @@ class TimingRecord(_Record):
 
 
 class RunRecord(_Record):
-    """All that is known of one (model, suite, data, split, fold, seed, config)."""
+    """All that is known of one (model, suite, data, split, fold, seed, config).
+
+    ``effects`` holds the effect size of each held-out perturbation by cell type; records of
+    earlier versions lack it.
+    """
 
     schema_version: Literal[1] = 1
     key: str
@@ -101,6 +105,7 @@ class RunRecord(_Record):
     de_list: str
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
+    effects: Mapping[str, Mapping[str, float]] = {}
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int

@@ -13,9 +13,11 @@ from pathlib import Path
 from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
 from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
+from dygenept.data.de_tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import ConfigError, DygeneptError, nearest
-from dygenept.jobs import Station, dataset_record, run_job, split_record
+from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.jobs import Station, dataset_record, derived_seed, run_job, split_record
 from dygenept.models import ResolvedModel, missing_requirements, resolve_models
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
@@ -263,6 +265,10 @@ def make_station(
         cache_dir=request.cache_dir,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
+        de_tests=de_tests(data, means) if any(spec.uses_de_tests for spec in specs) else None,
+        cells=cell_samples(data, means, seed=derived_seed(request.seed, "cells"))
+        if any(spec.uses_cells for spec in specs)
+        else None,
     )
 
 

@@ -154,6 +154,8 @@ class MetricSpec(PluginSpec):
         neutral: Value that an undefined case counts as in aggregates; None leaves it out.
         undefined: When it is undefined, in words; empty where it never is.
         uses_de_genes: True if it reads the top-20 DE lists.
+        uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
+        uses_cells: True if it reads samples of cells; they are drawn only then.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -164,3 +166,5 @@ class MetricSpec(PluginSpec):
     neutral: float | None = None
     undefined: str = ""
     uses_de_genes: bool = False
+    uses_de_tests: bool = False
+    uses_cells: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +85,7 @@ def bench(
     data_dir: options.DataDirOption = None,
     registry: options.RegistryOption = None,
     plugin: options.PluginOption = None,
+    all_metrics: options.AllMetricsOption = False,
     quiet: options.QuietOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -145,10 +147,11 @@ def bench(
         )
         for name in declared.datasets
     ]
+    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics)
     if len(requests) == 1:
-        document, failures = _bench(requests[0], declared, quiet=quiet, as_json=as_json)
+        document, failures = _bench(requests[0], show)
     else:
-        document, failures = _bench_each(requests, declared, quiet=quiet, as_json=as_json)
+        document, failures = _bench_each(requests, show)
     if as_json:
         context.print_json(document)
     if failures:
@@ -245,31 +248,57 @@ def _run(request: BenchRequest, *, quiet: bool) -> BenchOutcome:
         return run_bench(request, report=report)
 
 
-def _bench(
-    request: BenchRequest, declared: Suite, *, quiet: bool, as_json: bool
-) -> tuple[dict[str, object], Mapping[str, str]]:
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """How a run is shown.
+
+    Attributes:
+        declared: The suite.
+        quiet: No progress on stderr.
+        as_json: One document in place of tables.
+        metrics: Metrics to show; empty shows as many as fit.
+        all_metrics: Show all of them.
+    """
+
+    declared: Suite
+    quiet: bool
+    as_json: bool
+    metrics: tuple[str, ...]
+    all_metrics: bool
+
+
+def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
     """Run one data set; print its leaderboard, or return it as a document."""
     from dygenept.leaderboard import bench_document, leaderboard_rows
     from dygenept_cli import context
     from dygenept_cli.published import published_beside, published_table
-    from dygenept_cli.tables import leaderboard_table
+    from dygenept_cli.tables import leaderboard_tables
 
-    outcome = _run(request, quiet=quiet)
+    outcome = _run(request, quiet=show.quiet)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
     rows = leaderboard_rows(outcome.records)
-    quoted = published_beside(request.suite, outcome.dataset, declared=declared)
-    if not as_json and rows:
-        context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
+    quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
+    if not show.as_json and rows:
+        console = context.stdout()
+        every = tuple(dict.fromkeys(row.metric for row in rows))
+        for table in leaderboard_tables(
+            rows,
+            outcome.dataset,
+            outcome.split,
+            metrics=every if show.all_metrics else show.metrics,
+            width=console.width,
+        ):
+            console.print(table)
         if quoted:
-            context.stdout().print(published_table(quoted))
+            console.print(published_table(quoted))
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
     document = bench_document(outcome, rows, results_dir=request.results)
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures
 
 
 def _bench_each(
-    requests: Sequence[BenchRequest], declared: Suite, *, quiet: bool, as_json: bool
+    requests: Sequence[BenchRequest], show: _Show
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run several data sets; one that cannot be had does not stop the others."""
     from dygenept.errors import DygeneptError
@@ -279,7 +308,7 @@ def _bench_each(
     failures: dict[str, str] = {}
     for request in requests:
         try:
-            document, failed = _bench(request, declared, quiet=quiet, as_json=as_json)
+            document, failed = _bench(request, show)
         except DygeneptError as error:
             context.note(f"{request.dataset}: {error}")
             failures[request.dataset] = str(error)

@@ -9,6 +9,7 @@ import typer
 
 from dygenept_cli import (
     bench_command,
+    compare_command,
     data_commands,
     doctor_command,
     evaluate_command,
@@ -17,6 +18,7 @@ from dygenept_cli import (
     leaderboard_command,
     plugins_commands,
     predict_command,
+    rank_command,
     reproduce_command,
     rerun_command,
     score_command,
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 app.command("bench")(bench_command.bench)
 app.command("leaderboard")(leaderboard_command.leaderboard)
+app.command("compare")(compare_command.compare)
+app.command("rank")(rank_command.rank)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)

@@ -62,3 +62,33 @@ def figure(row: PublishedRow | None) -> str:
         return "–"
     text = f"{row.value:g}"
     return text if row.error is None else f"{text} ± {row.error:g}"
+
+
+def published_lines(rows: Sequence[PublishedRow]) -> list[str]:
+    """Return quoted figures as lines of text, sources among them; none where there are none."""
+    if not rows:
+        return []
+    lines = [f"{HEADING}:"]
+    for row in rows:
+        kind = "" if row.error_kind is None else f" ({row.error_kind})"
+        source = f"{row.paper}, {row.table}, {row.citation}"
+        lines.append(f"{row.model} (quoted), {row.metric}: {figure(row)}{kind}; {source}")
+    return lines
+
+
+def published_markdown(rows: Sequence[PublishedRow]) -> list[str]:
+    """Return quoted figures as the lines of a Markdown list below its heading."""
+    heading, *lines = published_lines(rows) or [""]
+    escaped = [line.replace("|", "\\|").replace("_", "\\_") for line in lines]
+    return [f"**{heading}**", "", *(f"* {line}" for line in escaped), ""] if lines else []
+
+
+def published_html(rows: Sequence[PublishedRow]) -> str:
+    """Return quoted figures as an HTML list below its heading; empty where there are none."""
+    import html
+
+    heading, *lines = published_lines(rows) or [""]
+    if not lines:
+        return ""
+    items = "\n".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<p><strong>{html.escape(heading)}</strong></p>\n<ul>\n{items}\n</ul>\n"

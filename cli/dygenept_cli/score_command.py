@@ -76,7 +76,7 @@ def score(
     from dygenept_cli.bench_command import declared_suite, split_choice, suite_identity
     from dygenept_cli.progress import shown_progress
     from dygenept_cli.published import published_beside, published_table
-    from dygenept_cli.tables import leaderboard_table
+    from dygenept_cli.tables import leaderboard_tables
 
     environment = context.load_environment(registry, plugin)
     declared = declared_suite(suite, dataset, environment)
@@ -135,7 +135,15 @@ def score(
         references = [row.document() for row in quoted]
         context.print_json({**document, "references": references, "match": asdict(found.mismatch)})
         return
-    context.stdout().print(leaderboard_table(rows, found.outcome.dataset, found.outcome.split))
+    console = context.stdout()
+    for table in leaderboard_tables(
+        rows,
+        found.outcome.dataset,
+        found.outcome.split,
+        metrics=tuple(metric or ()),
+        width=console.width,
+    ):
+        console.print(table)
     if quoted:
-        context.stdout().print(published_table(quoted))
+        console.print(published_table(quoted))
     context.note(f"recorded in {results}; compare with `dygenept leaderboard --results {results}`")

@@ -127,6 +127,7 @@ def _truth(
         conditions=_new_conditions(test),
         means=pseudobulk.means[condition_positions(data, test)],
         half_means=half_means(data, test, rng),
+        draw_halves=lambda further: half_means(data, test, further),
     )
 
 

@@ -145,6 +145,9 @@ def leaderboard_row(model: str, metric: str, mean: float) -> LeaderboardRow:
         n_undefined=0,
         rank=1,
         is_best=True,
+        indistinguishable_from_best=False,
+        beats_perturbed_mean=None,
+        normalised=None,
     )
 
 

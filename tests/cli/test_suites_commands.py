@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -105,3 +106,25 @@ def test_a_changed_protocol_no_longer_bears_the_suites_name(cli, tmp_path: Path)
     assert {record["suite"] for record in records} == {"custom"}
     same = cli("bench", "--suite", suite, "--folds", "2", "--seed", "42", "--json").json()
     assert len(same["references"]) == 1
+
+
+def test_every_format_of_a_leaderboard_shows_quoted_figures_apart(cli, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "replogle_k562_essential"
+    folder.mkdir(parents=True)
+    real_file(folder / "perturb_processed.h5ad")
+    ran = cli("bench", "--suite", "langpert_k562", "--model", "perturbed_mean", "--json")
+    assert ran.code == 0, ran.err
+    assert len(ran.json()["references"]) == 18
+    (board,) = json.loads(cli("leaderboard", "--format", "json").out)
+    assert len(board["references"]) == 18
+    assert {row["model"] for row in board["leaderboard"]} == {"perturbed_mean"}
+    for chosen in ("table", "markdown", "latex", "html"):
+        text = cli("leaderboard", "--format", chosen, "--metric", "mae_top20").out
+        assert "QUOTED from papers, not run here and not ranked" in text
+        assert "openreview.net/forum?id=Tmx4o3Jg55" in text
+        assert "0.332 ± 0.006" in text.replace(r"$\pm$", "±")
+        assert "0.671" not in text
+    table = list(csv.DictReader(cli("leaderboard", "--format", "csv").out.splitlines()))
+    quoted = [row for row in table if row["role"] == "quoted"]
+    assert len(quoted) == 18
+    assert {row["rank"] for row in quoted} == {""}
