@@ -10,6 +10,7 @@ import typer
 from dygenept_cli import (
     bench_command,
     data_commands,
+    env_commands,
     evaluate_command,
     leaderboard_command,
     plugins_commands,
@@ -36,6 +37,7 @@ app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(plugins_commands.app, name="plugins")
+app.add_typer(env_commands.app, name="env")
 
 
 def _show_version(wanted: bool) -> None:

@@ -112,10 +112,10 @@ def bilinear_ridge(
     Returns:
         W, (k, d).
     """
-    by_gene = np.linalg.solve(left.T @ left + penalty * np.eye(left.shape[1]), left.T @ target)
-    gram = right.T @ right + penalty * np.eye(right.shape[1])
-    weights: DoubleArray = np.linalg.solve(gram, (by_gene @ right).T).T
-    return weights
+    left_gram = left.T @ left + np.diag(np.full(left.shape[1], penalty))
+    right_gram = right.T @ right + np.diag(np.full(right.shape[1], penalty))
+    by_gene = np.linalg.solve(left_gram, left.T @ target)
+    return np.asarray(np.linalg.solve(right_gram, (by_gene @ right).T).T, dtype=np.float64)
 
 
 def _first_rows(symbols: Sequence[str]) -> list[int]:
