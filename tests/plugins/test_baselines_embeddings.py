@@ -25,9 +25,7 @@ from dygenept_plugins.baselines import gp, knn, linear, ridge
 from dygenept_plugins.baselines.knn import neighbor_weights
 
 SPECS: dict[str, BaselineSpec] = {
-    spec.name: spec
-    for module in (linear, ridge, knn, gp)
-    for spec in module.dygenept_baselines()
+    spec.name: spec for module in (linear, ridge, knn, gp) for spec in module.dygenept_baselines()
 }
 VALIDATED = ("ridge", "knn", "gp")
 
@@ -58,13 +56,7 @@ def test_linear_is_the_published_formula() -> None:
     zero = np.zeros(10)
     p = np.array([sum((row.get(gene, zero) for gene in c.genes), zero) for c in task.known])
     i = np.eye(10)
-    w = (
-        np.linalg.inv(g.T @ g + 0.1 * i)
-        @ g.T
-        @ (y - b)
-        @ p
-        @ np.linalg.inv(p.T @ p + 0.1 * i)
-    )
+    w = np.linalg.inv(g.T @ g + 0.1 * i) @ g.T @ (y - b) @ p @ np.linalg.inv(p.T @ p + 0.1 * i)
     p_new = np.array([sum((row.get(gene, zero) for gene in c.genes), zero) for c in held_out])
     expected = (g @ w @ p_new.T + b).T
     predicted = fitted("linear", task).predict(held_out).expression
@@ -99,9 +91,7 @@ def test_ridge_is_ridge_with_an_intercept_that_is_not_penalised() -> None:
     x_new = features_of(held_out, task)
     x_new /= np.sqrt((features_of(single(task), task) ** 2).sum(axis=1).mean())
     predicted = fitted("ridge", task, alpha=0.3).predict(held_out).expression
-    np.testing.assert_allclose(
-        predicted, task.control_means[0] + direct.predict(x_new), atol=1e-9
-    )
+    np.testing.assert_allclose(predicted, task.control_means[0] + direct.predict(x_new), atol=1e-9)
 
 
 def single(task: Task) -> tuple[Condition, ...]:
