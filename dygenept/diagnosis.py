@@ -12,7 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from dygenept.config import assembly_config
+from dygenept.baselines import configured_baseline
+from dygenept.config import assembly_config, is_baseline
 from dygenept.data.catalog import source_of
 from dygenept.errors import DygeneptError
 from dygenept.models import missing_requirements
@@ -157,8 +158,12 @@ def _models(registry: Registry, manager: PluginManager, cache_dir: Path) -> Iter
     runtime = Runtime(cache_dir=cache_dir)
     for name in registry.models:
         try:
-            config, _ = assembly_config(name, registry, manager)
-            missing = missing_requirements(config, registry, manager, runtime)
+            if is_baseline(name, registry):
+                lacking = configured_baseline(name, registry, manager).missing()
+                missing: tuple[str, ...] = () if lacking is None else (lacking,)
+            else:
+                config, _ = assembly_config(name, registry, manager)
+                missing = missing_requirements(config, registry, manager, runtime)
         except DygeneptError as error:
             yield Check("models", name, "problem", str(error))
             continue

@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dygenept.baselines import ConfiguredBaseline, configured_baseline, file_digest
 from dygenept.config import (
     NO_OVERRIDES,
     PARTS,
     AssemblyConfig,
     Overrides,
+    addressed,
     assembly_config,
+    is_baseline,
+    model_names,
+    split_overrides,
     training_options,
 )
 from dygenept.errors import ConfigError, nearest
@@ -19,8 +24,7 @@ from dygenept.interfaces import Model
 from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
-from dygenept.specs import BaselineSpec
-from dygenept.types import GeneKnowledge, Runtime
+from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 from dygenept.validation import validated
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ class ResolvedModel:
         config: The complete configuration, JSON-ready; part of a result's key.
         plugins: Provenance of every plugin in it.
         build: Makes an untrained model.
+        uses_device: True if it computes on the run's device.
+        baseline: The plugin and its options, where it is no assembly.
     """
 
     name: str
@@ -49,6 +55,8 @@ class ResolvedModel:
     config: Mapping[str, object]
     plugins: tuple[Provenance, ...]
     build: Callable[[], Model]
+    uses_device: bool = True
+    baseline: ConfiguredBaseline | None = None
 
     @property
     def is_oracle(self) -> bool:
@@ -62,7 +70,7 @@ def resolve_models(
     manager: PluginManager,
     overrides: Overrides = NO_OVERRIDES,
 ) -> tuple[ResolvedModel, ...]:
-    """Resolve models by name; overrides change every assembly among them.
+    """Resolve models by name; overrides change every assembly among them, or the one they name.
 
     Raises:
         ConfigError: If a name or key is unknown, or overrides are given and nothing takes them.
@@ -71,7 +79,20 @@ def resolve_models(
     models = tuple(
         resolve_model(name, registry, manager, overrides) for name in dict.fromkeys(names)
     )
-    if not overrides.is_empty and not any(model.role == "model" for model in models):
+    known = model_names(registry, manager)
+    for name in addressed(overrides, known):
+        if name not in names:
+            raise ConfigError(
+                f"options were set for {name}, which is not among the models of this run "
+                f"({', '.join(names)}); add --model {name}"
+            )
+    shared, _ = split_overrides("", overrides, known)
+    for item in shared.sets:
+        first = item.partition("=")[0].partition(".")[0]
+        if first not in AssemblyConfig.model_fields:
+            hint = nearest(first, (*AssemblyConfig.model_fields, *names))
+            raise ConfigError(f"--set {item}: unknown key {first!r}; {hint}")
+    if not shared.is_empty and not any(model.role == "model" for model in models):
         raise ConfigError(
             "flags that swap parts or set options change assembled models alone, and none is "
             f"among {', '.join(names)}; add --model {next(iter(registry.models), 'NAME')}"
@@ -90,7 +111,7 @@ def resolve_model(
     Raises:
         ConfigError: If the name is unknown, or a configuration is not allowed.
     """
-    if name in registry.models:
+    if not is_baseline(name, registry):
         config, shown = assembly_config(name, registry, manager, overrides)
         plugins = [manager.provenance(PARTS[part].kind, config.part(part)[0]) for part in PARTS]
         return ResolvedModel(
@@ -102,20 +123,34 @@ def resolve_model(
             plugins=(*plugins, *knowledge_plugins(config, registry, manager)),
             build=lambda: build_assembly(config, registry, manager),
         )
-    if name not in manager.names(BaselineSpec.kind):
-        known = (*registry.models, *manager.names(BaselineSpec.kind))
-        raise ConfigError(f"unknown model {name!r}; {nearest(name, known)}")
-    spec = manager.get(BaselineSpec, name)
-    options = manager.configure(spec)
+    baseline = configured_baseline(name, registry, manager, overrides)
+    spec, options = baseline.spec, baseline.options
+    document = options.model_dump(mode="json")
+    facets = baseline.knowledge
+    if facets is not None:
+        document.update(_knowledge_document(facets, registry))
     return ResolvedModel(
-        name=name,
+        name=baseline.shown,
         base=name,
         role=spec.role,
         needs_cells=spec.needs_cells,
-        config=options.model_dump(mode="json"),
-        plugins=(manager.provenance(spec.kind, name),),
+        config=document,
+        plugins=(
+            manager.provenance(spec.kind, spec.name),
+            *facet_plugins(facets, registry, manager),
+        ),
         build=lambda: spec.factory(options),
+        uses_device=spec.uses_device,
+        baseline=baseline,
     )
+
+
+def _knowledge_document(facets: str, registry: Registry) -> dict[str, object]:
+    """Say in a configuration what a facet set or file holds, so that a record's key tells."""
+    if facets in registry.facets:
+        return {"facet_set": facet_sets(registry)[facets].model_dump(mode="json")}
+    digest = file_digest(facets)
+    return {} if digest is None else {"knowledge_sha256": digest}
 
 
 def complete_config(
@@ -154,9 +189,18 @@ def facet_sets(registry: Registry) -> dict[str, FacetSetEntry]:
 def knowledge_plugins(
     config: AssemblyConfig, registry: Registry, manager: PluginManager
 ) -> tuple[Provenance, ...]:
-    """Provenance of the facet writer and text encoder behind a facet set."""
+    """Provenance of the facet writer and text encoder behind an assembly's facet set."""
+    return facet_plugins(config.facets, registry, manager)
+
+
+def facet_plugins(
+    facets: str | None, registry: Registry, manager: PluginManager
+) -> tuple[Provenance, ...]:
+    """Provenance of the facet writer and text encoder behind a facet set; none for a file."""
+    if facets is None:
+        return ()
     entries = facet_sets(registry)
-    entry = entries.get(config.facets)
+    entry = entries.get(facets)
     while entry is not None and entry.base is not None:
         entry = entries.get(entry.base)
     if entry is None:
@@ -216,6 +260,18 @@ def knowledge_reader(
     def read(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         return open_knowledge(
             config.facets, entries=entries, manager=manager, genes=genes, runtime=runtime
+        )
+
+    return read
+
+
+def registry_knowledge(registry: Registry, manager: PluginManager) -> KnowledgeReader:
+    """Return what opens any facet set of the registry, or a file; goes into ``Runtime``."""
+    entries = facet_sets(registry)
+
+    def read(name_or_file: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        return open_knowledge(
+            name_or_file, entries=entries, manager=manager, genes=genes, runtime=runtime
         )
 
     return read

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dygenept.baselines import ConfiguredBaseline
 from dygenept.config import PARTS, AssemblyConfig
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.jobs import fold_task, record_of
@@ -123,7 +124,7 @@ def rerun_record(
             "--dataset"
         )
     check_split(split, data)
-    device = pick_device(asked.device) if model.role == "model" else "cpu"
+    device = pick_device(asked.device) if model.uses_device else "cpu"
     station = make_station(asked, registry, manager, data=data, split=split, device=device)
     task, conditions = fold_task(station, model, record.fold, report, checkpoint_dir=None)
     again = record_of(station, model, record.fold, task, conditions, keep=False)
@@ -174,6 +175,8 @@ def recorded_model(record: RunRecord, registry: Registry, manager: PluginManager
         config=options.model_dump(mode="json"),
         plugins=(manager.provenance(spec.kind, spec.name),),
         build=lambda: spec.factory(options),
+        uses_device=spec.uses_device,
+        baseline=ConfiguredBaseline(record.model, spec, options),
     )
 
 

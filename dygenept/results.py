@@ -84,11 +84,25 @@ class TimingRecord(_Record):
     score_s: float
 
 
+class ChildRecord(_Record):
+    """What the child process of an isolated model took.
+
+    ``peak_memory_bytes`` is that of the largest process, ``wall_s`` includes its start;
+    ``environment`` names the environment by the hash of its requirements.
+    """
+
+    environment: str
+    wall_s: float
+    peak_memory_bytes: int
+
+
 class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``effects`` holds the effect size of each held-out perturbation by cell type; records of
     earlier versions lack it.
+    ``chosen`` holds what the model settled on itself, such as a penalty; ``child`` is there where
+    it ran in an environment of its own.
     """
 
     schema_version: Literal[1] = 1
@@ -113,6 +127,8 @@ class RunRecord(_Record):
     versions: Mapping[str, str]
     plugins: tuple[PluginRecord, ...]
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, float | int | str] = {}
+    child: ChildRecord | None = None
     predictions: str | None
     created: str
 
@@ -135,6 +151,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

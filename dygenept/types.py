@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError, ShapeError
+from dygenept.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -260,6 +260,9 @@ def no_report(progress: Progress) -> None:
     """Drop a progress report."""
 
 
+KnowledgeReader = Callable[[str, Sequence[str], "Runtime"], GeneKnowledge]
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a model may know about where it runs; made by the runner.
@@ -271,6 +274,7 @@ class Runtime:
         checkpoint_dir: Where training checkpoints go; None keeps none.
         cache_dir: Where computed knowledge is cached.
         resume: Continue from a checkpoint that is there.
+        knowledge: Opens a facet set of the registry or a knowledge file; call ``open_knowledge``.
     """
 
     device: str = "cpu"
@@ -279,6 +283,25 @@ class Runtime:
     checkpoint_dir: Path | None = None
     cache_dir: Path | None = None
     resume: bool = True
+    knowledge: KnowledgeReader | None = None
+
+    def open_knowledge(self, name_or_file: str, genes: Sequence[str]) -> GeneKnowledge:
+        """Return the facet embeddings of some genes.
+
+        Args:
+            name_or_file: A facet set of the registry, or the path of a knowledge file.
+            genes: Gene symbols; a gene that is not known has confidence 0 throughout.
+
+        Raises:
+            ConfigError: If this run has no registry to look the name up in.
+            DygeneptError: If the set is unknown, its file is absent or damaged.
+        """
+        if self.knowledge is None:
+            raise ConfigError(
+                f"facet set {name_or_file!r} cannot be opened: this run was given no registry; "
+                "use Runtime(knowledge=…)"
+            )
+        return self.knowledge(name_or_file, genes, self)
 
 
 @dataclass(frozen=True, slots=True)

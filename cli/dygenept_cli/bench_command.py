@@ -68,9 +68,15 @@ def bench(
     set_: options.SetOption = None,
     results: options.ResultsOption = Path("results"),
     device: options.DeviceOption = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Processes, or workers on a Ray cluster.")
+    ] = 1,
     executor: Annotated[
-        str, typer.Option("--executor", help="inline, or process (implied by --jobs 2 or more).")
+        str,
+        typer.Option(
+            "--executor",
+            help="inline, process (implied by --jobs 2 or more), or ray: an existing Ray cluster.",
+        ),
     ] = "inline",
     scale: options.ScaleOption = None,
     normalize: options.NormalizeOption = False,
@@ -292,6 +298,8 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
             console.print(table)
         if quoted:
             console.print(published_table(quoted))
+        for job, reason in outcome.failures.items():
+            console.print(f"not in this leaderboard: {job}: {reason}", markup=False)
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
     document = bench_document(outcome, rows, results_dir=request.results)
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures

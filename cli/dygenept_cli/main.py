@@ -12,6 +12,7 @@ from dygenept_cli import (
     compare_command,
     data_commands,
     doctor_command,
+    env_commands,
     evaluate_command,
     explain_command,
     export_commands,
@@ -54,6 +55,7 @@ app.add_typer(plugins_commands.app, name="plugins")
 app.add_typer(suites_commands.app, name="suites")
 app.add_typer(export_commands.app, name="export")
 app.command("doctor")(doctor_command.doctor)
+app.add_typer(env_commands.app, name="env")
 
 
 def _show_version(wanted: bool) -> None:

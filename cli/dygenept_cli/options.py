@@ -92,7 +92,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set one option of every assembled model, such as training.lr=5e-5.",
+        help="Set one option of every assembled model, such as training.lr=5e-5, or of the model "
+        "that it names, such as ridge.embedding=go_minilm.",
     ),
 ]
 DeviceOption = Annotated[
