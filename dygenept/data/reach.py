@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.errors import LeakageError
+
 Array = npt.NDArray[Any]
 
 # Plain values hold no reference to follow.
@@ -33,11 +35,19 @@ def reachable(root: object, name: str = "task") -> Iterator[tuple[str, object]]:
 
     Yields:
         Paths such as ``task.cells.expression.data`` and the objects there, each object once.
+
+    Raises:
+        LeakageError: If there are too many to look at them all.
     """
     pending: list[tuple[str, object]] = [(name, root)]
     # Objects are kept as well as their ids, so that no id is given out a second time.
     seen: dict[int, object] = {}
-    while pending and len(seen) < MAX_OBJECTS:
+    while pending:
+        if len(seen) > MAX_OBJECTS:
+            raise LeakageError(
+                f"more than {MAX_OBJECTS:,} objects can be reached from {name}, too many to check; "
+                f"{pending[-1][0]} is one of them"
+            )
         path, item = pending.pop()
         if isinstance(item, _LEAVES) or id(item) in seen:
             continue

@@ -290,3 +290,12 @@ def test_conformance_refuses_a_model_that_got_hold_of_the_truth() -> None:
     )
     with pytest.raises(ConformanceError, match=r"reaches held-out expression by way of model\."):
         check_baseline(spec)
+
+
+def test_a_task_that_reaches_too_much_to_check_is_refused(
+    bench: Bench, parts: tuple[Task, tuple[Condition, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, test = parts
+    monkeypatch.setattr("dygenept.data.reach.MAX_OBJECTS", 5)
+    with pytest.raises(LeakageError, match="too many to check"):
+        bench.guard(task, test)
