@@ -209,7 +209,8 @@ def _show(outcome: BenchOutcome, request: BenchRequest, *, as_json: bool) -> Non
     elif rows:
         context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
         for job, reason in outcome.failures.items():
-            context.stdout().print(f"not in this leaderboard: {job}: {reason}", markup=False)
+            text = f"not in this leaderboard: {job}: {reason}"
+            context.stdout().print(text, markup=False, soft_wrap=True)
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
     if outcome.failures:
         text = "; ".join(f"{job}: {reason}" for job, reason in outcome.failures.items())
