@@ -299,7 +299,8 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
         if quoted:
             console.print(published_table(quoted))
         for job, reason in outcome.failures.items():
-            console.print(f"not in this leaderboard: {job}: {reason}", markup=False)
+            text = f"not in this leaderboard: {job}: {reason}"
+            console.print(text, markup=False, soft_wrap=True)
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
     document = bench_document(outcome, rows, results_dir=request.results)
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures

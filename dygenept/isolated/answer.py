@@ -13,7 +13,7 @@ from dygenept.types import Condition, DoubleArray, Task
 STEM = "predictions"
 SUFFIXES = (".parquet", ".npz", ".csv", ".tsv")
 NOTES = "notes.txt"
-MAX_NOTES = 50
+MAX_NOTES = 5_000
 
 
 def read_answer(folder: Path, conditions: Sequence[Condition], task: Task) -> DoubleArray:

@@ -56,7 +56,8 @@ def run_child(
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(supervise.__file__), str(report), *command],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
+            # Its end tells the supervisor that this process is gone.
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=err,
             # A group of its own, so that what the child starts is stopped with it.
@@ -72,6 +73,8 @@ def run_child(
             ) from None
         finally:
             _kill(process)
+            if process.stdin is not None:
+                process.stdin.close()
     if not report.is_file():
         raise ChildError(f"its process was killed (out of memory, perhaps){tail_of(folder)}")
     document = json.loads(report.read_text(encoding="utf-8"))

@@ -45,7 +45,7 @@ class Interpreter:
 
 def environments_folder(cache_dir: Path) -> Path:
     """Return where environments lie."""
-    return cache_dir / FOLDER
+    return cache_dir.absolute() / FOLDER
 
 
 def environment_digest(spec: EnvironmentSpec, interpreter: Interpreter) -> str:

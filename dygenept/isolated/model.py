@@ -93,6 +93,8 @@ class IsolatedModel:
             return Predictions((), task.means[:0])
         base = task.runtime.checkpoint_dir
         if base is not None:
+            # The child works elsewhere, where a relative path leads nowhere.
+            base = base.absolute()
             base.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{self._program.name}-", dir=base))
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -334,3 +336,22 @@ def test_the_supervisor_reports_a_command_that_does_not_exist(cache: Path, tmp_p
     model.fit(task)
     with pytest.raises(ChildError, match="exit code 127: cannot start no-such-program"):
         model.predict(held_out)
+
+
+def test_a_harness_that_is_killed_takes_its_child_along(tmp_path: Path) -> None:
+    beat = tmp_path / "beat"
+    child = f"import time\nwhile True: open({str(beat)!r}, 'a').write('.'); time.sleep(0.02)"
+    harness = (
+        "import sys; from pathlib import Path; from dygenept.isolated.child import run_child\n"
+        f"run_child([sys.executable, '-c', {child!r}], Path({str(tmp_path)!r}), timeout_s=60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", harness])
+    deadline = time.monotonic() + 30
+    while not beat.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    time.sleep(0.3)
+    size = beat.stat().st_size
+    time.sleep(0.2)
+    assert beat.stat().st_size == size
