@@ -13,6 +13,7 @@ from dygenept.cell_eval_export import shifted
 from dygenept.leaderboard import LeaderboardRow, leaderboard_rows
 from dygenept.results import ResultsStore
 from dygenept.runner import BenchRequest, run_bench
+from dygenept.testing import ToyShape, write_toy_h5ad
 
 METRICS = ("--metric", "mse", "--metric", "pearson_delta")
 
@@ -149,8 +150,11 @@ def test_export_says_what_it_cannot_find(cli, toy: Path, tmp_path: Path, benched
     assert "no result of 'additive' on fold 9; folds there: 1, 2" in result.err
     result = cli("export", "cell-eval", "--model", "additive", "--output", tmp_path / "ce")
     assert result.code == 2
-    other = ("--cells", "sim:dixit", "--scale", "0.01")
-    result = cli("export", "cell-eval", "--model", "additive", *other, "--output", tmp_path / "ce")
+    other = write_toy_h5ad(tmp_path / "other.h5ad", ToyShape(seed=9))
+    result = cli(
+        *("export", "cell-eval", "--model", "additive", "--cells", other),
+        *("--output", tmp_path / "ce"),
+    )
     assert "is not the data set that was predicted" in result.err
 
 

@@ -299,3 +299,22 @@ def test_a_task_that_reaches_too_much_to_check_is_refused(
     monkeypatch.setattr("dygenept.data.reach.MAX_OBJECTS", 5)
     with pytest.raises(LeakageError, match="too many to check"):
         bench.guard(task, test)
+
+
+def test_a_model_that_overwrites_its_task_changes_nothing_for_the_next(
+    bench: Bench, tmp_path
+) -> None:
+    class Vandal(Spy):
+        def fit(self, task: Task) -> None:
+            assert task.cells is not None
+            for array in (task.means, task.control_means, task.cells.expression.data):
+                array[...] = 0.0
+            task.n_cells[...] = 0
+            task.de_indices[...] = 0
+
+    before = (bench.means.means.copy(), bench.data.expression.data.copy(), bench.de.indices.copy())
+    station, model = job(bench, Vandal(bench.data), tmp_path)
+    jobs.run_job(station, model, 0, no_report)
+    after = (bench.means.means, bench.data.expression.data, bench.de.indices)
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    bench.guard(*bench.task(toy_fold(bench.data)))
