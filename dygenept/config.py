@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,6 +13,7 @@ from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry, merge
 from dygenept.specs import (
     AttentionSpec,
+    BaselineSpec,
     CellEncoderSpec,
     DecoderSpec,
     GeneEncoderSpec,
@@ -139,7 +140,8 @@ def assembly_config(
         ConfigError: If a key is unknown or a value not allowed; the nearest key is named.
         PluginError: If a plugin is unknown.
     """
-    registered = _registered(name, registry)
+    overrides, own = split_overrides(name, overrides, model_names(registry, manager))
+    registered = registered_entry(name, registry)
     document = registered
     if overrides.document:
         document = _merged(document, overrides.document)
@@ -151,10 +153,62 @@ def assembly_config(
         document = _merged(document, {"kg": overrides.kg})
     sets = from_dotlist(overrides.sets)
     check_graph_options(sets.get("kg"), document.get("kg"))
-    document = _merged(document, sets)
+    document = _merged(_merged(document, sets), own)
     document = _drop_foreign_options(registered, document, manager)
     config = _checked(document, name, manager)
     return config, _shown_name(name, _checked(registered, name, manager), config)
+
+
+def model_names(registry: Registry, manager: PluginManager) -> tuple[str, ...]:
+    """Every name that ``--model`` takes: assemblies and named baselines, then baseline plugins."""
+    return tuple(dict.fromkeys((*registry.models, *manager.names(BaselineSpec.kind))))
+
+
+def is_baseline(name: str, registry: Registry) -> bool:
+    """True if a name is not that of an assembly: a baseline plugin, or an entry that names one."""
+    return name not in registry.models or "baseline" in registered_entry(name, registry)
+
+
+def split_overrides(
+    name: str, overrides: Overrides, models: Sequence[str]
+) -> tuple[Overrides, dict[str, object]]:
+    """Part what changes every assembly from what addresses one model by its name.
+
+    ``ridge.alpha=1`` and, in a document, ``ridge: {alpha: 1}`` address the model ``ridge`` alone.
+
+    Returns:
+        The overrides that address no model, and the options that address this one.
+
+    Raises:
+        ConfigError: If what addresses it is no mapping of options.
+    """
+    document = dict(overrides.document or {})
+    own = document.get(name, {}) if _addresses(name, models) else {}
+    if not isinstance(own, Mapping):
+        raise ConfigError(f"options of {name} must be a mapping of keys, got {own!r}")
+    shared_sets: list[str] = []
+    own_sets: list[str] = []
+    for item in overrides.sets:
+        first, _, rest = item.partition(".")
+        if not _addresses(first, models):
+            shared_sets.append(item)
+        elif first == name:
+            own_sets.append(rest)
+    shared = {key: value for key, value in document.items() if not _addresses(key, models)}
+    return (
+        replace(overrides, sets=tuple(shared_sets), document=shared or None),
+        merge(own, from_dotlist(own_sets)),
+    )
+
+
+def addressed(overrides: Overrides, models: Sequence[str]) -> tuple[str, ...]:
+    """Names of the models that overrides address one by one, in order."""
+    firsts = (*(item.partition(".")[0] for item in overrides.sets), *(overrides.document or {}))
+    return tuple(dict.fromkeys(first for first in firsts if _addresses(first, models)))
+
+
+def _addresses(first: str, models: Sequence[str]) -> bool:
+    return first in models and first not in AssemblyConfig.model_fields
 
 
 def training_options(config: AssemblyConfig) -> TrainingOptions:
@@ -166,7 +220,14 @@ def training_options(config: AssemblyConfig) -> TrainingOptions:
     return validated(TrainingOptions, config.training, "training")
 
 
-def _registered(name: str, registry: Registry, seen: tuple[str, ...] = ()) -> dict[str, object]:
+def registered_entry(
+    name: str, registry: Registry, seen: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """Return what ``models`` says of a name, merged over what it extends.
+
+    Raises:
+        ConfigError: If the name is unknown, or entries extend each other in a circle.
+    """
     if name not in registry.models:
         raise ConfigError(f"unknown model {name!r}; {nearest(name, registry.models)}")
     if name in seen:
@@ -175,7 +236,7 @@ def _registered(name: str, registry: Registry, seen: tuple[str, ...] = ()) -> di
     parent = entry.pop("extends", None)
     if parent is None:
         return entry
-    return _merged(_registered(str(parent), registry, (*seen, name)), entry)
+    return _merged(registered_entry(str(parent), registry, (*seen, name)), entry)
 
 
 def kg_names(text: str) -> tuple[str, ...]:
@@ -244,10 +305,10 @@ def _normalised(document: Mapping[str, object]) -> dict[str, object]:
 
 
 def from_dotlist(sets: Sequence[str]) -> dict[str, object]:
-    """Read ``key=value`` settings into a nested mapping.
+    """Read ``key=value`` items into a nested mapping.
 
     Raises:
-        ConfigError: If one is no such setting.
+        ConfigError: If an item has no key or no equals sign, or its value is no YAML.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -309,7 +370,7 @@ def _shown_name(name: str, before: AssemblyConfig, after: AssemblyConfig) -> str
         if leaf == "name":
             changes.append(f"{section}={new[key]}")
         elif key in new:
-            changes.append(f"{key}={_text(new[key])}")
+            changes.append(f"{key}={shown_value(new[key])}")
     return f"{name}[{','.join(changes)}]" if changes else name
 
 
@@ -328,7 +389,8 @@ def _flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]
     return flat
 
 
-def _text(value: object) -> str:
+def shown_value(value: object) -> str:
+    """Return an option's value as a model's name shows it."""
     if isinstance(value, list | tuple):
         return "+".join(str(item) for item in value) or "none"
     return str(value)

@@ -34,6 +34,18 @@ class SplitError(DygeneptError):
     """A split cannot be made from this data, or a manifest does not fit it."""
 
 
+class LeakageError(DygeneptError):
+    """Something held out could reach a model that must not see it."""
+
+
+class EnvironmentBuildError(DygeneptError):
+    """The environment of an isolated model cannot be built or found."""
+
+
+class ChildError(DygeneptError):
+    """The child process of an isolated model failed, or left what it must not."""
+
+
 class ResultsError(DygeneptError):
     """A results folder or a record in it cannot be read or written."""
 

@@ -5,29 +5,32 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from dygenept.data.guard import guard_task
 from dygenept.data.task import build_task
 from dygenept.errors import PluginError
-from dygenept.evaluation.scoring import metric_inputs, score
+from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.interfaces import Metric
+from dygenept.job_lock import job_lock
+from dygenept.machine import device_name, installed_versions, peak_memory, reset_peak_memory
+from dygenept.metric_evidence import DeTests, MetricCells
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import Provenance
+from dygenept.record_parts import dataset_record as dataset_record
+from dygenept.record_parts import split_record as split_record
 from dygenept.results import (
-    DatasetRecord,
     MetricRecord,
     PluginRecord,
     ResultsStore,
     RunRecord,
-    SplitRecord,
     TimingRecord,
     ValueRecord,
     key_of,
@@ -36,6 +39,7 @@ from dygenept.specs import MetricSpec
 from dygenept.types import (
     Condition,
     DeGenes,
+    KnowledgeReader,
     PerturbationData,
     Predictions,
     Progress,
@@ -47,8 +51,6 @@ from dygenept.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-VERSIONED = ("dygenept", "torch", "numpy", "scipy", "anndata", "transformers", "entmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Station:
         data_dir: Where data sets and knowledge graphs live.
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
+        de_tests: DE tests of every gene, where a metric reads them.
+        cells: Samples of cells, where a metric reads them.
+        knowledge: Opens the registry's facet sets for models that ask for them.
     """
 
     data: PerturbationData
@@ -86,6 +91,9 @@ class Station:
     data_dir: Path | None = None
     keep_predictions: bool = True
     resume: bool = True
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
+    knowledge: KnowledgeReader | None = None
 
 
 def derived_seed(seed: int, *names: object) -> int:
@@ -119,23 +127,57 @@ def run_job(
     model: ResolvedModel,
     fold: int,
     report: Callable[[Progress], None],
-) -> RunRecord:
+    *,
+    wait: bool = True,
+) -> RunRecord | None:
     """Fit, predict, score and record one model on one fold, or return what is recorded already.
 
     A record that lacks a metric is scored again from its kept predictions.
+
+    Args:
+        station: What every job shares.
+        model: The model.
+        fold: Position of the fold.
+        report: Callback for progress.
+        wait: Wait while another run on this results folder computes the same job.
+
+    Returns:
+        The record; None if another run computes it now and ``wait`` is False.
 
     Raises:
         DygeneptError: Whatever the model, a metric or the results folder refuses.
     """
     key = job_key(station, model, fold)
-    existing = station.store.read(key) if station.resume else None
-    if existing is not None:
-        known = {metric.name for metric in existing.metrics}
-        wanted = {spec.name for spec, _, _ in station.metrics}
-        if wanted <= known:
-            logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
+    existing = _recorded(station, key)
+    if existing is not None and _has_all_metrics(station, existing):
+        logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
+        return existing
+    with job_lock(station.store.directory, key, wait=wait) as is_ours:
+        if not is_ours:
+            return None
+        # Another run may have finished it between the first look and the lock.
+        existing = _recorded(station, key)
+        if existing is not None and _has_all_metrics(station, existing):
             return existing
-    checkpoints = station.store.directory / "checkpoints" / key
+        return _computed(station, model, fold, report, existing)
+
+
+def _recorded(station: Station, key: str) -> RunRecord | None:
+    return station.store.read(key) if station.resume else None
+
+
+def _has_all_metrics(station: Station, record: RunRecord) -> bool:
+    return {spec.name for spec, _, _ in station.metrics} <= {item.name for item in record.metrics}
+
+
+def _computed(
+    station: Station,
+    model: ResolvedModel,
+    fold: int,
+    report: Callable[[Progress], None],
+    existing: RunRecord | None,
+) -> RunRecord:
+    checkpoints = station.store.directory / "checkpoints" / job_key(station, model, fold)
     task, conditions = fold_task(station, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = station.store.read_predictions(existing, conditions)
@@ -154,18 +196,23 @@ def fold_task(
     *,
     checkpoint_dir: Path | None,
 ) -> tuple[Task, tuple[Condition, ...]]:
-    """Return what a model may learn from in one fold, and the held-out conditions."""
+    """Return what a model may learn from in one fold, and the held-out conditions.
+
+    Raises:
+        LeakageError: If anything held out could be reached from the task.
+    """
     seed = derived_seed(station.split.seed, station.suite, fold, model.base)
     runtime = Runtime(
-        device=station.device if model.role == "model" else "cpu",
+        device=station.device if model.uses_device else "cpu",
         seed=seed,
         report=report,
         checkpoint_dir=checkpoint_dir,
         cache_dir=station.cache_dir,
         data_dir=station.data_dir,
         resume=station.resume,
+        knowledge=station.knowledge,
     )
-    return build_task(
+    task, conditions = build_task(
         station.data,
         station.pseudobulk,
         station.de,
@@ -175,6 +222,15 @@ def fold_task(
         runtime=runtime,
         rng=np.random.default_rng(seed),
     )
+    guard_task(
+        task,
+        data=station.data,
+        pseudobulk=station.pseudobulk,
+        de=station.de,
+        held_out=conditions,
+        is_oracle=model.is_oracle,
+    )
+    return task, conditions
 
 
 def record_of(
@@ -193,7 +249,7 @@ def record_of(
         PluginError: If the model's predictions break its contract.
     """
     key = job_key(station, model, fold)
-    _reset_peak_memory(task.runtime.device)
+    reset_peak_memory(task.runtime.device)
     started = time.perf_counter()
     built = model.build()
     if not is_fitted:
@@ -221,13 +277,14 @@ def record_of(
         de_list=station.de.name,
         de_origin=station.de.origin,
         subgroups=station.split.folds[fold].subgroups,
+        effects=effect_sizes(station.data, station.pseudobulk, conditions),
         metrics=metrics,
         timings=TimingRecord(
             fit_s=fitted - started, predict_s=predicted - fitted, score_s=scored - predicted
         ),
-        peak_memory_bytes=_peak_memory(task.runtime.device),
-        device=_device_name(task.runtime.device),
-        versions=_versions(),
+        peak_memory_bytes=peak_memory(task.runtime.device),
+        device=device_name(task.runtime.device),
+        versions=installed_versions(),
         plugins=tuple(
             PluginRecord(
                 kind=plugin.kind,
@@ -242,6 +299,8 @@ def record_of(
             )
         ),
         notes=tuple(getattr(built, "notes", ())),
+        chosen=dict(getattr(built, "chosen", {})),
+        child=getattr(built, "child", None),
         predictions=kept,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -255,18 +314,33 @@ def _rescored(
 ) -> RunRecord:
     fresh = {metric.name: metric for metric in _scored(station, task, predictions)}
     kept = {metric.name: metric for metric in record.metrics}
-    updated = record.model_copy(update={"metrics": tuple({**kept, **fresh}.values())})
+    effects = effect_sizes(station.data, station.pseudobulk, predictions.conditions)
+    updated = record.model_copy(
+        update={"metrics": tuple({**kept, **fresh}.values()), "effects": effects}
+    )
     station.store.write(updated)
     return updated
 
 
 def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[MetricRecord, ...]:
-    inputs = metric_inputs(
-        predictions, data=station.data, pseudobulk=station.pseudobulk, de=station.de, task=task
-    )
     pairs = [(spec, metric) for spec, metric, _ in station.metrics]
+    draws = [
+        score(
+            pairs,
+            metric_inputs(
+                draw,
+                data=station.data,
+                pseudobulk=station.pseudobulk,
+                de=station.de,
+                task=task,
+                de_tests=station.de_tests,
+                cells=station.cells,
+            ),
+        )
+        for draw in (predictions, *predictions.others)
+    ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
-    for item in score(pairs, inputs):
+    for item in averaged(draws):
         by_metric[item.metric].append(item)
     return tuple(
         MetricRecord(
@@ -296,82 +370,15 @@ def check_predictions(
     Raises:
         PluginError: As said; the model is named.
     """
+    for draw in predictions.others:
+        check_predictions(draw, conditions, model)
     if predictions.conditions != tuple(conditions):
         raise PluginError(
             f"{model.name} predicted {len(predictions.conditions)} conditions and was asked for "
             f"{len(conditions)}, in order; it must return exactly those"
         )
-    if predictions.truth is not None and not model.is_oracle:
-        raise PluginError(f"{model.name} is no ceiling or floor and may not choose its own truth")
-
-
-def dataset_record(data: PerturbationData) -> DatasetRecord:
-    """Summarise a data set for a record."""
-    return DatasetRecord(
-        name=data.name,
-        sha256=data.sha256,
-        n_cells=data.n_cells,
-        n_genes=data.n_genes,
-        n_perturbations=len(data.perturbations),
-        simulated=data.is_simulated,
-        notes=data.notes,
-    )
-
-
-def split_record(split: Split, sha256: str) -> SplitRecord:
-    """Summarise a split for a record."""
-    return SplitRecord(
-        name=split.algorithm,
-        version=split.version,
-        seed=split.seed,
-        n_folds=len(split.folds),
-        sha256=sha256,
-    )
-
-
-def _versions() -> Mapping[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _device_name(device: str) -> str:
-    if device.startswith("cuda"):
-        import torch
-
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return device
-
-
-def _reset_peak_memory(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-    # Linux can reset the high-water mark; elsewhere the peak is the whole process's.
-    clear = Path("/proc/self/clear_refs")
-    if clear.exists():
-        try:
-            clear.write_text("5")
-        except OSError:
-            logger.debug("cannot reset the peak of resident memory on this system")
-
-
-def _peak_memory(device: str) -> int:
-    if device.startswith("cuda"):
-        import torch
-
-        return int(torch.cuda.max_memory_allocated(device))
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    if (predictions.truth is not None or predictions.others) and not model.is_oracle:
+        raise PluginError(
+            f"{model.name} is no ceiling or floor and may not choose its own truth, nor hand over "
+            "several draws"
+        )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.evaluation.aggregates import aggregate, competition_ranks
-from dygenept.results import MetricRecord, RunRecord
+from dygenept.metric_table import MetricTable, Unit, metric_tables
+from dygenept.results import RunRecord
+from dygenept.standing import standings
 
 if TYPE_CHECKING:
     from dygenept.runner import BenchOutcome
@@ -48,6 +50,10 @@ class LeaderboardRow:
         n_undefined: How many of them were undefined and counted as the neutral value.
         rank: 1 is best by ``pooled``; equal values share the better rank.
         is_best: True for the best competitor (ceilings and floors compete with no one).
+        indistinguishable_from_best: See ``Standing``; so for the next two.
+        beats_perturbed_mean: None where the question does not arise.
+        normalised: 0 for perturbed_mean, 1 for technical_duplicate.
+        group: The part of the held-out perturbations that the row is about; None for all.
     """
 
     model: str
@@ -65,9 +71,14 @@ class LeaderboardRow:
     n_undefined: int
     rank: int
     is_best: bool
+    indistinguishable_from_best: bool
+    beats_perturbed_mean: bool | None
+    normalised: float | None
+    group: str | None = None
 
     def document(self) -> dict[str, object]:
-        """Return the row as ``bench --json`` prints it."""
+        """Return the row as ``bench --json`` prints it; ``group`` only where there is one."""
+        grouped = {} if self.group is None else {"group": self.group}
         return {
             "model": self.model,
             "metric": self.metric,
@@ -83,6 +94,11 @@ class LeaderboardRow:
             "rank": self.rank,
             "role": self.role,
             "higher_is_better": self.higher_is_better,
+            "is_best": self.is_best,
+            "indistinguishable_from_best": self.indistinguishable_from_best,
+            "beats_perturbed_mean": self.beats_perturbed_mean,
+            "normalised": self.normalised,
+            **grouped,
         }
 
 
@@ -105,17 +121,21 @@ def group_records(records: Iterable[RunRecord]) -> dict[BoardKey, tuple[RunRecor
     return {key: tuple(members.values()) for key, members in groups.items()}
 
 
-def leaderboard_rows(records: Sequence[RunRecord]) -> tuple[LeaderboardRow, ...]:
+def leaderboard_rows(
+    records: Sequence[RunRecord],
+    *,
+    keep: Callable[[Unit], bool] | None = None,
+    group: str | None = None,
+) -> tuple[LeaderboardRow, ...]:
     """Derive the rows of one leaderboard, by metric and then by rank.
 
     Args:
         records: Records of one group, one a model and fold.
+        keep: Keeps some held-out perturbations alone; None keeps all.
+        group: What to call them.
     """
-    metrics = {metric.name: metric for record in records for metric in record.metrics}
-    rows: list[LeaderboardRow] = []
-    for name in metrics:
-        rows.extend(_metric_rows(metrics[name], records))
-    return tuple(rows)
+    tables = metric_tables(records, keep=keep)
+    return tuple(row for table in tables for row in _metric_rows(table, group))
 
 
 def bench_document(
@@ -144,26 +164,17 @@ def bench_document(
     }
 
 
-def _metric_rows(metric: MetricRecord, records: Sequence[RunRecord]) -> list[LeaderboardRow]:
-    folds: dict[str, list[list[float | None]]] = {}
-    roles: dict[str, str] = {}
-    for record in sorted(records, key=lambda item: item.fold):
-        found = {entry.name: entry for entry in record.metrics}.get(metric.name)
-        if found is not None:
-            roles[record.model] = record.role
-            folds.setdefault(record.model, []).append([item.value for item in found.values])
-    totals = {model: aggregate(values, neutral=metric.neutral) for model, values in folds.items()}
-    ranks = _ranks({model: total.pooled for model, total in totals.items()}, metric)
-    competitors = {
-        model: rank for model, rank in ranks.items() if roles[model] in ("model", "baseline")
-    }
-    best = min(competitors.values(), default=0)
+def _metric_rows(table: MetricTable, group: str | None) -> list[LeaderboardRow]:
+    totals = {model: aggregate(table.folds(model), neutral=table.neutral) for model in table.values}
+    pooled = {model: total.pooled for model, total in totals.items()}
+    ranks = _ranks(pooled, higher_is_better=table.higher_is_better)
+    standing = standings(table, pooled, ranks)
     rows = [
         LeaderboardRow(
             model=model,
-            role=roles[model],
-            metric=metric.name,
-            higher_is_better=metric.higher_is_better,
+            role=table.roles[model],
+            metric=table.metric,
+            higher_is_better=table.higher_is_better,
             mean=total.mean,
             std=total.std,
             stderr=total.stderr,
@@ -174,16 +185,20 @@ def _metric_rows(metric: MetricRecord, records: Sequence[RunRecord]) -> list[Lea
             n_perturbations=total.n_perturbations,
             n_undefined=total.n_undefined,
             rank=ranks[model],
-            is_best=competitors.get(model) == best,
+            is_best=standing[model].is_best,
+            indistinguishable_from_best=standing[model].indistinguishable_from_best,
+            beats_perturbed_mean=standing[model].beats_perturbed_mean,
+            normalised=standing[model].normalised,
+            group=group,
         )
         for model, total in totals.items()
     ]
     return sorted(rows, key=lambda row: (row.rank, row.model))
 
 
-def _ranks(values: Mapping[str, float | None], metric: MetricRecord) -> dict[str, int]:
+def _ranks(values: Mapping[str, float | None], *, higher_is_better: bool) -> dict[str, int]:
     models = list(values)
     ranks = competition_ranks(
-        [values[model] for model in models], higher_is_better=metric.higher_is_better
+        [values[model] for model in models], higher_is_better=higher_is_better
     )
     return dict(zip(models, ranks, strict=True))

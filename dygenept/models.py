@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dygenept.baselines import ConfiguredBaseline, configured_baseline, file_digest
 from dygenept.config import (
     NO_OVERRIDES,
     PARTS,
     AssemblyConfig,
     Overrides,
+    addressed,
     assembly_config,
     combined,
+    is_baseline,
+    model_names,
+    split_overrides,
     training_options,
 )
 from dygenept.errors import ConfigError, nearest
@@ -25,8 +30,8 @@ from dygenept.knowledge.catalog import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
-from dygenept.specs import BaselineSpec, KgSourceSpec
-from dygenept.types import GeneKnowledge, Runtime
+from dygenept.specs import KgSourceSpec
+from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 from dygenept.validation import validated
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ class ResolvedModel:
         plugins: Provenance of every plugin in it.
         build: Makes an untrained model.
         assembly: The resolved assembly; None for a baseline.
+        uses_device: True if it computes on the run's device.
+        baseline: The plugin and its options, where it is no assembly.
     """
 
     name: str
@@ -57,6 +64,8 @@ class ResolvedModel:
     plugins: tuple[Provenance, ...]
     build: Callable[[], Model]
     assembly: AssemblyConfig | None = None
+    uses_device: bool = True
+    baseline: ConfiguredBaseline | None = None
 
     @property
     def is_oracle(self) -> bool:
@@ -84,7 +93,7 @@ def resolve_models(
     overrides: Overrides = NO_OVERRIDES,
     variants: Sequence[Variant] = (),
 ) -> tuple[ResolvedModel, ...]:
-    """Resolve models by name; overrides change every assembly among them.
+    """Resolve models by name; overrides change every assembly among them, or the one they name.
 
     Args:
         names: Baselines and registered assemblies.
@@ -105,7 +114,20 @@ def resolve_models(
         for item in variants
     )
     models = tuple({model.name: model for model in (*models, *swapped)}.values())
-    if not overrides.is_empty and not any(model.role == "model" for model in models):
+    known = model_names(registry, manager)
+    for name in addressed(overrides, known):
+        if name not in (*names, *(item.model for item in variants)):
+            raise ConfigError(
+                f"options were set for {name}, which is not among the models of this run "
+                f"({', '.join(names)}); add --model {name}"
+            )
+    shared, _ = split_overrides("", overrides, known)
+    for item in shared.sets:
+        first = item.partition("=")[0].partition(".")[0]
+        if first not in AssemblyConfig.model_fields:
+            hint = nearest(first, (*AssemblyConfig.model_fields, *names))
+            raise ConfigError(f"--set {item}: unknown key {first!r}; {hint}")
+    if not shared.is_empty and not any(model.role == "model" for model in models):
         raise ConfigError(
             "flags that swap parts or set options change assembled models alone, and none is "
             f"among {', '.join(names)}; add --model {next(iter(registry.models), 'NAME')}"
@@ -124,7 +146,7 @@ def resolve_model(
     Raises:
         ConfigError: If the name is unknown, or a configuration is not allowed.
     """
-    if name in registry.models:
+    if not is_baseline(name, registry):
         config, shown = assembly_config(name, registry, manager, overrides)
         plugins = [manager.provenance(PARTS[part].kind, config.part(part)[0]) for part in PARTS]
         return ResolvedModel(
@@ -137,20 +159,34 @@ def resolve_model(
             build=lambda: build_assembly(config, registry, manager),
             assembly=config,
         )
-    if name not in manager.names(BaselineSpec.kind):
-        known = (*registry.models, *manager.names(BaselineSpec.kind))
-        raise ConfigError(f"unknown model {name!r}; {nearest(name, known)}")
-    spec = manager.get(BaselineSpec, name)
-    options = manager.configure(spec)
+    baseline = configured_baseline(name, registry, manager, overrides)
+    spec, options = baseline.spec, baseline.options
+    document = options.model_dump(mode="json")
+    facets = baseline.knowledge
+    if facets is not None:
+        document.update(_knowledge_document(facets, registry))
     return ResolvedModel(
-        name=name,
+        name=baseline.shown,
         base=name,
         role=spec.role,
         needs_cells=spec.needs_cells,
-        config=options.model_dump(mode="json"),
-        plugins=(manager.provenance(spec.kind, name),),
+        config=document,
+        plugins=(
+            manager.provenance(spec.kind, spec.name),
+            *facet_plugins(facets, registry, manager),
+        ),
         build=lambda: spec.factory(options),
+        uses_device=spec.uses_device,
+        baseline=baseline,
     )
+
+
+def _knowledge_document(facets: str, registry: Registry) -> dict[str, object]:
+    """Say in a configuration what a facet set or file holds, so that a record's key tells."""
+    if facets in registry.facets:
+        return {"facet_set": facet_sets(registry)[facets].model_dump(mode="json")}
+    digest = file_digest(facets)
+    return {} if digest is None else {"knowledge_sha256": digest}
 
 
 def complete_config(
@@ -203,18 +239,27 @@ def knowledge_plugins(
 ) -> tuple[Provenance, ...]:
     """Provenance of the facet writer, the text encoder and the graphs behind a facet set."""
     graphs = [manager.provenance(KgSourceSpec.kind, name) for name in config.kg]
+    return (*facet_plugins(config.facets, registry, manager), *graphs)
+
+
+def facet_plugins(
+    facets: str | None, registry: Registry, manager: PluginManager
+) -> tuple[Provenance, ...]:
+    """Provenance of the facet writer and text encoder behind a facet set; none for a file."""
+    if facets is None:
+        return ()
     entries = facet_sets(registry)
-    entry = entries.get(config.facets)
+    entry = entries.get(facets)
     while entry is not None and entry.base is not None:
         entry = entries.get(entry.base)
     if entry is None:
-        return tuple(graphs)
+        return ()
     found = []
     if entry.writer is not None:
         found.append(manager.provenance("facet_writers", entry.writer))
     if entry.encoder is not None:
         found.append(manager.provenance("text_encoders", entry.encoder))
-    return (*found, *graphs)
+    return tuple(found)
 
 
 def build_parts(config: AssemblyConfig, manager: PluginManager) -> Parts:
@@ -269,6 +314,18 @@ def knowledge_reader(
             genes=genes,
             runtime=runtime,
             kg=config.kg_choice,
+        )
+
+    return read
+
+
+def registry_knowledge(registry: Registry, manager: PluginManager) -> KnowledgeReader:
+    """Return what opens any facet set of the registry, or a file; goes into ``Runtime``."""
+    entries = facet_sets(registry)
+
+    def read(name_or_file: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        return open_knowledge(
+            name_or_file, entries=entries, manager=manager, genes=genes, runtime=runtime
         )
 
     return read

@@ -12,7 +12,7 @@ from dygenept.data.labels import parse_labels
 from dygenept.data.task import build_task
 from dygenept.errors import DataError, nearest
 from dygenept.jobs import check_predictions, derived_seed
-from dygenept.models import resolve_model
+from dygenept.models import registry_knowledge, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.runner import BenchRequest, data_summary, open_data, pick_device
@@ -70,7 +70,8 @@ def predict_from_data(
 ) -> pl.DataFrame:
     """Fit one model on every perturbation of a data set and predict.
 
-    An assembled model keeps a tenth of the perturbations for early stopping. A perturbation that
+    A tenth of the perturbations is for validation: an assembled model stops early by it, a
+    baseline chooses its hyper-parameters by it and then fits on everything. A perturbation that
     the data set holds is predicted all the same, by a model that has seen it.
 
     Raises:
@@ -88,15 +89,16 @@ def predict_from_data(
         data,
         means,
         de,
-        _whole(data, rng, with_validation=model.role == "model"),
+        _whole(data, rng),
         needs_cells=model.needs_cells,
         held_out=False,
         runtime=Runtime(
-            device=pick_device(request.device) if model.role == "model" else "cpu",
+            device=pick_device(request.device) if model.uses_device else "cpu",
             seed=seed,
             report=report,
             cache_dir=request.cache_dir,
             data_dir=request.data_dir,
+            knowledge=registry_knowledge(registry, manager),
         ),
         rng=rng,
     )
@@ -158,9 +160,9 @@ def prediction_table(
     )
 
 
-def _whole(data: PerturbationData, rng: np.random.Generator, *, with_validation: bool) -> Fold:
+def _whole(data: PerturbationData, rng: np.random.Generator) -> Fold:
     labels = sorted({condition.label for condition in data.conditions})
-    if not with_validation or len(labels) < 3:
+    if len(labels) < 3:
         return Fold(train=tuple(labels), val=(), test=())
     n_val = max(1, round(VALIDATION_SHARE * len(labels)))
     val = set(rng.choice(len(labels), size=n_val, replace=False).tolist())

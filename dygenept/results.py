@@ -84,8 +84,26 @@ class TimingRecord(_Record):
     score_s: float
 
 
+class ChildRecord(_Record):
+    """What the child process of an isolated model took.
+
+    ``peak_memory_bytes`` is that of the largest process, ``wall_s`` includes its start;
+    ``environment`` names the environment by the hash of its requirements.
+    """
+
+    environment: str
+    wall_s: float
+    peak_memory_bytes: int
+
+
 class RunRecord(_Record):
-    """All that is known of one (model, suite, data, split, fold, seed, config)."""
+    """All that is known of one (model, suite, data, split, fold, seed, config).
+
+    ``effects`` holds the effect size of each held-out perturbation by cell type; records of
+    earlier versions lack it.
+    ``chosen`` holds what the model settled on itself, such as a penalty; ``child`` is there where
+    it ran in an environment of its own.
+    """
 
     schema_version: Literal[1] = 1
     key: str
@@ -101,6 +119,7 @@ class RunRecord(_Record):
     de_list: str
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
+    effects: Mapping[str, Mapping[str, float]] = {}
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int
@@ -108,6 +127,8 @@ class RunRecord(_Record):
     versions: Mapping[str, str]
     plugins: tuple[PluginRecord, ...]
     notes: tuple[str, ...] = ()
+    chosen: Mapping[str, float | int | str] = {}
+    child: ChildRecord | None = None
     predictions: str | None
     created: str
 
@@ -130,6 +151,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         try:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
 from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
+from dygenept.data.de_tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.errors import ConfigError, DygeneptError, nearest
-from dygenept.jobs import Station, dataset_record, run_job, split_record
-from dygenept.models import ResolvedModel, Variant, missing_requirements, resolve_models
+from dygenept.errors import ConfigError, nearest
+from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.executors import executor_of, run_in_processes, run_inline
+from dygenept.isolated.readiness import unready_models
+from dygenept.jobs import Station, dataset_record, derived_seed, split_record
+from dygenept.knowledge.catalog import missing_knowledge
+from dygenept.knowledge.gene_embedding import is_vector_file
+from dygenept.models import (
+    ResolvedModel,
+    Variant,
+    facet_sets,
+    missing_requirements,
+    registry_knowledge,
+    resolve_models,
+)
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
 from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
@@ -32,10 +42,6 @@ from dygenept.types import (
     no_report,
 )
 from dygenept.validation import validated
-
-logger = logging.getLogger(__name__)
-
-EXECUTORS = ("inline", "process")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +64,8 @@ class BenchRequest:
         data_dir: Where data sets live.
         cache_dir: Where computed knowledge is cached.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        jobs: Processes.
-        executor: ``inline`` or ``process``.
+        jobs: Processes, or Ray workers.
+        executor: ``inline``, ``process`` or ``ray``.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
         resume: False computes again what is there.
@@ -147,18 +153,46 @@ def run_bench(
 ) -> BenchOutcome:
     """Run every model on every fold.
 
-    A job that fails with an error that a user can mend is recorded and the others go on.
+    A job that fails with an error that a user can mend is recorded and the others go on; so do
+    they where a model's own environment cannot be built.
 
     Raises:
         DygeneptError: If the data set, the split, a model's configuration or a metric is refused
             before the first job.
     """
     station, models = _prepare(request, report)
-    jobs = [(model, fold) for model in models for fold in range(len(station.split.folds))]
+    n_folds = len(station.split.folds)
+    unready = unready_models(models, request.cache_dir, report)
+    failures = {f"{name}, all {n_folds} folds": reason for name, reason in unready.items()}
+    jobs = [
+        (model, fold) for model in models if model.name not in unready for fold in range(n_folds)
+    ]
     records: list[RunRecord] = []
-    failures: dict[str, str] = {}
-    runner = _in_processes if _executor(request) == "process" else _inline
-    for model, fold, result in runner(request, station, jobs, report):
+    executor = executor_of(request.executor, request.jobs)
+    worker = replace(request, jobs=1)
+    if executor == "ray":
+        from dygenept.ray_executor import run_on_ray
+
+        results = run_on_ray(
+            partial(_prepare, worker, no_report),
+            station,
+            tuple(model.name for model in models),
+            jobs,
+            report,
+            n_workers=request.jobs,
+        )
+    elif executor == "process":
+        results = run_in_processes(
+            partial(_prepare, worker, no_report),
+            station,
+            models,
+            jobs,
+            report,
+            n_processes=request.jobs,
+        )
+    else:
+        results = run_inline(station, jobs, report)
+    for model, fold, result in results:
         if isinstance(result, RunRecord):
             records.append(result)
         else:
@@ -266,6 +300,11 @@ def make_station(
         data_dir=request.data_dir,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
+        de_tests=de_tests(data, means) if any(spec.uses_de_tests for spec in specs) else None,
+        cells=cell_samples(data, means, seed=derived_seed(request.seed, "cells"))
+        if any(spec.uses_cells for spec in specs)
+        else None,
+        knowledge=registry_knowledge(registry, manager),
     )
 
 
@@ -306,11 +345,13 @@ def _prepare(
     for name in request.metrics:
         manager.get(MetricSpec, name)
     device = "cpu"
-    if any(model.role == "model" for model in models) or request.device not in ("auto", "cpu"):
+    if any(model.uses_device for model in models) or request.device not in ("auto", "cpu"):
         device = pick_device(request.device)
     for model in models:
         if model.assembly is not None:
             _require(model, model.assembly, registry, manager, request)
+        elif model.baseline is not None and model.baseline.knowledge is not None:
+            _require_knowledge(model, model.baseline.knowledge, registry, request)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)
     split = request_split(request, data, manager)
@@ -338,77 +379,13 @@ def _require(
         )
 
 
-def _executor(request: BenchRequest) -> str:
-    if request.executor not in EXECUTORS:
-        raise ConfigError(
-            f"unknown executor {request.executor!r}; {nearest(request.executor, EXECUTORS)}"
-        )
-    if request.jobs < 1:
-        raise ConfigError(f"--jobs must be at least 1, got {request.jobs}")
-    return "process" if request.jobs > 1 else request.executor
-
-
-Job = tuple[ResolvedModel, int]
-JobResult = tuple[ResolvedModel, int, RunRecord | DygeneptError]
-
-
-def _inline(
-    request: BenchRequest,
-    station: Station,
-    jobs: list[Job],
-    report: Callable[[Progress], None],
-) -> Iterator[JobResult]:
-    for done, (model, fold) in enumerate(jobs):
-        report(Progress("job", done, len(jobs), _title(model, fold, station)))
-        try:
-            result: RunRecord | DygeneptError = run_job(station, model, fold, report)
-        except DygeneptError as error:
-            result = error
-        yield model, fold, result
-    report(Progress("job", len(jobs), len(jobs), "done"))
-
-
-def _in_processes(
-    request: BenchRequest,
-    station: Station,
-    jobs: list[Job],
-    report: Callable[[Progress], None],
-) -> Iterator[JobResult]:
-    # A worker reads the data set itself: a path crosses the boundary, not gigabytes.
-    names = tuple(dict.fromkeys(model.name for model, _ in jobs))
-    worker = replace(request, jobs=1, executor="inline")
-    n_threads = max(1, (os.cpu_count() or 1) // request.jobs)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        request.jobs, context, initializer=_start_worker, initargs=(worker, n_threads)
-    ) as pool:
-        futures = {
-            pool.submit(_work, position, fold): (model, fold)
-            for position, (model, fold) in (
-                (names.index(model.name), (model, fold)) for model, fold in jobs
-            )
-        }
-        for done, future in enumerate(as_completed(futures), start=1):
-            model, fold = futures[future]
-            report(Progress("job", done, len(jobs), _title(model, fold, station)))
-            yield model, fold, future.result()
-
-
-_WORKER: list[tuple[Station, tuple[ResolvedModel, ...]]] = []
-
-
-def _start_worker(request: BenchRequest, n_threads: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    _WORKER.append(_prepare(request, no_report))
-
-
-def _work(position: int, fold: int) -> RunRecord | DygeneptError:
-    station, models = _WORKER[0]
-    try:
-        return run_job(station, models[position], fold, no_report)
-    except DygeneptError as error:
-        return error
-
-
-def _title(model: ResolvedModel, fold: int, station: Station) -> str:
-    return f"{model.name}, fold {fold + 1} of {len(station.split.folds)}"
+def _require_knowledge(
+    model: ResolvedModel, facets: str, registry: Registry, request: BenchRequest
+) -> None:
+    if is_vector_file(facets):
+        lacking = None if Path(facets).expanduser().is_file() else f"there is no file {facets}"
+    else:
+        runtime = Runtime(cache_dir=request.cache_dir)
+        lacking = missing_knowledge(facets, entries=facet_sets(registry), runtime=runtime)
+    if lacking is not None:
+        raise ConfigError(f"{model.name} cannot be built here: {lacking}")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from dygenept import interfaces
+    from dygenept.isolated.environment import EnvironmentSpec
 
 
 class PluginConfig(BaseModel):
@@ -134,6 +135,11 @@ class BaselineSpec(PluginSpec):
             control that is handed the truth and never counts as a competitor.
         needs_cells: True if ``fit`` reads single cells; else only pseudobulk means are given.
         closed_form: True if bench runs it when no model is named.
+        uses_device: True if it computes on the run's device; else it is told ``cpu``.
+        knowledge: Names the facet set or file that a configuration reads gene embeddings from, or
+            None; the harness checks it before the first job and records it.
+        environment: The environment of its own that a configuration runs in; the harness builds
+            it before the first job.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -141,6 +147,9 @@ class BaselineSpec(PluginSpec):
     role: Literal["baseline", "ceiling", "floor"] = "baseline"
     needs_cells: bool = False
     closed_form: bool = True
+    uses_device: bool = False
+    knowledge: Callable[[Any], str | None] | None = None
+    environment: Callable[[Any], EnvironmentSpec] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +163,8 @@ class MetricSpec(PluginSpec):
         neutral: Value that an undefined case counts as in aggregates; None leaves it out.
         undefined: When it is undefined, in words; empty where it never is.
         uses_de_genes: True if it reads the top-20 DE lists.
+        uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
+        uses_cells: True if it reads samples of cells; they are drawn only then.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -164,3 +175,5 @@ class MetricSpec(PluginSpec):
     neutral: float | None = None
     undefined: str = ""
     uses_de_genes: bool = False
+    uses_de_tests: bool = False
+    uses_cells: bool = False

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError, ShapeError
+from dygenept.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+    from dygenept.metric_evidence import DeTests, MetricCells, Rows
 
 CONTROL_LABEL = "ctrl"
 
@@ -258,6 +260,9 @@ def no_report(progress: Progress) -> None:
     """Drop a progress report."""
 
 
+KnowledgeReader = Callable[[str, Sequence[str], "Runtime"], GeneKnowledge]
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a model may know about where it runs; made by the runner.
@@ -270,6 +275,7 @@ class Runtime:
         cache_dir: Where computed knowledge is cached.
         data_dir: Where data sets and knowledge graphs live; None takes the default.
         resume: Continue from a checkpoint that is there.
+        knowledge: Opens a facet set of the registry or a knowledge file; call ``open_knowledge``.
     """
 
     device: str = "cpu"
@@ -279,6 +285,25 @@ class Runtime:
     cache_dir: Path | None = None
     data_dir: Path | None = None
     resume: bool = True
+    knowledge: KnowledgeReader | None = None
+
+    def open_knowledge(self, name_or_file: str, genes: Sequence[str]) -> GeneKnowledge:
+        """Return the facet embeddings of some genes.
+
+        Args:
+            name_or_file: A facet set of the registry, or the path of a knowledge file.
+            genes: Gene symbols; a gene that is not known has confidence 0 throughout.
+
+        Raises:
+            ConfigError: If this run has no registry to look the name up in.
+            DygeneptError: If the set is unknown, its file is absent or damaged.
+        """
+        if self.knowledge is None:
+            raise ConfigError(
+                f"facet set {name_or_file!r} cannot be opened: this run was given no registry; "
+                "use Runtime(knowledge=…)"
+            )
+        return self.knowledge(name_or_file, genes, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,11 +332,13 @@ class HeldOut:
         means: Mean log1p expression, (n_test, G).
         half_means: Means of two random disjoint halves of each condition's cells,
             (2, n_test, G); the first half is empty and NaN where a condition has one cell.
+        draw_halves: Draws further halves in the same way.
     """
 
     conditions: tuple[Condition, ...]
     means: DoubleArray
     half_means: DoubleArray
+    draw_halves: Callable[[np.random.Generator], DoubleArray] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,11 +399,14 @@ class Predictions:
         expression: Predicted mean log1p expression, (n_conditions, G), float64.
         truth: Where set, scored against this instead of the data set's means (the technical
             duplicate scores one half of the cells against the other); oracles alone may set it.
+        others: Further draws of the same conditions, whose scores are averaged with these;
+            oracles alone may set it.
     """
 
     conditions: tuple[Condition, ...]
     expression: DoubleArray
     truth: DoubleArray | None = None
+    others: tuple[Predictions, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that there is one row a condition."""
@@ -401,6 +431,8 @@ class MetricInputs:
             other types on its own control.
         de_indices: Top-20 DE genes, (n, 20), padded with -1.
         gene_symbols: Gene symbols, (G,).
+        de_tests: DE tests of every gene, for metrics whose spec says ``uses_de_tests``; else None.
+        cells: Samples of cells, for metrics whose spec says ``uses_cells``; else None.
     """
 
     conditions: tuple[Condition, ...]
@@ -410,6 +442,23 @@ class MetricInputs:
     perturbed_mean: DoubleArray
     de_indices: IntArray
     gene_symbols: tuple[str, ...]
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
+
+    def take(self, rows: Rows) -> MetricInputs:
+        """Return some conditions, in this order; ``rows`` are positions or a mask."""
+        kept = np.arange(len(self.conditions))[np.asarray(rows)]
+        return MetricInputs(
+            conditions=tuple(self.conditions[row] for row in kept),
+            predicted=self.predicted[kept],
+            truth=self.truth[kept],
+            control=self.control[kept],
+            perturbed_mean=self.perturbed_mean[kept],
+            de_indices=self.de_indices[kept],
+            gene_symbols=self.gene_symbols,
+            de_tests=None if self.de_tests is None else self.de_tests.take(kept),
+            cells=None if self.cells is None else self.cells.take(kept),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dygenept.runner import BenchOutcome, BenchRequest
     from dygenept.suites import Suite
@@ -68,9 +69,15 @@ def bench(
     set_: options.SetOption = None,
     results: options.ResultsOption = Path("results"),
     device: options.DeviceOption = "auto",
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Processes, or workers on a Ray cluster.")
+    ] = 1,
     executor: Annotated[
-        str, typer.Option("--executor", help="inline, or process (implied by --jobs 2 or more).")
+        str,
+        typer.Option(
+            "--executor",
+            help="inline, process (implied by --jobs 2 or more), or ray: an existing Ray cluster.",
+        ),
     ] = "inline",
     scale: options.ScaleOption = None,
     normalize: options.NormalizeOption = False,
@@ -85,24 +92,36 @@ def bench(
     data_dir: options.DataDirOption = None,
     registry: options.RegistryOption = None,
     plugin: options.PluginOption = None,
+    all_metrics: options.AllMetricsOption = False,
     quiet: options.QuietOption = False,
     as_json: options.JsonOption = False,
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
+    from dygenept.errors import DygeneptError
     from dygenept.runner import BenchRequest
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin)
-    declared = _suite(suite, dataset, environment)
+    declared = declared_suite(suite, dataset, environment)
     split_name, split_options = split_choice(
         split or declared.split, declared.split_options if split is None else {}, require_gene_in
     )
+    identity = suite_identity(
+        suite,
+        declared,
+        split=split,
+        folds=folds,
+        seed=seed,
+        de_list=de_list,
+        scale=scale,
+        require_gene_in=require_gene_in,
+    )
     names = tuple(model or declared.models) or _default_models(environment, data_dir)
-    for name in declared.datasets:
-        request = BenchRequest(
+    requests = [
+        BenchRequest(
             dataset=name,
             models=names,
-            suite="custom" if suite is None else declared.identity,
+            suite=identity,
             split=split_name,
             split_options=split_options,
             n_folds=declared.n_folds if folds is None else folds,
@@ -135,8 +154,18 @@ def bench(
             registries=tuple(registry or ()),
             plugin_files=tuple(plugin or ()),
         )
-        outcome = _run(request, quiet=quiet)
-        _show(outcome, request, as_json=as_json)
+        for name in declared.datasets
+    ]
+    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics)
+    if len(requests) == 1:
+        document, failures = _bench(requests[0], show)
+    else:
+        document, failures = _bench_each(requests, show)
+    if as_json:
+        context.print_json(document)
+    if failures:
+        text = "; ".join(f"{job}: {reason}" for job, reason in failures.items())
+        raise DygeneptError(f"{len(failures)} job(s) failed: {text}")
 
 
 def split_choice(
@@ -152,15 +181,45 @@ def split_choice(
     return name, chosen
 
 
-def _suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
-    from importlib.resources import as_file, files
+def suite_identity(
+    name: str | None,
+    declared: Suite,
+    *,
+    split: str | None,
+    folds: int | None,
+    seed: int | None,
+    de_list: str | None,
+    scale: float | None,
+    require_gene_in: str | None,
+) -> str:
+    """Return what records call the benchmark: a suite's name and version, or ``custom``.
 
+    A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
+    """
+    asked = (
+        (split, declared.split),
+        (folds, declared.n_folds),
+        (seed, declared.seed),
+        (de_list, declared.de_list),
+        (scale, declared.scale),
+        (require_gene_in, None),
+    )
+    is_changed = any(given not in (None, own) for given, own in asked)
+    return "custom" if name is None or is_changed else declared.identity
+
+
+def declared_suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
+    """Return the suite that is named, or one made of the registry's defaults.
+
+    Raises:
+        ConfigError: If there is no such suite, or neither a suite nor a data set is named.
+    """
     from dygenept.errors import ConfigError
-    from dygenept.suites import Suite, load_suite
+    from dygenept.suites import Suite
+    from dygenept_cli.suites_commands import bundled_suite
 
     if name is not None:
-        with as_file(files("dygenept_benchmarks")) as directory:
-            declared = load_suite(name, directory)
+        declared = bundled_suite(name)
         return declared if dataset is None else declared.model_copy(update={"datasets": (dataset,)})
     if dataset is None:
         raise ConfigError(
@@ -200,23 +259,77 @@ def _run(request: BenchRequest, *, quiet: bool) -> BenchOutcome:
         return run_bench(request, report=report)
 
 
-def _show(outcome: BenchOutcome, request: BenchRequest, *, as_json: bool) -> None:
-    from dygenept.errors import DygeneptError
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """How a run is shown.
+
+    Attributes:
+        declared: The suite.
+        quiet: No progress on stderr.
+        as_json: One document in place of tables.
+        metrics: Metrics to show; empty shows as many as fit.
+        all_metrics: Show all of them.
+    """
+
+    declared: Suite
+    quiet: bool
+    as_json: bool
+    metrics: tuple[str, ...]
+    all_metrics: bool
+
+
+def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
+    """Run one data set; print its leaderboard, or return it as a document."""
     from dygenept.leaderboard import bench_document, leaderboard_rows
     from dygenept_cli import context
-    from dygenept_cli.tables import leaderboard_table
+    from dygenept_cli.published import published_beside, published_table
+    from dygenept_cli.tables import leaderboard_tables
 
+    outcome = _run(request, quiet=show.quiet)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
     rows = leaderboard_rows(outcome.records)
-    if as_json:
-        context.print_json(bench_document(outcome, rows, results_dir=request.results))
-    elif rows:
-        context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
+    quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
+    if not show.as_json and rows:
+        console = context.stdout()
+        every = tuple(dict.fromkeys(row.metric for row in rows))
+        for table in leaderboard_tables(
+            rows,
+            outcome.dataset,
+            outcome.split,
+            metrics=every if show.all_metrics else show.metrics,
+            width=console.width,
+        ):
+            console.print(table)
+        if quoted:
+            console.print(published_table(quoted))
+        for job, reason in outcome.failures.items():
+            text = f"not in this leaderboard: {job}: {reason}"
+            console.print(text, markup=False, soft_wrap=True)
         context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
-    if outcome.failures:
-        text = "; ".join(f"{job}: {reason}" for job, reason in outcome.failures.items())
-        raise DygeneptError(f"{len(outcome.failures)} job(s) failed: {text}")
+    document = bench_document(outcome, rows, results_dir=request.results)
+    return {**document, "references": [row.document() for row in quoted]}, outcome.failures
+
+
+def _bench_each(
+    requests: Sequence[BenchRequest], show: _Show
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Run several data sets; one that cannot be had does not stop the others."""
+    from dygenept.errors import DygeneptError
+    from dygenept_cli import context
+
+    documents: list[dict[str, object]] = []
+    failures: dict[str, str] = {}
+    for request in requests:
+        try:
+            document, failed = _bench(request, show)
+        except DygeneptError as error:
+            context.note(f"{request.dataset}: {error}")
+            failures[request.dataset] = str(error)
+            continue
+        documents.append(document)
+        failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
+    return {"schema_version": 1, "benches": documents, "failures": failures}, failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ def evaluate(
     from dygenept.training_run import evaluate_model
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
-    from dygenept_cli.tables import leaderboard_table
+    from dygenept_cli.tables import leaderboard_tables
 
     environment = context.load_environment(registry, plugin)
     request = BenchRequest(
@@ -62,4 +62,6 @@ def evaluate(
     if as_json:
         context.print_json(bench_document(outcome, rows, results_dir=results))
     else:
-        context.stdout().print(leaderboard_table(rows, outcome.dataset, outcome.split))
+        console = context.stdout()
+        for table in leaderboard_tables(rows, outcome.dataset, outcome.split, width=console.width):
+            console.print(table)

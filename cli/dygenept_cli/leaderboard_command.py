@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dygenept_cli import options
-
-if TYPE_CHECKING:
-    from dygenept.results import RunRecord
 
 FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
 
 
 def leaderboard(
     results: options.ResultsOption = Path("results"),
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="D", help="Show this data set alone.")
+    dataset: options.DatasetFilterOption = None,
+    metric: options.MetricFilterOption = None,
+    all_metrics: options.AllMetricsOption = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="subgroup|effect|cell_type",
+            help="Show parts of the held-out perturbations: what training has seen of their "
+            "genes, terciles of effect size, or cell type.",
+        ),
     ] = None,
-    metric: Annotated[
-        str | None, typer.Option("--metric", metavar="M", help="Show this metric alone.")
-    ] = None,
+    across_seeds: Annotated[
+        bool,
+        typer.Option(
+            "--across-seeds", help="Show mean and spread over results that differ in seed alone."
+        ),
+    ] = False,
     format_: Annotated[
         str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.", show_default=True)
     ] = "table",
@@ -31,24 +40,30 @@ def leaderboard(
     ] = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Show the leaderboards of a results folder; simulated and real data stay apart."""
-    from dygenept.errors import ConfigError, ResultsError, nearest
-    from dygenept.leaderboard import group_records
-    from dygenept.results import ResultsStore, write_atomically
+    """Show the leaderboards of a results folder; simulated and real data stay apart.
+
+    Each value is pooled over all held-out perturbations. Marks: * best, ≈ a paired bootstrap over
+    the same perturbations cannot tell it from the best, ! does not beat perturbed_mean
+    (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
+    """
+    from dygenept.errors import ConfigError, nearest
+    from dygenept.results import write_atomically
     from dygenept_cli import context
     from dygenept_cli.boards import render_boards
+    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.seed_tables import render_seeds
 
     chosen = "json" if as_json else format_
     if chosen not in FORMATS:
         raise ConfigError(f"unknown format {chosen!r}; {nearest(chosen, FORMATS)}")
-    records = list(ResultsStore(results).records())
-    if not records:
-        raise ResultsError(f"{results} holds no result yet; run `dygenept bench` first")
-    _check(records, dataset, metric)
-    boards = [
-        members for key, members in group_records(records).items() if dataset in (None, key.dataset)
-    ]
-    text = render_boards(boards, metric=metric, chosen=chosen)
+    if across_seeds and by is not None:
+        raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
+    metrics = tuple(metric or ())
+    boards = chosen_boards(results, dataset=dataset, metrics=metrics)
+    if across_seeds:
+        text = render_seeds(boards, metrics=metrics, chosen=chosen, all_metrics=all_metrics)
+    else:
+        text = render_boards(boards, metric=metrics, chosen=chosen, by=by, all_metrics=all_metrics)
     if output is not None:
         write_atomically(output, text.encode())
         context.note(f"{len(boards)} leaderboard(s) written to {output}")
@@ -56,14 +71,3 @@ def leaderboard(
         import sys
 
         sys.stdout.write(text)
-
-
-def _check(records: list[RunRecord], dataset: str | None, metric: str | None) -> None:
-    from dygenept.errors import ConfigError, nearest
-
-    datasets = {record.dataset.name for record in records}
-    if dataset is not None and dataset not in datasets:
-        raise ConfigError(f"no result for data set {dataset!r}; {nearest(dataset, datasets)}")
-    metrics = {entry.name for record in records for entry in record.metrics}
-    if metric is not None and metric not in metrics:
-        raise ConfigError(f"unknown metric {metric!r}; {nearest(metric, metrics)}")

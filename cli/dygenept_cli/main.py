@@ -9,13 +9,23 @@ import typer
 
 from dygenept_cli import (
     bench_command,
+    compare_command,
     data_commands,
+    doctor_command,
+    env_commands,
     evaluate_command,
+    explain_command,
+    export_commands,
     knowledge_commands,
     leaderboard_command,
     plugins_commands,
     precompute_command,
     predict_command,
+    rank_command,
+    reproduce_command,
+    rerun_command,
+    score_command,
+    suites_commands,
     train_command,
 )
 
@@ -34,12 +44,22 @@ app = typer.Typer(
 app.command("bench")(bench_command.bench)
 app.command("leaderboard")(leaderboard_command.leaderboard)
 app.command("precompute")(precompute_command.precompute)
+app.command("compare")(compare_command.compare)
+app.command("rank")(rank_command.rank)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
+app.command("explain")(explain_command.explain)
+app.command("score")(score_command.score)
+app.command("rerun")(rerun_command.rerun)
+app.command("reproduce")(reproduce_command.reproduce)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(knowledge_commands.app, name="knowledge")
 app.add_typer(plugins_commands.app, name="plugins")
+app.add_typer(suites_commands.app, name="suites")
+app.add_typer(export_commands.app, name="export")
+app.command("doctor")(doctor_command.doctor)
+app.add_typer(env_commands.app, name="env")
 
 
 def _show_version(wanted: bool) -> None:

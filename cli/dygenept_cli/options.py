@@ -35,6 +35,21 @@ DataDirOption = Annotated[
 ResultsOption = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Results folder.", show_default=True)
 ]
+DatasetFilterOption = Annotated[
+    str | None, typer.Option("--dataset", metavar="D", help="Show this data set alone.")
+]
+MetricFilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric", metavar="M", help="Show this metric alone; may be given several times."
+    ),
+]
+AllMetricsOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-metrics", help="Show every metric in the table, however wide; default what fits."
+    ),
+]
 DatasetOption = Annotated[
     str,
     typer.Option(
@@ -88,7 +103,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set one option of every assembled model, such as training.lr=5e-5.",
+        help="Set one option of every assembled model, such as training.lr=5e-5, or of the model "
+        "that it names, such as ridge.embedding=go_minilm.",
     ),
 ]
 DeviceOption = Annotated[

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 
 from dygenept.data.pseudobulk import condition_positions, half_means
@@ -12,6 +15,7 @@ from dygenept.types import (
     Fold,
     HeldOut,
     IntArray,
+    Perturbation,
     PerturbationData,
     Pseudobulk,
     Runtime,
@@ -32,6 +36,9 @@ def build_task(
     rng: np.random.Generator,
 ) -> tuple[Task, tuple[Condition, ...]]:
     """Cut a task out of a data set; nothing in it depends on held-out cells unless asked.
+
+    The task shares neither memory nor objects with the data set: arrays are copies, and names are
+    new strings, so that no reference leads back from the one to the other.
 
     Where the fold names a held-out cell type, train and validation conditions are those of the
     other cell types, and the controls of all cell types are given.
@@ -66,23 +73,23 @@ def build_task(
             )
     rows = condition_positions(data, train + val)
     task = Task(
-        dataset=data.name,
+        dataset=_new(data.name),
         is_simulated=data.is_simulated,
-        gene_ids=data.gene_ids,
-        gene_symbols=data.gene_symbols,
-        target_genes=data.target_genes,
-        cell_types=data.cell_types,
+        gene_ids=_new_names(data.gene_ids),
+        gene_symbols=_new_names(data.gene_symbols),
+        target_genes=_new_names(data.target_genes),
+        cell_types=_new_names(data.cell_types),
         control_means=pseudobulk.control_means.copy(),
-        train=train,
-        val=val,
+        train=_new_conditions(train),
+        val=_new_conditions(val),
         means=pseudobulk.means[rows],
         n_cells=pseudobulk.n_cells[rows],
         de_indices=de.indices[rows],
         cells=_cells(data, rows) if needs_cells else None,
         held_out=_truth(data, pseudobulk, test, rng) if held_out else None,
-        runtime=runtime,
+        runtime=_new_runtime(runtime),
     )
-    return task, test
+    return task, _new_conditions(test)
 
 
 def _known(
@@ -117,7 +124,39 @@ def _truth(
     rng: np.random.Generator,
 ) -> HeldOut:
     return HeldOut(
-        conditions=test,
+        conditions=_new_conditions(test),
         means=pseudobulk.means[condition_positions(data, test)],
         half_means=half_means(data, test, rng),
+        draw_halves=lambda further: half_means(data, test, further),
+    )
+
+
+def _new(text: str) -> str:
+    """Return an equal string that is an object of its own."""
+    return text.encode().decode()
+
+
+def _new_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_new(name) for name in names)
+
+
+def _new_conditions(conditions: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(
+            Perturbation(_new(condition.label), _new_names(condition.genes)),
+            _new(condition.cell_type),
+        )
+        for condition in conditions
+    )
+
+
+def _new_runtime(runtime: Runtime) -> Runtime:
+    def moved(path: Path | None) -> Path | None:
+        return None if path is None else Path(_new(str(path)))
+
+    return replace(
+        runtime,
+        device=_new(runtime.device),
+        checkpoint_dir=moved(runtime.checkpoint_dir),
+        cache_dir=moved(runtime.cache_dir),
     )

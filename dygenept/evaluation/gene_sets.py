@@ -41,3 +41,24 @@ def gene_membership(conditions: Sequence[Condition], genes: Mapping[str, int]) -
     return sparse.csr_matrix(
         (np.ones(len(pairs)), (rows, columns)), shape=(len(conditions), len(genes))
     )
+
+
+def target_columns(
+    conditions: Sequence[Condition], gene_symbols: Sequence[str]
+) -> tuple[tuple[int, ...], ...]:
+    """Return the output genes that each condition targets; most target genes are none.
+
+    Args:
+        conditions: Conditions, (n,).
+        gene_symbols: Output genes, (G,); a symbol may occur more than once.
+
+    Returns:
+        Positions in ``gene_symbols``, sorted, one tuple a condition.
+    """
+    columns: dict[str, list[int]] = {}
+    for position, symbol in enumerate(gene_symbols):
+        columns.setdefault(symbol, []).append(position)
+    return tuple(
+        tuple(sorted(column for gene in condition.genes for column in columns.get(gene, ())))
+        for condition in conditions
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 import numpy as np
 
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.reference import train_view
 from dygenept.interfaces import Metric
+from dygenept.metric_evidence import DeTests, MetricCells
 from dygenept.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
@@ -35,6 +37,8 @@ def metric_inputs(
     pseudobulk: Pseudobulk,
     de: DeGenes,
     task: Task,
+    de_tests: DeTests | None = None,
+    cells: MetricCells | None = None,
 ) -> MetricInputs:
     """Lay predictions beside the truth and the references.
 
@@ -47,6 +51,8 @@ def metric_inputs(
         pseudobulk: Its means, one row a condition of ``data``.
         de: Its DE lists, one row a condition of ``data``.
         task: The fold's task.
+        de_tests: DE tests, one row a condition of ``data``, where a metric reads them.
+        cells: Samples of cells, one row a condition of ``data``, where a metric reads them.
 
     Raises:
         ShapeError: If there are not G predicted values a condition.
@@ -69,6 +75,8 @@ def metric_inputs(
         perturbed_mean=reference,
         de_indices=de.indices[rows],
         gene_symbols=data.gene_symbols,
+        de_tests=None if de_tests is None else de_tests.take(rows),
+        cells=None if cells is None else cells.take(rows),
     )
 
 
@@ -90,7 +98,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
             or an undefined one without a reason.
     """
     has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
-    seen = inputs if has_truth.all() else _subset(inputs, has_truth)
+    seen = inputs if has_truth.all() else inputs.take(has_truth)
     scores: list[Score] = []
     for spec, metric in metrics:
         result = _checked(metric(seen), spec, n_conditions=len(seen.conditions))
@@ -109,6 +117,24 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
                 )
             )
     return scores
+
+
+def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
+    """Average the scores of several draws of the same conditions.
+
+    A value is the mean over the draws in which it is defined; undefined in all, it keeps the
+    first draw's reason.
+
+    Args:
+        draws: What ``score`` returned for each draw, at least one.
+    """
+    means: list[Score] = []
+    for scores in zip(*draws, strict=True):
+        defined = [item.value for item in scores if item.value is not None]
+        means.append(
+            replace(scores[0], value=fmean(defined), reason=None) if defined else scores[0]
+        )
+    return means
 
 
 def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
@@ -150,20 +176,6 @@ def _check_expression(predictions: Predictions, truth: DoubleArray, data: Pertur
             f"{expression[row, gene]} for gene {data.gene_symbols[gene]!r} of "
             f"{predictions.conditions[row].label!r}; a model must return finite expression"
         )
-
-
-def _subset(inputs: MetricInputs, keep: BoolArray) -> MetricInputs:
-    return replace(
-        inputs,
-        conditions=tuple(
-            item for item, is_kept in zip(inputs.conditions, keep, strict=True) if is_kept
-        ),
-        predicted=inputs.predicted[keep],
-        truth=inputs.truth[keep],
-        control=inputs.control[keep],
-        perturbed_mean=inputs.perturbed_mean[keep],
-        de_indices=inputs.de_indices[keep],
-    )
 
 
 def _checked(result: MetricValues, spec: MetricSpec, *, n_conditions: int) -> MetricValues:

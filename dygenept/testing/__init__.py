@@ -11,6 +11,7 @@ from dygenept.testing.knowledge_checks import (
     check_kg_source,
     check_text_encoder,
 )
+from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.metric_checks import check_metric
 from dygenept.testing.network_checks import check_attention, check_decoder
 from dygenept.testing.rules import ConformanceError, NotCheckedError
@@ -22,7 +23,9 @@ from dygenept.testing.toy_knowledge import toy_control_pool, toy_knowledge, toy_
 __all__ = [
     "ConformanceError",
     "NotCheckedError",
+    "Secrets",
     "ToyShape",
+    "cheat",
     "check_attention",
     "check_baseline",
     "check_cell_encoder",

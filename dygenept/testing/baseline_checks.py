@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dygenept.interfaces import Model
 from dygenept.specs import BaselineSpec
+from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS, ToyShape, toy_data, toy_task
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE
@@ -24,7 +25,8 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
     It predicts finite expression for genes never seen and combinations of three, leaves the
     task alone, gives the same numbers for the same task and seed, and a condition's prediction
     depends on no other condition asked for. A ceiling or floor is asked for the held-out
-    conditions alone.
+    conditions alone. From the task and from anything else, once it is fitted, no path leads to
+    held-out expression.
 
     Args:
         spec: The plugin.
@@ -44,6 +46,9 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
             before = _arrays(task)
             model = spec.factory(config)
             model.fit(task)
+            if not is_oracle:
+                found = cheat(task, model, Secrets(data, held_out), ask_collector=n_cell_types == 1)
+                rules.require(found is None, f"it reaches held-out expression by way of {found}")
             predictions = _predict(model, conditions, task, rules, is_oracle=is_oracle)
             for name, array in _arrays(task).items():
                 rules.require(

@@ -36,11 +36,23 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
         again = _values(metric, inputs, spec, rules)
         rules.require(np.array_equal(values, again, equal_nan=True), "a second call differs")
         order = np.random.default_rng(0).permutation(len(inputs.conditions))
-        shuffled = _values(metric, _reordered(inputs, order), spec, rules)
+        shuffled = _values(metric, inputs.take(order), spec, rules)
         rules.require(
             bool(np.allclose(shuffled, values[order], atol=TOLERANCE, equal_nan=True)),
             "a condition's value depends on the order of the conditions",
         )
+        if not spec.uses_de_tests:
+            bare = replace(inputs, de_tests=None)
+            rules.require(
+                np.array_equal(_values(metric, bare, spec, rules), values, equal_nan=True),
+                "it depends on the DE tests; declare uses_de_tests",
+            )
+        if not spec.uses_cells:
+            bare = replace(inputs, cells=None)
+            rules.require(
+                np.array_equal(_values(metric, bare, spec, rules), values, equal_nan=True),
+                "it depends on samples of cells; declare uses_cells",
+            )
         if not spec.uses_de_genes:
             other = replace(inputs, de_indices=np.roll(inputs.de_indices, 1, axis=0))
             rules.require(
@@ -93,7 +105,8 @@ def _hard_cases(inputs: MetricInputs) -> list[MetricInputs]:
         replace(inputs, truth=inputs.control),
         replace(inputs, de_indices=np.full_like(inputs.de_indices, -1)),
         replace(inputs, de_indices=_with_gaps(inputs)),
-        _reordered(inputs, np.arange(1)),
+        inputs.take(np.arange(1)),
+        replace(inputs, de_tests=None, cells=None),
     ]
 
 
@@ -102,20 +115,6 @@ def _with_gaps(inputs: MetricInputs) -> np.ndarray[tuple[int, ...], np.dtype[np.
     lists[0, 3:] = -1
     lists[1] = -1
     return lists
-
-
-def _reordered(
-    inputs: MetricInputs, order: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-) -> MetricInputs:
-    return replace(
-        inputs,
-        conditions=tuple(inputs.conditions[row] for row in order),
-        predicted=inputs.predicted[order],
-        truth=inputs.truth[order],
-        control=inputs.control[order],
-        perturbed_mean=inputs.perturbed_mean[order],
-        de_indices=inputs.de_indices[order],
-    )
 
 
 def _values(metric: Metric, inputs: MetricInputs, spec: MetricSpec, rules: Rules) -> DoubleArray:

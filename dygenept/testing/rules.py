@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
-from dygenept.specs import PluginConfig, PluginSpec
+from dygenept.specs import BaselineSpec, PluginConfig, PluginSpec
 from dygenept.validation import validated
 
 
@@ -90,10 +90,27 @@ def configured(spec: PluginSpec, options: Mapping[str, object] | None) -> Plugin
         raise NotCheckedError(
             f"{spec.kind}/{spec.name}: not checked: pip install {' '.join(absent)} first"
         )
+    _require_environment(spec, config)
     lacking = spec.missing(config) if spec.missing else None
     if lacking:
         raise NotCheckedError(f"{spec.kind}/{spec.name}: not checked: {lacking}")
     return config
+
+
+def _require_environment(spec: PluginSpec, config: PluginConfig) -> None:
+    """Check what runs in an environment of its own only where that is built already."""
+    if not isinstance(spec, BaselineSpec) or spec.environment is None:
+        return
+    from dygenept.isolated.building import find_environment
+    from dygenept.knowledge.store import default_cache_dir
+
+    environment = spec.environment(config)
+    needs_packages = bool(environment.requirements or environment.no_deps)
+    if needs_packages and find_environment(environment, default_cache_dir()) is None:
+        raise NotCheckedError(
+            f"{spec.kind}/{spec.name}: not checked: its environment is not built; "
+            f"`dygenept env build {spec.name}`"
+        )
 
 
 def _check_declaration(spec: PluginSpec, rules: Rules) -> None:

@@ -6,10 +6,12 @@ import hashlib
 
 import numpy as np
 
+from dygenept.evaluation.cell_samples import CellSamples, samples_of
 from dygenept.interfaces import ControlPool
 from dygenept.knowledge.facets import FACETS
+from dygenept.metric_evidence import DeTests
 from dygenept.testing.toy import TOY_TARGETS, toy_data
-from dygenept.types import GeneKnowledge, MetricInputs, PerturbationData
+from dygenept.types import DoubleArray, GeneKnowledge, MetricInputs, PerturbationData
 
 # Known to nobody: it stands for a target that no facet set covers.
 UNKNOWN_GENE = "TOYGENE_WITHOUT_KNOWLEDGE"
@@ -72,7 +74,8 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
     truth = np.maximum(control + rng.normal(0.0, 0.5, size), 0.0)
     perturbed_mean = np.broadcast_to(control[0] + rng.normal(0.0, 0.2, data.n_genes), size).copy()
     predicted = control + 0.5 * (truth - control) + rng.normal(0.0, 0.2, size)
-    ranking = np.argsort(-np.abs(truth - control), axis=1, kind="stable")
+    change = truth - control
+    ranking = np.argsort(-np.abs(change), axis=1, kind="stable")
     return MetricInputs(
         conditions=conditions,
         predicted=predicted,
@@ -81,4 +84,25 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
         perturbed_mean=perturbed_mean,
         de_indices=ranking[:, :20].astype(np.int32),
         gene_symbols=data.gene_symbols,
+        de_tests=DeTests(np.abs(change) > 0.6, change / 0.1),
+        cells=_toy_samples(truth, control[0], rng),
+    )
+
+
+def _toy_samples(
+    truth: DoubleArray, control: DoubleArray, rng: np.random.Generator, n_cells: int = 12
+) -> CellSamples:
+    """Draw cells around each condition's truth, and one set of cells around control."""
+    from scipy import sparse
+
+    centres = np.concatenate((control[None], truth))
+    noise = rng.normal(0.0, 0.4, (len(centres), n_cells, truth.shape[1]))
+    noise -= noise.mean(axis=1, keepdims=True)
+    cells = (centres[:, None] + noise).reshape(-1, truth.shape[1])
+    rows = np.arange(len(cells)).reshape(len(centres), n_cells)
+    return samples_of(
+        sparse.csr_matrix(cells.astype(np.float32)),
+        control_rows=(rows[0],) * len(truth),
+        real_rows=tuple(rows[1:]),
+        means=truth,
     )

@@ -144,3 +144,22 @@ def test_requiring_go_keeps_about_what_gears_keeps_of_k562(
     folds = Kfold(KfoldConfig(require_gene_in="go")).folds(k562, n_folds=5, seed=42)
     # GEARS' own gene2go keeps 1,087 of the 1,092; its GO release is another.
     assert (len(genes), sum(len(fold.test) for fold in folds)) == (1092, 1086)
+
+
+def test_holding_out_combinations_keeps_every_single_in_train() -> None:
+    data = toy_data()
+    splitter = Kfold(KfoldConfig(hold_out="combinations"))
+    folds = splitter.folds(data, n_folds=3, seed=42)
+    singles = {item.label for item in data.perturbations if len(item.genes) == 1}
+    doubles = {item.label for item in data.perturbations if len(item.genes) == 2}
+    assert sorted(label for fold in folds for label in fold.test) == sorted(doubles)
+    for fold in folds:
+        assert singles <= set(fold.train)
+        assert set(fold.val) <= doubles
+        assert set(fold.subgroups) == {"combo_seen2"}
+        assert set(fold.train) | set(fold.val) | set(fold.test) == singles | doubles
+
+
+def test_holding_out_combinations_says_how_many_there_are() -> None:
+    with pytest.raises(SplitError, match=r"cannot cut 6 combination\(s\)"):
+        Kfold(KfoldConfig(hold_out="combinations")).folds(toy_data(), n_folds=7, seed=42)

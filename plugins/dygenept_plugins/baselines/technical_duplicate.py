@@ -1,5 +1,7 @@
 """One half of the cells predicts the other: the noise ceiling.
 
+Several random halvings are scored, each by itself, and their scores averaged: one halving of a few
+cells is a noisy ceiling.
 Source: openproblems-bio, positive controls; Ahlmann-Eltze et al. 2025. Loads nothing.
 """
 
@@ -8,18 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from pydantic import Field
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.hookspecs import hookimpl
 from dygenept.specs import BaselineSpec, PluginConfig
-from dygenept.types import Condition, Predictions, Task
+from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
+
+
+class TechnicalDuplicateConfig(PluginConfig):
+    """Options of the technical duplicate.
+
+    Attributes:
+        n_halves: Random halvings whose scores are averaged.
+    """
+
+    n_halves: int = Field(default=5, ge=1, le=1000)
 
 
 class TechnicalDuplicate:
     """ŷ = mean of one random half of the cells, scored against the other half."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_halves: int = 5) -> None:
+        self._n_halves = n_halves
         self._task: Task | None = None
 
     def fit(self, task: Task) -> None:
@@ -43,17 +57,34 @@ class TechnicalDuplicate:
         if self._task is None:
             raise PluginError("technical_duplicate predicts before it was fitted; call fit")
         held_out, rows = require_held_out(self._task, conditions)
-        first, second = held_out.half_means[:, rows]
-        has_both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-        return Predictions(
-            conditions=tuple(conditions),
-            expression=np.where(has_both[:, None], first, held_out.means[rows]),
-            truth=np.where(has_both[:, None], second, np.nan),
+        first, *others = (
+            _scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
+            for halves in self._halves(held_out, self._task.runtime.seed)
         )
+        return Predictions(first.conditions, first.expression, first.truth, tuple(others))
+
+    def _halves(self, held_out: HeldOut, seed: int) -> list[DoubleArray]:
+        draw = held_out.draw_halves
+        if draw is None:
+            return [held_out.half_means]
+        rng = np.random.default_rng([seed, self._n_halves])
+        return [held_out.half_means, *(draw(rng) for _ in range(self._n_halves - 1))]
 
 
-def _build(config: PluginConfig) -> TechnicalDuplicate:
-    return TechnicalDuplicate()
+def _scored_halves(
+    halves: DoubleArray, means: DoubleArray, conditions: tuple[Condition, ...]
+) -> Predictions:
+    first, second = halves
+    has_both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    return Predictions(
+        conditions=conditions,
+        expression=np.where(has_both[:, None], first, means),
+        truth=np.where(has_both[:, None], second, np.nan),
+    )
+
+
+def _build(config: TechnicalDuplicateConfig) -> TechnicalDuplicate:
+    return TechnicalDuplicate(config.n_halves)
 
 
 @hookimpl
@@ -64,6 +95,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="technical_duplicate",
             summary="One random half of the cells scored against the other (noise ceiling).",
             source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
+            config=TechnicalDuplicateConfig,
             factory=_build,
             role="ceiling",
         )

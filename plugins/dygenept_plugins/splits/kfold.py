@@ -28,10 +28,13 @@ class KfoldConfig(PluginConfig):
         require_gene_in: ``go`` keeps perturbations whose genes all have a GO annotation, which
             changes the population (K562: 1,092 to 1,086 with the shipped tables, 1,087 with
             GEARS' gene2go); None keeps all.
+        hold_out: ``combinations`` cuts the perturbations of several genes into folds and keeps
+            every single one in train; ``all`` cuts all of them.
     """
 
     val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
     require_gene_in: Literal["go"] | None = None
+    hold_out: Literal["all", "combinations"] = "all"
 
 
 class Kfold:
@@ -47,43 +50,58 @@ class Kfold:
         see ``validation_positions``.
 
         Raises:
-            SplitError: If there are fewer perturbations than folds.
+            SplitError: If there are fewer perturbations to cut than folds.
         """
         from sklearn.model_selection import KFold
 
         population = list(data.perturbations)
         if self._config.require_gene_in == "go":
             population = _annotated(population)
+        always: list[Perturbation] = []
+        if self._config.hold_out == "combinations":
+            always = [item for item in population if len(item.genes) == 1]
+            population = [item for item in population if len(item.genes) > 1]
         n_labels = len(population)
         if n_folds < 2:
             raise SplitError(f"kfold needs at least 2 folds, got {n_folds}; pass --folds 2 or more")
         if n_folds > n_labels:
             raise SplitError(
-                f"kfold cannot cut {n_labels} perturbation(s) of {data.name!r} into {n_folds} "
+                f"kfold cannot cut {n_labels} {self._what}(s) of {data.name!r} into {n_folds} "
                 f"folds: a fold would be empty; pass --folds {max(n_labels, 2)} or fewer"
             )
         population.sort(key=lambda perturbation: perturbation.label)
         cutter = KFold(n_splits=n_folds, shuffle=True, random_state=seed)
         return tuple(
-            self._fold(population, known.tolist(), test.tolist(), seed=[seed, number])
+            self._fold(
+                [population[i] for i in known],
+                [population[i] for i in test],
+                always=always,
+                seed=[seed, number],
+            )
             for number, (known, test) in enumerate(cutter.split(population))
         )
 
+    @property
+    def _what(self) -> str:
+        return "combination" if self._config.hold_out == "combinations" else "perturbation"
+
     def _fold(
         self,
-        population: Sequence[Perturbation],
-        known: Sequence[int],
-        test: Sequence[int],
+        known: Sequence[Perturbation],
+        test: Sequence[Perturbation],
         *,
+        always: Sequence[Perturbation],
         seed: Sequence[int],
     ) -> Fold:
+        # Validation is drawn from what is cut alone, so that it asks what the test asks.
         drawn = validation_positions(len(known), fraction=self._config.val_fraction, seed=seed)
-        val = {known[position] for position in drawn}
+        val = {known[position].label for position in drawn}
+        train = [item.label for item in (*known, *always) if item.label not in val]
         return Fold(
-            train=tuple(population[i].label for i in known if i not in val),
-            val=tuple(population[i].label for i in known if i in val),
-            test=tuple(population[i].label for i in test),
-            subgroups=subgroups((population[i] for i in known), (population[i] for i in test)),
+            train=tuple(sorted(train)),
+            val=tuple(item.label for item in known if item.label in val),
+            test=tuple(item.label for item in test),
+            subgroups=subgroups((*known, *always), test),
         )
 
 

@@ -1,0 +1,149 @@
+"""``dygenept score``: anybody's predictions under our rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import options
+
+
+def score(
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="Predictions: .h5ad, .parquet, .csv, .tsv or .npz (see docs/score.md).",
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME|FILE", help="Default: the suite's, where it has one."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="How leaderboards call them [default: the file's stem]."),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="S", help="Score under a declared benchmark.")
+    ] = None,
+    split: options.SplitOption = None,
+    folds: options.FoldsOption = None,
+    seed: options.SeedOption = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M", help="A metric to score and show; default all."),
+    ] = None,
+    require_gene_in: Annotated[
+        str | None, typer.Option("--require-gene-in", metavar="go", help="As for bench.")
+    ] = None,
+    de_list: Annotated[str | None, typer.Option("--de-list", help="As for bench.")] = None,
+    delta: Annotated[
+        bool,
+        typer.Option(
+            "--delta", help="Values are changes from the mean control, not mean log1p expression."
+        ),
+    ] = False,
+    fill: Annotated[
+        bool,
+        typer.Option(
+            "--fill",
+            help="Stand the mean of the train perturbations in for a missing perturbation and "
+            "the control mean for a missing gene; the record tells it.",
+        ),
+    ] = False,
+    results: options.ResultsOption = Path("results"),
+    scale: options.ScaleOption = None,
+    normalize: options.NormalizeOption = False,
+    data_dir: options.DataDirOption = None,
+    registry: options.RegistryOption = None,
+    plugin: options.PluginOption = None,
+    quiet: options.QuietOption = False,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Score a file of predictions, with no model of ours involved, and record the result."""
+    from dataclasses import asdict
+
+    from dygenept.leaderboard import bench_document, leaderboard_rows
+    from dygenept.runner import BenchRequest
+    from dygenept.scoring_run import score_submission
+    from dygenept_cli import context
+    from dygenept_cli.bench_command import declared_suite, split_choice, suite_identity
+    from dygenept_cli.progress import shown_progress
+    from dygenept_cli.published import published_beside, published_table
+    from dygenept_cli.tables import leaderboard_tables
+
+    environment = context.load_environment(registry, plugin)
+    declared = declared_suite(suite, dataset, environment)
+    split_name, split_options = split_choice(
+        split or declared.split, declared.split_options if split is None else {}, require_gene_in
+    )
+    request = BenchRequest(
+        dataset=declared.datasets[0] if dataset is None else dataset,
+        suite=suite_identity(
+            suite,
+            declared,
+            split=split,
+            folds=folds,
+            seed=seed,
+            de_list=de_list,
+            scale=scale,
+            require_gene_in=require_gene_in,
+        ),
+        split=split_name,
+        split_options=split_options,
+        n_folds=declared.n_folds if folds is None else folds,
+        seed=declared.seed if seed is None else seed,
+        metrics=tuple(metric or declared.metrics),
+        de_list=de_list or declared.de_list,
+        results=results,
+        data_dir=context.data_directory(data_dir),
+        cache_dir=context.cache_directory(),
+        device="cpu",
+        normalize=normalize,
+        scale=declared.scale if scale is None else scale,
+    )
+    if dataset is None and len(declared.datasets) > 1:
+        from dygenept.errors import ConfigError
+
+        raise ConfigError(
+            f"suite {declared.name!r} has {len(declared.datasets)} data sets; say which the "
+            f"predictions are for: --dataset {declared.datasets[0]}"
+        )
+    with shown_progress(quiet=quiet) as report:
+        found = score_submission(
+            request,
+            environment.registry,
+            environment.manager,
+            path=predictions,
+            name=name or predictions.stem,
+            is_delta=delta,
+            fill=fill,
+            report=report,
+        )
+    for text in (*found.mismatch.ignored(), *found.mismatch.lacks()):
+        context.note(f"note: {text}")
+    rows = leaderboard_rows(found.outcome.records)
+    quoted = published_beside(request.suite, found.outcome.dataset, declared=declared)
+    if as_json:
+        document = bench_document(found.outcome, rows, results_dir=results)
+        references = [row.document() for row in quoted]
+        context.print_json({**document, "references": references, "match": asdict(found.mismatch)})
+        return
+    console = context.stdout()
+    for table in leaderboard_tables(
+        rows,
+        found.outcome.dataset,
+        found.outcome.split,
+        metrics=tuple(metric or ()),
+        width=console.width,
+    ):
+        console.print(table)
+    if quoted:
+        console.print(published_table(quoted))
+    context.note(f"recorded in {results}; compare with `dygenept leaderboard --results {results}`")

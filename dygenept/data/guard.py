@@ -1,0 +1,143 @@
+"""The leakage guard: checks, before a model sees it, that a task holds nothing held out.
+
+It trusts nothing that built the task: it compares the task with the data set itself, and walks
+every array that the task reaches. It guards against mistakes of the harness and of whatever wraps
+it; code that inspects the interpreter's own frames or the results folder is not stopped by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from dygenept.data.pseudobulk import condition_positions
+from dygenept.data.reach import Array, reachable_arrays
+from dygenept.errors import LeakageError
+from dygenept.types import Condition, DeGenes, IntArray, PerturbationData, Pseudobulk, Task
+
+# Rows of cells that are compared value by value; all of them are compared by length.
+SAMPLED_CELLS = 512
+
+
+def guard_task(
+    task: Task,
+    *,
+    data: PerturbationData,
+    pseudobulk: Pseudobulk,
+    de: DeGenes,
+    held_out: Sequence[Condition],
+    is_oracle: bool,
+) -> None:
+    """Refuse a task from which held-out expression can be reached.
+
+    Args:
+        task: What would be handed to a model.
+        data: The whole data set.
+        pseudobulk: Its means.
+        de: Its DE lists.
+        held_out: Conditions that the model will be asked for.
+        is_oracle: True for ceilings and floors, which are handed the truth on purpose.
+
+    Raises:
+        LeakageError: If the task holds a held-out condition, mean, DE list or cell, the truth
+            (unless an oracle is to see it), or memory that is shared with the data set or larger
+            than what is shown.
+    """
+    leaked = set(task.known) & set(held_out)
+    if leaked:
+        _refuse(f"the held-out condition {min(leaked).label!r} is among those to fit on")
+    if len(set(task.known)) != len(task.known):
+        _refuse("a condition is listed twice among those to fit on")
+    if task.held_out is not None and not is_oracle:
+        _refuse("task.held_out holds the truth, and the model is no ceiling or floor")
+    rows = condition_positions(data, task.known)
+    _check_means(task, pseudobulk, de, rows)
+    _check_cells(task, data, rows)
+    _check_memory(task, data, pseudobulk, de, is_oracle=is_oracle)
+
+
+def _check_means(task: Task, pseudobulk: Pseudobulk, de: DeGenes, rows: IntArray) -> None:
+    expected: tuple[tuple[str, Array, Array], ...] = (
+        ("means", task.means, pseudobulk.means[rows]),
+        ("n_cells", task.n_cells, pseudobulk.n_cells[rows]),
+        ("de_indices", task.de_indices, de.indices[rows]),
+        ("control_means", task.control_means, pseudobulk.control_means),
+    )
+    for name, given, own in expected:
+        if given.shape != own.shape:
+            _refuse(
+                f"task.{name} has the shape {given.shape}, where the {len(rows)} conditions to "
+                f"fit on give {own.shape}"
+            )
+        if not np.array_equal(given, own, equal_nan=given.dtype.kind == "f"):
+            _refuse(f"task.{name} holds other values than those of the conditions to fit on")
+
+
+def _check_cells(task: Task, data: PerturbationData, rows: IntArray) -> None:
+    cells = task.cells
+    if cells is None:
+        return
+    position = np.full(len(data.conditions) + 1, -2, dtype=np.int32)
+    position[rows] = np.arange(len(rows))
+    position[-1] = -1
+    codes = position[data.condition_codes]
+    kept = np.flatnonzero(codes >= -1)
+    if cells.expression.shape != (len(kept), data.n_genes):
+        _refuse(
+            f"task.cells holds {cells.expression.shape[0]} cells × {cells.expression.shape[1]} "
+            f"genes, where train, validation and control make {len(kept)} × {data.n_genes}"
+        )
+    if not np.array_equal(cells.condition_codes, codes[kept]):
+        _refuse("task.cells.condition_codes does not name the cells' own conditions")
+    if list(cells.cell_ids) != list(data.cell_ids[kept]):
+        strange = set(cells.cell_ids) - set(data.cell_ids[kept])
+        _refuse(f"task.cells.cell_ids names other cells, such as {min(strange, default='')!r}")
+    if not np.array_equal(np.diff(cells.expression.indptr), np.diff(data.expression.indptr)[kept]):
+        _refuse("rows of task.cells.expression are those of other cells")
+    some = np.unique(np.linspace(0, len(kept) - 1, SAMPLED_CELLS).astype(np.int64))
+    given, own = cells.expression[some], data.expression[kept[some]]
+    if not np.array_equal(given.data, own.data) or not np.array_equal(given.indices, own.indices):
+        _refuse("rows of task.cells.expression hold the expression of other cells")
+
+
+def _check_memory(
+    task: Task,
+    data: PerturbationData,
+    pseudobulk: Pseudobulk,
+    de: DeGenes,
+    *,
+    is_oracle: bool,
+) -> None:
+    shared: list[tuple[str, Array]] = [
+        path_and_array
+        for name, part in (("data", data), ("pseudobulk", pseudobulk), ("de", de))
+        for path_and_array in reachable_arrays(part, name)
+    ]
+    # An oracle may reach the truth by design, and with it whatever draws more halves of it.
+    handed: list[tuple[str, Array]] = list(reachable_arrays(task))
+    if is_oracle and task.held_out is not None:
+        handed = list(reachable_arrays(replace(task, held_out=None)))
+        handed.append(("task.held_out.means", task.held_out.means))
+        handed.append(("task.held_out.half_means", task.held_out.half_means))
+    for path, array in handed:
+        for name, other in shared:
+            if np.may_share_memory(array, other):
+                _refuse(f"{path} shares memory with {name}; hand over a copy")
+        if array.base is not None and _size(array.base) > array.nbytes:
+            _refuse(f"{path} is a view into a larger array, of which a model could read the rest")
+
+
+def _size(base: object) -> int:
+    if isinstance(base, np.ndarray | memoryview):
+        return int(base.nbytes)
+    # A buffer that cannot say its size may hold anything.
+    return len(base) if isinstance(base, bytes | bytearray) else 1 << 62
+
+
+def _refuse(what: str) -> None:
+    raise LeakageError(
+        f"held-out expression could leak into a model: {what}; this is a fault of the harness or "
+        "of what wraps it, not of the data, so nothing was fitted"
+    )

@@ -1,0 +1,162 @@
+"""Seeded samples of the cells behind each condition, for metrics that look at cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.metric_evidence import CellDistances, Rows
+from dygenept.types import DoubleArray, PerturbationData, Pseudobulk
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+MAX_CELLS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The cells of a whole data set, which samples of it share.
+
+    Attributes:
+        expression: CSR, (N, G).
+        control_rows: Sampled control cells of each condition.
+        real_rows: Sampled cells of each condition.
+        means: Mean of all cells of each condition, (n_conditions, G).
+        distances: What was computed already, by condition; 40 kB each at most.
+    """
+
+    expression: sparse.csr_matrix
+    control_rows: tuple[npt.NDArray[np.intp], ...]
+    real_rows: tuple[npt.NDArray[np.intp], ...]
+    means: DoubleArray
+    distances: dict[int, CellDistances] = field(default_factory=dict)
+
+
+class CellSamples:
+    """At most ``MAX_CELLS`` cells of each condition, and as many controls of its cell type.
+
+    Dense cells exist for one condition at a time. Distances that no model changes are kept.
+    """
+
+    def __init__(self, store: _Store, positions: npt.NDArray[np.intp]) -> None:
+        self._store = store
+        self._positions = positions
+
+    def control(self, row: int) -> DoubleArray:
+        """Sampled control cells of the condition's cell type, (m, G)."""
+        return _dense(self._store.expression[self._store.control_rows[self._at(row)]])
+
+    def real(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition, (k, G)."""
+        return _dense(self._store.expression[self._store.real_rows[self._at(row)]])
+
+    def mean(self, row: int) -> DoubleArray:
+        """Mean of all cells of the condition, (G,)."""
+        mean: DoubleArray = self._store.means[self._at(row)]
+        return mean
+
+    def distances(self, row: int) -> CellDistances:
+        """Distances among these cells, computed once for all models."""
+        position = self._at(row)
+        if position not in self._store.distances:
+            control, real = self.control(row), self.real(row)
+            self._store.distances[position] = CellDistances(
+                squared=_squared(control, real).astype(np.float32),
+                within_control=float(np.sqrt(_squared(control, control)).mean()),
+                within_real=float(np.sqrt(_squared(real, real)).mean()),
+            )
+        return self._store.distances[position]
+
+    def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
+        position, expression = self._at(row), self._store.expression
+        control = expression[self._store.control_rows[position]] @ direction
+        return control, expression[self._store.real_rows[position]] @ direction
+
+    def take(self, rows: Rows) -> CellSamples:
+        """Return the samples of some conditions, in this order."""
+        return CellSamples(self._store, self._positions[np.asarray(rows)])
+
+    def _at(self, row: int) -> int:
+        return int(self._positions[row])
+
+
+def cell_samples(
+    data: PerturbationData, pseudobulk: Pseudobulk, *, seed: int, max_cells: int = MAX_CELLS
+) -> CellSamples:
+    """Draw cells of each condition and control cells of each cell type, without replacement.
+
+    Args:
+        data: The data set.
+        pseudobulk: Its means.
+        seed: Seed of the draws; the same samples serve every model.
+        max_cells: Cells of a condition, and control cells of a cell type, at most.
+
+    Returns:
+        One row a condition of ``data``.
+    """
+    order = np.argsort(data.condition_codes, kind="stable")
+    starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
+    rng = np.random.default_rng([seed, 0])
+    controls = {
+        cell_type: _drawn(
+            np.flatnonzero((data.condition_codes < 0) & (data.cell_type_codes == number)),
+            max_cells,
+            rng,
+        )
+        for number, cell_type in enumerate(data.cell_types)
+    }
+    rng = np.random.default_rng([seed, 1])
+    store = _Store(
+        expression=data.expression,
+        control_rows=tuple(controls[condition.cell_type] for condition in data.conditions),
+        real_rows=tuple(
+            _drawn(order[first:last], max_cells, rng) for first, last in pairwise(starts)
+        ),
+        means=pseudobulk.means,
+    )
+    return CellSamples(store, np.arange(len(data.conditions)))
+
+
+def samples_of(
+    expression: sparse.csr_matrix,
+    *,
+    control_rows: tuple[npt.NDArray[np.intp], ...],
+    real_rows: tuple[npt.NDArray[np.intp], ...],
+    means: DoubleArray,
+) -> CellSamples:
+    """Make samples of cells that are at hand, one row a condition.
+
+    Args:
+        expression: CSR, (N, G), log1p scale.
+        control_rows: Rows of each condition's control cells.
+        real_rows: Rows of each condition's own cells.
+        means: Mean of all cells of each condition, (n, G).
+    """
+    store = _Store(expression, control_rows, real_rows, means)
+    return CellSamples(store, np.arange(len(real_rows)))
+
+
+def _drawn(
+    cells: npt.NDArray[np.intp], max_cells: int, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    if len(cells) <= max_cells:
+        return cells
+    return np.sort(rng.choice(cells, size=max_cells, replace=False))
+
+
+def _dense(cells: sparse.csr_matrix) -> DoubleArray:
+    dense: DoubleArray = cells.toarray().astype(np.float64)
+    return dense
+
+
+def _squared(left: DoubleArray, right: DoubleArray) -> DoubleArray:
+    squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("ng,ng->n", right, right)
+    squares -= 2.0 * (left @ right.T)
+    distances: DoubleArray = np.maximum(squares, 0.0)
+    return distances

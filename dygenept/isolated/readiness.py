@@ -1,0 +1,40 @@
+"""Looks, before the first job, whether each baseline has what it needs; builds environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dygenept.errors import EnvironmentBuildError
+from dygenept.isolated.building import build_environment
+from dygenept.models import ResolvedModel
+from dygenept.types import Progress
+
+
+def unready_models(
+    models: Sequence[ResolvedModel], cache_dir: Path, report: Callable[[Progress], None]
+) -> dict[str, str]:
+    """Say why models cannot run here, by shown name; the others of a run go on without them.
+
+    A model that says that a file is missing is not built for; a model with an environment of its
+    own gets it built, once for the whole run.
+    """
+    unready: dict[str, str] = {}
+    for model in models:
+        if model.baseline is None:
+            continue
+        lacking = model.baseline.missing()
+        if lacking is not None:
+            unready[model.name] = lacking
+            continue
+        if model.baseline.spec.environment is None:
+            continue
+        spec = model.baseline.spec.environment(model.baseline.options)
+        try:
+            build_environment(spec, cache_dir, report, name=model.name)
+        except EnvironmentBuildError as error:
+            unready[model.name] = (
+                f"its environment cannot be built: {error}; try again with "
+                f"`dygenept env build {model.baseline.spec.name}`"
+            )
+    return unready

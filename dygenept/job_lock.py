@@ -1,0 +1,47 @@
+"""One job, one run: two benches on one results folder never compute the same job at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+FOLDER = ".locks"
+
+
+@contextmanager
+def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock of a job while the body runs.
+
+    The operating system drops the lock when its process ends, however it ends. Where a file system
+    knows no locks the job runs without one: records are still written whole or not at all.
+
+    Args:
+        results: Results folder; locks are ``.locks/<key>.lock`` in it.
+        key: Name of the job's record.
+        wait: Wait while another run holds it.
+
+    Yields:
+        True if the job is this run's; False if another run holds it (``wait`` is False).
+    """
+    from filelock import FileLock, Timeout
+
+    path = results / FOLDER / f"{key}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:
+        logger.warning("no locks on the file system of %s; do not share this folder", results)
+        yield True
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

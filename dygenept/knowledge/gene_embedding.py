@@ -1,0 +1,152 @@
+"""One vector a gene: a facet set pooled, a file of vectors, or one-hot codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.errors import DataError, DataUnavailableError
+from dygenept.knowledge.store import select_genes
+from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
+
+IDENTITY = "identity"
+MATRIX_SUFFIXES = (".npz", ".parquet", ".csv", ".tsv")
+Pooling = Literal["mean", "concat"]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneEmbedding:
+    """Vectors of genes.
+
+    Attributes:
+        genes: Gene symbols, (n,), unique.
+        values: One vector a gene, (n, D), float64; zeros where unknown.
+        is_known: True where there is a vector, (n,).
+    """
+
+    genes: tuple[str, ...]
+    values: DoubleArray
+    is_known: BoolArray
+
+    def unknown(self) -> tuple[str, ...]:
+        """Genes without a vector."""
+        return tuple(
+            gene for gene, known in zip(self.genes, self.is_known, strict=True) if not known
+        )
+
+    def of(self, conditions: Sequence[Condition]) -> DoubleArray:
+        """Sum the vectors of each condition's target genes, (n_conditions, D).
+
+        A target gene that is unknown, or not among the genes, adds nothing.
+        """
+        from dygenept.evaluation.gene_sets import gene_membership
+
+        rows = {gene: row for row, gene in enumerate(self.genes)}
+        summed: DoubleArray = gene_membership(conditions, rows) @ self.values
+        return summed
+
+
+def gene_embedding(
+    name: str, genes: Sequence[str], runtime: Runtime, *, pooling: Pooling = "mean"
+) -> GeneEmbedding:
+    """Return one vector a gene.
+
+    Args:
+        name: ``identity`` (one-hot codes), a facet set of the registry, a knowledge file
+            (safetensors), or a file of vectors (npz, parquet, csv, tsv; see ``read_vectors``).
+        genes: Gene symbols; repeated ones count once.
+        runtime: Opens facet sets.
+        pooling: How the facets of a gene become one vector: their ``mean``, weighted by
+            confidence, or all of them side by side (``concat``, unknown ones as zeros).
+
+    Raises:
+        ConfigError: If the facet set is unknown.
+        DataUnavailableError: If a file is not there.
+        DataError: If a file is damaged.
+    """
+    asked = tuple(dict.fromkeys(genes))
+    if name == IDENTITY:
+        return GeneEmbedding(asked, np.eye(len(asked)), np.ones(len(asked), dtype=np.bool_))
+    if is_vector_file(name):
+        knowledge = select_genes(read_vectors(Path(name).expanduser()), asked)
+    else:
+        knowledge = runtime.open_knowledge(name, asked)
+    return pooled(knowledge, pooling=pooling)
+
+
+def pooled(knowledge: GeneKnowledge, *, pooling: Pooling = "mean") -> GeneEmbedding:
+    """Make one vector a gene from its facets, (n_genes, K, D_text) to (n_genes, D)."""
+    weights = knowledge.confidence.astype(np.float64)[..., None]
+    weighted = knowledge.values.astype(np.float64) * weights
+    if pooling == "concat":
+        values = weighted.reshape(len(weighted), -1)
+    else:
+        values = weighted.sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12)
+    return GeneEmbedding(knowledge.genes, values, knowledge.confidence.sum(axis=1) > 0)
+
+
+def is_vector_file(name: str) -> bool:
+    """True if a name has the ending of a file of vectors."""
+    return Path(name).suffix in MATRIX_SUFFIXES
+
+
+def read_vectors(path: Path) -> GeneKnowledge:
+    """Read a file of gene vectors as knowledge of one facet.
+
+    An npz file holds ``genes`` (n,) and ``embedding`` (n, D). In a parquet, csv or tsv file the
+    first column names the gene and every other column is a number.
+
+    Raises:
+        DataUnavailableError: If there is no such file.
+        DataError: If it is none of these, names a gene twice, or holds what is no finite number.
+    """
+    if not path.is_file():
+        raise DataUnavailableError(
+            f"no file of gene vectors {path}; give the path of a {', '.join(MATRIX_SUFFIXES)} file"
+        )
+    try:
+        genes, values = _from_npz(path) if path.suffix == ".npz" else _from_table(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path} is no file of gene vectors ({reason}); an npz holds genes (n,) and embedding "
+            "(n, D), a table names the gene in its first column"
+        ) from error
+    if values.ndim != 2 or len(genes) != len(values) or not np.isfinite(values).all():
+        raise DataError(f"{path} must hold one finite vector a gene, got {values.shape}")
+    if len(set(genes)) != len(genes):
+        raise DataError(f"{path} names a gene twice")
+    return GeneKnowledge(
+        name=path.name,
+        sha256="",
+        genes=genes,
+        facet_names=("vector",),
+        values=values[:, None, :],
+        confidence=np.ones((len(genes), 1), dtype=np.float32),
+    )
+
+
+def _from_npz(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
+    with np.load(path, allow_pickle=False) as opened:
+        genes = tuple(map(str, opened["genes"].tolist()))
+        return genes, opened["embedding"].astype(np.float32)
+
+
+def _from_table(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
+    import polars as pl
+
+    try:
+        if path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+        else:
+            separator = "\t" if path.suffix == ".tsv" else ","
+            frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
+        genes = tuple(frame[frame.columns[0]].cast(pl.String).to_list())
+        return genes, frame.drop(frame.columns[0]).cast(pl.Float32).to_numpy()
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,65 @@
+"""What a record says of the machine: versions, device and peak memory."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("dygenept", "torch", "numpy", "scipy", "anndata", "transformers", "entmax")
+
+
+def installed_versions() -> Mapping[str, str]:
+    """Versions of Python and of the distributions that results depend on."""
+    found = {"python": sys.version.split()[0]}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def device_name(device: str) -> str:
+    """Name a device for a record, with the card behind it."""
+    if device.startswith("cuda"):
+        import torch
+
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start counting the peak of memory anew."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    # Linux can reset the high-water mark; elsewhere the peak is the whole process's.
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        try:
+            clear.write_text("5")
+        except OSError:
+            logger.debug("cannot reset the peak of resident memory on this system")
+
+
+def peak_memory(device: str) -> int:
+    """Peak of memory in bytes: of the card, or of this process on a CPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

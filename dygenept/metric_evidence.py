@@ -1,0 +1,82 @@
+"""What a metric may read beyond means: DE tests of all genes, and samples of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from dygenept.types import BoolArray, DoubleArray, FloatArray
+
+Rows = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class DeTests:
+    """DE tests of every gene, one row a condition.
+
+    Attributes:
+        is_significant: True where the gene differs from the control of the condition's cell type
+            (Mann-Whitney U test, Benjamini-Hochberg FDR below 0.05 within the condition), (n, G).
+        scores_vs_rest: t score of the gene against the other perturbed cells of the cell type,
+            (n, G); a row of NaN where there is none (one cell, or no other perturbation).
+    """
+
+    is_significant: BoolArray
+    scores_vs_rest: DoubleArray
+
+    def take(self, rows: Rows) -> DeTests:
+        """Return the tests of some conditions, in this order."""
+        kept = np.asarray(rows)
+        return DeTests(self.is_significant[kept], self.scores_vs_rest[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class CellDistances:
+    """Euclidean distances among the sampled cells of one condition; no model changes them.
+
+    Attributes:
+        squared: Squared distance of each control cell (row) and real cell (column), (m, k).
+        within_control: Mean distance of two control cells, each cell with itself too.
+        within_real: The same of two real cells.
+    """
+
+    squared: FloatArray
+    within_control: float
+    within_real: float
+
+
+class MetricCells(Protocol):
+    """Samples of the cells behind each condition: single cells, log1p scale.
+
+    Cells are drawn without replacement and seeded, the same for every model, and made dense one
+    condition at a time.
+    """
+
+    def control(self, row: int) -> DoubleArray:
+        """Sampled control cells of the condition's cell type, (m, G)."""
+        ...
+
+    def real(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition, (k, G)."""
+        ...
+
+    def mean(self, row: int) -> DoubleArray:
+        """Mean of all cells of the condition, sampled or not, (G,)."""
+        ...
+
+    def distances(self, row: int) -> CellDistances:
+        """Distances among these cells, computed once."""
+        ...
+
+    def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
+        ...
+
+    def take(self, rows: Rows) -> MetricCells:
+        """Return the samples of some conditions, in this order."""
+        ...

@@ -1,0 +1,144 @@
+"""What ridge, knn and gp share: features from gene embeddings, choices made on validation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, Protocol
+
+import numpy as np
+
+from dygenept.errors import PluginError
+from dygenept.evaluation.closed_form import ClosedFormModel
+from dygenept.evaluation.reference import TrainView, train_view
+from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding, gene_embedding
+from dygenept.specs import PluginConfig
+from dygenept.types import Condition, DoubleArray, Task
+
+Choice = Mapping[str, float | int]
+
+
+class EmbeddingConfig(PluginConfig):
+    """Where the features come from.
+
+    Attributes:
+        embedding: ``identity``, a facet set, a knowledge file, or a file of gene vectors.
+        pooling: ``mean`` of a gene's facets, weighted by confidence, or ``concat``.
+    """
+
+    embedding: str = IDENTITY
+    pooling: Literal["mean", "concat"] = "mean"
+
+
+class Solver(Protocol):
+    """Fitted to features and deltas; predicts under any choice of hyper-parameters."""
+
+    def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
+        """Predict deltas, (n, D) to (n, G)."""
+        ...
+
+
+def knowledge_of(config: EmbeddingConfig) -> str | None:
+    """Name what the harness must have at hand for a configuration."""
+    return None if config.embedding == IDENTITY else config.embedding
+
+
+class EmbeddingRegression(ClosedFormModel):
+    """Δ̂ from the sum of the target genes' embeddings.
+
+    Hyper-parameters are those with the smallest mean squared error of Δ over the validation
+    perturbations of the cell type when fitted on its train perturbations; the model is then
+    fitted on both. Without validation perturbations the defaults are used, and noted.
+    """
+
+    def __init__(self, config: EmbeddingConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._embedding: GeneEmbedding | None = None
+        self._fitted: dict[str, tuple[Solver, Choice]] = {}
+        self.notes: list[str] = []
+        self.chosen: dict[str, float | int] = {}
+
+    @abstractmethod
+    def choices(self) -> Sequence[Choice]:
+        """Return what is tried, the plainest first: it wins a tie."""
+
+    @abstractmethod
+    def default(self) -> Choice:
+        """Return what is used where nothing can be compared."""
+
+    @abstractmethod
+    def solver(self, features: DoubleArray, deltas: DoubleArray) -> Solver:
+        """Fit to features (n, D) and deltas (n, G)."""
+
+    def fit(self, task: Task) -> None:
+        """Open the embedding, choose hyper-parameters on validation, fit on train and validation.
+
+        Raises:
+            DygeneptError: If the embedding cannot be opened.
+        """
+        super().fit(task)
+        config = self._config
+        genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
+        found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
+        self._embedding = _standardised(found)
+        self._fitted, self.chosen, self.notes = {}, {}, []
+        if unknown := found.unknown():
+            self.notes.append(
+                f"{len(unknown)} target gene(s) have no vector in {config.embedding} and count as "
+                f"an average gene: {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
+            )
+        for cell_type in task.cell_types:
+            view = train_view(task, cell_type)
+            features, deltas = self._embedding.of(view.conditions), view.means - view.control
+            choice = self._choose(view, features, deltas, set(task.val), cell_type)
+            self._fitted[cell_type] = self.solver(features, deltas), choice
+            suffix = f" ({cell_type})" if len(task.cell_types) > 1 else ""
+            self.chosen.update({f"{name}{suffix}": value for name, value in choice.items()})
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G)."""
+        if self._embedding is None:
+            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+        solver, choice = self._fitted[conditions[0].cell_type]
+        return view.control + solver.predict(self._embedding.of(conditions), choice)
+
+    def _choose(
+        self,
+        view: TrainView,
+        features: DoubleArray,
+        deltas: DoubleArray,
+        val: set[Condition],
+        cell_type: str,
+    ) -> Choice:
+        choices = self.choices()
+        if len(choices) == 1:
+            return choices[0]
+        is_val = np.array([condition in val for condition in view.conditions])
+        if not is_val.any() or is_val.all():
+            self.notes.append(
+                f"no validation perturbation in {cell_type} to choose by, so the defaults hold: "
+                + ", ".join(f"{name} {value}" for name, value in self.default().items())
+            )
+            return self.default()
+        solver = self.solver(features[~is_val], deltas[~is_val])
+        errors = [
+            float(np.mean((solver.predict(features[is_val], choice) - deltas[is_val]) ** 2))
+            for choice in choices
+        ]
+        return choices[int(np.argmin(errors))]
+
+
+def _standardised(embedding: GeneEmbedding) -> GeneEmbedding:
+    """Centre the known vectors and scale them to a mean squared norm of 1.
+
+    An unknown gene keeps its zeros, which is then the average gene.
+    """
+    known = embedding.is_known[:, None]
+    if not known.any():
+        return embedding
+    mean = embedding.values[embedding.is_known].mean(axis=0)
+    values = np.where(known, embedding.values - mean, 0.0)
+    norm = np.sqrt((values**2).sum() / known.sum())
+    return replace(embedding, values=values / norm if norm > 0 else values)

@@ -1,0 +1,102 @@
+"""GEARS as published (cell-gears 0.1.2), in an environment of its own.
+
+A graph neural network over genes' co-expression and GO similarity. It trains on train cells, stops
+at its best epoch on validation perturbations, and predicts from its controls. GO terms come from
+the shipped gene tables, under the data set's own spelling of each gene.
+A target without GO terms has no place in its graph: train cells of such perturbations are left out,
+and the mean of the train perturbations stands in for their predictions, each named in the notes.
+Source: Roohani et al. 2024. Licence of cell-gears: MIT. Its environment takes about 1.8 GB.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from dygenept.hookspecs import hookimpl
+from dygenept.isolated.environment import EnvironmentSpec
+from dygenept.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.types import Condition, Task
+
+# torch_geometric and requests are imported but not declared; scipy 1.15 and pandas 3 break it.
+ENVIRONMENT = EnvironmentSpec(
+    requirements=(
+        "cell-gears==0.1.2",
+        "torch>=2.4,<2.14",
+        "torch_geometric>=2.5",
+        "requests",
+        "scipy<1.15",
+        "pandas<3",
+        "anndata>=0.10",
+    ),
+    python=">=3.10,<3.13",
+)
+
+
+class GearsConfig(PluginConfig):
+    """Options of ``gears``; the defaults are the package's own.
+
+    Attributes:
+        epochs: Training epochs.
+        hidden_size: Width of the graph layers.
+        batch_size: Cells per step.
+        lr: Learning rate of Adam, halved after each epoch.
+        timeout_s: Seconds a fold may take.
+    """
+
+    epochs: int = Field(default=20, gt=0)
+    hidden_size: int = Field(default=64, gt=0)
+    batch_size: int = Field(default=32, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
+    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
+
+
+def go_terms(task: Task, conditions: Sequence[Condition]) -> Mapping[str, bytes]:
+    """Write the GO terms of output and target genes, by the data set's own spelling."""
+    from dygenept.knowledge.gene_tables import load_gene_tables
+
+    tables = load_gene_tables()
+    asked = {gene for condition in conditions for gene in condition.genes}
+    terms: dict[str, list[str]] = {}
+    for gene in sorted({*task.gene_symbols, *task.target_genes, *asked}):
+        symbol = tables.resolve(gene)
+        found = () if symbol is None else tables.terms_of(symbol)
+        if found:
+            terms[gene] = sorted(found)
+    return {"gene2go.json": json.dumps(terms).encode()}
+
+
+def _build(config: GearsConfig) -> IsolatedModel:
+    return IsolatedModel(
+        IsolatedProgram(
+            name="gears",
+            environment=ENVIRONMENT,
+            script=Path(__file__).with_name("_gears_child.py"),
+            options=config.model_dump(mode="json", exclude={"timeout_s"}),
+            timeout_s=config.timeout_s,
+            files=go_terms,
+        )
+    )
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the baseline."""
+    return [
+        BaselineSpec(
+            name="gears",
+            summary="GEARS (cell-gears 0.1.2) in an environment of its own.",
+            source="Roohani et al. 2024, doi:10.1038/s41587-023-01905-6",
+            config=GearsConfig,
+            factory=_build,
+            needs_cells=True,
+            closed_form=False,
+            uses_device=True,
+            environment=lambda config: ENVIRONMENT,
+            check_options={"epochs": 1, "hidden_size": 8},
+        )
+    ]

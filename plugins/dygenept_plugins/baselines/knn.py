@@ -1,0 +1,111 @@
+"""Averages the deltas of the perturbations with the most similar embeddings (cosine).
+
+Source: Fix and Hodges 1951; on gene embeddings as in LangPert (Märtens et al. 2025). Loads
+nothing but the embedding that it is told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import Field
+
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import BaselineSpec
+from dygenept.types import DoubleArray
+from dygenept_plugins.baselines._embedding_regression import (
+    Choice,
+    EmbeddingConfig,
+    EmbeddingRegression,
+    knowledge_of,
+)
+
+NEIGHBORS: tuple[int, ...] = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
+# Similarities closer than this are the same: they differ by rounding alone.
+TIE = 1e-9
+
+
+class KnnConfig(EmbeddingConfig):
+    """Options of ``knn``.
+
+    Attributes:
+        n_neighbors: Neighbours to average; None chooses one of 10 from 1 to 100 on the validation
+            perturbations.
+    """
+
+    n_neighbors: int | None = Field(default=None, gt=0)
+
+
+class KnnSolver:
+    """Δ̂ = mean of the deltas of the k most similar perturbations."""
+
+    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None:
+        self._directions = unit_rows(features)
+        self._deltas = deltas
+
+    def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
+        """Predict deltas, (n, D) to (n, G)."""
+        similarity = unit_rows(features) @ self._directions.T
+        predicted: DoubleArray = neighbor_weights(similarity, int(choice["n_neighbors"])) @ (
+            self._deltas
+        )
+        return predicted
+
+
+def unit_rows(values: DoubleArray) -> DoubleArray:
+    """Scale rows to length 1; a row of zeros stays, and is similar to nothing."""
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    units: DoubleArray = np.divide(values, norms, out=np.zeros_like(values), where=norms > TIE)
+    return units
+
+
+def neighbor_weights(similarity: DoubleArray, n_neighbors: int) -> DoubleArray:
+    """Give 1/k to each of the k most similar columns of a row, (n, n_known).
+
+    Columns that tie for the last places share them, so that their order decides nothing.
+    """
+    n_neighbors = min(n_neighbors, similarity.shape[1])
+    last = np.partition(similarity, -n_neighbors, axis=1)[:, [-n_neighbors]]
+    is_above = similarity > last + TIE
+    is_tied = (similarity >= last - TIE) & ~is_above
+    places = n_neighbors - is_above.sum(axis=1, keepdims=True)
+    weights: DoubleArray = is_above + is_tied * (places / is_tied.sum(axis=1, keepdims=True))
+    weights /= n_neighbors
+    return weights
+
+
+class Knn(EmbeddingRegression):
+    """Nearest neighbours by the sum of the target genes' embeddings."""
+
+    def __init__(self, config: KnnConfig) -> None:
+        super().__init__(config)
+        self._n_neighbors = config.n_neighbors
+
+    def choices(self) -> Sequence[Choice]:
+        """Return the numbers of neighbours to try, the largest first."""
+        tried = NEIGHBORS if self._n_neighbors is None else [self._n_neighbors]
+        return [{"n_neighbors": number} for number in tried]
+
+    def default(self) -> Choice:
+        """Return five neighbours."""
+        return {"n_neighbors": 5}
+
+    def solver(self, features: DoubleArray, deltas: DoubleArray) -> KnnSolver:
+        """Fit to features (n, D) and deltas (n, G)."""
+        return KnnSolver(features, deltas)
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the baseline."""
+    return [
+        BaselineSpec(
+            name="knn",
+            summary="Mean delta of the perturbations with the most similar embeddings.",
+            source="Fix and Hodges 1951; as in Märtens et al. 2025 (LangPert)",
+            config=KnnConfig,
+            factory=Knn,
+            knowledge=knowledge_of,
+        )
+    ]

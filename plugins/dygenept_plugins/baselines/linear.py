@@ -1,0 +1,140 @@
+"""The linear model that deep learning did not beat: Y ≈ G·W·Pᵀ + b.
+
+Y is expression of genes × train perturbations, b its row means, G the genes' first principal
+components (genes as observations, columns centred), P the rows of G of the target genes, or a
+given embedding; W by ridge on both sides. A combination's row of P is the sum of its genes', and
+a target gene without a row adds nothing.
+Source: Ahlmann-Eltze et al. 2025, equations 1 and 2. Loads nothing but the embedding that it is
+told to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from dygenept.errors import PluginError
+from dygenept.evaluation.closed_form import ClosedFormModel
+from dygenept.evaluation.reference import TrainView, train_view
+from dygenept.hookspecs import hookimpl
+from dygenept.knowledge.gene_embedding import GeneEmbedding, gene_embedding
+from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.types import Condition, DoubleArray, Task
+
+
+class LinearConfig(PluginConfig):
+    """Options of ``linear``.
+
+    Attributes:
+        embedding: Embedding P of the perturbed genes: None takes their rows of G; else
+            ``identity``, a facet set, a knowledge file, or a file of gene vectors.
+        pooling: ``mean`` of a gene's facets, weighted by confidence, or ``concat``.
+        n_components: Principal components in G; no more than there are train perturbations.
+        penalty: Ridge penalty on both sides.
+    """
+
+    embedding: str | None = None
+    pooling: Literal["mean", "concat"] = "mean"
+    n_components: int = Field(default=10, gt=0)
+    penalty: float = Field(default=0.1, gt=0)
+
+
+class Linear(ClosedFormModel):
+    """ŷ = G·W·p + b."""
+
+    def __init__(self, config: LinearConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._fitted: dict[str, tuple[GeneEmbedding, DoubleArray, DoubleArray]] = {}
+
+    def fit(self, task: Task) -> None:
+        """Fit W in every cell type, on train and validation perturbations.
+
+        Raises:
+            DygeneptError: If the embedding cannot be opened.
+        """
+        super().fit(task)
+        config = self._config
+        given = None
+        if config.embedding is not None:
+            given = gene_embedding(
+                config.embedding, task.target_genes, task.runtime, pooling=config.pooling
+            )
+        self._fitted = {}
+        for cell_type in task.cell_types:
+            view = train_view(task, cell_type)
+            expression = view.means.T  # (G, n)
+            genes = principal_components(expression, config.n_components)
+            embedding = given or GeneEmbedding(
+                genes=tuple(dict.fromkeys(task.gene_symbols)),
+                values=genes[_first_rows(task.gene_symbols)],
+                is_known=np.ones(len(set(task.gene_symbols)), dtype=np.bool_),
+            )
+            mean = view.mean
+            weights = bilinear_ridge(
+                expression - mean[:, None],
+                genes,
+                embedding.of(view.conditions),
+                penalty=config.penalty,
+            )
+            self._fitted[cell_type] = embedding, genes @ weights, mean
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G)."""
+        if not self._fitted:
+            raise PluginError("linear predicts before it was fitted; call fit")
+        embedding, loadings, mean = self._fitted[conditions[0].cell_type]
+        return mean + embedding.of(conditions) @ loadings.T
+
+
+def principal_components(expression: DoubleArray, n_components: int) -> DoubleArray:
+    """Scores of the genes on the first principal components, (G, n) to (G, min(n, k))."""
+    centred = expression - expression.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
+    scores: DoubleArray = centred @ vectors[:, ::-1][:, :n_components]
+    return scores
+
+
+def bilinear_ridge(
+    target: DoubleArray, left: DoubleArray, right: DoubleArray, *, penalty: float
+) -> DoubleArray:
+    """Solve target ≈ left·W·rightᵀ with a ridge penalty on both sides.
+
+    Args:
+        target: Centred expression, (G, n).
+        left: Gene embeddings, (G, k).
+        right: Perturbation embeddings, (n, d).
+        penalty: Added to the diagonal of both Gram matrices.
+
+    Returns:
+        W, (k, d).
+    """
+    left_gram = left.T @ left + np.diag(np.full(left.shape[1], penalty))
+    right_gram = right.T @ right + np.diag(np.full(right.shape[1], penalty))
+    by_gene = np.linalg.solve(left_gram, left.T @ target)
+    return np.asarray(np.linalg.solve(right_gram, (by_gene @ right).T).T, dtype=np.float64)
+
+
+def _first_rows(symbols: Sequence[str]) -> list[int]:
+    rows: dict[str, int] = {}
+    for row, symbol in enumerate(symbols):
+        rows.setdefault(symbol, row)
+    return list(rows.values())
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the baseline."""
+    return [
+        BaselineSpec(
+            name="linear",
+            summary="Linear model on principal gene embeddings, or on given ones.",
+            source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
+            config=LinearConfig,
+            factory=Linear,
+            knowledge=lambda config: None if config.embedding == "identity" else config.embedding,
+        )
+    ]

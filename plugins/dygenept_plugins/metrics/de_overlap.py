@@ -1,0 +1,72 @@
+"""Share of the significant DE genes that are among as many top genes of the prediction.
+
+Significant: Mann-Whitney U test against control, FDR < 0.05, k genes. The prediction's genes are
+ranked by absolute log fold change, which is the predicted delta (log1p scale); its first k count.
+k = 0 is undefined and left out of means. A tie at the k-th place counts by share.
+Differs from cell-eval's overlap at N in that the prediction is a mean and is not tested, that
+fold changes are of 1 + expression (a gene without control expression has no infinite one), and
+that k = 0 is not 0.
+Source: cell-eval, ``overlap_at_N``.
+Loads nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.hookspecs import hookimpl
+from dygenept.interfaces import Metric
+from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.types import MetricInputs, MetricValues
+
+NO_TESTS = "no DE tests were given"
+NO_SIGNIFICANT = "no significant DE gene"
+# Changes that agree to this many decimals are ties; rounding must not choose genes.
+TIE_DECIMALS = 12
+
+
+def de_overlap(inputs: MetricInputs) -> MetricValues:
+    """Return |significant genes ∩ the prediction's top k| / k, (n,)."""
+    n_conditions = len(inputs.conditions)
+    if inputs.de_tests is None:
+        return MetricValues(
+            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS)
+        )
+    is_significant = inputs.de_tests.is_significant
+    n_significant = is_significant.sum(axis=1)
+    change = np.round(np.abs(inputs.predicted - inputs.control), TIE_DECIMALS)
+    # The k-th largest change of each row, k its own.
+    ordered = np.sort(change, axis=1)
+    place = np.clip(change.shape[1] - n_significant, 0, change.shape[1] - 1)
+    cut = np.take_along_axis(ordered, place[:, None], axis=1)
+    is_above, is_tied = change > cut, change == cut
+    n_places = n_significant - is_above.sum(axis=1)
+    n_tied = is_tied.sum(axis=1)
+    hits = (is_above & is_significant).sum(axis=1).astype(np.float64)
+    hits += (is_tied & is_significant).sum(axis=1) * (n_places / n_tied)
+    values = np.full(n_conditions, np.nan)
+    np.divide(hits, n_significant, out=values, where=n_significant > 0)
+    undefined = np.flatnonzero(n_significant == 0).tolist()
+    return MetricValues(values, dict.fromkeys(undefined, NO_SIGNIFICANT))
+
+
+def _build(config: PluginConfig) -> Metric:
+    return de_overlap
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the metric."""
+    return [
+        MetricSpec(
+            name="de_overlap",
+            summary="Share of significant DE genes among as many top predicted genes.",
+            source="cell-eval (Arc Institute), overlap_at_N",
+            factory=_build,
+            higher_is_better=True,
+            lower=0.0,
+            upper=1.0,
+            undefined="the perturbation has no significant DE gene; left out of means",
+            uses_de_tests=True,
+        )
+    ]

@@ -1,0 +1,88 @@
+"""``dygenept env`` with a plugin whose environment needs no package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PLUGIN = """
+from pathlib import Path
+
+from dygenept.hookspecs import hookimpl
+from dygenept.isolated.environment import EnvironmentSpec
+from dygenept.isolated.model import IsolatedModel, IsolatedProgram
+from dygenept.specs import BaselineSpec
+
+ENVIRONMENT = EnvironmentSpec()
+
+
+@hookimpl
+def dygenept_baselines():
+    program = IsolatedProgram(
+        name="alone", environment=ENVIRONMENT, script=Path(__file__), options={}
+    )
+    return [
+        BaselineSpec(
+            name="alone",
+            summary="isolated",
+            source="test",
+            factory=lambda config: IsolatedModel(program),
+            environment=lambda config: ENVIRONMENT,
+        )
+    ]
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, cli, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DYGENEPT_HOME", str(tmp_path / "own_home"))
+    path = tmp_path / "alone.py"
+    path.write_text(PLUGIN)
+    return path
+
+
+def test_an_environment_is_listed_built_and_removed(cli, plugin: Path) -> None:
+    def listed() -> dict[str, dict[str, object]]:
+        document = cli("env", "list", "--plugin", plugin, "--json").json()
+        assert document["schema_version"] == 1
+        return {str(row["plugin"]): row for row in document["environments"]}  # type: ignore[attr-defined]
+
+    before = listed()
+    assert {"gears", "scgpt_finetune", "alone"} <= set(before)
+    assert not any(row["is_built"] for row in before.values())
+    built = cli("env", "build", "alone", "--plugin", plugin, "--json")
+    assert built.code == 0, built.err
+    (row,) = built.json()["environments"]  # type: ignore[misc]
+    assert listed()["alone"] == row
+    assert Path(str(row["path"])).is_dir()
+    assert "alone" in cli("env", "list", "--plugin", plugin).out
+    # Without the plugin nobody asks for it any more, and it can still be removed by name.
+    orphans = cli("env", "list", "--json").json()["environments"]
+    assert [item["plugin"] for item in orphans if item["is_built"]] == [None]  # type: ignore[attr-defined]
+    removed = cli("env", "remove", row["environment"], "--json").json()
+    assert removed["removed"] == [row["environment"]]
+    assert not Path(str(row["path"])).exists()
+
+
+def test_all_environments_are_removed_at_once(cli, plugin: Path) -> None:
+    cli("env", "build", "alone", "--plugin", plugin)
+    assert "removed 1 environment" in cli("env", "remove", "--all").err
+    assert "removed 0 environment" in cli("env", "remove", "--all").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("build", "gaers"), "did you mean 'gears'"),
+        (("build", "ridge"), "'ridge' is no isolated baseline"),
+        (("remove", "gears"), "no environment 'gears' is built"),
+        (("remove",), "--all"),
+    ],
+)
+def test_bad_names_are_one_line_and_exit_code_2(
+    cli, plugin: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = cli("env", *arguments)
+    assert result.code == 2
+    assert message in result.err

@@ -1,0 +1,130 @@
+"""Suites on the command line: listing, several data sets in one run, quoted figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from dygenept.testing import write_toy_h5ad
+
+SUITE = """
+name: mine
+version: 3
+summary: Two files.
+datasets: [{datasets}]
+n_folds: 2
+models: [perturbed_mean, control_mean]
+metrics: [mse, mae_top20]
+published:
+  - paper: A paper
+    citation: doi:10.1000/xyz
+    table: Table 1
+    dataset: {quoted}
+    error: stderr
+    models:
+      - {{model: Their mean, values: {{mae_top20: 0.5}}, errors: {{mae_top20: 0.1}}}}
+"""
+
+
+def real_file(path: Path) -> Path:
+    """A toy file that does not say it is simulated."""
+    import anndata
+
+    adata = anndata.read_h5ad(write_toy_h5ad(path))
+    adata.uns.pop("dygenept")
+    adata.write_h5ad(path)
+    return path
+
+
+def test_suites_are_listed_and_shown_with_what_they_quote(cli) -> None:
+    listed = cli("suites", "list", "--json").json()
+    names = {row["name"] for row in listed["suites"]}
+    assert names >= {"quick", "all", "langpert_k562"}
+    shown = cli("suites", "show", "langpert_k562", "--json").json()
+    assert shown["schema_version"] == 1
+    (mean,) = [
+        row
+        for row in shown["references"]
+        if row["model"] == "Non-ctrl mean" and row["metric"] == "pearson_delta_top20"
+    ]
+    assert (mean["value"], mean["error"], mean["quoted"]) == (0.671, 0.007, True)
+    assert "QUOTED" in cli("suites", "show", "langpert_rpe1").out
+    result = cli("suites", "show", "langpert")
+    assert result.code == 2
+    assert "did you mean 'langpert_" in result.err
+
+
+def test_several_data_sets_print_one_document(cli, tmp_path: Path) -> None:
+    real_file(tmp_path / "one.h5ad")
+    write_toy_h5ad(tmp_path / "two.h5ad")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE.format(datasets="one.h5ad, two.h5ad", quoted="one"))
+    result = cli("bench", "--suite", suite, "--json", "--quiet")
+    assert result.code == 0, result.err
+    document = json.loads(result.out)
+    assert set(document) == {"schema_version", "benches", "failures"}
+    first, second = document["benches"]
+    assert (first["dataset"]["name"], second["dataset"]["name"]) == ("one", "two")
+    assert first["schema_version"] == 1
+    assert [(row["model"], row["value"]) for row in first["references"]] == [("Their mean", 0.5)]
+    assert {row["model"] for row in first["leaderboard"]} == {"perturbed_mean", "control_mean"}
+    assert second["references"] == []
+
+
+def test_one_data_set_keeps_the_document_of_the_contract(cli, tmp_path: Path) -> None:
+    real_file(tmp_path / "one.h5ad")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE.format(datasets="one.h5ad", quoted="one"))
+    document = cli("bench", "--suite", suite, "--json").json()
+    assert document["dataset"]["name"] == "one"
+    assert len(document["references"]) == 1
+    table = cli("bench", "--suite", suite).out
+    assert "QUOTED from papers, not run here and not ranked" in table
+    assert "Their mean (quoted)" in table
+    assert "doi:10.1000/xyz" in table
+
+
+def test_a_data_set_that_cannot_be_had_does_not_stop_the_others(cli, tmp_path: Path) -> None:
+    write_toy_h5ad(tmp_path / "two.h5ad")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE.format(datasets="gone.h5ad, two.h5ad", quoted="one"))
+    result = cli("bench", "--suite", suite, "--json")
+    assert result.code == 2
+    document = json.loads(result.out)
+    assert [bench["dataset"]["name"] for bench in document["benches"]] == ["two"]
+    assert "gone.h5ad" in document["failures"]["gone.h5ad"]
+
+
+def test_a_changed_protocol_no_longer_bears_the_suites_name(cli, tmp_path: Path) -> None:
+    real_file(tmp_path / "one.h5ad")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(SUITE.format(datasets="one.h5ad", quoted="one"))
+    document = cli("bench", "--suite", suite, "--folds", "3", "--json").json()
+    assert document["references"] == []
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results/runs").iterdir()]
+    assert {record["suite"] for record in records} == {"custom"}
+    same = cli("bench", "--suite", suite, "--folds", "2", "--seed", "42", "--json").json()
+    assert len(same["references"]) == 1
+
+
+def test_every_format_of_a_leaderboard_shows_quoted_figures_apart(cli, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "replogle_k562_essential"
+    folder.mkdir(parents=True)
+    real_file(folder / "perturb_processed.h5ad")
+    ran = cli("bench", "--suite", "langpert_k562", "--model", "perturbed_mean", "--json")
+    assert ran.code == 0, ran.err
+    assert len(ran.json()["references"]) == 18
+    (board,) = json.loads(cli("leaderboard", "--format", "json").out)
+    assert len(board["references"]) == 18
+    assert {row["model"] for row in board["leaderboard"]} == {"perturbed_mean"}
+    for chosen in ("table", "markdown", "latex", "html"):
+        text = cli("leaderboard", "--format", chosen, "--metric", "mae_top20").out
+        assert "QUOTED from papers, not run here and not ranked" in text
+        assert "openreview.net/forum?id=Tmx4o3Jg55" in text
+        assert "0.332 ± 0.006" in text.replace(r"$\pm$", "±")
+        assert "0.671" not in text
+    table = list(csv.DictReader(cli("leaderboard", "--format", "csv").out.splitlines()))
+    quoted = [row for row in table if row["role"] == "quoted"]
+    assert len(quoted) == 18
+    assert {row["rank"] for row in quoted} == {""}

@@ -1,0 +1,254 @@
+"""Linear, ridge, knn and gp against direct transcriptions of their formulas and scikit-learn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
+from sklearn.linear_model import Ridge as SklearnRidge
+
+from dygenept.errors import ConfigError, DataError, DataUnavailableError
+from dygenept.interfaces import Model
+from dygenept.knowledge.gene_embedding import gene_embedding, pooled
+from dygenept.knowledge.store import write_knowledge
+from dygenept.models import registry_knowledge
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import load_registry
+from dygenept.specs import BaselineSpec
+from dygenept.testing.toy import toy_task
+from dygenept.types import Condition, DoubleArray, GeneKnowledge, Perturbation, Runtime, Task
+from dygenept_plugins.baselines import gp, knn, linear, ridge
+from dygenept_plugins.baselines.knn import neighbor_weights
+
+SPECS: dict[str, BaselineSpec] = {
+    spec.name: spec for module in (linear, ridge, knn, gp) for spec in module.dygenept_baselines()
+}
+VALIDATED = ("ridge", "knn", "gp")
+
+
+def fitted(name: str, task: Task, **options: object) -> Model:
+    spec = SPECS[name]
+    model = spec.factory(spec.config.model_validate(options))
+    model.fit(task)
+    return model
+
+
+def features_of(conditions: tuple[Condition, ...], task: Task) -> DoubleArray:
+    """One-hot sums, centred over the target genes as the baselines do."""
+    codes = np.eye(len(task.target_genes))
+    codes -= codes.mean(axis=0)
+    rows = {gene: codes[number] for number, gene in enumerate(task.target_genes)}
+    return np.array([sum(rows[gene] for gene in item.genes) for item in conditions])
+
+
+def test_linear_is_the_published_formula() -> None:
+    task, held_out = toy_task()
+    y = task.means.T
+    b = y.mean(axis=1, keepdims=True)
+    centred = y - y.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    g = (u * s)[:, :10]
+    row = {symbol: g[number] for number, symbol in enumerate(task.gene_symbols)}
+    zero = np.zeros(10)
+    p = np.array([sum((row.get(gene, zero) for gene in c.genes), zero) for c in task.known])
+    i = np.eye(10)
+    w = np.linalg.inv(g.T @ g + 0.1 * i) @ g.T @ (y - b) @ p @ np.linalg.inv(p.T @ p + 0.1 * i)
+    p_new = np.array([sum((row.get(gene, zero) for gene in c.genes), zero) for c in held_out])
+    expected = (g @ w @ p_new.T + b).T
+    predicted = fitted("linear", task).predict(held_out).expression
+    np.testing.assert_allclose(predicted, expected, atol=1e-9)
+    assert np.abs(predicted - task.means.mean(axis=0)).max() > 0.05
+
+
+def test_linear_without_a_row_for_the_target_is_the_mean_of_the_train_perturbations() -> None:
+    task, _ = toy_task()
+    stranger = Condition(Perturbation("NOSUCH+ctrl", ("NOSUCH",)), task.cell_types[0])
+    predicted = fitted("linear", task).predict((stranger,)).expression
+    np.testing.assert_allclose(predicted[0], task.means.mean(axis=0), atol=1e-12)
+
+
+def test_linear_adds_up_combinations() -> None:
+    task, _ = toy_task()
+    model, cell_type = fitted("linear", task), task.cell_types[0]
+
+    def change(*genes: str) -> DoubleArray:
+        asked = Condition(Perturbation("+".join(genes), genes), cell_type)
+        return model.predict((asked,)).expression[0] - task.means.mean(axis=0)
+
+    np.testing.assert_allclose(change("JUN", "KLF1"), change("JUN") + change("KLF1"), atol=1e-12)
+
+
+def test_ridge_is_ridge_with_an_intercept_that_is_not_penalised() -> None:
+    task, held_out = toy_task()
+    x, deltas = features_of(task.known, task), task.means - task.control_means[0]
+    x /= np.sqrt((features_of(single(task), task) ** 2).sum(axis=1).mean())
+    scale = ((x - x.mean(axis=0)) ** 2).sum() / len(x)
+    direct = SklearnRidge(alpha=0.3 * scale).fit(x, deltas)
+    x_new = features_of(held_out, task)
+    x_new /= np.sqrt((features_of(single(task), task) ** 2).sum(axis=1).mean())
+    predicted = fitted("ridge", task, alpha=0.3).predict(held_out).expression
+    np.testing.assert_allclose(predicted, task.control_means[0] + direct.predict(x_new), atol=1e-9)
+
+
+def single(task: Task) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(Perturbation(f"{gene}+ctrl", (gene,)), task.cell_types[0])
+        for gene in task.target_genes
+    )
+
+
+def test_gp_is_the_posterior_mean_of_scikit_learn() -> None:
+    task, held_out = toy_task()
+    norm = np.sqrt((features_of(single(task), task) ** 2).sum(axis=1).mean())
+    x, x_new = features_of(task.known, task) / norm, features_of(held_out, task) / norm
+    deltas = task.means - task.control_means[0]
+    squared = ((x[:, None] - x[None]) ** 2).sum(axis=-1)
+    apart = squared[np.triu_indices(len(x), k=1)]
+    length = 0.5 * np.sqrt(np.median(apart[apart > 0]))
+    direct = GaussianProcessRegressor(RBF(length), alpha=0.2, optimizer=None)
+    direct.fit(x, deltas - deltas.mean(axis=0))
+    expected = task.control_means[0] + deltas.mean(axis=0) + direct.predict(x_new)
+    predicted = fitted("gp", task, length_scale=0.5, noise=0.2).predict(held_out).expression
+    np.testing.assert_allclose(predicted, expected, atol=1e-8)
+
+
+def test_one_neighbour_that_is_the_same_combination_gives_its_delta() -> None:
+    task, _ = toy_task()
+    predicted = fitted("knn", task, n_neighbors=1).predict(task.known).expression
+    np.testing.assert_allclose(predicted, task.means, atol=1e-12)
+
+
+def test_neighbours_that_tie_share_the_last_places() -> None:
+    weights = neighbor_weights(np.array([[0.9, 0.5, 0.5, 0.1], [0.0, 0.0, 0.0, 0.0]]), 2)
+    np.testing.assert_allclose(weights, [[0.5, 0.25, 0.25, 0.0], [0.25] * 4])
+    everyone = neighbor_weights(np.array([[0.3, 0.2]]), 9)
+    np.testing.assert_allclose(everyone, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_a_gene_without_a_vector_is_the_average_gene_and_is_noted(
+    name: str, tmp_path: Path
+) -> None:
+    task, _ = toy_task()
+    rng = np.random.default_rng(0)
+    known = task.target_genes[1:]
+    path = tmp_path / "vectors.npz"
+    np.savez(path, genes=np.array(known), embedding=rng.normal(size=(len(known), 3)) + 5.0)
+    model = fitted(name, task, embedding=str(path))
+    assert task.target_genes[0] in " ".join(model.notes)  # type: ignore[attr-defined]
+    strangers = [Condition(Perturbation(f"{g}+ctrl", (g,)), task.cell_types[0]) for g in "XY"]
+    first, second = model.predict(tuple(strangers)).expression
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_hyper_parameters_are_those_with_the_smallest_error_on_validation(name: str) -> None:
+    task, held_out = toy_task()
+    task = replace(task, train=task.known[:-4], val=task.known[-4:])
+    model = fitted(name, task)
+    chosen = dict(model.chosen)  # type: ignore[attr-defined]
+    alone = replace(task, val=(), means=task.means[: len(task.train)])
+    errors = {}
+    for choice in model.choices():  # type: ignore[attr-defined]
+        predicted = fitted(name, alone, **choice).predict(task.val).expression
+        errors[tuple(choice.items())] = ((predicted - task.means[len(task.train) :]) ** 2).mean()
+    best = min(errors.values())
+    assert errors[tuple(chosen.items())] == pytest.approx(best, rel=1e-9)
+    assert max(errors.values()) > best
+    refitted = fitted(name, task, **chosen).predict(held_out).expression
+    np.testing.assert_allclose(model.predict(held_out).expression, refitted, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_without_validation_the_defaults_hold_and_are_noted(name: str) -> None:
+    task, _ = toy_task()
+    model = fitted(name, replace(task, train=task.known, val=()))
+    assert model.chosen == model.default()  # type: ignore[attr-defined]
+    assert "no validation perturbation" in model.notes[0]  # type: ignore[attr-defined]
+
+
+def test_facets_are_pooled_by_confidence_or_side_by_side() -> None:
+    knowledge = GeneKnowledge(
+        name="k",
+        sha256="",
+        genes=("A", "B"),
+        facet_names=("x", "y"),
+        values=np.array([[[1, 0], [0, 4]], [[0, 0], [0, 0]]], dtype=np.float32),
+        confidence=np.array([[1.0, 0.5], [0, 0]], dtype=np.float32),
+    )
+    mean = pooled(knowledge)
+    np.testing.assert_allclose(mean.values, [[2 / 3, 4 / 3], [0, 0]], atol=1e-6)
+    assert mean.unknown() == ("B",)
+    np.testing.assert_allclose(pooled(knowledge, pooling="concat").values[0], [1, 0, 0, 2])
+    both = Condition(Perturbation("A+B", ("A", "B")), "K562")
+    np.testing.assert_allclose(mean.of((both,)), mean.values[:1])
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet", ".csv", ".tsv", ".safetensors"])
+def test_an_embedding_is_read_from_any_of_the_file_formats(tmp_path: Path, suffix: str) -> None:
+    import polars as pl
+
+    vectors = np.array([[1.5, 2.0], [0.25, -3.0]])
+    path = tmp_path / f"vectors{suffix}"
+    frame = pl.DataFrame({"gene": ["KLF1", "MAP3K21"], "a": vectors[:, 0], "b": vectors[:, 1]})
+    if suffix == ".npz":
+        np.savez(path, genes=np.array(["KLF1", "MAP3K21"]), embedding=vectors)
+    elif suffix == ".parquet":
+        frame.write_parquet(path)
+    elif suffix == ".safetensors":
+        ones = np.ones((2, 1), dtype=np.float32)
+        values = vectors.astype(np.float32)[:, None]
+        write_knowledge(GeneKnowledge("k", "s", ("KLF1", "MAP3K21"), ("f",), values, ones), path)
+    else:
+        frame.write_csv(path, separator="\t" if suffix == ".tsv" else ",")
+    registry = load_registry()
+    reader = registry_knowledge(registry, PluginManager.load(registry.plugins, entry_points=False))
+    # KIAA1804 is an outdated symbol of MAP3K21.
+    read = gene_embedding(str(path), ("KIAA1804", "NOSUCH", "KLF1"), Runtime(knowledge=reader))
+    np.testing.assert_allclose(read.values, [vectors[1], [0, 0], vectors[0]])
+    assert read.unknown() == ("NOSUCH",)
+
+
+def test_bad_embeddings_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailableError, match="no file of gene vectors"):
+        gene_embedding(str(tmp_path / "none.npz"), ("A",), Runtime())
+    (tmp_path / "text.csv").write_text("gene,a\nKLF1,much\n")
+    with pytest.raises(DataError, match="names the gene in its first column"):
+        gene_embedding(str(tmp_path / "text.csv"), ("A",), Runtime())
+    (tmp_path / "twice.csv").write_text("gene,a\nKLF1,1\nKLF1,2\n")
+    with pytest.raises(DataError, match="names a gene twice"):
+        gene_embedding(str(tmp_path / "twice.csv"), ("A",), Runtime())
+    with pytest.raises(ConfigError, match="Runtime\\(knowledge="):
+        gene_embedding("go_minilm", ("A",), Runtime())
+
+
+@pytest.mark.shared_data
+def test_ridge_on_identity_reaches_its_known_correlation_on_real_cells(
+    norman_subset: Path, tmp_path: Path
+) -> None:
+    from dygenept.leaderboard import leaderboard_rows
+    from dygenept.runner import BenchRequest, run_bench
+
+    outcome = run_bench(
+        BenchRequest(
+            dataset=str(norman_subset),
+            models=("ridge", "knn", "gp", "linear", "perturbed_mean"),
+            metrics=("pearson_delta_top20",),
+            results=tmp_path / "results",
+            data_dir=tmp_path,
+            cache_dir=tmp_path,
+        )
+    )
+    assert not outcome.failures
+    pooled_r = {row.model: row.pooled for row in leaderboard_rows(outcome.records)}
+    assert pooled_r["ridge"] == pytest.approx(0.71, abs=0.02)
+    assert min(pooled_r["knn"], pooled_r["gp"]) > 0.65  # type: ignore[type-var]
+    # One target gene alone is an output gene, so the linear model has next to nothing to go by.
+    assert pooled_r["linear"] == pytest.approx(pooled_r["perturbed_mean"], abs=0.02)
+    alphas = [item.chosen["alpha"] for item in outcome.records if item.model == "ridge"]
+    assert len(alphas) == 5
+    assert set(alphas) <= set(ridge.PENALTIES)
