@@ -20,6 +20,7 @@ LABELS = {
     "read": "Read",
     "means": "Means",
     "embed": "  Embed texts",
+    "encode": "  Encode cells",
     "write": "  Write facets",
 }
 

@@ -89,7 +89,15 @@ class DyGenePTModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the fit: target genes of which nothing is known."""
+        """What a user should know of the fit: what is not known of genes, what parts tell."""
+        told = [
+            note
+            for network in self._networks
+            for note in getattr(network.cell_encoder, "notes", ())
+        ]
+        return (*self._unknown_genes(), *dict.fromkeys(told))
+
+    def _unknown_genes(self) -> tuple[str, ...]:
         knowledge = self._fitted().knowledge
         is_known = knowledge.confidence.max(axis=1).tolist()
         unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
@@ -180,7 +188,8 @@ class DyGenePTModel:
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
         for member, weights in enumerate(state.weights):
-            network = build_network(parts, state, member_seed(state.seed, member))
+            seed = member_seed(state.seed, member)
+            network = build_network(parts, state, seed, model._runtime)
             try:
                 network.load_state_dict(dict(weights))
             except RuntimeError as error:

@@ -19,10 +19,16 @@ from dygenept.specs import CellEncoderSpec, PluginConfig
 
 if TYPE_CHECKING:
     from dygenept.interfaces import CellEncoder, CellEncoderContext
+    from dygenept_plugins.networks.scgpt_cells import CellOptions
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "scgpt"
+CACHE_FOLDER = "scgpt_states"
+RANDOM_NOTE = (
+    "scGPT has random first weights (no checkpoint), and cell_encoder.freeze_layers {} keeps "
+    "some of them."
+)
 
 
 class ScGptConfig(PluginConfig):
@@ -41,12 +47,23 @@ class ScGptConfig(PluginConfig):
         dropout: In training, on embeddings and residual branches [0.1]. Attention weights have
             none: on a CPU it would slow a step several times.
         n_bins: Bins of expression values [51].
-        max_length: Longest sequence, ``<cls>`` included [1200].
+        max_length: Longest sequence, ``<cls>`` included [1200]. Longer ones are cut by sampling
+            genes; expressed perturbed genes always stay, and the limit yields to them.
+        sampling_seed: Decides which genes a longer sequence keeps; None takes 0 where layers are
+            frozen, so that folds share their outputs, and the model's seed otherwise.
         freeze_layers: Layers ``[:freeze_layers]`` are frozen, as a Python slice, and the embeddings
             with any of them: -2 trains the last two, 0 everything, ``all`` nothing. Set 0 to train
             from scratch.
         pooling: ``cls``, ``mean`` or ``attention`` over the tokens.
-        cache_bytes: Memory that outputs of frozen layers may take.
+        encode_batch: Cells that the frozen layers see at a time while the pool is encoded; None
+            takes what suits the device.
+        cache: Where outputs of frozen layers over control cells are kept: ``memory`` (the device's,
+            else the host's), ``disk`` (memory-mapped files in the cache folder, shared by folds
+            and runs), ``off``, or ``auto``: disk with a checkpoint, memory without one.
+        cache_dtype: ``float32`` or ``bf16``; ``auto`` takes bf16 on a GPU, float32 elsewhere.
+        cache_bytes: What the cache may take; None takes half of what is free, and of a disk 64 GB
+            at most. Cells beyond it run through the frozen layers anew in each batch.
+        cache_cells: Control cells that the cache holds at most; None for every one that fits.
     """
 
     checkpoint: str | None = None
@@ -57,9 +74,14 @@ class ScGptConfig(PluginConfig):
     dropout: float | None = Field(default=None, ge=0, lt=1)
     n_bins: int | None = Field(default=None, ge=3)
     max_length: int | None = Field(default=None, ge=2)
+    sampling_seed: int | None = Field(default=None, ge=0)
     freeze_layers: int | Literal["all"] = -2
     pooling: Literal["cls", "mean", "attention"] = "cls"
-    cache_bytes: int = Field(default=2_000_000_000, ge=0)
+    encode_batch: int | None = Field(default=None, ge=1)
+    cache: Literal["auto", "memory", "disk", "off"] = "auto"
+    cache_dtype: Literal["auto", "float32", "bf16"] = "auto"
+    cache_bytes: int | None = Field(default=None, ge=0)
+    cache_cells: int | None = Field(default=None, ge=0)
 
 
 def checkpoint_folder(checkpoint: str) -> Path:
@@ -113,11 +135,7 @@ def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
         checkpoint.build(dropout=config.dropout),
         context=context,
         vocabulary=checkpoint.vocabulary,
-        n_bins=checkpoint.n_bins,
-        max_length=config.max_length or checkpoint.max_length,
-        freeze_layers=config.freeze_layers,
-        pooling=config.pooling,
-        cache_bytes=config.cache_bytes,
+        options=_options(config, context, checkpoint.n_bins, checkpoint.max_length),
     )
 
 
@@ -147,15 +165,45 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
         d_hid=config.d_hid or d_model,
         dropout=0.1 if config.dropout is None else config.dropout,
     )
+    is_frozen = config.freeze_layers != 0
     return ScGptCellState(
         ScGpt(size),
         context=context,
         vocabulary=vocabulary,
-        n_bins=config.n_bins or 51,
-        max_length=config.max_length or 1200,
+        options=_options(config, context, n_bins=51, max_length=1200),
+        notes=(RANDOM_NOTE.format(config.freeze_layers),) if is_frozen else (),
+    )
+
+
+def _options(
+    config: ScGptConfig, context: CellEncoderContext, n_bins: int, max_length: int
+) -> CellOptions:
+    """Fill in what the configuration leaves open."""
+    import torch
+
+    from dygenept_plugins.networks.scgpt_cache import CacheOptions
+    from dygenept_plugins.networks.scgpt_cells import CellOptions
+
+    runtime = context.runtime
+    is_cuda = runtime is not None and runtime.device.startswith("cuda")
+    is_bf16 = config.cache_dtype == "bf16" or (config.cache_dtype == "auto" and is_cuda)
+    cache_dir = None if runtime is None else runtime.cache_dir
+    own_seed = 0 if config.freeze_layers != 0 else context.seed
+    return CellOptions(
+        n_bins=config.n_bins or n_bins,
+        max_length=config.max_length or max_length,
+        sampling_seed=own_seed if config.sampling_seed is None else config.sampling_seed,
         freeze_layers=config.freeze_layers,
         pooling=config.pooling,
-        cache_bytes=config.cache_bytes,
+        encode_batch=config.encode_batch,
+        cache=CacheOptions(
+            place=config.cache,
+            dtype=torch.bfloat16 if is_bf16 else torch.float32,
+            max_bytes=config.cache_bytes,
+            max_cells=config.cache_cells,
+            folder=None if cache_dir is None else cache_dir / CACHE_FOLDER,
+            is_lasting=config.checkpoint is not None,
+        ),
     )
 
 

@@ -166,7 +166,8 @@ def tokenise(
 
     A sequence is ``<cls>``, then the non-zero genes of the vocabulary in ``var`` order. A longer
     sequence than ``max_length`` is cut by sampling genes without replacement; the draw depends on
-    the seed and the cell's own values, so a cell gives the same tokens in any pool.
+    the seed and the cell's own values, so a cell gives the same tokens in any pool. Expressed genes
+    of ``keep`` stay even where they alone exceed the limit.
 
     Args:
         expression: CSR, (N, G), log1p scale, sorted indices.
@@ -174,7 +175,7 @@ def tokenise(
         vocabulary: For ``<cls>`` and ``<pad>``.
         n_bins: Bins of values.
         max_length: Longest sequence, ``<cls>`` included.
-        keep: True for genes that sampling must not drop, (G,).
+        keep: True for genes that sampling never drops, (G,).
         seed: Of the sampling.
     """
     blocks = [
@@ -224,7 +225,7 @@ def _tokenise_block(
         order = _order_within(row, priority)
         rank = np.empty(len(row), dtype=np.int64)
         rank[order] = np.arange(len(row)) - np.repeat(_starts(lengths)[:-1], lengths)
-        kept = rank < max_length - 1
+        kept = (rank < max_length - 1) | keep[gene]
         row, gene, binned = row[kept], gene[kept], binned[kept]
         lengths = np.bincount(row, minlength=len(lengths))
     # Each token sits one place later for every <cls> up to and including its own cell's.
