@@ -200,6 +200,8 @@ def _encoded(
 ) -> Iterator[tuple[Int64Array, torch.Tensor]]:
     """Run the frozen layers over cells, those of like length together."""
     done = 0
+    if len(rows):
+        encoder.report(done, len(rows))
     for bucket in encoder.buckets(cells.lengths[rows]):
         yield rows[bucket], encoder.encode(rows[bucket])
         done += len(bucket)

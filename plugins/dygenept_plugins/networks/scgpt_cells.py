@@ -121,8 +121,22 @@ class ScGptCellState(nn.Module):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know: genes that scGPT cannot read, weights that are random."""
-        return self._notes if not self._outside else (*self._notes, _outside_note(self._outside))
+        """What a user should know: random weights, unknown genes, cells that were cut."""
+        told = list(self._notes)
+        if self._outside:
+            shown = ", ".join(self._outside[:N_SHOWN])
+            more = ", …" if len(self._outside) > N_SHOWN else ""
+            told.append(
+                f"{len(self._outside)} genes are not in scGPT's vocabulary and are left out of the "
+                f"cell encoder: {shown}{more}."
+            )
+        if self._table is not None and self._table.n_cut:
+            told.append(
+                f"{self._table.n_cut} of {len(self._table)} control cells express more genes than "
+                f"cell_encoder.max_length {self.options.max_length} takes; a fixed sample of their "
+                "genes is read, expressed perturbed genes always."
+            )
+        return tuple(told)
 
     @property
     def table(self) -> TokenTable:
@@ -313,14 +327,6 @@ class ScGptCellState(nn.Module):
             weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
         with torch.autocast(hidden.device.type, enabled=False):
             return torch.einsum("bs,bsd->bd", weights, hidden.to(weights.dtype))
-
-
-def _outside_note(outside: tuple[str, ...]) -> str:
-    shown = ", ".join(outside[:N_SHOWN]) + (", …" if len(outside) > N_SHOWN else "")
-    return (
-        f"{len(outside)} genes are not in scGPT's vocabulary and are left out of the cell encoder: "
-        f"{shown}."
-    )
 
 
 def _forget_frozen(module: nn.Module, _incompatible_keys: object) -> None:
