@@ -140,7 +140,8 @@ def run_job(
         if kept is not None and not model.is_oracle:
             return _rescored(station, existing, task, kept)
     record = record_of(station, model, fold, task, conditions)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if station.store.is_writer:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 
 

@@ -14,7 +14,7 @@ from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
 from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.errors import ConfigError, DygeneptError, nearest
+from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.jobs import Station, dataset_record, run_job, split_record
 from dygenept.models import ResolvedModel, missing_requirements, resolve_models
 from dygenept.plugin_manager import PluginManager, Provenance
@@ -22,6 +22,7 @@ from dygenept.registry import Registry, load_registry
 from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
 from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
+from dygenept.training import distributed
 from dygenept.types import (
     DeGenes,
     PerturbationData,
@@ -151,6 +152,12 @@ def run_bench(
         DygeneptError: If the data set, the split, a model's configuration or a metric is refused
             before the first job.
     """
+    device = pick_device(request.device) if distributed.launched().size > 1 else "cpu"
+    with distributed.session(device):
+        return _run_jobs(request, report)
+
+
+def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> BenchOutcome:
     station, models = _prepare(request, report)
     jobs = [(model, fold) for model in models for fold in range(len(station.split.folds))]
     records: list[RunRecord] = []
@@ -188,15 +195,16 @@ def open_data(
     report: Callable[[Progress], None],
 ) -> PerturbationData:
     """Open the data set of a request, fetching or simulating it where needed."""
-    return open_dataset(
-        request.dataset,
-        entries=dataset_entries(registry),
-        manager=manager,
-        data_dir=request.data_dir,
-        runtime=Runtime(report=report, cache_dir=request.cache_dir),
-        normalize=request.normalize,
-        scale=request.scale,
-    )
+    with distributed.writer_first():
+        return open_dataset(
+            request.dataset,
+            entries=dataset_entries(registry),
+            manager=manager,
+            data_dir=request.data_dir,
+            runtime=Runtime(report=report, cache_dir=request.cache_dir),
+            normalize=request.normalize,
+            scale=request.scale,
+        )
 
 
 def request_split(
@@ -258,7 +266,7 @@ def make_station(
             for spec in specs
         ),
         shared_plugins=_shared_plugins(request, registry, manager),
-        store=ResultsStore(request.results),
+        store=ResultsStore(request.results, is_writer=distributed.current().is_writer),
         device=device,
         cache_dir=request.cache_dir,
         keep_predictions=request.keep_predictions,
@@ -267,7 +275,7 @@ def make_station(
 
 
 def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` and check that a named device is there.
+    """Resolve ``auto`` and check that a named device is there; under torchrun, one a process.
 
     Raises:
         ConfigError: If the device is unknown or absent.
@@ -277,7 +285,7 @@ def pick_device(wanted: str) -> str:
     import torch
 
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return distributed.local_device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
@@ -290,7 +298,7 @@ def pick_device(wanted: str) -> str:
             f"device {wanted!r} is not on this machine ({n_devices} CUDA devices); "
             "use --device auto"
         )
-    return wanted
+    return distributed.local_device(wanted)
 
 
 def _prepare(
@@ -314,7 +322,8 @@ def _prepare(
     report(Progress("read", 1, 1))
     report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
     station = make_station(request, registry, manager, data=data, split=split, device=device)
-    save_split(split, request.results)
+    if station.store.is_writer:
+        save_split(split, request.results)
     report(Progress("means", 1, 1))
     return station, models
 
@@ -339,6 +348,10 @@ def _executor(request: BenchRequest) -> str:
         )
     if request.jobs < 1:
         raise ConfigError(f"--jobs must be at least 1, got {request.jobs}")
+    if distributed.launched().size > 1 and (request.jobs > 1 or request.executor != "inline"):
+        raise ConfigError(
+            "under torchrun the processes share each job; leave out --jobs and --executor"
+        )
     return "process" if request.jobs > 1 else request.executor
 
 
@@ -356,6 +369,9 @@ def _inline(
         report(Progress("job", done, len(jobs), _title(model, fold, station)))
         try:
             result: RunRecord | DygeneptError = run_job(station, model, fold, report)
+        except DistributedError:
+            # The other processes are gone, or elsewhere: no further job can be shared.
+            raise
         except DygeneptError as error:
             result = error
         yield model, fold, result

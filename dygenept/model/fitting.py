@@ -173,7 +173,15 @@ def _checkpoint(
         return None
     digest = hashlib.sha256()
     shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
-    plan = replace(options, checkpoint_seconds=0.0)
+    # What changes memory and time alone may differ between a run and its resumption.
+    plan = replace(
+        options,
+        checkpoint_seconds=0.0,
+        accumulation_steps=1,
+        gradient_checkpointing=False,
+        compile=False,
+        prefetch=0,
+    )
     for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
         digest.update(repr(part).encode())
     digest.update(repr((knowledge.sha256, sorted(shapes.items()))).encode())

@@ -162,6 +162,10 @@ class ScGptCellState(nn.Module):
             module.eval()
         return self
 
+    def recompute_layers(self, wanted: bool) -> None:
+        """Compute trained layers again in the backward pass in place of keeping activations."""
+        self.backbone.recomputes = wanted
+
     @torch.no_grad()
     def prepare(self, pool: ControlPool) -> None:
         """Tokenise the pool's cells and run the frozen layers over them."""
