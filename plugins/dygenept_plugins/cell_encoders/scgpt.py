@@ -25,10 +25,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "scgpt"
 CACHE_FOLDER = "scgpt_states"
-RANDOM_NOTE = (
-    "scGPT has random first weights (no checkpoint), and cell_encoder.freeze_layers {} keeps "
-    "some of them."
-)
+RANDOM = "random"
 
 
 class ScGptConfig(PluginConfig):
@@ -39,7 +36,8 @@ class ScGptConfig(PluginConfig):
     Attributes:
         checkpoint: A folder with ``best_model.pt`` (or ``model.safetensors``), ``vocab.json`` and
             ``args.json``; a bare name such as ``whole_human`` means ``scgpt/<name>`` in the folder
-            of data sets ($DYGENEPT_DATA). None trains from scratch.
+            of data sets ($DYGENEPT_DATA). ``random`` takes whole_human's size with random weights
+            and the data set's own genes, for trials of full size; None trains from scratch.
         n_layers: Transformer layers [4].
         d_model: Width of hidden states [128].
         n_heads: Attention heads [4].
@@ -96,7 +94,7 @@ def checkpoint_folder(checkpoint: str) -> Path:
 
 def missing(config: ScGptConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
-    if config.checkpoint is None:
+    if config.checkpoint in (None, RANDOM):
         return None
     from dygenept_plugins.networks.scgpt_checkpoint import describe_missing, missing_files
 
@@ -115,11 +113,11 @@ def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
     """
     from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 
-    if config.checkpoint is None:
+    if config.checkpoint in (None, RANDOM):
         return _from_scratch(config, context)
     from dygenept_plugins.networks.scgpt_checkpoint import read_checkpoint
 
-    checkpoint = read_checkpoint(checkpoint_folder(config.checkpoint))
+    checkpoint = read_checkpoint(checkpoint_folder(str(config.checkpoint)))
     for option in ("n_layers", "d_model", "n_heads", "d_hid"):
         asked, found = getattr(config, option), getattr(checkpoint.size, option)
         if asked not in (None, found):
@@ -144,34 +142,40 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
     from dygenept_plugins.networks.scgpt_cells import ScGptCellState
     from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
-    if config.freeze_layers != 0:
-        logger.warning(
-            "scgpt without a checkpoint: cell_encoder.freeze_layers %s keeps layers at their "
-            "random first weights; set it to 0 to train them",
-            config.freeze_layers,
-        )
+    is_frozen = config.freeze_layers != 0
+    if is_frozen:
+        logger.warning("%s; set it to 0 to train them", _random_note(config)[:-1])
+    is_full = config.checkpoint == RANDOM
     vocabulary = Vocabulary.of_genes(context.gene_symbols)
-    d_model, n_heads = config.d_model or 128, config.n_heads or 4
+    d_model = config.d_model or (512 if is_full else 128)
+    n_heads = config.n_heads or (8 if is_full else 4)
     if d_model % n_heads:
         raise ConfigError(
             f"cell_encoder.n_heads {n_heads} does not divide cell_encoder.d_model {d_model}"
         )
+    dropout = 0.2 if is_full else 0.1
     size = ScGptSize(
         n_tokens=vocabulary.n_tokens,
         pad_token=vocabulary.pad,
         d_model=d_model,
-        n_layers=config.n_layers or 4,
+        n_layers=config.n_layers or (12 if is_full else 4),
         n_heads=n_heads,
         d_hid=config.d_hid or d_model,
-        dropout=0.1 if config.dropout is None else config.dropout,
+        dropout=dropout if config.dropout is None else config.dropout,
     )
-    is_frozen = config.freeze_layers != 0
     return ScGptCellState(
         ScGpt(size),
         context=context,
         vocabulary=vocabulary,
         options=_options(config, context, n_bins=51, max_length=1200),
-        notes=(RANDOM_NOTE.format(config.freeze_layers),) if is_frozen else (),
+        notes=(_random_note(config),) if is_frozen else (),
+    )
+
+
+def _random_note(config: ScGptConfig) -> str:
+    return (
+        "scGPT starts from random weights, not the published ones, and cell_encoder.freeze_layers "
+        f"{config.freeze_layers} keeps frozen layers at them."
     )
 
 
@@ -202,7 +206,7 @@ def _options(
             max_bytes=config.cache_bytes,
             max_cells=config.cache_cells,
             folder=None if cache_dir is None else cache_dir / CACHE_FOLDER,
-            is_lasting=config.checkpoint is not None,
+            is_lasting=config.checkpoint not in (None, RANDOM),
         ),
     )
 
