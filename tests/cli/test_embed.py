@@ -129,3 +129,40 @@ def test_a_checkpoint_of_other_genes_is_refused(cli, dataset: Path, tmp_path: Pa
     assert result.code == 2
     assert "is in scGPT's vocabulary" in result.err
     assert not (tmp_path / "c.npz").exists()
+
+
+def test_a_benchmark_encodes_control_cells_once_and_its_records_name_what_scgpt_cannot_read(
+    cli, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dygenept_plugins.networks.scgpt_cells import ScGptCellState
+
+    encoded: list[int] = []
+    encode = ScGptCellState._encode
+
+    def counting(self: ScGptCellState, rows: np.ndarray):
+        encoded.extend(rows.tolist())
+        return encode(self, rows)
+
+    monkeypatch.setattr(ScGptCellState, "_encode", counting)
+    monkeypatch.setenv("DYGENEPT_HOME", str(tmp_path / "home"))
+    sets = {
+        "cell_encoder.checkpoint": FIXTURES,
+        "cell_encoder.n_layers": "null",
+        "cell_encoder.d_model": "null",
+        "cell_encoder.n_heads": "null",
+        "cell_encoder.freeze_layers": -2,
+        "training.epochs": 1,
+        "training.n_members": 2,
+    }
+    result = cli(
+        *("bench", "--dataset", dataset, "--folds", "2", "--model", "dygenept_small"),
+        *("--facets", "go_tfidf"),
+        *(part for key, value in sets.items() for part in ("--set", f"{key}={value}")),
+    )
+    assert result.code == 0, result.err
+    records = [json.loads(path.read_text()) for path in (tmp_path / "results/runs").iterdir()]
+    assert len(records) == 2
+    for record in records:
+        assert any("2 genes are not in scGPT's vocabulary" in note for note in record["notes"])
+    # Two folds of two members, each prepared for training and for prediction.
+    assert sorted(encoded) == list(range(12))
