@@ -10,7 +10,7 @@ import numpy as np
 
 from dygenept.data.catalog import open_dataset
 from dygenept.errors import ConfigError
-from dygenept.interfaces import CellEmbedder, CellEncoderContext, ControlPool
+from dygenept.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.runner import dataset_entries, pick_device
@@ -142,14 +142,15 @@ def embed_controls(
 
 
 def _embed(
-    encoder: object, data: PerturbationData, rows: np.ndarray, runtime: Runtime
+    encoder: CellEncoder, data: PerturbationData, rows: np.ndarray, runtime: Runtime
 ) -> FloatArray:
     import torch
-    from torch import nn
 
-    if not isinstance(encoder, nn.Module) or not isinstance(encoder, CellEmbedder):
+    from dygenept.model.assembly import as_module
+
+    if not isinstance(encoder, CellEmbedder):
         raise ConfigError(f"{type(encoder).__name__} has no embedding before its projection")
-    encoder.to(torch.device(runtime.device)).eval()
+    as_module("cell_encoder", encoder).to(torch.device(runtime.device)).eval()
     encoder.prepare(
         ControlPool(
             expression=data.expression[rows],
@@ -157,10 +158,10 @@ def _embed(
             cell_type_codes=[int(code) for code in data.cell_type_codes[rows]],
         )
     )
-    blocks = []
     with torch.inference_mode():
-        for start in range(0, len(rows), BLOCK):
-            indices = torch.arange(start, min(start + BLOCK, len(rows)))
-            blocks.append(encoder.embed(indices).float().cpu().numpy())
+        blocks = [
+            encoder.embed(indices).float().cpu().numpy()
+            for indices in torch.split(torch.arange(len(rows)), BLOCK)
+        ]
     embedding: FloatArray = np.concatenate(blocks)
     return embedding
