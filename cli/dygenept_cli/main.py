@@ -13,6 +13,7 @@ import typer
 from dygenept_cli import (
     bench_command,
     data_commands,
+    embed_command,
     evaluate_command,
     leaderboard_command,
     plugins_commands,
@@ -37,6 +38,7 @@ app.command("leaderboard")(leaderboard_command.leaderboard)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
+app.command("embed")(embed_command.embed)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(plugins_commands.app, name="plugins")
 

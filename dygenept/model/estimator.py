@@ -196,7 +196,8 @@ class DyGenePTModel:
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
         for member, weights in enumerate(state.weights):
-            network = build_network(parts, state, member_seed(state.seed, member))
+            seed = member_seed(state.seed, member)
+            network = build_network(parts, state, seed, model._runtime)
             try:
                 network.load_state_dict(dict(weights))
             except RuntimeError as error:

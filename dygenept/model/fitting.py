@@ -73,7 +73,7 @@ def fit_members(
     networks: list[DyGenePT] = []
     histories: list[History] = []
     for member in range(options.n_members):
-        network = build_network(parts, state, member_seed(state.seed, member))
+        network = build_network(parts, state, member_seed(state.seed, member), task.runtime)
         network.to(torch.device(task.runtime.device))
         network.prepare(controls.pool(task.gene_symbols))
         trainer = _trainer(task, network, state, controls, positions=positions, member=member)
@@ -95,7 +95,9 @@ def fit_members(
     return replace(state, histories=tuple(histories)), networks
 
 
-def build_network(parts: Parts, state: FittedState, seed: int) -> DyGenePT:
+def build_network(
+    parts: Parts, state: FittedState, seed: int, runtime: Runtime | None = None
+) -> DyGenePT:
     """Build an untrained network on the CPU; the same seed gives the same weights."""
     with seeded_torch(seed, torch.device("cpu")):
         return DyGenePT(
@@ -106,6 +108,7 @@ def build_network(parts: Parts, state: FittedState, seed: int) -> DyGenePT:
                 target_genes=state.target_genes,
                 width=state.width,
                 seed=seed,
+                runtime=runtime,
             ),
             n_genes=len(state.gene_ids),
         )

@@ -237,7 +237,9 @@ class BatchSource:
         first = share.rank * share.pieces
         pieces = tuple(
             self._batch(plan, slice(int(start), int(stop)))
-            for start, stop in zip(bounds[first:], bounds[first + 1 :][: share.pieces], strict=False)
+            for start, stop in zip(
+                bounds[first:], bounds[first + 1 :][: share.pieces], strict=False
+            )
             if stop > start
         )
         return pieces or (replace(self._batch(plan, slice(0, 1)), weight=0.0),)

@@ -160,7 +160,6 @@ class Checkpoint:
             is_finished=header["is_finished"],
         )
 
-
     def remove_leftovers(self) -> None:
         """Remove files that a process was killed in the middle of writing."""
         for path in self.path.parent.glob(f".{self.path.name}.*"):

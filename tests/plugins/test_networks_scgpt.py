@@ -54,7 +54,7 @@ def test_tokens_and_binned_values_equal_the_published_packages(
     oracle: dict[str, npt.NDArray[Any]],
 ) -> None:
     module, rows = prepared(oracle, ScGptConfig(checkpoint=str(FIXTURES)))
-    batch = module._prepared().gather(rows)
+    batch = module.table.gather(rows)
     np.testing.assert_array_equal(batch.tokens, oracle["tokens"])
     np.testing.assert_array_equal(batch.values, oracle["values"])
 

@@ -38,8 +38,12 @@ def test_a_training_killed_ten_times_ends_as_if_it_had_not_been(tmp_path: Path) 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "member-0.safetensors", "fingerprint")
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True,
-                           capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     left = tmp_path / f".member-0.safetensors.{ended.stdout.strip()}"
     left.write_bytes(b"half")
     other = tmp_path / "notes.txt"
