@@ -166,10 +166,11 @@ def _on_disk(
     # A second process waits here and then finds what the first one wrote.
     with store.locked():
         stored = store.read()
-        missing = np.array(
-            [row for row in rows.tolist() if _place(cells.keys[row], stored) is None],
-            dtype=np.int64,
-        )
+        places = {row: _place(cells.keys[row], stored) for row in rows.tolist()}
+        # What was used last is removed last.
+        for number in {place[0] for place in places.values() if place is not None}:
+            os.utime(stored[number].path)
+        missing = np.array([row for row, place in places.items() if place is None], dtype=np.int64)
         if len(missing):
             n_bytes = int(cells.row_bytes(options.dtype)[missing].sum())
             store.make_room(n_bytes, _budget("disk", options, device))

@@ -36,10 +36,12 @@ class StoredCells:
     """One file, memory-mapped.
 
     Attributes:
+        path: The file.
         states: States of all its cells, (n, d); pages are read when they are touched.
         first: First row of each cell, by key.
     """
 
+    path: Path
     states: torch.Tensor
     first: dict[bytes, int]
 
@@ -96,13 +98,12 @@ class CacheFolder:
                     keys = opened.get_tensor("keys").numpy()
                     first = opened.get_tensor("first").tolist()
                     states = opened.get_tensor("states")
-                os.utime(path)  # what was used last goes last
             except (SafetensorError, OSError) as error:
                 logger.warning("%s is damaged (%s); it is removed and made anew", path, error)
                 path.unlink(missing_ok=True)
                 continue
             rows = {key.tobytes(): row for key, row in zip(keys, first, strict=True)}
-            stored.append(StoredCells(states, rows))
+            stored.append(StoredCells(path, states, rows))
         return tuple(stored)
 
     def write(
@@ -160,7 +161,6 @@ class CacheFolder:
         for file in files:
             if excess <= 0:
                 return
-            # What this very pool shares was touched just now, and so goes last.
             file.path.unlink(missing_ok=True)
             excess -= file.n_bytes
 
