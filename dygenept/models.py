@@ -153,9 +153,7 @@ def resolve_model(
     )
 
 
-def labelled(
-    shown: str, config: AssemblyConfig, registry: Registry, manager: PluginManager
-) -> str:
+def labelled(shown: str, config: AssemblyConfig, registry: Registry, manager: PluginManager) -> str:
     """Add what must stand in a model's name: ``dygenept[…] (random weights)``.
 
     Parts say it of themselves; facets without content are named here.

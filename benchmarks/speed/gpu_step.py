@@ -12,6 +12,7 @@ same precision reaches on the same device in the same run, and the peak of memor
 layers are also timed alone, forward and backward.
 """
 
+# ruff: noqa: E402 - the checkout goes onto the path first
 from __future__ import annotations
 
 import argparse
@@ -315,7 +316,7 @@ def measure(
     step_s = seconds(lambda: trainer.step(stepper, optimizer, (batch,)), device, n_steps)
     peak = peak_gb(device)
     layers_s = seconds(
-        trained_layers(network, size, case, device, compiled=case.is_compiled), device, n_steps
+        trained_layers(network, size, case, device), device, n_steps
     )
     trained = trained_flop(size, case.length)
     whole = trained + (0 if case.is_cached else frozen_flop(size, case.length))
@@ -334,7 +335,7 @@ def measure(
 
 
 def trained_layers(
-    network: DyGenePT, size: Size, case: Row, device: torch.device, *, compiled: bool
+    network: DyGenePT, size: Size, case: Row, device: torch.device
 ) -> Callable[[], object]:
     """Return forward and backward of the trained layers alone, on states of their input's size."""
     encoder = network.cell_encoder
@@ -342,15 +343,10 @@ def trained_layers(
     backbone = encoder.backbone
     hidden = torch.randn(size.batch, case.length, size.d_model, device=device)
 
-    def run(states: torch.Tensor) -> torch.Tensor:
-        return backbone.run(states, None, first=encoder.n_frozen, n_final=1)
-
-    forward = torch.compile(run) if compiled else run
-
     def work() -> None:
         is_bf16 = case.precision == "bf16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16):
-            out = forward(hidden)
+            out = backbone.run(hidden, None, first=encoder.n_frozen, n_final=1)
         network.zero_grad(set_to_none=True)
         out.float().square().mean().backward()
 

@@ -10,9 +10,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_bench_under_torchrun_prints_and_writes_once(
-    toy: Path, home: Path, tmp_path: Path
-) -> None:
+def test_bench_under_torchrun_prints_and_writes_once(toy: Path, home: Path, tmp_path: Path) -> None:
     command = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]
     arguments = ["--dataset", str(toy), "--model", "additive", "--model", "dygenept_small"]
     swapped = ["--facets", "go_tfidf", "--cell-encoder", "mlp", "--folds", "2", "--json"]

@@ -91,7 +91,10 @@ def test_models_with_random_weights_or_facets_say_so_in_their_name(
     assert model.assembly is not None
     assert missing_requirements(model.assembly, registry, manager, Runtime()) == ()
     # A name of one's own hides no label.
-    own = {**registry.models, "mine": {"extends": "dygenept", "cell_encoder": {"checkpoint": "random"}}}
+    own = {
+        **registry.models,
+        "mine": {"extends": "dygenept", "cell_encoder": {"checkpoint": "random"}},
+    }
     mine = resolve_model("mine", registry.model_copy(update={"models": own}), manager)
     assert mine.name == "mine (random weights)"
     assert resolve_model("dygenept", registry, manager).name == "dygenept"
@@ -129,7 +132,11 @@ def test_one_step_of_the_full_model_moves_what_is_trained_and_nothing_else(
 
 
 def test_random_weights_take_the_published_vocabulary_where_it_is(
-    registry: Registry, manager: PluginManager, monkeypatch: pytest.MonkeyPatch, shared_data, tmp_path
+    registry: Registry,
+    manager: PluginManager,
+    monkeypatch: pytest.MonkeyPatch,
+    shared_data,
+    tmp_path,
 ) -> None:
     folder = tmp_path / "scgpt" / "whole_human"
     folder.mkdir(parents=True)

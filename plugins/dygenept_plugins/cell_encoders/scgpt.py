@@ -192,7 +192,8 @@ def _random_note(config: ScGptConfig) -> str:
     note = "scGPT starts from random weights, not the published ones"
     if config.freeze_layers == 0:
         return f"{note}."
-    return f"{note}, and cell_encoder.freeze_layers {config.freeze_layers} keeps frozen layers at them."
+    frozen = f"cell_encoder.freeze_layers {config.freeze_layers} keeps frozen layers at them"
+    return f"{note}, and {frozen}."
 
 
 def _options(

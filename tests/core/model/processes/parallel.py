@@ -153,7 +153,7 @@ def same(folder: Path) -> dict[str, object]:
         found = {key: gradients(*case) for key, case in cases.items()}
         return {**found, "trained": train(None)}
 
-    (code, text), = launch(alone, 1)
+    ((code, text),) = launch(alone, 1)
     assert code == 0, text
     one = json.loads(text)
     two = launch(both, 2)
