@@ -99,7 +99,7 @@ class DyGenePTModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know: random weights in a part, and genes of which nothing is known."""
+        """What a user should know: what parts say of themselves, and genes without knowledge."""
         parts = [part for network in self._networks[:1] for part in network.children()]
         said = [note for part in parts if isinstance(part, HasNotes) for note in part.notes]
         return (*said, *self._unknown_genes())

@@ -7,6 +7,7 @@ process group exists, so that a plain start of the command line stays fast.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dygenept.errors import ConfigError, DistributedError
 
@@ -226,12 +227,16 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
+    # Buffers are frozen tables that all processes have; the option's name changed in torch 2.13.
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
     return DistributedDataParallel(
         network,
         device_ids=[device.index] if device.type == "cuda" else None,
-        broadcast_buffers=False,
         # Some parts leave others out: a linear decoder reads no cell state.
         find_unused_parameters=True,
+        **options,
     )
 
 

@@ -28,7 +28,7 @@ from dygenept.training.checkpoint import (
 from dygenept.training.options import TrainingOptions
 from dygenept.training.prefetch import prefetched
 from dygenept.training.schedule import learning_rate
-from dygenept.training.tuning import autocast_dtype, recompute_layers
+from dygenept.training.tuning import autocast_dtype, compile_parts, recompute_layers
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +88,6 @@ class Trainer:
         """
         options = self.options
         autocast_dtype(options, self.device)
-        if options.gradient_checkpointing:
-            recompute_layers(network)
         distributed.broadcast(list(changing_tensors(network).values()))
         optimizer = make_optimizer(network, options, self.device)
         average = WeightAverage(network, options.ema_decay)
@@ -122,9 +120,16 @@ class Trainer:
         return History(tuple(state.losses), tuple(state.scores), state.best_epoch)
 
     def stepper(self, network: DyGenePT) -> torch.nn.Module:
-        """Return what training steps call: the network, parallel and compiled as asked for."""
-        stepper = distributed.parallel(network, self.device)
-        return torch.compile(stepper) if self.options.compile else stepper  # type: ignore[return-value]
+        """Return what training steps call: the network, set up and parallel as asked for.
+
+        Raises:
+            ConfigError: If a part cannot do what an option asks for.
+        """
+        if self.options.gradient_checkpointing:
+            recompute_layers(network)
+        if self.options.compile:
+            compile_parts(network)
+        return distributed.parallel(network, self.device)
 
     def _epoch(
         self,

@@ -68,7 +68,7 @@ class TrainingOptions:
             gradient is that of the whole batch, the memory that of a part.
         gradient_checkpointing: Compute the trained layers of the cell encoder again in the
             backward pass in place of keeping their activations.
-        compile: Compile the network with ``torch.compile``.
+        compile: Compile the cell encoder's layers and the decoder with ``torch.compile``.
         prefetch: Batches that a thread of its own makes ahead; 0 makes each when it is due.
         loss: Weights of the loss's terms.
     """

@@ -1,4 +1,4 @@
-"""How a step trades precision, memory and time: autocast and recomputed activations."""
+"""How a step trades precision, memory and time: autocast, recomputed activations, compilation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ class RecomputesLayers(Protocol):
 
     def recompute_layers(self, wanted: bool) -> None:
         """Keep no activations inside trained layers, or keep them again."""
+        ...
+
+
+@runtime_checkable
+class CompilesLayers(Protocol):
+    """A cell encoder that can compile its trained layers and nothing else."""
+
+    def compile_layers(self) -> None:
+        """Compile them in place."""
         ...
 
 
@@ -54,3 +63,14 @@ def recompute_layers(network: DyGenePT) -> None:
             "training.gradient_checkpointing=false"
         )
     encoder.recompute_layers(True)
+
+
+def compile_parts(network: DyGenePT) -> None:
+    """Compile what a step spends its time in: the cell encoder's layers and the decoder.
+
+    What gathers cells and genes on the way in is left as it is: it works on positions, and every
+    batch would compile it anew.
+    """
+    if isinstance(network.cell_encoder, CompilesLayers):
+        network.cell_encoder.compile_layers()
+    network.decoder.compile()

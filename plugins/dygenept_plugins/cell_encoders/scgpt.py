@@ -20,12 +20,14 @@ from dygenept.specs import CellEncoderSpec, PluginConfig
 if TYPE_CHECKING:
     from dygenept.interfaces import CellEncoder, CellEncoderContext
     from dygenept_plugins.networks.scgpt_cells import CellOptions
+    from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "scgpt"
 CACHE_FOLDER = "scgpt_states"
 RANDOM = "random"
+PUBLISHED = "whole_human"
 
 
 class ScGptConfig(PluginConfig):
@@ -36,8 +38,9 @@ class ScGptConfig(PluginConfig):
     Attributes:
         checkpoint: A folder with ``best_model.pt`` (or ``model.safetensors``), ``vocab.json`` and
             ``args.json``; a bare name such as ``whole_human`` means ``scgpt/<name>`` in the folder
-            of data sets ($DYGENEPT_DATA). ``random`` takes whole_human's size with random weights
-            and the data set's own genes, for trials of full size; None trains from scratch.
+            of data sets ($DYGENEPT_DATA). ``random`` takes whole_human's size with random weights,
+            for trials of full size; its vocabulary is whole_human's where that file is there, else
+            the data set's own genes. None trains from scratch.
         n_layers: Transformer layers [4].
         d_model: Width of hidden states [128].
         n_heads: Attention heads [4].
@@ -90,6 +93,11 @@ def checkpoint_folder(checkpoint: str) -> Path:
     from dygenept.data.catalog import default_data_dir
 
     return default_data_dir() / CHECKPOINTS / checkpoint
+
+
+def label(config: ScGptConfig) -> str | None:
+    """Return what the model's name must say, so that nobody takes it for the published one."""
+    return "random weights" if config.checkpoint == RANDOM else None
 
 
 def missing(config: ScGptConfig) -> str | None:
@@ -146,7 +154,8 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
     if is_frozen:
         logger.warning("%s; set it to 0 to train them", _random_note(config)[:-1])
     is_full = config.checkpoint == RANDOM
-    vocabulary = Vocabulary.of_genes(context.gene_symbols)
+    vocabulary = _published_vocabulary() if is_full else None
+    vocabulary = vocabulary or Vocabulary.of_genes(context.gene_symbols)
     d_model = config.d_model or (512 if is_full else 128)
     n_heads = config.n_heads or (8 if is_full else 4)
     if d_model % n_heads:
@@ -168,15 +177,23 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
         context=context,
         vocabulary=vocabulary,
         options=_options(config, context, n_bins=51, max_length=1200),
-        notes=(_random_note(config),) if is_frozen else (),
+        notes=(_random_note(config),) if is_frozen or is_full else (),
     )
+
+
+def _published_vocabulary() -> Vocabulary | None:
+    from dygenept_plugins.networks.scgpt_checkpoint import VOCABULARY_FILE, read_vocabulary
+
+    path = checkpoint_folder(PUBLISHED) / VOCABULARY_FILE
+    return read_vocabulary(path) if path.is_file() else None
 
 
 def _random_note(config: ScGptConfig) -> str:
-    return (
-        "scGPT starts from random weights, not the published ones, and cell_encoder.freeze_layers "
-        f"{config.freeze_layers} keeps frozen layers at them."
-    )
+    note = "scGPT starts from random weights, not the published ones"
+    if config.freeze_layers == 0:
+        return f"{note}."
+    frozen = f"cell_encoder.freeze_layers {config.freeze_layers} keeps frozen layers at them"
+    return f"{note}, and {frozen}."
 
 
 def _options(
@@ -222,6 +239,7 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             config=ScGptConfig,
             factory=build,
             missing=missing,
+            label=label,
             check_options={"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},
         )
     ]

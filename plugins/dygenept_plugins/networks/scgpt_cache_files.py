@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +90,8 @@ class CacheFolder:
 
     def read(self) -> tuple[StoredCells, ...]:
         """Map every file; a damaged one is named in the log and removed."""
+        from safetensors import SafetensorError, safe_open
+
         stored = []
         for path in sorted(self.path.glob(f"*{SUFFIX}")):
             try:

@@ -166,6 +166,11 @@ class ScGptCellState(nn.Module):
         """Compute trained layers again in the backward pass in place of keeping activations."""
         self.backbone.recomputes = wanted
 
+    def compile_layers(self) -> None:
+        """Compile the trained layers."""
+        for layer in self.backbone.transformer_encoder.layers[self.n_frozen :]:
+            layer.compile()
+
     @torch.no_grad()
     def prepare(self, pool: ControlPool) -> None:
         """Tokenise the pool's cells and run the frozen layers over them."""
