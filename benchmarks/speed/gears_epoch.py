@@ -5,6 +5,7 @@ preparation (reading, its own DE lists, cell graphs, gene graphs) and of one pas
 cells (its evaluations left out), the number of these cells and the peak of resident memory.
 """
 
+# ruff: noqa: E402 - cell-gears is imported after what it calls is mended
 from __future__ import annotations
 
 import json

@@ -315,9 +315,7 @@ def measure(
         batch = batch.map(torch.Tensor.pin_memory)
     step_s = seconds(lambda: trainer.step(stepper, optimizer, (batch,)), device, n_steps)
     peak = peak_gb(device)
-    layers_s = seconds(
-        trained_layers(network, size, case, device), device, n_steps
-    )
+    layers_s = seconds(trained_layers(network, size, case, device), device, n_steps)
     trained = trained_flop(size, case.length)
     whole = trained + (0 if case.is_cached else frozen_flop(size, case.length))
     rate = rates[case.precision]

@@ -7,7 +7,7 @@ from dygenept.interfaces import CellEncoderContext
 from dygenept.testing import toy_control_pool
 from dygenept.training.tuning import RecomputesLayers
 from dygenept_plugins.networks import scgpt
-from dygenept_plugins.networks.scgpt_cells import ScGptCellState
+from dygenept_plugins.networks.scgpt_cells import CellOptions, ScGptCellState
 from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
 
@@ -31,11 +31,9 @@ def gradients(*, recompute: bool) -> tuple[list[torch.Tensor], int]:
             backbone,
             context=CellEncoderContext(pool.gene_symbols, (), 8, seed=0),
             vocabulary=vocabulary,
-            n_bins=51,
-            max_length=64,
-            freeze_layers=-2,
-            pooling="cls",
-            cache_bytes=10**9,
+            options=CellOptions(
+                n_bins=51, max_length=64, sampling_seed=0, freeze_layers=-2, pooling="cls"
+            ),
         )
         assert isinstance(encoder, RecomputesLayers)
         encoder.recompute_layers(recompute)

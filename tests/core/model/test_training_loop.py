@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +166,16 @@ def test_a_bf16_step_differs_a_little_and_its_loss_is_float32(network: DyGenePT)
 def test_a_cell_encoder_that_cannot_recompute_is_named(network: DyGenePT) -> None:
     with pytest.raises(ConfigError, match="MlpCellState cannot recompute"):
         recompute_layers(network)
+
+
+def test_options_that_change_memory_and_time_alone_keep_a_checkpoint(
+    make_model: Callable[..., DyGenePTModel], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task, _ = toy_task()
+    kept = replace(task, runtime=replace(task.runtime, checkpoint_dir=tmp_path))
+    whole = make_model(OPTIONS)
+    whole.fit(kept)
+    resumed = make_model(replace(OPTIONS, accumulation_steps=2, prefetch=0, checkpoint_seconds=1))
+    resumed.fit(kept)
+    assert resumed.histories == whole.histories
+    assert "starts anew" not in caplog.text
