@@ -15,6 +15,7 @@ from dygenept_cli import (
     data_commands,
     embed_command,
     evaluate_command,
+    knowledge_commands,
     leaderboard_command,
     plugins_commands,
     precompute_command,
@@ -42,6 +43,7 @@ app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
 app.command("embed")(embed_command.embed)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(knowledge_commands.app, name="knowledge")
 app.add_typer(plugins_commands.app, name="plugins")
 
 
