@@ -50,6 +50,10 @@ class ResultsError(DygeneptError):
     """A results folder or a record in it cannot be read or written."""
 
 
+class DistributedError(DygeneptError):
+    """A process of a training in several processes ended, or they disagree."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a phrase that names the closest known spelling and all that is allowed.
 

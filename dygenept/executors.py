@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
-from dygenept.errors import ConfigError, DygeneptError, nearest
+from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.jobs import Station, run_job
 from dygenept.models import ResolvedModel
 from dygenept.results import RunRecord
+from dygenept.training import distributed
 from dygenept.types import Progress, no_report
 
 EXECUTORS = ("inline", "process", "ray")
@@ -31,6 +32,10 @@ def executor_of(name: str, n_processes: int) -> str:
         raise ConfigError(f"unknown executor {name!r}; {nearest(name, EXECUTORS)}")
     if n_processes < 1:
         raise ConfigError(f"--jobs must be at least 1, got {n_processes}")
+    if distributed.launched().size > 1 and (n_processes > 1 or name != "inline"):
+        raise ConfigError(
+            "under torchrun the processes share each job; leave out --jobs and --executor"
+        )
     return "process" if name == "inline" and n_processes > 1 else name
 
 
@@ -53,6 +58,9 @@ def run_inline(
             result: RunRecord | DygeneptError | None = run_job(
                 station, model, fold, report, wait=is_put_off
             )
+        except DistributedError:
+            # The other processes are gone, or elsewhere: no further job can be shared.
+            raise
         except DygeneptError as error:
             result = error
         if result is None:

@@ -410,16 +410,21 @@ class CellEncoderContext:
         target_genes: Perturbed genes; a sequence limit never drops one that is expressed.
         width: Output width D.
         seed: For whatever the encoder samples.
+        runtime: Device, progress and cache folder of the run; None where there is no run.
     """
 
     gene_symbols: tuple[str, ...]
     target_genes: tuple[str, ...]
     width: int
     seed: int
+    runtime: Runtime | None = None
 
 
 class CellEncoder(Protocol):
-    """A ``torch.nn.Module`` from control cells to cell states."""
+    """A ``torch.nn.Module`` from control cells to cell states.
+
+    One that has something to tell the user of a run offers ``notes``, a tuple of sentences.
+    """
 
     def prepare(self, pool: ControlPool) -> None:
         """Compute once whatever training cannot change."""
@@ -427,6 +432,15 @@ class CellEncoder(Protocol):
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the states of control cells of the pool, (B,) int64 to (B, D)."""
+        ...
+
+
+@runtime_checkable
+class CellEmbedder(Protocol):
+    """A cell encoder with an embedding of its own before projection to the model's width."""
+
+    def embed(self, indices: torch.Tensor) -> torch.Tensor:
+        """Return raw pooled embeddings of control cells of the pool, (B,) int64 to (B, d)."""
         ...
 
 

@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from dygenept.data.guard import guard_task
 from dygenept.data.task import build_task
-from dygenept.errors import PluginError
+from dygenept.errors import DistributedError, PluginError
 from dygenept.evaluation.effects import effect_sizes
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.interfaces import Metric
@@ -36,6 +37,7 @@ from dygenept.results import (
     key_of,
 )
 from dygenept.specs import MetricSpec
+from dygenept.training import distributed
 from dygenept.types import (
     Condition,
     DeGenes,
@@ -148,6 +150,8 @@ def run_job(
         DygeneptError: Whatever the model, a metric or the results folder refuses.
     """
     key = job_key(station, model, fold)
+    if distributed.current().size > 1:
+        return _shared(station, model, fold, report)
     existing = _recorded(station, key)
     if existing is not None and _has_all_metrics(station, existing):
         logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
@@ -158,6 +162,27 @@ def run_job(
         # Another run may have finished it between the first look and the lock.
         existing = _recorded(station, key)
         if existing is not None and _has_all_metrics(station, existing):
+            return existing
+        return _computed(station, model, fold, report, existing)
+
+
+def _shared(
+    station: Station, model: ResolvedModel, fold: int, report: Callable[[Progress], None]
+) -> RunRecord:
+    """Run a job that several processes share; the writer decides for all what is still to do."""
+    key = job_key(station, model, fold)
+    is_writer = distributed.current().is_writer
+    lock = job_lock(station.store.directory, key, wait=True) if is_writer else nullcontext(True)
+    with lock:
+        existing = _recorded(station, key)
+        is_done = is_writer and existing is not None and _has_all_metrics(station, existing)
+        if distributed.any_of(is_done):
+            existing = _recorded(station, key)
+            if existing is None:
+                raise DistributedError(
+                    f"process {distributed.current().rank} does not see the record {key}; all "
+                    "processes must see the same results folder"
+                )
             return existing
         return _computed(station, model, fold, report, existing)
 
@@ -184,7 +209,8 @@ def _computed(
         if kept is not None and not model.is_oracle:
             return _rescored(station, existing, task, kept)
     record = record_of(station, model, fold, task, conditions)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if station.store.is_writer:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 
 

@@ -150,7 +150,7 @@ def resolve_model(
         config, shown = assembly_config(name, registry, manager, overrides)
         plugins = [manager.provenance(PARTS[part].kind, config.part(part)[0]) for part in PARTS]
         return ResolvedModel(
-            name=shown,
+            name=labelled(shown, config, registry, manager),
             base=name,
             role="model",
             needs_cells=True,
@@ -187,6 +187,24 @@ def _knowledge_document(facets: str, registry: Registry) -> dict[str, object]:
         return {"facet_set": facet_sets(registry)[facets].model_dump(mode="json")}
     digest = file_digest(facets)
     return {} if digest is None else {"knowledge_sha256": digest}
+
+
+def labelled(shown: str, config: AssemblyConfig, registry: Registry, manager: PluginManager) -> str:
+    """Add what must stand in a model's name: ``dygenept[…] (random weights)``.
+
+    Parts say it of themselves; facets without content are named here.
+    """
+    labels = []
+    for section, spec_class in PARTS.items():
+        plugin, options = config.part(section)
+        spec = manager.get(spec_class, plugin)
+        label = None if spec.label is None else spec.label(manager.configure(spec, options))
+        if label is not None and label not in labels:
+            labels.append(label)
+    entry = facet_sets(registry).get(config.facets)
+    if entry is not None and entry.transform == "gaussian":
+        labels.append("random facets")
+    return f"{shown} ({', '.join(labels)})" if labels else shown
 
 
 def complete_config(

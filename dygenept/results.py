@@ -164,8 +164,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 class ResultsStore:
     """A folder of results: ``splits/``, ``runs/`` and ``predictions/``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_writer: bool = True) -> None:
+        """Name the folder.
+
+        Args:
+            directory: The folder.
+            is_writer: False writes nothing: of several processes that make the same results, one
+                keeps them.
+        """
         self.directory = directory
+        self.is_writer = is_writer
 
     def path_of(self, key: str) -> Path:
         """Where the record with this key is, or belongs."""
@@ -179,6 +187,8 @@ class ResultsStore:
     def write(self, record: RunRecord) -> Path:
         """Write a record; an existing one with the same key is replaced."""
         path = self.path_of(record.key)
+        if not self.is_writer:
+            return path
         write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
         return path
 
@@ -205,6 +215,8 @@ class ResultsStore:
         import polars as pl
 
         relative = f"predictions/{key}.parquet"
+        if not self.is_writer:
+            return relative
         path = self.directory / relative
         values = predictions.expression.astype(np.float32)
         labels = pl.DataFrame(

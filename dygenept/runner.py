@@ -32,6 +32,7 @@ from dygenept.registry import Registry, load_registry
 from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
 from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
+from dygenept.training import distributed
 from dygenept.types import (
     DeGenes,
     PerturbationData,
@@ -160,6 +161,12 @@ def run_bench(
         DygeneptError: If the data set, the split, a model's configuration or a metric is refused
             before the first job.
     """
+    device = pick_device(request.device) if distributed.launched().size > 1 else "cpu"
+    with distributed.session(device):
+        return _run_jobs(request, report)
+
+
+def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> BenchOutcome:
     station, models = _prepare(request, report)
     n_folds = len(station.split.folds)
     unready = unready_models(models, request.cache_dir, report)
@@ -224,15 +231,16 @@ def open_data(
     report: Callable[[Progress], None],
 ) -> PerturbationData:
     """Open the data set of a request, fetching or simulating it where needed."""
-    return open_dataset(
-        request.dataset,
-        entries=dataset_entries(registry),
-        manager=manager,
-        data_dir=request.data_dir,
-        runtime=Runtime(report=report, cache_dir=request.cache_dir),
-        normalize=request.normalize,
-        scale=request.scale,
-    )
+    with distributed.writer_first():
+        return open_dataset(
+            request.dataset,
+            entries=dataset_entries(registry),
+            manager=manager,
+            data_dir=request.data_dir,
+            runtime=Runtime(report=report, cache_dir=request.cache_dir),
+            normalize=request.normalize,
+            scale=request.scale,
+        )
 
 
 def request_split(
@@ -294,7 +302,7 @@ def make_station(
             for spec in specs
         ),
         shared_plugins=_shared_plugins(request, registry, manager),
-        store=ResultsStore(request.results),
+        store=ResultsStore(request.results, is_writer=distributed.current().is_writer),
         device=device,
         cache_dir=request.cache_dir,
         data_dir=request.data_dir,
@@ -309,7 +317,7 @@ def make_station(
 
 
 def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` and check that a named device is there.
+    """Resolve ``auto`` and check that a named device is there; under torchrun, one a process.
 
     Raises:
         ConfigError: If the device is unknown or absent.
@@ -319,7 +327,7 @@ def pick_device(wanted: str) -> str:
     import torch
 
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return distributed.local_device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
@@ -332,7 +340,7 @@ def pick_device(wanted: str) -> str:
             f"device {wanted!r} is not on this machine ({n_devices} CUDA devices); "
             "use --device auto"
         )
-    return wanted
+    return distributed.local_device(wanted)
 
 
 def _prepare(
@@ -358,7 +366,8 @@ def _prepare(
     report(Progress("read", 1, 1))
     report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
     station = make_station(request, registry, manager, data=data, split=split, device=device)
-    save_split(split, request.results)
+    if station.store.is_writer:
+        save_split(split, request.results)
     report(Progress("means", 1, 1))
     return station, models
 

@@ -35,6 +35,8 @@ class PluginSpec:
         requires: Optional distributions that the factory needs.
         missing: Says in one sentence what this configuration needs that is not on this machine
             (weights, say), or None where all is there; looks at the disk alone.
+        label: Words that the shown name of every model with this configuration must carry, such as
+            ``random weights``, so that it is not taken for another; None for none.
         check_options: Options with which the conformance check builds it, where the defaults are
             too large for a check or do not suffice.
     """
@@ -46,6 +48,7 @@ class PluginSpec:
     config: type[PluginConfig] = PluginConfig
     requires: tuple[str, ...] = ()
     missing: Callable[[Any], str | None] | None = None
+    label: Callable[[Any], str | None] | None = None
     check_options: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 

@@ -16,6 +16,7 @@ from dygenept.results import PluginRecord, RunRecord
 from dygenept.runner import BenchRequest, make_station, open_data, pick_device, request_split
 from dygenept.saved import SavedModel, load_model, read_manifest, save_model
 from dygenept.splits import SplitManifest, check_split, split_from_json, split_to_json
+from dygenept.training import distributed
 from dygenept.types import Progress, Runtime
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ def train_model(
         ConfigError: If the model is not an assembly, or the fold does not exist.
         DygeneptError: Whatever the data set, the split or the training refuses.
     """
+    device = pick_device(request.device)
+    with distributed.session(device):
+        return _train(request, registry, manager, fold=fold, device=device, report=report)
+
+
+def _train(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    fold: int,
+    device: str,
+    report: Callable[[Progress], None],
+) -> SavedModel:
     name = request.models[0]
     model = resolve_model(name, registry, manager, request.overrides)
     if model.role != "model":
@@ -47,7 +62,6 @@ def train_model(
     split = request_split(request, data, manager, needs_test=False)
     if fold >= len(split.folds):
         raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
-    device = pick_device(request.device)
     station = make_station(request, registry, manager, data=data, split=split, device=device)
     task, _ = fold_task(
         station, model, fold, report, checkpoint_dir=request.results / "checkpoints"
@@ -69,7 +83,8 @@ def train_model(
             for p in model.plugins
         ),
     )
-    save_model(built, manifest, request.results)
+    if station.store.is_writer:
+        save_model(built, manifest, request.results)
     return manifest
 
 
@@ -87,11 +102,33 @@ def evaluate_model(
     Raises:
         SplitError: If the data set is not the one that the model was trained on.
     """
+    device = pick_device(request.device)
+    with distributed.session(device):
+        return _evaluate(
+            request,
+            registry,
+            manager,
+            checkpoint=checkpoint,
+            keep=keep,
+            device=device,
+            report=report,
+        )
+
+
+def _evaluate(
+    request: BenchRequest,
+    registry: Registry,
+    manager: PluginManager,
+    *,
+    checkpoint: Path,
+    keep: bool,
+    device: str,
+    report: Callable[[Progress], None],
+) -> RunRecord:
     manifest = read_manifest(checkpoint)
     data = open_data(request, registry, manager, report)
     split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
     check_split(split, data)
-    device = pick_device(request.device)
     runtime = Runtime(
         device=device, report=report, cache_dir=request.cache_dir, data_dir=request.data_dir
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +15,7 @@ from dygenept_cli import (
     compare_command,
     data_commands,
     doctor_command,
+    embed_command,
     env_commands,
     evaluate_command,
     explain_command,
@@ -53,6 +57,7 @@ app.command("explain")(explain_command.explain)
 app.command("score")(score_command.score)
 app.command("rerun")(rerun_command.rerun)
 app.command("reproduce")(reproduce_command.reproduce)
+app.command("embed")(embed_command.embed)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(knowledge_commands.app, name="knowledge")
 app.add_typer(plugins_commands.app, name="plugins")
@@ -70,8 +75,12 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+PARALLEL = ("train", "evaluate", "bench")
+
+
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
@@ -80,18 +89,34 @@ def root(
     """Set up what all commands share."""
     import logging
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    from dygenept.errors import ConfigError
+    from dygenept.training.distributed import launched
+
+    world = launched()
+    level = logging.WARNING if world.is_writer else logging.ERROR
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    if world.size > 1 and context.invoked_subcommand not in PARALLEL:
+        raise ConfigError(
+            f"`dygenept {context.invoked_subcommand}` runs in one process; torchrun can start "
+            f"{', '.join(PARALLEL)}"
+        )
 
 
 def run() -> None:
     """Run the command line; an error that a user can mend is one line and exit code 2."""
     from dygenept.errors import DygeneptError
+    from dygenept.training.distributed import launched
 
     # The flag is taken out here so that it may stand behind any command.
     is_debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app()
+        if launched().is_writer:
+            app()
+        else:
+            # One of several processes prints results, the others compute with it.
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+                app()
     except DygeneptError as error:
         if is_debug:
             raise
@@ -100,3 +125,7 @@ def run() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("dygenept: interrupted; run the same command again to resume\n")
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    run()

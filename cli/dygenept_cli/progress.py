@@ -20,6 +20,7 @@ LABELS = {
     "read": "Read",
     "means": "Means",
     "embed": "  Embed texts",
+    "encode": "  Encode cells",
     "write": "  Write facets",
 }
 
@@ -30,7 +31,9 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 
     Where stderr is no terminal, jobs are reported as plain lines, so that logs stay readable.
     """
-    if quiet:
+    from dygenept.training.distributed import launched
+
+    if quiet or not launched().is_writer:
         yield lambda report: None
         return
     if not sys.stderr.isatty():
@@ -82,5 +85,5 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 def _plain(report: Report) -> None:
     if report.stage == "job" and report.step < report.total:
         sys.stderr.write(f"[{report.step + 1}/{report.total}] {report.message}\n")
-    elif report.stage in ("download", "simulate") and report.step == 0:
-        sys.stderr.write(f"{LABELS[report.stage]}: {report.message}\n")
+    elif report.stage in ("download", "simulate", "encode") and report.step == 0:
+        sys.stderr.write(f"{LABELS[report.stage].strip()}: {report.message}\n")

@@ -42,6 +42,7 @@ def train(
 ) -> None:
     """Train a model on one fold and keep it in a folder."""
     from dygenept.runner import BenchRequest
+    from dygenept.training.distributed import launched
     from dygenept.training_run import train_model
     from dygenept_cli import context
     from dygenept_cli.bench_command import split_choice
@@ -91,7 +92,7 @@ def train(
                 "checkpoint": str(output),
             }
         )
-    else:
+    elif launched().is_writer:
         context.note(
             f"{manifest.model} trained on fold {fold} of {manifest.dataset.name}; score it with "
             f"`dygenept evaluate --checkpoint {output} --dataset {dataset}`"

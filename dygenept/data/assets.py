@@ -32,6 +32,7 @@ class AssetFile(BaseModel):
 
     Attributes:
         url: Where it is fetched from.
+        mirrors: Other addresses of the same bytes, tried in turn where ``url`` fails.
         path: Where it belongs, inside the asset's folder.
         member: Where ``url`` is a zip archive, the file name inside it that is kept.
         sha256: SHA-256 that the file must have; None trusts the first one seen.
@@ -41,6 +42,7 @@ class AssetFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(pattern=r"^https?://")
+    mirrors: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = ()
     path: InnerPath
     member: str | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
@@ -170,10 +172,8 @@ def fetch_asset(
     for file in entry.files:
         path = folder / file.path
         if not path.is_file():
-            try:
-                _download(file, path, runtime)
-            except (DataUnavailableError, OSError) as error:
-                failures.append(f"{file.url} ({error}) belongs at {path}")
+            if tried := _download_from_any(file, path, runtime):
+                failures.append(f"{'; '.join(tried)} belongs at {path}")
                 continue
         _verify(file, path)
     if failures:
@@ -211,6 +211,19 @@ def _entry(name: str, entries: Mapping[str, AssetEntry]) -> AssetEntry:
     if name not in entries:
         raise DataError(f"unknown asset {name!r}; {nearest(name, entries)}")
     return entries[name]
+
+
+def _download_from_any(file: AssetFile, path: Path, runtime: Runtime) -> list[str]:
+    """Try a file's addresses in turn; return what failed, nothing after a success."""
+    tried = []
+    for url in (file.url, *file.mirrors):
+        try:
+            _download(file.model_copy(update={"url": url}), path, runtime)
+        except (DataUnavailableError, OSError) as error:
+            tried.append(f"{url} ({error})")
+        else:
+            return []
+    return tried
 
 
 def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:

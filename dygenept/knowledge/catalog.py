@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
 from dygenept.knowledge.controls import (
+    gaussian_knowledge,
     identity_knowledge,
     random_knowledge,
     shuffle_knowledge,
@@ -28,6 +29,7 @@ from dygenept.plugin_manager import PluginManager
 from dygenept.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 
+BASELESS = ("identity", "gaussian")
 SUFFIX = ".safetensors"
 OFFLINE_ALTERNATIVE = "--facets go_minilm works offline"
 
@@ -43,9 +45,10 @@ class FacetSetEntry(BaseModel):
         encoder_options: Its options.
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         base: Facet set that ``transform`` changes.
-        transform: ``shuffled`` between genes, or ``random`` vectors of the same norms; or
-            ``identity``, which has no base: one facet a gene that tells it from all others.
-        dim: Width of ``identity``.
+        transform: ``shuffled`` between genes, or ``random`` vectors of the same norms. Two have no
+            base: ``identity``, one facet a gene that tells it from all others, and ``gaussian``,
+            eight random facets of any width.
+        dim: Width of ``identity`` and ``gaussian``.
         seed: Seed of the transform.
     """
 
@@ -58,7 +61,7 @@ class FacetSetEntry(BaseModel):
     encoder_options: dict[str, object] = {}
     file: str | None = None
     base: str | None = None
-    transform: Literal["shuffled", "random", "identity"] | None = None
+    transform: Literal["shuffled", "random", "identity", "gaussian"] | None = None
     dim: int = Field(default=512, ge=2)
     seed: int = Field(default=0, ge=0)
 
@@ -66,7 +69,7 @@ class FacetSetEntry(BaseModel):
     def _is_one_kind(self) -> FacetSetEntry:
         if (self.writer is None) != (self.encoder is None):
             raise ValueError("needs writer and encoder together")
-        if (self.base is None) != (self.transform in (None, "identity")):
+        if (self.base is None) != (self.transform in (None, *BASELESS)):
             raise ValueError("needs base and transform (shuffled or random) together")
         kinds = [self.writer, self.file, self.transform]
         if kinds.count(None) != 2:
@@ -108,8 +111,9 @@ def open_knowledge(
         else:
             knowledge = select_genes(read_knowledge(path), genes)
         return knowledge if entry is None else replace(knowledge, name=name_or_file)
-    if entry.transform == "identity":
-        return identity_knowledge(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
+    if entry.transform in BASELESS:
+        draw = identity_knowledge if entry.transform == "identity" else gaussian_knowledge
+        return draw(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
     if entry.base is not None:
         _check_chain(name_or_file, entries)
         base = open_knowledge(
@@ -153,7 +157,7 @@ def is_imputed_already(
     if entry is not None and entry.base is not None:
         _check_chain(name_or_file, entries)
         return is_imputed_already(entry.base, entries=entries, runtime=runtime, kg=kg)
-    if not kg.sources or (entry is not None and entry.transform == "identity"):
+    if not kg.sources or (entry is not None and entry.transform in BASELESS):
         return True
     if entry is not None and entry.file is None:
         return False

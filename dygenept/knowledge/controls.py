@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.knowledge.facets import FACETS
 from dygenept.types import GeneKnowledge
 
 
@@ -89,6 +90,40 @@ def identity_knowledge(
         facet_names=("Identity",),
         values=values,
         confidence=np.ones((len(asked), 1), dtype=np.float32),
+    )
+
+
+def gaussian_knowledge(
+    genes: Sequence[str], *, name: str, dim: int, seed: int = 0
+) -> GeneKnowledge:
+    """Give each gene eight known facets of Gaussian vectors: the shape of knowledge, no content.
+
+    A gene's vectors are drawn from its current symbol alone, so they are the same whatever other
+    genes are asked for.
+
+    Args:
+        genes: Gene symbols.
+        name: Name of the facet set.
+        dim: Width of the vectors; each has unit length.
+        seed: Other seeds draw other vectors.
+    """
+    from dygenept.knowledge.gene_tables import load_gene_tables
+
+    resolve = load_gene_tables().resolve
+    asked = tuple(dict.fromkeys(genes))
+    values = np.zeros((len(asked), len(FACETS), dim), dtype=np.float32)
+    for row, gene in enumerate(asked):
+        digest = hashlib.sha256(f"gaussian/{seed}/{resolve(gene) or gene}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        drawn = rng.standard_normal((len(FACETS), dim))
+        values[row] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return GeneKnowledge(
+        name=name,
+        sha256=hashlib.sha256(f"gaussian/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
+        genes=asked,
+        facet_names=FACETS,
+        values=values,
+        confidence=np.ones((len(asked), len(FACETS)), dtype=np.float32),
     )
 
 

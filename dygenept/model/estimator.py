@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members, member_seed
 from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
+from dygenept.training import distributed
 from dygenept.training.loop import History, seeded_torch
 from dygenept.training.options import TrainingOptions
 from dygenept.types import (
@@ -29,6 +31,14 @@ from dygenept.types import (
 )
 
 logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A part that has something to tell of itself in every result, such as random weights."""
+
+    notes: tuple[str, ...]
+
 
 KnowledgeReader = Callable[[Sequence[str], Runtime], GeneKnowledge]
 
@@ -89,7 +99,12 @@ class DyGenePTModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the fit: target genes of which nothing is known."""
+        """What a user should know: what parts say of themselves, and genes without knowledge."""
+        parts = [part for network in self._networks[:1] for part in network.children()]
+        said = [note for part in parts if isinstance(part, HasNotes) for note in part.notes]
+        return (*said, *self._unknown_genes())
+
+    def _unknown_genes(self) -> tuple[str, ...]:
         knowledge = self._fitted().knowledge
         is_known = knowledge.confidence.max(axis=1).tolist()
         unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
@@ -113,7 +128,8 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
-        knowledge = self._read_knowledge(task.target_genes, task.runtime)
+        with distributed.writer_first():
+            knowledge = self._read_knowledge(task.target_genes, task.runtime)
         self._state, self._networks = fit_members(
             task,
             parts=self._parts,
@@ -180,7 +196,8 @@ class DyGenePTModel:
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
         for member, weights in enumerate(state.weights):
-            network = build_network(parts, state, member_seed(state.seed, member))
+            seed = member_seed(state.seed, member)
+            network = build_network(parts, state, seed, model._runtime)
             try:
                 network.load_state_dict(dict(weights))
             except RuntimeError as error:
@@ -200,24 +217,30 @@ class DyGenePTModel:
         return self._state
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
-        self._meet_genes(conditions)
+        """Predict; under torchrun each process takes a share and all get the whole."""
+        with distributed.writer_first():
+            self._meet_genes(conditions)
         state = self._fitted()
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
+        mine = distributed.share_of(len(conditions))
+        rows = mine if mine.stop > mine.start else slice(0, 1)
         predictions = [
             predict_means(
                 network,
-                gene_indices=indices,
-                cell_types=codes,
+                gene_indices=indices[rows],
+                cell_types=codes[rows],
                 controls=state.controls,
                 positions=np.arange(len(state.controls.cell_type_codes)),
                 device=torch.device(self._runtime.device),
             )
             for network in self._networks
         ]
+        deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)
+        weights = torch.stack([p.weights for p in predictions]).mean(dim=0)
         return MeanPrediction(
-            deltas=torch.stack([p.deltas for p in predictions]).mean(dim=0),
-            weights=torch.stack([p.weights for p in predictions]).mean(dim=0),
+            deltas=distributed.gathered(deltas, mine, len(conditions)),
+            weights=distributed.gathered(weights, mine, len(conditions)),
         )
 
     def _cell_type_codes(self, conditions: Sequence[Condition]) -> IndexArray:

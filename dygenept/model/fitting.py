@@ -73,7 +73,7 @@ def fit_members(
     networks: list[DyGenePT] = []
     histories: list[History] = []
     for member in range(options.n_members):
-        network = build_network(parts, state, member_seed(state.seed, member))
+        network = build_network(parts, state, member_seed(state.seed, member), task.runtime)
         network.to(torch.device(task.runtime.device))
         network.prepare(controls.pool(task.gene_symbols))
         trainer = _trainer(task, network, state, controls, positions=positions, member=member)
@@ -95,7 +95,9 @@ def fit_members(
     return replace(state, histories=tuple(histories)), networks
 
 
-def build_network(parts: Parts, state: FittedState, seed: int) -> DyGenePT:
+def build_network(
+    parts: Parts, state: FittedState, seed: int, runtime: Runtime | None = None
+) -> DyGenePT:
     """Build an untrained network on the CPU; the same seed gives the same weights."""
     with seeded_torch(seed, torch.device("cpu")):
         return DyGenePT(
@@ -106,6 +108,7 @@ def build_network(parts: Parts, state: FittedState, seed: int) -> DyGenePT:
                 target_genes=state.target_genes,
                 width=state.width,
                 seed=seed,
+                runtime=runtime,
             ),
             n_genes=len(state.gene_ids),
         )
@@ -170,7 +173,15 @@ def _checkpoint(
         return None
     digest = hashlib.sha256()
     shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
-    plan = replace(options, checkpoint_seconds=0.0)
+    # What changes memory and time alone may differ between a run and its resumption.
+    plan = replace(
+        options,
+        checkpoint_seconds=0.0,
+        accumulation_steps=1,
+        gradient_checkpointing=False,
+        compile=False,
+        prefetch=0,
+    )
     for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
         digest.update(repr(part).encode())
     digest.update(repr((knowledge.sha256, sorted(shapes.items()))).encode())

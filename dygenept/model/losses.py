@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from dygenept.training.options import LossOptions
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """What the sums of a batch's loss are divided by.
+
+    A part of a batch that is given the whole batch's counts yields its share of the whole batch's
+    loss, so that the parts' losses, and gradients, add up to those of the whole.
+
+    Attributes:
+        n_values: Conditions × genes.
+        n_de: Top-DE genes over all conditions.
+    """
+
+    n_values: int
+    n_de: int
 
 
 def perturbation_loss(
@@ -14,6 +32,7 @@ def perturbation_loss(
     reference: torch.Tensor,
     de_indices: torch.Tensor,
     options: LossOptions,
+    counts: BatchCounts | None = None,
 ) -> torch.Tensor:
     """Weigh the three terms into one scalar.
 
@@ -23,22 +42,25 @@ def perturbation_loss(
         reference: Change of the condition's mean, (B, G); its signs are the directions.
         de_indices: Top-DE genes of the TRAIN perturbation, (B, n), padded with -1.
         options: Weights.
+        counts: Counts of the batch that these rows are a part of; their own where None.
 
     Returns:
         The loss, a float32 scalar.
     """
     predicted, target, reference = predicted.float(), target.float(), reference.float()
-    loss = options.mse_weight * (predicted - target).square().mean()
+    n_values = target.numel() if counts is None else counts.n_values
+    loss = options.mse_weight * (predicted - target).square().sum() / n_values
     if options.de_mse_weight == 0 and options.direction_weight == 0:
         return loss
     mask = de_indices >= 0  # (B, n)
     index = de_indices.clamp(min=0)
     near, wanted = predicted.gather(1, index), target.gather(1, index)
     if options.de_mse_weight:
-        loss = loss + options.de_mse_weight * masked_mean((near - wanted).square(), mask)
+        errors = (near - wanted).square()
+        loss = loss + options.de_mse_weight * masked_mean(errors, mask, counts)
     if options.direction_weight:
         direction = direction_loss(near, reference.gather(1, index), options.direction_scale)
-        loss = loss + options.direction_weight * masked_mean(direction, mask)
+        loss = loss + options.direction_weight * masked_mean(direction, mask, counts)
     return loss
 
 
@@ -56,10 +78,19 @@ def direction_loss(predicted: torch.Tensor, reference: torch.Tensor, scale: floa
     return 0.5 * (1.0 - torch.sign(reference) * torch.tanh(predicted / scale))
 
 
-def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of the values where the mask is True; 0 where it is nowhere True."""
+def masked_mean(
+    values: torch.Tensor, mask: torch.Tensor, counts: BatchCounts | None = None
+) -> torch.Tensor:
+    """Mean of the values where the mask is True; 0 where it is nowhere True.
+
+    Args:
+        values: (B, n).
+        mask: (B, n).
+        counts: Divide by these counts' ``n_de`` in place of the mask's own.
+    """
     weights = mask.to(values.dtype)
-    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+    total = (values * weights).sum()
+    return total / (weights.sum().clamp(min=1.0) if counts is None else max(1, counts.n_de))
 
 
 def pearson_delta_de(

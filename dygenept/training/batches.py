@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from scipy import sparse
 from dygenept.errors import DataError
 from dygenept.model.assembly import gene_positions
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.losses import BatchCounts
 from dygenept.training.options import TrainingOptions
 from dygenept.types import Task
 
@@ -54,8 +55,43 @@ class PerturbedCells:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of each batch this process runs, and in how many pieces.
+
+    Attributes:
+        rank: Position of the process.
+        size: Processes that a batch is divided among.
+        pieces: Pieces that a process runs one after the other.
+    """
+
+    rank: int = 0
+    size: int = 1
+    pieces: int = 1
+
+
+WHOLE = Share()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What a step draws: positions alone, so that a resumed epoch skips to its place in no time.
+
+    Attributes:
+        drawn: Conditions, or perturbed cells, (n,).
+        rows: Condition of each, (n,).
+        control_indices: Control cells, (n × cells per condition,).
+    """
+
+    drawn: IndexArray
+    rows: IndexArray
+    control_indices: IndexArray
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's rows; ``n_rows`` = n_conditions × cells per condition, condition by condition.
+    """One step's rows, or a piece of them, condition by condition.
+
+    ``n_rows`` = n_conditions × cells per condition.
 
     Attributes:
         gene_indices: (n_rows, P).
@@ -64,6 +100,9 @@ class Batch:
         target: Change that each condition's rows must reach in the mean, (n_conditions, G).
         reference: Mean change of each condition, (n_conditions, G).
         de_indices: (n_conditions, 20), padded with -1.
+        counts: Of the whole step, whatever part of it these rows are.
+        weight: 1; 0 for a row that stands in where a process has none of its own, since every
+            process must take part in every step.
     """
 
     gene_indices: torch.Tensor
@@ -72,6 +111,20 @@ class Batch:
     target: torch.Tensor
     reference: torch.Tensor
     de_indices: torch.Tensor
+    counts: BatchCounts
+    weight: float = 1.0
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """Return a batch of changed tensors: on another device, or in pinned memory."""
+        return replace(
+            self,
+            gene_indices=change(self.gene_indices),
+            control_indices=change(self.control_indices),
+            control=change(self.control),
+            target=change(self.target),
+            reference=change(self.reference),
+            de_indices=change(self.de_indices),
+        )
 
 
 def condition_set(task: Task, rows: slice, genes: tuple[str, ...]) -> ConditionSet:
@@ -139,6 +192,26 @@ class BatchSource:
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
         """Yield an epoch's batches: shuffled passes over conditions, or over perturbed cells."""
+        for (batch,) in self.steps(rng):
+            yield batch
+
+    def steps(
+        self, rng: np.random.Generator, *, first: int = 0, share: Share = WHOLE
+    ) -> Iterator[tuple[Batch, ...]]:
+        """Yield what a process runs in each step of an epoch.
+
+        Args:
+            rng: Decides the epoch; the same in every process.
+            first: Steps to skip.
+            share: The process's part. The parts of all processes and their pieces make up the
+                batch, each condition once.
+        """
+        for step, plan in enumerate(self.plans(rng)):
+            if step >= first:
+                yield self._pieces(plan, share)
+
+    def plans(self, rng: np.random.Generator) -> Iterator[BatchPlan]:
+        """Draw an epoch's steps."""
         size = self.conditions_per_batch
         n = len(self.conditions) if self.cells is None else int(self.cells.starts[-1])
         wanted = size * self.steps_per_epoch
@@ -146,21 +219,42 @@ class BatchSource:
         order = np.concatenate([rng.permutation(n) for _ in range(passes)])
         stop = wanted if self.options.steps_per_epoch else n
         for start in range(0, stop, size):
-            yield self._batch(order[start : min(start + size, stop)], rng)
+            drawn = order[start : min(start + size, stop)]
+            rows = drawn
+            if self.cells is not None:
+                rows = np.searchsorted(self.cells.starts, drawn, side="right") - 1
+            cell_types = np.repeat(self.conditions.cell_types[rows], self._repeats)
+            yield BatchPlan(drawn, rows, self._draw_controls(cell_types, rng))
 
-    def _batch(self, drawn: IndexArray, rng: np.random.Generator) -> Batch:
-        known = self.conditions
-        if self.cells is None:
-            rows, repeats = drawn, self.options.cells_per_condition
-        else:
-            rows, repeats = np.searchsorted(self.cells.starts, drawn, side="right") - 1, 1
-        control_indices = self._draw_controls(np.repeat(known.cell_types[rows], repeats), rng)
+    @property
+    def _repeats(self) -> int:
+        return 1 if self.cells is not None else self.options.cells_per_condition
+
+    def _pieces(self, plan: BatchPlan, share: Share) -> tuple[Batch, ...]:
+        """Make the pieces of a process; none is empty."""
+        n_parts = share.size * share.pieces
+        bounds = np.arange(n_parts + 1) * len(plan.drawn) // n_parts
+        first = share.rank * share.pieces
+        pieces = tuple(
+            self._batch(plan, slice(int(start), int(stop)))
+            for start, stop in zip(
+                bounds[first:], bounds[first + 1 :][: share.pieces], strict=False
+            )
+            if stop > start
+        )
+        return pieces or (replace(self._batch(plan, slice(0, 1)), weight=0.0),)
+
+    def _batch(self, plan: BatchPlan, part: slice) -> Batch:
+        known, repeats = self.conditions, self._repeats
+        control_indices = plan.control_indices[part.start * repeats : part.stop * repeats]
         control = self.controls.rows(control_indices)
-        picked = torch.from_numpy(rows)
+        picked = torch.from_numpy(plan.rows[part])
         reference = known.deltas[picked]
         target = reference
         if self.cells is not None:
-            target = torch.from_numpy(self.cells.expression[drawn].toarray()) - control
+            cells = self.cells.expression[plan.drawn[part]]
+            target = torch.from_numpy(cells.toarray()) - control
+        n_de = int((known.de_indices[torch.from_numpy(plan.rows)] >= 0).sum())
         return Batch(
             gene_indices=known.gene_indices[picked].repeat_interleave(repeats, dim=0),
             control_indices=torch.from_numpy(control_indices),
@@ -168,6 +262,7 @@ class BatchSource:
             target=target,
             reference=reference,
             de_indices=known.de_indices[picked],
+            counts=BatchCounts(n_values=len(plan.drawn) * known.deltas.shape[1], n_de=n_de),
         )
 
     def _draw_controls(self, cell_types: IndexArray, rng: np.random.Generator) -> IndexArray:

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from dygenept.training.averaging import WeightAverage
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "1"
+FORMAT = "2"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -29,7 +27,9 @@ class TrainingState:
 
     Attributes:
         epoch: Epochs done.
-        losses: Mean train loss of each.
+        step: Steps done of the next one.
+        total: Sum of the losses of these steps, a float32 scalar; None before the first.
+        losses: Mean train loss of each epoch done.
         scores: Validation score of each; empty without validation.
         best_epoch: Epoch (from 1) whose weights are kept; 0 before any.
         best_score: Their validation score.
@@ -38,6 +38,8 @@ class TrainingState:
     """
 
     epoch: int = 0
+    step: int = 0
+    total: torch.Tensor | None = None
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     best_epoch: int = 0
@@ -66,14 +68,23 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer,
         average: WeightAverage,
     ) -> None:
-        """Write everything that a resumed training needs."""
+        """Write everything that a resumed training needs.
+
+        Batches, rate and dropout hang on seed, epoch and step alone, so the position stands for
+        the schedule and all random states.
+        """
+        from safetensors.torch import save_file
+
         tensors: Tensors = {f"weights.{n}": v for n, v in changing_tensors(network).items()}
         tensors |= {f"average.{name}": value for name, value in average.average.items()}
         tensors |= {f"best.{name}": value for name, value in state.best.items()}
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        if state.total is not None:
+            tensors["state.total"] = state.total
         header = {
             "epoch": state.epoch,
+            "step": state.step,
             "losses": state.losses,
             "scores": state.scores,
             "best_epoch": state.best_epoch,
@@ -87,6 +98,8 @@ class Checkpoint:
         save_file(
             {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, metadata
         )
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(self.path)
 
     def load(
@@ -102,6 +115,9 @@ class Checkpoint:
             Its state, or None where there is no checkpoint of this very training; a damaged file,
             or one of other data or options, is named in the log and left aside.
         """
+        from safetensors import SafetensorError, safe_open
+
+        self.remove_leftovers()
         if not self.path.is_file():
             return None
         try:
@@ -134,6 +150,8 @@ class Checkpoint:
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
         return TrainingState(
             epoch=header["epoch"],
+            step=header["step"],
+            total=tensors["state.total"].to(_device_of(network)) if header["step"] else None,
             losses=header["losses"],
             scores=header["scores"],
             best_epoch=header["best_epoch"],
@@ -141,6 +159,17 @@ class Checkpoint:
             best=dict(_under(tensors, "best.")),
             is_finished=header["is_finished"],
         )
+
+    def remove_leftovers(self) -> None:
+        """Remove files that a process was killed in the middle of writing."""
+        for path in self.path.parent.glob(f".{self.path.name}.*"):
+            pid = path.name.rpartition(".")[2]
+            if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+                path.unlink(missing_ok=True)
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def changing_tensors(network: nn.Module) -> Tensors:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from dygenept.errors import DygeneptError
 from dygenept.model.assembly import DyGenePT
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
 from dygenept.model.prediction import IndexArray, predict_means
+from dygenept.training import distributed
 from dygenept.training.averaging import WeightAverage
-from dygenept.training.batches import Batch, BatchSource, ConditionSet
+from dygenept.training.batches import Batch, BatchSource, ConditionSet, Share
 from dygenept.training.checkpoint import (
     Checkpoint,
     TrainingState,
@@ -25,7 +26,9 @@ from dygenept.training.checkpoint import (
     restore_tensors,
 )
 from dygenept.training.options import TrainingOptions
+from dygenept.training.prefetch import prefetched
 from dygenept.training.schedule import learning_rate
+from dygenept.training.tuning import autocast_dtype, compile_parts, recompute_layers
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,9 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Trainer:
     """Trains one network.
+
+    Under torchrun each process runs its part of every batch; what all of them do together is
+    what one process would do with the whole batch.
 
     Attributes:
         source: Where batches come from.
@@ -76,84 +82,155 @@ class Trainer:
         """Train the network in place and leave the kept weights in it.
 
         Raises:
+            ConfigError: If an option asks for what the device or a part cannot do.
+            DistributedError: If another process of the training is lost.
             DygeneptError: If the loss stops being finite.
         """
         options = self.options
+        autocast_dtype(options, self.device)
+        distributed.broadcast(list(changing_tensors(network).values()))
         optimizer = make_optimizer(network, options, self.device)
         average = WeightAverage(network, options.ema_decay)
         state = TrainingState()
         if self.checkpoint is not None and self.resume:
             found = self.checkpoint.load(network=network, optimizer=optimizer, average=average)
             state = found or state
-        if options.warm_start and not state.epoch:
+        distributed.check_agreement((state.epoch, state.step), "where the checkpoint left off")
+        if options.warm_start and not state.epoch and not state.step:
             self._validate(network, average, state)
-        saved_at = time.monotonic()
+        saver = Saver(
+            self.checkpoint if distributed.current().is_writer else None,
+            options.checkpoint_seconds,
+            lambda to: to.save(state, network=network, optimizer=optimizer, average=average),
+        )
+        stepper = self.stepper(network)
         while not state.is_finished:
-            with seeded_torch(self._seed(state.epoch), self.device):
-                loss = self._epoch(network, optimizer, average, state.epoch)
-            if not math.isfinite(loss):
-                raise DygeneptError(
-                    f"training diverged: the loss is {loss} in epoch {state.epoch + 1}; lower it "
-                    f"with --set training.lr={options.lr / 10:g}"
-                )
-            state.epoch += 1
-            state.losses.append(loss)
+            with forked_torch(self.device):
+                self._epoch(stepper, optimizer, average, state, saver)
             self._validate(network, average, state)
-            due = time.monotonic() - saved_at >= options.checkpoint_seconds
-            if self.checkpoint is not None and (due or state.is_finished):
-                self.checkpoint.save(state, network=network, optimizer=optimizer, average=average)
-                saved_at = time.monotonic()
-            score = f"val r={state.scores[-1]:.3f}" if state.scores else f"loss={loss:.4f}"
-            self.report(options.epochs if state.is_finished else state.epoch, score)
+            saver.save(now=state.is_finished)
+            score = f"val r={state.scores[-1]:.3f}" if state.scores else ""
+            self.report(
+                options.epochs if state.is_finished else state.epoch,
+                score or f"loss={state.losses[-1]:.4f}",
+            )
         average.load(average.average)
         if state.best:
             restore_tensors(network, state.best)
         return History(tuple(state.losses), tuple(state.scores), state.best_epoch)
 
+    def stepper(self, network: DyGenePT) -> torch.nn.Module:
+        """Return what training steps call: the network, set up and parallel as asked for.
+
+        Raises:
+            ConfigError: If a part cannot do what an option asks for.
+        """
+        if self.options.gradient_checkpointing:
+            recompute_layers(network)
+        if self.options.compile:
+            compile_parts(network)
+        return distributed.parallel(network, self.device)
+
     def _epoch(
         self,
-        network: DyGenePT,
+        stepper: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         average: WeightAverage,
-        epoch: int,
-    ) -> float:
-        """Run one epoch and return its mean loss."""
-        network.train()
-        total = torch.zeros((), device=self.device)
+        state: TrainingState,
+        saver: Saver,
+    ) -> None:
+        """Run an epoch from where it stands to its end."""
+        stepper.train()
         n_steps = self.source.steps_per_epoch
-        step = epoch * n_steps
-        for batch in self.source.epoch(np.random.default_rng(self._seed(epoch))):
-            rate = learning_rate(step, n_steps=n_steps * self.options.epochs, options=self.options)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = self.batch_loss(network, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), self.options.clip_norm)
-            optimizer.step()
-            average.update()
-            total += loss.detach()
-            step += 1
-        return float(total) / n_steps
-
-    def batch_loss(self, network: DyGenePT, batch: Batch) -> torch.Tensor:
-        """Return the loss of one batch, a float32 scalar."""
-        device = self.device
-        control = batch.control.to(device)
-        is_bf16 = device.type == "cuda" and self.options.precision != "float32"
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16):
-            output = network(
-                batch.gene_indices.to(device), batch.control_indices.to(device), control
-            )
-        target = batch.target.to(device)
-        change = (output.expression - control).view(len(target), -1, target.shape[1]).mean(dim=1)
-        return perturbation_loss(
-            change,
-            target,
-            reference=batch.reference.to(device),
-            de_indices=batch.de_indices.to(device),
-            options=self.options.loss,
+        world = distributed.current()
+        steps = self.source.steps(
+            np.random.default_rng(self._seed(state.epoch)),
+            first=state.step,
+            share=Share(world.rank, world.size, self.options.accumulation_steps),
         )
+        if self.device.type == "cuda":
+            steps = (tuple(p.map(torch.Tensor.pin_memory) for p in pieces) for pieces in steps)
+        with closing(prefetched(steps, self.options.prefetch)) as batches:
+            for pieces in batches:
+                rate = learning_rate(
+                    state.epoch * n_steps + state.step,
+                    n_steps=n_steps * self.options.epochs,
+                    options=self.options,
+                )
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                # Dropout hangs on the position alone, so that a resumed step draws the same.
+                torch.manual_seed(self._seed(state.epoch, state.step, world.rank))
+                loss = self.step(stepper, optimizer, pieces)
+                average.update()
+                state.total = loss if state.total is None else state.total + loss
+                state.step += 1
+                saver.save()
+        mean = math.nan if state.total is None else float(state.total) / n_steps
+        if not math.isfinite(mean):
+            raise DygeneptError(
+                f"training diverged: the loss is {mean} in epoch {state.epoch + 1}; lower it "
+                f"with --set training.lr={self.options.lr / 10:g}"
+            )
+        state.epoch, state.step, state.total = state.epoch + 1, 0, None
+        state.losses.append(mean)
+
+    def step(
+        self,
+        stepper: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        pieces: Sequence[Batch],
+    ) -> torch.Tensor:
+        """Take one step and return the loss of the whole batch, a float32 scalar.
+
+        Args:
+            stepper: What ``stepper`` returned.
+            optimizer: Of the network's trained weights.
+            pieces: This process's pieces of the batch, at least one.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        loss = self.backward(stepper, pieces)
+        torch.nn.utils.clip_grad_norm_(stepper.parameters(), self.options.clip_norm)
+        optimizer.step()
+        return loss
+
+    def backward(self, stepper: torch.nn.Module, pieces: Sequence[Batch]) -> torch.Tensor:
+        """Add up the whole batch's gradient, over pieces and processes; return its loss."""
+        n_processes = distributed.current().size
+        loss = torch.zeros((), device=self.device)
+        for piece in pieces:
+            batch = piece.map(self._to_device)
+            with distributed.local_gradients(stepper, is_last=piece is pieces[-1]):
+                part = self.batch_loss(stepper, batch)
+                # Gradients are averaged over processes; they must add up.
+                (part * n_processes).backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+        return distributed.total(loss)
+
+    def batch_loss(self, stepper: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Return a batch's share of its step's loss, a float32 scalar.
+
+        Args:
+            stepper: The network, or what wraps it.
+            batch: On the network's device.
+        """
+        dtype = autocast_dtype(self.options, self.device)
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            output = stepper(batch.gene_indices, batch.control_indices, batch.control)
+        n = len(batch.target)
+        change = (output.expression - batch.control).view(n, -1, batch.target.shape[1]).mean(dim=1)
+        loss = perturbation_loss(
+            change,
+            batch.target,
+            reference=batch.reference,
+            de_indices=batch.de_indices,
+            options=self.options.loss,
+            counts=batch.counts,
+        )
+        return loss * batch.weight
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.device, non_blocking=True)
 
     def _validate(self, network: DyGenePT, average: WeightAverage, state: TrainingState) -> None:
         """Score the averaged weights, keep the best, and decide whether to stop.
@@ -181,19 +258,20 @@ class Trainer:
         """Mean pearson_delta_top20 over the validation conditions."""
         if self.validation is None:
             return math.nan
+        held, mine = self.validation, distributed.share_of(len(self.validation))
         predicted = predict_means(
             network,
-            gene_indices=self.validation.gene_indices,
-            cell_types=self.validation.cell_types,
+            gene_indices=held.gene_indices[mine],
+            cell_types=held.cell_types[mine],
             controls=self.source.controls,
             positions=self.positions,
             device=self.device,
         )
-        r = pearson_delta_de(predicted.deltas, self.validation.deltas, self.validation.de_indices)
-        return float(r.mean())
+        r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
+        return float(distributed.gathered(r, mine, len(held)).mean())
 
-    def _seed(self, epoch: int) -> int:
-        return int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
+    def _seed(self, *position: int) -> int:
+        return int(np.random.SeedSequence([self.seed, *position]).generate_state(1)[0])
 
 
 def make_optimizer(
@@ -209,10 +287,41 @@ def make_optimizer(
     return torch.optim.AdamW(groups, lr=options.lr, fused=device.type == "cuda")
 
 
+@dataclass(slots=True)
+class Saver:
+    """Saves a training now and then.
+
+    Attributes:
+        checkpoint: Where to; None saves nothing.
+        seconds: Least time between two saves.
+        write: Writes the training as it stands into a checkpoint.
+        saved_at: When it last did.
+    """
+
+    checkpoint: Checkpoint | None
+    seconds: float
+    write: Callable[[Checkpoint], None]
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def save(self, *, now: bool = False) -> None:
+        """Save if it is time to, or at once."""
+        if self.checkpoint is None:
+            return
+        if now or time.monotonic() - self.saved_at >= self.seconds:
+            self.write(self.checkpoint)
+            self.saved_at = time.monotonic()
+
+
+@contextmanager
+def forked_torch(device: torch.device) -> Iterator[None]:
+    """Put torch's own generators back as they were after a block."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
 @contextmanager
 def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's own generators for a block and put them back as they were after it."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with forked_torch(device):
         torch.manual_seed(seed)
         yield

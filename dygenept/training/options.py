@@ -48,7 +48,8 @@ class TrainingOptions:
         steps_per_epoch: Steps in an epoch; 0 takes what one pass over the train data needs.
         patience: Epochs without a better validation score before training stops; 0 never stops
             early and keeps the last epoch.
-        precision: ``bf16`` autocast, ``float32``, or ``auto``: bf16 on a GPU alone.
+        precision: ``bf16`` autocast in training, ``float32``, or ``auto``: bf16 on a GPU that has
+            it, float32 elsewhere. Losses, attention weights and predictions stay float32.
         target: What a row is held against: ``cell``, a random perturbed cell of the condition, or
             ``pseudobulk``, the condition's mean change, which ``cells_per_condition`` rows
             predict together.
@@ -63,6 +64,12 @@ class TrainingOptions:
             all of them.
         clamp_min_zero: Raise negative predicted means to 0; log1p expression has none.
         checkpoint_seconds: Least time between two checkpoints of one training.
+        accumulation_steps: Parts that a step's batch is run in, one after the other; the
+            gradient is that of the whole batch, the memory that of a part.
+        gradient_checkpointing: Compute the trained layers of the cell encoder again in the
+            backward pass in place of keeping their activations.
+        compile: Compile the cell encoder's layers and the decoder with ``torch.compile``.
+        prefetch: Batches that a thread of its own makes ahead; 0 makes each when it is due.
         loss: Weights of the loss's terms.
     """
 
@@ -87,14 +94,18 @@ class TrainingOptions:
     n_prediction_cells: int = 128
     clamp_min_zero: bool = True
     checkpoint_seconds: float = 30.0
+    accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    prefetch: int = 2
     loss: LossOptions = field(default_factory=LossOptions)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         _above(self, ("lr", "clip_norm"), 0)
-        _at_least(self, ("batch_size", "cells_per_condition", "n_members"), 1)
+        _at_least(self, ("batch_size", "cells_per_condition", "n_members", "accumulation_steps"), 1)
         _at_least(self, ("epochs",), 0 if self.warm_start else 1)
-        counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells")
+        counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells", "prefetch")
         _at_least(self, (*counts, "weight_decay", "min_lr", "checkpoint_seconds"), 0)
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay must be at least 0 and below 1, not {self.ema_decay}")

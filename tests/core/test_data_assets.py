@@ -200,3 +200,34 @@ def test_the_registry_knows_the_four_graphs() -> None:
     for name, asset in entries.items():
         assert asset.citation, name
         assert asset.offline, name
+
+
+def test_a_mirror_is_tried_where_the_first_address_fails(server: str, tmp_path: Path) -> None:
+    file = {"url": f"{server}/gone", "mirrors": [f"{server}/table"], "path": "table.tsv"}
+    entry = AssetEntry.model_validate({"folder": "kg", "files": [file]})
+    folder = fetch_asset("made", entries={"made": entry}, data_dir=tmp_path, runtime=Runtime())
+    assert (folder / "table.tsv").read_bytes() == TABLE
+    record = read_record(folder / "table.tsv")
+    assert record is not None
+    assert record.url == f"{server}/table"
+
+
+def test_every_address_that_failed_is_named(server: str, tmp_path: Path) -> None:
+    file = {"url": f"{server}/gone", "mirrors": [f"{server}/lost"], "path": "table.tsv"}
+    entry = AssetEntry.model_validate({"folder": "kg", "files": [file]})
+    with pytest.raises(DataUnavailableError) as caught:
+        fetch_asset("made", entries={"made": entry}, data_dir=tmp_path, runtime=Runtime())
+    assert "/gone" in str(caught.value)
+    assert "/lost" in str(caught.value)
+
+
+def test_checkpoints_are_registered_where_the_encoders_look(tmp_path: Path) -> None:
+    entries = asset_entries(load_registry())
+    scgpt, biomedbert = entries["scgpt"], entries["biomedbert"]
+    assert scgpt.folder_in(tmp_path) == tmp_path / "scgpt" / "whole_human"
+    assert {file.path for file in scgpt.files} == {"best_model.pt", "vocab.json", "args.json"}
+    assert all(file.mirrors for file in scgpt.files)
+    assert biomedbert.folder_in(tmp_path) == tmp_path / "biomedbert"
+    assert {"config.json", "vocab.txt", "model.safetensors"} <= {
+        file.path for file in biomedbert.files
+    }

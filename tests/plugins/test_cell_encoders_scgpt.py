@@ -105,7 +105,7 @@ def test_batch_mates_and_their_padding_change_nothing(pooling: str) -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_shortcuts_of_the_last_layer_equal_pooling_of_all_hidden_states(pooling: str) -> None:
     module = encoder(pooling=pooling).eval()
-    batch = module._prepared().gather(torch.arange(N))
+    batch = module.table.gather(torch.arange(N))
     hidden = module.backbone(batch.tokens, batch.values, batch.real)
     expected = torch.zeros(N, 16)
     for cell in range(N):
@@ -158,7 +158,7 @@ def test_unsorted_expression_is_read_in_var_order() -> None:
 
 def test_target_genes_survive_a_short_limit() -> None:
     module = encoder(max_length=4).eval()
-    batch = module._prepared().gather(torch.arange(N))
+    batch = module.table.gather(torch.arange(N))
     assert batch.tokens.shape[1] == 4
     expressed = expression()[:, 3].toarray()[:, 0] > 0
     assert expressed.any()

@@ -54,9 +54,50 @@ def test_tokens_and_binned_values_equal_the_published_packages(
     oracle: dict[str, npt.NDArray[Any]],
 ) -> None:
     module, rows = prepared(oracle, ScGptConfig(checkpoint=str(FIXTURES)))
-    batch = module._prepared().gather(rows)
+    batch = module.table.gather(rows)
     np.testing.assert_array_equal(batch.tokens, oracle["tokens"])
     np.testing.assert_array_equal(batch.values, oracle["values"])
+
+
+def test_tied_values_take_the_left_of_the_published_packages_bins(
+    oracle: dict[str, npt.NDArray[Any]],
+) -> None:
+    tied = oracle | {"expression": oracle["tied_expression"]}
+    module, rows = prepared(tied, ScGptConfig(checkpoint=str(FIXTURES), freeze_layers="all"))
+    batch = module.table.gather(rows)
+    n_distinct = [len(np.unique(values)) for values in oracle["tied_values"]]
+    assert max(n_distinct) <= 5  # 49 edges on at most four values coincide
+    np.testing.assert_array_equal(batch.tokens, oracle["tied_tokens"])
+    np.testing.assert_array_equal(batch.values, oracle["tied_values"])
+    np.testing.assert_allclose(module.embed(rows), oracle["tied_cell_embedding"], atol=1e-5, rtol=0)
+
+
+def test_cells_above_the_limit_give_the_published_embedding_of_their_sampled_genes(
+    oracle: dict[str, npt.NDArray[Any]],
+) -> None:
+    tokens = torch.from_numpy(oracle["short_tokens"])
+    values = torch.from_numpy(oracle["short_values"])
+    network = read_checkpoint(FIXTURES).build().eval()
+    with torch.no_grad():
+        hidden = network(tokens, values, tokens != network.size.pad_token)
+    np.testing.assert_allclose(hidden[:, 0], oracle["short_cell_embedding"], atol=1e-5, rtol=0)
+    config = ScGptConfig(checkpoint=str(FIXTURES), max_length=tokens.shape[1])
+    module, rows = prepared(oracle, config)
+    batch = module.table.gather(rows)
+    assert batch.tokens.shape == tokens.shape
+    n_cut = (oracle["tokens"] != network.size.pad_token).sum(1) > tokens.shape[1]
+    assert 0 < n_cut.sum() < len(rows)
+    for cell in range(len(rows)):
+        ours, theirs = (
+            dict(zip(batch_tokens.tolist(), batch_values.tolist(), strict=True))
+            for batch_tokens, batch_values in (
+                (batch.tokens[cell], batch.values[cell]),
+                (oracle["tokens"][cell], oracle["values"][cell]),
+            )
+        )
+        # The same bins as before the cut, and the same number of genes as the package leaves.
+        assert ours.items() <= theirs.items()
+        assert batch.real[cell].sum() == (tokens[cell] != network.size.pad_token).sum()
 
 
 @pytest.mark.parametrize("freeze_layers", [-2, 0, 1, "all"])
@@ -136,6 +177,31 @@ def test_whole_human_arguments_and_vocabulary_give_the_published_size(shared_dat
     assert 50.0e6 < n_parameters < 51.86e6
 
 
+def test_heads_and_key_names_of_published_checkpoints_change_nothing(folder: Path) -> None:
+    whole = torch.load(FIXTURES / "best_model.pt", weights_only=True)
+    assert any(".self_attn.Wqkv." in name for name in whole)
+    assert {"flag_encoder", "decoder", "mvc_decoder"} <= {name.split(".")[0] for name in whole}
+    expected = read_checkpoint(FIXTURES).weights
+    bare = {
+        name.replace(".self_attn.Wqkv.", ".self_attn.in_proj_"): value
+        for name, value in whole.items()
+        if name.startswith(("encoder.", "value_encoder.", "transformer_encoder."))
+    }
+    heads = {"cls_decoder.out_layer.weight": torch.zeros(1, 16), "sim.temp": torch.ones(1)}
+    for state in (bare, whole | heads):
+        torch.save(state, folder / "best_model.pt")
+        found = read_checkpoint(folder).weights
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_half_precision_checkpoint_is_run_in_float32(folder: Path) -> None:
+    weights = torch.load(FIXTURES / "best_model.pt", weights_only=True)
+    torch.save({name: value.half() for name, value in weights.items()}, folder / "best_model.pt")
+    network = read_checkpoint(folder).build()
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
 def test_safetensors_weights_with_plain_names_are_read_too(folder: Path) -> None:
     expected = read_checkpoint(folder).weights
     (folder / "best_model.pt").unlink()
@@ -154,7 +220,7 @@ def test_a_missing_file_is_named_with_its_source_and_the_alternative(
     with pytest.raises(DataUnavailableError) as caught:
         read_checkpoint(folder)
     message = str(caught.value)
-    for part in (name, str(folder), "bowang-lab/scGPT", "dygenept_small"):
+    for part in (name, str(folder), "dygenept data fetch scgpt", "dygenept_small"):
         assert part in message
     assert missing(ScGptConfig(checkpoint=str(folder))) == message
 

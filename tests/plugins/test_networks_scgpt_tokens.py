@@ -153,6 +153,17 @@ def test_sampling_never_drops_an_expressed_target_gene() -> None:
             assert expressed <= set(sequence(cut, cell)[0])
 
 
+def test_the_limit_yields_to_target_genes_that_alone_exceed_it() -> None:
+    matrix = cells(30, density=0.9)
+    cut = table(matrix, max_length=4, keep=GENES[:10])
+    for cell in range(len(cut)):
+        expressed = set(np.flatnonzero(matrix[cell].toarray()[0]).tolist())
+        found = set(sequence(cut, cell)[0][1:])
+        assert expressed & set(range(10)) <= found
+        assert len(found) == max(min(len(expressed), 3), len(expressed & set(range(10))))
+    assert cut.n_cut == sum(matrix[cell].nnz > 3 for cell in range(30))
+
+
 def test_sampling_is_seeded_and_does_not_depend_on_the_pool() -> None:
     matrix = cells(50)
     cut = table(matrix, max_length=11, seed=1)

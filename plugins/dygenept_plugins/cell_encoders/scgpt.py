@@ -19,10 +19,15 @@ from dygenept.specs import CellEncoderSpec, PluginConfig
 
 if TYPE_CHECKING:
     from dygenept.interfaces import CellEncoder, CellEncoderContext
+    from dygenept_plugins.networks.scgpt_cells import CellOptions
+    from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "scgpt"
+CACHE_FOLDER = "scgpt_states"
+RANDOM = "random"
+PUBLISHED = "whole_human"
 
 
 class ScGptConfig(PluginConfig):
@@ -33,7 +38,9 @@ class ScGptConfig(PluginConfig):
     Attributes:
         checkpoint: A folder with ``best_model.pt`` (or ``model.safetensors``), ``vocab.json`` and
             ``args.json``; a bare name such as ``whole_human`` means ``scgpt/<name>`` in the folder
-            of data sets ($DYGENEPT_DATA). None trains from scratch.
+            of data sets ($DYGENEPT_DATA). ``random`` takes whole_human's size with random weights,
+            for trials of full size; its vocabulary is whole_human's where that file is there, else
+            the data set's own genes. None trains from scratch.
         n_layers: Transformer layers [4].
         d_model: Width of hidden states [128].
         n_heads: Attention heads [4].
@@ -41,12 +48,23 @@ class ScGptConfig(PluginConfig):
         dropout: In training, on embeddings and residual branches [0.1]. Attention weights have
             none: on a CPU it would slow a step several times.
         n_bins: Bins of expression values [51].
-        max_length: Longest sequence, ``<cls>`` included [1200].
+        max_length: Longest sequence, ``<cls>`` included [1200]. Longer ones are cut by sampling
+            genes; expressed perturbed genes always stay, and the limit yields to them.
+        sampling_seed: Decides which genes a longer sequence keeps; None takes 0 where layers are
+            frozen, so that folds share their outputs, and the model's seed otherwise.
         freeze_layers: Layers ``[:freeze_layers]`` are frozen, as a Python slice, and the embeddings
             with any of them: -2 trains the last two, 0 everything, ``all`` nothing. Set 0 to train
             from scratch.
         pooling: ``cls``, ``mean`` or ``attention`` over the tokens.
-        cache_bytes: Memory that outputs of frozen layers may take.
+        encode_batch: Cells that the frozen layers see at a time while the pool is encoded; None
+            takes what suits the device.
+        cache: Where outputs of frozen layers over control cells are kept: ``memory`` (the device's,
+            else the host's), ``disk`` (memory-mapped files in the cache folder, shared by folds
+            and runs), ``off``, or ``auto``: disk with a checkpoint, memory without one.
+        cache_dtype: ``float32`` or ``bf16``; ``auto`` takes bf16 on a GPU, float32 elsewhere.
+        cache_bytes: What the cache may take; None takes half of what is free, and of a disk 64 GB
+            at most. Cells beyond it run through the frozen layers anew in each batch.
+        cache_cells: Control cells that the cache holds at most; None for every one that fits.
     """
 
     checkpoint: str | None = None
@@ -57,9 +75,14 @@ class ScGptConfig(PluginConfig):
     dropout: float | None = Field(default=None, ge=0, lt=1)
     n_bins: int | None = Field(default=None, ge=3)
     max_length: int | None = Field(default=None, ge=2)
+    sampling_seed: int | None = Field(default=None, ge=0)
     freeze_layers: int | Literal["all"] = -2
     pooling: Literal["cls", "mean", "attention"] = "cls"
-    cache_bytes: int = Field(default=2_000_000_000, ge=0)
+    encode_batch: int | None = Field(default=None, ge=1)
+    cache: Literal["auto", "memory", "disk", "off"] = "auto"
+    cache_dtype: Literal["auto", "float32", "bf16"] = "auto"
+    cache_bytes: int | None = Field(default=None, ge=0)
+    cache_cells: int | None = Field(default=None, ge=0)
 
 
 def checkpoint_folder(checkpoint: str) -> Path:
@@ -72,9 +95,14 @@ def checkpoint_folder(checkpoint: str) -> Path:
     return default_data_dir() / CHECKPOINTS / checkpoint
 
 
+def label(config: ScGptConfig) -> str | None:
+    """Return what the model's name must say, so that nobody takes it for the published one."""
+    return "random weights" if config.checkpoint == RANDOM else None
+
+
 def missing(config: ScGptConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
-    if config.checkpoint is None:
+    if config.checkpoint in (None, RANDOM):
         return None
     from dygenept_plugins.networks.scgpt_checkpoint import describe_missing, missing_files
 
@@ -93,11 +121,11 @@ def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
     """
     from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 
-    if config.checkpoint is None:
+    if config.checkpoint in (None, RANDOM):
         return _from_scratch(config, context)
     from dygenept_plugins.networks.scgpt_checkpoint import read_checkpoint
 
-    checkpoint = read_checkpoint(checkpoint_folder(config.checkpoint))
+    checkpoint = read_checkpoint(checkpoint_folder(str(config.checkpoint)))
     for option in ("n_layers", "d_model", "n_heads", "d_hid"):
         asked, found = getattr(config, option), getattr(checkpoint.size, option)
         if asked not in (None, found):
@@ -113,11 +141,7 @@ def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
         checkpoint.build(dropout=config.dropout),
         context=context,
         vocabulary=checkpoint.vocabulary,
-        n_bins=checkpoint.n_bins,
-        max_length=config.max_length or checkpoint.max_length,
-        freeze_layers=config.freeze_layers,
-        pooling=config.pooling,
-        cache_bytes=config.cache_bytes,
+        options=_options(config, context, checkpoint.n_bins, checkpoint.max_length),
     )
 
 
@@ -126,36 +150,81 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
     from dygenept_plugins.networks.scgpt_cells import ScGptCellState
     from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
-    if config.freeze_layers != 0:
-        logger.warning(
-            "scgpt without a checkpoint: cell_encoder.freeze_layers %s keeps layers at their "
-            "random first weights; set it to 0 to train them",
-            config.freeze_layers,
-        )
-    vocabulary = Vocabulary.of_genes(context.gene_symbols)
-    d_model, n_heads = config.d_model or 128, config.n_heads or 4
+    is_frozen = config.freeze_layers != 0
+    if is_frozen:
+        logger.warning("%s; set it to 0 to train them", _random_note(config)[:-1])
+    is_full = config.checkpoint == RANDOM
+    vocabulary = _published_vocabulary() if is_full else None
+    vocabulary = vocabulary or Vocabulary.of_genes(context.gene_symbols)
+    d_model = config.d_model or (512 if is_full else 128)
+    n_heads = config.n_heads or (8 if is_full else 4)
     if d_model % n_heads:
         raise ConfigError(
             f"cell_encoder.n_heads {n_heads} does not divide cell_encoder.d_model {d_model}"
         )
+    dropout = 0.2 if is_full else 0.1
     size = ScGptSize(
         n_tokens=vocabulary.n_tokens,
         pad_token=vocabulary.pad,
         d_model=d_model,
-        n_layers=config.n_layers or 4,
+        n_layers=config.n_layers or (12 if is_full else 4),
         n_heads=n_heads,
         d_hid=config.d_hid or d_model,
-        dropout=0.1 if config.dropout is None else config.dropout,
+        dropout=dropout if config.dropout is None else config.dropout,
     )
     return ScGptCellState(
         ScGpt(size),
         context=context,
         vocabulary=vocabulary,
-        n_bins=config.n_bins or 51,
-        max_length=config.max_length or 1200,
+        options=_options(config, context, n_bins=51, max_length=1200),
+        notes=(_random_note(config),) if is_frozen or is_full else (),
+    )
+
+
+def _published_vocabulary() -> Vocabulary | None:
+    from dygenept_plugins.networks.scgpt_checkpoint import VOCABULARY_FILE, read_vocabulary
+
+    path = checkpoint_folder(PUBLISHED) / VOCABULARY_FILE
+    return read_vocabulary(path) if path.is_file() else None
+
+
+def _random_note(config: ScGptConfig) -> str:
+    note = "scGPT starts from random weights, not the published ones"
+    if config.freeze_layers == 0:
+        return f"{note}."
+    frozen = f"cell_encoder.freeze_layers {config.freeze_layers} keeps frozen layers at them"
+    return f"{note}, and {frozen}."
+
+
+def _options(
+    config: ScGptConfig, context: CellEncoderContext, n_bins: int, max_length: int
+) -> CellOptions:
+    """Fill in what the configuration leaves open."""
+    import torch
+
+    from dygenept_plugins.networks.scgpt_cache import CacheOptions
+    from dygenept_plugins.networks.scgpt_cells import CellOptions
+
+    runtime = context.runtime
+    is_cuda = runtime is not None and runtime.device.startswith("cuda")
+    is_bf16 = config.cache_dtype == "bf16" or (config.cache_dtype == "auto" and is_cuda)
+    cache_dir = None if runtime is None else runtime.cache_dir
+    own_seed = 0 if config.freeze_layers != 0 else context.seed
+    return CellOptions(
+        n_bins=config.n_bins or n_bins,
+        max_length=config.max_length or max_length,
+        sampling_seed=own_seed if config.sampling_seed is None else config.sampling_seed,
         freeze_layers=config.freeze_layers,
         pooling=config.pooling,
-        cache_bytes=config.cache_bytes,
+        encode_batch=config.encode_batch,
+        cache=CacheOptions(
+            place=config.cache,
+            dtype=torch.bfloat16 if is_bf16 else torch.float32,
+            max_bytes=config.cache_bytes,
+            max_cells=config.cache_cells,
+            folder=None if cache_dir is None else cache_dir / CACHE_FOLDER,
+            is_lasting=config.checkpoint not in (None, RANDOM),
+        ),
     )
 
 
@@ -170,6 +239,7 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             config=ScGptConfig,
             factory=build,
             missing=missing,
+            label=label,
             check_options={"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},
         )
     ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 MAX_VALUE = 512.0
 EMBEDDING_RANGE = 0.1
@@ -166,6 +167,7 @@ class ScGpt(nn.Module):
         """Build it with scGPT's first weights."""
         super().__init__()
         self.size = size
+        self.recomputes = False
         self.encoder = GeneEncoder(
             n_tokens=size.n_tokens, d_model=size.d_model, pad_token=size.pad_token
         )
@@ -200,8 +202,11 @@ class ScGpt(nn.Module):
         """
         layers = list(self.transformer_encoder.layers)[first:last]
         for position, layer in enumerate(layers):
-            is_final = position == len(layers) - 1
-            hidden = layer(hidden, real, n_queries=n_final if is_final else None)
+            n_queries = n_final if position == len(layers) - 1 else None
+            if self.recomputes and self.training and torch.is_grad_enabled():
+                hidden = checkpoint(layer, hidden, real, n_queries=n_queries, use_reentrant=False)
+            else:
+                hidden = layer(hidden, real, n_queries=n_queries)
         return hidden if n_final is None else hidden[:, :n_final]
 
     def forward(

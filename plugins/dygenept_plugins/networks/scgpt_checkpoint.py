@@ -18,7 +18,15 @@ from dygenept_plugins.networks.scgpt_tokens import CLS, PAD, PAD_VALUE, Vocabula
 VOCABULARY_FILE, ARGS_FILE = "vocab.json", "args.json"
 WEIGHT_FILES = ("best_model.pt", "model.safetensors")
 # Heads for pre-training tasks, which follow the hidden states and are not needed here.
-IGNORED = ("flag_encoder.", "decoder.", "mvc_decoder.", "cls_decoder.", "sim.")
+IGNORED = (
+    "flag_encoder.",
+    "decoder.",
+    "mvc_decoder.",
+    "cls_decoder.",
+    "sim.",
+    "batch_encoder.",
+    "grad_reverse_discriminator.",
+)
 N_SHOWN = 3
 
 
@@ -42,8 +50,12 @@ class ScGptCheckpoint:
 
     def build(self, *, dropout: float | None = None) -> ScGpt:
         """Build the transformer with these weights; ``dropout`` overrides the checkpoint's."""
-        network = ScGpt(self.size if dropout is None else replace(self.size, dropout=dropout))
-        network.load_state_dict(self.weights)
+        size = self.size if dropout is None else replace(self.size, dropout=dropout)
+        # First weights that are replaced at once need not be drawn.
+        with torch.device("meta"):
+            network = ScGpt(size)
+        weights = {name: value.float().clone() for name, value in self.weights.items()}
+        network.load_state_dict(weights, assign=True)
         return network
 
 
@@ -58,9 +70,9 @@ def missing_files(folder: Path) -> tuple[str, ...]:
 def describe_missing(folder: Path, missing: tuple[str, ...]) -> str:
     """Say what is missing where, and how to get it or go without."""
     return (
-        f"the scGPT checkpoint in {folder} lacks {', '.join(missing)}; download the whole-human "
-        "checkpoint linked in the README of github.com/bowang-lab/scGPT into that folder, or use "
-        "--model dygenept_small, which needs no weights"
+        f"the scGPT checkpoint in {folder} lacks {', '.join(missing)}; fetch whole_human with "
+        "`dygenept data fetch scgpt` or by hand from the README of github.com/bowang-lab/scGPT, or "
+        "use --model dygenept_small, which needs no weights"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,12 +123,14 @@ class TokenTable:
         tokens: Gene tokens, int64.
         values: Binned values, float32.
         pad: Token of padded positions.
+        n_cut: Cells that express more genes than the limit takes.
     """
 
     starts: torch.Tensor
     tokens: torch.Tensor
     values: torch.Tensor
     pad: int
+    n_cut: int = 0
 
     def __len__(self) -> int:
         """Return the number of cells."""
@@ -136,8 +138,11 @@ class TokenTable:
 
     def to(self, device: torch.device) -> TokenTable:
         """Copy to a device."""
-        return TokenTable(
-            self.starts.to(device), self.tokens.to(device), self.values.to(device), self.pad
+        return replace(
+            self,
+            starts=self.starts.to(device),
+            tokens=self.tokens.to(device),
+            values=self.values.to(device),
         )
 
     def gather(self, rows: torch.Tensor) -> TokenBatch:
@@ -166,7 +171,8 @@ def tokenise(
 
     A sequence is ``<cls>``, then the non-zero genes of the vocabulary in ``var`` order. A longer
     sequence than ``max_length`` is cut by sampling genes without replacement; the draw depends on
-    the seed and the cell's own values, so a cell gives the same tokens in any pool.
+    the seed and the cell's own values, so a cell gives the same tokens in any pool. Expressed genes
+    of ``keep`` stay even where they alone exceed the limit.
 
     Args:
         expression: CSR, (N, G), log1p scale, sorted indices.
@@ -174,7 +180,7 @@ def tokenise(
         vocabulary: For ``<cls>`` and ``<pad>``.
         n_bins: Bins of values.
         max_length: Longest sequence, ``<cls>`` included.
-        keep: True for genes that sampling must not drop, (G,).
+        keep: True for genes that sampling never drops, (G,).
         seed: Of the sampling.
     """
     blocks = [
@@ -197,6 +203,7 @@ def tokenise(
         tokens=torch.from_numpy(tokens),
         values=torch.from_numpy(values),
         pad=vocabulary.pad,
+        n_cut=sum(block[3] for block in blocks),
     )
 
 
@@ -209,8 +216,8 @@ def _tokenise_block(
     max_length: int,
     keep: npt.NDArray[np.bool_],
     seed: int,
-) -> tuple[Int64Array, Int64Array, Float32Array]:
-    """Return sequence lengths, tokens and values of a few cells."""
+) -> tuple[Int64Array, Int64Array, Float32Array, int]:
+    """Return sequence lengths, tokens and values of a few cells, and how many were cut."""
     is_token = (expression.data != 0) & (gene_tokens[expression.indices] >= 0)
     row = np.repeat(np.arange(expression.shape[0]), np.diff(expression.indptr))[is_token]
     gene = expression.indices[is_token].astype(np.int64)
@@ -218,13 +225,14 @@ def _tokenise_block(
     lengths = np.bincount(row, minlength=expression.shape[0])
     # Values are binned before genes are dropped, as scGPT does.
     binned = bin_values(data, lengths, n_bins=n_bins)
-    if lengths.max(initial=0) > max_length - 1:
+    n_cut = int((lengths > max_length - 1).sum())
+    if n_cut:
         priority = _priorities(data, gene, lengths, seed=seed)
         priority[keep[gene]] = 0
         order = _order_within(row, priority)
         rank = np.empty(len(row), dtype=np.int64)
         rank[order] = np.arange(len(row)) - np.repeat(_starts(lengths)[:-1], lengths)
-        kept = rank < max_length - 1
+        kept = (rank < max_length - 1) | keep[gene]
         row, gene, binned = row[kept], gene[kept], binned[kept]
         lengths = np.bincount(row, minlength=len(lengths))
     # Each token sits one place later for every <cls> up to and including its own cell's.
@@ -233,7 +241,7 @@ def _tokenise_block(
     values = np.full(len(tokens), PAD_VALUE, dtype=np.float32)
     tokens[places] = gene_tokens[gene]
     values[places] = binned
-    return lengths + 1, tokens, values
+    return lengths + 1, tokens, values, n_cut
 
 
 def bin_values(data: Float32Array, lengths: Int64Array, *, n_bins: int) -> Float32Array:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 FOLDER = Path(__file__).resolve().parent
-N_CELLS, SEED = 12, 7
+N_CELLS, SEED, SHORT_LENGTH = 12, 7, 20
 GENES = [f"GENE{number}" for number in range(48)]
 ABSENT = ["NOVEL1", "NOVEL2"]
 ARGS: dict[str, Any] = {
@@ -60,6 +60,21 @@ def import_scgpt(source: Path) -> tuple[types.ModuleType, types.ModuleType]:
     )
 
 
+def examples_of(
+    expression: np.ndarray, gene_ids: np.ndarray, vocabulary: dict[str, int]
+) -> list[dict[str, torch.Tensor]]:
+    examples = []
+    for row in expression:
+        places = np.flatnonzero(row)
+        examples.append(
+            {
+                "genes": torch.from_numpy(np.insert(gene_ids[places], 0, vocabulary["<cls>"])),
+                "expressions": torch.from_numpy(np.insert(row[places], 0, ARGS["pad_value"])),
+            }
+        )
+    return examples
+
+
 def main() -> None:
     model_module, collator_module = import_scgpt(Path(sys.argv[1]))
     rng = np.random.default_rng(SEED)
@@ -92,27 +107,45 @@ def main() -> None:
     expression[rng.random(expression.shape) < np.linspace(0.1, 0.9, N_CELLS)[:, None]] = 0
     known = np.array([name in vocabulary for name in symbols])
     gene_ids = np.array([vocabulary[name] for name in symbols if name in vocabulary])
-    examples = []
-    for row in expression[:, known]:
-        places = np.flatnonzero(row)
-        examples.append(
-            {
-                "genes": torch.from_numpy(np.insert(gene_ids[places], 0, vocabulary["<cls>"])),
-                "expressions": torch.from_numpy(np.insert(row[places], 0, ARGS["pad_value"])),
-            }
-        )
     collate = collator_module.DataCollator(
         pad_token_id=vocabulary["<pad>"],
         pad_value=ARGS["pad_value"],
         do_mlm=False,
         max_length=ARGS["max_seq_len"],
     )
-    batch = collate(examples)
+    batch = collate(examples_of(expression[:, known], gene_ids, vocabulary))
     with torch.no_grad():
         hidden = model._encode(
             batch["gene"],
             batch["expr"],
             src_key_padding_mask=batch["gene"].eq(vocabulary["<pad>"]),
+        )
+
+    # Counts tie, so edges coincide; with draws of 0 the package takes the left digit of each.
+    counts = rng.integers(0, 4, (N_CELLS, len(symbols))).astype(np.float32)
+    tied = np.log1p(counts)
+    tied[:, 0] = np.log1p(9.0)  # no cell is empty
+    rand, np.random.rand = np.random.rand, lambda *shape: np.zeros(shape)
+    tied_batch = collate(examples_of(tied[:, known], gene_ids, vocabulary))
+    np.random.rand = rand
+    # Cells above the limit: the package samples genes, and leaves them in the order drawn.
+    short = collator_module.DataCollator(
+        pad_token_id=vocabulary["<pad>"],
+        pad_value=ARGS["pad_value"],
+        do_mlm=False,
+        max_length=SHORT_LENGTH,
+        sampling=True,
+        keep_first_n_tokens=1,
+    )
+    short_batch = short(examples_of(expression[:, known], gene_ids, vocabulary))
+    with torch.no_grad():
+        tied_hidden, short_hidden = (
+            model._encode(
+                part["gene"],
+                part["expr"],
+                src_key_padding_mask=part["gene"].eq(vocabulary["<pad>"]),
+            )
+            for part in (tied_batch, short_batch)
         )
 
     state = {
@@ -132,6 +165,13 @@ def main() -> None:
         values=batch["expr"].numpy(),
         cell_embedding=hidden[:, 0].numpy(),
         hidden=hidden.numpy(),
+        tied_expression=tied,
+        tied_tokens=tied_batch["gene"].numpy(),
+        tied_values=tied_batch["expr"].numpy(),
+        tied_cell_embedding=tied_hidden[:, 0].numpy(),
+        short_tokens=short_batch["gene"].numpy(),
+        short_values=short_batch["expr"].numpy(),
+        short_cell_embedding=short_hidden[:, 0].numpy(),
     )
 
 

@@ -1,0 +1,330 @@
+"""Training in several processes under torchrun: one process group, one writer, a clean end.
+
+Every process holds the whole model and the whole data set and runs its part of each batch;
+gradients are summed by torch's DistributedDataParallel. This module imports torch only where a
+process group exists, so that a plain start of the command line stays fast.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from dygenept.errors import ConfigError, DistributedError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_VARIABLE = "DYGENEPT_DISTRIBUTED_TIMEOUT"
+DEFAULT_TIMEOUT_S = 600.0
+LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+# Words of torch's own messages for a peer that is gone or silent; gloo raises a bare RuntimeError.
+LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "timed out", "process group")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes of a training.
+
+    Attributes:
+        rank: Position of this process.
+        size: Number of processes.
+        local_rank: Position among the processes of this machine; also its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_writer(self) -> bool:
+        """True in the one process that writes files and prints results."""
+        return self.rank == 0
+
+
+ALONE = World()
+
+
+def launched() -> World:
+    """Read what torchrun says of this process; one process without it."""
+    if not all(os.environ.get(name) for name in LAUNCHED):
+        return ALONE
+    try:
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        return World(rank, size, int(os.environ.get("LOCAL_RANK", rank)))
+    except ValueError as error:
+        raise ConfigError(
+            f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers ({error}); start with "
+            "`torchrun --nproc_per_node=N -m dygenept_cli.main train …`, or unset them"
+        ) from error
+
+
+def current() -> World:
+    """Return the world of the open session; one process outside a session."""
+    world = launched()
+    if world.size == 1:
+        return ALONE
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return ALONE
+    return World(distributed.get_rank(), distributed.get_world_size(), world.local_rank)
+
+
+def local_device(device: str) -> str:
+    """Return the device of this process: its own GPU under torchrun.
+
+    Raises:
+        ConfigError: If one GPU is named for several processes, or there are too few.
+    """
+    world = launched()
+    if world.size == 1 or not device.startswith("cuda"):
+        return device
+    import torch
+
+    if device != "cuda":
+        raise ConfigError(
+            f"--device {device} names one GPU for {world.size} processes; use --device cuda, and "
+            "CUDA_VISIBLE_DEVICES to choose GPUs"
+        )
+    if world.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"process {world.rank} wants GPU {world.local_rank}, but this machine has "
+            f"{torch.cuda.device_count()}; lower --nproc_per_node"
+        )
+    return f"cuda:{world.local_rank}"
+
+
+@contextmanager
+def session(device: str) -> Iterator[World]:
+    """Open the process group of a torchrun launch for a block; nothing where there is none.
+
+    Args:
+        device: Device of this process; decides between NCCL and gloo.
+
+    Raises:
+        DistributedError: If another process ends or stays silent for the timeout
+            ($DYGENEPT_DISTRIBUTED_TIMEOUT seconds, 600 by default).
+    """
+    world = launched()
+    if world.size == 1 or current().size > 1:
+        yield world
+        return
+    import torch
+    from torch import distributed
+
+    is_cuda = device.startswith("cuda")
+    if is_cuda:
+        torch.cuda.set_device(torch.device(device))
+    with told_to_stop(), lost_peers():
+        distributed.init_process_group(
+            "nccl" if is_cuda else "gloo",
+            rank=world.rank,
+            world_size=world.size,
+            timeout=timedelta(seconds=timeout_s()),
+        )
+        yield world
+        distributed.barrier()
+        # After an error the group is left alone: closing it would wait for processes that are gone.
+        distributed.destroy_process_group()
+
+
+def timeout_s() -> float:
+    """Seconds that a process waits for the others.
+
+    Raises:
+        ConfigError: If the variable is no positive number.
+    """
+    text = os.environ.get(TIMEOUT_VARIABLE, str(DEFAULT_TIMEOUT_S))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds > 0:
+        raise ConfigError(f"{TIMEOUT_VARIABLE} must be a number of seconds above 0, not {text!r}")
+    return seconds
+
+
+@contextmanager
+def lost_peers() -> Iterator[None]:
+    """Turn torch's errors about a lost process into one that says what to do.
+
+    Raises:
+        DistributedError: As said.
+    """
+    from torch import distributed
+
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        kinds = (distributed.DistError,)
+        if not isinstance(error, kinds) and not any(word in text for word in LOST_PEER):
+            raise
+        raise DistributedError(
+            f"process {launched().rank} of {launched().size} stops: another process ended or did "
+            f"not answer within {timeout_s():g} s ({' '.join(str(error).split())[:160]}); see the "
+            "first error above, then run the same command again to go on from the last checkpoint"
+        ) from error
+
+
+@contextmanager
+def told_to_stop() -> Iterator[None]:
+    """Turn SIGTERM, which torchrun sends when another process has ended, into an error.
+
+    Raises:
+        DistributedError: On SIGTERM.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise DistributedError(
+            f"process {launched().rank} of {launched().size} was told to stop, most likely because "
+            "another process ended; see the first error above, then run the same command again to "
+            "go on from the last checkpoint"
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def writer_first() -> Iterator[None]:
+    """Let the writer do a block before the others, who then find what it has cached."""
+    world = current()
+    if world.size == 1:
+        yield
+        return
+    from torch import distributed
+
+    if not world.is_writer:
+        distributed.barrier()
+    yield
+    if world.is_writer:
+        distributed.barrier()
+
+
+def parallel(network: nn.Module, device: torch.device) -> nn.Module:
+    """Wrap a network so that its backward pass sums gradients over processes."""
+    if current().size == 1:
+        return network
+    from torch.nn.parallel import DistributedDataParallel
+
+    # Buffers are frozen tables that all processes have; the option's name changed in torch 2.13.
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(
+        network,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        # Some parts leave others out: a linear decoder reads no cell state.
+        find_unused_parameters=True,
+        **options,
+    )
+
+
+def local_gradients(network: nn.Module, *, is_last: bool) -> AbstractContextManager[object]:
+    """Keep gradients in this process for a block, unless it is a step's last piece."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    if is_last or not isinstance(network, DistributedDataParallel):
+        return nullcontext()
+    return network.no_sync()
+
+
+def broadcast(tensors: Sequence[torch.Tensor]) -> None:
+    """Overwrite tensors with the writer's."""
+    if current().size == 1:
+        return
+    from torch import distributed
+
+    for tensor in tensors:
+        distributed.broadcast(tensor, src=0)
+
+
+def total(tensor: torch.Tensor) -> torch.Tensor:
+    """Sum a tensor over processes; it stays where it is and as it is.
+
+    Args:
+        tensor: On any device; a copy on the process's own one travels.
+    """
+    world = current()
+    if world.size == 1:
+        return tensor
+    import torch
+    from torch import distributed
+
+    is_nccl = distributed.get_backend() == "nccl"
+    device = torch.device("cuda", torch.cuda.current_device()) if is_nccl else torch.device("cpu")
+    summed = tensor.detach().to(device, copy=True)
+    distributed.all_reduce(summed)
+    return summed.to(tensor.device)
+
+
+def any_of(flag: bool) -> bool:
+    """True in every process if it is in one."""
+    if current().size == 1:
+        return flag
+    import torch
+
+    return bool(total(torch.tensor([int(flag)])))
+
+
+def share_of(n: int) -> slice:
+    """Return the positions out of n that this process takes."""
+    world = current()
+    return slice(world.rank * n // world.size, (world.rank + 1) * n // world.size)
+
+
+def gathered(rows: torch.Tensor, mine: slice, n: int) -> torch.Tensor:
+    """Put the rows of all processes together.
+
+    Args:
+        rows: Rows ``mine`` of the whole, as ``share_of(n)`` gave them; what follows them is left
+            out, so that a process without rows of its own can show their shape by any one.
+        mine: Their positions.
+        n: Rows of the whole.
+    """
+    if current().size == 1:
+        return rows
+    whole = rows.new_zeros(n, *rows.shape[1:])
+    whole[mine] = rows[: mine.stop - mine.start]
+    return total(whole)
+
+
+def check_agreement(values: Sequence[int], what: str) -> None:
+    """Check that every process has the writer's whole numbers.
+
+    Raises:
+        DistributedError: If one has not.
+    """
+    if current().size == 1:
+        return
+    import torch
+
+    mine = torch.tensor(values, dtype=torch.int64)
+    theirs = mine.clone() if current().is_writer else torch.zeros_like(mine)
+    theirs = total(theirs)
+    differs = total(torch.tensor([int(not torch.equal(mine, theirs))]))
+    if int(differs):
+        raise DistributedError(
+            f"the processes do not agree on {what}; all of them must see the same folder, data "
+            "and options"
+        )

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_bench_under_torchrun_prints_and_writes_once(toy: Path, home: Path, tmp_path: Path) -> None:
+    command = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]
+    arguments = ["--dataset", str(toy), "--model", "additive", "--model", "dygenept_small"]
+    swapped = ["--facets", "go_tfidf", "--cell-encoder", "mlp", "--folds", "2", "--json"]
+    searched = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, *command, "bench", *arguments, *swapped, "--results", "out"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": searched,
+            "DYGENEPT_HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert {row["n_folds"] for row in document["leaderboard"]} == {2}
+    files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    kinds = [path.parent.name for path in files]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "predictions": 4,
+        "runs": 4,
+        "splits": 1,
+    }
+    assert not [path for path in files if path.name.startswith(".")]
+
+
+def test_commands_that_share_no_work_are_refused_under_torchrun(
+    cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+    settings |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    result = cli("plugins", "list")
+    assert result.code == 2
+    assert "runs in one process; torchrun can start train, evaluate, bench" in result.err

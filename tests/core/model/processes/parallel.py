@@ -1,0 +1,197 @@
+"""Trains a toy model in two processes, as torchrun would start them, and in one.
+
+``same FOLDER`` prints, as JSON, how gradients, losses and weights of the two compare;
+``death FOLDER`` kills the second process at a step and prints how the first one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import safetensors.torch
+import torch
+import torch._dynamo
+from conftest import toy_model, toy_network
+
+from dygenept.errors import DistributedError
+from dygenept.model.control_pool import control_cells
+from dygenept.testing import toy_task
+from dygenept.training import distributed, loop
+from dygenept.training.batches import BatchSource, Share, condition_set, perturbed_cells
+from dygenept.training.options import TrainingOptions
+
+SLOW_IMPORTS = (safetensors.torch, torch._dynamo)
+OPTIONS = TrainingOptions(
+    target="cell",
+    batch_size=11,
+    epochs=2,
+    steps_per_epoch=4,
+    patience=3,
+    lr=3e-3,
+    warmup_steps=0,
+    n_prediction_cells=8,
+    checkpoint_seconds=0,
+)
+
+
+def gradients(options: TrainingOptions, batch_size: int) -> dict[str, list[float]]:
+    """Return the loss and gradient of one batch, summed over pieces and processes."""
+    task, _ = toy_task()
+    options = replace(options, batch_size=batch_size)
+    n = len(task.train)
+    controls = control_cells(task.cells, n_cell_types=1)
+    source = BatchSource(
+        conditions=condition_set(task, slice(0, n), task.target_genes),
+        controls=controls,
+        cells=perturbed_cells(task, n) if options.target == "cell" else None,
+        options=options,
+    )
+    trainer = loop.Trainer(
+        source=source,
+        validation=None,
+        positions=controls.sample(4, np.random.default_rng(0)),
+        options=options,
+        seed=0,
+        device=torch.device("cpu"),
+        report=lambda epoch, text: None,
+    )
+    network = toy_network().train()
+    network.prepare(controls.pool(task.gene_symbols))
+    world = distributed.current()
+    share = Share(world.rank, world.size, options.accumulation_steps)
+    pieces = next(source.steps(np.random.default_rng(0), share=share))
+    loss = trainer.backward(trainer.stepper(network), pieces)
+    found = {n: p.grad.flatten().tolist() for n, p in network.named_parameters() if p.requires_grad}
+    return {**found, "loss": [float(loss)]}
+
+
+def train(folder: Path | None) -> dict[str, list[float]]:
+    """Return what a training, its validation and its predictions come to."""
+    task, _ = toy_task()
+    model = toy_model(OPTIONS)
+    model.fit(replace(task, runtime=replace(task.runtime, checkpoint_dir=folder)))
+    history = model.histories[0]
+    found = {n: p.flatten().tolist() for n, p in model.networks[0].named_parameters()}
+    predicted = model.predict(task.known).expression.ravel().tolist()
+    one = model.predict(task.known[:1]).expression.ravel().tolist()
+    scores = {"losses": list(history.losses), "scores": list(history.scores)}
+    return {**found, **scores, "predicted": predicted, "one": one}
+
+
+def forked(work: Callable[[], object], *, rank: int, size: int, port: int) -> tuple[int, int]:
+    """Start a process of a launch; return its id and the end of a pipe with its JSON."""
+    read, write = os.pipe()
+    if (child := os.fork()) != 0:
+        os.close(write)
+        return child, read
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    code = 0
+    torch.set_num_threads(1)
+    try:
+        with distributed.session("cpu"):
+            found = work()
+    except DistributedError as error:
+        found, code = str(error), 2
+    with os.fdopen(write, "w") as stream:
+        json.dump(found, stream)
+    os._exit(code)
+
+
+def launch(work: Callable[[], object], size: int) -> list[tuple[int, str]]:
+    """Run ``work`` in processes that know of each other; return exit codes and outputs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = [forked(work, rank=rank, size=size, port=port) for rank in range(size)]
+    texts = []
+    for _, read in started:
+        with os.fdopen(read) as stream:
+            texts.append(stream.read())
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child, _ in started]
+    return list(zip(codes, texts, strict=True))
+
+
+def gap(left: dict[str, list[float]], right: dict[str, list[float]]) -> float:
+    """Return the largest difference, relative to the largest value of a tensor."""
+    assert left.keys() == right.keys()
+    return max(
+        float(np.abs(np.subtract(left[name], right[name])).max())
+        / max(1e-3, float(np.abs(left[name]).max()))
+        for name in left
+    )
+
+
+def same(folder: Path) -> dict[str, object]:
+    """Compare two processes with one."""
+    pseudobulk = replace(OPTIONS, target="pseudobulk", cells_per_condition=4)
+    cases = {
+        "cells": (OPTIONS, 11),
+        "pieces": (replace(OPTIONS, accumulation_steps=3), 11),
+        "pseudobulk": (pseudobulk, 12),
+        "one row": (OPTIONS, 1),
+    }
+
+    def both() -> dict[str, object]:
+        found: dict[str, object] = {key: gradients(*case) for key, case in cases.items()}
+        is_writer = distributed.current().is_writer
+        return {**found, "trained": train(folder), "is_writer": is_writer}
+
+    def alone() -> dict[str, object]:
+        found = {key: gradients(*case) for key, case in cases.items()}
+        return {**found, "trained": train(None)}
+
+    ((code, text),) = launch(alone, 1)
+    assert code == 0, text
+    one = json.loads(text)
+    two = launch(both, 2)
+    assert [code for code, _ in two] == [0, 0], two
+    gaps = {
+        key: max(gap(json.loads(text)[key], one[key]) for _, text in two)
+        for key in (*cases, "trained")
+    }
+    return {
+        "gaps": gaps,
+        "writers": [json.loads(text)["is_writer"] for _, text in two],
+        "files": sorted(path.name for path in folder.iterdir()),
+    }
+
+
+def death(folder: Path) -> dict[str, object]:
+    """Kill the second process in its third step."""
+    step = loop.Trainer.step
+    done = 0
+
+    def counted(self, stepper, optimizer, pieces):  # type: ignore[no-untyped-def]
+        nonlocal done
+        done += 1
+        if done == 3 and distributed.current().rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, stepper, optimizer, pieces)
+
+    loop.Trainer.step = counted  # type: ignore[method-assign]
+    started = time.monotonic()
+    (first, text), (second, _) = launch(lambda: train(folder), 2)
+    seconds = time.monotonic() - started
+    return {"codes": [first, second], "error": json.loads(text), "seconds": seconds}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    work = {"same": same, "death": death}[sys.argv[1]]
+    sys.stdout.write(json.dumps(work(Path(sys.argv[2]))))
+
+
+main()
