@@ -13,6 +13,7 @@ from dygenept.plugin_manager import SPEC_CLASSES, PluginManager
 from dygenept.registry import load_registry
 from dygenept.specs import PluginSpec
 from dygenept.testing import check_plugin, toy_data
+from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept.testing.split_checks import TOY_SPLIT_SHAPE
 
 # What a plugin cannot be built without, or what makes it small enough for a test.
@@ -36,11 +37,16 @@ def test_every_built_in_plugin_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize("spec", BUILT_IN, ids=lambda spec: f"{spec.kind}/{spec.name}")
-def test_built_in_plugin_keeps_the_rules_of_its_kind(spec: PluginSpec, tmp_path: Path) -> None:
+def test_built_in_plugin_keeps_the_rules_of_its_kind(
+    spec: PluginSpec, tmp_path: Path, endpoint: LocalEndpoint
+) -> None:
     key = f"{spec.kind}/{spec.name}"
     options = OPTIONS.get(key)
     if key == "splits/manifest":
         options = {"path": str(write_manifest(tmp_path / "labels.json"))}
+    if key == "facet_writers/llm":
+        journal = str(tmp_path / "journal.jsonl")
+        options = {"model": "m", "base_url": endpoint.base_url, "journal": journal}
     check_plugin(spec, options=options)
 
 
