@@ -544,5 +544,5 @@ def test_no_gene_makes_no_call(make: Make, endpoint: LocalEndpoint) -> None:
     "options", [{"min_sentences": 5, "max_sentences": 2}, {"input_price": 1.0}, {"api_key": "x"}]
 )
 def test_options_that_do_not_agree_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="sentences|output_price|extra"):
+    with pytest.raises(ValueError, match=r"sentences|output_price|extra"):
         LlmConfig.model_validate({"model": "m", **options})
