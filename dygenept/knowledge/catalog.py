@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
 from dygenept.knowledge.controls import random_knowledge, shuffle_knowledge
+from dygenept.knowledge.formats.dispatch import FOREIGN_SUFFIXES
 from dygenept.knowledge.store import (
     build_knowledge,
     default_cache_dir,
@@ -140,11 +141,14 @@ def missing_knowledge(
 def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetEntry | None:
     if name_or_file in entries:
         return entries[name_or_file]
-    if name_or_file.endswith(SUFFIX) or Path(name_or_file).expanduser().is_file():
+    if (
+        name_or_file.endswith((SUFFIX, *FOREIGN_SUFFIXES))
+        or Path(name_or_file).expanduser().is_file()
+    ):
         return None
     raise ConfigError(
         f"unknown facet set {name_or_file!r}; {nearest(name_or_file, entries)}; "
-        f"or give the path of a {SUFFIX} file"
+        f"or give the path of a file ({', '.join((SUFFIX, *FOREIGN_SUFFIXES))})"
     )
 
 
