@@ -133,7 +133,7 @@ def _read_torch(path: Path) -> Mapping[str, object]:
 
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_numpy_globals()):
-            # Advice on torch's own options, and on pickle protocols that are refused or read anyway.
+            # Advice on pickle protocols, which are read or refused in any case.
             warnings.simplefilter("ignore")
             document = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
