@@ -5,7 +5,7 @@ Importing this module loads no torch; the neural interfaces name ``torch`` in an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -253,16 +253,63 @@ class PlansCalls(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class GraphReport:
+    """What a knowledge-graph source read, kept and dropped.
+
+    Attributes:
+        source: Name of the source.
+        layout: Layout that its files were found to have.
+        files: What was read.
+        n_records: Rows, pairs or memberships in the files.
+        dropped: Records left out, by reason.
+        n_genes: Genes with an edge in the whole graph.
+        n_edges: Edges of the whole graph, each once.
+        n_renamed: Names that stand for a gene of another current symbol.
+        n_unknown: Names that the gene tables do not know, kept as they are.
+        n_asked: Genes asked for.
+        n_genes_kept: Genes asked for that have an edge among them.
+        n_edges_kept: Edges between genes asked for, each once.
+    """
+
+    source: str
+    layout: str
+    files: tuple[str, ...]
+    n_records: int
+    dropped: Mapping[str, int]
+    n_genes: int
+    n_edges: int
+    n_renamed: int
+    n_unknown: int
+    n_asked: int
+    n_genes_kept: int
+    n_edges_kept: int
+
+    @property
+    def sentence(self) -> str:
+        """Say it in one line."""
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return (
+            f"{self.source} ({self.layout}): {self.n_edges_kept:,} of {self.n_edges:,} edges kept, "
+            f"{self.n_genes_kept:,} of {self.n_asked:,} genes asked for have one "
+            f"({self.n_genes:,} in the source, {self.n_asked - self.n_genes_kept:,} dropped); "
+            f"{self.n_records:,} records read, dropped: {dropped or 'none'}; "
+            f"{self.n_renamed:,} names renamed, {self.n_unknown:,} not in the gene tables"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeGraph:
     """A weighted graph between genes.
 
     Attributes:
-        genes: Gene symbols.
+        genes: Gene symbols, as they were asked for.
         weights: Evidence weights in (0, 1], symmetric CSR without diagonal, (n, n).
+        report: What was read, kept and dropped; None where the source does not say.
     """
 
     genes: tuple[str, ...]
     weights: sparse.csr_matrix
+    report: GraphReport | None = None
 
 
 @runtime_checkable

@@ -96,6 +96,7 @@ def predict_from_data(
             seed=seed,
             report=report,
             cache_dir=request.cache_dir,
+            data_dir=request.data_dir,
         ),
         rng=rng,
     )

@@ -10,13 +10,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
+from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
 from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import ConfigError, DygeneptError, nearest
 from dygenept.jobs import Station, dataset_record, run_job, split_record
-from dygenept.models import ResolvedModel, missing_requirements, resolve_models
+from dygenept.models import ResolvedModel, Variant, missing_requirements, resolve_models
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
 from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
@@ -51,6 +51,7 @@ class BenchRequest:
         n_folds: Folds, for protocols that have several.
         seed: Seed of the split and of all that follows.
         overrides: Changes to every assembly.
+        variants: Further assemblies with parts swapped, beside ``models``.
         metrics: Metrics to score; empty scores all.
         de_list: Top-20 DE list.
         results: Results folder.
@@ -75,6 +76,7 @@ class BenchRequest:
     n_folds: int = 5
     seed: int = 42
     overrides: Overrides = NO_OVERRIDES
+    variants: tuple[Variant, ...] = ()
     metrics: tuple[str, ...] = ()
     de_list: str = "top_non_dropout_de_20"
     results: Path
@@ -261,6 +263,7 @@ def make_station(
         store=ResultsStore(request.results),
         device=device,
         cache_dir=request.cache_dir,
+        data_dir=request.data_dir,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
     )
@@ -297,7 +300,7 @@ def _prepare(
     request: BenchRequest, report: Callable[[Progress], None]
 ) -> tuple[Station, tuple[ResolvedModel, ...]]:
     registry, manager = load_environment(request.registries, request.plugin_files)
-    models = resolve_models(request.models, registry, manager, request.overrides)
+    models = resolve_models(request.models, registry, manager, request.overrides, request.variants)
     # Everything that a typing slip can break is checked before the data set is read.
     manager.get(SplitSpec, request.split)
     for name in request.metrics:
@@ -306,8 +309,8 @@ def _prepare(
     if any(model.role == "model" for model in models) or request.device not in ("auto", "cpu"):
         device = pick_device(request.device)
     for model in models:
-        if model.role == "model":
-            _require(model, registry, manager, request)
+        if model.assembly is not None:
+            _require(model, model.assembly, registry, manager, request)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)
     split = request_split(request, data, manager)
@@ -320,10 +323,13 @@ def _prepare(
 
 
 def _require(
-    model: ResolvedModel, registry: Registry, manager: PluginManager, request: BenchRequest
+    model: ResolvedModel,
+    config: AssemblyConfig,
+    registry: Registry,
+    manager: PluginManager,
+    request: BenchRequest,
 ) -> None:
-    config, _ = assembly_config(model.base, registry, manager, request.overrides)
-    runtime = Runtime(cache_dir=request.cache_dir)
+    runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
     missing = missing_requirements(config, registry, manager, runtime)
     if missing:
         raise ConfigError(
@@ -369,8 +375,8 @@ def _in_processes(
     report: Callable[[Progress], None],
 ) -> Iterator[JobResult]:
     # A worker reads the data set itself: a path crosses the boundary, not gigabytes.
-    names = tuple(dict.fromkeys(model.base for model, _ in jobs))
-    worker = replace(request, models=names, jobs=1, executor="inline")
+    names = tuple(dict.fromkeys(model.name for model, _ in jobs))
+    worker = replace(request, jobs=1, executor="inline")
     n_threads = max(1, (os.cpu_count() or 1) // request.jobs)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
@@ -379,7 +385,7 @@ def _in_processes(
         futures = {
             pool.submit(_work, position, fold): (model, fold)
             for position, (model, fold) in (
-                (names.index(model.base), (model, fold)) for model, fold in jobs
+                (names.index(model.name), (model, fold)) for model, fold in jobs
             )
         }
         for done, future in enumerate(as_completed(futures), start=1):

@@ -268,6 +268,7 @@ class Runtime:
         report: Callback for progress.
         checkpoint_dir: Where training checkpoints go; None keeps none.
         cache_dir: Where computed knowledge is cached.
+        data_dir: Where data sets and knowledge graphs live; None takes the default.
         resume: Continue from a checkpoint that is there.
     """
 
@@ -276,6 +277,7 @@ class Runtime:
     report: Callable[[Progress], None] = no_report
     checkpoint_dir: Path | None = None
     cache_dir: Path | None = None
+    data_dir: Path | None = None
     resume: bool = True
 
 

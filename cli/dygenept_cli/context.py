@@ -36,16 +36,18 @@ def overrides(
     *,
     parts: dict[str, str | None],
     facets: str | None,
+    kg: str | None = None,
     config: Path | None,
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.config import Overrides
+    from dygenept.config import Overrides, kg_names
     from dygenept.registry import read_yaml
 
     return Overrides(
         parts={section: name for section, name in parts.items() if name is not None},
         facets=facets,
+        kg=None if kg is None else kg_names(kg),
         document=None if config is None else read_yaml(config),
         sets=tuple(sets or ()),
     )

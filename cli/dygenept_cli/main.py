@@ -13,6 +13,7 @@ from dygenept_cli import (
     evaluate_command,
     leaderboard_command,
     plugins_commands,
+    precompute_command,
     predict_command,
     train_command,
 )
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("bench")(bench_command.bench)
 app.command("leaderboard")(leaderboard_command.leaderboard)
+app.command("precompute")(precompute_command.precompute)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)

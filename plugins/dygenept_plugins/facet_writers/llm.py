@@ -62,8 +62,11 @@ class LlmFacetWriter:
         Raises:
             DataUnavailableError: If a gene failed, after all others are done and kept.
         """
+        from dygenept.knowledge.corpus import corpus_from_tables
+
+        entries = {entry.gene: entry for entry in corpus_from_tables(genes)}
         # A training checkpoint is of one fold; answers are for all.
-        return self._write([_entry(gene) for gene in genes], replace(runtime, checkpoint_dir=None))
+        return self._write([entries[gene] for gene in genes], replace(runtime, checkpoint_dir=None))
 
     def write_from(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> tuple[GeneFacets, ...]:
         """Return the facets of each gene of a corpus, in order.
@@ -215,22 +218,6 @@ def build(config: LlmConfig) -> FacetWriter:
         ConfigError: If the base URL is not allowed.
     """
     return LlmFacetWriter(config)
-
-
-def _entry(gene: str) -> CorpusEntry:
-    from dygenept.knowledge.gene_tables import load_gene_tables
-
-    tables = load_gene_tables()
-    symbol = tables.resolve(gene)
-    if symbol is None:
-        return CorpusEntry(gene)
-    return CorpusEntry(
-        gene=gene,
-        symbol=symbol,
-        description=tables.name(symbol),
-        go=tuple(tables.term(go_id).name for go_id in tables.terms_of(symbol)),
-        source="gene tables",
-    )
 
 
 def _split(journal: Journal, asks: Mapping[str, Ask]) -> tuple[dict[str, Texts], dict[str, Ask]]:
