@@ -38,7 +38,7 @@ def test_every_built_in_plugin_can_be_imported() -> None:
 
 @pytest.mark.parametrize("spec", BUILT_IN, ids=lambda spec: f"{spec.kind}/{spec.name}")
 def test_built_in_plugin_keeps_the_rules_of_its_kind(
-    spec: PluginSpec, tmp_path: Path, endpoint: LocalEndpoint
+    spec: PluginSpec, tmp_path: Path, endpoint: LocalEndpoint, request: pytest.FixtureRequest
 ) -> None:
     key = f"{spec.kind}/{spec.name}"
     options = OPTIONS.get(key)
@@ -47,6 +47,10 @@ def test_built_in_plugin_keeps_the_rules_of_its_kind(
     if key == "facet_writers/llm":
         journal = str(tmp_path / "journal.jsonl")
         options = {"model": "m", "base_url": endpoint.base_url, "journal": journal}
+    if key == "text_encoders/api":
+        options = {"model": "m", "base_url": endpoint.base_url, "batch_size": 4}
+    if key in ("text_encoders/biomedbert", "text_encoders/biolord"):
+        options = {"model": str(request.getfixturevalue("tiny_bert"))}
     check_plugin(spec, options=options)
 
 

@@ -63,15 +63,28 @@ class Pace:
         self._next = 0.0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._reason = "the run was stopped"
 
     @property
     def is_stopped(self) -> bool:
         """True once no further request is to be started."""
         return self._stopped.is_set()
 
-    def stop(self) -> None:
-        """Wake every waiting thread; no further request is to be started."""
-        self._stopped.set()
+    @property
+    def reason(self) -> str:
+        """Why it was stopped."""
+        return self._reason
+
+    def stop(self, reason: str | None = None) -> None:
+        """Wake every waiting thread; no further request is to be started.
+
+        Args:
+            reason: Why; the first reason that is given stays.
+        """
+        with self._lock:
+            if reason is not None and not self._stopped.is_set():
+                self._reason = reason
+            self._stopped.set()
 
     def turn(self) -> bool:
         """Wait for the next free slot; False if stopped meanwhile."""
