@@ -11,6 +11,7 @@ from dygenept_cli import (
     bench_command,
     data_commands,
     evaluate_command,
+    knowledge_commands,
     leaderboard_command,
     plugins_commands,
     precompute_command,
@@ -37,6 +38,7 @@ app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(knowledge_commands.app, name="knowledge")
 app.add_typer(plugins_commands.app, name="plugins")
 
 

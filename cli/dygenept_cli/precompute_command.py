@@ -10,10 +10,11 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dygenept.interfaces import CallPlan
-    from dygenept.knowledge.precompute import PrecomputeConfig, StepOutcome
+    from dygenept.knowledge.kg_choice import KgChoice
+    from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
     from dygenept_cli.context import Environment
 
 
@@ -92,15 +93,15 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
-    from dygenept.knowledge.kg_choice import KgChoice
-    from dygenept.knowledge.precompute import Pipeline, PrecomputeRequest, planned_steps
+    from dygenept.knowledge.precompute import Pipeline
+    from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
     from dygenept.runner import pick_device
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin)
-    settings, graphs, imputation = _settings(kg, set_, config)
+    settings, choice = _settings(kg, set_, config)
     directory = context.data_directory(data_dir)
     asked = _genes(
         environment,
@@ -117,7 +118,7 @@ def precompute(
         table=table,
         writer=writer,
         encoder=encoder,
-        kg=KgChoice(graphs, imputation),
+        kg=choice,
         config=settings,
         resume=resume,
     )
@@ -149,27 +150,19 @@ def _named_steps(given: Sequence[str] | None) -> tuple[str, ...]:
 
 def _settings(
     kg: str | None, sets: Sequence[str] | None, config: Path | None
-) -> tuple[PrecomputeConfig, dict[str, Mapping[str, object]], Mapping[str, object]]:
-    """Return the options of the steps, of the graphs, and of the imputation."""
-    from dygenept.config import check_graph_options, from_dotlist, graphs_of, kg_names
-    from dygenept.errors import ConfigError
-    from dygenept.knowledge.precompute import PrecomputeConfig
+) -> tuple[PrecomputeConfig, KgChoice]:
+    """Return the options of the steps, and the graphs with those of the imputation."""
+    from dygenept.config import from_dotlist
+    from dygenept.knowledge.precompute_request import PrecomputeConfig
     from dygenept.registry import merge, read_yaml
     from dygenept.validation import validated
+    from dygenept_cli import context
 
     document = {} if config is None else read_yaml(config)
-    graphs = graphs_of(document.pop("kg", {}))
-    if kg is not None:
-        graphs = {name: graphs.get(name, {}) for name in kg_names(kg)}
-    changes = from_dotlist(tuple(sets or ()))
-    wanted = changes.pop("kg", {})
-    check_graph_options(wanted, graphs)
-    graphs = graphs_of(merge(graphs, graphs_of(wanted)))
-    document = merge(document, changes)
-    imputation = document.pop("imputation", {})
-    if not isinstance(imputation, dict):
-        raise ConfigError(f"imputation must be a mapping of options, got {imputation!r}")
-    return validated(PrecomputeConfig, document, "precompute"), graphs, imputation
+    choice = context.graph_choice(kg, sets, document)
+    document = merge(document, from_dotlist(tuple(sets or ())))
+    steps = {key: value for key, value in document.items() if key not in ("kg", "imputation")}
+    return validated(PrecomputeConfig, steps, "precompute"), choice
 
 
 def _genes(

@@ -161,6 +161,20 @@ def is_imputed_already(
     return kg.is_covered_by(recorded_imputation(_path_of(name_or_file, entry, runtime)))
 
 
+def facet_file(
+    name_or_file: str, *, entries: Mapping[str, FacetSetEntry], runtime: Runtime
+) -> Path | None:
+    """Return the knowledge file behind a facet set; None where it has none of its own.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    entry = _entry(name_or_file, entries)
+    if entry is not None and entry.file is None:
+        return None
+    return _path_of(name_or_file, entry, runtime)
+
+
 def missing_knowledge(
     name_or_file: str, *, entries: Mapping[str, FacetSetEntry], runtime: Runtime
 ) -> str | None:

@@ -10,20 +10,18 @@ import csv
 import gzip
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
+from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.interfaces import CorpusEntry
 from dygenept.knowledge.gene_tables import load_gene_tables
 from dygenept.knowledge.json_lines import read_lines, write_lines
-from dygenept.validation import validated
 
 TABLES_SOURCE = "gene tables"
-GO_ID = re.compile(r"GO:\d{7}")
 
 
 class CorpusColumns(BaseModel):
@@ -110,7 +108,7 @@ def corpus_from_file(
         symbol = resolve(gene)
         row = rows.get(gene) or by_current.get(symbol or gene)
         if row is not None:
-            found.append(_renamed(row, gene, symbol))
+            found.append(replace(row, gene=gene, symbol=symbol))
         elif options.fill:
             found.extend(corpus_from_tables((gene,), options))
         else:
@@ -139,7 +137,7 @@ def read_gene_list(path: Path) -> tuple[str, ...]:
 
 def write_corpus(corpus: Sequence[CorpusEntry], path: Path) -> None:
     """Write a corpus as JSON lines."""
-    write_lines(path, (asdict(entry) for entry in corpus))
+    write_lines(path, (_document(entry) for entry in corpus))
 
 
 def read_corpus(path: Path) -> tuple[CorpusEntry, ...]:
@@ -149,10 +147,19 @@ def read_corpus(path: Path) -> tuple[CorpusEntry, ...]:
         DataUnavailableError: If there is no such file.
         DataError: If it is damaged.
     """
-    return tuple(
-        _entry_from(document, f"{path}, line {number}")
-        for number, document in enumerate(read_lines(path), start=1)
-    )
+    adapter = TypeAdapter(CorpusEntry)
+    entries = []
+    for number, document in enumerate(read_lines(path), start=1):
+        try:
+            entries.append(adapter.validate_python(document))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise DataError(
+                f"{path}, line {number} is damaged ({key}: {first['msg'].lower()}); run step 1 "
+                "again with --no-resume"
+            ) from error
+    return tuple(entries)
 
 
 def described(entry: CorpusEntry, n_terms: int = 3) -> str:
@@ -162,23 +169,10 @@ def described(entry: CorpusEntry, n_terms: int = 3) -> str:
     return ". ".join(part.rstrip(".") for part in (entry.description, more) if part)
 
 
-def _entry_from(document: Mapping[str, object], where: str) -> CorpusEntry:
-    try:
-        return validated(CorpusEntry, document, where)
-    except ConfigError as error:
-        raise DataError(f"{error}; run step 1 again with --no-resume") from error
-
-
-def _renamed(entry: CorpusEntry, gene: str, symbol: str | None) -> CorpusEntry:
-    return CorpusEntry(
-        gene,
-        symbol=symbol,
-        description=entry.description,
-        summary=entry.summary,
-        go=entry.go,
-        pathways=entry.pathways,
-        source=entry.source,
-    )
+def _document(entry: CorpusEntry) -> dict[str, object]:
+    names = [field.name for field in fields(CorpusEntry) if field.name != "partners"]
+    document: dict[str, object] = {name: getattr(entry, name) for name in names}
+    return {**document, "partners": [asdict(partner) for partner in entry.partners]}
 
 
 def _rows(path: Path, options: CorpusOptions) -> dict[str, CorpusEntry]:

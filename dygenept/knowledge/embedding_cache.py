@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,9 +80,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def replaced_whole(path: Path) -> Iterator[Path]:
     """Give a path beside a file to write to; it takes the file's place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(descriptor)
-    temporary = Path(name)
+    # Not mkstemp: its files are private to the user, and knowledge is shared between users.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, PluginError, nearest
 from dygenept.interfaces import GraphReport, KnowledgeGraph
+from dygenept.knowledge.graph_rows import rows_of, select_rows
 from dygenept.specs import KgSourceSpec
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class CombinedGraph:
         Raises:
             DataError: If the graph has no such gene; names the nearest.
         """
-        row = int(_rows_of([gene], self.genes)[0])
+        row = int(rows_of([gene], self.genes)[0])
         if row < 0:
             raise DataError(
                 f"the knowledge graph has no gene {gene!r}; {_nearest_of(gene, self.genes)}"
@@ -88,7 +89,7 @@ class CombinedGraph:
         return tuple(
             Neighbour(
                 self.genes[columns[position]],
-                float(weights[position]),
+                round(float(weights[position]), 6),
                 self.sources[self.winner.data[part][position]],
             )
             for position in order
@@ -100,23 +101,10 @@ class CombinedGraph:
         A gene is found by its own spelling first, then by its current symbol. One that the graph
         does not have gets an empty row and column.
         """
-        from scipy import sparse
-
-        rows = _rows_of(genes, self.genes)
+        rows = rows_of(genes, self.genes)
         if np.array_equal(rows, np.arange(len(self.genes))):
             return self.weights
-        is_here = rows >= 0
-        # Picks the graph's rows by a sparse product, which leaves the absent ones empty.
-        pick = sparse.csr_matrix(
-            (
-                np.ones(int(is_here.sum()), dtype=np.float32),
-                (np.flatnonzero(is_here), rows[is_here]),
-            ),
-            shape=(len(rows), len(self.genes)),
-        )
-        aligned = sparse.csr_matrix(pick @ self.weights @ pick.T)
-        aligned.sort_indices()
-        return aligned
+        return select_rows(self.weights, rows)
 
 
 def combine_graphs(
@@ -257,20 +245,6 @@ def _check(name: str, graph: KnowledgeGraph) -> None:
         reason = "has weights that are not symmetric"
     if reason:
         raise PluginError(f"knowledge graph {name!r} {reason}")
-
-
-def _rows_of(genes: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Find genes by their own spelling, then by current symbol; -1 where absent."""
-    rows = {gene: row for row, gene in enumerate(known)}
-    if not rows.keys() >= set(genes):
-        from dygenept.knowledge.gene_tables import load_gene_tables
-
-        resolve = load_gene_tables().resolve
-        by_current: dict[str, int] = {}
-        for gene, row in rows.items():
-            by_current.setdefault(resolve(gene) or gene, row)
-        rows = {gene: rows.get(gene, by_current.get(resolve(gene) or gene, -1)) for gene in genes}
-    return np.array([rows[gene] for gene in genes], dtype=np.int64)
 
 
 def _nearest_of(gene: str, genes: Sequence[str]) -> str:

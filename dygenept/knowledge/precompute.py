@@ -11,12 +11,9 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, DataUnavailableError
 from dygenept.interfaces import CallPlan, CorpusEntry, FacetWriter, PlansCalls, ReadsCorpus
@@ -29,19 +26,17 @@ from dygenept.knowledge.artefacts import (
     write_manifest,
 )
 from dygenept.knowledge.corpus import (
-    CorpusOptions,
     corpus_from_file,
     corpus_from_tables,
     read_corpus,
     write_corpus,
 )
-from dygenept.knowledge.enrichment import EnrichmentOptions, enrich, graph_universe
+from dygenept.knowledge.enrichment import enrich, graph_universe
 from dygenept.knowledge.facet_files import FacetTexts, read_facets, write_facets
 from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.knowledge.kg_choice import NO_KG, KgChoice
+from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
 from dygenept.knowledge.regeneration import (
     TEXT_VERSION,
-    RegenerationOptions,
     regenerate,
     regeneration_requests,
 )
@@ -54,7 +49,6 @@ from dygenept.types import Runtime
 
 logger = logging.getLogger(__name__)
 
-STEPS: tuple[str, ...] = ("1", "1.5", "2", "2.5", "3", "4")
 ARTEFACTS: Mapping[str, str] = {
     "1": "corpus.jsonl",
     "1.5": "enriched.jsonl",
@@ -64,100 +58,6 @@ ARTEFACTS: Mapping[str, str] = {
     "4": "knowledge.safetensors",
 }
 TEXTS_NAME = "knowledge.texts.jsonl"
-
-
-class PrecomputeConfig(BaseModel):
-    """Options of all steps.
-
-    Attributes:
-        corpus: Options of step 1.
-        enrichment: Options of step 1.5.
-        writer: Options of the facet writer plugin.
-        regeneration: Options of step 2.5.
-        encoder: Options of the text encoder plugin.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    corpus: CorpusOptions = CorpusOptions()
-    enrichment: EnrichmentOptions = EnrichmentOptions()
-    writer: dict[str, object] = {}
-    regeneration: RegenerationOptions = RegenerationOptions()
-    encoder: dict[str, object] = {}
-
-
-DEFAULTS = PrecomputeConfig()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrecomputeRequest:
-    """What the pipeline is asked for.
-
-    Attributes:
-        output: Folder of all artefacts.
-        genes: Gene symbols; None takes those of the user's table, or of the corpus that is there.
-        table: A user's table of gene texts; None reads the shipped tables.
-        writer: Facet writer plugin.
-        encoder: Text encoder plugin.
-        kg: Knowledge graphs, their options, and those of the imputation.
-        config: Options of the steps.
-        resume: False does every step again.
-    """
-
-    output: Path
-    genes: tuple[str, ...] | None = None
-    table: Path | None = None
-    writer: str = "go"
-    encoder: str = "minilm"
-    kg: KgChoice = NO_KG
-    config: PrecomputeConfig = DEFAULTS
-    resume: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
-    """What became of a step.
-
-    Attributes:
-        step: ``1`` to ``4``.
-        status: ``done``, or ``kept`` where nothing had changed.
-        artefact: File that it left.
-        counts: What is in it.
-        seconds: Time taken.
-    """
-
-    step: str
-    status: Literal["done", "kept"]
-    artefact: Path
-    counts: Mapping[str, int]
-    seconds: float
-
-
-def planned_steps(wanted: Sequence[str], request: PrecomputeRequest) -> tuple[str, ...]:
-    """Return the steps to do, in order.
-
-    ``all`` leaves out what needs a knowledge graph where none is named, and what is not enabled.
-
-    Raises:
-        ConfigError: If a step is unknown, or needs a graph and none is named.
-    """
-    from dygenept.errors import nearest
-
-    unknown = [step for step in wanted if step not in (*STEPS, "all")]
-    if unknown:
-        raise ConfigError(f"unknown step {unknown[0]!r}; {nearest(unknown[0], (*STEPS, 'all'))}")
-    config = request.config
-    for step in ("1.5", "2.5"):
-        if step in wanted and not request.kg.sources:
-            raise ConfigError(f"step {step} reads a knowledge graph; name it with --kg string,go")
-    if "all" not in wanted:
-        return tuple(step for step in STEPS if step in wanted)
-    left_out = set()
-    if not request.kg.sources or not config.enrichment.enabled:
-        left_out.add("1.5")
-    if not request.kg.sources or not config.regeneration.enabled:
-        left_out.add("2.5")
-    return tuple(step for step in STEPS if step not in left_out or step in wanted)
 
 
 class Pipeline:

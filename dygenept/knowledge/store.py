@@ -192,6 +192,33 @@ def read_header(path: Path) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
+def read_confidence(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray]:
+    """Read a knowledge file but for its vectors.
+
+    Returns:
+        Genes, facet names, and confidence, (n_genes, K).
+
+    Raises:
+        DataError: If it is damaged or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    document = read_header(path)
+    try:
+        if document is None:
+            raise ValueError("it has no header of ours")
+        with safe_open(path, framework="numpy") as opened:
+            confidence = opened.get_tensor("confidence")
+        genes, names = document["genes"], document["facet_names"]
+        if not isinstance(genes, list) or not isinstance(names, list):
+            raise TypeError("genes and facets are no lists")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no gene knowledge of dygenept, or is damaged ({error})") from (
+            error
+        )
+    return tuple(map(str, genes)), tuple(map(str, names)), confidence
+
+
 def read_origins(path: Path) -> FacetOrigins | None:
     """Return where the facets of a knowledge file are from; None where it does not say.
 
