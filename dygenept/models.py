@@ -25,7 +25,7 @@ from dygenept.knowledge.catalog import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
-from dygenept.specs import BaselineSpec, KgSourceSpec
+from dygenept.specs import BaselineSpec, FacetWriterSpec, KgSourceSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 from dygenept.validation import validated
 
