@@ -18,7 +18,7 @@ from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
 from dygenept_plugins.text_encoders import minilm
 from dygenept_plugins.text_encoders.minilm import MinilmConfig, MinilmEncoder
 
-N_TEXTS = 400
+N_TEXTS = 200
 
 pytestmark = pytest.mark.benchmark(group="text encoders", min_rounds=2, warmup=False)
 
