@@ -75,6 +75,7 @@ def test_bench_reads_one_vector_a_gene_from_a_pickle(cli: Cli, tmp_path: Path) -
         *("bench", "--dataset", "toy.h5ad", "--model", "dygenept_small", "--folds", "2"),
         *("--facets", "vectors.pickle", "--cell-encoder", "none", "--json", "--quiet"),
         *("--set", "training.epochs=1", "--set", "training.steps_per_epoch=1"),
+        *("--set", "training.warm_start=false"),
     )
     assert done.code == 0, done.err
     assert "vectors.pickle" in done.out
