@@ -30,7 +30,7 @@ from dygenept.knowledge.catalog import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
-from dygenept.specs import KgSourceSpec
+from dygenept.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 from dygenept.validation import validated
 
@@ -362,6 +362,7 @@ def missing_requirements(
         config.facets, entries=entries, runtime=runtime, kg=config.kg_choice
     ):
         missing.extend(config.kg_choice.missing(manager, runtime))
+    missing.extend(_missing_text_plugins(entries.get(config.facets), entries, manager))
     for section, spec_class in PARTS.items():
         plugin, options = config.part(section)
         spec = manager.get(spec_class, plugin)
@@ -370,3 +371,21 @@ def missing_requirements(
             if lacking is not None:
                 missing.append(lacking)
     return tuple(missing)
+
+
+def _missing_text_plugins(
+    entry: FacetSetEntry | None, entries: Mapping[str, FacetSetEntry], manager: PluginManager
+) -> list[str]:
+    """Say what the writer and encoder behind a facet set lack: weights, or a key."""
+    while entry is not None and entry.base is not None:
+        entry = entries.get(entry.base)
+    if entry is None or entry.writer is None or entry.encoder is None:
+        return []
+    writer = manager.get(FacetWriterSpec, entry.writer)
+    encoder = manager.get(TextEncoderSpec, entry.encoder)
+    found = []
+    if writer.missing is not None:
+        found.append(writer.missing(manager.configure(writer, entry.writer_options)))
+    if encoder.missing is not None:
+        found.append(encoder.missing(manager.configure(encoder, entry.encoder_options)))
+    return [lacking for lacking in found if lacking is not None]

@@ -17,6 +17,7 @@ from dygenept.knowledge.controls import (
     random_knowledge,
     shuffle_knowledge,
 )
+from dygenept.knowledge.formats.dispatch import FOREIGN_SUFFIXES
 from dygenept.knowledge.imputing import imputed_file, imputed_set, recorded_imputation
 from dygenept.knowledge.kg_choice import NO_KG, KgChoice
 from dygenept.knowledge.store import (
@@ -204,11 +205,14 @@ def missing_knowledge(
 def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetEntry | None:
     if name_or_file in entries:
         return entries[name_or_file]
-    if name_or_file.endswith(SUFFIX) or Path(name_or_file).expanduser().is_file():
+    if (
+        name_or_file.endswith((SUFFIX, *FOREIGN_SUFFIXES))
+        or Path(name_or_file).expanduser().is_file()
+    ):
         return None
     raise ConfigError(
         f"unknown facet set {name_or_file!r}; {nearest(name_or_file, entries)}; "
-        f"or give the path of a {SUFFIX} file"
+        f"or give the path of a file ({', '.join((SUFFIX, *FOREIGN_SUFFIXES))})"
     )
 
 

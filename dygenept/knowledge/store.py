@@ -16,6 +16,7 @@ from dygenept.errors import DataError, DataUnavailableError, PluginError, ShapeE
 from dygenept.interfaces import FacetWriter, GeneFacets, TextEncoder
 from dygenept.knowledge.embedding_cache import EmbeddingCache, replaced_whole
 from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.formats.dispatch import is_foreign, read_foreign
 from dygenept.knowledge.origins import TENSORS, FacetOrigins
 from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
 
@@ -255,7 +256,7 @@ def read_origins(path: Path) -> FacetOrigins | None:
 
 
 def read_knowledge(path: Path) -> GeneKnowledge:
-    """Read a file of ``write_knowledge``.
+    """Read a file of ``write_knowledge``, or of another project's format that is known.
 
     Raises:
         DataUnavailableError: If there is no such file.
@@ -265,6 +266,8 @@ def read_knowledge(path: Path) -> GeneKnowledge:
 
     if not path.is_file():
         raise DataUnavailableError(f"no knowledge file {path}")
+    if is_foreign(path):
+        return read_foreign(path)
     try:
         with safe_open(path, framework="numpy") as opened:
             document = json.loads((opened.metadata() or {})["dygenept"])

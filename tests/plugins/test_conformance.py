@@ -13,6 +13,7 @@ from dygenept.plugin_manager import SPEC_CLASSES, PluginManager
 from dygenept.registry import load_registry
 from dygenept.specs import BaselineSpec, PluginSpec
 from dygenept.testing import NotCheckedError, check_plugin, toy_data
+from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept.testing.split_checks import TOY_SPLIT_SHAPE
 
 # What a plugin cannot be built without, or what makes it small enough for a test.
@@ -37,7 +38,11 @@ def test_every_built_in_plugin_can_be_imported() -> None:
 
 @pytest.mark.parametrize("spec", BUILT_IN, ids=lambda spec: f"{spec.kind}/{spec.name}")
 def test_built_in_plugin_keeps_the_rules_of_its_kind(
-    spec: PluginSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: PluginSpec,
+    tmp_path: Path,
+    endpoint: LocalEndpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     key = f"{spec.kind}/{spec.name}"
     options = OPTIONS.get(key)
@@ -51,6 +56,13 @@ def test_built_in_plugin_keeps_the_rules_of_its_kind(
         with pytest.raises(NotCheckedError, match="dygenept env build"):
             check_plugin(spec, options=options)
         return
+    if key == "facet_writers/llm":
+        journal = str(tmp_path / "journal.jsonl")
+        options = {"model": "m", "base_url": endpoint.base_url, "journal": journal}
+    if key == "text_encoders/api":
+        options = {"model": "m", "base_url": endpoint.base_url, "batch_size": 4}
+    if key in ("text_encoders/biomedbert", "text_encoders/biolord"):
+        options = {"model": str(request.getfixturevalue("tiny_bert"))}
     check_plugin(spec, options=options)
 
 

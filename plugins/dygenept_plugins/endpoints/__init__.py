@@ -1,0 +1,1 @@
+"""OpenAI-compatible endpoints: connection, pace and retries, shared by plugins that call one."""

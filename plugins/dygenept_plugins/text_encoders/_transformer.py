@@ -1,0 +1,118 @@
+"""Text encoders made of a published transformer: options and class that they share."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from dygenept.errors import DataUnavailableError
+from dygenept.specs import PluginConfig
+from dygenept.types import FloatArray, Progress, Runtime
+from dygenept_plugins.text_encoders._checkpoints import checkpoint_digest, find_checkpoint
+
+if TYPE_CHECKING:
+    from dygenept_plugins.networks.text_transformer import TextTransformer
+
+logger = logging.getLogger(__name__)
+
+
+class TransformerConfig(PluginConfig):
+    """Options of a text transformer.
+
+    Attributes:
+        model: Hugging Face id, or a folder in its layout.
+        pooling: ``mean`` over real tokens, or ``cls``, the first token's state.
+        max_tokens: Texts are cut here.
+        batch_tokens: Tokens in one forward pass, padding counted; changes speed alone.
+        precision: ``auto`` runs the layers in bfloat16 on a GPU and in float32 elsewhere.
+        is_normalized: Give each vector unit length.
+    """
+
+    model: str = Field(min_length=1)
+    pooling: Literal["mean", "cls"] = "mean"
+    max_tokens: int = Field(default=256, ge=8, le=8192)
+    batch_tokens: int = Field(default=8192, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    is_normalized: bool = True
+
+
+class TransformerEncoder:
+    """Embeds texts; the model is loaded on the first call of ``encode``.
+
+    Args:
+        config: Options.
+        name: Name of the plugin.
+        home: Hugging Face id whose files ``dygenept data fetch NAME`` puts into the data folder.
+    """
+
+    corpus_dependent = False
+
+    def __init__(self, config: TransformerConfig, *, name: str, home: str) -> None:
+        self._config = config
+        self._name = name
+        self._home = home
+
+    @property
+    def identity(self) -> str:
+        """Hash of weights and tokenizer, and the settings that change vectors.
+
+        ``auto`` precision stands for itself: a vector made on a GPU differs from one made on a CPU
+        by the rounding of bfloat16.
+
+        Raises:
+            DataUnavailableError: If the model is not on this machine.
+        """
+        config = self._config
+        settings = (config.pooling, config.max_tokens, config.precision, config.is_normalized)
+        digest = checkpoint_digest(self._folder)[:16]
+        return f"transformer-{digest}-{'-'.join(map(str, settings))}"
+
+    def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
+        """Return vectors, (n_texts, D), float32.
+
+        Raises:
+            DataUnavailableError: If the model is not on this machine.
+            DataError: If its files are damaged.
+        """
+        precision = self._config.precision
+        on_gpu = runtime.device.startswith("cuda")
+        return self._transformer.encode(
+            texts,
+            device=runtime.device,
+            batch_tokens=self._config.batch_tokens,
+            report=lambda done: runtime.report(Progress("embed", done, len(texts))),
+            is_bfloat16=precision == "bfloat16" or (precision == "auto" and on_gpu),
+        )
+
+    @property
+    def _folder(self) -> Path:
+        return _folder_of(self._config, self._name, self._home)
+
+    @functools.cached_property
+    def _transformer(self) -> TextTransformer:
+        from dygenept_plugins.networks.text_transformer import TextTransformer
+
+        return TextTransformer(
+            self._folder,
+            max_tokens=self._config.max_tokens,
+            pooling=self._config.pooling,
+            is_normalized=self._config.is_normalized,
+        )
+
+
+def missing_checkpoint(config: TransformerConfig, *, name: str, home: str) -> str | None:
+    """Say in one sentence what is missing; None where all is there."""
+    try:
+        _folder_of(config, name, home)
+    except DataUnavailableError as error:
+        return str(error)
+    return None
+
+
+def _folder_of(config: TransformerConfig, name: str, home: str) -> Path:
+    return find_checkpoint(config.model, name=name if config.model == home else "")

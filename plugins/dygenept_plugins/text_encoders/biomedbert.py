@@ -1,0 +1,54 @@
+"""Text encoder ``biomedbert``: BiomedBERT, pre-trained on PubMed abstracts and full texts.
+
+768 wide, at most 512 tokens. Gu et al. 2021, doi:10.1145/3458754. The weights do not ship: they are
+read from a folder, from the data folder (``dygenept data fetch biomedbert``) or from the Hugging
+Face cache. Their licence: MIT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dygenept.hookspecs import hookimpl
+from dygenept.specs import TextEncoderSpec
+from dygenept_plugins.text_encoders._transformer import (
+    TransformerConfig,
+    TransformerEncoder,
+    missing_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from dygenept.interfaces import TextEncoder
+
+NAME = "biomedbert"
+MODEL = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
+
+
+class BiomedbertConfig(TransformerConfig):
+    """Options of ``biomedbert``; another ``model`` of Hugging Face's layout may take its place."""
+
+    model: str = MODEL
+
+
+def build(config: BiomedbertConfig) -> TextEncoder:
+    """Build the encoder."""
+    return TransformerEncoder(config, name=NAME, home=MODEL)
+
+
+def _missing(config: BiomedbertConfig) -> str | None:
+    return missing_checkpoint(config, name=NAME, home=MODEL)
+
+
+@hookimpl
+def dygenept_text_encoders() -> list[TextEncoderSpec]:
+    """Return the text encoder ``biomedbert``."""
+    return [
+        TextEncoderSpec(
+            name=NAME,
+            summary="BiomedBERT (768-d, PubMed and its full texts), or any Hugging Face model.",
+            source="Gu et al. 2021, doi:10.1145/3458754",
+            config=BiomedbertConfig,
+            factory=build,
+            missing=_missing,
+        )
+    ]
