@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.knowledge.kg_choice import KgChoice
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry, merge
 from dygenept.specs import (
@@ -16,6 +17,7 @@ from dygenept.specs import (
     CellEncoderSpec,
     DecoderSpec,
     GeneEncoderSpec,
+    KgSourceSpec,
     PluginSpec,
 )
 from dygenept.training.options import TrainingOptions
@@ -36,8 +38,9 @@ class AssemblyConfig(BaseModel):
         summary: One line.
         width: Embedding width D of all parts.
         facets: Name of a facet set, or a knowledge file.
-        kg: Knowledge-graph sources that imputed unknown facets when the facet set was made; a
-            declaration that is recorded, and changes nothing in a run.
+        kg: Knowledge graphs that unknown facets are imputed from: options by plugin name; a list
+            of names stands for their defaults.
+        imputation: Options of the imputation; read where ``kg`` names a graph.
         gene_encoder: Options of the gene encoder, ``name`` among them; so for the other parts.
         cell_encoder: See ``gene_encoder``.
         attention: See ``gene_encoder``.
@@ -50,7 +53,8 @@ class AssemblyConfig(BaseModel):
     summary: str = ""
     width: int = Field(default=768, gt=0)
     facets: str = "biomedbert"
-    kg: tuple[str, ...] = ()
+    kg: dict[str, dict[str, object]] = {}
+    imputation: dict[str, object] = {}
     gene_encoder: dict[str, object] = {"name": "facets"}
     cell_encoder: dict[str, object] = {"name": "scgpt"}
     attention: dict[str, object] = {"name": "sparsemax"}
@@ -63,6 +67,16 @@ class AssemblyConfig(BaseModel):
         if not isinstance(value.get("name"), str):
             raise ValueError("needs a plugin name under 'name'")
         return value
+
+    @field_validator("kg", mode="before")
+    @classmethod
+    def _has_options(cls, value: object) -> object:
+        return graphs_of(value)
+
+    @property
+    def kg_choice(self) -> KgChoice:
+        """The knowledge graphs and how to impute from them."""
+        return KgChoice(self.kg, self.imputation)
 
     def part(self, section: str) -> tuple[str, dict[str, object]]:
         """Return the plugin name and the options of a part."""
@@ -77,12 +91,14 @@ class Overrides:
     Attributes:
         parts: Plugin name by section (``attention`` …), for ``--attention`` and its like.
         facets: Facet set or file, for ``--facets``.
+        kg: Knowledge graphs, for ``--kg``; None leaves those of the assembly.
         document: A nested mapping, for ``--config``.
         sets: ``key=value`` in order, for ``--set``.
     """
 
     parts: Mapping[str, str]
     facets: str | None = None
+    kg: tuple[str, ...] | None = None
     document: Mapping[str, object] | None = None
     sets: tuple[str, ...] = ()
 
@@ -90,10 +106,22 @@ class Overrides:
     def is_empty(self) -> bool:
         """True if nothing is changed."""
         changes = (self.parts, self.facets, self.document, self.sets)
-        return not any(changes)
+        return not any(changes) and self.kg is None
 
 
 NO_OVERRIDES = Overrides(parts={})
+
+
+def combined(first: Overrides, second: Overrides) -> Overrides:
+    """Join two sets of changes; the second wins."""
+    documents = [dict(one.document) for one in (first, second) if one.document]
+    return Overrides(
+        parts={**first.parts, **second.parts},
+        facets=first.facets if second.facets is None else second.facets,
+        kg=first.kg if second.kg is None else second.kg,
+        document=merge(documents[0], documents[-1]) if documents else None,
+        sets=first.sets + second.sets,
+    )
 
 
 def assembly_config(
@@ -116,13 +144,17 @@ def assembly_config(
     registered = registered_entry(name, registry)
     document = registered
     if overrides.document:
-        document = merge(document, _normalised(overrides.document))
+        document = _merged(document, overrides.document)
     for section, plugin in overrides.parts.items():
         document = merge(document, {section: {"name": plugin}})
     if overrides.facets is not None:
         document = merge(document, {"facets": overrides.facets})
-    document = merge(document, _normalised(from_dotlist(overrides.sets)))
-    document = merge(document, _normalised(own))
+    if overrides.kg is not None:
+        document = _merged(document, {"kg": overrides.kg})
+    sets = from_dotlist(overrides.sets)
+    check_graph_options(sets.get("kg"), document.get("kg"))
+    document = _merged(document, sets)
+    document = _merged(document, own)
     document = _drop_foreign_options(registered, document, manager)
     config = _checked(document, name, manager)
     return config, _shown_name(name, _checked(registered, name, manager), config)
@@ -205,21 +237,79 @@ def registered_entry(
     parent = entry.pop("extends", None)
     if parent is None:
         return entry
-    return merge(registered_entry(str(parent), registry, (*seen, name)), entry)
+    return _merged(registered_entry(str(parent), registry, (*seen, name)), entry)
+
+
+def kg_names(text: str) -> tuple[str, ...]:
+    """Read the names of knowledge graphs: ``string,go``; ``none`` names none.
+
+    Raises:
+        ConfigError: If a name is empty.
+    """
+    if text.strip().lower() == "none":
+        return ()
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise ConfigError(f"--kg {text!r} must look like string,go; or none")
+    return tuple(dict.fromkeys(names))
+
+
+def check_graph_options(options: object, graphs: object) -> None:
+    """Refuse options of a knowledge graph that is not among those in use.
+
+    Raises:
+        ConfigError: As said.
+    """
+    known = graphs if isinstance(graphs, Mapping) else {}
+    if isinstance(options, Mapping):
+        for name in options:
+            if name not in known:
+                raise ConfigError(
+                    f"kg.{name} is set, but {name!r} is not among the knowledge graphs in use; "
+                    f"{nearest(str(name), known)}; add it to --kg"
+                )
+
+
+def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Merge documents of assemblies; a list of knowledge graphs replaces the one before it."""
+    normalised = _normalised(over)
+    if "kg" in over and not isinstance(over["kg"], Mapping):
+        base = {key: value for key, value in base.items() if key != "kg"}
+    return merge(base, normalised)
+
+
+def graphs_of(value: object) -> dict[str, Mapping[str, object]]:
+    """Read knowledge graphs: options by name, a list of names, or ``string,go``.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if isinstance(value, str):
+        value = kg_names(value)
+    if isinstance(value, list | tuple):
+        return {str(name): {} for name in value}
+    if isinstance(value, Mapping) and all(isinstance(of, Mapping) for of in value.values()):
+        return {str(name): dict(of) for name, of in value.items()}
+    raise ConfigError(
+        f"kg must be a list of knowledge graphs or a mapping of their options, got {value!r}"
+    )
 
 
 def _normalised(document: Mapping[str, object]) -> dict[str, object]:
-    return {
+    normalised = {
         key: {"name": value} if key in PARTS and isinstance(value, str) else value
         for key, value in document.items()
     }
+    if "kg" in normalised:
+        normalised["kg"] = graphs_of(normalised["kg"])
+    return normalised
 
 
 def from_dotlist(sets: Sequence[str]) -> dict[str, object]:
-    """Read ``key=value`` items into a nested mapping.
+    """Read ``key=value`` settings into a nested mapping.
 
     Raises:
-        ConfigError: If an item has no key or no equals sign, or its value is no YAML.
+        ConfigError: If one is no such setting.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -263,12 +353,16 @@ def _checked(document: Mapping[str, object], name: str, manager: PluginManager) 
         plugin, options = config.part(section)
         spec = manager.get(spec_class, plugin)
         validated(spec.config, options, section)
+    for graph, options in config.kg.items():
+        validated(manager.get(KgSourceSpec, graph).config, options, f"kg.{graph}")
+    if config.imputation:
+        config.kg_choice.imputation_options()
     training_options(config)
     return config
 
 
 def _shown_name(name: str, before: AssemblyConfig, after: AssemblyConfig) -> str:
-    old, new = _flat(before.model_dump()), _flat(after.model_dump())
+    old, new = _settings(before), _settings(after)
     changes = []
     for key in sorted(new.keys() | old.keys()):
         if old.get(key) == new.get(key) or key == "summary":
@@ -279,6 +373,11 @@ def _shown_name(name: str, before: AssemblyConfig, after: AssemblyConfig) -> str
         elif key in new:
             changes.append(f"{key}={shown_value(new[key])}")
     return f"{name}[{','.join(changes)}]" if changes else name
+
+
+def _settings(config: AssemblyConfig) -> dict[str, object]:
+    """Return every setting by its dotted key; the knowledge graphs' names stand under ``kg``."""
+    return {**_flat(config.model_dump()), "kg": tuple(config.kg)}
 
 
 def _flat(document: Mapping[str, object], prefix: str = "") -> dict[str, object]:

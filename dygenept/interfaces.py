@@ -5,7 +5,7 @@ Importing this module loads no torch; the neural interfaces name ``torch`` in an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -124,16 +124,192 @@ class FacetWriter(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerText:
+    """What a neighbour in a knowledge graph says about a gene.
+
+    Attributes:
+        gene: Symbol of the neighbour.
+        text: Its description, or its text of one facet.
+        weight: Evidence weight of the edge, in (0, 1].
+        source: Knowledge-graph source of that weight.
+    """
+
+    gene: str
+    text: str
+    weight: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusEntry:
+    """All that is known of one gene as text: one line of ``corpus.jsonl``.
+
+    Attributes:
+        gene: Gene symbol as asked for.
+        symbol: Current symbol; None where the shipped tables do not know the gene.
+        description: Full name or one-line description; empty where there is none.
+        summary: Free text on the gene's function; empty where there is none.
+        go: Names of GO terms, most specific first where the source tells.
+        pathways: Names of pathways.
+        partners: Descriptions of the strongest neighbours (step 1.5), strongest first.
+        source: Where the text is from, such as ``gene tables`` or a file's name.
+    """
+
+    gene: str
+    symbol: str | None = None
+    description: str = ""
+    summary: str = ""
+    go: tuple[str, ...] = ()
+    pathways: tuple[str, ...] = ()
+    partners: tuple[PartnerText, ...] = ()
+    source: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is known of the gene itself; partners do not count."""
+        return not (self.description or self.summary or self.go or self.pathways)
+
+
+@runtime_checkable
+class ReadsCorpus(Protocol):
+    """A facet writer that writes from the corpus of steps 1 and 1.5, not from symbols alone.
+
+    ``dygenept precompute`` calls ``write_from`` in place of ``write`` where it is there. Like
+    ``write``, it keeps what it has done in ``runtime.checkpoint_dir`` (``runtime.cache_dir`` where
+    that is None), so that an interrupted or failed call loses nothing.
+    """
+
+    def write_from(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> tuple[GeneFacets, ...]:
+        """Return the facets of each gene of the corpus, in order.
+
+        Raises:
+            DygeneptError: If a gene failed, after all others are done and kept; a failure is never
+                returned as None.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FacetRequest:
+    """One unknown facet that step 2.5 wants written from the partners' texts.
+
+    Attributes:
+        entry: The gene's corpus entry.
+        facet: Name of the facet, one of ``FACETS``.
+        partners: The partners' own texts of that facet, strongest first; never empty.
+    """
+
+    entry: CorpusEntry
+    facet: str
+    partners: tuple[PartnerText, ...]
+
+
+@runtime_checkable
+class RegeneratesFacets(Protocol):
+    """A facet writer that can write an unknown facet from the partners' texts of that facet.
+
+    Where a writer lacks it, the partners' texts are put together by rule.
+    """
+
+    def regenerate(
+        self, requests: Sequence[FacetRequest], runtime: Runtime
+    ) -> tuple[str | None, ...]:
+        """Return one text a request, in order; None where the partners do not suffice.
+
+        Raises:
+            DygeneptError: As ``ReadsCorpus.write_from``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """What writing would cost.
+
+    Attributes:
+        n_calls: Calls still to be made; what is kept already is not counted.
+        n_done: Calls that are kept already.
+        input_tokens: Estimated tokens sent.
+        output_tokens: Estimated tokens received.
+        cost: Estimated cost in US dollars; None where no price is known.
+        prompt: The first prompt in full.
+    """
+
+    n_calls: int
+    n_done: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    prompt: str
+
+
+@runtime_checkable
+class PlansCalls(Protocol):
+    """A facet writer that pays for calls and can say how many, without making one."""
+
+    def plan(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> CallPlan:
+        """Return what ``write_from`` would do; nothing is sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GraphReport:
+    """What a knowledge-graph source read, kept and dropped.
+
+    Attributes:
+        source: Name of the source.
+        layout: Layout that its files were found to have.
+        files: What was read.
+        n_records: Rows, pairs or memberships in the files.
+        dropped: Records left out, by reason.
+        n_genes: Genes with an edge in the whole graph.
+        n_edges: Edges of the whole graph, each once.
+        n_renamed: Names that stand for a gene of another current symbol.
+        n_unknown: Names that the gene tables do not know, kept as they are.
+        n_asked: Genes asked for.
+        n_genes_kept: Genes asked for that have an edge among them.
+        n_edges_kept: Edges between genes asked for, each once.
+    """
+
+    source: str
+    layout: str
+    files: tuple[str, ...]
+    n_records: int
+    dropped: Mapping[str, int]
+    n_genes: int
+    n_edges: int
+    n_renamed: int
+    n_unknown: int
+    n_asked: int
+    n_genes_kept: int
+    n_edges_kept: int
+
+    @property
+    def sentence(self) -> str:
+        """Say it in one line."""
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        return (
+            f"{self.source} ({self.layout}): {self.n_edges_kept:,} of {self.n_edges:,} edges kept, "
+            f"{self.n_genes_kept:,} of {self.n_asked:,} genes asked for have one "
+            f"({self.n_genes:,} in the source, {self.n_asked - self.n_genes_kept:,} dropped); "
+            f"{self.n_records:,} records read, dropped: {dropped or 'none'}; "
+            f"{self.n_renamed:,} names renamed, {self.n_unknown:,} not in the gene tables"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeGraph:
     """A weighted graph between genes.
 
     Attributes:
-        genes: Gene symbols.
+        genes: Gene symbols, as they were asked for.
         weights: Evidence weights in (0, 1], symmetric CSR without diagonal, (n, n).
+        report: What was read, kept and dropped; None where the source does not say.
     """
 
     genes: tuple[str, ...]
     weights: sparse.csr_matrix
+    report: GraphReport | None = None
 
 
 @runtime_checkable

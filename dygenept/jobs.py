@@ -66,6 +66,7 @@ class Station:
         store: Where results go.
         device: Torch device.
         cache_dir: Where computed knowledge is cached.
+        data_dir: Where data sets and knowledge graphs live.
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
         knowledge: Opens the registry's facet sets for models that ask for them.
@@ -82,6 +83,7 @@ class Station:
     store: ResultsStore
     device: str
     cache_dir: Path
+    data_dir: Path | None = None
     keep_predictions: bool = True
     resume: bool = True
     knowledge: KnowledgeReader | None = None
@@ -195,6 +197,7 @@ def fold_task(
         report=report,
         checkpoint_dir=checkpoint_dir,
         cache_dir=station.cache_dir,
+        data_dir=station.data_dir,
         resume=station.resume,
         knowledge=station.knowledge,
     )

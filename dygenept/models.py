@@ -14,6 +14,7 @@ from dygenept.config import (
     Overrides,
     addressed,
     assembly_config,
+    combined,
     is_baseline,
     model_names,
     split_overrides,
@@ -21,9 +22,15 @@ from dygenept.config import (
 )
 from dygenept.errors import ConfigError, nearest
 from dygenept.interfaces import Model
-from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
+from dygenept.knowledge.catalog import (
+    FacetSetEntry,
+    is_imputed_already,
+    missing_knowledge,
+    open_knowledge,
+)
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
+from dygenept.specs import KgSourceSpec
 from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 from dygenept.validation import validated
 
@@ -44,6 +51,7 @@ class ResolvedModel:
         config: The complete configuration, JSON-ready; part of a result's key.
         plugins: Provenance of every plugin in it.
         build: Makes an untrained model.
+        assembly: The resolved assembly; None for a baseline.
         uses_device: True if it computes on the run's device.
         baseline: The plugin and its options, where it is no assembly.
     """
@@ -57,6 +65,7 @@ class ResolvedModel:
     build: Callable[[], Model]
     uses_device: bool = True
     baseline: ConfiguredBaseline | None = None
+    assembly: AssemblyConfig | None = None
 
     @property
     def is_oracle(self) -> bool:
@@ -64,13 +73,34 @@ class ResolvedModel:
         return self.role in ("ceiling", "floor")
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An assembly with parts swapped: one cell of an ablation grid.
+
+    Attributes:
+        model: Registered name.
+        overrides: What is changed; what changes a whole run comes on top.
+    """
+
+    model: str
+    overrides: Overrides
+
+
 def resolve_models(
     names: Sequence[str],
     registry: Registry,
     manager: PluginManager,
     overrides: Overrides = NO_OVERRIDES,
+    variants: Sequence[Variant] = (),
 ) -> tuple[ResolvedModel, ...]:
     """Resolve models by name; overrides change every assembly among them, or the one they name.
+
+    Args:
+        names: Baselines and registered assemblies.
+        registry: Knows the assemblies.
+        manager: Knows the baselines and parts.
+        overrides: Changes to every assembly, variants too.
+        variants: Further assemblies; those that come out alike count once.
 
     Raises:
         ConfigError: If a name or key is unknown, or overrides are given and nothing takes them.
@@ -79,6 +109,11 @@ def resolve_models(
     models = tuple(
         resolve_model(name, registry, manager, overrides) for name in dict.fromkeys(names)
     )
+    swapped = (
+        resolve_model(item.model, registry, manager, combined(item.overrides, overrides))
+        for item in variants
+    )
+    models = tuple({model.name: model for model in (*models, *swapped)}.values())
     known = model_names(registry, manager)
     for name in addressed(overrides, known):
         if name not in names:
@@ -122,6 +157,7 @@ def resolve_model(
             config=complete_config(config, registry, manager),
             plugins=(*plugins, *knowledge_plugins(config, registry, manager)),
             build=lambda: build_assembly(config, registry, manager),
+            assembly=config,
         )
     baseline = configured_baseline(name, registry, manager, overrides)
     spec, options = baseline.spec, baseline.options
@@ -168,10 +204,22 @@ def complete_config(
             **manager.configure(spec, options).model_dump(mode="json"),
         }
     document["training"] = asdict(training_options(config))
+    document |= graph_config(config, manager)
     if config.facets in registry.facets:
         document["facet_set"] = facet_sets(registry)[config.facets].model_dump(mode="json")
     document.pop("summary")
     return document
+
+
+def graph_config(config: AssemblyConfig, manager: PluginManager) -> dict[str, object]:
+    """Return the knowledge graphs of an assembly with every default written out."""
+    if not config.kg:
+        return {"kg": [], "imputation": {}}
+    graphs = {
+        name: manager.configure(manager.get(KgSourceSpec, name), options).model_dump(mode="json")
+        for name, options in config.kg.items()
+    }
+    return {"kg": graphs, "imputation": config.kg_choice.imputation_options().model_dump()}
 
 
 def facet_sets(registry: Registry) -> dict[str, FacetSetEntry]:
@@ -189,8 +237,9 @@ def facet_sets(registry: Registry) -> dict[str, FacetSetEntry]:
 def knowledge_plugins(
     config: AssemblyConfig, registry: Registry, manager: PluginManager
 ) -> tuple[Provenance, ...]:
-    """Provenance of the facet writer and text encoder behind an assembly's facet set."""
-    return facet_plugins(config.facets, registry, manager)
+    """Provenance of the facet writer, the text encoder and the graphs behind a facet set."""
+    graphs = [manager.provenance(KgSourceSpec.kind, name) for name in config.kg]
+    return (*facet_plugins(config.facets, registry, manager), *graphs)
 
 
 def facet_plugins(
@@ -259,7 +308,12 @@ def knowledge_reader(
 
     def read(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         return open_knowledge(
-            config.facets, entries=entries, manager=manager, genes=genes, runtime=runtime
+            config.facets,
+            entries=entries,
+            manager=manager,
+            genes=genes,
+            runtime=runtime,
+            kg=config.kg_choice,
         )
 
     return read
@@ -281,10 +335,15 @@ def missing_requirements(
     config: AssemblyConfig, registry: Registry, manager: PluginManager, runtime: Runtime
 ) -> tuple[str, ...]:
     """Say what an assembly needs that is not on this machine, one sentence each."""
+    entries = facet_sets(registry)
     missing = []
-    lacking = missing_knowledge(config.facets, entries=facet_sets(registry), runtime=runtime)
+    lacking = missing_knowledge(config.facets, entries=entries, runtime=runtime)
     if lacking is not None:
         missing.append(lacking)
+    elif not is_imputed_already(
+        config.facets, entries=entries, runtime=runtime, kg=config.kg_choice
+    ):
+        missing.extend(config.kg_choice.missing(manager, runtime))
     for section, spec_class in PARTS.items():
         plugin, options = config.part(section)
         spec = manager.get(spec_class, plugin)

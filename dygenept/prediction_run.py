@@ -98,6 +98,7 @@ def predict_from_data(
             report=report,
             cache_dir=request.cache_dir,
             knowledge=registry_knowledge(registry, manager),
+            data_dir=request.data_dir,
         ),
         rng=rng,
     )

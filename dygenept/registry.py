@@ -1,4 +1,4 @@
-"""The registry: plugins, facet sets, models, data sets and defaults, merged from YAML files."""
+"""The registry: plugins, facet sets, models, data sets, assets and defaults, merged from YAML."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Registry(BaseModel):
         facets: Facet sets by name.
         models: Assemblies of parts by name.
         datasets: Data sets by name.
+        assets: Further files by name, such as knowledge graphs and checkpoints.
         defaults: What ``bench`` runs where nothing is said.
     """
 
@@ -53,6 +54,7 @@ class Registry(BaseModel):
     facets: Mapping[str, Mapping[str, object]] = {}
     models: Mapping[str, Mapping[str, object]] = {}
     datasets: Mapping[str, Mapping[str, object]] = {}
+    assets: Mapping[str, Mapping[str, object]] = {}
     defaults: BenchDefaults = BenchDefaults()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from dygenept.config import NO_OVERRIDES, Overrides, assembly_config
+from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
 from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
@@ -19,6 +19,7 @@ from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
 from dygenept.models import (
     ResolvedModel,
+    Variant,
     facet_sets,
     missing_requirements,
     registry_knowledge,
@@ -54,6 +55,7 @@ class BenchRequest:
         n_folds: Folds, for protocols that have several.
         seed: Seed of the split and of all that follows.
         overrides: Changes to every assembly.
+        variants: Further assemblies with parts swapped, beside ``models``.
         metrics: Metrics to score; empty scores all.
         de_list: Top-20 DE list.
         results: Results folder.
@@ -78,6 +80,7 @@ class BenchRequest:
     n_folds: int = 5
     seed: int = 42
     overrides: Overrides = NO_OVERRIDES
+    variants: tuple[Variant, ...] = ()
     metrics: tuple[str, ...] = ()
     de_list: str = "top_non_dropout_de_20"
     results: Path
@@ -164,7 +167,7 @@ def run_bench(
     ]
     records: list[RunRecord] = []
     if executor_of(request.executor, request.jobs) == "process":
-        worker = replace(request, models=tuple(model.base for model in models), jobs=1)
+        worker = replace(request, jobs=1)
         results = run_in_processes(
             partial(_prepare, worker, no_report),
             station,
@@ -280,6 +283,7 @@ def make_station(
         store=ResultsStore(request.results),
         device=device,
         cache_dir=request.cache_dir,
+        data_dir=request.data_dir,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
         knowledge=registry_knowledge(registry, manager),
@@ -317,7 +321,7 @@ def _prepare(
     request: BenchRequest, report: Callable[[Progress], None]
 ) -> tuple[Station, tuple[ResolvedModel, ...]]:
     registry, manager = load_environment(request.registries, request.plugin_files)
-    models = resolve_models(request.models, registry, manager, request.overrides)
+    models = resolve_models(request.models, registry, manager, request.overrides, request.variants)
     # Everything that a typing slip can break is checked before the data set is read.
     manager.get(SplitSpec, request.split)
     for name in request.metrics:
@@ -326,8 +330,8 @@ def _prepare(
     if any(model.uses_device for model in models) or request.device not in ("auto", "cpu"):
         device = pick_device(request.device)
     for model in models:
-        if model.role == "model":
-            _require(model, registry, manager, request)
+        if model.assembly is not None:
+            _require(model, model.assembly, registry, manager, request)
         elif model.baseline is not None and model.baseline.knowledge is not None:
             _require_knowledge(model, model.baseline.knowledge, registry, request)
     report(Progress("read", 0, 1, request.dataset))
@@ -342,10 +346,13 @@ def _prepare(
 
 
 def _require(
-    model: ResolvedModel, registry: Registry, manager: PluginManager, request: BenchRequest
+    model: ResolvedModel,
+    config: AssemblyConfig,
+    registry: Registry,
+    manager: PluginManager,
+    request: BenchRequest,
 ) -> None:
-    config, _ = assembly_config(model.base, registry, manager, request.overrides)
-    runtime = Runtime(cache_dir=request.cache_dir)
+    runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
     missing = missing_requirements(config, registry, manager, runtime)
     if missing:
         raise ConfigError(
@@ -360,7 +367,7 @@ def _require_knowledge(
     if is_vector_file(facets):
         lacking = None if Path(facets).expanduser().is_file() else f"there is no file {facets}"
     else:
-        runtime = Runtime(cache_dir=request.cache_dir)
+        runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
         lacking = missing_knowledge(facets, entries=facet_sets(registry), runtime=runtime)
     if lacking is not None:
         raise ConfigError(f"{model.name} cannot be built here: {lacking}")

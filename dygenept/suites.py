@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.grids import Grid
 from dygenept.registry import read_yaml
 from dygenept.validation import validated
 
@@ -28,6 +29,7 @@ class Suite(BaseModel):
         models: Models; empty lets bench pick.
         metrics: Metrics; empty scores all.
         de_list: Top-20 DE list.
+        grid: Assemblies with parts swapped, run beside ``models``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +46,7 @@ class Suite(BaseModel):
     models: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     de_list: str = "top_non_dropout_de_20"
+    grid: Grid | None = None
 
     @property
     def identity(self) -> str:

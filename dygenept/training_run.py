@@ -92,7 +92,9 @@ def evaluate_model(
     split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
     check_split(split, data)
     device = pick_device(request.device)
-    runtime = Runtime(device=device, report=report, cache_dir=request.cache_dir)
+    runtime = Runtime(
+        device=device, report=report, cache_dir=request.cache_dir, data_dir=request.data_dir
+    )
     model, _ = load_model(checkpoint, registry, manager, runtime)
     station: Station = make_station(
         request, registry, manager, data=data, split=split, device=device

@@ -271,6 +271,7 @@ class Runtime:
         report: Callback for progress.
         checkpoint_dir: Where training checkpoints go; None keeps none.
         cache_dir: Where computed knowledge is cached.
+        data_dir: Where data sets and knowledge graphs live; None takes the default.
         resume: Continue from a checkpoint that is there.
         knowledge: Opens a facet set of the registry or a knowledge file; call ``open_knowledge``.
     """
@@ -280,6 +281,7 @@ class Runtime:
     report: Callable[[Progress], None] = no_report
     checkpoint_dir: Path | None = None
     cache_dir: Path | None = None
+    data_dir: Path | None = None
     resume: bool = True
     knowledge: KnowledgeReader | None = None
 

@@ -36,7 +36,8 @@ def _fields(target: type[object], path: Sequence[str]) -> list[str]:
     node = schema
     for part in ("", *path):
         if part:
-            node = node.get("properties", {}).get(part, {})
+            is_position = part.isdigit() and "items" in node
+            node = node["items"] if is_position else node.get("properties", {}).get(part, {})
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return list(node.get("properties", {}))

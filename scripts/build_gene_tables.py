@@ -3,7 +3,8 @@
     python scripts/build_gene_tables.py ../shared/data/genes
 
 Reads genes.tsv.gz, gene2go.tsv.gz, go_terms.tsv.gz and go_parents.tsv.gz (exports of Bioconductor
-org.Hs.eg.db and GO.db 3.16.0) and writes genes.parquet, annotation.parquet and terms.parquet.
+org.Hs.eg.db and GO.db 3.16.0) and writes genes.parquet, entrez.parquet, annotation.parquet and
+terms.parquet.
 The same input gives the same bytes.
 """
 
@@ -63,12 +64,13 @@ def main() -> None:
 
 
 def build(source: Path) -> dict[str, pl.DataFrame]:
-    """Return the tables ``genes``, ``annotation`` and ``terms``.
+    """Return the tables ``genes``, ``entrez``, ``annotation`` and ``terms``.
 
     Raises:
         DataError: If a facet root is not in the GO export or is called otherwise there.
     """
-    genes = _genes(_read(source / "genes.tsv.gz"))
+    raw = _read(source / "genes.tsv.gz")
+    genes = _genes(raw)
     names = dict(_read(source / "go_terms.tsv.gz").select("go_id", "name").iter_rows())
     parents = _read(source / "go_parents.tsv.gz")
     annotation = _annotation(_read(source / "gene2go.tsv.gz"), genes)
@@ -105,15 +107,22 @@ def build(source: Path) -> dict[str, pl.DataFrame]:
             "n_genes": pl.Series([counts[go_id] for go_id in terms["go_id"]], dtype=pl.Int32),
         }
     )
-    return {"genes": genes, "annotation": _coded(annotation, genes, table), "terms": table}
+    # A table of its own, since few ask for it: one number a row of ``genes``.
+    entrez = _one_row_a_symbol(raw).select(entrez=pl.col("entrez_id").cast(pl.Int32))
+    coded = _coded(annotation, genes, table)
+    return {"genes": genes, "entrez": entrez, "annotation": coded, "terms": table}
 
 
 def _read(path: Path) -> pl.DataFrame:
     return pl.read_csv(path, separator="\t", quote_char=None, infer_schema_length=0)
 
 
+def _one_row_a_symbol(raw: pl.DataFrame) -> pl.DataFrame:
+    return raw.sort("symbol", "entrez_id").unique("symbol", keep="first", maintain_order=True)
+
+
 def _genes(raw: pl.DataFrame) -> pl.DataFrame:
-    genes = raw.sort("symbol", "entrez_id").unique("symbol", keep="first", maintain_order=True)
+    genes = _one_row_a_symbol(raw)
     added: dict[str, list[str]] = defaultdict(list)
     for previous, current in PREVIOUS_SYMBOLS.items():
         added[current].append(previous)

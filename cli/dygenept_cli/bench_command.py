@@ -63,6 +63,7 @@ def bench(
     cell_encoder: options.CellEncoderOption = None,
     attention: options.AttentionOption = None,
     decoder: options.DecoderOption = None,
+    kg: options.KgOption = None,
     config: options.ConfigOption = None,
     set_: options.SetOption = None,
     results: options.ResultsOption = Path("results"),
@@ -96,7 +97,7 @@ def bench(
     split_name, split_options = split_choice(
         split or declared.split, declared.split_options if split is None else {}, require_gene_in
     )
-    names = tuple(model or declared.models) or _default_models(environment)
+    names = tuple(model or declared.models) or _default_models(environment, data_dir)
     for name in declared.datasets:
         request = BenchRequest(
             dataset=name,
@@ -106,6 +107,7 @@ def bench(
             split_options=split_options,
             n_folds=declared.n_folds if folds is None else folds,
             seed=declared.seed if seed is None else seed,
+            variants=declared.grid.variants() if declared.grid and not model else (),
             overrides=context.overrides(
                 parts={
                     "gene_encoder": gene_encoder,
@@ -114,6 +116,7 @@ def bench(
                     "decoder": decoder,
                 },
                 facets=facets,
+                kg=kg,
                 config=config,
                 sets=set_,
             ),
@@ -176,12 +179,14 @@ def _suite(name: str | None, dataset: str | None, environment: Environment) -> S
     )
 
 
-def _default_models(environment: Environment) -> tuple[str, ...]:
+def _default_models(environment: Environment, data_dir: Path | None) -> tuple[str, ...]:
     from dygenept.runner import default_models
     from dygenept.types import Runtime
     from dygenept_cli import context
 
-    runtime = Runtime(cache_dir=context.cache_directory())
+    runtime = Runtime(
+        cache_dir=context.cache_directory(), data_dir=context.data_directory(data_dir)
+    )
     choice = default_models(environment.registry, environment.manager, runtime)
     context.note(choice.reason)
     return choice.models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dygenept.config import Overrides
+    from dygenept.knowledge.kg_choice import KgChoice
     from dygenept.plugin_manager import PluginManager
     from dygenept.registry import Registry
 
@@ -36,19 +37,52 @@ def overrides(
     *,
     parts: dict[str, str | None],
     facets: str | None,
+    kg: str | None = None,
     config: Path | None,
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.config import Overrides
+    from dygenept.config import Overrides, kg_names
     from dygenept.registry import read_yaml
 
     return Overrides(
         parts={section: name for section, name in parts.items() if name is not None},
         facets=facets,
+        kg=None if kg is None else kg_names(kg),
         document=None if config is None else read_yaml(config),
         sets=tuple(sets or ()),
     )
+
+
+def graph_choice(
+    kg: str | None, sets: Sequence[str] | None, base: Mapping[str, object] | None = None
+) -> KgChoice:
+    """Collect the knowledge graphs, their options, and those of the imputation.
+
+    Args:
+        kg: Names, as ``--kg`` has them.
+        sets: ``key=value`` settings; others than ``kg.…`` and ``imputation.…`` are passed over.
+        base: A document with ``kg`` and ``imputation`` that the flags change.
+    """
+    from dygenept.config import check_graph_options, from_dotlist, graphs_of, kg_names
+    from dygenept.errors import ConfigError
+    from dygenept.knowledge.kg_choice import KgChoice
+    from dygenept.registry import merge
+
+    document = dict(base or {})
+    graphs = graphs_of(document.get("kg", {}))
+    if kg is not None:
+        graphs = {name: graphs.get(name, {}) for name in kg_names(kg)}
+    changes = from_dotlist(tuple(sets or ()))
+    check_graph_options(changes.get("kg"), graphs)
+    graphs = graphs_of(merge(graphs, graphs_of(changes.get("kg", {}))))
+    imputation: dict[str, object] = {}
+    for one in (document, changes):
+        section = one.get("imputation", {})
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"imputation must be a mapping of options, got {section!r}")
+        imputation |= {str(key): value for key, value in section.items()}
+    return KgChoice(graphs, imputation)
 
 
 def data_directory(given: Path | None) -> Path:

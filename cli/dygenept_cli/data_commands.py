@@ -28,10 +28,10 @@ def list_(
     plugin: options.PluginOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """List the registered data sets and say which are on disk."""
+    """List the registered data sets and further files, and say which are on disk."""
     from rich.table import Table
 
-    from dygenept_cli import context
+    from dygenept_cli import asset_views, context
 
     environment = context.load_environment(registry, plugin)
     directory = context.data_directory(data_dir)
@@ -39,8 +39,13 @@ def list_(
         _status(name, entry, environment, directory)
         for name, entry in _entries(environment).items()
     ]
+    assets = [
+        asset_views.status_row(name, entry, directory)
+        for name, entry in asset_views.entries_of(environment).items()
+    ]
     if as_json:
-        context.print_json({"schema_version": 1, "data_dir": str(directory), "datasets": rows})
+        document = {"schema_version": 1, "data_dir": str(directory)}
+        context.print_json(document | {"datasets": rows, "assets": assets})
         return
     table = Table(title=f"data sets in {directory}", title_justify="left")
     for column in ("name", "aliases", "on disk", "what", "detail"):
@@ -54,6 +59,7 @@ def list_(
             str(row["detail"]),
         )
     context.stdout().print(table)
+    asset_views.show_rows(assets, directory)
 
 
 @app.command()
@@ -67,10 +73,13 @@ def info(
 ) -> None:
     """Describe a data set: where it is, and, where it is on disk, what is in it."""
     from dygenept.data.catalog import resolve_dataset
-    from dygenept_cli import context
+    from dygenept_cli import asset_views, context
 
     environment = context.load_environment(registry, plugin)
     directory = context.data_directory(data_dir)
+    if (asset := asset_views.entries_of(environment).get(name)) is not None:
+        asset_views.show_info(name, asset, directory, as_json=as_json)
+        return
     document: dict[str, object] = {"schema_version": 1}
     resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
     is_readable = True
@@ -92,29 +101,39 @@ def info(
 
 @app.command()
 def fetch(
-    name: Annotated[list[str], typer.Argument(metavar="NAME…", help="Registered data sets.")],
+    name: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME…", help="Data sets or further files (see `data list`)."),
+    ],
     data_dir: options.DataDirOption = None,
     registry: options.RegistryOption = None,
     plugin: options.PluginOption = None,
     quiet: options.QuietOption = False,
 ) -> None:
-    """Download (or simulate) data sets, verify them and keep them on disk."""
+    """Download (or simulate) data sets and further files, verify them and keep them on disk."""
+    from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
     from dygenept.types import Runtime
-    from dygenept_cli import context
+    from dygenept_cli import asset_views, context
     from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin)
-    entries = _entries(environment)
+    directory = context.data_directory(data_dir)
+    entries, assets = _entries(environment), asset_views.entries_of(environment)
     for wanted in name:
         with shown_progress(quiet=quiet) as report:
-            path = fetch_dataset(
-                wanted,
-                entries=entries,
-                manager=environment.manager,
-                data_dir=context.data_directory(data_dir),
-                runtime=Runtime(report=report),
-            )
+            runtime = Runtime(report=report)
+            if wanted in assets:
+                path = fetch_asset(wanted, entries=assets, data_dir=directory, runtime=runtime)
+            else:
+                path = fetch_dataset(
+                    wanted,
+                    entries=entries,
+                    manager=environment.manager,
+                    data_dir=directory,
+                    runtime=runtime,
+                    also_known=tuple(assets),
+                )
         context.note(f"{wanted} is at {path}")
 
 
@@ -130,10 +149,13 @@ def verify(
     """Hash a fetched file again, read it, apply every check, and print its fingerprint."""
     from dygenept.data.catalog import resolve_dataset, source_of
     from dygenept.data.checksums import record_path, verify_file
-    from dygenept_cli import context
+    from dygenept_cli import asset_views, context
 
     environment = context.load_environment(registry, plugin)
     directory = context.data_directory(data_dir)
+    if name in asset_views.entries_of(environment):
+        asset_views.verify(name, environment, directory, as_json=as_json)
+        return
     resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
     if resolved.name is not None and resolved.entry is not None:
         source = source_of(resolved.name, resolved.entry, manager=environment.manager)

@@ -12,8 +12,10 @@ from dygenept_cli import (
     data_commands,
     env_commands,
     evaluate_command,
+    knowledge_commands,
     leaderboard_command,
     plugins_commands,
+    precompute_command,
     predict_command,
     train_command,
 )
@@ -32,10 +34,12 @@ app = typer.Typer(
 )
 app.command("bench")(bench_command.bench)
 app.command("leaderboard")(leaderboard_command.leaderboard)
+app.command("precompute")(precompute_command.precompute)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict_command.predict)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(knowledge_commands.app, name="knowledge")
 app.add_typer(plugins_commands.app, name="plugins")
 app.add_typer(env_commands.app, name="env")
 

@@ -57,7 +57,10 @@ GeneEncoderOption = Annotated[
     str | None, typer.Option("--gene-encoder", metavar="X", help="Swap the gene encoder.")
 ]
 FacetsOption = Annotated[
-    str | None, typer.Option("--facets", metavar="X|FILE", help="Swap the facet set.")
+    str | None,
+    typer.Option(
+        "--facets", metavar="X|FILE", help="Swap the facet set: a name, or a knowledge file."
+    ),
 ]
 CellEncoderOption = Annotated[
     str | None, typer.Option("--cell-encoder", metavar="X", help="Swap the cell encoder.")
@@ -67,6 +70,14 @@ AttentionOption = Annotated[
 ]
 DecoderOption = Annotated[
     str | None, typer.Option("--decoder", metavar="X", help="Swap the decoder.")
+]
+KgOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kg",
+        metavar="a,b",
+        help="Knowledge graphs that unknown facets are imputed from, such as string,go; or none.",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,

@@ -50,6 +50,7 @@ def predict(
     seed: options.SeedOption = None,
     facets: options.FacetsOption = None,
     attention: options.AttentionOption = None,
+    kg: options.KgOption = None,
     config: options.ConfigOption = None,
     set_: options.SetOption = None,
     device: options.DeviceOption = "auto",
@@ -89,6 +90,7 @@ def predict(
                     device=pick_device(device),
                     report=report,
                     cache_dir=context.cache_directory(),
+                    data_dir=context.data_directory(data_dir),
                 ),
             )
         else:
@@ -99,6 +101,7 @@ def predict(
                 overrides=context.overrides(
                     parts={"attention": attention},
                     facets=facets,
+                    kg=kg,
                     config=config,
                     sets=set_,
                 ),

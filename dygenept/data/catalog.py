@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,7 @@ def resolve_dataset(
     entries: Mapping[str, DatasetEntry],
     manager: PluginManager,
     scale: float | None = None,
+    also_known: Sequence[str] = (),
 ) -> ResolvedDataset:
     """Find what a name stands for: a registered name or alias wins over a file.
 
@@ -89,6 +90,7 @@ def resolve_dataset(
         entries: Registered data sets.
         manager: Plugins.
         scale: In (0, 1]; wins over the scale in the name.
+        also_known: Names of something else that the caller understands; for the message alone.
 
     Raises:
         DataError: If nothing is called so; names the nearest.
@@ -102,7 +104,8 @@ def resolve_dataset(
             if scale is not None:
                 raise ConfigError(f"{name} is a file and cannot be scaled; leave --scale out")
             return ResolvedDataset(None, Path(name), None)
-        names = {*entries, *(alias for entry in entries.values() for alias in entry.aliases)}
+        aliases = (alias for entry in entries.values() for alias in entry.aliases)
+        names = {*entries, *aliases, *also_known}
         raise DataError(
             f"unknown data set {name!r}: no registered name and no file; {nearest(base, names)}"
         )
@@ -138,13 +141,16 @@ def fetch_dataset(
     data_dir: Path,
     runtime: Runtime,
     scale: float | None = None,
+    also_known: Sequence[str] = (),
 ) -> Path:
     """Make a data set's file be on disk and return its path.
 
     Raises:
         DataError: If nothing is called so, or it cannot be had.
     """
-    resolved = resolve_dataset(name, entries=entries, manager=manager, scale=scale)
+    resolved = resolve_dataset(
+        name, entries=entries, manager=manager, scale=scale, also_known=also_known
+    )
     if resolved.name is None or resolved.entry is None:
         path = resolved.path or Path(name)
         if not path.is_file():

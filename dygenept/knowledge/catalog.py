@@ -11,7 +11,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
-from dygenept.knowledge.controls import random_knowledge, shuffle_knowledge
+from dygenept.knowledge.controls import (
+    identity_knowledge,
+    random_knowledge,
+    shuffle_knowledge,
+)
+from dygenept.knowledge.imputing import imputed_file, imputed_set, recorded_imputation
+from dygenept.knowledge.kg_choice import NO_KG, KgChoice
 from dygenept.knowledge.store import (
     build_knowledge,
     default_cache_dir,
@@ -37,7 +43,9 @@ class FacetSetEntry(BaseModel):
         encoder_options: Its options.
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         base: Facet set that ``transform`` changes.
-        transform: ``shuffled`` between genes, or ``random`` vectors of the same norms.
+        transform: ``shuffled`` between genes, or ``random`` vectors of the same norms; or
+            ``identity``, which has no base: one facet a gene that tells it from all others.
+        dim: Width of ``identity``.
         seed: Seed of the transform.
     """
 
@@ -50,16 +58,18 @@ class FacetSetEntry(BaseModel):
     encoder_options: dict[str, object] = {}
     file: str | None = None
     base: str | None = None
-    transform: Literal["shuffled", "random"] | None = None
+    transform: Literal["shuffled", "random", "identity"] | None = None
+    dim: int = Field(default=512, ge=2)
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> FacetSetEntry:
         if (self.writer is None) != (self.encoder is None):
             raise ValueError("needs writer and encoder together")
-        if (self.base is None) != (self.transform is None):
-            raise ValueError("needs base and transform together")
-        if [self.writer, self.file, self.base].count(None) != 2:
+        if (self.base is None) != (self.transform in (None, "identity")):
+            raise ValueError("needs base and transform (shuffled or random) together")
+        kinds = [self.writer, self.file, self.transform]
+        if kinds.count(None) != 2:
             raise ValueError("needs exactly one of writer + encoder, file, base + transform")
         return self
 
@@ -71,6 +81,7 @@ def open_knowledge(
     manager: PluginManager,
     genes: Sequence[str],
     runtime: Runtime,
+    kg: KgChoice = NO_KG,
 ) -> GeneKnowledge:
     """Return the knowledge of some genes.
 
@@ -80,6 +91,8 @@ def open_knowledge(
         manager: Finds writers and encoders.
         genes: Gene symbols; a gene that is not known has confidence 0 throughout.
         runtime: Device, progress and cache.
+        kg: Knowledge graphs that unknown facets are imputed from; a file that was imputed from
+            these already is taken as it is.
 
     Raises:
         ConfigError: If the name is unknown, or facet sets derive from each other in a circle.
@@ -88,29 +101,77 @@ def open_knowledge(
         PluginError: If its writer or encoder is unknown.
     """
     entry = _entry(name_or_file, entries)
-    if entry is None:
-        path = Path(name_or_file).expanduser()
-        return select_genes(read_knowledge(_present(path, name_or_file)), genes)
+    if entry is None or entry.file is not None:
+        path = _present(_path_of(name_or_file, entry, runtime), name_or_file)
+        if kg.sources and not kg.is_covered_by(recorded_imputation(path)):
+            knowledge = imputed_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
+        else:
+            knowledge = select_genes(read_knowledge(path), genes)
+        return knowledge if entry is None else replace(knowledge, name=name_or_file)
+    if entry.transform == "identity":
+        return identity_knowledge(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
     if entry.base is not None:
         _check_chain(name_or_file, entries)
         base = open_knowledge(
-            entry.base, entries=entries, manager=manager, genes=genes, runtime=runtime
+            entry.base, entries=entries, manager=manager, genes=genes, runtime=runtime, kg=kg
         )
         rng = np.random.default_rng(entry.seed)
         derive = shuffle_knowledge if entry.transform == "shuffled" else random_knowledge
         return replace(derive(base, rng=rng), name=name_or_file)
-    if entry.file is not None:
-        path = _present(_entry_path(entry.file, runtime), name_or_file)
-        return replace(select_genes(read_knowledge(path), genes), name=name_or_file)
-    writer = manager.get(FacetWriterSpec, str(entry.writer))
-    encoder = manager.get(TextEncoderSpec, str(entry.encoder))
+    writer_spec = manager.get(FacetWriterSpec, str(entry.writer))
+    encoder_spec = manager.get(TextEncoderSpec, str(entry.encoder))
+    writer = writer_spec.factory(manager.configure(writer_spec, entry.writer_options))
+    encoder = encoder_spec.factory(manager.configure(encoder_spec, entry.encoder_options))
+    if kg.sources:
+        return imputed_set(
+            name_or_file,
+            writer=writer,
+            encoder=encoder,
+            genes=genes,
+            kg=kg,
+            manager=manager,
+            runtime=runtime,
+        )
     return build_knowledge(
-        name_or_file,
-        writer=writer.factory(manager.configure(writer, entry.writer_options)),
-        encoder=encoder.factory(manager.configure(encoder, entry.encoder_options)),
-        genes=genes,
-        runtime=runtime,
+        name_or_file, writer=writer, encoder=encoder, genes=genes, runtime=runtime
     )
+
+
+def is_imputed_already(
+    name_or_file: str,
+    *,
+    entries: Mapping[str, FacetSetEntry],
+    runtime: Runtime,
+    kg: KgChoice,
+) -> bool:
+    """True if a facet set needs no knowledge graph: it was imputed from these, or has no gaps.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    entry = _entry(name_or_file, entries)
+    if entry is not None and entry.base is not None:
+        _check_chain(name_or_file, entries)
+        return is_imputed_already(entry.base, entries=entries, runtime=runtime, kg=kg)
+    if not kg.sources or (entry is not None and entry.transform == "identity"):
+        return True
+    if entry is not None and entry.file is None:
+        return False
+    return kg.is_covered_by(recorded_imputation(_path_of(name_or_file, entry, runtime)))
+
+
+def facet_file(
+    name_or_file: str, *, entries: Mapping[str, FacetSetEntry], runtime: Runtime
+) -> Path | None:
+    """Return the knowledge file behind a facet set; None where it has none of its own.
+
+    Raises:
+        ConfigError: If the name is unknown.
+    """
+    entry = _entry(name_or_file, entries)
+    if entry is not None and entry.file is None:
+        return None
+    return _path_of(name_or_file, entry, runtime)
 
 
 def missing_knowledge(
@@ -122,14 +183,13 @@ def missing_knowledge(
         ConfigError: If the name is unknown.
     """
     entry = _entry(name_or_file, entries)
-    if entry is None:
-        path: Path | None = Path(name_or_file).expanduser()
-    elif entry.base is not None:
+    if entry is not None and entry.base is not None:
         _check_chain(name_or_file, entries)
         return missing_knowledge(entry.base, entries=entries, runtime=runtime)
-    else:
-        path = None if entry.file is None else _entry_path(entry.file, runtime)
-    if path is None or path.is_file():
+    if entry is not None and entry.file is None:
+        return None
+    path = _path_of(name_or_file, entry, runtime)
+    if path.is_file():
         return None
     return (
         f"facet set {name_or_file!r} needs the knowledge file {path}, which is not there; "
@@ -148,9 +208,11 @@ def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetE
     )
 
 
-def _entry_path(file: str, runtime: Runtime) -> Path:
+def _path_of(name_or_file: str, entry: FacetSetEntry | None, runtime: Runtime) -> Path:
+    if entry is None:
+        return Path(name_or_file).expanduser()
     folder = (runtime.cache_dir or default_cache_dir()) / "knowledge"
-    return folder / Path(file).expanduser()
+    return folder / Path(str(entry.file)).expanduser()
 
 
 def _present(path: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,40 @@ def random_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> G
         name=f"{knowledge.name}_random",
         sha256=_derived(knowledge, "random", values),
         values=values,
+    )
+
+
+def identity_knowledge(
+    genes: Sequence[str], *, name: str, dim: int, seed: int = 0
+) -> GeneKnowledge:
+    """Give each gene one facet that says nothing but which gene it is.
+
+    A gene's vector is a Gaussian one of unit length drawn from its current symbol alone: whatever
+    other genes are asked for, it is the same, and two genes' vectors are orthogonal but for
+    1/sqrt(dim).
+
+    Args:
+        genes: Gene symbols.
+        name: Name of the facet set.
+        dim: Width of the vectors.
+        seed: Other seeds draw other vectors.
+    """
+    from dygenept.knowledge.gene_tables import load_gene_tables
+
+    resolve = load_gene_tables().resolve
+    asked = tuple(dict.fromkeys(genes))
+    values = np.zeros((len(asked), 1, dim), dtype=np.float32)
+    for row, gene in enumerate(asked):
+        digest = hashlib.sha256(f"identity/{seed}/{resolve(gene) or gene}".encode()).digest()
+        drawn = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(dim)
+        values[row, 0] = drawn / np.linalg.norm(drawn)
+    return GeneKnowledge(
+        name=name,
+        sha256=hashlib.sha256(f"identity/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
+        genes=asked,
+        facet_names=("Identity",),
+        values=values,
+        confidence=np.ones((len(asked), 1), dtype=np.float32),
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +72,21 @@ class EmbeddingCache:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that no reader ever sees half of it."""
+    with replaced_whole(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replaced_whole(path: Path) -> Iterator[Path]:
+    """Give a path beside a file to write to; it takes the file's place when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    # Not mkstemp: its files are private to the user, and knowledge is shared between users.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+        yield temporary
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

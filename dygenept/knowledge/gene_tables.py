@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Evidence = Literal["all", "reviewed", "experimental"]
 # Strength of the best evidence behind an annotation, as the table builder codes it.
 EVIDENCE_RANKS: Mapping[Evidence, int] = {"experimental": 2, "reviewed": 1, "all": 0}
+GO_ID = re.compile(r"GO:\d{7}")
 TABLES: tuple[str, ...] = ("genes", "annotation", "terms")
 
 
@@ -167,6 +169,25 @@ class GeneTables:
         index = self._term_position(go_id)
         terms = self._terms
         return GoTerm(terms.names[index], terms.definitions[index], terms.aspects[index])
+
+    def find_term(self, text: str) -> str | None:
+        """Return the GO id that a text holds or whose term it names; None where it does neither.
+
+        Args:
+            text: Such as ``GO:0006355``, ``GO:0006355 regulation of …``, or a term's name in any
+                case.
+        """
+        found = GO_ID.search(text)
+        if found is not None:
+            return found.group() if found.group() in self._term_index else None
+        return self._terms_by_name.get(text.strip().lower())
+
+    @functools.cached_property
+    def _terms_by_name(self) -> dict[str, str]:
+        return {
+            name.lower(): go_id
+            for name, go_id in zip(self._terms.names, self._terms.ids, strict=True)
+        }
 
     def ancestors(self, go_id: str) -> frozenset[str]:
         """Return all terms above a GO term along ``is_a`` and ``part_of``, itself left out."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from dygenept.errors import DataError, DataUnavailableError, PluginError
+from dygenept.errors import DataError, DataUnavailableError, PluginError, ShapeError
 from dygenept.interfaces import FacetWriter, GeneFacets, TextEncoder
-from dygenept.knowledge.embedding_cache import EmbeddingCache, write_atomically
+from dygenept.knowledge.embedding_cache import EmbeddingCache, replaced_whole
 from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.origins import TENSORS, FacetOrigins
 from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
 
 HOME_VARIABLE = "DYGENEPT_HOME"
@@ -60,12 +62,10 @@ def build_knowledge(
     """
     asked = tuple(dict.fromkeys(genes))
     written = writer.write(asked, runtime)
-    _check_written(written, asked, name)
+    check_written(written, asked, name)
     texts = sorted({text for item in written for text in item.texts if text is not None})
-    identity = encoder.identity
-    if encoder.corpus_dependent:
-        identity = f"{identity}/{_digest(texts)}"
-    vectors = _embed(encoder, texts, EmbeddingCache(runtime.cache_dir, identity), runtime)
+    identity = embedding_identity(encoder, texts)
+    vectors = embed_texts(encoder, texts, runtime)
     rows = {text: row for row, text in enumerate(texts)}
     index = np.array(
         [[-1 if text is None else rows[text] for text in item.texts] for item in written],
@@ -81,6 +81,31 @@ def build_knowledge(
         values=values,
         confidence=(index >= 0).astype(np.float32),
     )
+
+
+def embedding_identity(encoder: TextEncoder, texts: Sequence[str]) -> str:
+    """Name what determines the vectors of some texts: the encoder, and for some all the texts."""
+    if encoder.corpus_dependent:
+        return f"{encoder.identity}/{_digest(texts)}"
+    return encoder.identity
+
+
+def embed_texts(encoder: TextEncoder, texts: Sequence[str], runtime: Runtime) -> FloatArray:
+    """Embed texts, reading from the cache those that were embedded before.
+
+    Args:
+        encoder: Text encoder.
+        texts: Texts, each once.
+        runtime: Device, progress, and ``cache_dir`` (None computes everything anew).
+
+    Returns:
+        One vector a text, (n_texts, D_text), float32.
+
+    Raises:
+        PluginError: If the encoder returns what it must not.
+    """
+    cache = EmbeddingCache(runtime.cache_dir, embedding_identity(encoder, texts))
+    return _embed(encoder, texts, cache, runtime)
 
 
 def genes_without_knowledge(knowledge: GeneKnowledge) -> tuple[str, ...]:
@@ -119,9 +144,22 @@ def select_genes(knowledge: GeneKnowledge, genes: Sequence[str]) -> GeneKnowledg
     )
 
 
-def write_knowledge(knowledge: GeneKnowledge, path: Path) -> None:
-    """Write knowledge as safetensors, its names as JSON in the metadata."""
-    from safetensors.numpy import save
+def write_knowledge(
+    knowledge: GeneKnowledge,
+    path: Path,
+    *,
+    origins: FacetOrigins | None = None,
+    imputed_with: Mapping[str, object] | None = None,
+) -> None:
+    """Write knowledge as safetensors, its names as JSON in the metadata.
+
+    Args:
+        knowledge: Facets of genes.
+        path: The file; replaced as a whole.
+        origins: Where each facet is from; readers that know nothing of it pass over it.
+        imputed_with: Knowledge graphs and options behind imputed facets; recorded as it is.
+    """
+    from safetensors.numpy import save_file
 
     document = {
         "format": FORMAT,
@@ -129,12 +167,91 @@ def write_knowledge(knowledge: GeneKnowledge, path: Path) -> None:
         "sha256": knowledge.sha256,
         "genes": knowledge.genes,
         "facet_names": knowledge.facet_names,
+        "imputed_with": imputed_with,
+        "sources": () if origins is None else origins.sources,
     }
-    tensors = {
+    tensors: dict[str, npt.NDArray[np.generic]] = {
         "values": np.ascontiguousarray(knowledge.values, dtype=np.float32),
         "confidence": np.ascontiguousarray(knowledge.confidence, dtype=np.float32),
+        **({} if origins is None else origins.tensors()),
     }
-    write_atomically(path, save(tensors, metadata={"dygenept": json.dumps(document)}))
+    with replaced_whole(path) as temporary:
+        save_file(tensors, temporary, metadata={"dygenept": json.dumps(document)})
+
+
+def read_header(path: Path) -> dict[str, object] | None:
+    """Return what a knowledge file says of itself, its tensors unread; None if it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            document = json.loads((opened.metadata() or {})["dygenept"])
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def read_confidence(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], FloatArray]:
+    """Read a knowledge file but for its vectors.
+
+    Returns:
+        Genes, facet names, and confidence, (n_genes, K).
+
+    Raises:
+        DataError: If it is damaged or something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    document = read_header(path)
+    try:
+        if document is None:
+            raise ValueError("it has no header of ours")
+        with safe_open(path, framework="numpy") as opened:
+            confidence = opened.get_tensor("confidence")
+        genes, names = document["genes"], document["facet_names"]
+        if not isinstance(genes, list) or not isinstance(names, list):
+            raise TypeError("genes and facets are no lists")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is no gene knowledge of dygenept, or is damaged ({error})") from (
+            error
+        )
+    return tuple(map(str, genes)), tuple(map(str, names)), confidence
+
+
+def read_origins(path: Path) -> FacetOrigins | None:
+    """Return where the facets of a knowledge file are from; None where it does not say.
+
+    Raises:
+        DataError: If it says so in a damaged way.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    document = read_header(path)
+    if document is None:
+        return None
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            if TENSORS[0] not in opened.keys():
+                return None
+            codes, informed, starts, rows, weights, source_codes = (
+                opened.get_tensor(name) for name in TENSORS
+            )
+        sources = document["sources"]
+        if not isinstance(sources, list):
+            raise TypeError("sources are no list")
+        return FacetOrigins(
+            codes=codes,
+            informed=informed,
+            starts=starts,
+            neighbours=rows,
+            weights=weights,
+            source_codes=source_codes,
+            sources=tuple(map(str, sources)),
+        )
+    except (SafetensorError, OSError, KeyError, TypeError, ShapeError) as error:
+        raise DataError(f"{path}: its record of origins is damaged ({error}); build it anew") from (
+            error
+        )
 
 
 def read_knowledge(path: Path) -> GeneKnowledge:
@@ -206,7 +323,12 @@ def _counting_on(runtime: Runtime, done: int, total: int) -> Runtime:
     return replace(runtime, report=report)
 
 
-def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str) -> None:
+def check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str) -> None:
+    """Refuse facets of other genes than those asked for.
+
+    Raises:
+        PluginError: As said; the facet set or writer is named.
+    """
     if tuple(item.gene for item in written) != tuple(asked):
         raise PluginError(f"facet set {name!r}: the writer must return one entry a gene, in order")
     if any(len(item.texts) != len(FACETS) for item in written):

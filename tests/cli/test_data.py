@@ -78,3 +78,36 @@ def test_wrong_requests_name_the_nearest(cli, arguments: tuple[str, ...], messag
     result = cli("data", *arguments)
     assert result.code == 2
     assert message in result.err
+
+
+def test_list_shows_further_files_beside_the_data_sets(cli, tmp_path: Path) -> None:
+    (tmp_path / "data" / "kg" / "reactome").mkdir(parents=True)
+    for name in ("ReactomePathways.gmt", "NCBI2Reactome.txt"):
+        (tmp_path / "data" / "kg" / "reactome" / name).write_text("x\ty\tz\n")
+    assets = {row["name"]: row for row in cli("data", "list", "--json").json()["assets"]}
+    assert assets.keys() >= {"string", "bioplex", "go", "reactome"}
+    assert assets["reactome"]["on_disk"] is True
+    assert assets["string"]["on_disk"] is False
+    assert len(assets["string"]["missing"]) == 2
+    assert "BioPlex 3.0" in cli("data", "list").out
+
+
+def test_info_and_verify_of_an_asset(cli, tmp_path: Path) -> None:
+    missing = cli("data", "verify", "go")
+    assert missing.code == 2
+    assert "dygenept data fetch go" in missing.err
+    document = cli("data", "info", "go", "--json").json()
+    assert document["kind"] == "asset"
+    assert document["entry"]["files"][0]["url"].startswith("https://")
+    assert "CC BY 4.0" in cli("data", "info", "go").out
+    (tmp_path / "data" / "kg" / "go").mkdir(parents=True)
+    for name in ("goa_human.gaf.gz", "go-basic.obo"):
+        (tmp_path / "data" / "kg" / "go" / name).write_text("x")
+    assert cli("data", "fetch", "go").code == 0
+    assert len(cli("data", "verify", "go", "--json").json()["sha256"]) == 2
+
+
+def test_fetch_of_an_unknown_name_knows_assets_too(cli) -> None:
+    result = cli("data", "fetch", "reactom")
+    assert result.code == 2
+    assert "did you mean 'reactome'" in result.err

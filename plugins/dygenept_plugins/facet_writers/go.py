@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import FacetWriter, GeneFacets
+from dygenept.interfaces import CorpusEntry, FacetWriter, GeneFacets
+from dygenept.knowledge.corpus import TABLES_SOURCE
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.gene_tables import Evidence, GeneTables, load_gene_tables
 from dygenept.specs import FacetWriterSpec, PluginConfig
@@ -70,6 +71,40 @@ class GoFacetWriter:
                 runtime.report(Progress("write", position + 1, len(genes)))
         runtime.report(Progress("write", len(genes), len(genes)))
         return tuple(written)
+
+    def write_from(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> tuple[GeneFacets, ...]:
+        """Return the facets of each gene from the GO terms of its entry, by id or by name.
+
+        An entry of the shipped tables, or one without a term that they know, is written from the
+        tables by its symbol.
+        """
+        tables = load_gene_tables()
+        written = []
+        for position, entry in enumerate(corpus, start=1):
+            texts = None
+            if entry.source != TABLES_SOURCE:
+                texts = self._texts_from(tables, entry)
+            written.append(GeneFacets(entry.gene, texts or self._texts(tables, entry.gene)))
+            if position % REPORT_EVERY == 0:
+                runtime.report(Progress("write", position, len(corpus)))
+        runtime.report(Progress("write", len(corpus), len(corpus)))
+        return tuple(written)
+
+    def _texts_from(self, tables: GeneTables, entry: CorpusEntry) -> tuple[str | None, ...] | None:
+        found = {go_id for text in entry.go if (go_id := tables.find_term(text)) is not None}
+        if not found:
+            return None
+        go_ids = sorted(found, key=lambda go_id: (tables.n_genes_of_term(go_id), go_id))
+        facets_of = {go_id: tables.facets_of_term(go_id) for go_id in go_ids}
+        name = (entry.description or entry.symbol or entry.gene).rstrip(".")
+        by_facet = (
+            tuple(go_id for go_id in go_ids if position in facets_of[go_id])
+            for position in range(len(FACETS))
+        )
+        return tuple(
+            self._text(tables, name, facet, terms) if terms else None
+            for facet, terms in zip(FACETS, by_facet, strict=True)
+        )
 
     def _texts(self, tables: GeneTables, gene: str) -> tuple[str | None, ...]:
         symbol = tables.resolve(gene)

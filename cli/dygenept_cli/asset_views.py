@@ -1,0 +1,82 @@
+"""What ``dygenept data`` shows and does where a name is an asset and no data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dygenept.data.assets import AssetEntry
+    from dygenept_cli.context import Environment
+
+
+def entries_of(environment: Environment) -> dict[str, AssetEntry]:
+    """Return the registered assets."""
+    from dygenept.data.assets import asset_entries
+
+    return asset_entries(environment.registry)
+
+
+def status_row(name: str, entry: AssetEntry, directory: Path) -> dict[str, object]:
+    """Describe an asset in one row, JSON-ready."""
+    from dygenept.data.assets import asset_status
+
+    status = asset_status(entry, directory)
+    return {
+        "name": name,
+        "summary": entry.summary,
+        "on_disk": status.is_present,
+        "path": str(status.folder),
+        "files": [str(path) for path in status.present],
+        "missing": [str(path) for path in status.missing],
+        "detail": status.detail,
+    }
+
+
+def show_rows(rows: list[dict[str, object]], directory: Path) -> None:
+    """Print assets as a table."""
+    from rich.table import Table
+
+    from dygenept_cli import context
+
+    table = Table(title=f"further files in {directory}", title_justify="left")
+    for column in ("name", "on disk", "what", "detail"):
+        table.add_column(column)
+    for row in rows:
+        on_disk = "yes" if row["on_disk"] else "no"
+        table.add_row(str(row["name"]), on_disk, str(row["summary"]), str(row["detail"]))
+    context.stdout().print(table)
+
+
+def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -> None:
+    """Print all about one asset."""
+    from dygenept_cli import context
+
+    row = status_row(name, entry, directory)
+    if as_json:
+        document = {"schema_version": 1, "kind": "asset", **row}
+        context.print_json(document | {"entry": entry.model_dump(mode="json")})
+        return
+    console = context.stdout()
+    shown = [
+        *((key, row[key]) for key in ("name", "summary", "detail", "path")),
+        ("citation", entry.citation),
+        ("licence", entry.licence),
+        *(("file", f"{file.path}, from {file.url}") for file in entry.files),
+    ]
+    for key, value in shown:
+        if value:
+            console.print(f"{key:>16}  {value}", highlight=False, markup=False)
+
+
+def verify(name: str, environment: Environment, directory: Path, *, as_json: bool) -> None:
+    """Hash an asset's files again and print their checksums."""
+    from dygenept.data.assets import verify_asset
+    from dygenept_cli import context
+
+    hashes = verify_asset(name, entries=entries_of(environment), data_dir=directory)
+    if as_json:
+        context.print_json({"schema_version": 1, "asset": name, "sha256": hashes})
+        return
+    for path, sha256 in hashes.items():
+        context.stdout().print(f"{path}: valid, sha256 {sha256}", highlight=False, markup=False)

@@ -1,0 +1,253 @@
+"""What a knowledge set knows of one gene, and why: for people, nothing is embedded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dygenept.errors import ConfigError, DataError, DataUnavailableError
+from dygenept.interfaces import GeneFacets
+from dygenept.knowledge.catalog import FacetSetEntry, facet_file
+from dygenept.knowledge.enrichment import graph_universe
+from dygenept.knowledge.facet_files import read_facets
+from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.gene_tables import load_gene_tables
+from dygenept.knowledge.graph import Neighbour
+from dygenept.knowledge.imputing import plan_imputation, recorded_imputation
+from dygenept.knowledge.kg_choice import KgChoice
+from dygenept.knowledge.neighbours import Neighbours
+from dygenept.knowledge.origins import NATIVE, UNKNOWN, origin_name
+from dygenept.knowledge.store import read_confidence, read_origins
+from dygenept.plugin_manager import PluginManager
+from dygenept.specs import FacetWriterSpec
+from dygenept.types import Runtime
+
+KNOWLEDGE_NAME = "knowledge.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class FacetView:
+    """One facet of a gene.
+
+    Attributes:
+        name: Name of the facet.
+        text: Its text; None where there is none or it was not kept.
+        origin: ``native``, ``regenerated``, ``imputed``, ``unknown``, or ``not recorded``.
+        round: Round of the imputation; None where it was not imputed.
+        confidence: In [0, 1]; 0 where unknown.
+        informed_by: Neighbours that it was regenerated or imputed from, strongest first.
+    """
+
+    name: str
+    text: str | None
+    origin: str
+    round: int | None
+    confidence: float
+    informed_by: tuple[Neighbour, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneView:
+    """All that a knowledge set knows of one gene.
+
+    Attributes:
+        asked: The name that was asked for.
+        symbol: Current symbol; None where the shipped tables do not know it.
+        description: Full name; empty where unknown.
+        knowledge: Name of the facet set, or file.
+        kg: Knowledge graphs that neighbours are from.
+        facets: The facets, in order.
+        neighbours: Strongest neighbours, whether or not they inform a facet.
+    """
+
+    asked: str
+    symbol: str | None
+    description: str
+    knowledge: str
+    kg: tuple[str, ...]
+    facets: tuple[FacetView, ...]
+    neighbours: tuple[Neighbour, ...]
+
+
+def view_gene(
+    gene: str,
+    name_or_file: str,
+    *,
+    entries: Mapping[str, FacetSetEntry],
+    kg: KgChoice,
+    manager: PluginManager,
+    runtime: Runtime,
+    n_neighbours: int = 10,
+) -> GeneView:
+    """Show one gene of a facet set, of a knowledge file or of a folder of ``precompute``.
+
+    Args:
+        gene: Symbol, alias or Ensembl id.
+        name_or_file: A facet set of ``entries``, a knowledge file, or a folder.
+        entries: The registry's facet sets.
+        kg: Knowledge graphs; for a facet set that is written on the spot they also say what
+            would be imputed.
+        manager: Finds writers and graphs.
+        runtime: Progress and cache.
+        n_neighbours: Most neighbours shown.
+
+    Raises:
+        DataError: If the gene is unknown; the nearest symbols are named.
+        ConfigError: If the facet set is a control, which has no texts, or is unknown.
+        DataUnavailableError: If a file is not there.
+    """
+    folder = Path(name_or_file).expanduser()
+    if name_or_file not in entries and folder.is_dir():
+        path: Path | None = folder / KNOWLEDGE_NAME
+    else:
+        path = facet_file(name_or_file, entries=entries, runtime=runtime)
+    if path is not None:
+        return _of_file(gene, path, kg, manager, runtime, n_neighbours)
+    entry = entries[name_or_file]
+    if entry.writer is None:
+        raise ConfigError(
+            f"facet set {name_or_file!r} is a control that knows nothing of genes; show "
+            f"--facets {entry.base or 'go_minilm'} instead"
+        )
+    spec = manager.get(FacetWriterSpec, entry.writer)
+    writer = spec.factory(manager.configure(spec, entry.writer_options))
+    symbol = load_gene_tables().resolve(gene)
+    if symbol is None:
+        raise DataError(f"no gene {gene!r} is known; {_nearest(gene, load_gene_tables().symbols)}")
+    view = GeneView(
+        asked=gene,
+        symbol=symbol,
+        description=load_gene_tables().name(symbol),
+        knowledge=name_or_file,
+        kg=tuple(kg.sources),
+        facets=(),
+        neighbours=(),
+    )
+    if not kg.sources:
+        (written,) = writer.write((symbol,), runtime)
+        return replace(view, facets=_written(written))
+    plan = plan_imputation(writer, (symbol,), kg=kg, manager=manager, runtime=runtime)
+    neighbours = Neighbours(plan.graph)
+    edges = {item.gene: item for item in neighbours.strongest(symbol)}
+    facets = []
+    for position, name in enumerate(FACETS):
+        code = int(plan.imputed.rounds[0, position])
+        rows, _ = plan.imputed.neighbours.of(0, position)
+        facets.append(
+            FacetView(
+                name=name,
+                text=plan.texts[0].texts[position],
+                origin=origin_name(code),
+                round=code if code > NATIVE else None,
+                confidence=float(plan.imputed.knowledge.confidence[0, position]),
+                informed_by=tuple(edges[plan.graph.genes[row]] for row in rows),
+            )
+        )
+    found = neighbours.strongest(symbol, n=n_neighbours)
+    return replace(view, facets=tuple(facets), neighbours=found)
+
+
+def _of_file(
+    gene: str,
+    path: Path,
+    kg: KgChoice,
+    manager: PluginManager,
+    runtime: Runtime,
+    n_neighbours: int,
+) -> GeneView:
+    if not path.is_file():
+        raise DataUnavailableError(
+            f"no knowledge file {path}; make one with: dygenept precompute --output {path.parent}"
+        )
+    genes, facet_names, confidence = read_confidence(path)
+    row = _row_of(gene, genes, path)
+    resolve = load_gene_tables().resolve
+    symbol = resolve(gene) or resolve(genes[row])
+    origins = read_origins(path)
+    texts = _texts_beside(path, genes[row], len(facet_names))
+    facets = []
+    for position, name in enumerate(facet_names):
+        certainty = float(confidence[row, position])
+        code = UNKNOWN if origins is None else int(origins.codes[row, position])
+        origin: str = origin_name(code)
+        if origins is None and certainty > 0:
+            origin = "not recorded"
+        facets.append(
+            FacetView(
+                name=name,
+                text=texts[position],
+                origin=origin,
+                round=code if origin == "imputed" else None,
+                confidence=certainty,
+                informed_by=() if origins is None else origins.of(row, position, genes),
+            )
+        )
+    chosen = kg if kg.sources else _recorded_graphs(path, manager, runtime)
+    neighbours: tuple[Neighbour, ...] = ()
+    if chosen.sources:
+        graph = chosen.open(graph_universe(genes), manager, runtime)
+        neighbours = Neighbours(graph).strongest(genes[row], n=n_neighbours)
+    return GeneView(
+        asked=gene,
+        symbol=symbol,
+        description="" if symbol is None else load_gene_tables().name(symbol),
+        knowledge=str(path),
+        kg=tuple(chosen.sources),
+        facets=tuple(facets),
+        neighbours=neighbours,
+    )
+
+
+def _written(written: GeneFacets) -> tuple[FacetView, ...]:
+    return tuple(
+        FacetView(
+            name=name,
+            text=text,
+            origin="unknown" if text is None else "native",
+            round=None,
+            confidence=0.0 if text is None else 1.0,
+        )
+        for name, text in zip(FACETS, written.texts, strict=True)
+    )
+
+
+def _row_of(gene: str, genes: Sequence[str], path: Path) -> int:
+    if gene in genes:
+        return genes.index(gene)
+    resolve = load_gene_tables().resolve
+    current = resolve(gene)
+    found = [row for row, known in enumerate(genes) if current and resolve(known) == current]
+    if not found:
+        known_as = f" ({current})" if current and current != gene else ""
+        raise DataError(f"{path} knows nothing of {gene!r}{known_as}; {_nearest(gene, genes)}")
+    return found[0]
+
+
+def _texts_beside(path: Path, gene: str, n_facets: int) -> tuple[str | None, ...]:
+    """Read a gene's texts from the file that ``precompute`` writes beside the tensor."""
+    beside = path.with_suffix(".texts.jsonl")
+    if beside.is_file():
+        for item in read_facets(beside).genes:
+            if item.gene == gene and len(item.texts) == n_facets:
+                return item.texts
+    return (None,) * n_facets
+
+
+def _recorded_graphs(path: Path, manager: PluginManager, runtime: Runtime) -> KgChoice:
+    """Return the graphs that a file was imputed from, where they are at hand."""
+    record = recorded_imputation(path)
+    graphs = record.get("kg") if isinstance(record, Mapping) else None
+    if not isinstance(graphs, Mapping):
+        return KgChoice()
+    choice = KgChoice({str(name): dict(options) for name, options in graphs.items()})
+    known = set(manager.names("kg_sources"))
+    if not set(choice.sources) <= known or choice.missing(manager, runtime):
+        return KgChoice()
+    return choice
+
+
+def _nearest(gene: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(gene.upper(), known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else "check its symbol"

@@ -1,0 +1,231 @@
+"""Knowledge graph ``go``: genes that share terms of the Gene Ontology.
+
+Reads ``goa_human.gaf`` with ``go-basic.obo`` beside it, ``[{gene: [[term, relation], …]}, …]`` in
+JSON, or GMT; without any file, the gene tables that ship. Source: The Gene Ontology Consortium
+2023, doi:10.1093/genetics/iyad031, CC BY 4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from dygenept.hookspecs import hookimpl
+from dygenept.knowledge.graph_files import FileHead, FoundFiles, Layout
+from dygenept.knowledge.graph_source import FileGraphSource
+from dygenept.specs import KgSourceSpec
+from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
+from dygenept_plugins.kg_sources._obo import is_obo, read_obo
+from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dygenept.knowledge.graph_tables import SetTable, WholeGraph
+    from dygenept.types import Runtime
+
+Aspect = Literal["BP", "MF", "CC"]
+ASPECTS: tuple[Aspect, ...] = ("BP", "MF", "CC")
+# Letters of the annotation file's aspect column.
+LETTERS = {"BP": "P", "MF": "F", "CC": "C"}
+EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP")
+ELECTRONIC = "IEA"
+NO_DATA = "ND"
+# Columns of an annotation file that are read, by position.
+GAF_COLUMNS = {2: "gene", 3: "relation", 4: "set", 6: "evidence", 8: "aspect"}
+TABLES = Layout("gene_tables", lambda head: False)
+
+
+class GoConfig(SetConfig):
+    """Options of ``go``.
+
+    Attributes:
+        path: See ``GraphConfig``; no file at all means the gene tables that ship.
+        data_dir: See ``GraphConfig``.
+        weight: Evidence weight of an edge, in (0, 1].
+        min_size: Genes that a term must have to count.
+        max_size: Genes that a term may have.
+        min_shared: Terms that two genes must share.
+        evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
+            ``experimental`` keeps those from experiments alone. JSON and GMT do not tell.
+        aspects: Aspects that count: BP, MF, CC. JSON and GMT do not tell.
+        propagate: Count a gene for the terms above its own too (``is_a``, ``part_of``); needs
+            ``go-basic.obo``, or no file at all.
+    """
+
+    weight: float = Field(default=0.3, gt=0, le=1)
+    max_size: int = Field(default=200, ge=2)
+    min_shared: int = Field(default=2, ge=1)
+    evidence: Literal["all", "reviewed", "experimental"] = "all"
+    aspects: tuple[Aspect, ...] = Field(default=ASPECTS, min_length=1)
+    propagate: bool = False
+
+
+class GoGraph(FileGraphSource[GoConfig]):
+    """Reads the Gene Ontology's annotation."""
+
+    name: ClassVar[str] = "go"
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The publisher's files first."""
+        return (
+            Layout("gaf", _is_gaf, is_companion=is_obo),
+            Layout("json", is_json_list, is_companion=is_obo),
+            Layout("gmt", is_gmt, is_companion=is_obo),
+        )
+
+    def find(self) -> FoundFiles:
+        """Find its files; where none was asked for and none is there, the tables that ship."""
+        from dygenept.knowledge.graph_files import find_files
+
+        if self.config.path is None and find_files(self.path, self.layouts) is None:
+            return FoundFiles(TABLES, ())
+        return super().find()
+
+    def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
+        """Read the files of one layout."""
+        from dygenept.knowledge.graph_tables import graph_of_sets
+
+        return graph_of_sets(self._sets(found), self.config.rule)
+
+    def _sets(self, found: FoundFiles) -> SetTable:
+        import polars as pl
+
+        if found.layout is TABLES:
+            return self._shipped()
+        if found.layout.name == "gmt":
+            self._refuse_propagation(found)
+            return read_gmt(found.main[0])
+        if found.layout.name == "json":
+            genes, terms, relations = read_json_sets(found.main[0])
+            rows = {"gene": genes, "set": terms, "relation": [str(item) for item in relations]}
+            frame = pl.DataFrame(rows)
+        else:
+            frame = _read_gaf(found.main[0])
+        n_records = frame.height
+        # A relation such as NOT|involved_in says that the gene has nothing to do with the term.
+        frame = frame.filter(~pl.col("relation").str.starts_with("NOT"))
+        denied = n_records - frame.height
+        if found.layout.name == "gaf":
+            frame = frame.filter(self._is_evidence(pl.col("evidence")), self._is_asked())
+        filtered = n_records - denied - frame.height
+        n_left = frame.height
+        if found.companions:
+            ontology = read_obo(found.companions[0])
+            current = pl.col("set").replace_strict(ontology.current, default=None)
+            frame = frame.with_columns(set=current).drop_nulls("set")
+            if self.config.propagate:
+                frame = _with_ancestors(frame, ontology.ancestors)
+        else:
+            self._refuse_propagation(found)
+        obsolete = 0 if self.config.propagate else n_left - frame.height
+        return memberships(
+            frame,
+            n_records=n_records,
+            denied_by_the_annotation=denied,
+            of_other_evidence_or_aspect=filtered,
+            of_obsolete_terms=obsolete,
+        )
+
+    def _shipped(self) -> SetTable:
+        import polars as pl
+
+        from dygenept.knowledge.gene_tables import load_gene_tables
+
+        tables, config = load_gene_tables(), self.config
+        rows = [
+            (symbol, term)
+            for symbol in tables.symbols
+            for term in tables.terms_of(symbol, evidence=config.evidence)
+        ]
+        frame = pl.DataFrame(rows, schema=["gene", "set"], orient="row")
+        aspects = {term: tables.term(term).aspect for term in frame["set"].unique()}
+        asked = [term for term, aspect in aspects.items() if aspect in config.aspects]
+        kept = frame.filter(pl.col("set").is_in(asked))
+        if config.propagate:
+            kept = _with_ancestors(kept, tables.ancestors)
+        return memberships(kept)
+
+    def _is_evidence(self, code: pl.Expr) -> pl.Expr:
+        match self.config.evidence:
+            case "experimental":
+                return code.is_in(EXPERIMENTAL)
+            case "reviewed":
+                return ~code.is_in([ELECTRONIC, NO_DATA])
+            case _:
+                return code != NO_DATA
+
+    def _is_asked(self) -> pl.Expr:
+        import polars as pl
+
+        return pl.col("aspect").is_in([LETTERS[aspect] for aspect in self.config.aspects])
+
+    def _refuse_propagation(self, found: FoundFiles) -> None:
+        from dygenept.errors import DataUnavailableError
+
+        if self.config.propagate:
+            raise DataUnavailableError(
+                f"propagate needs go-basic.obo beside {found.main[0]} and an annotation file or "
+                "JSON; get both with: dygenept data fetch go"
+            )
+
+
+def _is_gaf(head: FileHead) -> bool:
+    rows = [line for line in head.lines if line and not line.startswith("!")]
+    return head.first.startswith("!gaf-version") or (
+        bool(rows) and rows[0].count("\t") >= 14 and rows[0].split("\t")[4].startswith("GO:")
+    )
+
+
+def _read_gaf(path: Path) -> pl.DataFrame:
+    import polars as pl
+
+    from dygenept.errors import DataError
+    from dygenept.knowledge.graph_files import read_bytes
+
+    try:
+        frame = pl.read_csv(
+            read_bytes(path),
+            separator="\t",
+            has_header=False,
+            comment_prefix="!",
+            quote_char=None,
+            infer_schema=False,
+            columns=list(GAF_COLUMNS),
+            new_columns=list(GAF_COLUMNS.values()),
+        )
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+    return frame.with_columns(pl.col("relation").fill_null("")).drop_nulls(["gene", "set"])
+
+
+def _with_ancestors(
+    frame: pl.DataFrame, ancestors: Callable[[str], frozenset[str]]
+) -> pl.DataFrame:
+    """Add the terms above each term."""
+    import polars as pl
+
+    terms = frame["set"].unique().to_list()
+    above = pl.DataFrame(
+        {"set": terms, "up": [[term, *sorted(ancestors(term))] for term in terms]}
+    ).explode("up")
+    return frame.join(above, on="set").select("gene", set="up")
+
+
+@hookimpl
+def dygenept_kg_sources() -> list[KgSourceSpec]:
+    """Return the knowledge graph ``go``."""
+    return [
+        KgSourceSpec(
+            name="go",
+            summary="Gene Ontology: genes that share specific terms; works offline",
+            source="The Gene Ontology Consortium 2023, doi:10.1093/genetics/iyad031",
+            config=GoConfig,
+            factory=GoGraph,
+        )
+    ]
