@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from dygenept.data.checksums import record_path, sha256_of_file, verify_file
 from dygenept.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 HEAD_BYTES = 1 << 16
 HEAD_LINES = 200
@@ -101,16 +104,8 @@ def find_files(path: Path, layouts: Sequence[Layout]) -> FoundFiles | None:
                 f"{path} holds {len(main)} files of the layout {layout.name} "
                 f"({', '.join(file.name for file in main)}); give the path of one of them"
             )
-        # A single file has its companions beside it.
-        beside = heads if path.is_dir() else [read_head(file) for file in _candidates(path.parent)]
-        companions = [
-            head.path
-            for head in beside
-            if layout.is_companion is not None
-            and head.path not in main
-            and layout.is_companion(head)
-        ]
-        return FoundFiles(layout, tuple(main), tuple(companions))
+        companions = _companions(layout, path, heads, main)
+        return FoundFiles(layout, tuple(main), companions)
     return None
 
 
@@ -181,6 +176,26 @@ def file_sha256(path: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
     return sha256_of_file(path)
+
+
+def _companions(
+    layout: Layout, path: Path, heads: Sequence[FileHead], main: Sequence[Path]
+) -> tuple[Path, ...]:
+    """Find what goes with the main files: in the folder, or beside a single file."""
+    if layout.is_companion is None:
+        return ()
+    if path.is_file():
+        heads = [head for file in _candidates(path.parent) if (head := _head_of(file)) is not None]
+    return tuple(head.path for head in heads if head.path not in main and layout.is_companion(head))
+
+
+def _head_of(stranger: Path) -> FileHead | None:
+    """Read the head of a file that may have nothing to do with the graph."""
+    try:
+        return read_head(stranger)
+    except DataError as error:
+        logger.debug("not looked into: %s", error)
+        return None
 
 
 def _candidates(path: Path) -> list[Path]:

@@ -113,7 +113,7 @@ def graph_of_edges(table: EdgeTable) -> WholeGraph:
     low = np.minimum(first, second)[is_pair].astype(np.int64)
     keys = low * len(symbols) + np.maximum(first, second)[is_pair]
     order = np.argsort(keys, kind="stable")
-    unique, starts = np.unique(keys[order], return_index=True)
+    unique, starts = _runs(keys[order])
     weights = table.weights[is_pair][order]
     strongest = np.maximum.reduceat(weights, starts) if len(unique) else weights
     dropped = dict(table.dropped) | {
@@ -136,7 +136,8 @@ def graph_of_sets(table: SetTable, rule: SetRule) -> WholeGraph:
     is_named = members >= 0
     n_sets = int(table.sets.max(initial=-1)) + 1
     # One entry a gene and set, however often it is listed.
-    pairs = np.unique(table.sets[is_named].astype(np.int64) * len(symbols) + members[is_named])
+    listed = table.sets[is_named].astype(np.int64) * len(symbols) + members[is_named]
+    pairs, _ = _runs(np.sort(listed))
     sets, genes = np.divmod(pairs, max(len(symbols), 1))
     sizes = np.bincount(sets, minlength=n_sets)
     is_sized = ((sizes >= rule.min_size) & (sizes <= rule.max_size))[sets]
@@ -156,6 +157,14 @@ def graph_of_sets(table: SetTable, rule: SetRule) -> WholeGraph:
     return _whole(
         symbols, (rows, columns, weights), table.n_records, dropped, (n_renamed, n_unknown)
     )
+
+
+def _runs(
+    ascending: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return each value once and where it starts; several times faster than hashing them."""
+    starts = np.flatnonzero(np.diff(ascending, prepend=-1))
+    return ascending[starts], starts
 
 
 def _sharing(
@@ -209,17 +218,16 @@ def _whole(
     from scipy import sparse
 
     rows, columns, weights = edges
-    used = np.unique(np.concatenate([rows, columns]))
+    has_edge = np.zeros(len(symbols), dtype=np.bool_)
+    has_edge[rows] = has_edge[columns] = True
+    used, place_of = np.flatnonzero(has_edge), np.cumsum(has_edge) - 1
     upper = sparse.csr_matrix(
-        (
-            weights.astype(np.float32),
-            (np.searchsorted(used, rows), np.searchsorted(used, columns)),
-        ),
+        (weights.astype(np.float32), (place_of[rows], place_of[columns])),
         shape=(len(used), len(used)),
     )
     upper.sort_indices()
     return WholeGraph(
-        genes=tuple(symbols[place] for place in used),
+        genes=tuple(symbols[place] for place in used.tolist()),
         upper=upper,
         n_records=n_records,
         dropped={reason: count for reason, count in dropped.items() if count},

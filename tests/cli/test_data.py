@@ -111,3 +111,17 @@ def test_fetch_of_an_unknown_name_knows_assets_too(cli) -> None:
     result = cli("data", "fetch", "reactom")
     assert result.code == 2
     assert "did you mean 'reactome'" in result.err
+
+
+def test_fetch_that_fails_is_one_line_that_says_where_the_files_belong(cli, tmp_path: Path) -> None:
+    registry = tmp_path / "mine.yaml"
+    registry.write_text(
+        "assets:\n  reactome:\n    files:\n"
+        "      - {url: http://127.0.0.1:9/one, path: one.gmt}\n"
+        "      - {url: http://127.0.0.1:9/two, path: two.txt}\n"
+    )
+    result = cli("data", "fetch", "reactome", "--registry", registry, "--quiet")
+    assert result.code == 2
+    (line,) = result.err.strip().splitlines()
+    for expected in ("2 of 2", "kg/reactome/one.gmt", "kg/reactome/two.txt", "--kg gmt"):
+        assert expected in line

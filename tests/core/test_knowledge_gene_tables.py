@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from dygenept.errors import DataError
+from dygenept.knowledge.entrez import symbols_of_entrez
 from dygenept.knowledge.facet_roots import FACET_ROOTS, UNINFORMATIVE_TERMS
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.gene_tables import GeneTables, load_gene_tables
@@ -203,13 +204,25 @@ def test_most_protein_coding_genes_have_a_facet(tables: GeneTables) -> None:
     )
 
 
+def test_numbers_of_ncbi_gene_name_current_symbols(tables: GeneTables) -> None:
+    symbols = symbols_of_entrez()
+    assert (symbols[1], symbols[7157], symbols[10661], symbols[84451]) == (
+        "A1BG",
+        "TP53",
+        "KLF1",
+        "MAP3K21",
+    )
+    assert len(symbols) == len(tables.symbols)
+    assert set(symbols.values()) == set(tables.symbols)
+
+
 def test_every_facet_has_roots() -> None:
     assert tuple(FACET_ROOTS) == FACETS
 
 
 def test_shipped_tables_take_at_most_six_megabytes() -> None:
     files = list((ROOT / "dygenept" / "resources" / "genes").glob("*.parquet"))
-    assert len(files) == 3
+    assert len(files) == 4
     assert sum(file.stat().st_size for file in files) <= 6_000_000
 
 

@@ -43,6 +43,8 @@ def test_built_in_plugin_keeps_the_rules_of_its_kind(
     options = OPTIONS.get(key)
     if key == "splits/manifest":
         options = {"path": str(write_manifest(tmp_path / "labels.json"))}
+    if spec.kind == "kg_sources":
+        options = {"path": str(write_graph(tmp_path / "graph.txt", spec.name))}
     if isinstance(spec, BaselineSpec) and spec.environment is not None:
         # Its environment is gigabytes from an index; tests/core/test_isolated* check the mechanism.
         monkeypatch.setenv("DYGENEPT_HOME", str(tmp_path))
@@ -72,4 +74,13 @@ def test_listing_plugins_loads_no_heavy_library() -> None:
 def write_manifest(path: Path) -> Path:
     labels = [item.label for item in toy_data(TOY_SPLIT_SHAPE).perturbations]
     path.write_text(json.dumps({"train": labels[4:], "val": labels[3:4], "test": labels[:3]}))
+    return path
+
+
+def write_graph(path: Path, source: str) -> Path:
+    if source in ("go", "reactome", "gmt"):
+        rows = ["one\tset\tTP53\tCDKN1A\tJUN\tHBB", "two\tset\tTP53\tJUN\tHBA1\tHBB"]
+    else:
+        rows = ["TP53\tCDKN1A\t0.5", "JUN\tMAPK1\t0.25", "HBA1\tHBB\t1.0", "TP53\tJUN\t0.75"]
+    path.write_text("\n".join(rows) + "\n")
     return path

@@ -72,7 +72,7 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
             separator=_separator(head),
             has_header=False,
             comment_prefix="#",
-            infer_schema=False,
+            infer_schema_length=0,
         )
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]

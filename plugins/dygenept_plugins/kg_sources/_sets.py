@@ -22,8 +22,9 @@ class SetConfig(GraphConfig):
     """Options of sources that join genes by the sets they share.
 
     Attributes:
-        path: See ``GraphConfig``.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
+            data folder.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge, in (0, 1].
         min_size: Genes that a set must have to count.
         max_size: Genes that a set may have.

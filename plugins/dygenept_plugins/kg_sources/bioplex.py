@@ -34,8 +34,9 @@ class BioplexConfig(GraphConfig):
     """Options of ``bioplex``.
 
     Attributes:
-        path: See ``GraphConfig``.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
+            data folder.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an interaction, in (0, 1].
         cell_lines: Cell lines that count, such as ``293T``, as the file's name or the JSON layout
             spells them; none named, all count.
@@ -127,7 +128,7 @@ def _read(path: Path) -> pl.DataFrame:
     from dygenept.knowledge.graph_files import read_bytes
 
     try:
-        frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema=False)
+        frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema_length=0)
         probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
         return frame.select(*COLUMNS, pInt=probability.cast(pl.Float64)).drop_nulls()
     except pl.exceptions.PolarsError as error:

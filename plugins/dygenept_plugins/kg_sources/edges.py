@@ -25,7 +25,7 @@ class EdgesConfig(GraphConfig):
 
     Attributes:
         path: The table: two or three columns, separated by tabs, commas or spaces, plain or .gz.
-        data_dir: See ``GraphConfig``.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of a pair without a score, or with a full one.
         full_score: Score that counts as full evidence; a pair's weight is its share of it.
         has_header: True if the first row names columns; None decides by its words.

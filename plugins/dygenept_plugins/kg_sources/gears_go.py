@@ -27,8 +27,9 @@ class GearsGoConfig(GraphConfig):
     """Options of ``gears_go``.
 
     Attributes:
-        path: See ``GraphConfig``.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
+            data folder.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge of importance 1; the others have their share of it.
         min_importance: Importance below which a pair has no edge.
     """

@@ -43,8 +43,9 @@ class GoConfig(SetConfig):
     """Options of ``go``.
 
     Attributes:
-        path: See ``GraphConfig``; no file at all means the gene tables that ship.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means ``kg/go`` of the data folder, and where
+            nothing is there, the gene tables that ship.
+        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge, in (0, 1].
         min_size: Genes that a term must have to count.
         max_size: Genes that a term may have.
@@ -146,9 +147,10 @@ class GoGraph(FileGraphSource[GoConfig]):
         aspects = {term: tables.term(term).aspect for term in frame["set"].unique()}
         asked = [term for term, aspect in aspects.items() if aspect in config.aspects]
         kept = frame.filter(pl.col("set").is_in(asked))
+        n_others = frame.height - kept.height
         if config.propagate:
             kept = _with_ancestors(kept, tables.ancestors)
-        return memberships(kept)
+        return memberships(kept, n_records=frame.height, of_other_evidence_or_aspect=n_others)
 
     def _is_evidence(self, code: pl.Expr) -> pl.Expr:
         match self.config.evidence:
@@ -194,13 +196,13 @@ def _read_gaf(path: Path) -> pl.DataFrame:
             has_header=False,
             comment_prefix="!",
             quote_char=None,
-            infer_schema=False,
+            infer_schema_length=0,
             columns=list(GAF_COLUMNS),
-            new_columns=list(GAF_COLUMNS.values()),
         )
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+    frame.columns = list(GAF_COLUMNS.values())
     return frame.with_columns(pl.col("relation").fill_null("")).drop_nulls(["gene", "set"])
 
 
@@ -214,7 +216,7 @@ def _with_ancestors(
     above = pl.DataFrame(
         {"set": terms, "up": [[term, *sorted(ancestors(term))] for term in terms]}
     ).explode("up")
-    return frame.join(above, on="set").select("gene", set="up")
+    return frame.join(above, on="set").select("gene", set="up").unique()
 
 
 @hookimpl

@@ -63,7 +63,7 @@ def _read_ncbi(path: Path) -> SetTable:
             separator="\t",
             has_header=False,
             quote_char=None,
-            infer_schema=False,
+            infer_schema_length=0,
             new_columns=["gene", "set", "url", "name", "evidence", "species"],
         )
     except pl.exceptions.PolarsError as error:

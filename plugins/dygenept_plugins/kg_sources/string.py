@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dygenept.types import FloatArray, IntArray, Runtime
 
 FULL_SCORE = 1000
-# Channels as the JSON layout and this source's options call them.
+# Other spellings of a channel; `links.detailed` has the first.
 CHANNELS = {"experimental": "experiments"}
 EVIDENCE = {
     "experiments": 1.0,
@@ -46,8 +46,9 @@ class StringConfig(GraphConfig):
     """Options of ``string``.
 
     Attributes:
-        path: See ``GraphConfig``.
-        data_dir: See ``GraphConfig``.
+        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
+            data folder.
+        data_dir: The data folder; None means the default one.
         weight: Scale of the evidence weights below; 0.5 halves them all.
         evidence: Evidence weight of each channel; a channel that is not named does not count.
         min_score: Score, 0 to 1000, from which a channel counts; 400 is what STRING calls medium
@@ -176,7 +177,8 @@ class StringGraph(FileGraphSource[StringConfig]):
     def _strongest(self, evidence: object) -> float:
         channels = evidence if isinstance(evidence, list) else [evidence]
         weights = self._weights
-        return max((weights.get(str(channel), 0.0) for channel in channels), default=0.0)
+        names = [CHANNELS.get(str(channel), str(channel)) for channel in channels]
+        return max((weights.get(name, 0.0) for name in names), default=0.0)
 
 
 def _columns(head: FileHead) -> list[str]:
@@ -236,7 +238,7 @@ def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:
     names: dict[str, str] = {}
     for path in found.companions:
         table = pl.read_csv(
-            read_bytes(path), separator="\t", quote_char=None, infer_schema=False, columns=[0, 1]
+            read_bytes(path), separator="\t", quote_char=None, infer_schema_length=0, columns=[0, 1]
         )
         for protein, name in table.iter_rows():
             # Ids stand with and without the taxon in front.
