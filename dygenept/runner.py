@@ -394,7 +394,7 @@ def _require_knowledge(
     if is_vector_file(facets):
         lacking = None if Path(facets).expanduser().is_file() else f"there is no file {facets}"
     else:
-        runtime = Runtime(cache_dir=request.cache_dir)
+        runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
         lacking = missing_knowledge(facets, entries=facet_sets(registry), runtime=runtime)
     if lacking is not None:
         raise ConfigError(f"{model.name} cannot be built here: {lacking}")

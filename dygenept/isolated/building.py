@@ -27,7 +27,7 @@ from dygenept.isolated.environment import (
 from dygenept.types import Progress, no_report
 
 BUILD_TIMEOUT_S = 3600.0
-TAIL_LINES = 12
+TAIL_LINES = 6
 # Set for every child, so that no package of the harness or of the user leaks into it.
 REMOVED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
@@ -207,12 +207,18 @@ def _run(command: Sequence[str], title: str) -> str:
             f"{title} took longer than {BUILD_TIMEOUT_S:.0f} s and was stopped"
         ) from error
     if done.returncode != 0:
-        tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-TAIL_LINES:])
         raise EnvironmentBuildError(
             f"{title} failed with exit code {done.returncode} (is there a network, or a package "
-            f"index in pip's configuration?): {tail}"
+            f"index in pip's configuration?): {_gist(done.stderr or done.stdout)}"
         )
     return done.stdout
+
+
+def _gist(output: str) -> str:
+    """Return pip's errors, which stand among warnings about every try; else the last lines."""
+    lines = output.strip().splitlines()
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return " | ".join((errors or lines)[-TAIL_LINES:])
 
 
 @contextmanager

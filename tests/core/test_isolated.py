@@ -303,6 +303,19 @@ def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
         build_environment(EnvironmentSpec(python="<3.0"), tmp_path)
 
 
+@pytest.mark.slow
+def test_a_package_that_cannot_be_had_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    spec = EnvironmentSpec(requirements=("dygenept-no-such-package==1",))
+    with pytest.raises(EnvironmentBuildError, match=r"network.*ERROR.*dygenept-no-such-package"):
+        build_environment(spec, tmp_path)
+    assert [path.suffix for path in (tmp_path / "environments").iterdir()] == [".lock"]
+    assert list_environments(tmp_path) == ()
+
+
 def test_the_task_document_says_all_that_is_promised(
     make: MakeModel, cache: Path, tmp_path: Path
 ) -> None:

@@ -122,9 +122,15 @@ class EmbeddingRegression(ClosedFormModel):
                 + ", ".join(f"{name} {value}" for name, value in self.default().items())
             )
             return self.default()
-        solver = self.solver(features[~is_val], deltas[~is_val])
+        train, held = deltas[~is_val], deltas[is_val]
+        if train.shape[1] > train.shape[0]:
+            # Every prediction lies in the span of the train deltas; what of the truth lies outside
+            # it adds the same to every error. So n coordinates tell as much as G genes do.
+            basis, _ = np.linalg.qr(train.T)  # (G, n)
+            train, held = train @ basis, held @ basis
+        solver = self.solver(features[~is_val], train)
         errors = [
-            float(np.mean((solver.predict(features[is_val], choice) - deltas[is_val]) ** 2))
+            float(np.mean((solver.predict(features[is_val], choice) - held) ** 2))
             for choice in choices
         ]
         return choices[int(np.argmin(errors))]
