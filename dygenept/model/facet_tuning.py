@@ -19,6 +19,7 @@ from torch import nn
 
 from dygenept.model.assembly import PADDING, DyGenePT
 from dygenept.model.control_pool import ControlCells
+from dygenept.types import DoubleArray
 
 logger = logging.getLogger(__name__)
 
@@ -112,12 +113,27 @@ def tune_facets(
         errors.append(_tune(network, types, inner, held=held, n_steps=CHECKPOINTS[-1]))
         with torch.no_grad():
             types.copy_(start)
-    mean = np.mean(errors, axis=0)
-    n_steps = CHECKPOINTS[int(mean.argmin())]
+    n_steps = CHECKPOINTS[chosen_checkpoint(np.concatenate(errors))]
     if n_steps:
         _tune(network, types, rows, held=None, n_steps=n_steps)
-    logger.debug("facets tuned for %d steps; held-out errors %s", n_steps, mean.round(3).tolist())
+    logger.debug("facets tuned for %d steps", n_steps)
     return n_steps
+
+
+def chosen_checkpoint(errors: DoubleArray) -> int:
+    """Return the best checkpoint, or the first where the gain may be chance.
+
+    A gain below one standard error of the paired differences is no reason to leave the start
+    (Breiman et al. 1984's one-standard-error rule); with few conditions it would be settled by
+    rounding.
+
+    Args:
+        errors: Held-out error of each condition at each checkpoint, (n, n_checkpoints).
+    """
+    best = int(errors.mean(axis=0).argmin())
+    gains = errors[:, 0] - errors[:, best]
+    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    return best if gains.mean() > spread else 0
 
 
 @torch.no_grad()
@@ -152,13 +168,13 @@ def _tune(
     *,
     held: TuningRows | None,
     n_steps: int,
-) -> list[float]:
-    """Descend the leave-one-out error; return the held-out error at each checkpoint."""
+) -> DoubleArray:
+    """Descend the leave-one-out error; return held-out errors, (n_held, n_checkpoints)."""
     log_penalty = torch.tensor(-2.0, dtype=torch.float64, device=types.device, requires_grad=True)
     optimizer = torch.optim.Adam(
         [{"params": [types], "lr": LEARNING_RATE}, {"params": [log_penalty], "lr": 0.1}]
     )
-    errors: list[float] = []
+    errors: list[DoubleArray] = []
     for step in range(n_steps + 1):
         if held is not None and step in CHECKPOINTS:
             errors.append(_held_out_error(network, rows, held, log_penalty))
@@ -166,13 +182,13 @@ def _tune(
             break
         features = _features(network, rows)
         residuals = _left_out(features, rows.deltas, log_penalty)
-        loss = _relative(residuals, rows.deltas)
+        loss = _relative(residuals, rows.deltas).mean()
         gradients = torch.autograd.grad(loss, [types, log_penalty])
         for parameter, gradient in zip((types, log_penalty), gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
     types.grad = None
-    return errors
+    return np.stack(errors, axis=1) if errors else np.empty((0, 0))
 
 
 def _features(network: DyGenePT, rows: TuningRows) -> torch.Tensor:
@@ -201,14 +217,16 @@ def _left_out(
 @torch.no_grad()
 def _held_out_error(
     network: DyGenePT, rows: TuningRows, held: TuningRows, log_penalty: torch.Tensor
-) -> float:
+) -> DoubleArray:
     features, others = _features(network, rows), _features(network, held)
     weights = torch.linalg.solve(_kernel(features, log_penalty), rows.deltas)
-    return float(_relative(others @ features.T @ weights - held.deltas, held.deltas))
+    residuals = others @ features.T @ weights - held.deltas
+    errors: DoubleArray = _relative(residuals, held.deltas).cpu().numpy()
+    return errors
 
 
 def _relative(residuals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
-    """Return the mean over conditions of the squared error relative to the effect's size."""
+    """Return each condition's squared error relative to the effect's size, (n,)."""
     size = deltas.square().sum(dim=1).clamp(min=1e-9)
-    error: torch.Tensor = (residuals.square().sum(dim=1) / size).mean()
-    return error
+    errors: torch.Tensor = residuals.square().sum(dim=1) / size
+    return errors
