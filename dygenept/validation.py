@@ -38,6 +38,8 @@ def _fields(target: type[object], path: Sequence[str]) -> list[str]:
         if part:
             is_position = part.isdigit() and "items" in node
             node = node["items"] if is_position else node.get("properties", {}).get(part, {})
+        # An optional section is a choice between its schema and null.
+        node = next((item for item in node.get("anyOf", ()) if "$ref" in item), node)
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return list(node.get("properties", {}))

@@ -83,10 +83,17 @@ class Pipeline:
         """Do steps in order; each reads what the ones before it left.
 
         Raises:
+            ConfigError: If the output folder cannot be made.
             DataUnavailableError: If a step's input is not there.
             DygeneptError: Whatever a writer, an encoder or a graph refuses.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot make the output folder {self._folder}: {error.strerror}; "
+                "give a folder that can be written with --output"
+            ) from error
         self._steps = tuple(steps)
         do = {
             "1": self._corpus,
@@ -246,7 +253,11 @@ class Pipeline:
         kg, regeneration = self._request.kg, self._request.config.regeneration
         name = self._facets_name()
         options = kg.imputation_options()
-        inputs = {**self._input("3"), name: file_sha256(self._folder / name), **self._kg_inputs}
+        vectors = read_manifest(self._folder, ARTEFACTS["3"])
+        if vectors is None:
+            raise DataUnavailableError(f"no embedded facets in {self._folder}; run step 3 first")
+        # The shards too: the file that lists them does not change with the vectors.
+        inputs = {**vectors.files, name: file_sha256(self._folder / name), **self._kg_inputs}
         config = {
             **kg.record(),
             "name": f"{self._request.writer}_{self._request.encoder}",

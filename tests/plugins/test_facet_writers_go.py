@@ -4,11 +4,12 @@ import time
 
 import pytest
 
-from dygenept.interfaces import FacetWriter
+from dygenept.interfaces import CorpusEntry, FacetWriter
+from dygenept.knowledge.corpus import corpus_from_tables
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.gene_tables import load_gene_tables
 from dygenept.types import Progress, Runtime
-from dygenept_plugins.facet_writers.go import GoConfig, build
+from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter, build
 
 TRANSCRIPTION = FACETS.index("Transcriptional Regulation")
 CYCLE = FACETS.index("Cell Cycle & Proliferation")
@@ -124,3 +125,29 @@ def test_all_protein_coding_genes_are_written_in_seconds(writer: FacetWriter) ->
     assert sum(any(item.texts) for item in written) > 0.8 * len(genes)
     lengths = [len(text.split()) for item in written for text in item.texts if text]
     assert max(lengths) <= 120
+
+
+def test_users_own_terms_are_sorted_into_facets_by_id_and_by_name() -> None:
+    entry = CorpusEntry(
+        "MINE",
+        description="My gene.",
+        go=("GO:0006915 apoptotic process", "Cell Division", "no such term"),
+        source="mine.tsv",
+    )
+    (written,) = GoFacetWriter(GoConfig()).write_from((entry,), Runtime())
+    texts = dict(zip(FACETS, written.texts, strict=True))
+    assert texts["Cell Death & Survival"] == "My gene. apoptotic process."
+    assert texts["Cell Cycle & Proliferation"] == "My gene. cell division."
+    assert texts["Immune Response"] is None
+
+
+def test_entries_without_known_terms_are_written_from_the_shipped_tables() -> None:
+    entries = (
+        CorpusEntry("KLF1", symbol="KLF1", go=("no such term",), source="mine.tsv"),
+        *corpus_from_tables(("KLF1", "NO_SUCH_GENE")),
+    )
+    writer = GoFacetWriter(GoConfig())
+    first, second, unknown = writer.write_from(entries, Runtime())
+    (expected,) = writer.write(("KLF1",), Runtime())
+    assert first == second == expected
+    assert not any(unknown.texts)
