@@ -23,6 +23,8 @@ def main(cells: str, archive: str) -> None:
     given = np.load(archive, allow_pickle=False)
     labels = [str(label) for label in given["labels"]]
     adata = anndata.read_h5ad(cells)
+    # GEARS averages controls in float32, which alone moves a correlation by 2e-6.
+    adata.X = adata.X.astype(np.float64)
     raw = adata.obs["condition"].astype(str).to_numpy()
     swapped = {"+".join(reversed(label.split("+"))): label for label in labels}
     condition = np.array([swapped.get(label, label) for label in raw])
@@ -32,6 +34,9 @@ def main(cells: str, archive: str) -> None:
     adata.uns["top_non_dropout_de_20"] = {
         label: genes[given["de_indices"][row]] for row, label in enumerate(labels)
     }
+    every = np.arange(len(genes))
+    for key in ("non_zeros_gene_idx", "non_dropout_gene_idx"):
+        adata.uns[key] = dict.fromkeys(labels, every)
     rows = np.flatnonzero(np.isin(condition, labels))
     place = np.array([labels.index(condition[row]) for row in rows])
     truth = adata.X[rows].toarray().astype(np.float64)
