@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def cells_of(
     """
     blocks = [*control, *real]
     starts = np.cumsum([0, *(len(block) for block in blocks)])
-    rows = [np.arange(first, last) for first, last in zip(starts[:-1], starts[1:], strict=True)]
+    rows = [np.arange(first, last) for first, last in pairwise(starts)]
     truth = np.stack([block.mean(axis=0) for block in real]) if means is None else means
     base = np.stack([block.mean(axis=0) for block in control])
     samples = samples_of(
