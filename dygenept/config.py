@@ -113,15 +113,28 @@ NO_OVERRIDES = Overrides(parts={})
 
 
 def combined(first: Overrides, second: Overrides) -> Overrides:
-    """Join two sets of changes; the second wins."""
+    """Join two sets of changes; the second wins.
+
+    Where the first alone names knowledge graphs, options of other graphs in the second are left
+    out: they are meant for other cells of a grid.
+    """
+    sets = second.sets
+    if first.kg is not None and second.kg is None:
+        sets = tuple(item for item in sets if _graph_of(item) in (None, *first.kg))
     documents = [dict(one.document) for one in (first, second) if one.document]
     return Overrides(
         parts={**first.parts, **second.parts},
         facets=first.facets if second.facets is None else second.facets,
         kg=first.kg if second.kg is None else second.kg,
         document=merge(documents[0], documents[-1]) if documents else None,
-        sets=first.sets + second.sets,
+        sets=first.sets + sets,
     )
+
+
+def _graph_of(item: str) -> str | None:
+    """Return the knowledge graph that a ``key=value`` item sets an option of, if any."""
+    parts = item.partition("=")[0].split(".")
+    return parts[1] if parts[0] == "kg" and len(parts) > 1 else None
 
 
 def assembly_config(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dygenept.config import PARTS, Overrides, combined, kg_names
+from dygenept.config import (
+    PARTS,
+    Overrides,
+    check_graph_options,
+    combined,
+    from_dotlist,
+    kg_names,
+)
 from dygenept.models import Variant
 
 # Axes beside the parts; any other axis is a dotted option such as decoder.dropout.
@@ -46,6 +53,19 @@ class Grid(BaseModel):
         """Return one assembly a cell of the grid, the last axis varying fastest."""
         cells = itertools.product(*self.axes.values())
         return tuple(Variant(self.model, self._overrides(cell)) for cell in cells)
+
+    def check(self, sets: Sequence[str]) -> None:
+        """Refuse options of a knowledge graph that no cell uses.
+
+        Args:
+            sets: ``key=value`` items that change every cell that they fit.
+
+        Raises:
+            ConfigError: As said; the nearest graph is named.
+        """
+        used = {name for item in self.variants() for name in item.overrides.kg or ()}
+        if "kg" in self.axes:
+            check_graph_options(from_dotlist(sets).get("kg"), dict.fromkeys(used))
 
     def _overrides(self, cell: tuple[object, ...]) -> Overrides:
         changes = Overrides(parts={})

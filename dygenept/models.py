@@ -223,8 +223,7 @@ def complete_config(
         }
     document["training"] = asdict(training_options(config))
     document |= graph_config(config, manager)
-    if config.facets in registry.facets:
-        document["facet_set"] = facet_sets(registry)[config.facets].model_dump(mode="json")
+    document |= _knowledge_document(config.facets, registry)
     document.pop("summary")
     return document
 

@@ -117,6 +117,9 @@ def bench(
         require_gene_in=require_gene_in,
     )
     names = tuple(model or declared.models) or _default_models(environment, data_dir)
+    grid = None if model else declared.grid
+    if grid is not None and kg is None:
+        grid.check(set_ or ())
     requests = [
         BenchRequest(
             dataset=name,
@@ -126,7 +129,7 @@ def bench(
             split_options=split_options,
             n_folds=declared.n_folds if folds is None else folds,
             seed=declared.seed if seed is None else seed,
-            variants=declared.grid.variants() if declared.grid and not model else (),
+            variants=() if grid is None else grid.variants(),
             overrides=context.overrides(
                 parts={
                     "gene_encoder": gene_encoder,

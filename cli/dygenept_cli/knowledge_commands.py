@@ -9,11 +9,13 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.knowledge.graph import Neighbour
     from dygenept.knowledge.inspection import FacetView, GeneView
 
 app = typer.Typer(help="Look into gene knowledge.", no_args_is_help=True, rich_markup_mode=None)
 
 SHOWN_PARTNERS = 5
+DECIMALS = 6
 
 
 @app.callback()
@@ -87,9 +89,22 @@ def _document(view: GeneView) -> dict[str, object]:
         "description": view.description,
         "knowledge": view.knowledge,
         "kg": list(view.kg),
-        "facets": [asdict(facet) for facet in view.facets],
-        "neighbours": [asdict(neighbour) for neighbour in view.neighbours],
+        "facets": [
+            {
+                **asdict(facet),
+                "confidence": round(facet.confidence, DECIMALS),
+                "informed_by": [_edge(item) for item in facet.informed_by],
+            }
+            for facet in view.facets
+        ],
+        "neighbours": [_edge(item) for item in view.neighbours],
     }
+
+
+def _edge(neighbour: Neighbour) -> dict[str, object]:
+    # Weights are kept in single precision, whose last digits say nothing.
+    weight = round(neighbour.weight, DECIMALS)
+    return {"gene": neighbour.gene, "weight": weight, "source": neighbour.source}
 
 
 def _print(view: GeneView) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from dygenept.errors import DataError
 from dygenept.interfaces import FacetWriter, GeneFacets, PlansCalls, TextEncoder
+from dygenept.knowledge.artefacts import file_sha256
 from dygenept.knowledge.enrichment import graph_universe
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.gene_tables import load_gene_tables
@@ -161,11 +162,8 @@ def imputed_file(
     Raises:
         DataError: If the file is damaged.
     """
-    header = read_header(path)
-    if header is None:
-        raise DataError(f"{path} is no gene knowledge of dygenept, or is damaged")
     asked = tuple(dict.fromkeys(genes))
-    parts = [str(header.get("sha256")), *asked]
+    parts = [file_sha256(path), *asked]
     cached = _Cached(parts, kg=kg, manager=manager, runtime=runtime)
     if (found := cached.read()) is not None:
         return found

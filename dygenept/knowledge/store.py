@@ -203,6 +203,9 @@ def read_confidence(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], Float
     """
     from safetensors import SafetensorError, safe_open
 
+    if is_foreign(path):
+        knowledge = read_foreign(path)
+        return knowledge.genes, knowledge.facet_names, knowledge.confidence
     document = read_header(path)
     try:
         if document is None:
