@@ -3,8 +3,8 @@
 Arguments: real cells and predicted cells (h5ad, ``target`` in obs, control ``ctrl``), and an empty
 folder. Prints JSON: seconds of its DE tests of both files and of mse, pearson_delta,
 discrimination_score_l1 and overlap_at_N alone (``same_s``), and of its DE tests and full profile
-(``full_s``). Both are run on three perturbations first, so that nothing is compiled in the timing, and
-the faster of two runs counts.
+(``full_s``). Both are run on three perturbations first, so that nothing is compiled in the timing,
+and the faster of two runs counts.
 """
 
 from __future__ import annotations
