@@ -3,7 +3,8 @@
 Arguments: real cells and predicted cells (h5ad, ``target`` in obs, control ``ctrl``), and an empty
 folder. Prints JSON: seconds of its DE tests of both files and of mse, pearson_delta,
 discrimination_score_l1 and overlap_at_N alone (``same_s``), and of its DE tests and full profile
-(``full_s``). Both are run on three perturbations first, so that nothing is compiled in the timing.
+(``full_s``). Both are run on three perturbations first, so that nothing is compiled in the timing,
+and the faster of two runs counts.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     for same in (True, False):
         evaluate(*first, folder, same=same)
     seconds = {
-        name: evaluate(real, predicted, folder, same=same)
+        name: min(evaluate(real, predicted, folder, same=same) for _ in range(2))
         for name, same in (("same_s", True), ("full_s", False))
     }
     sys.stdout.write("\n" + json.dumps(seconds) + "\n")
