@@ -10,7 +10,7 @@ bench: $(STAMP)  ## Set up, then run the main job on the embedded default
 	$(BIN)/dygenept bench --suite quick
 
 test: $(STAMP)  ## Set up, then run all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)  ## Format, lint, types and import contracts
 	$(BIN)/ruff format --check .

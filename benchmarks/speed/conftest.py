@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dygenept.data import simulate as simulation
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading import read_anndata
 from dygenept.data.simulate import simulate
 from dygenept.data.simulate_export import write_simulation
+from dygenept.data.simulate_profiles import SimulationProfile
 from dygenept.types import DeGenes, PerturbationData, Pseudobulk
 
 # 1.0 measures at full size; the default keeps `make test` short.
@@ -23,6 +26,18 @@ def data_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speed") / "sim.h5ad"
     write_simulation(simulate("k562", scale=SCALE), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def write_shape() -> Callable[[SimulationProfile, Path], None]:
+    """Return a function that simulates a data set of any shape and writes it."""
+
+    def write(shape: SimulationProfile, path: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(simulation, "profile_named", lambda name: shape)
+            write_simulation(simulation.simulate(shape.name), path)
+
+    return write
 
 
 @pytest.fixture(scope="session")

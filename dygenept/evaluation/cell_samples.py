@@ -28,6 +28,8 @@ class _Store:
         real_rows: Sampled cells of each condition.
         means: Mean of all cells of each condition, (n_conditions, G).
         distances: What was computed already, by condition; 40 kB each at most.
+        within_control: Mean distance of two control cells, by the rows of the sample, which all
+            conditions of a cell type share.
     """
 
     expression: sparse.csr_matrix
@@ -35,6 +37,7 @@ class _Store:
     real_rows: tuple[npt.NDArray[np.intp], ...]
     means: DoubleArray
     distances: dict[int, CellDistances] = field(default_factory=dict)
+    within_control: dict[bytes, float] = field(default_factory=dict)
 
 
 class CellSamples:
@@ -65,9 +68,12 @@ class CellSamples:
         position = self._at(row)
         if position not in self._store.distances:
             control, real = self.control(row), self.real(row)
+            within, rows = self._store.within_control, self._store.control_rows[position].tobytes()
+            if rows not in within:
+                within[rows] = float(np.sqrt(_squared(control, control)).mean())
             self._store.distances[position] = CellDistances(
                 squared=_squared(control, real).astype(np.float32),
-                within_control=float(np.sqrt(_squared(control, control)).mean()),
+                within_control=within[rows],
                 within_real=float(np.sqrt(_squared(real, real)).mean()),
             )
         return self._store.distances[position]

@@ -19,6 +19,7 @@ from torch import nn
 
 from dygenept.model.assembly import PADDING, DyGenePT
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.one_standard_error import clear_winner
 from dygenept.types import DoubleArray
 
 logger = logging.getLogger(__name__)
@@ -113,27 +114,11 @@ def tune_facets(
         errors.append(_tune(network, types, inner, held=held, n_steps=CHECKPOINTS[-1]))
         with torch.no_grad():
             types.copy_(start)
-    n_steps = CHECKPOINTS[chosen_checkpoint(np.concatenate(errors))]
+    n_steps = CHECKPOINTS[clear_winner(np.concatenate(errors), reference=0)]
     if n_steps:
         _tune(network, types, rows, held=None, n_steps=n_steps)
     logger.debug("facets tuned for %d steps", n_steps)
     return n_steps
-
-
-def chosen_checkpoint(errors: DoubleArray) -> int:
-    """Return the best checkpoint, or the first where the gain may be chance.
-
-    A gain below one standard error of the paired differences is no reason to leave the start
-    (Breiman et al. 1984's one-standard-error rule); with few conditions it would be settled by
-    rounding.
-
-    Args:
-        errors: Held-out error of each condition at each checkpoint, (n, n_checkpoints).
-    """
-    best = int(errors.mean(axis=0).argmin())
-    gains = errors[:, 0] - errors[:, best]
-    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
-    return best if gains.mean() > spread else 0
 
 
 @torch.no_grad()

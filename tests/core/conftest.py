@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import pytest
 
@@ -31,32 +32,43 @@ def make_record(
     simulated: bool = False,
     created: str = "2026-01-01T00:00:00+00:00",
     predictions: str | None = None,
+    role: Literal["model", "baseline", "ceiling", "floor"] = "baseline",
+    metric: str = "pearson_delta",
+    higher_is_better: bool = True,
+    neutral: float | None = 0.0,
+    seed: int = 42,
+    dataset: str = "toy",
+    cell_types: tuple[str, ...] | None = None,
+    subgroups: Mapping[str, tuple[str, ...]] | None = None,
+    effects: Mapping[str, Mapping[str, float]] | None = None,
 ) -> RunRecord:
+    types = cell_types or ("K562",) * len(values)
     return RunRecord(
         key=key,
         model=model,
         base_model=model,
-        role="baseline",
+        role=role,
         suite="custom",
         dataset=DatasetRecord(
-            name="toy", sha256="ab", n_cells=9, n_genes=3, n_perturbations=2, simulated=simulated
+            name=dataset, sha256="ab", n_cells=9, n_genes=3, n_perturbations=2, simulated=simulated
         ),
-        split=SplitRecord(name="kfold", version=1, seed=42, n_folds=2, sha256="cd"),
+        split=SplitRecord(name="kfold", version=1, seed=seed, n_folds=2, sha256=f"cd{seed}"),
         fold=fold,
-        seed=42,
+        seed=seed,
         config={},
         de_list="top_non_dropout_de_20",
         de_origin="file",
-        subgroups={},
+        subgroups=subgroups or {},
+        effects=effects or {},
         metrics=(
             MetricRecord(
-                name="pearson_delta",
-                higher_is_better=True,
-                neutral=0.0,
+                name=metric,
+                higher_is_better=higher_is_better,
+                neutral=neutral,
                 de_list=None,
                 values=tuple(
-                    ValueRecord(perturbation=f"g{i}+ctrl", cell_type="K562", value=value)
-                    for i, value in enumerate(values)
+                    ValueRecord(perturbation=f"g{i}+ctrl", cell_type=cell_type, value=value)
+                    for i, (value, cell_type) in enumerate(zip(values, types, strict=True))
                 ),
             ),
         ),

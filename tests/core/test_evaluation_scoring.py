@@ -8,7 +8,7 @@ import pytest
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError, ShapeError
-from dygenept.evaluation.scoring import metric_inputs, score
+from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.specs import MetricSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import (
@@ -20,6 +20,7 @@ from dygenept.types import (
     PerturbationData,
     Predictions,
     Pseudobulk,
+    Score,
     Task,
 )
 
@@ -188,3 +189,20 @@ def test_a_metric_that_breaks_its_contract_is_named(
     result = MetricValues(np.resize(np.array([*values, *[0.5] * 30]), n_values), reasons)
     with pytest.raises(PluginError, match=f"metric 'mine' .*{message}"):
         score([(spec_of("mine"), lambda inputs: result)], station.inputs(station.predict()))
+
+
+def test_several_draws_are_averaged_over_those_that_are_defined() -> None:
+    condition = Condition(Perturbation("A+ctrl", ("A",)), "cell")
+    other = Condition(Perturbation("B+ctrl", ("B",)), "cell")
+
+    def draw(first: float | None, second: float | None, why: str) -> list[Score]:
+        return [
+            Score(condition, "m", first, None if first is not None else why),
+            Score(other, "m", second, None if second is not None else why),
+        ]
+
+    first, second = averaged(
+        [draw(None, None, "one"), draw(0.2, None, "two"), draw(0.6, None, "three")]
+    )
+    assert (first.value, first.reason) == (pytest.approx(0.4), None)
+    assert (second.value, second.reason) == (None, "one")

@@ -230,6 +230,40 @@ def test_the_technical_duplicate_is_one_half_against_the_other() -> None:
     assert not np.array_equal(halves[0], halves[1])
 
 
+def test_the_technical_duplicate_draws_several_halvings_that_differ_and_repeat() -> None:
+    task, held_out = toy_task(held_out=True)
+    assert task.held_out is not None
+    first = fitted("technical_duplicate", task).predict(held_out)
+    again = fitted("technical_duplicate", task).predict(held_out)
+    draws = [first, *first.others]
+    assert len(draws) == 5
+    for one, other in zip(draws, [again, *again.others], strict=True):
+        np.testing.assert_array_equal(one.expression, other.expression)
+        assert one.conditions == held_out
+    assert len({draw.expression.tobytes() for draw in draws}) == 5
+    data = toy_data()
+    for row, item in enumerate(held_out):
+        cells = data.expression[data.condition_codes == data.conditions.index(item)].toarray()
+        (n_cells, _), total = cells.shape, cells.sum(axis=0, dtype=np.float64)
+        for draw in draws:
+            assert draw.truth is not None
+            # Every cell is in one half: n/2 cells predict, the others are the truth.
+            own, other = n_cells // 2, n_cells - n_cells // 2
+            sums = [
+                a * draw.expression[row] + b * draw.truth[row]
+                for a, b in ((own, other), (other, own))
+            ]
+            assert min(np.abs(of - total).max() for of in sums) < 1e-4
+
+
+def test_one_halving_can_be_asked_for() -> None:
+    task, held_out = toy_task(held_out=True)
+    (spec,) = technical_duplicate.dygenept_baselines()
+    model = spec.factory(spec.config(n_halves=1))
+    model.fit(task)
+    assert model.predict(held_out).others == ()
+
+
 def test_the_technical_duplicate_of_one_cell_has_no_truth() -> None:
     task, held_out = toy_task(held_out=True)
     assert task.held_out is not None

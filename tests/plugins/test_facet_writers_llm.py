@@ -200,8 +200,11 @@ def test_key_is_written_nowhere(
     assert "sk-oth" not in everything
 
 
-def test_missing_key_is_said_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = LlmConfig(model="m", base_url="https://llm.example.org/v1", journal="unused.jsonl")
+def test_missing_key_is_said_before_any_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal = str(tmp_path / "journal.jsonl")
+    config = LlmConfig(model="m", base_url="https://llm.example.org/v1", journal=journal)
     with pytest.raises(DataUnavailableError, match="export LLM_API_KEY"):
         build(config).write(["KLF1"], Runtime())
 

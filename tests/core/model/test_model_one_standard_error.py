@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.model.facet_tuning import chosen_checkpoint
+from dygenept.model.one_standard_error import clear_winner
 
 
 def errors_with_gain(gain: float, n_conditions: int = 25) -> np.ndarray:
@@ -15,12 +15,12 @@ def errors_with_gain(gain: float, n_conditions: int = 25) -> np.ndarray:
 
 
 def test_a_gain_within_one_standard_error_leaves_the_start_as_it_is() -> None:
-    assert chosen_checkpoint(errors_with_gain(0.19)) == 0
+    assert clear_winner(errors_with_gain(0.19), reference=0) == 0
 
 
 def test_a_gain_beyond_one_standard_error_is_taken() -> None:
-    assert chosen_checkpoint(errors_with_gain(0.21)) == 1
+    assert clear_winner(errors_with_gain(0.21), reference=0) == 1
 
 
 def test_one_condition_alone_decides_nothing() -> None:
-    assert chosen_checkpoint(np.array([[2.0, 1.0]])) == 0
+    assert clear_winner(np.array([[2.0, 1.0]]), reference=0) == 0

@@ -1,0 +1,109 @@
+"""Score predictions with cell-eval's and scanpy's own functions; runs in their environment.
+
+    python peer_cell_eval.py CELLS.h5ad PREDICTIONS.npz > values.json
+
+The archive holds ``labels`` (n,), ``predicted`` (n, G), ``truth``, ``control`` and ``reference``
+(n, G). Packages: cell-eval 0.8.2 (with pdex 0.3.0) and scanpy 1.11.5.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+
+import anndata
+import numpy as np
+import polars as pl
+import scanpy as sc
+from cell_eval._types import PerturbationAnndataPair, initialize_de_comparison
+from cell_eval.metrics._anndata import discrimination_score, mse, pearson_delta
+from pdex import pdex
+from scipy.spatial.distance import cdist
+from scipy.stats import pearsonr
+
+warnings.filterwarnings("ignore")
+
+
+def gene_of(label: str) -> str:
+    """Name a single perturbation as its gene, so that cell-eval finds its target gene."""
+    genes = [gene for gene in label.split("+") if gene != "ctrl"]
+    return genes[0] if len(genes) == 1 else label
+
+
+def main(cells: str, archive: str) -> None:
+    given = np.load(archive, allow_pickle=False)
+    labels = [str(label) for label in given["labels"]]
+    adata = anndata.read_h5ad(cells)
+    adata.var_names = adata.var["gene_name"].astype(str).to_numpy()
+    raw = adata.obs["condition"].astype(str).to_numpy()
+    swapped = {"+".join(reversed(label.split("+"))): label for label in labels}
+    condition = np.array([swapped.get(label, label) for label in raw])
+    adata.obs["target"] = [gene_of(label) for label in condition]
+    adata.X = adata.X.toarray().astype(np.float64)
+    is_control = condition == "ctrl"
+    names = [gene_of(label) for label in labels]
+
+    predicted = anndata.AnnData(
+        np.concatenate([adata.X[is_control], given["predicted"]]),
+        obs={"target": ["ctrl"] * int(is_control.sum()) + names},
+        var=adata.var[[]],
+    )
+    pair = PerturbationAnndataPair(adata, predicted, pert_col="target", control_pert="ctrl")
+    values = {
+        "mse": mse(pair),
+        "pearson_delta": pearson_delta(pair),
+        "perturbation_discrimination": discrimination_score(pair, metric="l1"),
+    }
+
+    real = pdex(
+        adata, groupby="target", mode="ref", reference="ctrl", is_log1p=True, epsilon=0.0, threads=1
+    )
+    change = given["predicted"] - given["control"]
+    table = pl.DataFrame(
+        {
+            "target": np.repeat(names, adata.n_vars),
+            "feature": np.tile(adata.var_names.to_numpy(), len(names)),
+            "log2_fold_change": (change / np.log(2)).ravel(),
+            "p_value": np.zeros(change.size),
+            "fdr": np.zeros(change.size),
+        }
+    )
+    comparison = initialize_de_comparison(real, table)
+    counts = {
+        name: int((real.filter(pl.col("target") == name)["fdr"] < 0.05).sum()) for name in names
+    }
+    values["n_significant"] = counts
+    overlap = comparison.compute_overlap(k=None, metric="overlap", fdr_threshold=0.05)
+    values["de_overlap"] = {name: overlap[name] for name in names if counts[name]}
+
+    perturbed = adata[~is_control].copy()
+    sc.tl.rank_genes_groups(
+        perturbed, "target", method="t-test_overestim_var", reference="rest", use_raw=False
+    )
+    ranked = perturbed.uns["rank_genes_groups"]
+    values["wmse"], values["energy_distance"] = {}, {}
+    values["pearson_delta_perturbed_ref"] = {}
+    for row, name in enumerate(names):
+        order = adata.var_names.get_indexer(ranked["names"][name])
+        scores = np.empty(adata.n_vars)
+        scores[order] = np.abs(ranked["scores"][name])
+        weights = ((scores - scores.min()) / (scores.max() - scores.min())) ** 2
+        error = (given["predicted"][row] - given["truth"][row]) ** 2
+        values["wmse"][name] = float((weights * error).sum() / weights.sum())
+        moved, own = adata.X[is_control] + change[row], adata.X[adata.obs["target"] == name]
+        values["energy_distance"][name] = float(
+            2 * cdist(moved, own).mean() - cdist(moved, moved).mean() - cdist(own, own).mean()
+        )
+        sides = (given[side][row] - given["reference"][row] for side in ("predicted", "truth"))
+        values["pearson_delta_perturbed_ref"][name] = float(pearsonr(*sides).statistic)
+    back = dict(zip(names, labels, strict=True))
+    document = {
+        metric: {back[str(name)]: float(value) for name, value in of.items()}
+        for metric, of in values.items()
+    }
+    json.dump(document, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
