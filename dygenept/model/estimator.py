@@ -21,6 +21,7 @@ from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
 from dygenept.training import distributed
 from dygenept.training.loop import History, seeded_torch
 from dygenept.training.options import TrainingOptions
+from dygenept.training.threads import suited_threads
 from dygenept.types import (
     Condition,
     FloatArray,
@@ -225,17 +226,19 @@ class DyGenePTModel:
         codes = self._cell_type_codes(conditions)
         mine = distributed.share_of(len(conditions))
         rows = mine if mine.stop > mine.start else slice(0, 1)
-        predictions = [
-            predict_means(
-                network,
-                gene_indices=indices[rows],
-                cell_types=codes[rows],
-                controls=state.controls,
-                positions=np.arange(len(state.controls.cell_type_codes)),
-                device=torch.device(self._runtime.device),
-            )
-            for network in self._networks
-        ]
+        device = torch.device(self._runtime.device)
+        predictions = []
+        for network in self._networks:
+            with suited_threads(network, device):
+                mean = predict_means(
+                    network,
+                    gene_indices=indices[rows],
+                    cell_types=codes[rows],
+                    controls=state.controls,
+                    positions=np.arange(len(state.controls.cell_type_codes)),
+                    device=device,
+                )
+            predictions.append(mean)
         deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)
         weights = torch.stack([p.weights for p in predictions]).mean(dim=0)
         return MeanPrediction(

@@ -20,6 +20,7 @@ from dygenept.training.batches import BatchSource, condition_set, perturbed_cell
 from dygenept.training.checkpoint import Checkpoint, changing_tensors
 from dygenept.training.loop import History, Trainer, seeded_torch
 from dygenept.training.options import TrainingOptions
+from dygenept.training.threads import one_thread, suited_threads
 from dygenept.types import GeneKnowledge, Progress, Runtime, Task
 
 
@@ -75,31 +76,48 @@ def fit_members(
     for member in range(options.n_members):
         network = build_network(parts, state, member_seed(state.seed, member), task.runtime)
         network.to(torch.device(task.runtime.device))
-        network.prepare(controls.pool(task.gene_symbols))
-        trainer = _trainer(task, network, state, controls, positions=positions, member=member)
-        if options.warm_start:
-            warm_start(
-                network,
-                gene_indices=trainer.source.conditions.gene_indices,
-                cell_types=trainer.source.conditions.cell_types,
-                deltas=trainer.source.conditions.deltas,
-                controls=controls,
-                rng=np.random.default_rng([trainer.seed, 3]),
-                device=trainer.device,
+        with suited_threads(network, torch.device(task.runtime.device)):
+            network.prepare(controls.pool(task.gene_symbols))
+            histories.append(
+                _trained(task, network, state, controls, positions=positions, member=member)
             )
-        histories.append(trainer.train(network))
-        network.eval()
-        # The full pool's cache is freed, and a saved model finds the same cells.
-        network.prepare(state.controls.pool(task.gene_symbols))
+            # The full pool's cache is freed, and a saved model finds the same cells.
+            network.prepare(state.controls.pool(task.gene_symbols))
         networks.append(network)
     return replace(state, histories=tuple(histories)), networks
+
+
+def _trained(
+    task: Task,
+    network: DyGenePT,
+    state: FittedState,
+    controls: ControlCells,
+    *,
+    positions: npt.NDArray[np.int64],
+    member: int,
+) -> History:
+    """Start a network in closed form where asked, then train it; it ends in evaluation mode."""
+    trainer = _trainer(task, network, state, controls, positions=positions, member=member)
+    if state.options.warm_start:
+        warm_start(
+            network,
+            gene_indices=trainer.source.conditions.gene_indices,
+            cell_types=trainer.source.conditions.cell_types,
+            deltas=trainer.source.conditions.deltas,
+            controls=controls,
+            rng=np.random.default_rng([trainer.seed, 3]),
+            device=trainer.device,
+        )
+    history = trainer.train(network)
+    network.eval()
+    return history
 
 
 def build_network(
     parts: Parts, state: FittedState, seed: int, runtime: Runtime | None = None
 ) -> DyGenePT:
     """Build an untrained network on the CPU; the same seed gives the same weights."""
-    with seeded_torch(seed, torch.device("cpu")):
+    with one_thread(), seeded_torch(seed, torch.device("cpu")):
         return DyGenePT(
             parts,
             genes=GeneEncoderContext(state.knowledge, state.target_genes, state.width),
