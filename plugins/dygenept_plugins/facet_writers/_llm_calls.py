@@ -201,10 +201,13 @@ class Caller:
         if fault.kind != "refused" or form == len(RESPONSE_FORMATS) - 1:
             return False
         with self._shared.lock:
+            if form < self._shared.form:
+                # Another thread found this refusal out first, and may have its answer by now.
+                return True
             if self._shared.n_answers and not refuses_format(fault.message):
                 return False
             # Threads that were refused together must not skip a form.
-            self._shared.form = max(self._shared.form, form + 1)
+            self._shared.form = form + 1
         return True
 
     def _give_up(self, key: str, ask: Ask, fault: Fault, attempt: int) -> str:
