@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.data.catalog import open_dataset
+from dygenept.devices import pick_device
 from dygenept.errors import ConfigError
 from dygenept.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import dataset_entries, pick_device
+from dygenept.runner import dataset_entries
 from dygenept.specs import CellEncoderSpec
 from dygenept.types import FloatArray, PerturbationData, Progress, Runtime
 

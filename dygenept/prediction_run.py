@@ -10,12 +10,13 @@ import numpy as np
 
 from dygenept.data.labels import parse_labels
 from dygenept.data.task import build_task
+from dygenept.devices import pick_device
 from dygenept.errors import DataError, nearest
 from dygenept.jobs import check_predictions, derived_seed
 from dygenept.models import registry_knowledge, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import BenchRequest, data_summary, open_data, pick_device
+from dygenept.runner import BenchRequest, data_summary, open_data
 from dygenept.saved import load_model
 from dygenept.types import (
     CONTROL_LABEL,

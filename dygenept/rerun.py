@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dygenept.baselines import ConfiguredBaseline
 from dygenept.config import PARTS, AssemblyConfig
+from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.jobs import fold_task, record_of
 from dygenept.models import (
@@ -19,7 +20,7 @@ from dygenept.models import (
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.results import RunRecord, read_record
-from dygenept.runner import BenchRequest, make_station, open_data, pick_device
+from dygenept.runner import BenchRequest, make_station, open_data
 from dygenept.scoring_run import BASE as SUBMITTED
 from dygenept.specs import BaselineSpec
 from dygenept.splits import check_split, load_split

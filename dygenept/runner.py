@@ -12,7 +12,8 @@ from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.de_tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.errors import ConfigError, nearest
+from dygenept.devices import pick_device
+from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.executors import executor_of, run_in_processes, run_inline
 from dygenept.isolated.readiness import unready_models
@@ -316,33 +317,6 @@ def make_station(
     )
 
 
-def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` and check that a named device is there; under torchrun, one a process.
-
-    Raises:
-        ConfigError: If the device is unknown or absent.
-    """
-    if wanted == "cpu":
-        return wanted
-    import torch
-
-    if wanted == "auto":
-        return distributed.local_device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"unknown device {wanted!r}; {nearest(wanted, ('auto', 'cpu', 'cuda'))}"
-        ) from error
-    n_devices = torch.cuda.device_count() if device.type == "cuda" else 0
-    if (device.index or 0) >= n_devices:
-        raise ConfigError(
-            f"device {wanted!r} is not on this machine ({n_devices} CUDA devices); "
-            "use --device auto"
-        )
-    return distributed.local_device(wanted)
-
-
 def _prepare(
     request: BenchRequest, report: Callable[[Progress], None]
 ) -> tuple[Station, tuple[ResolvedModel, ...]]:
@@ -360,6 +334,7 @@ def _prepare(
             _require(model, model.assembly, registry, manager, request)
         elif model.baseline is not None and model.baseline.knowledge is not None:
             _require_knowledge(model, model.baseline.knowledge, registry, request)
+    models = tuple(_with_graph_files(model, manager, request) for model in models)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)
     split = request_split(request, data, manager)
@@ -386,6 +361,17 @@ def _require(
             f"{model.name} cannot be built here: {'; '.join(missing)}; without them, "
             f"--model {registry.defaults.fallback} runs offline"
         )
+
+
+def _with_graph_files(
+    model: ResolvedModel, manager: PluginManager, request: BenchRequest
+) -> ResolvedModel:
+    """Put the hashes of its graphs' files into a model's configuration, and so into its key."""
+    if model.assembly is None or not model.assembly.kg:
+        return model
+    runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
+    graphs = model.assembly.kg_choice.identities(manager, runtime)
+    return replace(model, config={**model.config, "kg_files": graphs})
 
 
 def _require_knowledge(

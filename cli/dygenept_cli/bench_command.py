@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,37 +98,30 @@ def bench(
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
     from dygenept.errors import DygeneptError
-    from dygenept.runner import BenchRequest
     from dygenept_cli import context
+    from dygenept_cli.protocol import Asked, declared_suite, request_under
 
     environment = context.load_environment(registry, plugin)
-    declared = declared_suite(suite, dataset, environment)
-    split_name, split_options = split_choice(
-        split or declared.split, declared.split_options if split is None else {}, require_gene_in
-    )
-    identity = suite_identity(
-        suite,
-        declared,
+    asked = Asked(
+        dataset=dataset,
+        suite=suite,
         split=split,
-        folds=folds,
+        n_folds=folds,
         seed=seed,
+        metrics=tuple(metric or ()),
+        require_gene_in=require_gene_in,
         de_list=de_list,
         scale=scale,
-        require_gene_in=require_gene_in,
     )
+    declared = declared_suite(asked, environment)
     names = tuple(model or declared.models) or _default_models(environment, data_dir)
     grid = None if model else declared.grid
     if grid is not None and kg is None:
         grid.check(set_ or ())
     requests = [
-        BenchRequest(
-            dataset=name,
+        replace(
+            request_under(declared, asked, dataset=name, results=results, data_dir=data_dir),
             models=names,
-            suite=identity,
-            split=split_name,
-            split_options=split_options,
-            n_folds=declared.n_folds if folds is None else folds,
-            seed=declared.seed if seed is None else seed,
             variants=() if grid is None else grid.variants(),
             overrides=context.overrides(
                 parts={
@@ -142,16 +135,10 @@ def bench(
                 config=config,
                 sets=set_,
             ),
-            metrics=tuple(metric or declared.metrics),
-            de_list=de_list or declared.de_list,
-            results=results,
-            data_dir=context.data_directory(data_dir),
-            cache_dir=context.cache_directory(),
             device=device,
             jobs=jobs,
             executor=executor,
             normalize=normalize,
-            scale=declared.scale if scale is None else scale,
             resume=resume,
             keep_predictions=keep_predictions,
             registries=tuple(registry or ()),
@@ -169,76 +156,6 @@ def bench(
     if failures:
         text = "; ".join(f"{job}: {reason}" for job, reason in failures.items())
         raise DygeneptError(f"{len(failures)} job(s) failed: {text}")
-
-
-def split_choice(
-    split: str, declared: Mapping[str, object], require_gene_in: str | None
-) -> tuple[str, dict[str, object]]:
-    """Turn ``--split NAME|FILE`` into a plugin's name and options."""
-    chosen = dict(declared)
-    name = split
-    if split.endswith(".json"):
-        name, chosen = "manifest", {"path": split}
-    if require_gene_in is not None:
-        chosen["require_gene_in"] = require_gene_in
-    return name, chosen
-
-
-def suite_identity(
-    name: str | None,
-    declared: Suite,
-    *,
-    split: str | None,
-    folds: int | None,
-    seed: int | None,
-    de_list: str | None,
-    scale: float | None,
-    require_gene_in: str | None,
-) -> str:
-    """Return what records call the benchmark: a suite's name and version, or ``custom``.
-
-    A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
-    """
-    asked = (
-        (split, declared.split),
-        (folds, declared.n_folds),
-        (seed, declared.seed),
-        (de_list, declared.de_list),
-        (scale, declared.scale),
-        (require_gene_in, None),
-    )
-    is_changed = any(given not in (None, own) for given, own in asked)
-    return "custom" if name is None or is_changed else declared.identity
-
-
-def declared_suite(name: str | None, dataset: str | None, environment: Environment) -> Suite:
-    """Return the suite that is named, or one made of the registry's defaults.
-
-    Raises:
-        ConfigError: If there is no such suite, or neither a suite nor a data set is named.
-    """
-    from dygenept.errors import ConfigError
-    from dygenept.suites import Suite
-    from dygenept_cli.suites_commands import bundled_suite
-
-    if name is not None:
-        declared = bundled_suite(name)
-        return declared if dataset is None else declared.model_copy(update={"datasets": (dataset,)})
-    if dataset is None:
-        raise ConfigError(
-            "name what to run: --dataset NAME|FILE (see `dygenept data list`) or --suite quick"
-        )
-    defaults = environment.registry.defaults
-    return Suite(
-        name="custom",
-        version=1,
-        summary="",
-        datasets=(dataset,),
-        split=defaults.split,
-        n_folds=defaults.n_folds,
-        seed=defaults.seed,
-        de_list=defaults.de_list,
-    )
 
 
 def _default_models(environment: Environment, data_dir: Path | None) -> tuple[str, ...]:

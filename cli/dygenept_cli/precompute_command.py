@@ -93,9 +93,9 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
+    from dygenept.devices import pick_device
     from dygenept.knowledge.precompute import Pipeline
     from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
-    from dygenept.runner import pick_device
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress

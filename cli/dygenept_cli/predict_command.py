@@ -63,9 +63,10 @@ def predict(
     as_json: options.JsonOption = False,
 ) -> None:
     """Predict mean log1p expression after perturbations, with gene names."""
+    from dygenept.devices import pick_device
     from dygenept.errors import ConfigError, nearest
     from dygenept.prediction_run import predict_from_checkpoint, predict_from_data
-    from dygenept.runner import BenchRequest, pick_device
+    from dygenept.runner import BenchRequest
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress

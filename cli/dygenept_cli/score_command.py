@@ -67,54 +67,39 @@ def score(
     as_json: options.JsonOption = False,
 ) -> None:
     """Score a file of predictions, with no model of ours involved, and record the result."""
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from dygenept.errors import ConfigError
     from dygenept.leaderboard import bench_document, leaderboard_rows
-    from dygenept.runner import BenchRequest
     from dygenept.scoring_run import score_submission
     from dygenept_cli import context
-    from dygenept_cli.bench_command import declared_suite, split_choice, suite_identity
     from dygenept_cli.progress import shown_progress
+    from dygenept_cli.protocol import Asked, declared_suite, request_under
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables
 
     environment = context.load_environment(registry, plugin)
-    declared = declared_suite(suite, dataset, environment)
-    split_name, split_options = split_choice(
-        split or declared.split, declared.split_options if split is None else {}, require_gene_in
+    asked = Asked(
+        dataset=dataset,
+        suite=suite,
+        split=split,
+        n_folds=folds,
+        seed=seed,
+        metrics=tuple(metric or ()),
+        require_gene_in=require_gene_in,
+        de_list=de_list,
+        scale=scale,
     )
-    request = BenchRequest(
-        dataset=declared.datasets[0] if dataset is None else dataset,
-        suite=suite_identity(
-            suite,
-            declared,
-            split=split,
-            folds=folds,
-            seed=seed,
-            de_list=de_list,
-            scale=scale,
-            require_gene_in=require_gene_in,
-        ),
-        split=split_name,
-        split_options=split_options,
-        n_folds=declared.n_folds if folds is None else folds,
-        seed=declared.seed if seed is None else seed,
-        metrics=tuple(metric or declared.metrics),
-        de_list=de_list or declared.de_list,
-        results=results,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        device="cpu",
-        normalize=normalize,
-        scale=declared.scale if scale is None else scale,
-    )
-    if dataset is None and len(declared.datasets) > 1:
-        from dygenept.errors import ConfigError
-
+    declared = declared_suite(asked, environment)
+    if len(declared.datasets) > 1:
         raise ConfigError(
             f"suite {declared.name!r} has {len(declared.datasets)} data sets; say which the "
             f"predictions are for: --dataset {declared.datasets[0]}"
         )
+    base = request_under(
+        declared, asked, dataset=declared.datasets[0], results=results, data_dir=data_dir
+    )
+    request = replace(base, device="cpu", normalize=normalize)
     with shown_progress(quiet=quiet) as report:
         found = score_submission(
             request,

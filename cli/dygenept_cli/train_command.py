@@ -41,23 +41,26 @@ def train(
     as_json: options.JsonOption = False,
 ) -> None:
     """Train a model on one fold and keep it in a folder."""
-    from dygenept.runner import BenchRequest
+    from dataclasses import replace
+
     from dygenept.training.distributed import launched
     from dygenept.training_run import train_model
     from dygenept_cli import context
-    from dygenept_cli.bench_command import split_choice
     from dygenept_cli.progress import shown_progress
+    from dygenept_cli.protocol import Asked, declared_suite, request_under
 
     environment = context.load_environment(registry, plugin)
-    defaults = environment.registry.defaults
-    split_name, split_options = split_choice(split or defaults.split, {}, None)
-    request = BenchRequest(
+    asked = Asked(dataset=dataset, split=split, n_folds=folds, seed=seed, scale=scale)
+    base = request_under(
+        declared_suite(asked, environment),
+        asked,
         dataset=dataset,
+        results=output,
+        data_dir=data_dir,
+    )
+    request = replace(
+        base,
         models=(model,),
-        split=split_name,
-        split_options=split_options,
-        n_folds=folds or defaults.n_folds,
-        seed=defaults.seed if seed is None else seed,
         overrides=context.overrides(
             parts={
                 "gene_encoder": gene_encoder,
@@ -70,12 +73,8 @@ def train(
             config=config,
             sets=set_,
         ),
-        results=output,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
         device=device,
         normalize=normalize,
-        scale=scale,
         resume=resume,
     )
     with shown_progress(quiet=quiet) as report:

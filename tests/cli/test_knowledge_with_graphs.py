@@ -206,7 +206,7 @@ def test_show_reads_a_file_that_does_not_record_origins(cli: Cli, tmp_path: Path
 
 
 def test_bench_takes_precomputed_facets_and_imputes_registered_ones(
-    cli: Cli, graph: tuple[str, ...], toy: Path
+    cli: Cli, graph: tuple[str, ...], toy: Path, tmp_path: Path
 ) -> None:
     made(cli, *graph)
     common = ("bench", "--dataset", toy, "--model", "dygenept_small", "--folds", "2", *QUICK)
@@ -215,6 +215,13 @@ def test_bench_takes_precomputed_facets_and_imputes_registered_ones(
     done = document_of(cli(*common, *mine, *graph, "--json", "--quiet"))
     (model,) = {row["model"] for row in done["leaderboard"]}
     assert "facets=go_drawn,kg=edges,kg.edges.path=edges.tsv" in model
+    records = {path.name for path in (tmp_path / "results").glob("*/*.json")}
+    cli(*common, *mine, *graph, "--quiet")
+    assert {path.name for path in (tmp_path / "results").glob("*/*.json")} == records
+    (tmp_path / "edges.tsv").write_text(EDGES.replace("0.5", "0.9"))
+    cli(*common, *mine, *graph, "--quiet")
+    changed = {path.name for path in (tmp_path / "results").glob("*/*.json")}
+    assert len(changed - records) == 2, "an edited graph file must not meet the old records"
     missing = cli(*common, *mine, "--kg", "string", "--quiet")
     assert missing.code == 2
     assert "dygenept data fetch string" in missing.err

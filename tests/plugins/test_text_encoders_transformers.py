@@ -7,6 +7,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import torch
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.text_encoders import biolord, biomedbert
-from dygenept_plugins.text_encoders._transformer import TransformerEncoder
+from dygenept_plugins.text_encoders._transformer import TransformerConfig, TransformerEncoder
 
 TEXTS = ("activates transcription", "imports glucose across the membrane", "cell", "cell cycle")
 WORDS = "activates transcription imports glucose across the membrane cell cycle ##s".split()
@@ -57,11 +58,16 @@ def _empty_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
+def built_by(module: ModuleType, config: TransformerConfig) -> TransformerEncoder:
+    (spec,) = module.dygenept_text_encoders()
+    made = spec.factory(config)
+    assert isinstance(made, TransformerEncoder)
+    return made
+
+
 def encoder(folder: Path, **options: object) -> TransformerEncoder:
     config = biomedbert.BiomedbertConfig.model_validate({"model": str(folder), **options})
-    built = biomedbert.build(config)
-    assert isinstance(built, TransformerEncoder)
-    return built
+    return built_by(biomedbert, config)
 
 
 def states(folder: Path, text: str) -> torch.Tensor:
@@ -156,7 +162,7 @@ def test_identity_follows_weights_and_settings(bert: Path, tmp_path: Path) -> No
 
 def test_mpnet_in_biolords_layout_is_read(tmp_path: Path) -> None:
     folder = write_mpnet(tmp_path / "biolord")
-    built = biolord.build(biolord.BiolordConfig(model=str(folder)))
+    built = built_by(biolord, biolord.BiolordConfig(model=str(folder)))
     vectors = built.encode(TEXTS, Runtime())
     hidden = states(folder, TEXTS[1]).mean(0)
     np.testing.assert_allclose(vectors[1], (hidden / hidden.norm()).numpy(), atol=1e-5)
@@ -191,14 +197,14 @@ def test_any_id_is_found_in_the_hugging_face_cache(tmp_path: Path, bert: Path) -
         biomedbert.BiomedbertConfig(),
         biomedbert.BiomedbertConfig(model="some/model"),
     ):
-        assert biomedbert.build(config).encode(TEXTS, Runtime()).shape == (4, WIDTH)
+        assert built_by(biomedbert, config).encode(TEXTS, Runtime()).shape == (4, WIDTH)
 
 
 def test_data_folder_of_the_default_model_does_not_stand_for_another(
     tmp_path: Path, bert: Path
 ) -> None:
     shutil.copytree(bert, tmp_path / "data" / "biomedbert")
-    other = biomedbert.build(biomedbert.BiomedbertConfig(model="some/other"))
+    other = built_by(biomedbert, biomedbert.BiomedbertConfig(model="some/other"))
     with pytest.raises(DataUnavailableError, match="hf download some/other"):
         other.encode(TEXTS, Runtime())
 

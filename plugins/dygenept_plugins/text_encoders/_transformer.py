@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from dygenept.errors import DataUnavailableError
-from dygenept.specs import PluginConfig
+from dygenept.specs import PluginConfig, TextEncoderSpec
 from dygenept.types import FloatArray, Progress, Runtime
 from dygenept_plugins.text_encoders._checkpoints import checkpoint_digest, find_checkpoint
 
 if TYPE_CHECKING:
+    from dygenept.interfaces import TextEncoder
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
 logger = logging.getLogger(__name__)
@@ -105,13 +106,32 @@ class TransformerEncoder:
         )
 
 
-def missing_checkpoint(config: TransformerConfig, *, name: str, home: str) -> str | None:
-    """Say in one sentence what is missing; None where all is there."""
-    try:
-        _folder_of(config, name, home)
-    except DataUnavailableError as error:
-        return str(error)
-    return None
+def transformer_spec(
+    name: str, home: str, config: type[TransformerConfig], *, summary: str, source: str
+) -> TextEncoderSpec:
+    """Return the spec of a text encoder made of one published transformer.
+
+    Args:
+        name: Name of the plugin.
+        home: Hugging Face id whose files ``dygenept data fetch NAME`` puts into the data folder.
+        config: Options; their ``model`` is ``home`` by default.
+        summary: One line on the model.
+        source: Its citation.
+    """
+
+    def build(options: TransformerConfig) -> TextEncoder:
+        return TransformerEncoder(options, name=name, home=home)
+
+    def missing(options: TransformerConfig) -> str | None:
+        try:
+            _folder_of(options, name, home)
+        except DataUnavailableError as error:
+            return str(error)
+        return None
+
+    return TextEncoderSpec(
+        name=name, summary=summary, source=source, config=config, factory=build, missing=missing
+    )
 
 
 def _folder_of(config: TransformerConfig, name: str, home: str) -> Path:

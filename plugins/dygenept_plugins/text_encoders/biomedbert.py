@@ -7,20 +7,10 @@ Face cache. Their licence: MIT.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dygenept.hookspecs import hookimpl
 from dygenept.specs import TextEncoderSpec
-from dygenept_plugins.text_encoders._transformer import (
-    TransformerConfig,
-    TransformerEncoder,
-    missing_checkpoint,
-)
+from dygenept_plugins.text_encoders._transformer import TransformerConfig, transformer_spec
 
-if TYPE_CHECKING:
-    from dygenept.interfaces import TextEncoder
-
-NAME = "biomedbert"
 MODEL = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
 
 
@@ -30,25 +20,15 @@ class BiomedbertConfig(TransformerConfig):
     model: str = MODEL
 
 
-def build(config: BiomedbertConfig) -> TextEncoder:
-    """Build the encoder."""
-    return TransformerEncoder(config, name=NAME, home=MODEL)
-
-
-def _missing(config: BiomedbertConfig) -> str | None:
-    return missing_checkpoint(config, name=NAME, home=MODEL)
-
-
 @hookimpl
 def dygenept_text_encoders() -> list[TextEncoderSpec]:
     """Return the text encoder ``biomedbert``."""
     return [
-        TextEncoderSpec(
-            name=NAME,
+        transformer_spec(
+            "biomedbert",
+            MODEL,
+            BiomedbertConfig,
             summary="BiomedBERT (768-d, PubMed and its full texts), or any Hugging Face model.",
             source="Gu et al. 2021, doi:10.1145/3458754",
-            config=BiomedbertConfig,
-            factory=build,
-            missing=_missing,
         )
     ]

@@ -1,0 +1,67 @@
+"""The types that travel along the walk, one for each arrow.
+
+Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
+S sequence, H heads. Expression is always log1p of per-cell scaled counts.
+"""
+
+from __future__ import annotations
+
+from dygenept.types.data import (
+    CONTROL_LABEL,
+    BoolArray,
+    Condition,
+    DeGenes,
+    DoubleArray,
+    FloatArray,
+    Fold,
+    IntArray,
+    Perturbation,
+    PerturbationData,
+    Pseudobulk,
+    Split,
+)
+from dygenept.types.results import (
+    MetricInputs,
+    MetricValues,
+    Predictions,
+    Score,
+)
+from dygenept.types.runtime import (
+    GeneKnowledge,
+    KnowledgeReader,
+    Progress,
+    Runtime,
+    no_report,
+)
+from dygenept.types.task import (
+    HeldOut,
+    Task,
+    TaskCells,
+)
+
+__all__ = [
+    "CONTROL_LABEL",
+    "BoolArray",
+    "Condition",
+    "DeGenes",
+    "DoubleArray",
+    "FloatArray",
+    "Fold",
+    "GeneKnowledge",
+    "HeldOut",
+    "IntArray",
+    "KnowledgeReader",
+    "MetricInputs",
+    "MetricValues",
+    "Perturbation",
+    "PerturbationData",
+    "Predictions",
+    "Progress",
+    "Pseudobulk",
+    "Runtime",
+    "Score",
+    "Split",
+    "Task",
+    "TaskCells",
+    "no_report",
+]

@@ -1,0 +1,205 @@
+"""What is read from a data set and how it is cut: cells, conditions, DE genes, folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.errors import DataError
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+
+CONTROL_LABEL = "ctrl"
+
+
+FloatArray = npt.NDArray[np.float32]
+
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+IntArray = npt.NDArray[np.int32]
+
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Perturbation:
+    """An unordered set of target genes.
+
+    Attributes:
+        label: The smallest of the raw labels that name this set, such as ``KLF1+MAPK1``.
+        genes: Target gene symbols, sorted, each once.
+    """
+
+    label: str
+    genes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """A perturbation in one cell type: the unit that is predicted and scored."""
+
+    perturbation: Perturbation
+    cell_type: str
+
+    @property
+    def label(self) -> str:
+        """Label of the perturbation."""
+        return self.perturbation.label
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Target gene symbols of the perturbation."""
+        return self.perturbation.genes
+
+
+@dataclass(frozen=True, slots=True)
+class PerturbationData:
+    """A data set, read and checked.
+
+    Attributes:
+        name: Registered name, ``sim:…`` name, or file stem.
+        source: Where it was read from, for people.
+        sha256: Fingerprint of the content (expression, genes, conditions, cell types, DE lists).
+        is_simulated: True when any part of it was made up.
+        expression: CSR matrix, (N, G), float32, log1p scale, sorted indices.
+        gene_ids: Index of ``var``, unique, (G,).
+        gene_symbols: Gene symbols, (G,); equal to ``gene_ids`` where the file has none.
+        cell_ids: Index of ``obs``, (N,).
+        conditions: Every non-control condition with at least one cell, sorted.
+        condition_codes: Index into ``conditions`` of each cell, -1 for control, (N,).
+        cell_types: Cell type names, sorted.
+        cell_type_codes: Index into ``cell_types`` of each cell, (N,).
+        raw_labels: Raw perturbation labels in order of first appearance, control left out.
+        raw_to_label: The perturbation label of each raw label.
+        de_lists: DE gene lists that the file carries, by list name: positions in ``gene_ids``,
+            (n_conditions, 20), padded with -1.
+        notes: What was accepted or mended on the way in, one sentence each.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    is_simulated: bool
+    expression: sparse.csr_matrix
+    gene_ids: tuple[str, ...]
+    gene_symbols: tuple[str, ...]
+    cell_ids: npt.NDArray[np.object_]
+    conditions: tuple[Condition, ...]
+    condition_codes: IntArray
+    cell_types: tuple[str, ...]
+    cell_type_codes: IntArray
+    raw_labels: tuple[str, ...]
+    raw_to_label: Mapping[str, str]
+    de_lists: Mapping[str, IntArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.expression.shape[0])
+
+    @property
+    def n_genes(self) -> int:
+        """Number of output genes."""
+        return int(self.expression.shape[1])
+
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        """Every perturbation once, sorted by label."""
+        return tuple(sorted({condition.perturbation for condition in self.conditions}))
+
+    @property
+    def target_genes(self) -> tuple[str, ...]:
+        """Every target gene once, sorted."""
+        return tuple(sorted({gene for condition in self.conditions for gene in condition.genes}))
+
+    def conditions_of(
+        self, labels: Sequence[str], *, cell_type: str | None = None
+    ) -> tuple[Condition, ...]:
+        """Return the conditions with these labels, sorted, in all cell types or one.
+
+        Raises:
+            DataError: If a label names no perturbation of this data set.
+        """
+        wanted = set(labels)
+        unknown = wanted - {condition.label for condition in self.conditions}
+        if unknown:
+            raise DataError(
+                f"data set {self.name!r} has no perturbation {sorted(unknown)[0]!r} "
+                f"({len(unknown)} such label(s))"
+            )
+        return tuple(
+            condition
+            for condition in self.conditions
+            if condition.label in wanted and cell_type in (None, condition.cell_type)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudobulk:
+    """Mean expression per condition and per cell type's control.
+
+    Attributes:
+        means: Mean log1p expression of each condition, (n_conditions, G), float64.
+        n_cells: Cells per condition, (n_conditions,).
+        control_means: Mean over each cell type's control cells, (n_cell_types, G), float64.
+    """
+
+    means: DoubleArray
+    n_cells: IntArray
+    control_means: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class DeGenes:
+    """Top-20 DE gene lists.
+
+    Attributes:
+        name: ``top_non_dropout_de_20`` or ``top_non_zero_de_20``.
+        origin: ``file`` where the data set carries them, ``computed`` otherwise.
+        indices: Positions in ``gene_ids``, (n_conditions, 20), best first, padded with -1.
+    """
+
+    name: str
+    origin: str
+    indices: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One train / validation / test partition of perturbation labels.
+
+    Attributes:
+        train: Labels to fit on.
+        val: Labels for early stopping and hyper-parameters; never in ``train``.
+        test: Held-out labels.
+        subgroups: Test labels by subgroup, such as ``unseen_single`` or ``combo_seen1``.
+        test_cell_type: Where set, only this cell type's conditions are held out, and only the
+            other cell types' conditions (and all controls) are given to the model.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    test_cell_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The folds of one protocol over one data set; saved as ``splits/<sha256>.json``."""
+
+    algorithm: str
+    version: int
+    seed: int
+    dataset_sha256: str
+    folds: tuple[Fold, ...]

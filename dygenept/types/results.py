@@ -1,0 +1,109 @@
+"""What comes out of a model, and what metrics make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.errors import ShapeError
+from dygenept.types.data import Condition, DoubleArray, IntArray
+
+if TYPE_CHECKING:
+    from dygenept.metric_evidence import DeTests, MetricCells, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predicted pseudobulk expression.
+
+    Attributes:
+        conditions: What was predicted, in the order of ``expression``.
+        expression: Predicted mean log1p expression, (n_conditions, G), float64.
+        truth: Where set, scored against this instead of the data set's means (the technical
+            duplicate scores one half of the cells against the other); oracles alone may set it.
+        others: Further draws of the same conditions, whose scores are averaged with these;
+            oracles alone may set it.
+    """
+
+    conditions: tuple[Condition, ...]
+    expression: DoubleArray
+    truth: DoubleArray | None = None
+    others: tuple[Predictions, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that there is one row a condition."""
+        if self.expression.ndim != 2 or len(self.expression) != len(self.conditions):
+            raise ShapeError(
+                f"predictions are {self.expression.shape} for {len(self.conditions)} conditions; "
+                "expected one row of G genes a condition"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInputs:
+    """What a metric sees: all held-out conditions of one fold at once.
+
+    Attributes:
+        conditions: The held-out conditions, (n,).
+        predicted: Predicted mean expression, (n, G), log1p scale.
+        truth: True mean expression, (n, G).
+        control: Mean of the real controls of each condition's cell type, (n, G).
+        perturbed_mean: Unweighted mean of the train (and validation) perturbations' means within
+            each condition's cell type, (n, G). A type without any takes the mean change of the
+            other types on its own control.
+        de_indices: Top-20 DE genes, (n, 20), padded with -1.
+        gene_symbols: Gene symbols, (G,).
+        de_tests: DE tests of every gene, for metrics whose spec says ``uses_de_tests``; else None.
+        cells: Samples of cells, for metrics whose spec says ``uses_cells``; else None.
+    """
+
+    conditions: tuple[Condition, ...]
+    predicted: DoubleArray
+    truth: DoubleArray
+    control: DoubleArray
+    perturbed_mean: DoubleArray
+    de_indices: IntArray
+    gene_symbols: tuple[str, ...]
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
+
+    def take(self, rows: Rows) -> MetricInputs:
+        """Return some conditions, in this order; ``rows`` are positions or a mask."""
+        kept = np.arange(len(self.conditions))[np.asarray(rows)]
+        return MetricInputs(
+            conditions=tuple(self.conditions[row] for row in kept),
+            predicted=self.predicted[kept],
+            truth=self.truth[kept],
+            control=self.control[kept],
+            perturbed_mean=self.perturbed_mean[kept],
+            de_indices=self.de_indices[kept],
+            gene_symbols=self.gene_symbols,
+            de_tests=None if self.de_tests is None else self.de_tests.take(kept),
+            cells=None if self.cells is None else self.cells.take(kept),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValues:
+    """A metric's value for each condition.
+
+    Attributes:
+        values: (n,), NaN where undefined.
+        reasons: Why a value is undefined, by position; empty where all are defined.
+    """
+
+    values: DoubleArray
+    reasons: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one held-out condition; ``value`` is None where undefined."""
+
+    condition: Condition
+    metric: str
+    value: float | None
+    reason: str | None = None
