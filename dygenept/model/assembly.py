@@ -133,7 +133,10 @@ class DyGenePT(nn.Module):
             gene_indices: As in ``forward``, (B, P).
             cell: Cell states, (B, D).
         """
-        facets = self._encode_genes(gene_indices)
+        return self.attend_to(self.encode_genes(gene_indices), cell)
+
+    def attend_to(self, facets: FacetBatch, cell: torch.Tensor) -> AttentionOutput:
+        """Return the dynamic embeddings of genes whose facets are at hand, as ``attend`` does."""
         attended: AttentionOutput = self.attention(cell, facets)
         has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
         null = facets.null.to(attended.embedding.dtype)
@@ -141,7 +144,8 @@ class DyGenePT(nn.Module):
             embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
         )
 
-    def _encode_genes(self, gene_indices: torch.Tensor) -> FacetBatch:
+    def encode_genes(self, gene_indices: torch.Tensor) -> FacetBatch:
+        """Return the facets of perturbed genes, (B, P), each gene encoded once."""
         unique, inverse = torch.unique(gene_indices, return_inverse=True)
         encoded: FacetBatch = self.gene_encoder(unique.clamp(min=PADDING)[:, None])
         return FacetBatch(

@@ -9,7 +9,7 @@ with few perturbations is left as it is.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from dygenept.interfaces import FacetBatch
 from dygenept.model.assembly import PADDING, DyGenePT
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.one_standard_error import clear_winner
@@ -35,7 +36,7 @@ MIN_CONDITIONS = 8
 
 @runtime_checkable
 class TypesFacets(Protocol):
-    """A gene encoder that adds a learned vector per facet, (K, D), or none."""
+    """A gene encoder that adds a learned vector per facet, (K, D), to known facets, or none."""
 
     facet_types: nn.Parameter | None
 
@@ -52,24 +53,42 @@ class ReadsFeatures(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TuningRows:
-    """Train conditions with the control cells that their features are averaged over.
+    """Train conditions with the C control cells that their features are averaged over.
+
+    Attention sees each pair of a gene and a cell once, however many conditions share it.
 
     Attributes:
-        genes: Perturbed genes of each condition and cell, (n * C, P).
-        states: Cell states, (n * C, D).
+        genes: Perturbed genes of each condition, (n, P).
+        states: Cell states of each condition, (n, C, D).
         deltas: Mean changes of the conditions, (n, G), float64.
+        pairs: Positions among the pairs, (n, C, P).
+        facets: Facets of each pair's gene without the facet vectors, (n_pairs, 1, K, D).
+        pair_states: Cell state of each pair, (n_pairs, D).
     """
 
     genes: torch.Tensor
     states: torch.Tensor
     deltas: torch.Tensor
+    pairs: torch.Tensor
+    facets: FacetBatch
+    pair_states: torch.Tensor
 
     def take(self, rows: torch.Tensor) -> TuningRows:
         """Return some of the conditions."""
-        n = len(self.deltas)
-        genes = self.genes.view(n, -1, self.genes.shape[-1])[rows].flatten(0, 1)
-        states = self.states.view(n, -1, self.states.shape[-1])[rows].flatten(0, 1)
-        return TuningRows(genes, states, self.deltas[rows])
+        kept, pairs = torch.unique(self.pairs[rows], return_inverse=True)
+        return TuningRows(
+            genes=self.genes[rows],
+            states=self.states[rows],
+            deltas=self.deltas[rows],
+            pairs=pairs,
+            facets=FacetBatch(
+                values=self.facets.values[kept],
+                confidence=self.facets.confidence[kept],
+                known=self.facets.known[kept],
+                null=self.facets.null,
+            ),
+            pair_states=self.pair_states[kept],
+        )
 
 
 def tune_facets(
@@ -103,9 +122,9 @@ def tune_facets(
     n = len(deltas)
     if n < MIN_CONDITIONS:
         return 0
-    rows = _rows(network, gene_indices, cell_types, deltas, controls, rng, device)
     types = encoder.facet_types
     start = types.detach().clone()
+    rows = _rows(network, types, gene_indices, cell_types, deltas, controls, rng, device)
     parts = np.array_split(rng.permutation(n), N_PARTS)
     errors = []
     for part in parts if n < MANY_CONDITIONS else parts[:1]:
@@ -124,6 +143,7 @@ def tune_facets(
 @torch.no_grad()
 def _rows(
     network: DyGenePT,
+    types: nn.Parameter,
     gene_indices: torch.Tensor,
     cell_types: npt.NDArray[np.int64],
     deltas: torch.Tensor,
@@ -133,16 +153,34 @@ def _rows(
 ) -> TuningRows:
     network.eval()
     drawn = controls.sample(CELLS_PER_TYPE, rng)
-    states = {}
-    for cell_type in np.unique(cell_types):
+    present, type_rows = np.unique(cell_types, return_inverse=True)
+    encoded = []
+    for cell_type in present:
         members = np.intersect1d(drawn, controls.members(int(cell_type)))
         # A type with fewer cells repeats them, so that every condition has as many rows.
         cells = np.resize(members, CELLS_PER_TYPE)
-        states[int(cell_type)] = network.encode_cells(torch.from_numpy(cells).to(device))
+        encoded.append(network.encode_cells(torch.from_numpy(cells).to(device)))
+    states = torch.cat(encoded)  # (n_types * C, D)
+    first = torch.from_numpy(type_rows).to(device)[:, None] * CELLS_PER_TYPE
+    cell_rows = first + torch.arange(CELLS_PER_TYPE, device=device)  # (n, C)
+    genes = gene_indices.to(device)  # (n, P)
+    n, width = genes.shape
+    shape = (n, CELLS_PER_TYPE, width)
+    named = torch.stack(
+        [genes[:, None, :].expand(shape), cell_rows[:, :, None].expand(shape)], dim=-1
+    )
+    unique, pairs = torch.unique(named.reshape(-1, 2), dim=0, return_inverse=True)
+    kept = types.clone()
+    types.zero_()
+    facets = network.encode_genes(unique[:, :1])
+    types.copy_(kept)
     return TuningRows(
-        genes=gene_indices.to(device).repeat_interleave(CELLS_PER_TYPE, dim=0),
-        states=torch.cat([states[int(cell_type)] for cell_type in cell_types]),
+        genes=genes,
+        states=states[cell_rows],
         deltas=deltas.double().to(device),
+        pairs=pairs.view(shape),
+        facets=facets,
+        pair_states=states[unique[:, 1]],
     )
 
 
@@ -162,10 +200,10 @@ def _tune(
     errors: list[DoubleArray] = []
     for step in range(n_steps + 1):
         if held is not None and step in CHECKPOINTS:
-            errors.append(_held_out_error(network, rows, held, log_penalty))
+            errors.append(_held_out_error(network, types, rows, held, log_penalty))
         if step == n_steps:
             break
-        features = _features(network, rows)
+        features = _features(network, types, rows)
         residuals = _left_out(features, rows.deltas, log_penalty)
         loss = _relative(residuals, rows.deltas).mean()
         gradients = torch.autograd.grad(loss, [types, log_penalty])
@@ -176,11 +214,15 @@ def _tune(
     return np.stack(errors, axis=1) if errors else np.empty((0, 0))
 
 
-def _features(network: DyGenePT, rows: TuningRows) -> torch.Tensor:
+def _features(network: DyGenePT, types: torch.Tensor, rows: TuningRows) -> torch.Tensor:
     """Return each condition's features, the mean over its cells, (n, F), float64."""
     decoder = cast(ReadsFeatures, network.decoder)
-    embedding = network.attend(rows.genes, rows.states).embedding
-    features = decoder.readout_features(embedding, rows.genes != PADDING, rows.states)
+    typed = (rows.facets.values + types).masked_fill(~rows.facets.known[..., None], 0.0)
+    embedding = network.attend_to(replace(rows.facets, values=typed), rows.pair_states).embedding
+    mask = (rows.genes != PADDING)[:, None, :].expand(rows.pairs.shape)  # (n, C, P)
+    features = decoder.readout_features(
+        embedding[rows.pairs, 0].flatten(0, 1), mask.flatten(0, 1), rows.states.flatten(0, 1)
+    )
     return features.view(len(rows.deltas), -1, features.shape[-1]).mean(dim=1).double()
 
 
@@ -201,9 +243,13 @@ def _left_out(
 
 @torch.no_grad()
 def _held_out_error(
-    network: DyGenePT, rows: TuningRows, held: TuningRows, log_penalty: torch.Tensor
+    network: DyGenePT,
+    types: torch.Tensor,
+    rows: TuningRows,
+    held: TuningRows,
+    log_penalty: torch.Tensor,
 ) -> DoubleArray:
-    features, others = _features(network, rows), _features(network, held)
+    features, others = _features(network, types, rows), _features(network, types, held)
     weights = torch.linalg.solve(_kernel(features, log_penalty), rows.deltas)
     residuals = others @ features.T @ weights - held.deltas
     errors: DoubleArray = _relative(residuals, held.deltas).cpu().numpy()
