@@ -1,7 +1,8 @@
 """Turns attention to the facets that predict effects, before any step of training.
 
 The vectors that tell attention which facet it reads are tuned so that a ridge regression on the
-decoder's features predicts each train condition best when that condition is left out. How long to
+decoder's features, on top of a typical change, predicts each train condition best when that
+condition is left out. How long to
 tune, or whether at all, is decided by held-out train conditions in the same way, so that a data set
 with few perturbations is left as it is.
 """
@@ -19,8 +20,9 @@ from torch import nn
 
 from dygenept.interfaces import FacetBatch
 from dygenept.model.assembly import PADDING, DyGenePT
+from dygenept.model.clear_winner import clear_winner
 from dygenept.model.control_pool import ControlCells
-from dygenept.model.one_standard_error import clear_winner
+from dygenept.model.linear_readout import LinearReadout, SharesShift
 from dygenept.types import DoubleArray
 
 logger = logging.getLogger(__name__)
@@ -41,16 +43,6 @@ class TypesFacets(Protocol):
     facet_types: nn.Parameter | None
 
 
-class ReadsFeatures(Protocol):
-    """A decoder whose predicted change is a linear map of features."""
-
-    def readout_features(
-        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the features, (B, F)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class TuningRows:
     """Train conditions with the C control cells that their features are averaged over.
@@ -62,6 +54,7 @@ class TuningRows:
         states: Cell states of each condition, (n, C, D).
         deltas: Mean changes of the conditions, (n, G), float64.
         pairs: Positions among the pairs, (n, C, P).
+        shared: Direction of the features that all perturbations share, (F,); None without one.
         facets: Facets of each pair's gene without the facet vectors, (n_pairs, 1, K, D).
         pair_states: Cell state of each pair, (n_pairs, D).
     """
@@ -70,8 +63,18 @@ class TuningRows:
     states: torch.Tensor
     deltas: torch.Tensor
     pairs: torch.Tensor
+    shared: torch.Tensor | None
     facets: FacetBatch
     pair_states: torch.Tensor
+
+    @property
+    def typical(self) -> torch.Tensor:
+        """What the changes have in common where the decoder has a direction for it, (G,)."""
+        if self.shared is None:
+            return torch.zeros_like(self.deltas[0])
+        weights = 1 / self.deltas.norm(dim=1).clamp(min=1e-9)
+        typical: torch.Tensor = weights @ self.deltas / weights.sum()
+        return typical
 
     def take(self, rows: torch.Tensor) -> TuningRows:
         """Return some of the conditions."""
@@ -81,6 +84,7 @@ class TuningRows:
             states=self.states[rows],
             deltas=self.deltas[rows],
             pairs=pairs,
+            shared=self.shared,
             facets=FacetBatch(
                 values=self.facets.values[kept],
                 confidence=self.facets.confidence[kept],
@@ -133,7 +137,7 @@ def tune_facets(
         errors.append(_tune(network, types, inner, held=held, n_steps=CHECKPOINTS[-1]))
         with torch.no_grad():
             types.copy_(start)
-    n_steps = CHECKPOINTS[clear_winner(np.concatenate(errors), reference=0)]
+    n_steps = CHECKPOINTS[clear_winner(np.concatenate(errors), reference=0, n_spreads=1.0)]
     if n_steps:
         _tune(network, types, rows, held=None, n_steps=n_steps)
     logger.debug("facets tuned for %d steps", n_steps)
@@ -179,6 +183,7 @@ def _rows(
         states=states[cell_rows],
         deltas=deltas.double().to(device),
         pairs=pairs.view(shape),
+        shared=_shared_direction(network.decoder, states),
         facets=facets,
         pair_states=states[unique[:, 1]],
     )
@@ -198,13 +203,14 @@ def _tune(
         [{"params": [types], "lr": LEARNING_RATE}, {"params": [log_penalty], "lr": 0.1}]
     )
     errors: list[DoubleArray] = []
+    targets = rows.deltas - rows.typical
     for step in range(n_steps + 1):
         if held is not None and step in CHECKPOINTS:
             errors.append(_held_out_error(network, types, rows, held, log_penalty))
         if step == n_steps:
             break
         features = _features(network, types, rows)
-        residuals = _left_out(features, rows.deltas, log_penalty)
+        residuals = _left_out(features, targets, log_penalty)
         loss = _relative(residuals, rows.deltas).mean()
         gradients = torch.autograd.grad(loss, [types, log_penalty])
         for parameter, gradient in zip((types, log_penalty), gradients, strict=True):
@@ -216,14 +222,25 @@ def _tune(
 
 def _features(network: DyGenePT, types: torch.Tensor, rows: TuningRows) -> torch.Tensor:
     """Return each condition's features, the mean over its cells, (n, F), float64."""
-    decoder = cast(ReadsFeatures, network.decoder)
+    decoder = cast(LinearReadout, network.decoder)
     typed = (rows.facets.values + types).masked_fill(~rows.facets.known[..., None], 0.0)
     embedding = network.attend_to(replace(rows.facets, values=typed), rows.pair_states).embedding
     mask = (rows.genes != PADDING)[:, None, :].expand(rows.pairs.shape)  # (n, C, P)
     features = decoder.readout_features(
         embedding[rows.pairs, 0].flatten(0, 1), mask.flatten(0, 1), rows.states.flatten(0, 1)
     )
-    return features.view(len(rows.deltas), -1, features.shape[-1]).mean(dim=1).double()
+    means = features.view(len(rows.deltas), -1, features.shape[-1]).mean(dim=1).double()
+    if rows.shared is None:
+        return means
+    return means - torch.outer(means @ rows.shared, rows.shared)
+
+
+def _shared_direction(decoder: nn.Module, states: torch.Tensor) -> torch.Tensor | None:
+    if not isinstance(decoder, SharesShift):
+        return None
+    shared: torch.Tensor = decoder.shared_features(states).mean(dim=0).double()
+    direction: torch.Tensor = shared / shared.norm().clamp(min=1e-12)
+    return direction
 
 
 def _kernel(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
@@ -250,9 +267,10 @@ def _held_out_error(
     log_penalty: torch.Tensor,
 ) -> DoubleArray:
     features, others = _features(network, types, rows), _features(network, types, held)
-    weights = torch.linalg.solve(_kernel(features, log_penalty), rows.deltas)
-    residuals = others @ features.T @ weights - held.deltas
-    errors: DoubleArray = _relative(residuals, held.deltas).cpu().numpy()
+    typical = rows.typical
+    weights = torch.linalg.solve(_kernel(features, log_penalty), rows.deltas - typical)
+    residuals = typical + others @ features.T @ weights - held.deltas
+    errors: DoubleArray = residuals.square().mean(dim=1).cpu().numpy()
     return errors
 
 

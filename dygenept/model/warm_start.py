@@ -1,15 +1,14 @@
-"""A closed-form start: the decoder's output map fitted by ridge regression before any step.
+"""A closed-form start: the decoder's output map fitted to train changes before any step.
 
 Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
-2022, arXiv:2202.10054). The penalty is that of the smallest leave-one-out error over the train
-perturbations, so that nothing held out is read. So is the identity share, except that what is known
-of genes counts for more than the genes themselves only where it helps by more than chance.
+2022, arXiv:2202.10054). Choices are made by leave-one-out error over the train perturbations, so
+that nothing held out is read. So is the identity share, except that what is known of genes counts
+for more than the genes themselves only where it helps by more than chance.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,31 +16,16 @@ import numpy.typing as npt
 import torch
 
 from dygenept.model.assembly import PADDING, DyGenePT
+from dygenept.model.clear_winner import clear_winner
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.facet_tuning import tune_facets
-from dygenept.model.one_standard_error import clear_winner
+from dygenept.model.linear_readout import LinearReadout, Readout, SharesShift, fit_readout
 from dygenept.types import DoubleArray
 
 logger = logging.getLogger(__name__)
 
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 CELLS_PER_TYPE = 16
 MAX_ROWS = 2048
-
-
-@runtime_checkable
-class LinearReadout(Protocol):
-    """A decoder whose predicted change is, at the start, a linear map of features."""
-
-    def readout_features(
-        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the features, (B, F); zeros where nothing is perturbed."""
-        ...
-
-    def set_readout(self, weights: torch.Tensor) -> None:
-        """Set the map, (G, F)."""
-        ...
 
 
 @runtime_checkable
@@ -55,26 +39,6 @@ class SharesIdentity(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RidgeFit:
-    """The best of several ridge fits.
-
-    Attributes:
-        errors: Mean squared leave-one-out error of each condition, (n,).
-        penalty: Relative to the mean squared norm of the features.
-        weights: (G, F).
-    """
-
-    errors: DoubleArray
-    penalty: float
-    weights: DoubleArray
-
-    @property
-    def error(self) -> float:
-        """Mean squared leave-one-out error."""
-        return float(self.errors.mean())
-
-
 @torch.no_grad()
 def warm_start(
     network: DyGenePT,
@@ -85,7 +49,7 @@ def warm_start(
     controls: ControlCells,
     rng: np.random.Generator,
     device: torch.device,
-) -> RidgeFit | None:
+) -> Readout | None:
     """Fit the output map of a network to the mean changes of train conditions.
 
     Args:
@@ -107,7 +71,7 @@ def warm_start(
     network.eval()
     positions = controls.sample(CELLS_PER_TYPE, rng)
 
-    def fit() -> RidgeFit:
+    def fit() -> Readout:
         return _fit_with_best_share(
             network,
             gene_indices=gene_indices,
@@ -144,10 +108,14 @@ def _fit_with_best_share(
     controls: ControlCells,
     positions: npt.NDArray[np.int64],
     device: torch.device,
-) -> RidgeFit:
+) -> Readout:
     """Fit the readout, and leave the gene encoder at the identity share that fits best."""
     encoder = network.gene_encoder
     shares = encoder.identity_shares if isinstance(encoder, SharesIdentity) else (0.0,)
+    shared = None
+    if isinstance(network.decoder, SharesShift):
+        states = network.encode_cells(torch.from_numpy(positions).to(device))
+        shared = network.decoder.shared_features(states).mean(dim=0).double().cpu().numpy()
     fits = []
     for share in shares:
         if isinstance(encoder, SharesIdentity):
@@ -160,7 +128,7 @@ def _fit_with_best_share(
             positions=positions,
             device=device,
         )
-        fits.append(fit_ridge(features, targets))
+        fits.append(fit_readout(features, targets, shared=shared))
     # The genes' own codes are the reference; texts must beat them by more than chance.
     errors = np.stack([fit.errors for fit in fits], axis=1)
     chosen = clear_winner(errors, reference=int(np.argmax(shares)))
@@ -199,32 +167,3 @@ def mean_features(
             means = features.view(len(rows), len(cells), -1).mean(dim=1).double().cpu().numpy()
             parts |= dict(zip(rows.tolist(), means, strict=True))
     return np.stack([parts[row] for row in range(len(cell_types))])
-
-
-def fit_ridge(features: DoubleArray, targets: DoubleArray) -> RidgeFit:
-    """Fit ridge regression without intercept and choose its penalty.
-
-    Args:
-        features: (n, F).
-        targets: (n, G).
-
-    Returns:
-        The fit with the smallest exact leave-one-out error among ``PENALTIES``.
-    """
-    scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
-    left, values, right = np.linalg.svd(features, full_matrices=False)
-    projected = left.T @ targets  # (r, G)
-    gram = targets @ targets.T
-    best: tuple[DoubleArray, float] | None = None
-    for penalty in PENALTIES:
-        shrink = values**2 / (values**2 + penalty * scale)
-        hat = (left * shrink) @ left.T  # (n, n)
-        # Row i of ``out`` times the targets is condition i's error when it is left out.
-        out = (np.eye(len(hat)) - hat) / np.maximum(1 - np.diag(hat), 1e-9)[:, None]
-        errors = np.einsum("ij,ij->i", out @ gram, out) / targets.shape[1]
-        if best is None or errors.mean() < best[0].mean():
-            best = (errors, penalty)
-    assert best is not None
-    gain = values / (values**2 + best[1] * scale)
-    weights = ((right.T * gain) @ projected).T  # (G, F)
-    return RidgeFit(errors=best[0], penalty=best[1], weights=weights)

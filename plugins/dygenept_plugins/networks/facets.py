@@ -79,8 +79,7 @@ class FacetEncoder(nn.Module):
             signs = torch.randint(0, 2, (n_facets, text_width)) * 2.0 - 1.0
         self.register_buffer("signs", signs)
         texts = self._texts(torch.arange(len(rows)))[self.confidence > 0]
-        spread = [texts, self.codes] if max(self.identity_shares) > 0 else [texts]
-        pair_units(self._first_layer, principal_rows(torch.cat(spread), width // 2))
+        pair_units(self._first_layer, self._first_rows(texts, width // 2))
         self.facet_types: nn.Parameter | None = None
         if facet_types:
             # The same for both units of a pair, so that keys tell facets apart from the start
@@ -125,6 +124,14 @@ class FacetEncoder(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
+    def _first_rows(self, texts: torch.Tensor, n_rows: int) -> torch.Tensor:
+        """Return what the adapter reads first: few genes' codes whole, and most of the texts."""
+        if max(self.identity_shares) == 0:
+            return principal_rows(texts, n_rows)
+        if len(self.codes) <= n_rows // 2:
+            return principal_rows(texts, n_rows, kept=self.codes)
+        return principal_rows(torch.cat([texts, self.codes]), n_rows)
+
     def _texts(self, rows: torch.Tensor) -> torch.Tensor:
         """Look up text vectors as the adapter reads them, (…) to (…, K, D_text)."""
         text = self.values[rows]
@@ -136,16 +143,28 @@ class FacetEncoder(nn.Module):
 
 
 def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
-    """Draw a Gaussian code for each symbol, scaled to norm √width, (genes, width).
+    """Give each gene a code of its own, orthogonal to the others, scaled to norm √width.
 
-    The draw is seeded by the symbol alone, so a gene has one code in every data set.
+    Codes are drawn from a Gaussian seeded by the symbol and made orthogonal in the order of the
+    genes, so that genes which come later leave those before them as they are. From the ``width``-th
+    gene on they stay as drawn.
+
+    Args:
+        genes: Gene symbols.
+        width: Length of a code.
+
+    Returns:
+        (genes, width).
     """
-    codes = np.empty((len(genes), width), dtype=np.float32)
+    codes = np.empty((len(genes), width), dtype=np.float64)
     for row, gene in enumerate(genes):
         seed = int.from_bytes(hashlib.sha256(gene.encode()).digest()[:8], "little")
         codes[row] = np.random.default_rng(seed).standard_normal(width)
+    # QR goes through the columns in order: a column's direction depends on those before it alone.
+    basis, upper = np.linalg.qr(codes[: width - 1].T)
+    codes[: width - 1] = (basis * np.sign(np.diag(upper))).T
     norm = np.linalg.norm(codes, axis=1, keepdims=True)
-    return torch.from_numpy(codes / norm * width**0.5)
+    return torch.from_numpy((codes / norm * width**0.5).astype(np.float32))
 
 
 def facet_means(values: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:

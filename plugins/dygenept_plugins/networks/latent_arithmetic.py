@@ -7,8 +7,14 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from dygenept_plugins.networks.linear_start import orthogonal, pair_units, read_pairs
+from dygenept_plugins.networks.linear_start import (
+    between_pairs,
+    orthogonal,
+    pair_units,
+    read_pairs,
+)
 
 # Shifts start small against the cell state, where the hidden layers are close to linear.
 START_SCALE = 0.1
@@ -40,7 +46,8 @@ class LatentArithmetic(nn.Module):
             n_genes: Output genes G.
             hidden_dims: Widths of the output network's hidden layers, at least one.
             dropout: In training, on the shift network's hidden layer and before the output map.
-            interaction_rank: Rank of the pairwise interaction; 0 leaves combinations additive.
+            interaction_rank: Rank of the pairwise interaction; 0 leaves out all interaction, so
+                that combinations are additive in the latent space.
         """
         super().__init__()
         self.shift = nn.Sequential(
@@ -50,8 +57,11 @@ class LatentArithmetic(nn.Module):
             nn.Linear(hidden_dims[0], width),
         )
         self.interaction: PairInteraction | None = None
+        self.overlap: nn.Parameter | None = None
         if interaction_rank:
             self.interaction = PairInteraction(width=width, rank=interaction_rank)
+            # How far further genes add nothing to the shift that all genes share.
+            self.overlap = nn.Parameter(torch.ones(()))
         layers: list[nn.Module] = []
         for n_in, n_out in zip((2 * width, *hidden_dims), hidden_dims, strict=False):
             layers += [nn.Linear(n_in, n_out), nn.GELU()]
@@ -65,13 +75,15 @@ class LatentArithmetic(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """Start linear: shifts add up, the gate is 1/2 everywhere, and pairs hardly interact."""
+        """Start linear: a gene's own shifts add up, and the gate is 1/2 everywhere."""
         first, last = linear_layers(self.shift)
         width, n_hidden = first.in_features, first.out_features // 2
         pair_units(first, orthogonal(n_hidden, width))
-        read_pairs(last, START_SCALE * orthogonal(width, n_hidden))
-        shared = torch.randn(width)
-        last.bias.copy_(shared / shared.norm() * START_SCALE * (SHARED_SHARE * width) ** 0.5)
+        shared = functional.normalize(torch.randn(width), dim=0)
+        own = orthogonal(width, n_hidden)
+        # What is a gene's own says nothing along what all share.
+        read_pairs(last, START_SCALE * (own - torch.outer(shared, shared @ own)))
+        last.bias.copy_(shared * START_SCALE * (SHARED_SHARE * width) ** 0.5)
         hidden = linear_layers(self.hidden)
         basis = torch.zeros(hidden[0].out_features // 2, 2 * width)
         basis[:, :width] = orthogonal(len(basis), width)
@@ -114,8 +126,15 @@ class LatentArithmetic(nn.Module):
     def readout_features(
         self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
     ) -> torch.Tensor:
-        """Return what the output map reads, (B, F); zeros where nothing shifts."""
-        return self._difference(embedding, gene_mask, cell)[1]
+        """Return what the output map reads at the start, (B, F); zeros where nothing shifts.
+
+        These are the differences between paired units, which are linear in the shift.
+        """
+        return between_pairs(self._difference(embedding, gene_mask, cell)[1])
+
+    def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
+        """Return the features of the shift that all genes share at the start, (B, D) to (B, F)."""
+        return between_pairs(self._features_of(self._shared_shift, cell)[1])
 
     @torch.no_grad()
     def set_readout(self, weights: torch.Tensor) -> None:
@@ -124,13 +143,17 @@ class LatentArithmetic(nn.Module):
         Args:
             weights: (G, F). The open gate, 1/2 at the start, is made up for.
         """
-        self.output.weight.copy_(weights / torch.sigmoid(self.gate.bias)[:, None])
+        read_pairs(self.output, weights / torch.sigmoid(self.gate.bias)[:, None])
 
     def _difference(
         self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return z_pred, (B, D), and h([z_pred, z_ctrl]) - h([z_ctrl, z_ctrl]), (B, F)."""
-        shift = self.combined_shift(embedding, gene_mask)  # (B, D)
+        return self._features_of(self.combined_shift(embedding, gene_mask), cell)
+
+    def _features_of(
+        self, shift: torch.Tensor, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast(shift.device.type, enabled=False):
             # A small difference of two hidden states does not survive bfloat16's 8 bits.
             shifted = cell + shift.to(cell.dtype)
@@ -138,12 +161,23 @@ class LatentArithmetic(nn.Module):
             return shifted, moved - self.hidden(torch.cat([cell, cell], dim=-1))
 
     def combined_shift(self, embedding: torch.Tensor, gene_mask: torch.Tensor) -> torch.Tensor:
-        """Add up the genes' shifts and their pairwise interaction, (B, P, D) to (B, D)."""
+        """Add up the genes' shifts and their interaction, (B, P, D) to (B, D).
+
+        The interaction is symmetric and 0 for a single gene: pairs of shifts, and an overlap that
+        starts so that what all genes share counts once, however many are perturbed.
+        """
         shifts: torch.Tensor = self.shift(embedding).masked_fill(~gene_mask[..., None], 0.0)
         total = shifts.sum(dim=1)
         if self.interaction is not None:
             total = total + self.interaction(shifts)
+        if self.overlap is not None:
+            further = (gene_mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
+            total = total - self.overlap * further * self._shared_shift
         return total
+
+    @property
+    def _shared_shift(self) -> torch.Tensor:
+        return linear_layers(self.shift)[1].bias
 
 
 class PairInteraction(nn.Module):
@@ -154,11 +188,11 @@ class PairInteraction(nn.Module):
     """
 
     def __init__(self, *, width: int, rank: int) -> None:
-        """Build both maps; the interaction starts small, so combinations start near additive."""
+        """Build both maps; the second starts at zero, and so does the interaction."""
         super().__init__()
         self.down = nn.Linear(width, rank, bias=False)
         self.up = nn.Linear(rank, width, bias=False)
-        nn.init.normal_(self.up.weight, std=START_SCALE / rank**0.5)
+        nn.init.zeros_(self.up.weight)
 
     def forward(self, shifts: torch.Tensor) -> torch.Tensor:
         """Interact, (B, P, D) to (B, D); rows of zeros take no part."""

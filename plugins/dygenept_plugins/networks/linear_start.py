@@ -52,12 +52,21 @@ def read_pairs(layer: nn.Linear, basis: torch.Tensor) -> None:
         layer.bias.zero_()
 
 
-def principal_rows(vectors: torch.Tensor, n_rows: int) -> torch.Tensor:
+def between_pairs(units: torch.Tensor) -> torch.Tensor:
+    """Return the differences within pairs of units, (…, n) to (…, n // 2)."""
+    half = units.shape[-1] // 2
+    return units[..., :half] - units[..., half : 2 * half]
+
+
+def principal_rows(
+    vectors: torch.Tensor, n_rows: int, *, kept: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return an orthonormal basis of the directions that vectors spread along most, mixed.
 
     Args:
         vectors: (n, d).
         n_rows: Rows wanted.
+        kept: Orthogonal vectors, at most ``n_rows``, (m, d), whose span is in the basis whole.
 
     Returns:
         (n_rows, d): principal directions, turned at random so that each row has a share of all;
@@ -66,10 +75,16 @@ def principal_rows(vectors: torch.Tensor, n_rows: int) -> torch.Tensor:
     width = vectors.shape[1]
     n_basis = min(n_rows, width)
     rows = torch.zeros(n_rows, width)
-    if not len(vectors):
+    parts = []
+    if kept is not None and len(kept):
+        parts.append(kept / kept.norm(dim=1, keepdim=True))
+        vectors = vectors - vectors @ parts[0].T @ parts[0]
+    if len(vectors):
+        _, _, directions = torch.linalg.svd(vectors.float(), full_matrices=False)
+        parts.append(directions)
+    if not parts:
         rows[:n_basis] = orthogonal(n_basis, width)
         return rows
-    _, _, directions = torch.linalg.svd(vectors.float(), full_matrices=False)
-    found = directions[:n_basis]
+    found = torch.cat(parts)[:n_basis]
     mixed: torch.Tensor = orthogonal(n_rows, len(found)) @ found
     return mixed

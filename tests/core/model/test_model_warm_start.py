@@ -9,7 +9,8 @@ import torch
 from dygenept.model.assembly import DyGenePT, Parts, gene_positions
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.warm_start import PENALTIES, fit_ridge, mean_features, warm_start
+from dygenept.model.linear_readout import PENALTIES, fit_readout
+from dygenept.model.warm_start import mean_features, warm_start
 from dygenept.testing import toy_task
 from dygenept.training.options import TrainingOptions
 from dygenept_plugins.networks.linear_decoders import LinearDecoder
@@ -32,11 +33,45 @@ def test_ridge_picks_the_penalty_of_the_smallest_left_out_error() -> None:
             out.append(np.square(features[row] @ weights - targets[row]).mean())
         errors[penalty] = np.mean(out)
     best = min(errors, key=lambda penalty: errors[penalty])
-    fit = fit_ridge(features, targets)
+    fit = fit_readout(features, targets)
     assert fit.penalty == best
     assert fit.error == pytest.approx(errors[best])
     gram = features.T @ features + best * scale * np.eye(30)
     np.testing.assert_allclose(fit.weights.T, np.linalg.solve(gram, features.T @ targets))
+
+
+def test_readout_adds_a_typical_change_that_no_left_out_condition_takes_part_in() -> None:
+    rng = np.random.default_rng(0)
+    shared = np.zeros(30)
+    shared[0] = 0.7
+    own = rng.normal(size=(12, 30))
+    own[:, 0] = 0.0
+    features, targets = own + shared, rng.normal(size=(12, 5)) + 1.0
+    scale = np.square(own).sum(axis=1).mean()
+
+    def predicted(kept: np.ndarray, row: np.ndarray, penalty: float) -> np.ndarray:
+        weights = 1 / np.linalg.norm(targets[kept], axis=1)
+        typical = weights @ targets[kept] / weights.sum()
+        gram = own[kept].T @ own[kept] + penalty * scale * np.eye(30)
+        return typical + row @ np.linalg.solve(gram, own[kept].T @ (targets[kept] - typical))
+
+    everyone = np.arange(12)
+    errors = {
+        penalty: np.mean(
+            [
+                np.square(predicted(everyone != row, own[row], penalty) - targets[row]).mean()
+                for row in everyone
+            ]
+        )
+        for penalty in PENALTIES
+    }
+    fit = fit_readout(features, targets, shared=shared)
+    assert fit.penalty == min(errors, key=lambda penalty: errors[penalty])
+    assert fit.error == pytest.approx(errors[fit.penalty])
+    other = np.append(0.0, rng.normal(size=29))
+    np.testing.assert_allclose(
+        fit.weights @ (other + shared), predicted(everyone >= 0, other, fit.penalty)
+    )
 
 
 def start(network: DyGenePT) -> tuple[torch.Tensor, np.ndarray, float]:

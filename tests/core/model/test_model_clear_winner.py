@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from dygenept.model.one_standard_error import clear_winner
+from dygenept.model.clear_winner import clear_winner
 
 
 def errors_with_gain(gain: float, n_conditions: int = 25) -> np.ndarray:
@@ -14,12 +15,11 @@ def errors_with_gain(gain: float, n_conditions: int = 25) -> np.ndarray:
     return np.stack([start, start - gain - noise, start + 5.0], axis=1)
 
 
-def test_a_gain_within_one_standard_error_leaves_the_start_as_it_is() -> None:
-    assert clear_winner(errors_with_gain(0.19), reference=0) == 0
-
-
-def test_a_gain_beyond_one_standard_error_is_taken() -> None:
-    assert clear_winner(errors_with_gain(0.21), reference=0) == 1
+@pytest.mark.parametrize("n_spreads", [1.0, 2.0])
+def test_a_gain_counts_beyond_so_many_standard_errors(n_spreads: float) -> None:
+    near, beyond = (errors_with_gain(gain * n_spreads) for gain in (0.19, 0.21))
+    assert clear_winner(near, reference=0, n_spreads=n_spreads) == 0
+    assert clear_winner(beyond, reference=0, n_spreads=n_spreads) == 1
 
 
 def test_one_condition_alone_decides_nothing() -> None:
