@@ -2,9 +2,8 @@
 
 The vectors that tell attention which facet it reads are tuned so that a ridge regression on the
 decoder's features, on top of a typical change, predicts each train condition best when that
-condition is left out. How long to
-tune, or whether at all, is decided by held-out train conditions in the same way, so that a data set
-with few perturbations is left as it is.
+condition is left out. How long to tune, or whether at all, is decided by held-out train conditions
+in the same way, so that a data set with few perturbations is left as it is.
 """
 
 from __future__ import annotations
