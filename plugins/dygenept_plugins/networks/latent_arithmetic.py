@@ -166,13 +166,16 @@ class LatentArithmetic(nn.Module):
         The interaction is symmetric and 0 for a single gene: pairs of shifts, and an overlap that
         starts so that what all genes share counts once, however many are perturbed.
         """
-        shifts: torch.Tensor = self.shift(embedding).masked_fill(~gene_mask[..., None], 0.0)
-        total = shifts.sum(dim=1)
-        if self.interaction is not None:
-            total = total + self.interaction(shifts)
-        if self.overlap is not None:
-            further = (gene_mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
-            total = total - self.overlap * further * self._shared_shift
+        wide = embedding.to(torch.promote_types(embedding.dtype, torch.float32))
+        with torch.autocast(embedding.device.type, enabled=False):
+            # The shared shift is taken off again, which rounded sums would not survive.
+            shifts: torch.Tensor = self.shift(wide).masked_fill(~gene_mask[..., None], 0.0)
+            total = shifts.sum(dim=1)
+            if self.interaction is not None:
+                total = total + self.interaction(shifts)
+            if self.overlap is not None:
+                further = (gene_mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
+                total = total - self.overlap * further * self._shared_shift
         return total
 
     @property
