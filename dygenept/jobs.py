@@ -22,7 +22,6 @@ from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.interfaces import Metric
 from dygenept.job_lock import job_lock
 from dygenept.machine import device_name, installed_versions, peak_memory, reset_peak_memory
-from dygenept.metric_evidence import DeTests, MetricCells
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import Provenance
 from dygenept.record_parts import dataset_record as dataset_record
@@ -41,7 +40,9 @@ from dygenept.training import distributed
 from dygenept.types import (
     Condition,
     DeGenes,
+    DeTests,
     KnowledgeReader,
+    MetricCells,
     PerturbationData,
     Predictions,
     Progress,

@@ -30,13 +30,13 @@ from dygenept.data.simulate_profiles import PROFILES, SimulationProfile
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.scoring import score
 from dygenept.interfaces import Metric
-from dygenept.metric_evidence import DeTests
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import load_registry
 from dygenept.specs import MetricSpec
 from dygenept.types import (
     Condition,
     DeGenes,
+    DeTests,
     MetricInputs,
     Perturbation,
     PerturbationData,

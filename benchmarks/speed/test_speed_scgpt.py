@@ -190,7 +190,7 @@ def test_the_step_beside_the_official_packages_default_training(
     benchmark: BenchmarkFixture,
 ) -> None:
     ours = our_step(dropout=0.2)
-    cached, theirs = best(ours, official_step(training=True), rounds=1)
+    cached, theirs = best(ours, official_step(training=True), rounds=min(ROUNDS, 2))
     benchmark.pedantic(ours, rounds=1)
     tell(benchmark, cached_s=cached, official_s=theirs, official_over_cached=theirs / cached)
     assert not IS_FULL or theirs / cached >= 15

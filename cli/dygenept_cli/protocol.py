@@ -75,7 +75,7 @@ def declared_suite(asked: Asked, environment: Environment) -> Suite:
     """
     from dygenept.errors import ConfigError
     from dygenept.suites import Suite
-    from dygenept_cli.suites_commands import bundled_suite
+    from dygenept_cli.bundled_suites import bundled_suite
 
     dataset = asked.dataset
     if asked.suite is not None:

@@ -26,7 +26,7 @@ def published_beside(
         declared: A suite that need not be among the bundled ones.
     """
     from dygenept.suites import published_rows
-    from dygenept_cli.suites_commands import bundled_suites
+    from dygenept_cli.bundled_suites import bundled_suites
 
     if dataset.simulated or "@" not in suite:
         return ()

@@ -30,8 +30,8 @@ def reproduce(
     from dygenept.reproduction import reproduce as run
     from dygenept.runner import BenchRequest
     from dygenept_cli import context
+    from dygenept_cli.bundled_suites import bundled_suites
     from dygenept_cli.progress import shown_progress
-    from dygenept_cli.suites_commands import bundled_suites
 
     environment = context.load_environment(registry, plugin)
     request = BenchRequest(

@@ -20,6 +20,7 @@ def list_(as_json: options.JsonOption = False) -> None:
     from rich.table import Table
 
     from dygenept_cli import context
+    from dygenept_cli.bundled_suites import bundled_suites
 
     suites = bundled_suites()
     if as_json:
@@ -49,6 +50,7 @@ def show(
     """Show one benchmark whole, with the figures that it quotes from papers."""
     from dygenept.suites import published_rows
     from dygenept_cli import context
+    from dygenept_cli.bundled_suites import bundled_suite, bundled_suites
     from dygenept_cli.published import published_table
 
     suite = bundled_suite(name)
@@ -72,26 +74,6 @@ def show(
     for dataset, rows in quoted.items():
         console.print(f"\n{dataset}", highlight=False)
         console.print(published_table(rows))
-
-
-def bundled_suite(name: str) -> Suite:
-    """Return a bundled suite, or one from a YAML file."""
-    from importlib.resources import as_file, files
-
-    from dygenept.suites import load_suite
-
-    with as_file(files("dygenept_benchmarks")) as directory:
-        return load_suite(name, directory)
-
-
-def bundled_suites() -> tuple[Suite, ...]:
-    """Return every bundled suite, by name."""
-    from importlib.resources import as_file, files
-
-    from dygenept.suites import all_suites
-
-    with as_file(files("dygenept_benchmarks")) as directory:
-        return all_suites(directory)
 
 
 def _row(suite: Suite) -> dict[str, object]:

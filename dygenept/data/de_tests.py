@@ -7,8 +7,7 @@ import numpy as np
 from dygenept.data.pseudobulk import group_codes, group_sums
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.data.rank_sum import rank_sum_p_values, significant
-from dygenept.metric_evidence import DeTests
-from dygenept.types import DoubleArray, PerturbationData, Pseudobulk
+from dygenept.types import DeTests, DoubleArray, PerturbationData, Pseudobulk
 
 FDR = 0.05
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.metric_evidence import CellDistances, Rows
-from dygenept.types import DoubleArray, PerturbationData, Pseudobulk
+from dygenept.types import CellDistances, DoubleArray, PerturbationData, Pseudobulk, Rows
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -11,13 +11,14 @@ import numpy as np
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.reference import train_view
 from dygenept.interfaces import Metric
-from dygenept.metric_evidence import DeTests, MetricCells
 from dygenept.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
     DeGenes,
+    DeTests,
     DoubleArray,
     IntArray,
+    MetricCells,
     MetricInputs,
     MetricValues,
     PerturbationData,

@@ -20,6 +20,12 @@ from dygenept.types.data import (
     Pseudobulk,
     Split,
 )
+from dygenept.types.evidence import (
+    CellDistances,
+    DeTests,
+    MetricCells,
+    Rows,
+)
 from dygenept.types.results import (
     MetricInputs,
     MetricValues,
@@ -42,8 +48,10 @@ from dygenept.types.task import (
 __all__ = [
     "CONTROL_LABEL",
     "BoolArray",
+    "CellDistances",
     "Condition",
     "DeGenes",
+    "DeTests",
     "DoubleArray",
     "FloatArray",
     "Fold",
@@ -51,6 +59,7 @@ __all__ = [
     "HeldOut",
     "IntArray",
     "KnowledgeReader",
+    "MetricCells",
     "MetricInputs",
     "MetricValues",
     "Perturbation",
@@ -58,6 +67,7 @@ __all__ = [
     "Predictions",
     "Progress",
     "Pseudobulk",
+    "Rows",
     "Runtime",
     "Score",
     "Split",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dygenept.errors import ShapeError
 from dygenept.types.data import Condition, DoubleArray, IntArray
-
-if TYPE_CHECKING:
-    from dygenept.metric_evidence import DeTests, MetricCells, Rows
+from dygenept.types.evidence import DeTests, MetricCells, Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from dygenept.types import BoolArray, DoubleArray, FloatArray
+from dygenept.types.data import BoolArray, DoubleArray, FloatArray
 
 Rows = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 

@@ -1,0 +1,28 @@
+"""The suites that ship with the package, found as its resources."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dygenept.suites import Suite
+
+
+def bundled_suite(name: str) -> Suite:
+    """Return a bundled suite, or one from a YAML file."""
+    from importlib.resources import as_file, files
+
+    from dygenept.suites import load_suite
+
+    with as_file(files("dygenept_benchmarks")) as directory:
+        return load_suite(name, directory)
+
+
+def bundled_suites() -> tuple[Suite, ...]:
+    """Return every bundled suite, by name."""
+    from importlib.resources import as_file, files
+
+    from dygenept.suites import all_suites
+
+    with as_file(files("dygenept_benchmarks")) as directory:
+        return all_suites(directory)
