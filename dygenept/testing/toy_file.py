@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from dygenept.testing.toy import ToyShape, toy_cells
 from dygenept.types import CONTROL_LABEL
+from dygenept.whole_files import replaced_whole
 
 
 def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
@@ -50,8 +50,6 @@ def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
     adata = anndata.AnnData(
         X=cells.expression, obs=obs, var=var, uns={"dygenept": {"simulated": True}}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    adata.write_h5ad(temporary)
-    temporary.replace(path)
+    with replaced_whole(path) as temporary:
+        adata.write_h5ad(temporary)
     return path
