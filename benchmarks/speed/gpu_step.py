@@ -24,7 +24,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -35,60 +34,25 @@ for name, folder in (("dygenept", ROOT), ("dygenept_plugins", ROOT / "plugins"))
 
 import numpy as np
 import torch
-from scipy import sparse
+from step_model import (
+    SMALL,
+    Size,
+    batch_of,
+    build,
+    control_cells,
+    frozen_flop,
+    sparsemax_or_softmax,
+    trained_flop,
+)
 
-from dygenept.interfaces import CellEncoderContext, ControlPool, GeneEncoderContext
-from dygenept.knowledge.facets import FACETS
-from dygenept.model.assembly import PADDING, DyGenePT, Parts
-from dygenept.model.control_pool import ControlCells
-from dygenept.model.losses import BatchCounts
-from dygenept.training.batches import Batch, BatchSource, ConditionSet
+from dygenept.interfaces import ControlPool
+from dygenept.model.assembly import DyGenePT
+from dygenept.training.batches import BatchSource, ConditionSet
 from dygenept.training.loop import Trainer, make_optimizer
 from dygenept.training.options import TrainingOptions
-from dygenept.types import GeneKnowledge
-from dygenept_plugins.networks.attention import FacetAttention, Normaliser, softmax
-from dygenept_plugins.networks.facets import FacetEncoder
-from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic
-from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
-from dygenept_plugins.networks.scgpt_cache import CacheOptions
-from dygenept_plugins.networks.scgpt_cells import CellOptions, ScGptCellState
-from dygenept_plugins.networks.scgpt_tokens import Vocabulary
+from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 
-N_TRAINED = 2
-N_TARGETS = 100
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Sizes of the model and of what it reads."""
-
-    n_layers: int = 12
-    d_model: int = 512
-    n_heads: int = 8
-    width: int = 768
-    attention_heads: int = 8
-    hidden_dims: tuple[int, ...] = (512, 256)
-    n_genes: int = 5000
-    n_tokens: int = 60_697
-    batch: int = 64
-    lengths: tuple[int, ...] = (1200, 3000)
-    matrix: int = 8192
-
-
-SMALL = Size(
-    n_layers=4,
-    d_model=64,
-    n_heads=4,
-    width=64,
-    attention_heads=4,
-    hidden_dims=(64, 32),
-    n_genes=400,
-    n_tokens=500,
-    batch=8,
-    lengths=(120, 300),
-    matrix=1024,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,126 +72,6 @@ class Row:
     trained_share_of_matmul: float | None = None
     peak_gb: float | None = None
     error: str | None = None
-
-
-def sparsemax_or_softmax() -> tuple[str, Normaliser]:
-    """Return entmax's sparsemax where it is installed, else softmax; over 8 facets it is small."""
-    if importlib.util.find_spec("entmax") is None:
-        return "softmax", softmax
-    from entmax import sparsemax
-
-    return "sparsemax", partial(sparsemax, dim=-1)
-
-
-def build(size: Size, *, length: int, is_cached: bool, dtype: torch.dtype) -> DyGenePT:
-    """Build the model with random weights, on the CPU."""
-    genes = tuple(f"G{i}" for i in range(size.n_genes))
-    targets = genes[:N_TARGETS]
-    rng = np.random.default_rng(0)
-    knowledge = GeneKnowledge(
-        name="synthetic",
-        sha256="",
-        genes=targets,
-        facet_names=FACETS,
-        values=rng.standard_normal((N_TARGETS, len(FACETS), size.width)).astype(np.float32),
-        confidence=np.ones((N_TARGETS, len(FACETS)), dtype=np.float32),
-    )
-    vocabulary = Vocabulary.of_genes(genes)
-    transformer = ScGptSize(
-        n_tokens=max(size.n_tokens, vocabulary.n_tokens),
-        pad_token=vocabulary.pad,
-        d_model=size.d_model,
-        n_layers=size.n_layers,
-        n_heads=size.n_heads,
-        d_hid=size.d_model,
-        dropout=0.2,
-    )
-    options = CellOptions(
-        n_bins=51,
-        max_length=length,
-        sampling_seed=0,
-        freeze_layers=-N_TRAINED,
-        pooling="cls",
-        cache=CacheOptions(place="memory" if is_cached else "off", dtype=dtype, max_bytes=10**11),
-    )
-    _, normalise = sparsemax_or_softmax()
-    parts = Parts(
-        gene_encoder=lambda context: FacetEncoder(context, facet_signs=True),
-        cell_encoder=lambda context: ScGptCellState(
-            ScGpt(transformer), context=context, vocabulary=vocabulary, options=options
-        ),
-        attention=lambda width: FacetAttention(
-            width=width, num_heads=size.attention_heads, normalise=normalise
-        ),
-        decoder=lambda context: LatentArithmetic(
-            width=context.width, n_genes=context.n_genes, hidden_dims=size.hidden_dims
-        ),
-    )
-    torch.manual_seed(0)
-    return DyGenePT(
-        parts,
-        genes=GeneEncoderContext(knowledge, targets, size.width),
-        cells=CellEncoderContext(genes, targets, size.width, seed=0),
-        n_genes=size.n_genes,
-    )
-
-
-def control_cells(size: Size, length: int) -> ControlCells:
-    """Make one control cell a row of the batch, each with ``length`` tokens, ``<cls>`` included."""
-    rng = np.random.default_rng(1)
-    chosen = [np.sort(rng.permutation(size.n_genes)[: length - 1]) for _ in range(size.batch)]
-    indptr = np.arange(size.batch + 1) * (length - 1)
-    values = rng.gamma(2.0, 0.7, size.batch * (length - 1)).astype(np.float32) + 0.01
-    expression = sparse.csr_matrix(
-        (values, np.concatenate(chosen), indptr), shape=(size.batch, size.n_genes)
-    )
-    return ControlCells(expression, np.zeros(size.batch, dtype=np.int32), 1)
-
-
-def batch_of(size: Size, controls: ControlCells) -> Batch:
-    """Make a batch: single genes and pairs, every row with a control cell of its own."""
-    rng = np.random.default_rng(2)
-    genes = torch.from_numpy(rng.integers(0, N_TARGETS, (size.batch, 2)))
-    genes[::2, 1] = PADDING
-    control = torch.from_numpy(controls.expression.toarray())
-    reference = 0.1 * torch.from_numpy(rng.standard_normal(control.shape).astype(np.float32))
-    return Batch(
-        gene_indices=genes,
-        control_indices=torch.arange(size.batch),
-        control=control,
-        target=reference + 0.1,
-        reference=reference,
-        de_indices=torch.from_numpy(rng.integers(0, size.n_genes, (size.batch, 20))),
-        counts=BatchCounts(n_values=control.numel(), n_de=20 * size.batch),
-    )
-
-
-def layer_flop(size: Size, length: int, n_queries: int) -> tuple[int, int, int]:
-    """Count a layer's forward operations for one cell: input maps, other maps, attention."""
-    square = 2 * size.d_model**2
-    inputs = square * n_queries + 2 * square * length
-    others = square * n_queries + 2 * square * n_queries
-    return inputs, others, 4 * n_queries * length * size.d_model
-
-
-def trained_flop(size: Size, length: int) -> int:
-    """Count forward and backward of the trained layers over a batch.
-
-    The last layer computes ``<cls>`` alone. A backward pass costs twice the forward one; the first
-    trained layer's input needs no gradient.
-    """
-    total = 0
-    for place in range(N_TRAINED):
-        inputs, others, attention = layer_flop(
-            size, length, 1 if place == N_TRAINED - 1 else length
-        )
-        total += 3 * (inputs + others + attention) - (inputs if place == 0 else 0)
-    return total * size.batch
-
-
-def frozen_flop(size: Size, length: int) -> int:
-    """Count the forward pass of the frozen layers over a batch."""
-    return (size.n_layers - N_TRAINED) * sum(layer_flop(size, length, length)) * size.batch
 
 
 def seconds(work: Callable[[], object], device: torch.device, n: int) -> float:
