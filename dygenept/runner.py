@@ -141,11 +141,11 @@ def default_models(registry: Registry, manager: PluginManager, runtime: Runtime)
     config, _ = assembly_config(preferred, registry, manager)
     missing = missing_requirements(config, registry, manager, runtime)
     if not missing:
-        reason = f"no --model given: the closed-form baselines and {preferred}"
+        reason = f"no --model given: running the closed-form baselines and {preferred}"
         return ModelChoice((*baselines, preferred), reason)
     reason = (
-        f"no --model given: the closed-form baselines and {fallback}, because {preferred} "
-        f"lacks {len(missing)} thing(s): {'; '.join(missing)}"
+        f"no --model given: running the closed-form baselines and {fallback}, because "
+        f"{preferred} lacks {len(missing)} thing(s) that `dygenept doctor` names"
     )
     return ModelChoice((*baselines, fallback), reason)
 
@@ -168,6 +168,7 @@ def run_bench(
 
 
 def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> BenchOutcome:
+    executor = executor_of(request.executor, request.jobs)
     station, models = _prepare(request, report)
     n_folds = len(station.split.folds)
     unready = unready_models(models, request.cache_dir, report)
@@ -176,7 +177,6 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
         (model, fold) for model in models if model.name not in unready for fold in range(n_folds)
     ]
     records: list[RunRecord] = []
-    executor = executor_of(request.executor, request.jobs)
     worker = replace(request, jobs=1)
     if executor == "ray":
         from dygenept.ray_executor import run_on_ray

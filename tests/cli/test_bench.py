@@ -243,3 +243,22 @@ def test_a_target_without_knowledge_is_a_note_and_stops_nothing(cli, tmp_path: P
     assert result.code == 0, result.err
     assert "NOSUCHGENE" in result.err
     assert "no known facet" in result.err
+
+
+def test_an_unknown_executor_is_refused_before_anything_is_written(cli, toy: Path) -> None:
+    result = cli("bench", "--dataset", toy, *models("control_mean"), "--executor", "inlin")
+    assert result.code == 2
+    assert "did you mean 'inline'" in result.err
+    assert not Path("results").exists()
+
+
+def test_the_choice_of_models_is_told_once_the_data_are_accepted(cli, toy: Path) -> None:
+    refused = cli("bench", "--dataset", "nroman")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert "did you mean 'norman'" in refused.err
+
+
+def test_the_command_that_shows_results_again_names_their_folder(cli, toy: Path) -> None:
+    asked = ("--dataset", toy, "--folds", "2", *models("control_mean"), "--results", "mine")
+    assert "`dygenept leaderboard --results mine`" in cli("bench", *asked).err
