@@ -148,9 +148,8 @@ def bench(
         )
         for name in declared.datasets
     ]
-    show = _Show(
-        declared, quiet, as_json, tuple(metric or ()), all_metrics, choice and choice.reason
-    )
+    opening = None if choice is None else choice.reason
+    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics, opening)
     if len(requests) == 1:
         document, failures = _bench(requests[0], show)
     else:
