@@ -81,7 +81,7 @@ def predict(
     environment = context.load_environment(registry, plugin)
     with shown_progress(quiet=quiet) as report:
         if checkpoint is not None:
-            table = predict_from_checkpoint(
+            found = predict_from_checkpoint(
                 checkpoint,
                 perturbation,
                 environment.registry,
@@ -113,7 +113,7 @@ def predict(
                 normalize=normalize,
                 scale=scale,
             )
-            table = predict_from_data(
+            found = predict_from_data(
                 request,
                 perturbation,
                 environment.registry,
@@ -121,6 +121,9 @@ def predict(
                 cell_type=cell_type,
                 report=report,
             )
+    table = found.table
+    for text in found.notes:
+        context.note(f"note: {text}")
     if output is not None:
         _write(table, output)
         context.note(f"{len(table):,} rows written to {output}")
