@@ -49,7 +49,8 @@ def list_(
         return
     table = Table(title=f"data sets in {directory}", title_justify="left")
     for column in ("name", "aliases", "on disk", "what", "detail"):
-        table.add_column(column)
+        # Names and addresses are to be typed again, so none is cut.
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     for row in rows:
         table.add_row(
             str(row["name"]),

@@ -6,6 +6,9 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from dygenept.testing import write_toy_h5ad
 
 SUITE = """
@@ -128,3 +131,22 @@ def test_every_format_of_a_leaderboard_shows_quoted_figures_apart(cli, tmp_path:
     quoted = [row for row in table if row["role"] == "quoted"]
     assert len(quoted) == 18
     assert {row["rank"] for row in quoted} == {""}
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("suites", ("cross_cell_type", "norman_combos", "langpert_rpe1")),
+        ("data", ("replogle_k562_essential", "replogle_k562_rpe1", "sim:adamson", "biomedbert")),
+    ],
+)
+def test_a_narrow_terminal_cuts_no_name_that_is_to_be_typed(
+    cli, monkeypatch: pytest.MonkeyPatch, command: str, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=80))
+    result = cli(command, "list")
+    assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "…" not in result.out
+    for name in names:
+        assert f"│ {name} " in result.out
