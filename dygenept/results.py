@@ -161,6 +161,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_can_write(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, before any work; nothing is made.
+
+    Raises:
+        ResultsError: As said.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ResultsError(f"cannot write into {folder}: {there} is a file; name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ResultsError(
+            f"cannot write into {folder}: {there} may not be written; name another folder"
+        )
+
+
 class ResultsStore:
     """A folder of results: ``splits/``, ``runs/`` and ``predictions/``."""
 

@@ -30,7 +30,13 @@ from dygenept.models import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
-from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
+from dygenept.results import (
+    DatasetRecord,
+    ResultsStore,
+    RunRecord,
+    SplitRecord,
+    check_can_write,
+)
 from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
 from dygenept.training import distributed
@@ -323,6 +329,7 @@ def _prepare(
     registry, manager = load_environment(request.registries, request.plugin_files)
     models = resolve_models(request.models, registry, manager, request.overrides, request.variants)
     # Everything that a typing slip can break is checked before the data set is read.
+    check_can_write(request.results)
     manager.get(SplitSpec, request.split)
     for name in request.metrics:
         manager.get(MetricSpec, name)

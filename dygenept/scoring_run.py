@@ -12,6 +12,7 @@ from dygenept.jobs import dataset_record, fold_task, record_of, split_record
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
+from dygenept.results import check_can_write
 from dygenept.runner import (
     BenchOutcome,
     BenchRequest,
@@ -72,6 +73,7 @@ def score_submission(
     """
     if name in registry.models or name in manager.names(BaselineSpec.kind):
         raise ConfigError(f"--name {name}: a model of the harness is called so; choose another")
+    check_can_write(request.results)
     submission = read_submission(path, is_delta=is_delta)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)

@@ -262,3 +262,33 @@ def test_the_choice_of_models_is_told_once_the_data_are_accepted(cli, toy: Path)
 def test_the_command_that_shows_results_again_names_their_folder(cli, toy: Path) -> None:
     asked = ("--dataset", toy, "--folds", "2", *models("control_mean"), "--results", "mine")
     assert "`dygenept leaderboard --results mine`" in cli("bench", *asked).err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", "--model", "control_mean", "--results"),
+        ("train", "--model", "dygenept_small", "--output"),
+        ("score", "--predictions", "taken", "--results"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    cli, toy: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "taken").touch()
+    result = cli(*command, "taken/folder", "--dataset", toy)
+    assert result.code == 2
+    assert result.err == (
+        f"dygenept: error: cannot write into taken/folder: {tmp_path / 'taken'} is a file; "
+        "name another folder\n"
+    )
+
+
+def test_what_the_system_refuses_is_one_line(cli, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    result = cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py")
+    assert result.code == 2
+    assert result.err.startswith("dygenept: error: taken: File exists")
+    assert result.err.count("\n") == 1
+    with pytest.raises(OSError, match="File exists"):
+        cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py", "--debug")
