@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.config import NO_OVERRIDES, Overrides
 from dygenept.data.labels import parse_labels
 from dygenept.data.task import build_task
+from dygenept.data_request import DataRequest, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import DataError, nearest
 from dygenept.jobs import check_predictions, derived_seed
 from dygenept.models import registry_knowledge, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import BenchRequest, data_summary, open_data
+from dygenept.runner import data_summary
 from dygenept.saved import load_model
 from dygenept.types import (
     CONTROL_LABEL,
@@ -37,6 +39,25 @@ if TYPE_CHECKING:
     from dygenept.types import GeneKnowledge
 
 VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest(DataRequest):
+    """What to fit before predicting, and on what.
+
+    Attributes:
+        model: Model name.
+        de_list: Top-20 DE list.
+        seed: Seed of all draws.
+        overrides: Changes to an assembly.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    model: str
+    de_list: str
+    seed: int
+    overrides: Overrides = NO_OVERRIDES
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,7 @@ def predict_from_checkpoint(
 
 
 def predict_from_data(
-    request: BenchRequest,
+    request: PredictRequest,
     labels: Sequence[str],
     registry: Registry,
     manager: PluginManager,
@@ -92,14 +113,14 @@ def predict_from_data(
     Raises:
         DataError: If the model is a ceiling or floor, which only copies what is known.
     """
-    model = resolve_model(request.models[0], registry, manager, request.overrides)
+    model = resolve_model(request.model, registry, manager, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
     data = open_data(request, registry, manager, report)
     conditions = named_conditions(labels, data.cell_types, cell_type)
     seed = derived_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
-    means, de = data_summary(data, request)
+    means, de = data_summary(data, request.de_list)
     task, _ = build_task(
         data,
         means,

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
-from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
+from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.de_tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
+from dygenept.data_request import DataRequest, dataset_entries, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
@@ -49,15 +50,13 @@ from dygenept.types import (
     Split,
     no_report,
 )
-from dygenept.validation import validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
+class BenchRequest(DataRequest):
     """All that a run is asked for; plain values, so that it can cross a process boundary.
 
     Attributes:
-        dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
         models: Model names; empty picks the closed-form baselines and one assembly.
         suite: Name that goes into every record.
         split: Split protocol.
@@ -69,20 +68,15 @@ class BenchRequest:
         metrics: Metrics to score; empty scores all.
         de_list: Top-20 DE list.
         results: Results folder.
-        data_dir: Where data sets live.
-        cache_dir: Where computed knowledge is cached.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         jobs: Processes, or Ray workers.
         executor: ``inline``, ``process`` or ``ray``.
-        normalize: Normalise raw counts on reading.
-        scale: Shrinks a simulated data set.
         resume: False computes again what is there.
         keep_predictions: False leaves predictions out of the results folder.
         registries: Further registry files.
         plugin_files: Further plugin files.
     """
 
-    dataset: str
     models: tuple[str, ...] = ()
     suite: str = "custom"
     split: str = "kfold"
@@ -94,13 +88,9 @@ class BenchRequest:
     metrics: tuple[str, ...] = ()
     de_list: str = "top_non_dropout_de_20"
     results: Path
-    data_dir: Path
-    cache_dir: Path
     device: str = "auto"
     jobs: int = 1
     executor: str = "inline"
-    normalize: bool = False
-    scale: float | None = None
     resume: bool = True
     keep_predictions: bool = True
     registries: tuple[Path, ...] = ()
@@ -219,37 +209,6 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
     )
 
 
-def dataset_entries(registry: Registry) -> dict[str, DatasetEntry]:
-    """Validate the ``datasets`` section of the registry.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return {
-        name: validated(DatasetEntry, dict(entry), f"datasets.{name}")
-        for name, entry in registry.datasets.items()
-    }
-
-
-def open_data(
-    request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
-    report: Callable[[Progress], None],
-) -> PerturbationData:
-    """Open the data set of a request, fetching or simulating it where needed."""
-    with distributed.writer_first():
-        return open_dataset(
-            request.dataset,
-            entries=dataset_entries(registry),
-            manager=manager,
-            data_dir=request.data_dir,
-            runtime=Runtime(report=report, cache_dir=request.cache_dir),
-            normalize=request.normalize,
-            scale=request.scale,
-        )
-
-
 def request_split(
     request: BenchRequest,
     data: PerturbationData,
@@ -278,10 +237,10 @@ def _shared_plugins(
     return tuple(found)
 
 
-def data_summary(data: PerturbationData, request: BenchRequest) -> tuple[Pseudobulk, DeGenes]:
+def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGenes]:
     """Compute the means and the DE lists of a data set."""
     means = pseudobulk(data)
-    return means, de_genes(data, means, list_name=request.de_list)
+    return means, de_genes(data, means, list_name=de_list)
 
 
 def make_station(
@@ -296,7 +255,7 @@ def make_station(
     """Compute once what every job of a run shares."""
     names = request.metrics or manager.names(MetricSpec.kind)
     specs = [manager.get(MetricSpec, name) for name in names]
-    means, de = data_summary(data, request)
+    means, de = data_summary(data, request.de_list)
     return Station(
         data=data,
         pseudobulk=means,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dygenept.data_request import open_data
 from dygenept.errors import ConfigError, DataError
 from dygenept.jobs import dataset_record, fold_task, record_of, split_record
 from dygenept.models import ResolvedModel
@@ -17,7 +18,6 @@ from dygenept.runner import (
     BenchOutcome,
     BenchRequest,
     make_station,
-    open_data,
     request_split,
 )
 from dygenept.specs import BaselineSpec

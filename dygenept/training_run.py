@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.config import assembly_config
+from dygenept.data_request import open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, SplitError
 from dygenept.jobs import Station, dataset_record, fold_task, record_of
@@ -14,7 +15,7 @@ from dygenept.models import ResolvedModel, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.results import PluginRecord, RunRecord, check_can_write
-from dygenept.runner import BenchRequest, make_station, open_data, request_split
+from dygenept.runner import BenchRequest, make_station, request_split
 from dygenept.saved import SavedModel, load_model, read_manifest, save_model
 from dygenept.splits import SplitManifest, check_split, split_from_json, split_to_json
 from dygenept.training import distributed

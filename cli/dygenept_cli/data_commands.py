@@ -210,7 +210,7 @@ def simulate(
 
 
 def _entries(environment: Environment) -> dict[str, DatasetEntry]:
-    from dygenept.runner import dataset_entries
+    from dygenept.data_request import dataset_entries
 
     return dataset_entries(environment.registry)
 
@@ -235,13 +235,12 @@ def _status(
 def _content(
     name: str, environment: Environment, directory: Path, *, normalize: bool
 ) -> dict[str, object]:
-    from dygenept.runner import BenchRequest, open_data
+    from dygenept.data_request import DataRequest, open_data
     from dygenept.types import no_report
     from dygenept_cli import context
 
-    request = BenchRequest(
+    request = DataRequest(
         dataset=name,
-        results=Path("results"),
         data_dir=directory,
         cache_dir=context.cache_directory(),
         normalize=normalize,
