@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME|FILE",
-            help="A registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file.",
-        ),
-    ] = None,
+    dataset: options.BenchmarkDatasetOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,29 +30,13 @@ def bench(
             "dygenept, or dygenept_small where dygenept's weights are not at hand.",
         ),
     ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", metavar="S", help="A declared benchmark, such as quick."),
-    ] = None,
+    suite: options.SuiteOption = None,
     split: options.SplitOption = None,
     folds: options.FoldsOption = None,
     seed: options.SeedOption = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", metavar="M", help="A metric to score and show; default all."),
-    ] = None,
-    require_gene_in: Annotated[
-        str | None,
-        typer.Option(
-            "--require-gene-in",
-            metavar="go",
-            help="Keep only perturbations whose genes all are in this resource (kfold).",
-        ),
-    ] = None,
-    de_list: Annotated[
-        str | None,
-        typer.Option("--de-list", help="top_non_dropout_de_20 (default) or top_non_zero_de_20."),
-    ] = None,
+    metric: options.ScoredMetricOption = None,
+    require_gene_in: options.RequireGeneInOption = None,
+    de_list: options.DeListOption = None,
     gene_encoder: options.GeneEncoderOption = None,
     facets: options.FacetsOption = None,
     cell_encoder: options.CellEncoderOption = None,

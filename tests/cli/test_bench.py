@@ -292,3 +292,10 @@ def test_what_the_system_refuses_is_one_line(cli, tmp_path: Path) -> None:
     assert result.err.count("\n") == 1
     with pytest.raises(OSError, match="File exists"):
         cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py", "--debug")
+
+
+def test_a_missing_file_of_labels_is_told_before_the_data_are_read(cli) -> None:
+    result = cli("bench", "--dataset", "sim:rpe1", "--split", "labels.json")
+    assert result.code == 2
+    assert "no file labels.json; give --split a JSON file" in result.err
+    assert not Path("data").exists()
