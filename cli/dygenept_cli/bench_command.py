@@ -134,8 +134,16 @@ def bench(
     if as_json:
         context.print_json(document)
     if failures:
-        text = "; ".join(f"{job}: {reason}" for job, reason in failures.items())
-        raise DygeneptError(f"{len(failures)} job(s) failed: {text}")
+        raise DygeneptError(failed_text(failures))
+
+
+def failed_text(failures: Mapping[str, str]) -> str:
+    """Say what failed, each reason once."""
+    jobs: dict[str, list[str]] = {}
+    for job, reason in failures.items():
+        jobs.setdefault(reason, []).append(job)
+    reasons = (f"{' and '.join(names)}: {reason}" for reason, names in jobs.items())
+    return f"{len(failures)} job(s) failed: {'; '.join(reasons)}"
 
 
 def _default_models(environment: Environment, data_dir: Path | None) -> ModelChoice:
@@ -231,17 +239,21 @@ def _bench_each(
     from dygenept_cli import context
 
     documents: list[dict[str, object]] = []
+    refused: dict[str, str] = {}
     failures: dict[str, str] = {}
     for request in requests:
         try:
             document, failed = _bench(request, show)
         except DygeneptError as error:
             context.note(f"{request.dataset}: {error}")
-            failures[request.dataset] = str(error)
+            refused[request.dataset] = str(error)
             continue
+        show = replace(show, opening=None)
         documents.append(document)
         failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
-    return {"schema_version": 1, "benches": documents, "failures": failures}, failures
+    told = dict.fromkeys(refused, "told above")
+    document = {"schema_version": 1, "benches": documents, "failures": refused | failures}
+    return document, told | failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from dygenept.testing import write_toy_h5ad
+from dygenept_cli.bench_command import failed_text
 
 SUITE = """
 name: mine
@@ -97,6 +98,15 @@ def test_a_data_set_that_cannot_be_had_does_not_stop_the_others(cli, tmp_path: P
     document = json.loads(result.out)
     assert [bench["dataset"]["name"] for bench in document["benches"]] == ["two"]
     assert "gone.h5ad" in document["failures"]["gone.h5ad"]
+    assert result.err.count("no file gone.h5ad") == 1
+    assert result.err.endswith("dygenept: error: 1 job(s) failed: gone.h5ad: told above\n")
+
+
+def test_a_reason_that_jobs_share_is_told_once() -> None:
+    failures = {"a, fold 1": "too hot", "b, fold 1": "too cold", "a, fold 2": "too hot"}
+    assert failed_text(failures) == (
+        "3 job(s) failed: a, fold 1 and a, fold 2: too hot; b, fold 1: too cold"
+    )
 
 
 def test_a_changed_protocol_no_longer_bears_the_suites_name(cli, tmp_path: Path) -> None:
