@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from dygenept.data.h5ad_writing import write_whole
 from dygenept.errors import DataError
 from dygenept.types import Condition, DoubleArray, FloatArray, PerturbationData, Predictions
 
@@ -226,4 +227,4 @@ def _write(
         ),
         var=pd.DataFrame({"gene_id": list(data.gene_ids)}, index=gene_names(data)),
     )
-    adata.write_h5ad(path)
+    write_whole(adata, path)

@@ -176,14 +176,15 @@ def _write(table: pl.DataFrame, output: Path) -> None:
         import numpy as np
         import pandas as pd
 
+        from dygenept.data.h5ad_writing import write_whole
+
         keys = ["perturbation", "cell_type", "fold"]
         index = [f"row{number}" for number in range(len(table))]
         frame = pd.DataFrame({name: table[name].to_list() for name in keys}, index=index)
         genes = table.drop(keys)
         adata = anndata.AnnData(X=genes.to_numpy().astype(np.float32), obs=frame)
         adata.var_names = genes.columns
-        output.parent.mkdir(parents=True, exist_ok=True)
-        adata.write_h5ad(output)
+        write_whole(adata, output)
         return
     buffer = BytesIO()
     if output.suffix == ".parquet":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from dygenept.data.h5ad_writing import write_whole
 from dygenept.testing.toy import ToyShape, toy_cells
 from dygenept.types import CONTROL_LABEL
 
@@ -50,8 +50,5 @@ def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
     adata = anndata.AnnData(
         X=cells.expression, obs=obs, var=var, uns={"dygenept": {"simulated": True}}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    adata.write_h5ad(temporary)
-    temporary.replace(path)
+    write_whole(adata, path)
     return path
