@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dygenept.data.h5ad_writing import write_whole
 from dygenept.errors import DataError
 from dygenept.types import Condition, DoubleArray, FloatArray, PerturbationData, Predictions
+from dygenept.whole_files import replaced_whole
 
 if TYPE_CHECKING:
     import anndata
@@ -227,4 +227,5 @@ def _write(
         ),
         var=pd.DataFrame({"gene_id": list(data.gene_ids)}, index=gene_names(data)),
     )
-    write_whole(adata, path)
+    with replaced_whole(path) as temporary:
+        adata.write_h5ad(temporary)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.types import Condition, Predictions
+from dygenept.whole_files import replaced_whole, write_whole
 
 SCHEMA_VERSION = 1
 
@@ -146,17 +146,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         ResultsError: If the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(path, content, flush=True)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -242,15 +232,8 @@ class ResultsStore:
             schema={"perturbation": pl.String, "cell_type": pl.String},
         )
         table = labels.hstack(pl.from_numpy(values, schema=list(gene_ids)))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{key}.", dir=path.parent)
-        os.close(descriptor)
-        try:
-            table.write_parquet(name)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replaced_whole(path) as temporary:
+            table.write_parquet(temporary)
         return relative
 
     def read_predictions(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from dygenept.errors import SplitError, nearest
 from dygenept.interfaces import Splitter
 from dygenept.specs import SplitSpec
 from dygenept.types import Fold, PerturbationData, Split
+from dygenept.whole_files import write_whole
 
 MAX_SEED = 2**32 - 1
 _HASH_NAME = re.compile(r"[0-9a-f]{64}")
@@ -127,12 +126,7 @@ def save_split(split: Split, folder: Path) -> Path:
     path = folder / "splits" / f"{split_sha256(split)}.json"
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=".split-", suffix=".tmp", encoding="utf-8", delete=False
-    ) as stream:
-        stream.write(split_to_json(split))
-    os.replace(stream.name, path)  # noqa: PTH105
+    write_whole(path, split_to_json(split).encode())
     return path
 
 

@@ -176,7 +176,7 @@ def _write(table: pl.DataFrame, output: Path) -> None:
         import numpy as np
         import pandas as pd
 
-        from dygenept.data.h5ad_writing import write_whole
+        from dygenept.whole_files import replaced_whole
 
         keys = ["perturbation", "cell_type", "fold"]
         index = [f"row{number}" for number in range(len(table))]
@@ -184,7 +184,8 @@ def _write(table: pl.DataFrame, output: Path) -> None:
         genes = table.drop(keys)
         adata = anndata.AnnData(X=genes.to_numpy().astype(np.float32), obs=frame)
         adata.var_names = genes.columns
-        write_whole(adata, output)
+        with replaced_whole(output) as temporary:
+            adata.write_h5ad(temporary)
         return
     buffer = BytesIO()
     if output.suffix == ".parquet":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import DataError
+from dygenept.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -120,10 +120,8 @@ def read_record(path: Path) -> ChecksumRecord | None:
 
 def _write_record(path: Path, record: ChecksumRecord) -> None:
     place = record_path(path)
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(json.dumps(record.model_dump(), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(place)
+        write_whole(place, (json.dumps(record.model_dump(), indent=2) + "\n").encode())
     except PermissionError as error:
         # A shared, read-only data folder still serves; only the hash is computed every time.
         logger.warning("the checksum of %s could not be recorded: %s", path, error)

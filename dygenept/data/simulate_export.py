@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from dygenept.data.simulate import SimulatedData
 from dygenept.data.simulate_profiles import SIMULATION_VERSION
 from dygenept.data.simulate_truth import truth_path, write_truth
 from dygenept.types import CONTROL_LABEL
+from dygenept.whole_files import replaced_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,6 @@ def write_simulation(simulation: SimulatedData, path: Path) -> None:
     import anndata
     import pandas as pd
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     adata = anndata.AnnData(
         X=simulation.expression,
         obs=_obs(simulation),
@@ -51,13 +50,9 @@ def write_simulation(simulation: SimulatedData, path: Path) -> None:
             }
         },
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replaced_whole(path) as temporary:
         adata.write_h5ad(temporary)
         write_truth(simulation.truth, truth_path(path))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _obs(simulation: SimulatedData) -> pd.DataFrame:

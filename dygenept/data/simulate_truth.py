@@ -5,7 +5,6 @@ The file is an ``.npz`` beside the data set, read without unpickling.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.types import DoubleArray, FloatArray, IntArray
+from dygenept.whole_files import replaced_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,9 @@ def truth_path(data_path: Path) -> Path:
 
 def write_truth(truth: PlantedTruth, path: Path) -> None:
     """Write the truth, under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     arrays = {field.name: np.asarray(getattr(truth, field.name)) for field in fields(truth)}
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_truth(path: Path) -> PlantedTruth:

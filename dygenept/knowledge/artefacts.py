@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dygenept.knowledge.embedding_cache import write_atomically
+from dygenept.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def write_manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     content = manifest.model_dump_json(indent=1) + "\n"
-    write_atomically(manifest_path(folder, artefact), content.encode())
+    write_whole(manifest_path(folder, artefact), content.encode())
     return manifest
 
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dygenept.types import FloatArray
+from dygenept.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -65,29 +63,9 @@ class EmbeddingCache:
         )
         name = hashlib.sha256(content).hexdigest()[:24]
         try:
-            write_atomically(self._folder / f"{name}.safetensors", content)
+            write_whole(self._folder / f"{name}.safetensors", content)
         except OSError as error:
             logger.warning("embeddings are not cached in %s: %s", self._folder, error)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    with replaced_whole(path) as temporary:
-        temporary.write_bytes(content)
-
-
-@contextmanager
-def replaced_whole(path: Path) -> Iterator[Path]:
-    """Give a path beside a file to write to; it takes the file's place when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not mkstemp: its files are private to the user, and knowledge is shared between users.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-    try:
-        yield temporary
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _read_shard(shard: Path, wanted: dict[bytes, str]) -> dict[str, FloatArray]:

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dygenept.knowledge.embedding_cache import write_atomically
 from dygenept.knowledge.graph_tables import WholeGraph
+from dygenept.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ class GraphCache:
         )
         manifest_path, matrix_path = self._paths(manifest.identity)
         try:
-            write_atomically(matrix_path, content)
-            write_atomically(manifest_path, (whole.model_dump_json(indent=1) + "\n").encode())
+            write_whole(matrix_path, content)
+            write_whole(manifest_path, (whole.model_dump_json(indent=1) + "\n").encode())
         except OSError as error:
             logger.warning("graph is not cached in %s: %s", self._folder, error)
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.embedding_cache import write_atomically
+from dygenept.whole_files import write_whole
 
 
 def write_lines(path: Path, documents: Iterable[Mapping[str, object]]) -> None:
     """Write one document a line, atomically."""
     text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
-    write_atomically(path, text.encode())
+    write_whole(path, text.encode())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, object]]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
-from dygenept.errors import ConfigError, DataUnavailableError
+from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.interfaces import (
     CallPlan,
     CorpusEntry,
@@ -171,6 +171,13 @@ class Pipeline:
                 corpus = corpus_from_file(request.table, request.genes, options)
             else:
                 corpus = corpus_from_tables(request.genes or (), options)
+            if all(entry.is_empty for entry in corpus):
+                shown = ", ".join(entry.gene for entry in corpus[:3])
+                raise DataError(
+                    f"nothing is known of any of the {len(corpus)} genes ({shown}, …); give gene "
+                    "symbols, aliases or Ensembl gene ids of human genes, or their texts with "
+                    "--table FILE"
+                )
             write_corpus(corpus, self._folder / ARTEFACTS["1"])
             return {
                 "n_genes": len(corpus),

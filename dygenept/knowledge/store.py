@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from dygenept.errors import DataError, DataUnavailableError, PluginError, ShapeError
 from dygenept.interfaces import FacetWriter, GeneFacets, TextEncoder
-from dygenept.knowledge.embedding_cache import EmbeddingCache, replaced_whole
+from dygenept.knowledge.embedding_cache import EmbeddingCache
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.formats.dispatch import is_foreign, read_foreign
 from dygenept.knowledge.origins import TENSORS, FacetOrigins
 from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
+from dygenept.whole_files import replaced_whole
 
 HOME_VARIABLE = "DYGENEPT_HOME"
 FORMAT = "dygenept-knowledge-1"

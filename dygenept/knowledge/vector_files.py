@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.embedding_cache import write_atomically
 from dygenept.knowledge.facets import FACETS
 from dygenept.types import FloatArray, IntArray
+from dygenept.whole_files import write_whole
 
 INDEX_NAME = "embeddings.json"
 FORMAT = "dygenept-embeddings-1"
@@ -61,14 +61,14 @@ def write_vectors(
         if shard == 0:
             tensors["index"] = np.ascontiguousarray(embedded.index, dtype=np.int32)
         names.append(f"embeddings-{shard + 1:05d}-of-{n_shards:05d}.safetensors")
-        write_atomically(folder / names[-1], save(tensors))
+        write_whole(folder / names[-1], save(tensors))
     document = {
         "format": FORMAT,
         "genes": embedded.genes,
         "facet_names": FACETS,
         "shards": names,
     }
-    write_atomically(folder / INDEX_NAME, (json.dumps(document) + "\n").encode())
+    write_whole(folder / INDEX_NAME, (json.dumps(document) + "\n").encode())
     return (*names, INDEX_NAME)
 
 

@@ -244,8 +244,8 @@ def _shared_direction(decoder: nn.Module, states: torch.Tensor) -> torch.Tensor 
 
 def _kernel(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
     scale = features.square().sum(dim=1).mean().clamp(min=1e-12)
-    ridge = log_penalty.exp() * scale * torch.eye(len(features)).to(features)
-    return features @ features.T + ridge
+    one = torch.eye(len(features), dtype=features.dtype, device=features.device)
+    return features @ features.T + log_penalty.exp() * scale * one
 
 
 def _left_out(

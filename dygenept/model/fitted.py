@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from dygenept.model.control_pool import ControlCells
 from dygenept.training.loop import History
 from dygenept.training.options import LossOptions, TrainingOptions
 from dygenept.types import DoubleArray, GeneKnowledge
+from dygenept.whole_files import replaced_whole, write_whole
 
 FORMAT = 1
 TENSORS = "model.safetensors"
@@ -95,12 +95,9 @@ def write_fitted(state: FittedState, directory: Path) -> None:
         "options": asdict(state.options),
         "histories": [asdict(history) for history in state.histories],
     }
-    temporary = directory / f".{TENSORS}.{os.getpid()}"
-    save_file(tensors, temporary)
-    temporary.replace(directory / TENSORS)
-    temporary = directory / f".{DOCUMENT}.{os.getpid()}"
-    temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    temporary.replace(directory / DOCUMENT)
+    with replaced_whole(directory / TENSORS) as temporary:
+        save_file(tensors, temporary)
+    write_whole(directory / DOCUMENT, json.dumps(document, indent=1).encode())
 
 
 def read_fitted(directory: Path) -> FittedState:

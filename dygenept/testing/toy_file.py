@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.data.h5ad_writing import write_whole
 from dygenept.testing.toy import ToyShape, toy_cells
 from dygenept.types import CONTROL_LABEL
+from dygenept.whole_files import replaced_whole
 
 
 def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
@@ -50,5 +50,6 @@ def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
     adata = anndata.AnnData(
         X=cells.expression, obs=obs, var=var, uns={"dygenept": {"simulated": True}}
     )
-    write_whole(adata, path)
+    with replaced_whole(path) as temporary:
+        adata.write_h5ad(temporary)
     return path

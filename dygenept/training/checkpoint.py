@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from dygenept.training.averaging import WeightAverage
+from dygenept.whole_files import remove_leftovers, replaced_whole
 
 logger = logging.getLogger(__name__)
 
@@ -92,15 +92,10 @@ class Checkpoint:
             "is_finished": state.is_finished,
             "n_updates": average.n_updates,
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         metadata = {"format": FORMAT, "fingerprint": self.fingerprint, "state": json.dumps(header)}
-        save_file(
-            {n: t.detach().cpu().contiguous() for n, t in tensors.items()}, temporary, metadata
-        )
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with replaced_whole(self.path, flush=True) as temporary:
+            save_file(kept, temporary, metadata)
 
     def load(
         self,
@@ -117,7 +112,7 @@ class Checkpoint:
         """
         from safetensors import SafetensorError, safe_open
 
-        self.remove_leftovers()
+        remove_leftovers(self.path)
         if not self.path.is_file():
             return None
         try:
@@ -159,13 +154,6 @@ class Checkpoint:
             best=dict(_under(tensors, "best.")),
             is_finished=header["is_finished"],
         )
-
-    def remove_leftovers(self) -> None:
-        """Remove files that a process was killed in the middle of writing."""
-        for path in self.path.parent.glob(f".{self.path.name}.*"):
-            pid = path.name.rpartition(".")[2]
-            if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
-                path.unlink(missing_ok=True)
 
 
 def _device_of(network: nn.Module) -> torch.device:

@@ -38,7 +38,7 @@ def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtyp
     if options.precision == "float32":
         return None
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported():
+        if has_bfloat16(device):
             return torch.bfloat16
         if options.precision == "bf16":
             raise ConfigError(
@@ -47,6 +47,11 @@ def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtyp
             )
         return None
     return torch.bfloat16 if options.precision == "bf16" else None
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Say whether a GPU computes in bfloat16 by itself; older ones emulate it, slowly."""
+    return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
 
 
 def recompute_layers(network: DyGenePT) -> None:

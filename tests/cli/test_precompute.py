@@ -56,6 +56,16 @@ def test_a_step_without_its_input_names_the_step_to_run(cli: Cli, genes: Path) -
     assert "run step 1 first" in result.err
 
 
+def test_genes_of_which_nothing_is_known_are_refused_with_what_to_give(
+    cli: Cli, genes: Path, tmp_path: Path
+) -> None:
+    genes.write_text("10661\n7157\n2623\n1\n")  # Entrez ids
+    result = cli(*TEXT_STEPS)
+    assert result.code == 2
+    assert "nothing is known of any of the 4 genes (10661, 7157, 2623, …); give gene" in result.err
+    assert not (tmp_path / "out" / "corpus.jsonl").exists()
+
+
 def test_an_output_folder_that_cannot_be_made_is_one_line(
     cli: Cli, genes: Path, tmp_path: Path
 ) -> None:

@@ -200,4 +200,4 @@ def test_a_write_that_fails_leaves_nothing_behind(norman: SimulatedData, tmp_pat
     folder.mkdir()
     with pytest.raises(OSError, match=r"perturb_processed\.h5ad"):
         write_simulation(norman, folder)
-    assert not [item for item in tmp_path.iterdir() if item.suffix == ".tmp"]
+    assert not [item for item in tmp_path.iterdir() if item.suffix == ".partial"]

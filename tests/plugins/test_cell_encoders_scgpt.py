@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from scipy import sparse
 
 from dygenept.errors import ConfigError
@@ -197,6 +198,14 @@ def test_a_size_that_contradicts_the_checkpoint_is_refused(option: str, value: i
     config = ScGptConfig.model_validate({"checkpoint": str(FIXTURES), option: value})
     with pytest.raises(ConfigError, match=f"cell_encoder.{option} is {value}"):
         build(config, CellEncoderContext(GENES, (), WIDTH, seed=0))
+
+
+def test_off_is_understood_as_yaml_reads_it() -> None:
+    document = yaml.safe_load("cache: off")
+    assert document == {"cache": False}
+    assert ScGptConfig.model_validate(document).cache == "off"
+    with pytest.raises(ValueError, match="'memory', 'disk' or 'off'"):
+        ScGptConfig.model_validate({"cache": True})
 
 
 def test_dropout_overrides_the_checkpoints() -> None:

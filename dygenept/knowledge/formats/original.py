@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, ShapeError, nearest
-from dygenept.knowledge.formats.common import file_sha256, temporary_beside
+from dygenept.knowledge.formats.common import file_sha256
 from dygenept.types import GeneKnowledge
+from dygenept.whole_files import replaced_whole
 
 SUFFIXES = (".pt", ".pth", ".npz", ".safetensors")
 FIELDS = ("tensor", "gene_to_idx", "facet_names", "confidence")
@@ -93,7 +94,7 @@ def write_original(knowledge: GeneKnowledge, path: Path) -> None:
     tensor = np.ascontiguousarray(knowledge.values, dtype=np.float32)
     confidence = np.ascontiguousarray(knowledge.confidence, dtype=np.float32)
     gene_to_idx = {gene: row for row, gene in enumerate(knowledge.genes)}
-    with temporary_beside(path) as temporary:
+    with replaced_whole(path) as temporary:
         if suffix == ".npz":
             with temporary.open("wb") as stream:
                 np.savez(

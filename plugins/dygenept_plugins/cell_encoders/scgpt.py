@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dygenept.errors import ConfigError
 from dygenept.hookspecs import hookimpl
@@ -83,6 +83,11 @@ class ScGptConfig(PluginConfig):
     cache_dtype: Literal["auto", "float32", "bf16"] = "auto"
     cache_bytes: int | None = Field(default=None, ge=0)
     cache_cells: int | None = Field(default=None, ge=0)
+
+    @field_validator("cache", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        return "off" if value is False else value  # YAML reads a bare off as false
 
 
 def checkpoint_folder(checkpoint: str) -> Path:

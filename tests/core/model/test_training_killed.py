@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.training.checkpoint import Checkpoint
+from dygenept.whole_files import remove_leftovers
 
 SCRIPT = Path(__file__).parent / "processes" / "killed.py"
 N_STEPS = 18
@@ -37,17 +38,19 @@ def test_a_training_killed_ten_times_ends_as_if_it_had_not_been(tmp_path: Path) 
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "member-0.safetensors", "fingerprint")
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"],
         check=True,
         capture_output=True,
         text=True,
     )
-    left = tmp_path / f".member-0.safetensors.{ended.stdout.strip()}"
+    left = tmp_path / f".member-0.safetensors.0a1b2c3d-{ended.stdout.strip()}.partial"
+    mine = tmp_path / f".member-0.safetensors.0a1b2c3d-{os.getpid()}.partial"
+    mine.write_bytes(b"half")
     left.write_bytes(b"half")
     other = tmp_path / "notes.txt"
     other.write_text("kept")
-    checkpoint.remove_leftovers()
+    remove_leftovers(tmp_path / "member-0.safetensors")
     assert not left.exists()
     assert other.exists()
+    assert mine.exists()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -149,6 +150,20 @@ def test_bf16_is_honoured_on_the_cpu_and_auto_is_float32_there() -> None:
     assert autocast_dtype(OPTIONS, CPU) is None
     assert autocast_dtype(replace(OPTIONS, precision="float32"), CPU) is None
     assert autocast_dtype(replace(OPTIONS, precision="bf16"), CPU) == torch.bfloat16
+
+
+def test_a_gpu_that_only_emulates_bfloat16_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    card = torch.device("cuda", 0)
+    for generation, found in ((7, None), (8, torch.bfloat16), (9, torch.bfloat16)):
+        properties = SimpleNamespace(major=generation)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, it=properties: it)
+        assert autocast_dtype(OPTIONS, card) == found
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(major=7))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old card")
+    with pytest.raises(ConfigError, match=r"an old card has no bfloat16; use --set training\.prec"):
+        autocast_dtype(replace(OPTIONS, precision="bf16"), card)
 
 
 def test_a_bf16_step_differs_a_little_and_its_loss_is_float32(network: DyGenePT) -> None:
