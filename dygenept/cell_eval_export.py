@@ -19,6 +19,7 @@ import numpy as np
 
 from dygenept.errors import DataError
 from dygenept.types import Condition, DoubleArray, FloatArray, PerturbationData, Predictions
+from dygenept.whole_files import replaced_whole
 
 if TYPE_CHECKING:
     import anndata
@@ -226,4 +227,5 @@ def _write(
         ),
         var=pd.DataFrame({"gene_id": list(data.gene_ids)}, index=gene_names(data)),
     )
-    adata.write_h5ad(path)
+    with replaced_whole(path) as temporary:
+        adata.write_h5ad(temporary)

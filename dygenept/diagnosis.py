@@ -15,11 +15,11 @@ from typing import Literal
 from dygenept.baselines import configured_baseline
 from dygenept.config import assembly_config, is_baseline
 from dygenept.data.catalog import source_of
+from dygenept.data_request import dataset_entries
 from dygenept.errors import DygeneptError
 from dygenept.models import missing_requirements
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import dataset_entries
 from dygenept.specs import PluginSpec
 from dygenept.types import Runtime
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from dygenept.data.catalog import open_dataset
+from dygenept.data_request import DataRequest, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError
 from dygenept.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import dataset_entries
 from dygenept.specs import CellEncoderSpec
 from dygenept.types import FloatArray, PerturbationData, Progress, Runtime
 
@@ -23,32 +21,24 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedRequest:
+class EmbedRequest(DataRequest):
     """What to embed and how.
 
     Attributes:
-        dataset: Registered name, ``sim:…`` name, or path of an AnnData file.
         cell_encoder: Plugin.
         checkpoint: Folder of its weights.
         pooling: ``cls`` or ``mean``.
         max_length: Longest sequence; None takes the checkpoint's.
         batch: Cells at a time; None takes what suits the device.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        data_dir: Where data sets live.
-        normalize: The file holds raw counts.
-        scale: Scale of a simulated data set.
     """
 
-    dataset: str
     cell_encoder: str
     checkpoint: str | None
     pooling: str
     max_length: int | None
     batch: int | None
     device: str
-    data_dir: Path
-    normalize: bool = False
-    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +103,7 @@ def embed_controls(
     if spec.missing is not None and (lacking := spec.missing(config)) is not None:
         raise ConfigError(lacking)
     runtime = Runtime(device=pick_device(request.device), report=report)
-    data = open_dataset(
-        request.dataset,
-        entries=dataset_entries(registry),
-        manager=manager,
-        data_dir=request.data_dir,
-        runtime=runtime,
-        normalize=request.normalize,
-        scale=request.scale,
-    )
+    data = open_data(request, registry, manager, report)
     encoder = spec.factory(
         config,
         CellEncoderContext(

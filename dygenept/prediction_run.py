@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.config import NO_OVERRIDES, Overrides
 from dygenept.data.labels import parse_labels
 from dygenept.data.task import build_task
+from dygenept.data_request import DataRequest, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import DataError, nearest
 from dygenept.jobs import check_predictions, derived_seed
 from dygenept.models import registry_knowledge, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.runner import BenchRequest, data_summary, open_data
+from dygenept.runner import data_summary
 from dygenept.saved import load_model
 from dygenept.types import (
     CONTROL_LABEL,
@@ -33,7 +36,41 @@ from dygenept.types import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from dygenept.types import GeneKnowledge
+
 VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest(DataRequest):
+    """What to fit before predicting, and on what.
+
+    Attributes:
+        model: Model name.
+        de_list: Top-20 DE list.
+        seed: Seed of all draws.
+        overrides: Changes to an assembly.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+
+    model: str
+    de_list: str
+    seed: int
+    overrides: Overrides = NO_OVERRIDES
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPredictions:
+    """Predictions of perturbations that a user named.
+
+    Attributes:
+        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta.
+        notes: What the user should know of them, one sentence each.
+    """
+
+    table: pl.DataFrame
+    notes: tuple[str, ...]
 
 
 def predict_from_checkpoint(
@@ -44,12 +81,8 @@ def predict_from_checkpoint(
     *,
     cell_type: str | None,
     runtime: Runtime,
-) -> pl.DataFrame:
-    """Predict with a model that ``dygenept train`` kept.
-
-    Returns:
-        A long table: perturbation, cell_type, gene_id, gene, control, predicted, delta.
-    """
+) -> NamedPredictions:
+    """Predict with a model that ``dygenept train`` kept."""
     model, _ = load_model(checkpoint, registry, manager, runtime)
     state = model.state
     conditions = named_conditions(labels, state.cell_types, cell_type)
@@ -57,18 +90,20 @@ def predict_from_checkpoint(
     controls = np.stack(
         [state.control_means[state.cell_types.index(c.cell_type)] for c in conditions]
     )
-    return prediction_table(predictions, controls, state.gene_ids, state.gene_symbols)
+    table = prediction_table(predictions, controls, state.gene_ids, state.gene_symbols)
+    # Predicting has read the facets of genes that training had not met.
+    return NamedPredictions(table, _without_knowledge(conditions, model.state.knowledge))
 
 
 def predict_from_data(
-    request: BenchRequest,
+    request: PredictRequest,
     labels: Sequence[str],
     registry: Registry,
     manager: PluginManager,
     *,
     cell_type: str | None,
     report: Callable[[Progress], None],
-) -> pl.DataFrame:
+) -> NamedPredictions:
     """Fit one model on every perturbation of a data set and predict.
 
     A tenth of the perturbations is for validation: an assembled model stops early by it, a
@@ -78,14 +113,14 @@ def predict_from_data(
     Raises:
         DataError: If the model is a ceiling or floor, which only copies what is known.
     """
-    model = resolve_model(request.models[0], registry, manager, request.overrides)
+    model = resolve_model(request.model, registry, manager, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
     data = open_data(request, registry, manager, report)
     conditions = named_conditions(labels, data.cell_types, cell_type)
     seed = derived_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
-    means, de = data_summary(data, request)
+    means, de = data_summary(data, request.de_list)
     task, _ = build_task(
         data,
         means,
@@ -108,7 +143,8 @@ def predict_from_data(
     predictions = built.predict(conditions)
     check_predictions(predictions, conditions, model)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
-    return prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
+    table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
+    return NamedPredictions(table, tuple(getattr(built, "notes", ())))
 
 
 def named_conditions(
@@ -117,10 +153,15 @@ def named_conditions(
     """Read perturbations as a user writes them, in one cell type or in all.
 
     Raises:
-        DataError: If a label is control or the cell type is unknown.
+        DataError: If a label names no gene or is control, or the cell type is unknown.
     """
     if cell_type is not None and cell_type not in cell_types:
         raise DataError(f"unknown cell type {cell_type!r}; {nearest(cell_type, cell_types)}")
+    for label in labels:
+        if not all(part.strip() for part in label.split("+")):
+            raise DataError(
+                f"perturbation {label!r} has an empty gene; write KLF1, or KLF1+MAPK1 for both"
+            )
     found: list[Perturbation] = []
     for label, perturbation in parse_labels(labels).perturbations.items():
         if perturbation is None:
@@ -158,6 +199,19 @@ def prediction_table(
             "predicted": predicted,
             "delta": predicted - control,
         }
+    )
+
+
+def _without_knowledge(
+    conditions: Sequence[Condition], knowledge: GeneKnowledge
+) -> tuple[str, ...]:
+    """Name the target genes of which no facet is known."""
+    is_known = dict(zip(knowledge.genes, knowledge.confidence.max(axis=1) > 0, strict=True))
+    targets = dict.fromkeys(gene for condition in conditions for gene in condition.genes)
+    return tuple(
+        f"nothing is known of {gene}; it stands as the null gene"
+        for gene in targets
+        if not is_known.get(gene, False)
     )
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset, source_of
+from dygenept.data_request import dataset_entries
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard import leaderboard_rows
 from dygenept.plugin_manager import PluginManager
 from dygenept.published import Comparison, compare
 from dygenept.registry import Registry
-from dygenept.runner import BenchRequest, dataset_entries, run_bench
+from dygenept.runner import BenchRequest, run_bench
 from dygenept.suites import Suite, published_rows
 from dygenept.types import Progress
 

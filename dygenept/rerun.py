@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dygenept.baselines import ConfiguredBaseline
 from dygenept.config import PARTS, AssemblyConfig
+from dygenept.data_request import open_data, recorded_dataset
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.jobs import fold_task, record_of
@@ -20,7 +21,7 @@ from dygenept.models import (
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.results import RunRecord, read_record
-from dygenept.runner import BenchRequest, make_station, open_data
+from dygenept.runner import BenchRequest, make_station
 from dygenept.scoring_run import BASE as SUBMITTED
 from dygenept.specs import BaselineSpec
 from dygenept.splits import check_split, load_split
@@ -106,7 +107,9 @@ def rerun_record(
     split = load_split(path.parent.parent / "splits" / f"{record.split.sha256}.json")
     asked = replace(
         request,
-        dataset=request.dataset or record.dataset.name,
+        dataset=recorded_dataset(
+            request.dataset, record.dataset.name, registry, manager, flag="--dataset"
+        ),
         suite=record.suite,
         split=record.split.name,
         seed=record.seed,

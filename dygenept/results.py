@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -148,6 +149,21 @@ def write_atomically(path: Path, content: bytes) -> None:
         write_whole(path, content, flush=True)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def check_can_write(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, before any work; nothing is made.
+
+    Raises:
+        ResultsError: As said.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ResultsError(f"cannot write into {folder}: {there} is a file; name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ResultsError(
+            f"cannot write into {folder}: {there} may not be written; name another folder"
+        )
 
 
 class ResultsStore:

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
-from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
+from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.de_tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
+from dygenept.data_request import DataRequest, dataset_entries, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
@@ -30,7 +31,13 @@ from dygenept.models import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry, load_registry
-from dygenept.results import DatasetRecord, ResultsStore, RunRecord, SplitRecord
+from dygenept.results import (
+    DatasetRecord,
+    ResultsStore,
+    RunRecord,
+    SplitRecord,
+    check_can_write,
+)
 from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
 from dygenept.training import distributed
@@ -43,15 +50,13 @@ from dygenept.types import (
     Split,
     no_report,
 )
-from dygenept.validation import validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRequest:
+class BenchRequest(DataRequest):
     """All that a run is asked for; plain values, so that it can cross a process boundary.
 
     Attributes:
-        dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
         models: Model names; empty picks the closed-form baselines and one assembly.
         suite: Name that goes into every record.
         split: Split protocol.
@@ -63,20 +68,15 @@ class BenchRequest:
         metrics: Metrics to score; empty scores all.
         de_list: Top-20 DE list.
         results: Results folder.
-        data_dir: Where data sets live.
-        cache_dir: Where computed knowledge is cached.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         jobs: Processes, or Ray workers.
         executor: ``inline``, ``process`` or ``ray``.
-        normalize: Normalise raw counts on reading.
-        scale: Shrinks a simulated data set.
         resume: False computes again what is there.
         keep_predictions: False leaves predictions out of the results folder.
         registries: Further registry files.
         plugin_files: Further plugin files.
     """
 
-    dataset: str
     models: tuple[str, ...] = ()
     suite: str = "custom"
     split: str = "kfold"
@@ -88,13 +88,9 @@ class BenchRequest:
     metrics: tuple[str, ...] = ()
     de_list: str = "top_non_dropout_de_20"
     results: Path
-    data_dir: Path
-    cache_dir: Path
     device: str = "auto"
     jobs: int = 1
     executor: str = "inline"
-    normalize: bool = False
-    scale: float | None = None
     resume: bool = True
     keep_predictions: bool = True
     registries: tuple[Path, ...] = ()
@@ -141,11 +137,11 @@ def default_models(registry: Registry, manager: PluginManager, runtime: Runtime)
     config, _ = assembly_config(preferred, registry, manager)
     missing = missing_requirements(config, registry, manager, runtime)
     if not missing:
-        reason = f"no --model given: the closed-form baselines and {preferred}"
+        reason = f"no --model given: running the closed-form baselines and {preferred}"
         return ModelChoice((*baselines, preferred), reason)
     reason = (
-        f"no --model given: the closed-form baselines and {fallback}, because {preferred} "
-        f"lacks {len(missing)} thing(s): {'; '.join(missing)}"
+        f"no --model given: running the closed-form baselines and {fallback}, because "
+        f"{preferred} lacks {len(missing)} thing(s) that `dygenept doctor` names"
     )
     return ModelChoice((*baselines, fallback), reason)
 
@@ -168,6 +164,7 @@ def run_bench(
 
 
 def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> BenchOutcome:
+    executor = executor_of(request.executor, request.jobs)
     station, models = _prepare(request, report)
     n_folds = len(station.split.folds)
     unready = unready_models(models, request.cache_dir, report)
@@ -176,7 +173,6 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
         (model, fold) for model in models if model.name not in unready for fold in range(n_folds)
     ]
     records: list[RunRecord] = []
-    executor = executor_of(request.executor, request.jobs)
     worker = replace(request, jobs=1)
     if executor == "ray":
         from dygenept.ray_executor import run_on_ray
@@ -213,37 +209,6 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
     )
 
 
-def dataset_entries(registry: Registry) -> dict[str, DatasetEntry]:
-    """Validate the ``datasets`` section of the registry.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return {
-        name: validated(DatasetEntry, dict(entry), f"datasets.{name}")
-        for name, entry in registry.datasets.items()
-    }
-
-
-def open_data(
-    request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
-    report: Callable[[Progress], None],
-) -> PerturbationData:
-    """Open the data set of a request, fetching or simulating it where needed."""
-    with distributed.writer_first():
-        return open_dataset(
-            request.dataset,
-            entries=dataset_entries(registry),
-            manager=manager,
-            data_dir=request.data_dir,
-            runtime=Runtime(report=report, cache_dir=request.cache_dir),
-            normalize=request.normalize,
-            scale=request.scale,
-        )
-
-
 def request_split(
     request: BenchRequest,
     data: PerturbationData,
@@ -272,10 +237,10 @@ def _shared_plugins(
     return tuple(found)
 
 
-def data_summary(data: PerturbationData, request: BenchRequest) -> tuple[Pseudobulk, DeGenes]:
+def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGenes]:
     """Compute the means and the DE lists of a data set."""
     means = pseudobulk(data)
-    return means, de_genes(data, means, list_name=request.de_list)
+    return means, de_genes(data, means, list_name=de_list)
 
 
 def make_station(
@@ -290,7 +255,7 @@ def make_station(
     """Compute once what every job of a run shares."""
     names = request.metrics or manager.names(MetricSpec.kind)
     specs = [manager.get(MetricSpec, name) for name in names]
-    means, de = data_summary(data, request)
+    means, de = data_summary(data, request.de_list)
     return Station(
         data=data,
         pseudobulk=means,
@@ -323,6 +288,7 @@ def _prepare(
     registry, manager = load_environment(request.registries, request.plugin_files)
     models = resolve_models(request.models, registry, manager, request.overrides, request.variants)
     # Everything that a typing slip can break is checked before the data set is read.
+    check_can_write(request.results)
     manager.get(SplitSpec, request.split)
     for name in request.metrics:
         manager.get(MetricSpec, name)

@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dygenept.data_request import open_data
 from dygenept.errors import ConfigError, DataError
 from dygenept.jobs import dataset_record, fold_task, record_of, split_record
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
+from dygenept.results import check_can_write
 from dygenept.runner import (
     BenchOutcome,
     BenchRequest,
     make_station,
-    open_data,
     request_split,
 )
 from dygenept.specs import BaselineSpec
@@ -72,6 +73,7 @@ def score_submission(
     """
     if name in registry.models or name in manager.names(BaselineSpec.kind):
         raise ConfigError(f"--name {name}: a model of the harness is called so; choose another")
+    check_can_write(request.results)
     submission = read_submission(path, is_delta=is_delta)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)

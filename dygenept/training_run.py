@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.config import assembly_config
+from dygenept.data_request import open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, SplitError
 from dygenept.jobs import Station, dataset_record, fold_task, record_of
 from dygenept.models import ResolvedModel, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
-from dygenept.results import PluginRecord, RunRecord
-from dygenept.runner import BenchRequest, make_station, open_data, request_split
+from dygenept.results import PluginRecord, RunRecord, check_can_write
+from dygenept.runner import BenchRequest, make_station, request_split
 from dygenept.saved import SavedModel, load_model, read_manifest, save_model
 from dygenept.splits import SplitManifest, check_split, split_from_json, split_to_json
 from dygenept.training import distributed
@@ -59,6 +60,7 @@ def _train(
             f"{name} is fitted in closed form and keeps no weights; use `dygenept predict "
             f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
         )
+    check_can_write(request.results)
     data = open_data(request, registry, manager, report)
     split = request_split(request, data, manager, needs_test=False)
     if fold >= len(split.folds):
@@ -127,6 +129,8 @@ def _evaluate(
     report: Callable[[Progress], None],
 ) -> RunRecord:
     manifest = read_manifest(checkpoint)
+    if keep:
+        check_can_write(request.results)
     data = open_data(request, registry, manager, report)
     split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
     check_split(split, data)

@@ -27,6 +27,8 @@ def validated(target: type[T], document: object, where: str) -> T:
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             hint = nearest(loc[-1], _fields(target, loc[:-1]))
             raise ConfigError(f"unknown key {key!r}; {hint}") from error
+        if first["type"].startswith("missing"):
+            raise ConfigError(f"{key} must be given: it has no default") from error
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{key}: {message}, got {first['input']!r}") from error
 

@@ -41,7 +41,7 @@ def show_rows(rows: list[dict[str, object]], directory: Path) -> None:
 
     table = Table(title=f"further files in {directory}", title_justify="left")
     for column in ("name", "on disk", "what", "detail"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     for row in rows:
         on_disk = "yes" if row["on_disk"] else "no"
         table.add_row(str(row["name"]), on_disk, str(row["summary"]), str(row["detail"]))

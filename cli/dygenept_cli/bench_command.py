@@ -13,20 +13,14 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dygenept.runner import BenchOutcome, BenchRequest
+    from dygenept.runner import BenchOutcome, BenchRequest, ModelChoice
     from dygenept.suites import Suite
+    from dygenept.types import Progress
     from dygenept_cli.context import Environment
 
 
 def bench(
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME|FILE",
-            help="A registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file.",
-        ),
-    ] = None,
+    dataset: options.BenchmarkDatasetOption = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -36,29 +30,13 @@ def bench(
             "dygenept, or dygenept_small where dygenept's weights are not at hand.",
         ),
     ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", metavar="S", help="A declared benchmark, such as quick."),
-    ] = None,
+    suite: options.SuiteOption = None,
     split: options.SplitOption = None,
     folds: options.FoldsOption = None,
     seed: options.SeedOption = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", metavar="M", help="A metric to score and show; default all."),
-    ] = None,
-    require_gene_in: Annotated[
-        str | None,
-        typer.Option(
-            "--require-gene-in",
-            metavar="go",
-            help="Keep only perturbations whose genes all are in this resource (kfold).",
-        ),
-    ] = None,
-    de_list: Annotated[
-        str | None,
-        typer.Option("--de-list", help="top_non_dropout_de_20 (default) or top_non_zero_de_20."),
-    ] = None,
+    metric: options.ScoredMetricOption = None,
+    require_gene_in: options.RequireGeneInOption = None,
+    de_list: options.DeListOption = None,
     gene_encoder: options.GeneEncoderOption = None,
     facets: options.FacetsOption = None,
     cell_encoder: options.CellEncoderOption = None,
@@ -114,14 +92,15 @@ def bench(
         scale=scale,
     )
     declared = declared_suite(asked, environment)
-    names = tuple(model or declared.models) or _default_models(environment, data_dir)
+    names = tuple(model or declared.models)
+    choice = None if names else _default_models(environment, data_dir)
     grid = None if model else declared.grid
     if grid is not None and kg is None:
         grid.check(set_ or ())
     requests = [
         replace(
             request_under(declared, asked, dataset=name, results=results, data_dir=data_dir),
-            models=names,
+            models=names if choice is None else choice.models,
             variants=() if grid is None else grid.variants(),
             overrides=context.overrides(
                 parts={
@@ -146,7 +125,8 @@ def bench(
         )
         for name in declared.datasets
     ]
-    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics)
+    opening = None if choice is None else choice.reason
+    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics, opening)
     if len(requests) == 1:
         document, failures = _bench(requests[0], show)
     else:
@@ -154,11 +134,19 @@ def bench(
     if as_json:
         context.print_json(document)
     if failures:
-        text = "; ".join(f"{job}: {reason}" for job, reason in failures.items())
-        raise DygeneptError(f"{len(failures)} job(s) failed: {text}")
+        raise DygeneptError(failed_text(failures))
 
 
-def _default_models(environment: Environment, data_dir: Path | None) -> tuple[str, ...]:
+def failed_text(failures: Mapping[str, str]) -> str:
+    """Say what failed, each reason once."""
+    jobs: dict[str, list[str]] = {}
+    for job, reason in failures.items():
+        jobs.setdefault(reason, []).append(job)
+    reasons = (f"{' and '.join(names)}: {reason}" for reason, names in jobs.items())
+    return f"{len(failures)} job(s) failed: {'; '.join(reasons)}"
+
+
+def _default_models(environment: Environment, data_dir: Path | None) -> ModelChoice:
     from dygenept.runner import default_models
     from dygenept.types import Runtime
     from dygenept_cli import context
@@ -166,17 +154,24 @@ def _default_models(environment: Environment, data_dir: Path | None) -> tuple[st
     runtime = Runtime(
         cache_dir=context.cache_directory(), data_dir=context.data_directory(data_dir)
     )
-    choice = default_models(environment.registry, environment.manager, runtime)
-    context.note(choice.reason)
-    return choice.models
+    return default_models(environment.registry, environment.manager, runtime)
 
 
-def _run(request: BenchRequest, *, quiet: bool) -> BenchOutcome:
+def _run(request: BenchRequest, *, quiet: bool, opening: str | None) -> BenchOutcome:
+    """Run a benchmark; ``opening`` is said once nothing is refused and the first job begins."""
     from dygenept.runner import run_bench
+    from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
+    unsaid = [] if opening is None else [opening]
     with shown_progress(quiet=quiet) as report:
-        return run_bench(request, report=report)
+
+        def tell(progress: Progress) -> None:
+            if unsaid and progress.stage == "job":
+                context.note(f"note: {unsaid.pop()}")
+            report(progress)
+
+        return run_bench(request, report=tell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +184,7 @@ class _Show:
         as_json: One document in place of tables.
         metrics: Metrics to show; empty shows as many as fit.
         all_metrics: Show all of them.
+        opening: Why these models run, where none was named.
     """
 
     declared: Suite
@@ -196,6 +192,7 @@ class _Show:
     as_json: bool
     metrics: tuple[str, ...]
     all_metrics: bool
+    opening: str | None
 
 
 def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
@@ -205,7 +202,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables
 
-    outcome = _run(request, quiet=show.quiet)
+    outcome = _run(request, quiet=show.quiet, opening=show.opening)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
     rows = leaderboard_rows(outcome.records)
@@ -226,7 +223,10 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
         for job, reason in outcome.failures.items():
             text = f"not in this leaderboard: {job}: {reason}"
             console.print(text, markup=False, soft_wrap=True)
-        context.note(f"results in {request.results}; show them again with `dygenept leaderboard`")
+        context.note(
+            f"results in {request.results}; show them again with "
+            f"`dygenept leaderboard --results {request.results}`"
+        )
     document = bench_document(outcome, rows, results_dir=request.results)
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures
 
@@ -239,17 +239,21 @@ def _bench_each(
     from dygenept_cli import context
 
     documents: list[dict[str, object]] = []
+    refused: dict[str, str] = {}
     failures: dict[str, str] = {}
     for request in requests:
         try:
             document, failed = _bench(request, show)
         except DygeneptError as error:
             context.note(f"{request.dataset}: {error}")
-            failures[request.dataset] = str(error)
+            refused[request.dataset] = str(error)
             continue
+        show = replace(show, opening=None)
         documents.append(document)
         failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
-    return {"schema_version": 1, "benches": documents, "failures": failures}, failures
+    told = dict.fromkeys(refused, "told above")
+    document = {"schema_version": 1, "benches": documents, "failures": refused | failures}
+    return document, told | failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

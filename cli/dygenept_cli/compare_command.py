@@ -106,10 +106,12 @@ def _print(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("metric", no_wrap=True)
+    # Beside a second model name, only the metric's can give way in a narrow terminal.
+    table.add_column("metric", overflow="fold", no_wrap=len(others) == 1)
     if len(others) > 1:
-        table.add_column("B", overflow="fold")
+        table.add_column("B", overflow="fold", min_width=10)
     table.add_column("A - B", justify="right", no_wrap=True)
     table.add_column("95 % interval", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)

@@ -49,7 +49,8 @@ def list_(
         return
     table = Table(title=f"data sets in {directory}", title_justify="left")
     for column in ("name", "aliases", "on disk", "what", "detail"):
-        table.add_column(column)
+        # Names and addresses are to be typed again, so none is cut.
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
     for row in rows:
         table.add_row(
             str(row["name"]),
@@ -209,7 +210,7 @@ def simulate(
 
 
 def _entries(environment: Environment) -> dict[str, DatasetEntry]:
-    from dygenept.runner import dataset_entries
+    from dygenept.data_request import dataset_entries
 
     return dataset_entries(environment.registry)
 
@@ -234,13 +235,12 @@ def _status(
 def _content(
     name: str, environment: Environment, directory: Path, *, normalize: bool
 ) -> dict[str, object]:
-    from dygenept.runner import BenchRequest, open_data
+    from dygenept.data_request import DataRequest, open_data
     from dygenept.types import no_report
     from dygenept_cli import context
 
-    request = BenchRequest(
+    request = DataRequest(
         dataset=name,
-        results=Path("results"),
         data_dir=directory,
         cache_dir=context.cache_directory(),
         normalize=normalize,

@@ -52,7 +52,7 @@ def doctor(
     else:
         table = Table(title=f"{n_problems} problem(s)", title_justify="left")
         for column in ("area", "name", "status", "detail"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold", no_wrap=column != "detail")
         for check in checks:
             table.add_row(check.area, check.name, MARKS[check.status], check.detail)
         context.stdout().print(table, markup=False)

@@ -76,6 +76,7 @@ def embed(
         batch=batch,
         device=device,
         data_dir=context.data_directory(data_dir),
+        cache_dir=context.cache_directory(),
         normalize=normalize,
         scale=scale,
     )

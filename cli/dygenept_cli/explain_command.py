@@ -69,7 +69,7 @@ def explain(
     table.add_column("facet", no_wrap=True)
     for item in explained:
         head = f"{item.gene} in {item.perturbation}\n{item.cell_type}"
-        table.add_column(Text(head), justify="right")
+        table.add_column(Text(head), justify="right", overflow="fold")
     for row, facet in enumerate(item.facet for item in explained[0].facets):
         cells = []
         for item in explained:

@@ -73,9 +73,9 @@ def cell_eval(
 ) -> None:
     """Write the real and the predicted AnnData file that `cell-eval run` reads."""
     from dygenept.cell_eval_export import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN, write_cell_eval
+    from dygenept.data_request import DataRequest, open_data, recorded_dataset
     from dygenept.errors import ConfigError, SplitError, nearest
     from dygenept.kept_predictions import as_predictions, kept_predictions
-    from dygenept.runner import BenchRequest, open_data
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
@@ -86,9 +86,10 @@ def cell_eval(
         results, model, dataset=dataset, suite=suite, fold=None if fold is None else fold - 1
     )
     recorded = kept.records[0].dataset
-    request = BenchRequest(
-        dataset=cells or recorded.name,
-        results=results,
+    request = DataRequest(
+        dataset=recorded_dataset(
+            cells, recorded.name, environment.registry, environment.manager, flag="--cells"
+        ),
         data_dir=context.data_directory(data_dir),
         cache_dir=context.cache_directory(),
         normalize=normalize,
@@ -175,14 +176,16 @@ def _write(table: pl.DataFrame, output: Path) -> None:
         import numpy as np
         import pandas as pd
 
+        from dygenept.whole_files import replaced_whole
+
         keys = ["perturbation", "cell_type", "fold"]
         index = [f"row{number}" for number in range(len(table))]
         frame = pd.DataFrame({name: table[name].to_list() for name in keys}, index=index)
         genes = table.drop(keys)
         adata = anndata.AnnData(X=genes.to_numpy().astype(np.float32), obs=frame)
         adata.var_names = genes.columns
-        output.parent.mkdir(parents=True, exist_ok=True)
-        adata.write_h5ad(output)
+        with replaced_whole(output) as temporary:
+            adata.write_h5ad(temporary)
         return
     buffer = BytesIO()
     if output.suffix == ".parquet":

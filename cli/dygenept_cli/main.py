@@ -122,6 +122,15 @@ def run() -> None:
             raise
         sys.stderr.write(f"dygenept: error: {' '.join(str(error).split())}\n")
         sys.exit(2)
+    except OSError as error:
+        # What the system refuses, such as a full disk or a folder that cannot be written.
+        if is_debug or error.errno is None:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        sys.stderr.write(
+            f"dygenept: error: {where}{error.strerror}; mend that, or name another place\n"
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("dygenept: interrupted; run the same command again to resume\n")
         sys.exit(130)

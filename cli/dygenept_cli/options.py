@@ -58,6 +58,43 @@ DatasetOption = Annotated[
         help="A registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file.",
     ),
 ]
+BenchmarkDatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        metavar="NAME|FILE",
+        help="A registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file "
+        "[default: the suite's].",
+    ),
+]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        metavar="S",
+        help="A declared benchmark, such as quick (see `dygenept suites list`).",
+    ),
+]
+ScoredMetricOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="M",
+        help="Score and show this metric; may be given several times; default all.",
+    ),
+]
+RequireGeneInOption = Annotated[
+    str | None,
+    typer.Option(
+        "--require-gene-in",
+        metavar="go",
+        help="Keep only perturbations whose genes all are in this resource (kfold).",
+    ),
+]
+DeListOption = Annotated[
+    str | None,
+    typer.Option("--de-list", help="top_non_dropout_de_20 (default) or top_non_zero_de_20."),
+]
 SplitOption = Annotated[
     str | None,
     typer.Option(

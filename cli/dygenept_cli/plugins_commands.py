@@ -45,11 +45,11 @@ def list_plugins(
         )
         return
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from dygenept.plugin_manager import FILE_DISTRIBUTION
 
-    table = Table("kind", "name", "summary", "from")
+    table = Table("kind", Column("name", overflow="fold"), "summary", "from")
     for row in rows:
         origin = f"{row.origin.distribution} {row.origin.version}"
         if row.origin.distribution == FILE_DISTRIBUTION:
@@ -82,7 +82,7 @@ def show_plugin(
         )
         return
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = context.stdout()
     facts = Table.grid(padding=(0, 2))
@@ -93,7 +93,8 @@ def show_plugin(
     if not rows:
         console.print("It has no options.")
         return
-    table = Table("option", "type", "default", "allowed", "what it is")
+    names = (Column(name, overflow="fold") for name in ("option", "type", "default", "allowed"))
+    table = Table(*names, "what it is")
     for option in rows:
         default = "must be given" if option.is_required else repr(option.default)
         description = option.description.replace("``", "")

@@ -175,10 +175,10 @@ def _genes(
     scale: float | None,
     normalize: bool,
 ) -> tuple[str, ...] | None:
+    from dygenept.data_request import DataRequest, open_data
     from dygenept.errors import ConfigError
     from dygenept.knowledge.corpus import read_gene_list
     from dygenept.knowledge.gene_tables import load_gene_tables
-    from dygenept.runner import BenchRequest, open_data
     from dygenept.types import no_report
     from dygenept_cli import context
 
@@ -190,9 +190,8 @@ def _genes(
         return read_gene_list(genes)
     if dataset is None:
         return None
-    request = BenchRequest(
+    request = DataRequest(
         dataset=dataset,
-        results=Path("results"),
         data_dir=data_dir,
         cache_dir=context.cache_directory(),
         scale=scale,

@@ -65,8 +65,11 @@ def predict(
     """Predict mean log1p expression after perturbations, with gene names."""
     from dygenept.devices import pick_device
     from dygenept.errors import ConfigError, nearest
-    from dygenept.prediction_run import predict_from_checkpoint, predict_from_data
-    from dygenept.runner import BenchRequest
+    from dygenept.prediction_run import (
+        PredictRequest,
+        predict_from_checkpoint,
+        predict_from_data,
+    )
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
@@ -81,7 +84,7 @@ def predict(
     environment = context.load_environment(registry, plugin)
     with shown_progress(quiet=quiet) as report:
         if checkpoint is not None:
-            table = predict_from_checkpoint(
+            found = predict_from_checkpoint(
                 checkpoint,
                 perturbation,
                 environment.registry,
@@ -95,10 +98,12 @@ def predict(
                 ),
             )
         else:
-            request = BenchRequest(
+            defaults = environment.registry.defaults
+            request = PredictRequest(
                 dataset=str(dataset),
-                models=(model,),
-                seed=environment.registry.defaults.seed if seed is None else seed,
+                model=model,
+                de_list=defaults.de_list,
+                seed=defaults.seed if seed is None else seed,
                 overrides=context.overrides(
                     parts={"attention": attention},
                     facets=facets,
@@ -106,14 +111,13 @@ def predict(
                     config=config,
                     sets=set_,
                 ),
-                results=Path("results"),
                 data_dir=context.data_directory(data_dir),
                 cache_dir=context.cache_directory(),
                 device=device,
                 normalize=normalize,
                 scale=scale,
             )
-            table = predict_from_data(
+            found = predict_from_data(
                 request,
                 perturbation,
                 environment.registry,
@@ -121,6 +125,9 @@ def predict(
                 cell_type=cell_type,
                 report=report,
             )
+    table = found.table
+    for text in found.notes:
+        context.note(f"note: {text}")
     if output is not None:
         _write(table, output)
         context.note(f"{len(table):,} rows written to {output}")

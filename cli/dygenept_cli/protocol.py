@@ -55,10 +55,21 @@ class Asked:
         return "custom" if self.suite is None or is_changed else declared.identity
 
     def split_under(self, declared: Suite) -> tuple[str, dict[str, object]]:
-        """Return the split plugin and its options."""
+        """Return the split plugin and its options.
+
+        Raises:
+            ConfigError: If the file of labels is not there.
+        """
+        from dygenept.errors import ConfigError
+
         if self.split is None:
             name, chosen = declared.split, dict(declared.split_options)
         elif self.split.endswith(".json"):
+            if not Path(self.split).is_file():
+                raise ConfigError(
+                    f"no file {self.split}; give --split a JSON file of train, val and test "
+                    "labels, or a protocol such as kfold"
+                )
             name, chosen = "manifest", {"path": self.split}
         else:
             name, chosen = self.split, {}

@@ -19,30 +19,18 @@ def score(
             help="Predictions: .h5ad, .parquet, .csv, .tsv or .npz (see docs/score.md).",
         ),
     ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", metavar="NAME|FILE", help="Default: the suite's, where it has one."
-        ),
-    ] = None,
+    dataset: options.BenchmarkDatasetOption = None,
     name: Annotated[
         str | None,
         typer.Option("--name", help="How leaderboards call them [default: the file's stem]."),
     ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="S", help="Score under a declared benchmark.")
-    ] = None,
+    suite: options.SuiteOption = None,
     split: options.SplitOption = None,
     folds: options.FoldsOption = None,
     seed: options.SeedOption = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", metavar="M", help="A metric to score and show; default all."),
-    ] = None,
-    require_gene_in: Annotated[
-        str | None, typer.Option("--require-gene-in", metavar="go", help="As for bench.")
-    ] = None,
-    de_list: Annotated[str | None, typer.Option("--de-list", help="As for bench.")] = None,
+    metric: options.ScoredMetricOption = None,
+    require_gene_in: options.RequireGeneInOption = None,
+    de_list: options.DeListOption = None,
     delta: Annotated[
         bool,
         typer.Option(

@@ -28,7 +28,8 @@ def list_(as_json: options.JsonOption = False) -> None:
         return
     table = Table(title="suites: dygenept bench --suite NAME", title_justify="left")
     for column in ("name", "version", "data sets", "split", "folds", "seed", "what"):
-        table.add_column(column)
+        # Names are to be typed again, so none is cut.
+        table.add_column(column, overflow="fold", no_wrap=column in ("name", "version"))
     for suite in suites:
         table.add_row(
             suite.name,

@@ -92,7 +92,9 @@ def train(
             }
         )
     elif launched().is_writer:
+        read = f" --scale {scale}" if scale is not None else ""
+        read += " --normalize" if normalize else ""
         context.note(
             f"{manifest.model} trained on fold {fold} of {manifest.dataset.name}; score it with "
-            f"`dygenept evaluate --checkpoint {output} --dataset {dataset}`"
+            f"`dygenept evaluate --checkpoint {output} --dataset {dataset}{read}`"
         )

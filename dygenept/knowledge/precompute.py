@@ -16,7 +16,14 @@ from functools import cached_property
 from typing import Literal
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import CallPlan, CorpusEntry, FacetWriter, PlansCalls, ReadsCorpus
+from dygenept.interfaces import (
+    CallPlan,
+    CorpusEntry,
+    FacetWriter,
+    PlansCalls,
+    ReadsCorpus,
+    TextEncoder,
+)
 from dygenept.knowledge.artefacts import (
     ArtefactManifest,
     current_manifest,
@@ -87,6 +94,7 @@ class Pipeline:
             DataUnavailableError: If a step's input is not there.
             DygeneptError: Whatever a writer, an encoder or a graph refuses.
         """
+        self._check(steps)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -117,6 +125,15 @@ class Pipeline:
                 )
             )
         return tuple(outcomes)
+
+    def _check(self, steps: Sequence[str]) -> None:
+        """Refuse what a typing slip can break before any step costs time or money."""
+        if "2" in steps or "2.5" in steps:
+            _ = self._writer
+        if "3" in steps:
+            _ = self._encoder
+        if {"1.5", "2.5", "4"} & set(steps):
+            _ = self._kg_inputs
 
     def plan(self) -> CallPlan:
         """Say what step 2 would cost, nothing being written but the corpus.
@@ -233,10 +250,7 @@ class Pipeline:
         return self._step("2.5", inputs, config, make)
 
     def _embed(self) -> tuple[Literal["done", "kept"], ArtefactManifest]:
-        encoder_spec = self._manager.get(TextEncoderSpec, self._request.encoder)
-        encoder = encoder_spec.factory(
-            self._manager.configure(encoder_spec, self._request.config.encoder)
-        )
+        encoder = self._encoder
         name = self._facets_name()
         facets = read_facets(self._folder / name)
         texts = sorted({text for item in facets.genes for text in item.texts if text is not None})
@@ -326,6 +340,11 @@ class Pipeline:
     def _writer(self) -> FacetWriter:
         spec = self._manager.get(FacetWriterSpec, self._request.writer)
         return spec.factory(self._manager.configure(spec, self._request.config.writer))
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        spec = self._manager.get(TextEncoderSpec, self._request.encoder)
+        return spec.factory(self._manager.configure(spec, self._request.config.encoder))
 
     @cached_property
     def _kg_inputs(self) -> dict[str, str]:

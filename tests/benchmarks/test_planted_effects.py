@@ -11,6 +11,7 @@ import pytest
 
 from dygenept.config import Overrides
 from dygenept.data.simulate_truth import PlantedTruth, read_truth
+from dygenept.data_request import open_data
 from dygenept.jobs import fold_task
 from dygenept.leaderboard import leaderboard_rows
 from dygenept.models import resolve_model
@@ -19,7 +20,6 @@ from dygenept.runner import (
     BenchRequest,
     load_environment,
     make_station,
-    open_data,
     request_split,
     run_bench,
 )

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from dygenept.data.catalog import DatasetEntry, resolve_dataset
+from dygenept.data_request import dataset_entries
 from dygenept.errors import ConfigError
 from dygenept.leaderboard import LeaderboardRow
 from dygenept.models import resolve_models
 from dygenept.plugin_manager import PluginManager
 from dygenept.published import compare
 from dygenept.registry import load_registry
-from dygenept.runner import dataset_entries, default_models
+from dygenept.runner import default_models
 from dygenept.specs import MetricSpec, SplitSpec
 from dygenept.suites import CEILINGS_AND_FLOORS, all_suites, load_suite, published_rows
 from dygenept.types import Runtime

@@ -243,3 +243,59 @@ def test_a_target_without_knowledge_is_a_note_and_stops_nothing(cli, tmp_path: P
     assert result.code == 0, result.err
     assert "NOSUCHGENE" in result.err
     assert "no known facet" in result.err
+
+
+def test_an_unknown_executor_is_refused_before_anything_is_written(cli, toy: Path) -> None:
+    result = cli("bench", "--dataset", toy, *models("control_mean"), "--executor", "inlin")
+    assert result.code == 2
+    assert "did you mean 'inline'" in result.err
+    assert not Path("results").exists()
+
+
+def test_the_choice_of_models_is_told_once_the_data_are_accepted(cli, toy: Path) -> None:
+    refused = cli("bench", "--dataset", "nroman")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert "did you mean 'norman'" in refused.err
+
+
+def test_the_command_that_shows_results_again_names_their_folder(cli, toy: Path) -> None:
+    asked = ("--dataset", toy, "--folds", "2", *models("control_mean"), "--results", "mine")
+    assert "`dygenept leaderboard --results mine`" in cli("bench", *asked).err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("bench", "--model", "control_mean", "--results"),
+        ("train", "--model", "dygenept_small", "--output"),
+        ("score", "--predictions", "taken", "--results"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    cli, toy: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "taken").touch()
+    result = cli(*command, "taken/folder", "--dataset", toy)
+    assert result.code == 2
+    assert result.err == (
+        f"dygenept: error: cannot write into taken/folder: {tmp_path / 'taken'} is a file; "
+        "name another folder\n"
+    )
+
+
+def test_what_the_system_refuses_is_one_line(cli, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    result = cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py")
+    assert result.code == 2
+    assert result.err.startswith("dygenept: error: taken: File exists")
+    assert result.err.count("\n") == 1
+    with pytest.raises(OSError, match="File exists"):
+        cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py", "--debug")
+
+
+def test_a_missing_file_of_labels_is_told_before_the_data_are_read(cli) -> None:
+    result = cli("bench", "--dataset", "sim:rpe1", "--split", "labels.json")
+    assert result.code == 2
+    assert "no file labels.json; give --split a JSON file" in result.err
+    assert not Path("data").exists()

@@ -98,6 +98,20 @@ def test_a_comparison_of_two_fits_a_narrow_terminal(
     assert re.search(r"mse ↓ +-0\.\d+ +\[-0\.\d+, -0\.\d+\] +0\.\d+ +A", result.out)
 
 
+def test_a_comparison_of_three_names_each_other_model_in_a_narrow_terminal(
+    cli, bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_width(monkeypatch, 80)
+    names = ("truth", "additive", "control_mean")
+    result = cli("compare", *names, "--results", bench_folder)
+    assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    for metric in METRICS:
+        assert len(re.findall(rf"{metric}.* {names[1]} ", result.out)) == 2
+        assert len(re.findall(rf"{metric}.* {names[2]} ", result.out)) == 2
+    assert "wins" in result.out
+
+
 def test_rank_orders_competitors_and_counts(cli, bench_folder: Path) -> None:
     result = cli("rank", "--results", bench_folder, "--json")
     assert result.code == 0, result.err

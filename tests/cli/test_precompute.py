@@ -88,3 +88,20 @@ def test_unknown_writers_and_steps_are_named_with_what_there_is(cli: Cli, genes:
     step = cli("precompute", "--step", "7", "--genes", "genes.txt")
     assert step.code == 2
     assert "unknown step '7'" in step.err
+
+
+@pytest.mark.parametrize(
+    ("slip", "said"),
+    [
+        (("--encoder", "tfdif"), "did you mean 'tfidf'"),
+        (("--writer", "llm"), "facet_writers.llm.model must be given"),
+        (("--kg", "strng"), "did you mean 'string'"),
+    ],
+)
+def test_a_slip_is_found_before_any_step_is_done(
+    cli: Cli, genes: Path, tmp_path: Path, slip: tuple[str, str], said: str
+) -> None:
+    result = cli("precompute", "--genes", "genes.txt", "--output", "out", *slip, "--quiet")
+    assert result.code == 2
+    assert said in result.err
+    assert not (tmp_path / "out").exists()

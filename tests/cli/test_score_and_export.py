@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pytest
 
@@ -168,3 +169,19 @@ def test_shifted_cells_have_the_wanted_mean_and_are_never_negative() -> None:
     order = np.argsort(cells, axis=0, kind="stable")
     assert (np.diff(np.take_along_axis(moved, order, axis=0), axis=0) >= 0).all()
     assert np.allclose(shifted(cells, cells.mean(axis=0, dtype=np.float64)), cells, atol=1e-7)
+
+
+@pytest.mark.parametrize("form", ["predictions", "cell-eval"])
+def test_an_export_that_ends_early_leaves_no_file(
+    cli, toy: Path, tmp_path: Path, benched, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    def half(self: anndata.AnnData, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(anndata.AnnData, "write_h5ad", half)
+    output = tmp_path / ("out/mine.h5ad" if form == "predictions" else "out")
+    cells = () if form == "predictions" else ("--cells", toy)
+    result = cli("export", form, "--model", "additive", "--output", output, *cells)
+    assert result.code == 130
+    assert list((tmp_path / "out").iterdir()) == []

@@ -6,7 +6,11 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from dygenept.testing import write_toy_h5ad
+from dygenept_cli.bench_command import failed_text
 
 SUITE = """
 name: mine
@@ -94,6 +98,15 @@ def test_a_data_set_that_cannot_be_had_does_not_stop_the_others(cli, tmp_path: P
     document = json.loads(result.out)
     assert [bench["dataset"]["name"] for bench in document["benches"]] == ["two"]
     assert "gone.h5ad" in document["failures"]["gone.h5ad"]
+    assert result.err.count("no file gone.h5ad") == 1
+    assert result.err.endswith("dygenept: error: 1 job(s) failed: gone.h5ad: told above\n")
+
+
+def test_a_reason_that_jobs_share_is_told_once() -> None:
+    failures = {"a, fold 1": "too hot", "b, fold 1": "too cold", "a, fold 2": "too hot"}
+    assert failed_text(failures) == (
+        "3 job(s) failed: a, fold 1 and a, fold 2: too hot; b, fold 1: too cold"
+    )
 
 
 def test_a_changed_protocol_no_longer_bears_the_suites_name(cli, tmp_path: Path) -> None:
@@ -128,3 +141,22 @@ def test_every_format_of_a_leaderboard_shows_quoted_figures_apart(cli, tmp_path:
     quoted = [row for row in table if row["role"] == "quoted"]
     assert len(quoted) == 18
     assert {row["rank"] for row in quoted} == {""}
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("suites", ("cross_cell_type", "norman_combos", "langpert_rpe1")),
+        ("data", ("replogle_k562_essential", "replogle_k562_rpe1", "sim:adamson", "biomedbert")),
+    ],
+)
+def test_a_narrow_terminal_cuts_no_name_that_is_to_be_typed(
+    cli, monkeypatch: pytest.MonkeyPatch, command: str, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=80))
+    result = cli(command, "list")
+    assert result.code == 0, result.err
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert "…" not in result.out
+    for name in names:
+        assert f"│ {name} " in result.out

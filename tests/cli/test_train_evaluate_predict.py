@@ -95,12 +95,33 @@ def test_predict_prints_the_strongest_changes(cli, checkpoint: Path) -> None:
     assert "delta" in result.out
 
 
+def test_a_target_of_which_nothing_is_known_is_named(cli, checkpoint: Path) -> None:
+    asked = ("--perturbation", "KLF1+NOSUCHGENE", "--json")
+    result = cli("predict", "--checkpoint", checkpoint, *asked)
+    assert result.code == 0, result.err
+    assert "note: nothing is known of NOSUCHGENE; it stands as the null gene" in result.err
+    assert "known of KLF1" not in result.err
+
+
+def test_the_command_that_scores_a_model_reads_the_data_as_training_did(
+    cli, tmp_path: Path
+) -> None:
+    asked = ("--dataset", "sim:dixit", "--scale", "0.02", "--folds", "3", *SHORT)
+    result = cli("train", *asked, "--output", tmp_path / "model", "--quiet")
+    assert result.code == 0, result.err
+    assert "--dataset sim:dixit --scale 0.02`" in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--perturbation", "KLF1"), "give either --checkpoint DIR"),
         (("--checkpoint", "none", "--perturbation", "KLF1"), "no trained model in none"),
         (("--dataset", "TOY", "--model", "additive", "--perturbation", "ctrl"), "is control"),
+        (
+            ("--dataset", "TOY", "--model", "additive", "--perturbation", "KLF1+"),
+            "'KLF1+' has an empty gene; write KLF1",
+        ),
         (("--dataset", "TOY", "--model", "truth", "--perturbation", "KLF1"), "only copies"),
         (
             ("--dataset", "TOY", "--perturbation", "KLF1", "--output", "table.xls"),
