@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.knowledge.kg_choice import KgChoice
+from dygenept.knowledge.kg_choice import KgChoice, check_graph_options, graphs_of
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry, merge
 from dygenept.specs import (
@@ -252,59 +252,12 @@ def registered_entry(
     return _merged(registered_entry(str(parent), registry, (*seen, name)), entry)
 
 
-def kg_names(text: str) -> tuple[str, ...]:
-    """Read the names of knowledge graphs: ``string,go``; ``none`` names none.
-
-    Raises:
-        ConfigError: If a name is empty.
-    """
-    if text.strip().lower() == "none":
-        return ()
-    names = tuple(part.strip() for part in text.split(","))
-    if not all(names):
-        raise ConfigError(f"--kg {text!r} must look like string,go; or none")
-    return tuple(dict.fromkeys(names))
-
-
-def check_graph_options(options: object, graphs: object) -> None:
-    """Refuse options of a knowledge graph that is not among those in use.
-
-    Raises:
-        ConfigError: As said.
-    """
-    known = graphs if isinstance(graphs, Mapping) else {}
-    if isinstance(options, Mapping):
-        for name in options:
-            if name not in known:
-                raise ConfigError(
-                    f"kg.{name} is set, but {name!r} is not among the knowledge graphs in use; "
-                    f"{nearest(str(name), known)}; add it to --kg"
-                )
-
-
 def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """Merge documents of assemblies; a list of knowledge graphs replaces the one before it."""
     normalised = _normalised(over)
     if "kg" in over and not isinstance(over["kg"], Mapping):
         base = {key: value for key, value in base.items() if key != "kg"}
     return merge(base, normalised)
-
-
-def graphs_of(value: object) -> dict[str, Mapping[str, object]]:
-    """Read knowledge graphs: options by name, a list of names, or ``string,go``.
-
-    Raises:
-        ConfigError: If it is none of these.
-    """
-    if isinstance(value, str):
-        value = kg_names(value)
-    if isinstance(value, list | tuple):
-        return {str(name): {} for name in value}
-    if isinstance(value, Mapping) and all(isinstance(of, Mapping) for of in value.values()):
-        return {str(name): dict(of) for name, of in value.items()}
-    raise ConfigError(
-        f"kg must be a list of knowledge graphs or a mapping of their options, got {value!r}"
-    )
 
 
 def _normalised(document: Mapping[str, object]) -> dict[str, object]:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
-from dygenept.jobs import Station, run_job
+from dygenept.jobs import run_job
 from dygenept.models import ResolvedModel
 from dygenept.results import RunRecord
+from dygenept.station import Station
 from dygenept.training import distributed
 from dygenept.types import Progress, no_report
 

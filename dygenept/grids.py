@@ -10,11 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from dygenept.config import (
     PARTS,
     Overrides,
-    check_graph_options,
     combined,
     from_dotlist,
-    kg_names,
 )
+from dygenept.knowledge.kg_choice import check_graph_options, kg_names
 from dygenept.models import Variant
 
 # Axes beside the parts; any other axis is a dotted option such as decoder.dropout.

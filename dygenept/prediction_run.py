@@ -15,12 +15,13 @@ from dygenept.data.task import build_task
 from dygenept.data_request import DataRequest, open_data
 from dygenept.devices import pick_device
 from dygenept.errors import DataError, nearest
-from dygenept.jobs import check_predictions, derived_seed
+from dygenept.job_records import check_predictions
 from dygenept.models import registry_knowledge, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.runner import data_summary
 from dygenept.saved import load_model
+from dygenept.station import derived_seed
 from dygenept.types import (
     CONTROL_LABEL,
     Condition,

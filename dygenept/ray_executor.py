@@ -12,8 +12,9 @@ from typing import Any
 
 from dygenept.errors import ConfigError, DygeneptError
 from dygenept.executors import Job, JobResult, Prepared
-from dygenept.jobs import Station, run_job
+from dygenept.jobs import run_job
 from dygenept.results import RunRecord
+from dygenept.station import Station
 from dygenept.types import Progress, no_report
 
 JobReply = RunRecord | DygeneptError | None

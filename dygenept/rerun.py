@@ -11,7 +11,8 @@ from dygenept.config import PARTS, AssemblyConfig
 from dygenept.data_request import open_data, recorded_dataset
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, ResultsError, SplitError
-from dygenept.jobs import fold_task, record_of
+from dygenept.job_records import record_of
+from dygenept.jobs import fold_task
 from dygenept.models import (
     ResolvedModel,
     build_assembly,

@@ -18,7 +18,6 @@ from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.executors import executor_of, run_in_processes, run_inline
 from dygenept.isolated.readiness import unready_models
-from dygenept.jobs import Station, dataset_record, derived_seed, split_record
 from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
 from dygenept.models import (
@@ -30,6 +29,7 @@ from dygenept.models import (
     resolve_models,
 )
 from dygenept.plugin_manager import PluginManager, Provenance
+from dygenept.record_parts import dataset_record, split_record
 from dygenept.registry import Registry, load_registry
 from dygenept.results import (
     DatasetRecord,
@@ -40,6 +40,7 @@ from dygenept.results import (
 )
 from dygenept.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
 from dygenept.splits import check_split, make_split, save_split, split_sha256
+from dygenept.station import Station, derived_seed
 from dygenept.training import distributed
 from dygenept.types import (
     DeGenes,

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from dygenept.data_request import open_data
 from dygenept.errors import ConfigError, DataError
-from dygenept.jobs import dataset_record, fold_task, record_of, split_record
+from dygenept.job_records import record_of
+from dygenept.jobs import fold_task
 from dygenept.models import ResolvedModel
 from dygenept.plugin_manager import PluginManager
+from dygenept.record_parts import dataset_record, split_record
 from dygenept.registry import Registry
 from dygenept.results import check_can_write
 from dygenept.runner import (

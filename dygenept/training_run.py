@@ -10,14 +10,17 @@ from dygenept.config import assembly_config
 from dygenept.data_request import open_data
 from dygenept.devices import pick_device
 from dygenept.errors import ConfigError, SplitError
-from dygenept.jobs import Station, dataset_record, fold_task, record_of
+from dygenept.job_records import record_of
+from dygenept.jobs import fold_task
 from dygenept.models import ResolvedModel, resolve_model
 from dygenept.plugin_manager import PluginManager
+from dygenept.record_parts import dataset_record
 from dygenept.registry import Registry
 from dygenept.results import PluginRecord, RunRecord, check_can_write
 from dygenept.runner import BenchRequest, make_station, request_split
 from dygenept.saved import SavedModel, load_model, read_manifest, save_model
 from dygenept.splits import SplitManifest, check_split, split_from_json, split_to_json
+from dygenept.station import Station
 from dygenept.training import distributed
 from dygenept.types import Progress, Runtime
 

@@ -42,7 +42,8 @@ def overrides(
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.config import Overrides, kg_names
+    from dygenept.config import Overrides
+    from dygenept.knowledge.kg_choice import kg_names
     from dygenept.registry import read_yaml
 
     return Overrides(
@@ -64,9 +65,9 @@ def graph_choice(
         sets: ``key=value`` settings; others than ``kg.…`` and ``imputation.…`` are passed over.
         base: A document with ``kg`` and ``imputation`` that the flags change.
     """
-    from dygenept.config import check_graph_options, from_dotlist, graphs_of, kg_names
+    from dygenept.config import from_dotlist
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.kg_choice import KgChoice
+    from dygenept.knowledge.kg_choice import KgChoice, check_graph_options, graphs_of, kg_names
     from dygenept.registry import merge
 
     document = dict(base or {})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dygenept.errors import DataUnavailableError
+from dygenept.errors import ConfigError, DataUnavailableError, nearest
 from dygenept.plugin_manager import PluginManager
 from dygenept.specs import KgSourceSpec, PluginConfig
 from dygenept.types import Runtime
@@ -132,3 +132,50 @@ class KgChoice:
 
 
 NO_KG = KgChoice()
+
+
+def kg_names(text: str) -> tuple[str, ...]:
+    """Read the names of knowledge graphs: ``string,go``; ``none`` names none.
+
+    Raises:
+        ConfigError: If a name is empty.
+    """
+    if text.strip().lower() == "none":
+        return ()
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise ConfigError(f"--kg {text!r} must look like string,go; or none")
+    return tuple(dict.fromkeys(names))
+
+
+def check_graph_options(options: object, graphs: object) -> None:
+    """Refuse options of a knowledge graph that is not among those in use.
+
+    Raises:
+        ConfigError: As said.
+    """
+    known = graphs if isinstance(graphs, Mapping) else {}
+    if isinstance(options, Mapping):
+        for name in options:
+            if name not in known:
+                raise ConfigError(
+                    f"kg.{name} is set, but {name!r} is not among the knowledge graphs in use; "
+                    f"{nearest(str(name), known)}; add it to --kg"
+                )
+
+
+def graphs_of(value: object) -> dict[str, Mapping[str, object]]:
+    """Read knowledge graphs: options by name, a list of names, or ``string,go``.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    if isinstance(value, str):
+        value = kg_names(value)
+    if isinstance(value, list | tuple):
+        return {str(name): {} for name in value}
+    if isinstance(value, Mapping) and all(isinstance(of, Mapping) for of in value.values()):
+        return {str(name): dict(of) for name, of in value.items()}
+    raise ConfigError(
+        f"kg must be a list of knowledge graphs or a mapping of their options, got {value!r}"
+    )
