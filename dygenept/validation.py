@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from dygenept.errors import ConfigError, nearest
 
 T = TypeVar("T")
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def validated(target: type[T], document: object, where: str) -> T:
@@ -21,10 +22,12 @@ def validated(target: type[T], document: object, where: str) -> T:
     try:
         return TypeAdapter(target).validate_python(document)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        # A misspelt key comes first: it may be what makes another one seem missing.
+        first = next((item for item in found if item["type"] in UNKNOWN), found[0])
         loc = [str(part) for part in first["loc"]]
         key = ".".join([where, *loc])
-        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if first["type"] in UNKNOWN:
             hint = nearest(loc[-1], _fields(target, loc[:-1]))
             raise ConfigError(f"unknown key {key!r}; {hint}") from error
         if first["type"].startswith("missing"):
