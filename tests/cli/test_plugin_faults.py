@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from dygenept.errors import DygeneptError
+from dygenept.plugin_manager import PluginManager
+from dygenept.registry import BenchDefaults, Registry
+from dygenept.runner import default_models
+from dygenept.types import Runtime
 
 BASELINES = """
 import numpy as np
@@ -218,3 +222,28 @@ def test_a_plugin_that_ends_the_process_fails_its_check(cli: Any, tmp_path: Path
     done = cli("plugins", "check", "leaves", "--plugin", path)
     assert done.code == 2
     assert "failed  baselines/leaves: raised SystemExit: 7" in done.out
+
+
+def test_a_baseline_that_cannot_run_with_its_defaults_is_left_out_where_none_is_named(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "faulty.py"
+    path.write_text(
+        BASELINES.replace("closed_form=False,\n        requires", "requires").replace(
+            "    return [*made, needy]",
+            "    from dygenept.specs import PluginConfig\n\n"
+            "    class Needs(PluginConfig):\n"
+            "        depth: int\n\n"
+            "    strict = BaselineSpec(\n"
+            "        name='strict', summary='A', source='a', factory=Control, config=Needs\n"
+            "    )\n"
+            "    plain = BaselineSpec(name='plain', summary='A', source='a', factory=Control)\n"
+            "    return [*made, needy, strict, plain]",
+        )
+    )
+    manager = PluginManager.load(files=(path,), entry_points=False)
+    registry = Registry(defaults=BenchDefaults(model="control"))
+    choice = default_models(registry, manager, Runtime())
+    assert choice.models == ("plain", "control")
+    assert "without needy: needy needs what is not installed: pip install" in choice.reason
+    assert "without strict: baselines.strict.depth must be given" in choice.reason
