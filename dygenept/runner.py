@@ -23,7 +23,7 @@ from dygenept.devices import pick_device
 from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.executors import executor_of, run_in_processes, run_inline
-from dygenept.isolated.readiness import unready_models
+from dygenept.isolated.readiness import unready_models, with_script
 from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
 from dygenept.models import (
@@ -326,7 +326,7 @@ def _prepare(
             _require(model, model.assembly, registry, manager, request)
         elif model.baseline is not None and model.baseline.knowledge is not None:
             _require_knowledge(model, model.baseline.knowledge, registry, request)
-    models = tuple(_with_graph_files(model, manager, request) for model in models)
+    models = tuple(with_script(_with_graph_files(model, manager, request)) for model in models)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)
     split = request_split(request, data, manager)

@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MEGABYTE = 1_000_000
+BROKEN = "broken: its Python or its manifest is gone; build it anew, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def list_(
         table.add_row(
             str(row["plugin"] or "(no plugin)"),
             str(row["environment"] or row["problem"]),
-            "yes" if row["is_built"] else "no",
+            "yes" if row["is_built"] else "broken" if row["problem"] == BROKEN else "no",
             str(row["python"] or "–"),
             f"{size / MEGABYTE:,.0f} MB" if isinstance(size, int) else "–",
         )
@@ -120,7 +121,11 @@ def remove(
     from dygenept.isolated.building import remove_environment
     from dygenept_cli import context
 
-    rows = [row for row in _rows(context.load_environment(registry, plugin)) if row.built]
+    rows = [
+        row
+        for row in _rows(context.load_environment(registry, plugin))
+        if row.built or row.problem == BROKEN
+    ]
     by_name = {name: row.digest for row in rows for name in (row.plugin, row.digest) if name}
     if not names and not every:
         raise ConfigError("name the environments to remove, or give --all")
@@ -141,11 +146,12 @@ def remove(
 
 def _rows(environment: Environment) -> list[_Row]:
     from dygenept.errors import DygeneptError
-    from dygenept.isolated.building import list_environments
+    from dygenept.isolated.building import broken_environments, list_environments
     from dygenept.isolated.environment import environment_digest, find_interpreter
     from dygenept_cli import context
 
     built = {item.digest: item for item in list_environments(context.cache_directory())}
+    broken = broken_environments(context.cache_directory())
     rows = []
     for name, spec in _isolated(environment).items():
         try:
@@ -153,8 +159,10 @@ def _rows(environment: Environment) -> list[_Row]:
         except DygeneptError as error:
             rows.append(_Row(name, None, None, str(error)))
             continue
-        rows.append(_Row(name, digest, built.get(digest), None))
+        problem = BROKEN if digest in broken else None
+        rows.append(_Row(name, digest, built.get(digest), problem))
     wanted = {row.digest for row in rows}
+    rows += [_Row(None, name, None, BROKEN) for name in broken if name not in wanted]
     rows += [_Row(None, key, item, None) for key, item in built.items() if key not in wanted]
     return rows
 

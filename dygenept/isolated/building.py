@@ -100,6 +100,7 @@ def build_environment(
         # Another run may have built it while this one waited.
         if (found := _read(folder / digest)) is not None:
             return found
+        _remove_leftovers(folder, digest)
         report(Progress("environment", 0, 1, f"building the environment of {name or digest}"))
         partial = Path(tempfile.mkdtemp(prefix=f".{digest}.", dir=folder))
         try:
@@ -134,13 +135,25 @@ def list_environments(cache_dir: Path) -> tuple[BuiltEnvironment, ...]:
     return tuple(item for item in found if item is not None)
 
 
+def broken_environments(cache_dir: Path) -> tuple[str, ...]:
+    """Return the names of folders without a whole environment, as when its Python was removed."""
+    folder = environments_folder(cache_dir)
+    if not folder.is_dir():
+        return ()
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    return tuple(
+        name for name in names if not name.startswith(".") and _read(folder / name) is None
+    )
+
+
 def remove_environment(digest: str, cache_dir: Path) -> bool:
-    """Delete an environment; False if there was none."""
+    """Delete an environment, whole or broken; False if there was none."""
     folder = environments_folder(cache_dir)
     path = folder / digest
     if not path.is_dir():
         return False
     with _locked(folder, digest):
+        _remove_leftovers(folder, digest)
         # Renamed first, so that no run finds half of it.
         doomed = Path(tempfile.mkdtemp(prefix=f".{digest}.", dir=folder))
         path.rename(doomed / digest)
@@ -219,6 +232,13 @@ def _gist(output: str) -> str:
     lines = output.strip().splitlines()
     errors = [line for line in lines if line.startswith("ERROR")]
     return " | ".join((errors or lines)[-TAIL_LINES:])
+
+
+def _remove_leftovers(folder: Path, digest: str) -> None:
+    """Remove what a killed build or removal left; whoever holds the lock is the only one."""
+    for path in folder.glob(f".{digest}.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -70,11 +70,16 @@ def find_interpreter(spec: EnvironmentSpec) -> Interpreter:
     """Return this Python if it fits, else the newest ``python3.N`` on PATH that does.
 
     Raises:
-        EnvironmentBuildError: If none fits.
+        EnvironmentBuildError: If none fits, or the constraint is none.
     """
-    from packaging.specifiers import SpecifierSet
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    allowed = SpecifierSet(spec.python)
+    try:
+        allowed = SpecifierSet(spec.python)
+    except InvalidSpecifier as error:
+        raise EnvironmentBuildError(
+            f"its Python constraint {spec.python!r} cannot be read; write one like '>=3.9,<3.13'"
+        ) from error
     own = "{}.{}.{}".format(*sys.version_info[:3])
     if allowed.contains(own):
         return Interpreter(sys.executable, own)

@@ -62,6 +62,11 @@ class IsolatedModel:
         self.notes: tuple[str, ...] = ()
         self.child: ChildRecord | None = None
 
+    @property
+    def script(self) -> Path:
+        """The file that the child runs."""
+        return self._program.script
+
     def fit(self, task: Task) -> None:
         """Keep the task and see to the environment; learning is the child's, in ``predict``.
 

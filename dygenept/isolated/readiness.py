@@ -1,14 +1,40 @@
-"""Looks, before the first job, whether each baseline has what it needs; builds environments."""
+"""Looks, before the first job, whether each baseline has what it needs; builds environments.
+
+It also tells apart the records of an isolated model whose script was edited.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from dygenept.errors import EnvironmentBuildError
+from dygenept.baselines import file_digest
+from dygenept.errors import DygeneptError, EnvironmentBuildError
 from dygenept.isolated.building import build_environment
 from dygenept.models import ResolvedModel
+from dygenept.plugin_faults import plugin_code
 from dygenept.types import Progress
+
+
+def with_script(model: ResolvedModel) -> ResolvedModel:
+    """Put the hash of an isolated model's script into its configuration, and so into its key.
+
+    A model that cannot be built keeps its key: its own jobs tell what is wrong.
+    """
+    if model.baseline is None or model.baseline.spec.environment is None:
+        return model
+    from dygenept.isolated.model import IsolatedModel
+
+    try:
+        with plugin_code(model.name):
+            built = model.build()
+    except DygeneptError:
+        return model
+    digest = file_digest(str(built.script)) if isinstance(built, IsolatedModel) else None
+    if digest is None:
+        return model
+    return replace(model, config={**model.config, "script_sha256": digest})
 
 
 def unready_models(

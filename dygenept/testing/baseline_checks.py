@@ -113,7 +113,8 @@ def _predict(
 ) -> DoubleArray:
     predictions = model.predict(tuple(conditions))
     rules.require(
-        isinstance(predictions, Predictions), f"predict must return Predictions: {predictions!r}"
+        isinstance(predictions, Predictions),
+        f"predict must return Predictions, got {type(predictions).__name__}",
     )
     rules.require(
         predictions.conditions == tuple(conditions),

@@ -164,7 +164,9 @@ def _states(encoder: CellEncoder, indices: torch.Tensor, rules: Rules) -> torch.
 def _check_facet_batch(batch: FacetBatch, shape: tuple[int, ...], rules: Rules) -> None:
     import torch
 
-    rules.require(isinstance(batch, FacetBatch), f"it must return a FacetBatch, got {batch!r}")
+    rules.require(
+        isinstance(batch, FacetBatch), f"it must return a FacetBatch, got {type(batch).__name__}"
+    )
     shapes = {
         "values": ((*shape, WIDTH), batch.values.shape),
         "confidence": (shape, batch.confidence.shape),

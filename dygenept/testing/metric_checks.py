@@ -127,7 +127,10 @@ def _values(metric: Metric, inputs: MetricInputs, spec: MetricSpec, rules: Rules
     for name, value in kept.items():
         rules.require(np.array_equal(getattr(inputs, name), value), f"it writes into {name}")
     n_conditions = len(inputs.conditions)
-    rules.require(isinstance(result, MetricValues), f"it must return MetricValues, got {result!r}")
+    rules.require(
+        isinstance(result, MetricValues),
+        f"it must return MetricValues, got {type(result).__name__}",
+    )
     values = result.values
     rules.require(
         values.shape == (n_conditions,) and values.dtype == np.float64,

@@ -143,7 +143,8 @@ def _attend(
 
     output = attention(cell, facets)
     rules.require(
-        isinstance(output, AttentionOutput), f"it must return AttentionOutput: {output!r}"
+        isinstance(output, AttentionOutput),
+        f"it must return AttentionOutput, got {type(output).__name__}",
     )
     embedding, weights = output.embedding, output.weights
     n_rows, n_genes, n_facets, width = facets.values.shape

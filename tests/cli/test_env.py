@@ -86,3 +86,56 @@ def test_bad_names_are_one_line_and_exit_code_2(
     result = cli("env", *arguments)
     assert result.code == 2
     assert message in result.err
+
+
+@pytest.mark.parametrize("named", ["alone", None])
+def test_a_broken_environment_is_listed_and_can_be_removed(
+    cli, plugin: Path, named: str | None
+) -> None:
+    (row,) = cli("env", "build", "alone", "--plugin", plugin, "--json").json()["environments"]
+    path = Path(row["path"])
+    for python in path.glob("bin/python*"):
+        python.unlink()
+    rows = cli("env", "list", "--plugin", plugin, "--json").json()["environments"]
+    (shown,) = [item for item in rows if item["plugin"] == "alone"]
+    assert not shown["is_built"]
+    assert shown["problem"].startswith("broken: ")
+    assert "broken" in cli("env", "list").out
+    given = (named, "--plugin", plugin) if named else ("--all",)
+    assert cli("env", "remove", *given, "--json").json()["removed"] == [path.name]
+    assert not path.exists()
+
+
+COUNTS = """
+import json
+from pathlib import Path
+
+import csv
+
+task = json.loads(Path("task.json").read_text())
+genes = task["gene_ids"]
+with open("predictions.csv", "w", newline="") as stream:
+    rows = csv.writer(stream)
+    rows.writerow(["perturbation", "cell_type", *genes])
+    for asked in task["predict"]:
+        rows.writerow([asked["perturbation"], asked["cell_type"], *[VALUE] * len(genes)])
+"""
+
+
+def test_a_script_that_was_edited_is_run_again(cli, plugin: Path, toy: Path) -> None:
+    script = plugin.with_name("child.py")
+    body = PLUGIN.replace("script=Path(__file__)", f"script=Path({str(script)!r})")
+    plugin.write_text(body.replace("options={}", "options={}, inputs=('means',)"))
+
+    def mean() -> float:
+        bench = ("bench", "--dataset", toy, "--folds", "2", "--metric", "mse", "--model", "alone")
+        done = cli(*bench, "--plugin", plugin, "--json")
+        assert done.code == 0, done.err
+        (row,) = done.json()["leaderboard"]
+        return float(row["mean"])
+
+    script.write_text(COUNTS.replace("VALUE", "0.5"))
+    first = mean()
+    assert mean() == first
+    script.write_text(COUNTS.replace("VALUE", "1.5"))
+    assert mean() != first

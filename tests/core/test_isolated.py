@@ -286,6 +286,14 @@ def test_half_an_environment_is_built_anew(tmp_path: Path) -> None:
     assert build_environment(BARE, tmp_path).python.exists()
 
 
+def test_what_a_killed_build_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    digest = environment_digest(BARE, find_interpreter(BARE))
+    left = tmp_path / "environments" / f".{digest}.k1ll3d" / "bin"
+    left.mkdir(parents=True)
+    built = build_environment(BARE, tmp_path)
+    assert [path for path in built.path.parent.iterdir() if path.is_dir()] == [built.path]
+
+
 def test_requirements_python_and_platform_decide_the_name() -> None:
     here = find_interpreter(BARE)
     digests = {
@@ -301,6 +309,11 @@ def test_requirements_python_and_platform_decide_the_name() -> None:
 def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentBuildError, match=r"needs Python <3\.0.*PATH"):
         build_environment(EnvironmentSpec(python="<3.0"), tmp_path)
+
+
+def test_a_constraint_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentBuildError, match="constraint 'three' cannot be read"):
+        build_environment(EnvironmentSpec(python="three"), tmp_path)
 
 
 @pytest.mark.slow
