@@ -18,6 +18,7 @@ from dygenept.config import (
 from dygenept.errors import ConfigError, nearest
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry, merge
+from dygenept.requirements import lacking
 from dygenept.specs import BaselineSpec, PluginConfig
 
 
@@ -43,7 +44,7 @@ class ConfiguredBaseline:
 
     def missing(self) -> str | None:
         """Say in one sentence what it needs that is not on this machine."""
-        return None if self.spec.missing is None else self.spec.missing(self.options)
+        return lacking(self.spec, self.options)
 
 
 def configured_baseline(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,6 +17,8 @@ from dygenept.results import RunRecord
 from dygenept.station import Station
 from dygenept.training import distributed
 from dygenept.types import Progress, no_report
+
+logger = logging.getLogger(__name__)
 
 EXECUTORS = ("inline", "process", "ray")
 
@@ -63,6 +67,7 @@ def run_inline(
             # The other processes are gone, or elsewhere: no further job can be shared.
             raise
         except DygeneptError as error:
+            logger.debug("%s failed", title, exc_info=error)
             result = error
         if result is None:
             waiting.append((model, fold, True))
@@ -121,6 +126,8 @@ _WORKER: list[Prepared] = []
 
 def _start_worker(prepare: Callable[[], Prepared], n_threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    # The parent's stdout is for its result alone, and this process shares it.
+    sys.stdout = sys.stderr
     _WORKER.append(prepare())
 
 

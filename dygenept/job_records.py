@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.machine import device_name, installed_versions, peak_memory, reset_peak_memory
 from dygenept.models import ResolvedModel
+from dygenept.plugin_faults import plugin_code
 from dygenept.record_parts import dataset_record, split_record
 from dygenept.results import (
     MetricRecord,
@@ -22,6 +24,7 @@ from dygenept.results import (
 from dygenept.station import Station, job_key
 from dygenept.types import (
     Condition,
+    DoubleArray,
     Predictions,
     Score,
     Task,
@@ -41,19 +44,24 @@ def record_of(
     """Fit (unless ``is_fitted``), predict and score; keep the record unless told otherwise.
 
     Raises:
-        PluginError: If the model's predictions break its contract.
+        PluginError: If the model's or a metric's code fails, or the model's predictions break its
+            contract.
     """
     key = job_key(station, model, fold)
+    # Before the model gets hold of the task: it must not change what it is held against.
+    references = train_means(task)
     reset_peak_memory(task.runtime.device)
     started = time.perf_counter()
-    built = model.build()
-    if not is_fitted:
-        built.fit(task)
+    with plugin_code(f"{model.name}: fit"):
+        built = model.build()
+        if not is_fitted:
+            built.fit(task)
     fitted = time.perf_counter()
-    predictions = built.predict(conditions)
+    with plugin_code(f"{model.name}: predict"):
+        predictions = built.predict(conditions)
     check_predictions(predictions, conditions, model)
     predicted = time.perf_counter()
-    metrics = _scored(station, task, predictions)
+    metrics = _scored(station, references, predictions)
     scored = time.perf_counter()
     kept = None
     if keep and station.keep_predictions:
@@ -108,7 +116,8 @@ def rescored(
     station: Station, record: RunRecord, task: Task, predictions: Predictions
 ) -> RunRecord:
     """Score kept predictions again, and keep a record with both old and new metrics."""
-    fresh = {metric.name: metric for metric in _scored(station, task, predictions)}
+    scored = _scored(station, train_means(task), predictions)
+    fresh = {metric.name: metric for metric in scored}
     kept = {metric.name: metric for metric in record.metrics}
     effects = effect_sizes(station.data, station.pseudobulk, predictions.conditions)
     updated = record.model_copy(
@@ -118,7 +127,9 @@ def rescored(
     return updated
 
 
-def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[MetricRecord, ...]:
+def _scored(
+    station: Station, references: Mapping[str, DoubleArray], predictions: Predictions
+) -> tuple[MetricRecord, ...]:
     pairs = [(spec, metric) for spec, metric, _ in station.metrics]
     draws = [
         score(
@@ -128,7 +139,7 @@ def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[Met
                 data=station.data,
                 pseudobulk=station.pseudobulk,
                 de=station.de,
-                task=task,
+                train_means=references,
                 de_tests=station.de_tests,
                 cells=station.cells,
             ),
@@ -161,11 +172,21 @@ def _scored(station: Station, task: Task, predictions: Predictions) -> tuple[Met
 def check_predictions(
     predictions: Predictions, conditions: Sequence[Condition], model: ResolvedModel
 ) -> None:
-    """Refuse predictions of other conditions than those asked for, or a truth of one's own.
+    """Refuse what are no predictions, or of other conditions, or with a truth of one's own.
 
     Raises:
         PluginError: As said; the model is named.
     """
+    if not isinstance(predictions, Predictions):
+        raise PluginError(
+            f"{model.name}: predict must return Predictions(conditions, expression), got "
+            f"{type(predictions).__name__}"
+        )
+    if predictions.expression.dtype.kind not in "fiu":
+        raise PluginError(
+            f"{model.name}: predictions must be numbers, float64, got "
+            f"{predictions.expression.dtype}"
+        )
     for draw in predictions.others:
         check_predictions(draw, conditions, model)
     if predictions.conditions != tuple(conditions):

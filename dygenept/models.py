@@ -30,6 +30,7 @@ from dygenept.knowledge.catalog import (
 )
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.registry import Registry
+from dygenept.requirements import lacking
 from dygenept.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 from dygenept.validation import validated
@@ -354,9 +355,9 @@ def missing_requirements(
     """Say what an assembly needs that is not on this machine, one sentence each."""
     entries = facet_sets(registry)
     missing = []
-    lacking = missing_knowledge(config.facets, entries=entries, runtime=runtime)
-    if lacking is not None:
-        missing.append(lacking)
+    without = missing_knowledge(config.facets, entries=entries, runtime=runtime)
+    if without is not None:
+        missing.append(without)
     elif not is_imputed_already(
         config.facets, entries=entries, runtime=runtime, kg=config.kg_choice
     ):
@@ -365,10 +366,9 @@ def missing_requirements(
     for section, spec_class in PARTS.items():
         plugin, options = config.part(section)
         spec = manager.get(spec_class, plugin)
-        if spec.missing is not None:
-            lacking = spec.missing(manager.configure(spec, options))
-            if lacking is not None:
-                missing.append(lacking)
+        without = lacking(spec, manager.configure(spec, options))
+        if without is not None:
+            missing.append(without)
     return tuple(missing)
 
 
@@ -382,9 +382,8 @@ def _missing_text_plugins(
         return []
     writer = manager.get(FacetWriterSpec, entry.writer)
     encoder = manager.get(TextEncoderSpec, entry.encoder)
-    found = []
-    if writer.missing is not None:
-        found.append(writer.missing(manager.configure(writer, entry.writer_options)))
-    if encoder.missing is not None:
-        found.append(encoder.missing(manager.configure(encoder, entry.encoder_options)))
-    return [lacking for lacking in found if lacking is not None]
+    found = (
+        lacking(writer, manager.configure(writer, entry.writer_options)),
+        lacking(encoder, manager.configure(encoder, entry.encoder_options)),
+    )
+    return [without for without in found if without is not None]

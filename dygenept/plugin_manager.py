@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -197,7 +198,9 @@ class PluginManager:
     ) -> None:
         # Whatever a broken plugin raises, even SystemExit, must not stop the others.
         try:
-            module = load()
+            # What a module prints at import is no result of the command.
+            with redirect_stdout(sys.stderr):
+                module = load()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             self._leave_out(name, error)
             return
@@ -211,6 +214,7 @@ class PluginManager:
     def _leave_out(self, name: str, error: BaseException) -> None:
         self.failures[name] = f"{type(error).__name__}: {error}"
         logger.warning("plugin %s left out, it failed to import: %s", name, self.failures[name])
+        logger.debug("plugin %s", name, exc_info=error)
 
     def _add(self, specs: Iterable[PluginSpec], owner: str, source: tuple[str, str]) -> None:
         added: dict[tuple[str, str], _Entry] = {}
@@ -315,8 +319,13 @@ def _specs_of(returned: object, spec_class: type[S], owner: str) -> list[S]:
                 f"{hook} must return a list of {spec_class.__name__}, got {type(item).__name__} "
                 "in it"
             )
-        if not _NAME.fullmatch(item.name):
+        if not isinstance(item.name, str) or not _NAME.fullmatch(item.name):
             raise PluginError(f"{owner}: plugin name {item.name!r} is not lower snake case")
+        if not (isinstance(item.config, type) and issubclass(item.config, PluginConfig)):
+            raise PluginError(
+                f"{owner}: config of {item.name!r} must be a subclass of PluginConfig, got "
+                f"{item.config!r}"
+            )
     return list(returned)
 
 

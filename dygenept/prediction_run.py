@@ -17,6 +17,7 @@ from dygenept.devices import pick_device
 from dygenept.errors import DataError, nearest
 from dygenept.job_records import check_predictions
 from dygenept.models import registry_knowledge, resolve_model
+from dygenept.plugin_faults import plugin_code
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import Registry
 from dygenept.runner import data_summary
@@ -139,9 +140,11 @@ def predict_from_data(
         ),
         rng=rng,
     )
-    built = model.build()
-    built.fit(task)
-    predictions = built.predict(conditions)
+    with plugin_code(f"{model.name}: fit"):
+        built = model.build()
+        built.fit(task)
+    with plugin_code(f"{model.name}: predict"):
+        predictions = built.predict(conditions)
     check_predictions(predictions, conditions, model)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)

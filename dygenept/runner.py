@@ -7,7 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from dygenept.config import NO_OVERRIDES, AssemblyConfig, Overrides, assembly_config
+from dygenept.config import (
+    NO_OVERRIDES,
+    AssemblyConfig,
+    Overrides,
+    assembly_config,
+    is_baseline,
+)
 from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de import de_genes
 from dygenept.data.de_tests import de_tests
@@ -31,6 +37,7 @@ from dygenept.models import (
 from dygenept.plugin_manager import PluginManager, Provenance
 from dygenept.record_parts import dataset_record, split_record
 from dygenept.registry import Registry, load_registry
+from dygenept.requirements import lacking
 from dygenept.results import (
     DatasetRecord,
     ResultsStore,
@@ -133,18 +140,36 @@ def load_environment(
 
 def default_models(registry: Registry, manager: PluginManager, runtime: Runtime) -> ModelChoice:
     """Pick the closed-form baselines and the best assembly whose requirements are at hand."""
-    baselines = tuple(spec.name for spec in manager.specs(BaselineSpec) if spec.closed_form)
+    closed_form = {
+        spec.name: _cannot_run(spec, manager)
+        for spec in manager.specs(BaselineSpec)
+        if spec.closed_form
+    }
+    baselines = tuple(name for name, lacks in closed_form.items() if lacks is None)
+    without = "".join(
+        f"; without {name}: {lacks}" for name, lacks in closed_form.items() if lacks is not None
+    )
     preferred, fallback = registry.defaults.model, registry.defaults.fallback
-    config, _ = assembly_config(preferred, registry, manager)
-    missing = missing_requirements(config, registry, manager, runtime)
+    missing: tuple[str, ...] = ()
+    if not is_baseline(preferred, registry):
+        config, _ = assembly_config(preferred, registry, manager)
+        missing = missing_requirements(config, registry, manager, runtime)
     if not missing:
-        reason = f"no --model given: running the closed-form baselines and {preferred}"
+        reason = f"no --model given: running the closed-form baselines and {preferred}{without}"
         return ModelChoice((*baselines, preferred), reason)
     reason = (
         f"no --model given: running the closed-form baselines and {fallback}, because "
-        f"{preferred} lacks {len(missing)} thing(s) that `dygenept doctor` names"
+        f"{preferred} lacks {len(missing)} thing(s) that `dygenept doctor` names{without}"
     )
     return ModelChoice((*baselines, fallback), reason)
+
+
+def _cannot_run(spec: BaselineSpec, manager: PluginManager) -> str | None:
+    """Say why a baseline does not run with its defaults; None where it does."""
+    try:
+        return lacking(spec, manager.configure(spec))
+    except ConfigError as error:
+        return str(error)
 
 
 def run_bench(

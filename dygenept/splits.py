@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import SplitError, nearest
 from dygenept.interfaces import Splitter
+from dygenept.plugin_faults import plugin_code
 from dygenept.specs import SplitSpec
 from dygenept.types import Fold, PerturbationData, Split
 from dygenept.whole_files import write_whole
@@ -57,17 +58,20 @@ def make_split(
         seed: Seed in [0, 2**32 - 1], the range of numpy's legacy generator.
 
     Raises:
+        PluginError: If the protocol's code fails.
         SplitError: If the seed is out of range, or a fold is empty or leaks. An empty test part
             passes here, since ``gears_no_test`` has none by design; ``check_split`` refuses it.
     """
     if not 0 <= seed <= MAX_SEED:
         raise SplitError(f"seed {seed} is not allowed; give one from 0 to {MAX_SEED}")
+    with plugin_code(f"split {spec.name!r}"):
+        folds = splitter.folds(data, n_folds=n_folds, seed=seed)
     split = Split(
         algorithm=spec.name,
         version=spec.version,
         seed=seed,
         dataset_sha256=data.sha256,
-        folds=splitter.folds(data, n_folds=n_folds, seed=seed),
+        folds=folds,
     )
     check_split(split, data, needs_test=False)
     return split

@@ -104,11 +104,14 @@ def root(
 
 def run() -> None:
     """Run the command line; an error that a user can mend is one line and exit code 2."""
+    import logging
+
     from dygenept.errors import DygeneptError
     from dygenept.training.distributed import launched
 
     # The flag is taken out here so that it may stand behind any command.
     is_debug = "--debug" in sys.argv
+    logging.getLogger("dygenept").setLevel(logging.DEBUG if is_debug else logging.NOTSET)
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:
         if launched().is_writer:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +17,8 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from dygenept.plugin_manager import PluginManager
     from dygenept.specs import PluginSpec
+
+logger = logging.getLogger("dygenept.cli")
 
 app = typer.Typer(no_args_is_help=True, help="List, show, check and start plugins.")
 
@@ -205,10 +210,13 @@ def _verdict(spec: PluginSpec) -> Verdict:
 
     full_name = f"{spec.kind}/{spec.name}"
     try:
-        check_plugin(spec)
+        # What a plugin prints is no verdict.
+        with redirect_stdout(sys.stderr):
+            check_plugin(spec)
     except NotCheckedError as error:
         return Verdict(full_name, "skipped", str(error).removeprefix(f"{full_name}: "))
     except DygeneptError as error:
+        logger.debug("%s", full_name, exc_info=error)
         return Verdict(full_name, "failed", str(error).removeprefix(f"{full_name}: "))
     return Verdict(full_name, "ok")
 

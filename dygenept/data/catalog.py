@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.interfaces import DatasetSource
+from dygenept.plugin_faults import plugin_code
 from dygenept.plugin_manager import PluginManager
 from dygenept.specs import DatasetSpec
 from dygenept.types import PerturbationData, Runtime
@@ -196,7 +197,8 @@ def open_dataset(
             f"data set {resolved.name!r} holds log1p expression already; leave --normalize out"
         )
     source = source_of(resolved.name, resolved.entry, manager=manager)
-    return source.load(data_dir, runtime)
+    with plugin_code(f"data set {resolved.name!r}: source {resolved.entry.source!r}"):
+        return source.load(data_dir, runtime)
 
 
 def _name_of(path: Path) -> str:

@@ -31,6 +31,18 @@ class TrainView:
         return mean
 
 
+def train_means(task: Task) -> dict[str, DoubleArray]:
+    """Return the mean train and validation perturbation as each cell type shows it, (G,).
+
+    A scorer takes it before a model gets hold of the task: what a model writes there must not
+    change what it is held against.
+
+    Raises:
+        PluginError: If the task has no perturbation at all.
+    """
+    return {cell_type: train_view(task, cell_type).mean for cell_type in task.cell_types}
+
+
 def train_view(task: Task, cell_type: str) -> TrainView:
     """Return the train and validation perturbations as one cell type shows them.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
-from dygenept.evaluation.reference import train_view
 from dygenept.interfaces import Metric
+from dygenept.plugin_faults import plugin_code
 from dygenept.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
@@ -25,9 +27,9 @@ from dygenept.types import (
     Predictions,
     Pseudobulk,
     Score,
-    Task,
 )
 
+N = TypeVar("N", bound=np.generic)
 NO_TRUTH = "too few cells to have a truth"
 
 
@@ -37,21 +39,23 @@ def metric_inputs(
     data: PerturbationData,
     pseudobulk: Pseudobulk,
     de: DeGenes,
-    task: Task,
+    train_means: Mapping[str, DoubleArray],
     de_tests: DeTests | None = None,
     cells: MetricCells | None = None,
 ) -> MetricInputs:
     """Lay predictions beside the truth and the references.
 
     Controls are the data set's own, never a model's. The mean of the train perturbations is
-    that of train and validation, as the closed-form baselines see it.
+    that of train and validation, as the closed-form baselines see it. The arrays are read-only,
+    since every metric sees the same ones.
 
     Args:
         predictions: What a model predicted; its conditions must be conditions of ``data``.
         data: The data set.
         pseudobulk: Its means, one row a condition of ``data``.
         de: Its DE lists, one row a condition of ``data``.
-        task: The fold's task.
+        train_means: Mean of the train perturbations by cell type, (G,), as
+            ``evaluation.reference.train_means`` gives it.
         de_tests: DE tests, one row a condition of ``data``, where a metric reads them.
         cells: Samples of cells, one row a condition of ``data``, where a metric reads them.
 
@@ -64,17 +68,16 @@ def metric_inputs(
     _check_expression(predictions, truth, data)
     conditions = predictions.conditions
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    means = {name: train_view(task, name).mean for name in {c.cell_type for c in conditions}}
     reference = np.empty_like(truth)
     for row, condition in enumerate(conditions):
-        reference[row] = means[condition.cell_type]
+        reference[row] = train_means[condition.cell_type]
     return MetricInputs(
         conditions=conditions,
-        predicted=np.asarray(predictions.expression, dtype=np.float64),
-        truth=truth,
-        control=pseudobulk.control_means[types],
-        perturbed_mean=reference,
-        de_indices=de.indices[rows],
+        predicted=_read_only(np.asarray(predictions.expression, dtype=np.float64)),
+        truth=_read_only(truth),
+        control=_read_only(pseudobulk.control_means[types]),
+        perturbed_mean=_read_only(reference),
+        de_indices=_read_only(de.indices[rows]),
         gene_symbols=data.gene_symbols,
         de_tests=None if de_tests is None else de_tests.take(rows),
         cells=None if cells is None else cells.take(rows),
@@ -95,14 +98,16 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
         Scores, metric by metric, conditions in the order of ``inputs``.
 
     Raises:
-        PluginError: If a metric breaks its contract: a wrong number of values, an infinite one,
-            or an undefined one without a reason.
+        PluginError: If a metric fails or breaks its contract: a wrong number of values, an infinite
+            one, or an undefined one without a reason.
     """
     has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
     seen = inputs if has_truth.all() else inputs.take(has_truth)
     scores: list[Score] = []
     for spec, metric in metrics:
-        result = _checked(metric(seen), spec, n_conditions=len(seen.conditions))
+        with plugin_code(f"metric {spec.name!r}"):
+            result = metric(seen)
+        _check_result(result, spec, n_conditions=len(seen.conditions))
         values = np.full(len(inputs.conditions), np.nan)
         values[has_truth] = result.values
         positions = np.flatnonzero(has_truth)
@@ -136,6 +141,12 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
             replace(scores[0], value=fmean(defined), reason=None) if defined else scores[0]
         )
     return means
+
+
+def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:
+    seen = array.view()
+    seen.flags.writeable = False
+    return seen
 
 
 def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
@@ -179,7 +190,11 @@ def _check_expression(predictions: Predictions, truth: DoubleArray, data: Pertur
         )
 
 
-def _checked(result: MetricValues, spec: MetricSpec, *, n_conditions: int) -> MetricValues:
+def _check_result(result: MetricValues, spec: MetricSpec, *, n_conditions: int) -> None:
+    if not isinstance(result, MetricValues):
+        raise PluginError(
+            f"metric {spec.name!r} must return MetricValues, got {type(result).__name__}"
+        )
     if result.values.shape != (n_conditions,):
         raise PluginError(
             f"metric {spec.name!r} returned values of shape {result.values.shape}, expected "
@@ -196,4 +211,3 @@ def _checked(result: MetricValues, spec: MetricSpec, *, n_conditions: int) -> Me
             f"metric {spec.name!r} must give a reason for each NaN and for nothing else; "
             f"condition {row} breaks this"
         )
-    return result

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
+from dygenept.requirements import absent_packages
 from dygenept.specs import BaselineSpec, PluginConfig, PluginSpec
 from dygenept.validation import validated
 
@@ -61,7 +61,7 @@ def checking(spec: PluginSpec) -> Iterator[Rules]:
     except DataUnavailableError as error:
         raise NotCheckedError(f"{rules.plugin}: not checked: {error}") from error
     # A plugin may raise anything at all; each of them is a broken rule, with its cause chained.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConformanceError(f"{rules.plugin}: raised {type(error).__name__}: {error}") from error
 
 
@@ -85,7 +85,7 @@ def configured(spec: PluginSpec, options: Mapping[str, object] | None) -> Plugin
         if given:
             raise
         raise NotCheckedError(f"{spec.kind}/{spec.name}: needs options: {error}") from error
-    absent = [name for name in spec.requires if not _is_installed(name)]
+    absent = absent_packages(spec)
     if absent:
         raise NotCheckedError(
             f"{spec.kind}/{spec.name}: not checked: pip install {' '.join(absent)} first"
@@ -129,12 +129,3 @@ def _check_declaration(spec: PluginSpec, rules: Rules) -> None:
         model_config.get("extra") == "forbid" and model_config.get("frozen") is True,
         "its config must be frozen and forbid unknown keys, as PluginConfig does",
     )
-
-
-def _is_installed(distribution: str) -> bool:
-    name = distribution.split("[")[0].split("=")[0].rstrip("<>!~ ")
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True

@@ -31,7 +31,11 @@ class Predictions:
     others: tuple[Predictions, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is one row a condition."""
+        """Check that there is an array with one row a condition."""
+        if not isinstance(self.expression, np.ndarray):
+            raise ShapeError(
+                f"predictions must be a numpy array, got {type(self.expression).__name__}"
+            )
         if self.expression.ndim != 2 or len(self.expression) != len(self.conditions):
             raise ShapeError(
                 f"predictions are {self.expression.shape} for {len(self.conditions)} conditions; "

@@ -8,6 +8,7 @@ import pytest
 from dygenept.data.de import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
 from dygenept.specs import MetricSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
@@ -41,7 +42,11 @@ class Station:
 
     def inputs(self, predictions: Predictions) -> MetricInputs:
         return metric_inputs(
-            predictions, data=self.data, pseudobulk=self.pseudobulk, de=self.de, task=self.task
+            predictions,
+            data=self.data,
+            pseudobulk=self.pseudobulk,
+            de=self.de,
+            train_means=train_means(self.task),
         )
 
 
@@ -206,3 +211,9 @@ def test_several_draws_are_averaged_over_those_that_are_defined() -> None:
     )
     assert (first.value, first.reason) == (pytest.approx(0.4), None)
     assert (second.value, second.reason) == (None, "one")
+
+
+def test_what_is_no_result_of_a_metric_is_named(station: Station) -> None:
+    inputs = station.inputs(station.predict())
+    with pytest.raises(PluginError, match="metric 'odd' must return MetricValues, got NoneType"):
+        score([(spec_of("odd"), lambda inputs: None)], inputs)  # type: ignore[list-item]

@@ -202,6 +202,24 @@ def test_a_name_that_is_not_lower_snake_case_is_an_error(name: str) -> None:
     assert "is not lower snake case" in refused(attention(name))
 
 
+@pytest.mark.parametrize(
+    ("field", "found"), [("name=3", "name 3"), ("config=dict", "PluginConfig")]
+)
+def test_a_spec_whose_name_or_config_is_something_else_is_an_error(field: str, found: str) -> None:
+    fields = {"name": "name='one'"} | {field.split("=")[0]: field}
+    given = ", ".join(fields.values())
+    body = (
+        "from dygenept.hookspecs import hookimpl\n"
+        "from dygenept.specs import AttentionSpec\n"
+        "@hookimpl\n"
+        "def dygenept_attention():\n"
+        f"    return [AttentionSpec({given}, summary='One.', source='this test', factory=int)]\n"
+    )
+    told = refused(body)
+    assert told.startswith("made_up_plugin: ")
+    assert found in told
+
+
 def test_a_hook_of_an_imported_module_is_not_taken_for_a_misspelling(package: Path) -> None:
     write(package, "shared_code", "def dygenept_version():\n    return 1\n")
     write(package, "plugin_one", "from shared_code import dygenept_version\n" + attention("one"))

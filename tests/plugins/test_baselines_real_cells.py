@@ -16,6 +16,7 @@ from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading import read_anndata
 from dygenept.data.task import build_task
 from dygenept.evaluation.aggregates import Aggregate, aggregate
+from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import metric_inputs, score
 from dygenept.plugin_manager import PluginManager
 from dygenept.specs import BaselineSpec, MetricSpec, SplitSpec
@@ -72,7 +73,9 @@ def ours(norman_subset: Path) -> dict[tuple[str, str], Aggregate]:
             model = spec.factory(spec.config())
             model.fit(task)
             predictions = model.predict(held_out)
-            inputs = metric_inputs(predictions, data=data, pseudobulk=bulk, de=de, task=task)
+            inputs = metric_inputs(
+                predictions, data=data, pseudobulk=bulk, de=de, train_means=train_means(task)
+            )
             scores = score(metrics, inputs)
             for name in METRICS:
                 folds[name].append([item.value for item in scores if item.metric == name])

@@ -314,3 +314,14 @@ def test_a_check_leaves_the_global_generators_alone(sound: Callable[[str], Any])
     for kind in ("attention", "decoders", "gene_encoders", "cell_encoders"):
         check_plugin(sound(kind))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_package_of_another_version_or_no_requirement_is_told(
+    sound: Callable[[str], Any],
+) -> None:
+    metric = sound("metrics")
+    with pytest.raises(NotCheckedError, match="pip install numpy>=999"):
+        check_plugin(replace(metric, requires=("numpy>=999",)))
+    check_plugin(replace(metric, requires=("numpy>=1",)))
+    with pytest.raises(PluginError, match="requires has 'no distribution!'"):
+        check_plugin(replace(metric, requires=("no distribution!",)))
