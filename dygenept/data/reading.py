@@ -77,6 +77,7 @@ def read_anndata(
     if normalize:
         target = normalize_counts(expression)
         notes.append(f"Counts were scaled to {target:g} a cell (the median total), then log1p.")
+    _note_repeated(symbols, notes)
     _note_targets(cells, symbols, notes)
     raw_labels = _raw_labels(parsed, cells)
     return PerturbationData(
@@ -123,6 +124,16 @@ def _symbols(file: h5py.File, gene_ids: tuple[str, ...], notes: list[str]) -> tu
     return tuple(
         texts[code] or gene_id for code, gene_id in zip(column.codes, gene_ids, strict=True)
     )
+
+
+def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:
+    repeated = [symbol for symbol, n_times in Counter(symbols).items() if n_times > 1]
+    if repeated:
+        shown = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
+        notes.append(
+            f"{len(repeated)} gene symbols name more than one output gene, told apart by their "
+            f"ids: {shown}."
+        )
 
 
 def _note_targets(cells: LabelledCells, symbols: Sequence[str], notes: list[str]) -> None:

@@ -203,6 +203,18 @@ def test_symbols_come_from_another_column_or_else_the_index(
     assert any("its index is taken" in note for note in none.notes)
 
 
+def test_a_symbol_of_two_output_genes_is_told(edited: Callable[[Edit], Path]) -> None:
+    def repeat(adata: Any) -> None:
+        symbols = adata.var["gene_name"].astype(str).tolist()
+        adata.var["gene_name"] = [symbols[1], *symbols[1:]]
+
+    told = [note for note in read_anndata(edited(repeat)).notes if "more than one" in note]
+    symbol = toy_data().gene_symbols[1]
+    assert told == [
+        f"1 gene symbols name more than one output gene, told apart by their ids: {symbol}."
+    ]
+
+
 def test_label_spellings_of_other_tools_are_read_and_named(
     edited: Callable[[Edit], Path],
 ) -> None:
