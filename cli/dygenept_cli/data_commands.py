@@ -114,6 +114,7 @@ def fetch(
     """Download (or simulate) data sets and further files, verify them and keep them on disk."""
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
+    from dygenept.errors import DataError
     from dygenept.types import Runtime
     from dygenept_cli import asset_views, context
     from dygenept_cli.progress import shown_progress
@@ -121,21 +122,29 @@ def fetch(
     environment = context.load_environment(registry, plugin)
     directory = context.data_directory(data_dir)
     entries, assets = _entries(environment), asset_views.entries_of(environment)
-    for wanted in name:
-        with shown_progress(quiet=quiet) as report:
-            runtime = Runtime(report=report)
-            if wanted in assets:
-                path = fetch_asset(wanted, entries=assets, data_dir=directory, runtime=runtime)
-            else:
-                path = fetch_dataset(
-                    wanted,
-                    entries=entries,
-                    manager=environment.manager,
-                    data_dir=directory,
-                    runtime=runtime,
-                    also_known=tuple(assets),
-                )
+    failures: list[str] = []
+    for wanted in dict.fromkeys(name):
+        try:
+            with shown_progress(quiet=quiet) as report:
+                runtime = Runtime(report=report)
+                if wanted in assets:
+                    path = fetch_asset(wanted, entries=assets, data_dir=directory, runtime=runtime)
+                else:
+                    path = fetch_dataset(
+                        wanted,
+                        entries=entries,
+                        manager=environment.manager,
+                        data_dir=directory,
+                        runtime=runtime,
+                        also_known=tuple(assets),
+                    )
+        except DataError as error:
+            failures.append(str(error))
+            continue
         context.note(f"{wanted} is at {path}")
+    if failures:
+        # One that cannot be had does not keep the others from being fetched.
+        raise DataError("; ".join(failures))
 
 
 @app.command()

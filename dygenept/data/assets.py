@@ -228,11 +228,10 @@ def _download_from_any(file: AssetFile, path: Path, runtime: Runtime) -> list[st
 
 def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
     from dygenept.data.checksums import read_record, record_path, verify_file
-    from dygenept.data.download import download, extract_member
+    from dygenept.data.download import download, download_member
 
     record = read_record(path)
     expected = file.sha256 or (record.sha256 if record else None)
-    archive = path.with_name(f"{path.name}.zip")
     try:
         if file.member is None:
             download(
@@ -243,9 +242,8 @@ def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
                 report=runtime.report,
             )
         else:
-            download(file.url, archive, report=runtime.report)
-            extract_member(
-                archive, file.member, path, expected_sha256=expected, report=runtime.report
+            download_member(
+                file.url, file.member, path, expected_sha256=expected, report=runtime.report
             )
     except DataUnavailableError as error:
         if record is None or file.sha256 is not None or "SHA-256" not in str(error):
@@ -253,9 +251,6 @@ def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
         raise DataUnavailableError(
             f"{error}; if the publisher has a new release, delete {record_path(path)} and try again"
         ) from error
-    finally:
-        if file.member is not None:
-            archive.unlink(missing_ok=True)
     verify_file(path, pinned=file.sha256, url=file.url)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 30.0
+# No part of a transfer that goes on is as old: it would have timed out, or been renamed.
+ABANDONED_S = 3600.0
 BLOCK_BYTES = 1 << 20
 _PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml")
 _PAGE_TYPES = ("text/html", "application/xhtml+xml", "application/xml", "text/xml")
@@ -49,30 +53,60 @@ def download(
             200 or with a web page, or sends other bytes than announced or expected. Nothing is
             left at ``destination``.
     """
-    import httpx
-
     temporary = _temporary(destination)
     try:
-        with httpx.stream(
-            "GET",
-            url,
-            follow_redirects=True,
-            timeout=timeout_s,
-            headers={"Accept-Encoding": "identity"},
-        ) as response:
-            sha256, size = _receive(response, temporary, report, destination.name)
-        _check_size(response, size, expected_size)
+        sha256 = _fetch(url, temporary, destination.name, expected_size, report, timeout_s)
         if expected_sha256 is not None and sha256 != expected_sha256.lower():
             raise DataUnavailableError(
                 f"{url} gave a file with SHA-256 {sha256[:16]}…, expected {expected_sha256[:16]}…"
             )
         temporary.replace(destination)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = str(error) or type(error).__name__
-        raise DataUnavailableError(f"{url} could not be fetched: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return sha256
+
+
+def download_member(
+    url: str,
+    file_name: str,
+    destination: Path,
+    *,
+    expected_sha256: str | None = None,
+    report: Callable[[Progress], None] = no_report,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """Fetch a zip archive and keep the one file of this name in it.
+
+    Each process has an archive of its own, so that two that fetch at once do not disturb each
+    other.
+
+    Args:
+        url: The archive; redirects are followed.
+        file_name: Last part of the member's path.
+        destination: Where the file goes.
+        expected_sha256: Checksum that the file must have.
+        report: Told the bytes so far, as stages ``download`` and ``extract``.
+        timeout_s: Longest wait for a connection or for the next bytes.
+
+    Returns:
+        SHA-256 of the file.
+
+    Raises:
+        DataUnavailableError: As ``download`` and ``extract_member`` do.
+    """
+    archive = _temporary(destination, "zip.")
+    try:
+        _fetch(url, archive, file_name, None, report, timeout_s)
+        return extract_member(
+            archive,
+            file_name,
+            destination,
+            expected_sha256=expected_sha256,
+            report=report,
+            called=url,
+        )
+    finally:
+        archive.unlink(missing_ok=True)
 
 
 def extract_member(
@@ -82,6 +116,7 @@ def extract_member(
     *,
     expected_sha256: str | None = None,
     report: Callable[[Progress], None] = no_report,
+    called: str | None = None,
 ) -> str:
     """Take the one file of this name out of a zip archive, wherever in it the file lies.
 
@@ -93,6 +128,7 @@ def extract_member(
         destination: Where it goes, under a temporary name until it is whole.
         expected_sha256: Checksum that it must have.
         report: Told the bytes so far, as stage ``extract``.
+        called: What errors call the archive; None takes its name.
 
     Returns:
         SHA-256 of the file.
@@ -101,6 +137,7 @@ def extract_member(
         DataUnavailableError: If the archive is damaged, holds no or several such files, or the
             file has another checksum. Nothing is left at ``destination``.
     """
+    called = called or archive.name
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(destination)
     try:
@@ -114,7 +151,7 @@ def extract_member(
             ]
             if len(members) != 1:
                 raise DataUnavailableError(
-                    f"{archive.name} holds {len(members)} files named {file_name}, expected one"
+                    f"{called} holds {len(members)} files named {file_name}, expected one"
                 )
             digest, size = hashlib.sha256(), 0
             with opened.open(members[0]) as source, temporary.open("wb") as target:
@@ -126,16 +163,43 @@ def extract_member(
         sha256 = digest.hexdigest()
         if expected_sha256 is not None and sha256 != expected_sha256.lower():
             raise DataUnavailableError(
-                f"{file_name} in {archive.name} has SHA-256 {sha256[:16]}…, expected "
+                f"{file_name} in {called} has SHA-256 {sha256[:16]}…, expected "
                 f"{expected_sha256[:16]}…"
             )
         temporary.replace(destination)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise DataUnavailableError(
-            f"{archive.name} is not a zip archive or is damaged: {error}"
+            f"{called} is not a zip archive or is damaged: {error}"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+    return sha256
+
+
+def _fetch(
+    url: str,
+    path: Path,
+    name: str,
+    expected_size: int | None,
+    report: Callable[[Progress], None],
+    timeout_s: float,
+) -> str:
+    """Fetch a whole file to a temporary path; returns its SHA-256."""
+    import httpx
+
+    try:
+        with httpx.stream(
+            "GET",
+            url,
+            follow_redirects=True,
+            timeout=timeout_s,
+            headers={"Accept-Encoding": "identity"},
+        ) as response:
+            sha256, size = _receive(response, path, report, name)
+        _check_size(response, size, expected_size)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        raise DataUnavailableError(f"{url} could not be fetched: {reason}") from error
     return sha256
 
 
@@ -182,5 +246,10 @@ def _check_size(response: httpx.Response, size: int, expected: int | None) -> No
         raise DataUnavailableError(f"{response.url} sent an empty file")
 
 
-def _temporary(destination: Path) -> Path:
-    return destination.with_name(f".{destination.name}.{os.getpid()}.part")
+def _temporary(destination: Path, kind: str = "") -> Path:
+    """Name a part of this process's own; parts that killed processes left are removed."""
+    for left in destination.parent.glob(f".{destination.name}.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()
+    return destination.with_name(f".{destination.name}.{kind}{os.getpid()}.part")

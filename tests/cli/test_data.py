@@ -125,3 +125,18 @@ def test_fetch_that_fails_is_one_line_that_says_where_the_files_belong(cli, tmp_
     (line,) = result.err.strip().splitlines()
     for expected in ("2 of 2", "kg/reactome/one.gmt", "kg/reactome/two.txt", "--kg gmt"):
         assert expected in line
+
+
+def test_one_that_cannot_be_fetched_does_not_keep_the_others(cli, tmp_path: Path) -> None:
+    registry = tmp_path / "mine.yaml"
+    registry.write_text(
+        "assets:\n  mine:\n    folder: kg/mine\n    files:\n"
+        "      - {url: http://127.0.0.1:9/one, path: one.gmt}\n"
+    )
+    result = cli(
+        "data", "fetch", "mine", "strng", "sim:dixit@0.02", "--registry", registry, "--quiet"
+    )
+    assert result.code == 2
+    assert "sim:dixit@0.02 is at " in result.err
+    for expected in ("kg/mine/one.gmt", "did you mean 'string'"):
+        assert expected in result.err.splitlines()[-1]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -211,3 +212,16 @@ def test_a_member_with_another_checksum_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailableError, match="SHA-256"):
         extract_member(archive, "data.h5ad", target, expected_sha256="0" * 64)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path, is_old: bool) -> None:
+    archive = _archive(tmp_path / "a.zip", {"data.h5ad": CONTENT})
+    target = tmp_path / "data.h5ad"
+    parts = [tmp_path / f".data.h5ad.{name}.part" for name in ("1", "zip.1")]
+    for part in parts:
+        part.write_bytes(b"half")
+        if is_old:
+            os.utime(part, (0, 0))
+    extract_member(archive, "data.h5ad", target)
+    assert [part.exists() for part in parts] == [not is_old] * 2

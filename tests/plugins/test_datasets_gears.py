@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -127,6 +128,20 @@ def test_a_file_on_disk_that_breaks_its_pin_is_refused(tmp_path: Path) -> None:
     write_toy_h5ad(tmp_path / "norman" / "perturb_processed.h5ad")
     with pytest.raises(DataError, match="the registry pins"):
         source("http://127.0.0.1:9/none", sha256="0" * 64).load(tmp_path, Runtime())
+
+
+def test_what_a_fetch_writes_meanwhile_is_its_processs_own(serve: Serve, tmp_path: Path) -> None:
+    gears = source(serve(zipped(write_toy_h5ad(tmp_path / "toy.h5ad"))))
+    folder = tmp_path / "data" / "norman"
+    seen: set[str] = set()
+
+    def look(progress: Progress) -> None:
+        seen.update(path.name for path in folder.iterdir())
+
+    gears.fetch(tmp_path / "data", Runtime(report=look))
+    assert len(seen) > 1
+    assert all(f".{os.getpid()}.part" in name for name in seen)
+    assert {path.name.partition(".h5ad")[2] for path in folder.iterdir()} == {"", ".sha256.json"}
 
 
 def test_without_network_one_message_says_all_that_helps(tmp_path: Path) -> None:

@@ -90,17 +90,13 @@ class GearsSource:
 
     def _download(self, path: Path, runtime: Runtime) -> None:
         from dygenept.data.checksums import read_record
-        from dygenept.data.download import download, extract_member
+        from dygenept.data.download import download_member
 
         record = read_record(path)
         expected = self._config.sha256 or (record.sha256 if record else None)
         url = self._config.archive_url
-        archive = path.parent / f"{self._config.folder}.zip"
         try:
-            download(url, archive, report=runtime.report)
-            extract_member(
-                archive, FILE_NAME, path, expected_sha256=expected, report=runtime.report
-            )
+            download_member(url, FILE_NAME, path, expected_sha256=expected, report=runtime.report)
         except (DataUnavailableError, OSError) as error:
             stand_in = self._config.stand_in
             offline = (
@@ -110,8 +106,6 @@ class GearsSource:
                 f"data set {self._config.folder!r} is not on disk and could not be fetched "
                 f"({error}). Fetch {url} by hand, unzip it, and put {FILE_NAME} at {path}{offline}"
             ) from error
-        finally:
-            archive.unlink(missing_ok=True)
 
 
 @hookimpl
