@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 ENTRY_POINT_GROUP = "dygenept"
 BUILT_IN_PACKAGE = "dygenept_plugins"
 FILE_DISTRIBUTION = "file"
+UNKNOWN = "unknown"
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     DatasetSpec,
     SplitSpec,
@@ -71,8 +72,10 @@ class Provenance:
         kind: Plugin kind.
         name: Plugin name.
         owner: Module that registered it, or the path of a single file.
-        distribution: Installed distribution, or ``file`` for a single file.
-        version: Version of the distribution, or the file's SHA-256.
+        distribution: Installed distribution, ``file`` for a single file, or ``unknown`` for a
+            module that no distribution holds.
+        version: Version of the distribution, or the SHA-256 of the file or module, so that
+            results of edited code are told apart.
     """
 
     kind: str
@@ -123,7 +126,7 @@ class PluginManager:
         if entry_points:
             for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
                 dist = entry_point.dist
-                source = (dist.name, dist.version) if dist else ("unknown", "unknown")
+                source = (dist.name, dist.version) if dist else (UNKNOWN, UNKNOWN)
                 manager._try_import(entry_point.value.split(":")[0], source)
         for file in files:
             manager.register_file(file)
@@ -204,6 +207,8 @@ class PluginManager:
         except (Exception, SystemExit) as error:  # noqa: BLE001
             self._leave_out(name, error)
             return
+        if source[0] == UNKNOWN:
+            source = (UNKNOWN, _digest_of(module))
         try:
             self.register(module, source, owner=owner)
         except PluginError:
@@ -335,7 +340,13 @@ def _distribution_of(module: str) -> tuple[str, str]:
         return "dygenept", __version__
     for distribution in _distributions_by_package().get(top, ()):
         return distribution, importlib.metadata.version(distribution)
-    return "unknown", "unknown"
+    return UNKNOWN, UNKNOWN
+
+
+def _digest_of(module: ModuleType) -> str:
+    if module.__file__ is None:
+        return UNKNOWN
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=1)

@@ -81,7 +81,7 @@ def load_registry(extra: Sequence[Path] = ()) -> Registry:
     """
     paths = [bundled_registry_path()]
     if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
-        paths.append(Path(from_environment))
+        paths.append(Path(from_environment).expanduser())
     paths.extend(extra)
     merged: dict[str, object] = {}
     for path in paths:

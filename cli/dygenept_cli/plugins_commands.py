@@ -52,13 +52,15 @@ def list_plugins(
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from dygenept.plugin_manager import FILE_DISTRIBUTION
+    from dygenept.plugin_manager import FILE_DISTRIBUTION, UNKNOWN
 
     table = Table("kind", Column("name", overflow="fold"), "summary", "from")
     for row in rows:
         origin = f"{row.origin.distribution} {row.origin.version}"
         if row.origin.distribution == FILE_DISTRIBUTION:
             origin = f"file {Path(row.origin.owner).name}"
+        elif row.origin.distribution == UNKNOWN:
+            origin = f"module {row.origin.owner}"
         cells = (row.spec.kind, row.spec.name, row.spec.summary, origin)
         table.add_row(*(escape(cell) for cell in cells))
     context.stdout().print(table)

@@ -69,7 +69,7 @@ def write_truth(truth: PlantedTruth, path: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def read_truth(path: Path) -> PlantedTruth:
+def read_truth(path: str | Path) -> PlantedTruth:
     """Read the planted truth of a simulated data set.
 
     Args:
@@ -79,6 +79,7 @@ def read_truth(path: Path) -> PlantedTruth:
         DataUnavailableError: If there is no such file; real data have none.
         DataError: If the file is damaged or of another version.
     """
+    path = Path(path)
     file = path if path.name.endswith(".truth.npz") else truth_path(path)
     if not file.is_file():
         raise DataUnavailableError(

@@ -85,6 +85,13 @@ def test_a_module_gives_its_plugins(package: Path) -> None:
     assert manager.specs(MetricSpec) == ()
 
 
+def test_a_module_of_no_distribution_has_its_hash_as_version(package: Path) -> None:
+    path = write(package, "plugin_one", attention("one"))
+    origin = load("plugin_one").provenance("attention", "one")
+    assert origin.distribution == "unknown"
+    assert origin.version == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_a_module_listed_twice_is_registered_once(package: Path) -> None:
     write(package, "plugin_one", attention("one"))
     assert load("plugin_one", "plugin_one").names("attention") == ("one",)

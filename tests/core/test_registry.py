@@ -48,6 +48,9 @@ def test_the_environment_variable_names_a_registry_and_a_flag_wins_over_it(
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(environment))
     defaults = load_registry([flag]).defaults
     assert (defaults.n_folds, defaults.seed) == (4, 1)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "~/env.yaml")
+    assert load_registry().defaults.n_folds == 3
 
 
 def test_a_plugin_named_twice_is_registered_once(tmp_path: Path) -> None:

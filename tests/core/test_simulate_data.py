@@ -179,6 +179,7 @@ def test_the_truth_survives_its_file(norman: SimulatedData, tmp_path: Path) -> N
     np.testing.assert_array_equal(truth.delta, norman.truth.delta)
     np.testing.assert_array_equal(truth.responsible, norman.truth.responsible)
     assert read_truth(truth_path(path)).program_terms == norman.truth.program_terms
+    assert read_truth(str(path)).program_terms == norman.truth.program_terms
 
 
 def test_a_data_set_without_truth_is_named(tmp_path: Path) -> None:
