@@ -8,7 +8,13 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.jobs import run_job
@@ -88,6 +94,8 @@ def run_in_processes(
 ) -> Iterator[JobResult]:
     """Run jobs in several processes, in any order.
 
+    A process that dies makes its job fail, and a new one takes its place.
+
     Args:
         prepare: Makes the same station and models in a worker, which reads the data set itself:
             a path crosses the boundary, not gigabytes. It must be picklable.
@@ -98,27 +106,48 @@ def run_in_processes(
         n_processes: Worker processes.
     """
     position = {model.name: number for number, model in enumerate(models)}
+    n_workers = min(n_processes, len(jobs))
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     context = multiprocessing.get_context("spawn")
+
+    def started() -> ProcessPoolExecutor:
+        # One process a pool, so that a process that dies takes its own job alone along.
+        return ProcessPoolExecutor(
+            1, context, initializer=_start_worker, initargs=(prepare, n_threads)
+        )
+
+    waiting = deque((model, fold, False) for model, fold in jobs)
+    idle = [started() for _ in range(n_workers)]
+    running: dict[Future[RunRecord | DygeneptError | None], tuple[ProcessPoolExecutor, Job]] = {}
     done = 0
-    with ProcessPoolExecutor(
-        n_processes, context, initializer=_start_worker, initargs=(prepare, n_threads)
-    ) as pool:
-        running: dict[Future[RunRecord | DygeneptError | None], Job] = {
-            pool.submit(_work, position[model.name], fold, False): (model, fold)
-            for model, fold in jobs
-        }
-        while running:
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                model, fold = running.pop(future)
-                result = future.result()
-                if result is None:
-                    running[pool.submit(_work, position[model.name], fold, True)] = (model, fold)
-                    continue
-                done += 1
-                report(Progress("job", done, len(jobs), _title(model, fold, station)))
-                yield model, fold, result
+    try:
+        while waiting or running:
+            while idle and waiting:
+                model, fold, is_put_off = waiting.popleft()
+                worker = idle.pop()
+                future = worker.submit(_work, position[model.name], fold, is_put_off)
+                running[future] = (worker, (model, fold))
+            finished = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            worker, (model, fold) = running.pop(finished)
+            try:
+                result = finished.result()
+            except BrokenExecutor:
+                result = DygeneptError(
+                    f"the process that ran {model.name}, fold {fold + 1}, ended without an answer "
+                    "(out of memory, perhaps); try it with --jobs 1"
+                )
+                worker.shutdown()
+                worker = started()
+            idle.append(worker)
+            if result is None:
+                waiting.append((model, fold, True))
+                continue
+            done += 1
+            report(Progress("job", done, len(jobs), _title(model, fold, station)))
+            yield model, fold, result
+    finally:
+        for worker in (*idle, *(worker for worker, _ in running.values())):
+            worker.shutdown(cancel_futures=True)
 
 
 _WORKER: list[Prepared] = []
@@ -136,7 +165,8 @@ def _work(position: int, fold: int, is_put_off: bool) -> RunRecord | DygeneptErr
     try:
         return run_job(station, models[position], fold, no_report, wait=is_put_off)
     except DygeneptError as error:
-        return error
+        # A plugin's own class of error may not survive the way back; its text does.
+        return DygeneptError(str(error))
 
 
 def _title(model: ResolvedModel, fold: int, station: Station) -> str:

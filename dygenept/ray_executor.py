@@ -33,7 +33,8 @@ class RayWorker:
             model = self._models[position]
             return run_job(self._station, model, fold, no_report, wait=is_put_off)
         except DygeneptError as error:
-            return error
+            # A plugin's own class of error may not survive the way back; its text does.
+            return DygeneptError(str(error))
 
 
 def run_on_ray(

@@ -15,8 +15,11 @@ from dygenept.runner import default_models
 from dygenept.types import Runtime
 
 BASELINES = """
+import os
+
 import numpy as np
 
+from dygenept.errors import DygeneptError
 from dygenept.hookspecs import hookimpl
 from dygenept.specs import BaselineSpec
 from dygenept.types import Predictions
@@ -57,6 +60,21 @@ class Leaves(Control):
         raise SystemExit(7)
 
 
+class OwnError(DygeneptError):
+    def __init__(self, what, where):
+        super().__init__(f"{what} at {where}")
+
+
+class RaisesItsOwn(Control):
+    def fit(self, task):
+        raise OwnError("trouble", "home")
+
+
+class Dies(Control):
+    def fit(self, task):
+        os._exit(9)
+
+
 class PredictsNothing(Control):
     def predict(self, conditions):
         return None
@@ -86,6 +104,8 @@ CLASSES = {
     "fails_to_fit": FailsToFit,
     "fails_to_predict": FailsToPredict,
     "leaves": Leaves,
+    "raises_its_own": RaisesItsOwn,
+    "dies": Dies,
     "predicts_nothing": PredictsNothing,
     "predicts_lists": PredictsLists,
     "predicts_objects": PredictsObjects,
@@ -177,11 +197,18 @@ def test_a_model_whose_code_fails_is_named_and_the_others_go_on(bench: Bench) ->
     assert "Traceback" not in done.err
 
 
-def test_failed_models_are_named_by_worker_processes_too(bench: Bench) -> None:
-    done = bench("--metric", "mse", "--jobs", "2", models=("leaves", "control"))
+def test_a_worker_process_that_fails_or_dies_takes_its_own_job_along(bench: Bench) -> None:
+    models = ("leaves", "dies", "raises_its_own", "control")
+    done = bench("--metric", "mse", "--jobs", "2", models=models)
     assert done.code == 2
-    assert {row["model"] for row in done.json()["leaderboard"]} == {"control"}
-    assert "leaves: fit raised SystemExit: 7" in done.err
+    (row,) = done.json()["leaderboard"]
+    assert (row["model"], row["n_folds"]) == ("control", 2)
+    for told in (
+        "leaves: fit raised SystemExit: 7",
+        "the process that ran dies, fold 2, ended without an answer",
+        "raises_its_own, fold 1 and raises_its_own, fold 2: trouble at home",
+    ):
+        assert told in done.err
 
 
 def test_debug_shows_where_a_model_failed(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
