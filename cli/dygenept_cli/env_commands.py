@@ -118,7 +118,7 @@ def remove(
 ) -> None:
     """Delete environments; the next run builds them anew."""
     from dygenept.errors import ConfigError, nearest
-    from dygenept.isolated.building import remove_environment
+    from dygenept.isolated.building import clear_leftovers, remove_environment
     from dygenept_cli import context
 
     rows = [
@@ -138,6 +138,8 @@ def remove(
         for digest in dict.fromkeys(doomed)
         if digest and remove_environment(digest, context.cache_directory())
     ]
+    if every:
+        clear_leftovers(context.cache_directory())
     if as_json:
         context.print_json({"schema_version": 1, "removed": removed})
     else:

@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +159,19 @@ def remove_environment(digest: str, cache_dir: Path) -> bool:
         path.rename(doomed / digest)
         shutil.rmtree(doomed)
     return True
+
+
+def clear_leftovers(cache_dir: Path) -> None:
+    """Remove what killed builds left; what another run builds right now stays."""
+    from filelock import FileLock, Timeout
+
+    folder = environments_folder(cache_dir)
+    if not folder.is_dir():
+        return
+    digests = {path.name.split(".")[1] for path in folder.glob(".*.*") if path.is_dir()}
+    for digest in digests:
+        with suppress(Timeout), FileLock(folder / f".{digest}.lock", timeout=0):
+            _remove_leftovers(folder, digest)
 
 
 def size_of(path: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 PLUGIN = """
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_all_environments_are_removed_at_once(cli, plugin: Path) -> None:
     cli("env", "build", "alone", "--plugin", plugin)
     assert "removed 1 environment" in cli("env", "remove", "--all").err
     assert "removed 0 environment" in cli("env", "remove", "--all").err
+
+
+def test_removing_all_takes_along_what_killed_builds_left_and_spares_a_running_one(
+    cli, plugin: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own_home" / "environments"
+    for name in (".0123.dead", ".4567.alive"):
+        (folder / name / "bin").mkdir(parents=True)
+    with FileLock(folder / ".4567.lock"):
+        assert cli("env", "remove", "--all").code == 0
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == [".4567.alive"]
 
 
 @pytest.mark.parametrize(
