@@ -95,6 +95,12 @@ def test_more_folds_than_perturbations_is_refused_and_the_fix_is_named() -> None
         Kfold(KfoldConfig()).folds(data, n_folds=7, seed=0)
 
 
+def test_one_perturbation_is_refused_without_a_fix_that_is_none() -> None:
+    data = toy_data(ToyShape(n_singles=4, n_doubles=1))
+    with pytest.raises(SplitError, match=r"1 combination.*2 folds.*it takes 2 or more$"):
+        Kfold(KfoldConfig(hold_out="combinations")).folds(data, n_folds=2, seed=0)
+
+
 def test_one_fold_is_refused(data: PerturbationData) -> None:
     with pytest.raises(SplitError, match="at least 2 folds, got 1"):
         Kfold(KfoldConfig()).folds(data, n_folds=1, seed=0)

@@ -65,9 +65,10 @@ class Kfold:
         if n_folds < 2:
             raise SplitError(f"kfold needs at least 2 folds, got {n_folds}; pass --folds 2 or more")
         if n_folds > n_labels:
+            mend = f"pass --folds {n_labels} or fewer" if n_labels > 1 else "it takes 2 or more"
             raise SplitError(
                 f"kfold cannot cut {n_labels} {self._what}(s) of {data.name!r} into {n_folds} "
-                f"folds: a fold would be empty; pass --folds {max(n_labels, 2)} or fewer"
+                f"folds: a fold would be empty; {mend}"
             )
         population.sort(key=lambda perturbation: perturbation.label)
         cutter = KFold(n_splits=n_folds, shuffle=True, random_state=seed)
