@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dygenept.errors import ConfigError, DataError, PluginError, nearest
 from dygenept.interfaces import GraphReport, KnowledgeGraph
 from dygenept.knowledge.graph_rows import rows_of, select_rows
+from dygenept.plugin_faults import plugin_code
 from dygenept.specs import KgSourceSpec
 
 if TYPE_CHECKING:
@@ -200,7 +201,9 @@ def open_graph(
         given = dict(options.get(name, {}))
         if data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
             given.setdefault(DATA_DIR_OPTION, str(data_dir))
-        graph = spec.factory(manager.configure(spec, given)).graph(asked, runtime)
+        config = manager.configure(spec, given)
+        with plugin_code(f"knowledge graph {name!r}"):
+            graph = spec.factory(config).graph(asked, runtime)
         if graph.report is not None:
             logger.info(graph.report.sentence)
         graphs[name] = graph

@@ -35,6 +35,7 @@ from dygenept.knowledge.store import (
     select_genes,
     write_knowledge,
 )
+from dygenept.plugin_faults import plugin_code
 from dygenept.plugin_manager import PluginManager
 from dygenept.types import BoolArray, GeneKnowledge, Runtime
 
@@ -77,7 +78,8 @@ def plan_imputation(
     """
     asked = tuple(dict.fromkeys(genes))
     universe = asked if isinstance(writer, PlansCalls) else graph_universe(asked)
-    texts = writer.write(universe, runtime)
+    with plugin_code(f"facet writer {writer.identity}"):
+        texts = writer.write(universe, runtime)
     check_written(texts, universe, writer.identity)
     known = np.array([[text is not None for text in item.texts] for item in texts], dtype=bool)
     known = known.reshape(len(universe), len(FACETS))

@@ -50,6 +50,7 @@ from dygenept.knowledge.regeneration import (
 from dygenept.knowledge.store import check_written, embed_texts, embedding_identity
 from dygenept.knowledge.tensor import knowledge_tensor, write_tensor
 from dygenept.knowledge.vector_files import FacetVectors, read_vectors, text_index, write_vectors
+from dygenept.plugin_faults import plugin_code
 from dygenept.plugin_manager import PluginManager
 from dygenept.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import Runtime
@@ -209,10 +210,11 @@ class Pipeline:
 
         def make() -> dict[str, int]:
             corpus = self._entries()
-            if isinstance(writer, ReadsCorpus):
-                written = writer.write_from(corpus, self._runtime)
-            else:
-                written = writer.write([entry.gene for entry in corpus], self._runtime)
+            with plugin_code(f"facet writer {writer.identity}"):
+                if isinstance(writer, ReadsCorpus):
+                    written = writer.write_from(corpus, self._runtime)
+                else:
+                    written = writer.write([entry.gene for entry in corpus], self._runtime)
             check_written(written, [entry.gene for entry in corpus], self._request.writer)
             facets = FacetTexts(written)
             write_facets(facets, self._folder / ARTEFACTS["2"])

@@ -18,6 +18,7 @@ from dygenept.knowledge.embedding_cache import EmbeddingCache
 from dygenept.knowledge.facets import FACETS
 from dygenept.knowledge.formats.dispatch import is_foreign, read_foreign
 from dygenept.knowledge.origins import TENSORS, FacetOrigins
+from dygenept.plugin_faults import plugin_code
 from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
 from dygenept.whole_files import replaced_whole
 
@@ -63,7 +64,8 @@ def build_knowledge(
         PluginError: If the writer or the encoder returns what it must not.
     """
     asked = tuple(dict.fromkeys(genes))
-    written = writer.write(asked, runtime)
+    with plugin_code(f"facet writer {writer.identity}"):
+        written = writer.write(asked, runtime)
     check_written(written, asked, name)
     texts = sorted({text for item in written for text in item.texts if text is not None})
     identity = embedding_identity(encoder, texts)
@@ -307,7 +309,9 @@ def _embed(
     size = max(len(missing), 1) if encoder.corpus_dependent else CHUNK
     for start in range(0, len(missing), size):
         part = missing[start : start + size]
-        vectors = encoder.encode(part, _counting_on(runtime, start, len(missing)))
+        with plugin_code(f"text encoder {encoder.identity}"):
+            given = encoder.encode(part, _counting_on(runtime, start, len(missing)))
+            vectors = np.asarray(given, dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(part) or not np.isfinite(vectors).all():
             raise PluginError(
                 f"text encoder {encoder.identity}: {len(part)} texts gave vectors of shape "
@@ -340,6 +344,11 @@ def check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str
         raise PluginError(f"facet set {name!r}: the writer must return one entry a gene, in order")
     if any(len(item.texts) != len(FACETS) for item in written):
         raise PluginError(f"facet set {name!r}: the writer must return {len(FACETS)} texts a gene")
+    for item in written:
+        if any(text is not None and not (isinstance(text, str) and text) for text in item.texts):
+            raise PluginError(
+                f"facet set {name!r}: a facet of {item.gene} must be a text or None, never empty"
+            )
 
 
 def _check_read(knowledge: GeneKnowledge, path: Path) -> None:

@@ -244,6 +244,31 @@ def test_encoder_that_returns_nan_is_refused() -> None:
         _build(Broken())
 
 
+def test_encoder_that_raises_is_named_and_one_that_returns_lists_is_read() -> None:
+    class Raising(CountingEncoder):
+        def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
+            raise KeyError("vocabulary")
+
+    class Listing(CountingEncoder):
+        def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
+            return super().encode(texts, runtime).tolist()  # type: ignore[no-any-return]
+
+    with pytest.raises(PluginError, match="text encoder counts-1 raised KeyError: 'vocabulary'"):
+        _build(Raising())
+    np.testing.assert_array_equal(_build(Listing()).values, _build(CountingEncoder()).values)
+
+
+def test_writer_that_gives_an_empty_text_is_refused() -> None:
+    class Empty(LetterWriter):
+        def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
+            return tuple(GeneFacets(gene, ("",) * len(FACETS)) for gene in genes)
+
+    with pytest.raises(PluginError, match="must be a text or None, never empty"):
+        build_knowledge(
+            "toy", writer=Empty(), encoder=CountingEncoder(), genes=GENES, runtime=Runtime()
+        )
+
+
 def test_writer_that_skips_a_gene_is_refused() -> None:
     class Skipping(LetterWriter):
         def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
