@@ -198,7 +198,6 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
     jobs = [
         (model, fold) for model in models if model.name not in unready for fold in range(n_folds)
     ]
-    records: list[RunRecord] = []
     worker = replace(request, jobs=1)
     if executor == "ray":
         from dygenept.ray_executor import run_on_ray
@@ -222,7 +221,11 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
         )
     else:
         results = run_inline(station, jobs, report)
-    for model, fold, result in results:
+    found = {(model.name, fold): result for model, fold, result in results}
+    records: list[RunRecord] = []
+    # In the order of the jobs, whichever worker was the first to end.
+    for model, fold in jobs:
+        result = found[model.name, fold]
         if isinstance(result, RunRecord):
             records.append(result)
         else:
