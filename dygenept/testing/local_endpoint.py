@@ -11,6 +11,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,6 +122,24 @@ def well_behaved(request: EndpointRequest) -> EndpointAnswer:
     if request.path.endswith("/embeddings"):
         return EndpointAnswer(json.dumps(_embeddings(request.body)))
     return completion(facet_answer(request.gene, request.facets))
+
+
+def first_then(bad: EndpointAnswer, *, times: int = 1, gene: str | None = None) -> Respond:
+    """Return a way to answer badly at first, gene by gene, then well.
+
+    Args:
+        bad: The bad answer.
+        times: How often each gene gets it.
+        gene: The gene that gets it alone; None means every gene.
+    """
+    seen: Counter[str] = Counter()
+
+    def respond(request: EndpointRequest) -> EndpointAnswer:
+        seen[request.gene] += 1
+        is_bad = gene in (None, request.gene) and seen[request.gene] <= times
+        return bad if is_bad else well_behaved(request)
+
+    return respond
 
 
 class LocalEndpoint:

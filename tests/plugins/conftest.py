@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.testing.local_endpoint import LocalEndpoint
+from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 
 WORDS = "activates transcription imports glucose across the membrane cell cycle ##s".split()
 
@@ -18,6 +19,37 @@ def endpoint() -> Iterator[LocalEndpoint]:
     """A well-behaved endpoint on this machine; set its ``respond`` to make it misbehave."""
     with LocalEndpoint() as server:
         yield server
+
+
+@pytest.fixture
+def make_writer(endpoint: LocalEndpoint, tmp_path: Path) -> Callable[..., LlmFacetWriter]:
+    """Return a maker of the facet writer ``llm``, quick to give up; keywords are its options."""
+
+    def build(**options: object) -> LlmFacetWriter:
+        quick = {
+            "model": "m",
+            "base_url": endpoint.base_url,
+            "backoff_s": 0.01,
+            "max_backoff_s": 0.02,
+            "max_attempts": 3,
+            "concurrency": 3,
+            "timeout_s": 5.0,
+            "journal": str(tmp_path / "journal.jsonl"),
+        }
+        return LlmFacetWriter(LlmConfig.model_validate({**quick, **options}))
+
+    return build
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Callable[[], list[dict[str, object]]]:
+    """Return a reader of the records that a writer of ``make_writer`` kept."""
+
+    def read() -> list[dict[str, object]]:
+        text = (tmp_path / "journal.jsonl").read_text(encoding="ascii")
+        return [json.loads(line) for line in text.splitlines()]
+
+    return read
 
 
 @pytest.fixture(autouse=True)
