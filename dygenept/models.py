@@ -301,6 +301,15 @@ def build_parts(config: AssemblyConfig, manager: PluginManager) -> Parts:
         cell_encoder=lambda context: cell.factory(cell_config, context),
         attention=lambda width: attention.factory(attention_config, width),
         decoder=lambda context: decoder.factory(decoder_config, context),
+        description=" ".join(
+            f"{name}={options.model_dump_json()}"
+            for name, options in (
+                (gene_name, gene_config),
+                (cell_name, cell_config),
+                (attention_name, attention_config),
+                (decoder_name, decoder_config),
+            )
+        ),
     )
 
 

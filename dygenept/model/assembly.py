@@ -30,12 +30,22 @@ UNKNOWN = -2
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Factories of the four parts; each returns a ``torch.nn.Module``."""
+    """Factories of the four parts; each returns a ``torch.nn.Module``.
+
+    Attributes:
+        gene_encoder: Makes the gene encoder.
+        cell_encoder: Makes the cell encoder.
+        attention: Makes the attention, from the width D.
+        decoder: Makes the decoder.
+        description: Plugins and options behind the factories. Parts that do unlike things with
+            weights of like shapes are told apart by it.
+    """
 
     gene_encoder: Callable[[GeneEncoderContext], GeneEncoder]
     cell_encoder: Callable[[CellEncoderContext], CellEncoder]
     attention: Callable[[int], Attention]
     decoder: Callable[[DecoderContext], Decoder]
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

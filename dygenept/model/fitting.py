@@ -79,7 +79,7 @@ def fit_members(
         with suited_threads(network, torch.device(task.runtime.device)):
             network.prepare(controls.pool(task.gene_symbols))
             histories.append(
-                _trained(task, network, state, controls, positions=positions, member=member)
+                _trained(task, network, parts, state, controls, positions=positions, member=member)
             )
             # The full pool's cache is freed, and a saved model finds the same cells.
             network.prepare(state.controls.pool(task.gene_symbols))
@@ -90,6 +90,7 @@ def fit_members(
 def _trained(
     task: Task,
     network: DyGenePT,
+    parts: Parts,
     state: FittedState,
     controls: ControlCells,
     *,
@@ -97,7 +98,15 @@ def _trained(
     member: int,
 ) -> History:
     """Start a network in closed form where asked, then train it; it ends in evaluation mode."""
-    trainer = _trainer(task, network, state, controls, positions=positions, member=member)
+    trainer = _trainer(
+        task,
+        network,
+        state,
+        controls,
+        positions=positions,
+        member=member,
+        checkpoint=_checkpoint(task, network, parts, state, member),
+    )
     if state.options.warm_start:
         warm_start(
             network,
@@ -140,6 +149,7 @@ def _trainer(
     *,
     positions: npt.NDArray[np.int64],
     member: int,
+    checkpoint: Checkpoint | None,
 ) -> Trainer:
     options = state.options
     n_fit = len(task.known) if options.fit_on_validation else len(task.train)
@@ -157,7 +167,7 @@ def _trainer(
         seed=member_seed(state.seed, member),
         device=torch.device(task.runtime.device),
         report=_reporter(task.runtime, member, options),
-        checkpoint=_checkpoint(task, network, state.knowledge, options, member),
+        checkpoint=checkpoint,
         resume=task.runtime.resume,
     )
 
@@ -181,8 +191,8 @@ def _reporter(
 def _checkpoint(
     task: Task,
     network: DyGenePT,
-    knowledge: GeneKnowledge,
-    options: TrainingOptions,
+    parts: Parts,
+    state: FittedState,
     member: int,
 ) -> Checkpoint | None:
     """Name the checkpoint of a training by all that determines it."""
@@ -193,7 +203,7 @@ def _checkpoint(
     shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
     # What changes memory and time alone may differ between a run and its resumption.
     plan = replace(
-        options,
+        state.options,
         checkpoint_seconds=0.0,
         accumulation_steps=1,
         gradient_checkpointing=False,
@@ -202,7 +212,13 @@ def _checkpoint(
     )
     for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
         digest.update(repr(part).encode())
-    digest.update(repr((knowledge.sha256, sorted(shapes.items()))).encode())
+    known = (state.knowledge.sha256, sorted(shapes.items()), parts.description)
+    digest.update(repr(known).encode())
+    # Frozen weights come from elsewhere: another file under the same name is another training.
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            frozen = parameter.detach().cpu().contiguous().flatten()
+            digest.update(frozen.view(torch.uint8).numpy().data)
     for array in (task.means, task.control_means, task.de_indices):
         digest.update(np.ascontiguousarray(array).tobytes())
     return Checkpoint(directory / f"member-{member}.safetensors", digest.hexdigest())

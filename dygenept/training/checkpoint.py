@@ -54,7 +54,7 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        fingerprint: Hash of data and options; a file with another one is left aside.
+        fingerprint: Hash of data, parts and options; a file with another one is left aside.
     """
 
     path: Path
@@ -123,7 +123,8 @@ class Checkpoint:
                     self.fingerprint,
                 ):
                     logger.warning(
-                        "checkpoint %s is of other data or options; training starts anew", self.path
+                        "checkpoint %s is of other data, parts or options; training starts anew",
+                        self.path,
                     )
                     return None
                 tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}

@@ -85,10 +85,12 @@ def read_toy_knowledge(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
     )
 
 
-def toy_model(options: TrainingOptions, *, dropout: float = 0.0) -> DyGenePTModel:
+def toy_model(
+    options: TrainingOptions, *, dropout: float = 0.0, parts: Parts | None = None
+) -> DyGenePTModel:
     """Return an untrained model."""
     return DyGenePTModel(
-        parts=toy_parts(dropout=dropout),
+        parts=toy_parts(dropout=dropout) if parts is None else parts,
         knowledge=read_toy_knowledge,
         width=WIDTH,
         options=options,

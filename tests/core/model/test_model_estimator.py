@@ -15,7 +15,7 @@ from dygenept.model.assembly import Parts
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.testing import toy_task
 from dygenept.training.options import LossOptions, TrainingOptions
-from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Runtime, Task
+from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Task
 
 QUICK = TrainingOptions(
     target="pseudobulk",
@@ -292,36 +292,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert steps == [11, 12]
     assert resumed.histories == whole.histories
     assert np.array_equal(predictions(resumed, task), predictions(whole, task))
-
-
-def test_a_checkpoint_of_other_options_or_a_damaged_one_is_left_aside(
-    make_model: Maker, task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    kept = with_runtime(task, checkpoint_dir=tmp_path)
-    make_model(QUICK).fit(kept)
-    plain = make_model(replace(QUICK, lr=1e-3))
-    plain.fit(task)
-    other = make_model(replace(QUICK, lr=1e-3))
-    other.fit(kept)
-    assert "other data or options" in caplog.text
-    assert np.array_equal(predictions(other, task), predictions(plain, task))
-    (tmp_path / "member-0.safetensors").write_bytes(b"nonsense")
-    again = make_model(replace(QUICK, lr=1e-3))
-    again.fit(kept)
-    assert "cannot be read" in caplog.text
-    assert np.array_equal(predictions(again, task), predictions(plain, task))
-
-
-def test_without_resume_a_checkpoint_is_not_read(
-    make_model: Maker, task: Task, tmp_path: Path
-) -> None:
-    steps: list[int] = []
-    for _ in range(2):
-        runtime = Runtime(
-            checkpoint_dir=tmp_path, resume=False, report=lambda p: steps.append(p.step)
-        )
-        make_model(QUICK).fit(replace(task, runtime=runtime))
-    assert steps == [1, 2, 3, 1, 2, 3]
 
 
 def test_progress_names_epochs_over_all_members(make_model: Maker, task: Task) -> None:
