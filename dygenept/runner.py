@@ -159,7 +159,7 @@ def default_models(registry: Registry, manager: PluginManager, runtime: Runtime)
         return ModelChoice((*baselines, preferred), reason)
     reason = (
         f"no --model given: running the closed-form baselines and {fallback}, because "
-        f"{preferred} lacks {len(missing)} thing(s) that `dygenept doctor` names{without}"
+        f"{preferred} lacks weights, facets or packages that `dygenept doctor` names{without}"
     )
     return ModelChoice((*baselines, fallback), reason)
 
