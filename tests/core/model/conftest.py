@@ -14,10 +14,10 @@ from entmax import sparsemax
 from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.testing import toy_control_pool, toy_knowledge
+from dygenept.testing import toy_control_pool, toy_knowledge, toy_task
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE
 from dygenept.training.options import TrainingOptions
-from dygenept.types import GeneKnowledge, Runtime
+from dygenept.types import GeneKnowledge, Runtime, Task
 from dygenept_plugins.networks.attention import FacetAttention
 from dygenept_plugins.networks.cell_states import MlpCellState
 from dygenept_plugins.networks.facets import FacetEncoder
@@ -25,6 +25,12 @@ from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic
 
 WIDTH = 16
 HEADS = 4
+
+
+@pytest.fixture
+def task() -> Task:
+    """Return the toy task."""
+    return toy_task()[0]
 
 
 def toy_parts(*, dropout: float = 0.0, identity_share: float | None = 0.0) -> Parts:

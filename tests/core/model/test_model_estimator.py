@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, DygeneptError
 from dygenept.model.assembly import Parts
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.testing import toy_task
 from dygenept.training.options import LossOptions, TrainingOptions
 from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Task
 
@@ -30,11 +29,6 @@ QUICK = TrainingOptions(
 )
 Maker = Callable[..., DyGenePTModel]
 Read = Callable[..., GeneKnowledge]
-
-
-@pytest.fixture
-def task() -> Task:
-    return toy_task()[0]
 
 
 def predictions(model: DyGenePTModel, task: Task) -> np.ndarray:

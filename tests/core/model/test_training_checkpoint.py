@@ -15,7 +15,6 @@ from dygenept.model.estimator import DyGenePTModel
 from dygenept.models import build_parts, resolve_model
 from dygenept.plugin_manager import PluginManager
 from dygenept.registry import load_registry
-from dygenept.testing import toy_task
 from dygenept.training.options import TrainingOptions
 from dygenept.types import Runtime, Task
 from dygenept_plugins.networks.attention import FacetAttention
@@ -32,11 +31,6 @@ QUICK = TrainingOptions(
     checkpoint_seconds=0,
 )
 Maker = Callable[..., DyGenePTModel]
-
-
-@pytest.fixture
-def task() -> Task:
-    return toy_task()[0]
 
 
 def predictions(model: DyGenePTModel, task: Task) -> np.ndarray:
