@@ -22,8 +22,8 @@ import polars as pl
 from scipy import sparse
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facet_roots import FACET_ROOTS, UNINFORMATIVE_TERMS, FacetRoots
-from dygenept.knowledge.facets import FACETS
+from dygenept.knowledge.facets.go_roots import FACET_ROOTS, UNINFORMATIVE_TERMS, FacetRoots
+from dygenept.types import FACETS
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data import simulate as simulation
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
-from dygenept.data.simulate import simulate
-from dygenept.data.simulate_export import write_simulation
-from dygenept.data.simulate_profiles import SimulationProfile
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.simulated import simulation
+from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.profiles import SimulationProfile
+from dygenept.data.simulated.simulation import simulate
 from dygenept.types import DeGenes, PerturbationData, Pseudobulk
 
 # 1.0 measures at full size; the default keeps `make test` short.

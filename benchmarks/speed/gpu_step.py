@@ -45,11 +45,11 @@ from step_model import (
     trained_flop,
 )
 
-from dygenept.interfaces import ControlPool
 from dygenept.model.assembly import DyGenePT
-from dygenept.training.batches import BatchSource, ConditionSet
-from dygenept.training.loop import Trainer, make_optimizer
-from dygenept.training.options import TrainingOptions
+from dygenept.model.training.batches import BatchSource, ConditionSet
+from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.interfaces import ControlPool
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}

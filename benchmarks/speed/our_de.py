@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from dygenept.data.de import DE_LISTS, de_genes
+from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 
 
 def main() -> None:

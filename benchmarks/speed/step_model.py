@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
-from dygenept.knowledge.facets import FACETS
 from dygenept.model.assembly import PADDING, DyGenePT, Parts
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
-from dygenept.training.batches import Batch
-from dygenept.types import GeneKnowledge
+from dygenept.model.training.batches import Batch
+from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
+from dygenept.types import FACETS, GeneKnowledge
 from dygenept_plugins.networks.attention import FacetAttention, Normaliser, softmax
 from dygenept_plugins.networks.facets import FacetEncoder
 from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic

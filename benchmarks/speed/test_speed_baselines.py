@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.types import Condition, DoubleArray, Perturbation, Task
 
 pytestmark = pytest.mark.benchmark(group="baselines")

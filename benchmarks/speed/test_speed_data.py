@@ -10,11 +10,11 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy import stats
 
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import SplitSpec
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import SplitSpec
 from dygenept.types import PerturbationData, Pseudobulk
 
 

@@ -19,11 +19,11 @@ import anndata
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.data.de import de_genes
-from dygenept.data.de_tests import de_tests
+from dygenept.data.de.lists import de_genes
+from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
-from dygenept.data.simulate_profiles import PROFILES, SimulationProfile
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.simulated.profiles import PROFILES, SimulationProfile
 
 pytestmark = pytest.mark.benchmark(group="DE lists beside scanpy and GEARS")
 

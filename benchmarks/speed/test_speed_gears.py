@@ -19,18 +19,18 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.config import Overrides
-from dygenept.data import simulate as simulation
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
-from dygenept.data.simulate_export import write_simulation
-from dygenept.data.simulate_profiles import PROFILES
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.simulated import simulation
+from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.profiles import PROFILES
 from dygenept.data.task import build_task
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.models import resolve_model
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.model.config import Overrides
+from dygenept.model.resolve import resolve_model
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
 from dygenept.types import Fold, Runtime
 
 pytestmark = pytest.mark.benchmark(group="beside cell-gears")

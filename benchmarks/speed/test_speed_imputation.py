@@ -18,9 +18,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy import sparse
 
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.imputation import ImputationOptions, Imputed, impute
-from dygenept.types import GeneKnowledge
+from dygenept.knowledge.facets.imputation import ImputationOptions, Imputed, impute
+from dygenept.types import FACETS, GeneKnowledge
 
 EDGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "kg" / "string_edges.tsv.gz"
 WIDTH = 768

@@ -22,17 +22,17 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy import stats
 
-from dygenept.data.de import de_genes
-from dygenept.data.de_tests import de_tests
+from dygenept.data.de.lists import de_genes
+from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
-from dygenept.data.simulate_profiles import PROFILES, SimulationProfile
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.simulated.profiles import PROFILES, SimulationProfile
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.scoring import score
-from dygenept.interfaces import Metric
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.specs import MetricSpec
+from dygenept.plugin.interfaces import Metric
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,
     DeGenes,

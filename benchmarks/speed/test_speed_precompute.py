@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.knowledge.kg_choice import KgChoice
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.choice import KgChoice
 from dygenept.knowledge.precompute import Pipeline
 from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
-from dygenept.runner import load_environment
+from dygenept.runs.runner import load_environment
 from dygenept.types import Runtime
 
 LIMIT_S = 60.0

@@ -26,7 +26,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from scipy import sparse
 from torch import nn
 
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept_plugins.cell_encoders.scgpt import ScGptConfig, build
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.knowledge.gene_tables import load_gene_tables
+from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.types import Runtime
 from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
 from dygenept_plugins.text_encoders import minilm

@@ -10,15 +10,15 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.config import Overrides, assembly_config, training_options
 from dygenept.data.task import build_task
+from dygenept.model.config import Overrides, assembly_config, training_options
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.models import build_parts, knowledge_reader
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.training.batches import Batch, BatchSource, condition_set, perturbed_cells
-from dygenept.training.loop import Trainer, make_optimizer
+from dygenept.model.resolve import build_parts, knowledge_reader
+from dygenept.model.training.batches import Batch, BatchSource, condition_set, perturbed_cells
+from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
 from dygenept.types import (
     DeGenes,
     Fold,

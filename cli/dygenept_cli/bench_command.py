@@ -13,8 +13,8 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dygenept.runner import BenchOutcome, BenchRequest, ModelChoice
-    from dygenept.suites import Suite
+    from dygenept.runs.runner import BenchOutcome, BenchRequest, ModelChoice
+    from dygenept.runs.suites import Suite
     from dygenept.types import Progress
     from dygenept_cli.context import Environment
 
@@ -147,7 +147,7 @@ def failed_text(failures: Mapping[str, str]) -> str:
 
 
 def _default_models(environment: Environment, data_dir: Path | None) -> ModelChoice:
-    from dygenept.runner import default_models
+    from dygenept.runs.runner import default_models
     from dygenept.types import Runtime
     from dygenept_cli import context
 
@@ -159,7 +159,7 @@ def _default_models(environment: Environment, data_dir: Path | None) -> ModelCho
 
 def _run(request: BenchRequest, *, quiet: bool, opening: str | None) -> BenchOutcome:
     """Run a benchmark; ``opening`` is said once nothing is refused and the first job begins."""
-    from dygenept.runner import run_bench
+    from dygenept.runs.runner import run_bench
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
@@ -197,7 +197,8 @@ class _Show:
 
 def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
     """Run one data set; print its leaderboard, or return it as a document."""
-    from dygenept.leaderboard import bench_document, leaderboard_rows
+    from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.runs.document import bench_document
     from dygenept_cli import context
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dygenept_cli.tables import MARKS, lead_metric, marks, number, title
 
 if TYPE_CHECKING:
-    from dygenept.leaderboard import LeaderboardRow
-    from dygenept.results import RunRecord
+    from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.results.records import RunRecord
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }

@@ -27,9 +27,9 @@ from dygenept_cli.tables import (
 )
 
 if TYPE_CHECKING:
-    from dygenept.leaderboard import LeaderboardRow
-    from dygenept.published import PublishedRow
-    from dygenept.results import RunRecord
+    from dygenept.leaderboard.published import PublishedRow
+    from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.results.records import RunRecord
 
 COLUMNS = ("rank", "model", "role", "metric", "pooled", "ci_low", "ci_high", "mean", "std")
 COUNTS = ("n_folds", "n_perturbations", "n_undefined")
@@ -92,8 +92,8 @@ def render_boards(
 
 
 def _board(records: Sequence[RunRecord], wanted: Sequence[str], by: str | None) -> Board:
-    from dygenept.leaderboard import leaderboard_rows
-    from dygenept.subgroup_boards import grouped_rows
+    from dygenept.leaderboard.groups import grouped_rows
+    from dygenept.leaderboard.rows import leaderboard_rows
 
     def chosen(rows: Sequence[LeaderboardRow]) -> tuple[LeaderboardRow, ...]:
         return tuple(row for row in rows if not wanted or row.metric in wanted)

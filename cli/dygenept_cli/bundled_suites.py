@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dygenept.suites import Suite
+    from dygenept.runs.suites import Suite
 
 
 def bundled_suite(name: str) -> Suite:
     """Return a bundled suite, or one from a YAML file."""
     from importlib.resources import as_file, files
 
-    from dygenept.suites import load_suite
+    from dygenept.runs.suites import load_suite
 
     with as_file(files("dygenept_benchmarks")) as directory:
         return load_suite(name, directory)
@@ -22,7 +22,7 @@ def bundled_suites() -> tuple[Suite, ...]:
     """Return every bundled suite, by name."""
     from importlib.resources import as_file, files
 
-    from dygenept.suites import all_suites
+    from dygenept.runs.suites import all_suites
 
     with as_file(files("dygenept_benchmarks")) as directory:
         return all_suites(directory)

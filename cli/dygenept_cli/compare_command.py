@@ -11,8 +11,8 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.comparing import ComparisonRow
-    from dygenept.results import RunRecord
+    from dygenept.leaderboard.comparisons import ComparisonRow
+    from dygenept.results.records import RunRecord
 
 
 def compare(
@@ -30,8 +30,8 @@ def compare(
     interval (2,000 seeded draws or more) and a two-sided p value; with more than two models, p is
     Holm-corrected over those that A is compared with.
     """
-    from dygenept.comparing import compare_models
     from dygenept.errors import ConfigError
+    from dygenept.leaderboard.comparisons import compare_models
     from dygenept_cli import context
     from dygenept_cli.results_boards import chosen_boards
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dygenept.config import Overrides
-    from dygenept.knowledge.kg_choice import KgChoice
-    from dygenept.plugin_manager import PluginManager
-    from dygenept.registry import Registry
+    from dygenept.knowledge.graph.choice import KgChoice
+    from dygenept.model.config import Overrides
+    from dygenept.plugin.manager import PluginManager
+    from dygenept.plugin.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def load_environment(
     registries: Sequence[Path] | None = None, plugins: Sequence[Path] | None = None
 ) -> Environment:
     """Load registries and plugins; a plugin that fails to import is named on stderr."""
-    from dygenept.runner import load_environment as load
+    from dygenept.runs.runner import load_environment as load
 
     return Environment(*load(tuple(registries or ()), tuple(plugins or ())))
 
@@ -42,9 +42,9 @@ def overrides(
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.config import Overrides
-    from dygenept.knowledge.kg_choice import kg_names
-    from dygenept.registry import read_yaml
+    from dygenept.knowledge.graph.choice import kg_names
+    from dygenept.model.config import Overrides
+    from dygenept.plugin.registry import read_yaml
 
     return Overrides(
         parts={section: name for section, name in parts.items() if name is not None},
@@ -65,10 +65,10 @@ def graph_choice(
         sets: ``key=value`` settings; others than ``kg.…`` and ``imputation.…`` are passed over.
         base: A document with ``kg`` and ``imputation`` that the flags change.
     """
-    from dygenept.config import from_dotlist
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.kg_choice import KgChoice, check_graph_options, graphs_of, kg_names
-    from dygenept.registry import merge
+    from dygenept.knowledge.graph.choice import KgChoice, check_graph_options, graphs_of, kg_names
+    from dygenept.model.config import from_dotlist
+    from dygenept.plugin.registry import merge
 
     document = dict(base or {})
     graphs = graphs_of(document.get("kg", {}))
@@ -88,14 +88,14 @@ def graph_choice(
 
 def data_directory(given: Path | None) -> Path:
     """Return the folder of data sets."""
-    from dygenept.data.catalog import default_data_dir
+    from dygenept.machine.folders import default_data_dir
 
     return given or default_data_dir()
 
 
 def cache_directory() -> Path:
     """Return the folder of computed knowledge."""
-    from dygenept.knowledge.store import default_cache_dir
+    from dygenept.machine.folders import default_cache_dir
 
     return default_cache_dir()
 

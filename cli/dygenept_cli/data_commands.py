@@ -158,7 +158,7 @@ def verify(
 ) -> None:
     """Hash a fetched file again, read it, apply every check, and print its fingerprint."""
     from dygenept.data.catalog import resolve_dataset, source_of
-    from dygenept.data.checksums import record_path, verify_file
+    from dygenept.machine.checksums import record_path, verify_file
     from dygenept_cli import asset_views, context
 
     environment = context.load_environment(registry, plugin)
@@ -199,9 +199,9 @@ def simulate(
     quiet: options.QuietOption = False,
 ) -> None:
     """Simulate a stand-in with planted facet effects; the truth is written beside it."""
-    from dygenept.data.simulate import simulate as make
-    from dygenept.data.simulate_export import write_simulation
-    from dygenept.data.simulate_truth import truth_path
+    from dygenept.data.simulated.export import write_simulation
+    from dygenept.data.simulated.simulation import simulate as make
+    from dygenept.data.simulated.truth import truth_path
     from dygenept.errors import DataError
     from dygenept.types import Runtime
     from dygenept_cli import context
@@ -219,7 +219,7 @@ def simulate(
 
 
 def _entries(environment: Environment) -> dict[str, DatasetEntry]:
-    from dygenept.data_request import dataset_entries
+    from dygenept.data.request import dataset_entries
 
     return dataset_entries(environment.registry)
 
@@ -244,7 +244,7 @@ def _status(
 def _content(
     name: str, environment: Environment, directory: Path, *, normalize: bool
 ) -> dict[str, object]:
-    from dygenept.data_request import DataRequest, open_data
+    from dygenept.data.request import DataRequest, open_data
     from dygenept.types import no_report
     from dygenept_cli import context
 

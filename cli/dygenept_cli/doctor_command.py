@@ -29,7 +29,7 @@ def doctor(
 
     from rich.table import Table
 
-    from dygenept.diagnosis import diagnose
+    from dygenept.runs.doctor import diagnose
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin)

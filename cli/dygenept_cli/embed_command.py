@@ -10,7 +10,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.embedding_run import CellEmbedding
+    from dygenept.runs.embed import CellEmbedding
 
 POOLINGS = ("cls", "mean")
 
@@ -57,8 +57,8 @@ def embed(
     """Write control cells' raw pooled embedding, before projection and normalisation."""
     import time
 
-    from dygenept.embedding_run import EmbedRequest, embed_controls
     from dygenept.errors import ConfigError, nearest
+    from dygenept.runs.embed import EmbedRequest, embed_controls
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
@@ -116,7 +116,7 @@ def _write(result: CellEmbedding, output: Path) -> None:
 
     import numpy as np
 
-    from dygenept.results import write_atomically
+    from dygenept.results.records import write_atomically
 
     buffer = BytesIO()
     # A fixed-width text array, so that numpy reads it back without unpickling.

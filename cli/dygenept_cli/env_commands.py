@@ -10,8 +10,8 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.isolated.building import BuiltEnvironment
-    from dygenept.isolated.environment import EnvironmentSpec
+    from dygenept.plugin.isolated.building import BuiltEnvironment
+    from dygenept.plugin.isolated.environment import EnvironmentSpec
     from dygenept_cli.context import Environment
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ class _Row:
     problem: str | None
 
     def document(self) -> dict[str, object]:
-        from dygenept.isolated.building import size_of
+        from dygenept.plugin.isolated.building import size_of
 
         built = self.built
         return {
@@ -89,7 +89,7 @@ def build(
     as_json: options.JsonOption = False,
 ) -> None:
     """Build environments that are not there yet; pip needs its package index for it."""
-    from dygenept.isolated.building import build_environment
+    from dygenept.plugin.isolated.building import build_environment
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
@@ -118,7 +118,7 @@ def remove(
 ) -> None:
     """Delete environments; the next run builds them anew."""
     from dygenept.errors import ConfigError, nearest
-    from dygenept.isolated.building import clear_leftovers, remove_environment
+    from dygenept.plugin.isolated.building import clear_leftovers, remove_environment
     from dygenept_cli import context
 
     rows = [
@@ -148,8 +148,8 @@ def remove(
 
 def _rows(environment: Environment) -> list[_Row]:
     from dygenept.errors import DygeneptError
-    from dygenept.isolated.building import broken_environments, list_environments
-    from dygenept.isolated.environment import environment_digest, find_interpreter
+    from dygenept.plugin.isolated.building import broken_environments, list_environments
+    from dygenept.plugin.isolated.environment import environment_digest, find_interpreter
     from dygenept_cli import context
 
     built = {item.digest: item for item in list_environments(context.cache_directory())}
@@ -170,7 +170,7 @@ def _rows(environment: Environment) -> list[_Row]:
 
 
 def _isolated(environment: Environment) -> dict[str, EnvironmentSpec]:
-    from dygenept.specs import BaselineSpec
+    from dygenept.plugin.specs import BaselineSpec
 
     return {
         spec.name: spec.environment(environment.manager.configure(spec, spec.check_options))
@@ -189,7 +189,7 @@ def _spec(name: str, environment: Environment) -> EnvironmentSpec:
 
 
 def _folder() -> str:
-    from dygenept.isolated.environment import environments_folder
+    from dygenept.plugin.isolated.environment import environments_folder
     from dygenept_cli import context
 
     return str(environments_folder(context.cache_directory()))

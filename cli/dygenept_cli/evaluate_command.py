@@ -30,9 +30,10 @@ def evaluate(
     as_json: options.JsonOption = False,
 ) -> None:
     """Score a trained model on the held-out perturbations of its fold."""
-    from dygenept.leaderboard import bench_document, leaderboard_rows
-    from dygenept.runner import BenchOutcome, BenchRequest
-    from dygenept.training_run import evaluate_model
+    from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.runs.document import bench_document
+    from dygenept.runs.runner import BenchOutcome, BenchRequest
+    from dygenept.runs.train import evaluate_model
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
     from dygenept_cli.tables import leaderboard_tables

@@ -38,8 +38,8 @@ def explain(
     from rich.table import Table
     from rich.text import Text
 
-    from dygenept.devices import pick_device
-    from dygenept.explanation_run import explain_from_checkpoint
+    from dygenept.machine.devices import pick_device
+    from dygenept.runs.explain import explain_from_checkpoint
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress

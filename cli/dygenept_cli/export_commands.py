@@ -72,10 +72,10 @@ def cell_eval(
     as_json: options.JsonOption = False,
 ) -> None:
     """Write the real and the predicted AnnData file that `cell-eval run` reads."""
-    from dygenept.cell_eval_export import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN, write_cell_eval
-    from dygenept.data_request import DataRequest, open_data, recorded_dataset
+    from dygenept.data.request import DataRequest, open_data, recorded_dataset
     from dygenept.errors import ConfigError, SplitError, nearest
-    from dygenept.kept_predictions import as_predictions, kept_predictions
+    from dygenept.results.cell_eval import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN, write_cell_eval
+    from dygenept.results.kept import as_predictions, kept_predictions
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
@@ -152,7 +152,7 @@ def predictions(
     `dygenept score` reads the file back.
     """
     from dygenept.errors import ConfigError, nearest
-    from dygenept.kept_predictions import kept_predictions
+    from dygenept.results.kept import kept_predictions
     from dygenept_cli import context
 
     if output.suffix not in FORMATS:
@@ -169,14 +169,14 @@ def predictions(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results import write_atomically
+    from dygenept.results.records import write_atomically
 
     if output.suffix == ".h5ad":
         import anndata
         import numpy as np
         import pandas as pd
 
-        from dygenept.whole_files import replaced_whole
+        from dygenept.machine.whole_files import replaced_whole
 
         keys = ["perturbation", "cell_type", "fold"]
         index = [f"row{number}" for number in range(len(table))]

@@ -9,7 +9,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph import Neighbour
+    from dygenept.knowledge.graph.merged import Neighbour
     from dygenept.knowledge.inspection import FacetView, GeneView
 
 app = typer.Typer(help="Look into gene knowledge.", no_args_is_help=True, rich_markup_mode=None)
@@ -52,7 +52,7 @@ def show(
 ) -> None:
     """Show a gene's facets: text, source and confidence; and its neighbours, and why."""
     from dygenept.knowledge.inspection import view_gene
-    from dygenept.models import facet_sets
+    from dygenept.model.resolve import facet_sets
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress

@@ -47,7 +47,7 @@ def leaderboard(
     (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
     """
     from dygenept.errors import ConfigError, nearest
-    from dygenept.results import write_atomically
+    from dygenept.results.records import write_atomically
     from dygenept_cli import context
     from dygenept_cli.boards import render_boards
     from dygenept_cli.results_boards import chosen_boards

@@ -90,7 +90,7 @@ def root(
     import logging
 
     from dygenept.errors import ConfigError
-    from dygenept.training.distributed import launched
+    from dygenept.machine.processes import launched
 
     world = launched()
     level = logging.WARNING if world.is_writer else logging.ERROR
@@ -107,7 +107,7 @@ def run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
-    from dygenept.training.distributed import launched
+    from dygenept.machine.processes import launched
 
     # The flag is taken out here so that it may stand behind any command.
     is_debug = "--debug" in sys.argv

@@ -8,13 +8,13 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
 
 from dygenept.errors import PluginError, nearest
-from dygenept.plugin_manager import KINDS, SPEC_CLASSES
+from dygenept.plugin.manager import KINDS, SPEC_CLASSES
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from dygenept.plugin_manager import PluginManager, Provenance
-    from dygenept.specs import PluginConfig, PluginSpec
+    from dygenept.plugin.manager import PluginManager, Provenance
+    from dygenept.plugin.specs import PluginConfig, PluginSpec
 
 _ATTRIBUTE = re.compile(r"^\s{4,}(\w+): (.+)$")
 

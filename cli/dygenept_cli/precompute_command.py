@@ -12,9 +12,9 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dygenept.interfaces import CallPlan
-    from dygenept.knowledge.kg_choice import KgChoice
+    from dygenept.knowledge.graph.choice import KgChoice
     from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
+    from dygenept.plugin.interfaces import CallPlan
     from dygenept_cli.context import Environment
 
 
@@ -93,9 +93,9 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
-    from dygenept.devices import pick_device
     from dygenept.knowledge.precompute import Pipeline
     from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
+    from dygenept.machine.devices import pick_device
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
@@ -152,10 +152,10 @@ def _settings(
     kg: str | None, sets: Sequence[str] | None, config: Path | None
 ) -> tuple[PrecomputeConfig, KgChoice]:
     """Return the options of the steps, and the graphs with those of the imputation."""
-    from dygenept.config import from_dotlist
     from dygenept.knowledge.precompute_request import PrecomputeConfig
-    from dygenept.registry import merge, read_yaml
-    from dygenept.validation import validated
+    from dygenept.model.config import from_dotlist
+    from dygenept.plugin.registry import merge, read_yaml
+    from dygenept.plugin.validation import validated
     from dygenept_cli import context
 
     document = {} if config is None else read_yaml(config)
@@ -175,10 +175,10 @@ def _genes(
     scale: float | None,
     normalize: bool,
 ) -> tuple[str, ...] | None:
-    from dygenept.data_request import DataRequest, open_data
+    from dygenept.data.request import DataRequest, open_data
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.corpus import read_gene_list
-    from dygenept.knowledge.gene_tables import load_gene_tables
+    from dygenept.knowledge.genes.corpus import read_gene_list
+    from dygenept.knowledge.genes.tables import load_gene_tables
     from dygenept.types import no_report
     from dygenept_cli import context
 

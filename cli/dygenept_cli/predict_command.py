@@ -63,9 +63,9 @@ def predict(
     as_json: options.JsonOption = False,
 ) -> None:
     """Predict mean log1p expression after perturbations, with gene names."""
-    from dygenept.devices import pick_device
     from dygenept.errors import ConfigError, nearest
-    from dygenept.prediction_run import (
+    from dygenept.machine.devices import pick_device
+    from dygenept.runs.predict import (
         PredictRequest,
         predict_from_checkpoint,
         predict_from_data,
@@ -140,7 +140,7 @@ def predict(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results import write_atomically
+    from dygenept.results.records import write_atomically
 
     buffer = BytesIO()
     if output.suffix == ".parquet":

@@ -31,7 +31,7 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 
     Where stderr is no terminal, jobs are reported as plain lines, so that logs stay readable.
     """
-    from dygenept.training.distributed import launched
+    from dygenept.machine.processes import launched
 
     if quiet or not launched().is_writer:
         yield lambda report: None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dygenept.runner import BenchRequest
-    from dygenept.suites import Suite
+    from dygenept.runs.runner import BenchRequest
+    from dygenept.runs.suites import Suite
     from dygenept_cli.context import Environment
 
 
@@ -85,7 +85,7 @@ def declared_suite(asked: Asked, environment: Environment) -> Suite:
         ConfigError: If there is no such suite, or neither a suite nor a data set is named.
     """
     from dygenept.errors import ConfigError
-    from dygenept.suites import Suite
+    from dygenept.runs.suites import Suite
     from dygenept_cli.bundled_suites import bundled_suite
 
     dataset = asked.dataset
@@ -113,7 +113,7 @@ def request_under(
     declared: Suite, asked: Asked, *, dataset: str, results: Path, data_dir: Path | None
 ) -> BenchRequest:
     """Return the request for one data set of a suite, without models."""
-    from dygenept.runner import BenchRequest
+    from dygenept.runs.runner import BenchRequest
     from dygenept_cli import context
 
     split, split_options = asked.split_under(declared)

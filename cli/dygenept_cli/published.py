@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from dygenept.published import PublishedRow
-    from dygenept.results import DatasetRecord
-    from dygenept.suites import Suite
+    from dygenept.leaderboard.published import PublishedRow
+    from dygenept.results.records import DatasetRecord
+    from dygenept.runs.suites import Suite
 
 HEADING = "QUOTED from papers, not run here and not ranked"
 
@@ -25,7 +25,7 @@ def published_beside(
         dataset: The leaderboard's data set.
         declared: A suite that need not be among the bundled ones.
     """
-    from dygenept.suites import published_rows
+    from dygenept.runs.suites import published_rows
     from dygenept_cli.bundled_suites import bundled_suites
 
     if dataset.simulated or "@" not in suite:

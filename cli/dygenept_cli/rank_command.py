@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.comparing import RankRow
-    from dygenept.results import RunRecord
+    from dygenept.leaderboard.comparisons import RankRow
+    from dygenept.results.records import RunRecord
 
 
 def rank(
@@ -27,7 +27,7 @@ def rank(
     from the best, and how often it does not beat perturbed_mean. Models that miss a leaderboard
     come last. Simulated and real data are ranked apart.
     """
-    from dygenept.comparing import rank_models
+    from dygenept.leaderboard.comparisons import rank_models
     from dygenept_cli import context
     from dygenept_cli.results_boards import chosen_boards
 

@@ -10,7 +10,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.reproduction import Reproduction
+    from dygenept.runs.reproduce import Reproduction
 
 
 def reproduce(
@@ -27,8 +27,8 @@ def reproduce(
     Exit code 0: all match; 1: some do not; 2: a data set is not on disk.
     """
     from dygenept.errors import DataUnavailableError, DygeneptError
-    from dygenept.reproduction import reproduce as run
-    from dygenept.runner import BenchRequest
+    from dygenept.runs.reproduce import reproduce as run
+    from dygenept.runs.runner import BenchRequest
     from dygenept_cli import context
     from dygenept_cli.bundled_suites import bundled_suites
     from dygenept_cli.progress import shown_progress

@@ -42,8 +42,8 @@ def rerun(
 
     from rich.table import Table
 
-    from dygenept.rerun import rerun_record
-    from dygenept.runner import BenchRequest
+    from dygenept.runs.rerun import rerun_record
+    from dygenept.runs.runner import BenchRequest
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 

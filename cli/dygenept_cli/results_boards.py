@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dygenept.results import RunRecord
+    from dygenept.results.records import RunRecord
 
 
 def chosen_boards(
@@ -25,8 +25,8 @@ def chosen_boards(
         ConfigError: If the data set or a metric has none; the nearest name is given.
     """
     from dygenept.errors import ConfigError, ResultsError, nearest
-    from dygenept.leaderboard import group_records
-    from dygenept.results import ResultsStore
+    from dygenept.leaderboard.rows import group_records
+    from dygenept.results.records import ResultsStore
 
     records = list(ResultsStore(results).records())
     if not records:

@@ -58,8 +58,9 @@ def score(
     from dataclasses import asdict, replace
 
     from dygenept.errors import ConfigError
-    from dygenept.leaderboard import bench_document, leaderboard_rows
-    from dygenept.scoring_run import score_submission
+    from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.runs.document import bench_document
+    from dygenept.runs.score import score_submission
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under

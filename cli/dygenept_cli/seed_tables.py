@@ -13,8 +13,8 @@ from dygenept_cli.board_pages import html_page
 from dygenept_cli.tables import GAP, LEAD_METRICS, MAX_NAME, ROLE_MARKS, number, title
 
 if TYPE_CHECKING:
-    from dygenept.results import RunRecord
-    from dygenept.seed_spread import SeedRow
+    from dygenept.leaderboard.seeds import SeedRow
+    from dygenept.results.records import RunRecord
 
 COLUMN_WIDTH = 24
 HEAD = ("rank", "model", "role", "metric", "mean", "std", "low", "high", "seeds")
@@ -35,7 +35,7 @@ def render_seeds(
         chosen: ``table``, ``json``, ``csv``, ``markdown``, ``latex`` or ``html``.
         all_metrics: A table shows every metric.
     """
-    from dygenept.seed_spread import seed_groups, seed_rows
+    from dygenept.leaderboard.seeds import seed_groups, seed_rows
 
     parts = [
         (

@@ -9,7 +9,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.suites import Suite
+    from dygenept.runs.suites import Suite
 
 app = typer.Typer(help="Show the declared benchmarks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -49,7 +49,7 @@ def show(
     as_json: options.JsonOption = False,
 ) -> None:
     """Show one benchmark whole, with the figures that it quotes from papers."""
-    from dygenept.suites import published_rows
+    from dygenept.runs.suites import published_rows
     from dygenept_cli import context
     from dygenept_cli.bundled_suites import bundled_suite, bundled_suites
     from dygenept_cli.published import published_table

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dygenept.leaderboard import LeaderboardRow
-    from dygenept.results import DatasetRecord, SplitRecord
+    from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.results.records import DatasetRecord, SplitRecord
 
 ROLE_MARKS = {"ceiling": " (ceiling)", "floor": " (floor)", "baseline": "", "model": ""}
 # What a narrow table shows, in this order, as many as fit; each measures something of its own.

@@ -43,8 +43,8 @@ def train(
     """Train a model on one fold and keep it in a folder."""
     from dataclasses import replace
 
-    from dygenept.training.distributed import launched
-    from dygenept.training_run import train_model
+    from dygenept.machine.processes import launched
+    from dygenept.runs.train import train_model
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
-from dygenept.validation import validated
+from dygenept.plugin.validation import validated
 
 if TYPE_CHECKING:
-    from dygenept.registry import Registry
+    from dygenept.plugin.registry import Registry
     from dygenept.types import Runtime
 
 
@@ -227,8 +227,8 @@ def _download_from_any(file: AssetFile, path: Path, runtime: Runtime) -> list[st
 
 
 def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
-    from dygenept.data.checksums import read_record, record_path, verify_file
-    from dygenept.data.download import download, download_member
+    from dygenept.machine.checksums import read_record, record_path, verify_file
+    from dygenept.machine.download import download, download_member
 
     record = read_record(path)
     expected = file.sha256 or (record.sha256 if record else None)
@@ -255,7 +255,7 @@ def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
 
 
 def _verify(file: AssetFile, path: Path, *, rehash: bool = False) -> str:
-    from dygenept.data.checksums import verify_file
+    from dygenept.machine.checksums import verify_file
 
     size = path.stat().st_size
     if file.size is not None and file.size != size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, DataError, nearest
-from dygenept.interfaces import DatasetSource
-from dygenept.plugin_faults import plugin_code
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import DatasetSpec
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import DatasetSource
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import DatasetSpec
+from dygenept.plugin.validation import validated
 from dygenept.types import PerturbationData, Runtime
-from dygenept.validation import validated
 
-ENVIRONMENT_VARIABLE = "DYGENEPT_DATA"
 SCALE_MARK = "@"
 GEARS_STEM = "perturb_processed"
 
@@ -66,14 +64,6 @@ class ResolvedDataset:
     name: str | None
     path: Path | None
     entry: DatasetEntry | None
-
-
-def default_data_dir() -> Path:
-    """Return the folder of data sets: ``$DYGENEPT_DATA``, else the user's data folder."""
-    from platformdirs import user_data_path
-
-    given = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(given).expanduser() if given else user_data_path("dygenept")
 
 
 def resolve_dataset(
@@ -188,7 +178,7 @@ def open_dataset(
     """
     resolved = resolve_dataset(name, entries=entries, manager=manager, scale=scale)
     if resolved.name is None or resolved.entry is None:
-        from dygenept.data.reading import read_anndata
+        from dygenept.data.reading.anndata_file import read_anndata
 
         path = resolved.path or Path(name)
         return read_anndata(path, name=_name_of(path), normalize=normalize)

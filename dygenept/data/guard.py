@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from dygenept.data.pseudobulk import condition_positions
-from dygenept.data.reach import Array, reachable_arrays
+from dygenept.data.reachable import Array, reachable_arrays
 from dygenept.errors import LeakageError
 from dygenept.types import Condition, DeGenes, IntArray, PerturbationData, Pseudobulk, Task
 

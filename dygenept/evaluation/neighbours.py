@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.threads import n_threads
+from dygenept.machine.threads import n_threads
 from dygenept.types import Condition, DoubleArray
 
 ONE_CONDITION = "one held-out perturbation in its cell type"

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
-from dygenept.interfaces import Metric
-from dygenept.plugin_faults import plugin_code
-from dygenept.specs import MetricSpec
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import Metric
+from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
     DeGenes,

@@ -11,23 +11,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
-from dygenept.knowledge.controls import (
+from dygenept.knowledge.facets.controls import (
     gaussian_knowledge,
     identity_knowledge,
     random_knowledge,
     shuffle_knowledge,
 )
-from dygenept.knowledge.formats.dispatch import FOREIGN_SUFFIXES
+from dygenept.knowledge.graph.choice import NO_KG, KgChoice
 from dygenept.knowledge.imputing import imputed_file, imputed_set, recorded_imputation
-from dygenept.knowledge.kg_choice import NO_KG, KgChoice
-from dygenept.knowledge.store import (
-    build_knowledge,
-    default_cache_dir,
-    read_knowledge,
-    select_genes,
-)
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import FacetWriterSpec, TextEncoderSpec
+from dygenept.knowledge.store.formats.dispatch import FOREIGN_SUFFIXES
+from dygenept.knowledge.store.store import build_knowledge, read_knowledge, select_genes
+from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 
 BASELESS = ("identity", "gaussian")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.store import select_genes
+from dygenept.knowledge.store.store import select_genes
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 
 IDENTITY = "identity"
@@ -44,7 +44,7 @@ class GeneEmbedding:
 
         A target gene that is unknown, or not among the genes, adds nothing.
         """
-        from dygenept.evaluation.gene_sets import gene_membership
+        from dygenept.types.gene_sets import gene_membership
 
         rows = {gene: row for row, gene in enumerate(self.genes)}
         summed: DoubleArray = gene_membership(conditions, rows) @ self.values

@@ -17,16 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.errors import DataError
-from dygenept.interfaces import FacetWriter, GeneFacets, PlansCalls, TextEncoder
-from dygenept.knowledge.artefacts import file_sha256
-from dygenept.knowledge.enrichment import graph_universe
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.knowledge.graph import CombinedGraph
-from dygenept.knowledge.imputation import VERSION, Imputed, impute
-from dygenept.knowledge.kg_choice import KgChoice
-from dygenept.knowledge.origins import NATIVE, REGENERATED, UNKNOWN
-from dygenept.knowledge.store import (
+from dygenept.knowledge.facets.imputation import VERSION, Imputed, impute
+from dygenept.knowledge.facets.origins import NATIVE, REGENERATED, UNKNOWN
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.choice import KgChoice
+from dygenept.knowledge.graph.enrichment import graph_universe
+from dygenept.knowledge.graph.merged import CombinedGraph
+from dygenept.knowledge.store.artefacts import file_sha256
+from dygenept.knowledge.store.store import (
     check_written,
     embed_texts,
     read_header,
@@ -35,9 +33,10 @@ from dygenept.knowledge.store import (
     select_genes,
     write_knowledge,
 )
-from dygenept.plugin_faults import plugin_code
-from dygenept.plugin_manager import PluginManager
-from dygenept.types import BoolArray, GeneKnowledge, Runtime
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import FacetWriter, GeneFacets, PlansCalls, TextEncoder
+from dygenept.plugin.manager import PluginManager
+from dygenept.types import FACETS, BoolArray, GeneKnowledge, Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -8,21 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import GeneFacets
 from dygenept.knowledge.catalog import FacetSetEntry, facet_file
-from dygenept.knowledge.enrichment import graph_universe
-from dygenept.knowledge.facet_files import read_facets
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.knowledge.graph import Neighbour
+from dygenept.knowledge.facets.files import read_facets
+from dygenept.knowledge.facets.origins import NATIVE, UNKNOWN, origin_name
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.choice import KgChoice
+from dygenept.knowledge.graph.enrichment import graph_universe
+from dygenept.knowledge.graph.merged import Neighbour
+from dygenept.knowledge.graph.neighbours import Neighbours
 from dygenept.knowledge.imputing import plan_imputation, recorded_imputation
-from dygenept.knowledge.kg_choice import KgChoice
-from dygenept.knowledge.neighbours import Neighbours
-from dygenept.knowledge.origins import NATIVE, UNKNOWN, origin_name
-from dygenept.knowledge.store import read_confidence, read_origins
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import FacetWriterSpec
-from dygenept.types import Runtime
+from dygenept.knowledge.store.store import read_confidence, read_origins
+from dygenept.plugin.interfaces import GeneFacets
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import FacetWriterSpec
+from dygenept.types import FACETS, Runtime
 
 KNOWLEDGE_NAME = "knowledge.safetensors"
 

@@ -16,15 +16,22 @@ from functools import cached_property
 from typing import Literal
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import (
-    CallPlan,
-    CorpusEntry,
-    FacetWriter,
-    PlansCalls,
-    ReadsCorpus,
-    TextEncoder,
+from dygenept.knowledge.facets.files import FacetTexts, read_facets, write_facets
+from dygenept.knowledge.facets.regeneration import (
+    TEXT_VERSION,
+    regenerate,
+    regeneration_requests,
 )
-from dygenept.knowledge.artefacts import (
+from dygenept.knowledge.genes.corpus import (
+    corpus_from_file,
+    corpus_from_tables,
+    read_corpus,
+    write_corpus,
+)
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.enrichment import enrich, graph_universe
+from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
+from dygenept.knowledge.store.artefacts import (
     ArtefactManifest,
     current_manifest,
     file_sha256,
@@ -32,27 +39,25 @@ from dygenept.knowledge.artefacts import (
     read_manifest,
     write_manifest,
 )
-from dygenept.knowledge.corpus import (
-    corpus_from_file,
-    corpus_from_tables,
-    read_corpus,
-    write_corpus,
+from dygenept.knowledge.store.store import check_written, embed_texts, embedding_identity
+from dygenept.knowledge.store.tensor import knowledge_tensor, write_tensor
+from dygenept.knowledge.store.vector_files import (
+    FacetVectors,
+    read_vectors,
+    text_index,
+    write_vectors,
 )
-from dygenept.knowledge.enrichment import enrich, graph_universe
-from dygenept.knowledge.facet_files import FacetTexts, read_facets, write_facets
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
-from dygenept.knowledge.regeneration import (
-    TEXT_VERSION,
-    regenerate,
-    regeneration_requests,
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import (
+    CallPlan,
+    CorpusEntry,
+    FacetWriter,
+    PlansCalls,
+    ReadsCorpus,
+    TextEncoder,
 )
-from dygenept.knowledge.store import check_written, embed_texts, embedding_identity
-from dygenept.knowledge.tensor import knowledge_tensor, write_tensor
-from dygenept.knowledge.vector_files import FacetVectors, read_vectors, text_index, write_vectors
-from dygenept.plugin_faults import plugin_code
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import FacetWriterSpec, TextEncoderSpec
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import Runtime
 
 logger = logging.getLogger(__name__)

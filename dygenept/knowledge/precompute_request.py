@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.knowledge.corpus import CorpusOptions
-from dygenept.knowledge.enrichment import EnrichmentOptions
-from dygenept.knowledge.kg_choice import NO_KG, KgChoice
-from dygenept.knowledge.regeneration import RegenerationOptions
+from dygenept.knowledge.facets.regeneration import RegenerationOptions
+from dygenept.knowledge.genes.corpus import CorpusOptions
+from dygenept.knowledge.graph.choice import NO_KG, KgChoice
+from dygenept.knowledge.graph.enrichment import EnrichmentOptions
 
 STEPS: tuple[str, ...] = ("1", "1.5", "2", "2.5", "3", "4")
 

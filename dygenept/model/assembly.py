@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dygenept.errors import PluginError
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     Attention,
     AttentionOutput,
     CellEncoder,

@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 
 from dygenept.errors import DataError
-from dygenept.interfaces import ControlPool
+from dygenept.plugin.interfaces import ControlPool
 from dygenept.types import TaskCells
 
 IndexArray = npt.NDArray[np.int64]

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from dygenept.errors import ConfigError, DataError
-from dygenept.interfaces import GeneEncoderContext
+from dygenept.machine import processes
+from dygenept.machine.torch_threads import suited_threads
 from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members, member_seed
 from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
-from dygenept.training import distributed
-from dygenept.training.loop import History, seeded_torch
-from dygenept.training.options import TrainingOptions
-from dygenept.training.threads import suited_threads
+from dygenept.model.training.loop import History, seeded_torch
+from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.types import (
     Condition,
     FloatArray,
@@ -129,7 +129,7 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
-        with distributed.writer_first():
+        with processes.writer_first():
             knowledge = self._read_knowledge(task.target_genes, task.runtime)
         self._state, self._networks = fit_members(
             task,
@@ -219,12 +219,12 @@ class DyGenePTModel:
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
         """Predict; under torchrun each process takes a share and all get the whole."""
-        with distributed.writer_first():
+        with processes.writer_first():
             self._meet_genes(conditions)
         state = self._fitted()
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
-        mine = distributed.share_of(len(conditions))
+        mine = processes.share_of(len(conditions))
         rows = mine if mine.stop > mine.start else slice(0, 1)
         device = torch.device(self._runtime.device)
         predictions = []
@@ -242,8 +242,8 @@ class DyGenePTModel:
         deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)
         weights = torch.stack([p.weights for p in predictions]).mean(dim=0)
         return MeanPrediction(
-            deltas=distributed.gathered(deltas, mine, len(conditions)),
-            weights=distributed.gathered(weights, mine, len(conditions)),
+            deltas=processes.gathered(deltas, mine, len(conditions)),
+            weights=processes.gathered(weights, mine, len(conditions)),
         )
 
     def _cell_type_codes(self, conditions: Sequence[Condition]) -> IndexArray:

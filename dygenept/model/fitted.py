@@ -15,11 +15,11 @@ from safetensors.torch import load_file, save_file
 from scipy import sparse
 
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.machine.whole_files import replaced_whole, write_whole
 from dygenept.model.control_pool import ControlCells
-from dygenept.training.loop import History
-from dygenept.training.options import LossOptions, TrainingOptions
+from dygenept.model.training.loop import History
+from dygenept.model.training.options import LossOptions, TrainingOptions
 from dygenept.types import DoubleArray, GeneKnowledge
-from dygenept.whole_files import replaced_whole, write_whole
 
 FORMAT = 1
 TENSORS = "model.safetensors"

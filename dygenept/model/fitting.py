@@ -11,16 +11,16 @@ import numpy.typing as npt
 import torch
 
 from dygenept.errors import DataError
-from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
+from dygenept.machine.torch_threads import one_thread, suited_threads
 from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted import FittedState
-from dygenept.model.warm_start import warm_start
-from dygenept.training.batches import BatchSource, condition_set, perturbed_cells
-from dygenept.training.checkpoint import Checkpoint, changing_tensors
-from dygenept.training.loop import History, Trainer, seeded_torch
-from dygenept.training.options import TrainingOptions
-from dygenept.training.threads import one_thread, suited_threads
+from dygenept.model.start.warm_start import warm_start
+from dygenept.model.training.batches import BatchSource, condition_set, perturbed_cells
+from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
+from dygenept.model.training.loop import History, Trainer, seeded_torch
+from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.types import GeneKnowledge, Progress, Runtime, Task
 
 

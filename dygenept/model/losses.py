@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dygenept.training.options import LossOptions
+from dygenept.model.training.options import LossOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.interfaces import Model
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS, ToyShape, toy_data, toy_task

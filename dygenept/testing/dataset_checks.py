@@ -12,8 +12,8 @@ from unittest import mock
 import numpy as np
 
 from dygenept.errors import DataUnavailableError
-from dygenept.interfaces import DatasetSource, DatasetStatus
-from dygenept.specs import DatasetSpec
+from dygenept.plugin.interfaces import DatasetSource, DatasetStatus
+from dygenept.plugin.specs import DatasetSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.types import PerturbationData, Runtime
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dygenept.errors import PluginError
-from dygenept.specs import (
+from dygenept.plugin.specs import (
     AttentionSpec,
     BaselineSpec,
     CellEncoderSpec,
@@ -68,4 +68,4 @@ def check_plugin(spec: PluginSpec, *, options: Mapping[str, object] | None = Non
         case MetricSpec():
             check_metric(spec, options=options)
         case _:
-            raise PluginError(f"{type(spec).__name__} is no spec class of dygenept.specs")
+            raise PluginError(f"{type(spec).__name__} is no spec class of dygenept.plugin.specs")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     CellEncoder,
     CellEncoderContext,
     ControlPool,
     FacetBatch,
     GeneEncoderContext,
 )
-from dygenept.specs import CellEncoderSpec, GeneEncoderSpec
+from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE, toy_control_pool, toy_knowledge

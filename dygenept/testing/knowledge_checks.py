@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dygenept.interfaces import FacetWriter, GeneFacets, KgSource, KnowledgeGraph, TextEncoder
-from dygenept.knowledge.facets import FACETS
-from dygenept.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
+from dygenept.plugin.interfaces import (
+    FacetWriter,
+    GeneFacets,
+    KgSource,
+    KnowledgeGraph,
+    TextEncoder,
+)
+from dygenept.plugin.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_GENES, TOY_TARGETS
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE
-from dygenept.types import FloatArray, Runtime
+from dygenept.types import FACETS, FloatArray, Runtime
 
 TOY_TEXTS: tuple[str, ...] = (
     "activates transcription of erythroid genes",

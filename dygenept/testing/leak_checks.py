@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from dygenept.data.pseudobulk import condition_positions, pseudobulk
-from dygenept.data.reach import reachable
+from dygenept.data.reachable import reachable
 from dygenept.types import Condition, PerturbationData, Task
 
 _PASSED_OVER = (FrameType, FunctionType, ModuleType, type)

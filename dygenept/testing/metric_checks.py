@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec
+from dygenept.plugin.interfaces import Metric
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy_knowledge import toy_metric_inputs
 from dygenept.types import DoubleArray, MetricInputs, MetricValues

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     Attention,
     AttentionOutput,
     Decoder,
     DecoderContext,
     FacetBatch,
 )
-from dygenept.knowledge.facets import FACETS
-from dygenept.specs import AttentionSpec, DecoderSpec
+from dygenept.plugin.specs import AttentionSpec, DecoderSpec
 from dygenept.testing.encoder_checks import WIDTH, close, evaluation_mode, restore
 from dygenept.testing.rules import Rules, checking, configured
+from dygenept.types import FACETS
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
-from dygenept.requirements import absent_packages
-from dygenept.specs import BaselineSpec, PluginConfig, PluginSpec
-from dygenept.validation import validated
+from dygenept.plugin.requirements import absent_packages
+from dygenept.plugin.specs import BaselineSpec, PluginConfig, PluginSpec
+from dygenept.plugin.validation import validated
 
 
 class ConformanceError(PluginError):
@@ -101,8 +101,8 @@ def _require_environment(spec: PluginSpec, config: PluginConfig) -> None:
     """Check what runs in an environment of its own only where that is built already."""
     if not isinstance(spec, BaselineSpec) or spec.environment is None:
         return
-    from dygenept.isolated.building import find_environment
-    from dygenept.knowledge.store import default_cache_dir
+    from dygenept.machine.folders import default_cache_dir
+    from dygenept.plugin.isolated.building import find_environment
 
     environment = spec.environment(config)
     needs_packages = bool(environment.requirements or environment.no_deps)

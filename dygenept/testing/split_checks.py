@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from dygenept.errors import SplitError
-from dygenept.interfaces import Splitter
-from dygenept.specs import SplitSpec
+from dygenept.plugin.interfaces import Splitter
+from dygenept.plugin.specs import SplitSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import Fold, PerturbationData

@@ -196,7 +196,7 @@ def toy_task(
         held_out: Hand over the truth, for oracles.
         seed: Seed in the task's runtime.
     """
-    from dygenept.data.de import de_genes
+    from dygenept.data.de.lists import de_genes
     from dygenept.data.pseudobulk import pseudobulk
     from dygenept.data.task import build_task
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dygenept.machine.whole_files import replaced_whole
 from dygenept.testing.toy import ToyShape, toy_cells
 from dygenept.types import CONTROL_LABEL
-from dygenept.whole_files import replaced_whole
 
 
 def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:

@@ -7,10 +7,16 @@ import hashlib
 import numpy as np
 
 from dygenept.evaluation.cell_samples import CellSamples, samples_of
-from dygenept.interfaces import ControlPool
-from dygenept.knowledge.facets import FACETS
+from dygenept.plugin.interfaces import ControlPool
 from dygenept.testing.toy import TOY_TARGETS, toy_data
-from dygenept.types import DeTests, DoubleArray, GeneKnowledge, MetricInputs, PerturbationData
+from dygenept.types import (
+    FACETS,
+    DeTests,
+    DoubleArray,
+    GeneKnowledge,
+    MetricInputs,
+    PerturbationData,
+)
 
 # Known to nobody: it stands for a target that no facet set covers.
 UNKNOWN_GENE = "TOYGENE_WITHOUT_KNOWLEDGE"

@@ -26,7 +26,9 @@ from dygenept.types.evidence import (
     MetricCells,
     Rows,
 )
+from dygenept.types.facets import FACETS
 from dygenept.types.results import (
+    ChildResources,
     MetricInputs,
     MetricValues,
     Predictions,
@@ -47,8 +49,10 @@ from dygenept.types.task import (
 
 __all__ = [
     "CONTROL_LABEL",
+    "FACETS",
     "BoolArray",
     "CellDistances",
+    "ChildResources",
     "Condition",
     "DeGenes",
     "DeTests",

@@ -101,6 +101,21 @@ class MetricValues:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildResources:
+    """What the child process of a model that runs in an environment of its own took.
+
+    Attributes:
+        environment: The environment, named by the hash of its requirements.
+        wall_s: Wall-clock seconds, its start included.
+        peak_memory_bytes: Peak memory of the largest process, in bytes.
+    """
+
+    environment: str
+    wall_s: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One metric of one held-out condition; ``value`` is None where undefined."""
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.config import Overrides
-from dygenept.data.simulate_truth import PlantedTruth, read_truth
-from dygenept.data_request import open_data
-from dygenept.jobs import fold_task
-from dygenept.leaderboard import leaderboard_rows
-from dygenept.models import resolve_model
-from dygenept.results import RunRecord
-from dygenept.runner import (
+from dygenept.data.request import open_data
+from dygenept.data.simulated.truth import PlantedTruth, read_truth
+from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.model.config import Overrides
+from dygenept.model.resolve import resolve_model
+from dygenept.results.records import RunRecord
+from dygenept.runs.jobs import fold_task
+from dygenept.runs.runner import (
     BenchRequest,
     load_environment,
     make_station,

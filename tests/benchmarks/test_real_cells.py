@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
-from dygenept.leaderboard import leaderboard_rows
-from dygenept.runner import BenchRequest, run_bench
+from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.runs.runner import BenchRequest, run_bench
 
 pytestmark = pytest.mark.shared_data
 BASELINES = ("control_mean", "perturbed_mean", "matching_mean", "additive")

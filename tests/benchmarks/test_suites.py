@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from dygenept.data.catalog import DatasetEntry, resolve_dataset
-from dygenept.data_request import dataset_entries
+from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError
-from dygenept.leaderboard import LeaderboardRow
-from dygenept.models import resolve_models
-from dygenept.plugin_manager import PluginManager
-from dygenept.published import compare
-from dygenept.registry import load_registry
-from dygenept.runner import default_models
-from dygenept.specs import MetricSpec, SplitSpec
-from dygenept.suites import CEILINGS_AND_FLOORS, all_suites, load_suite, published_rows
+from dygenept.leaderboard.published import compare
+from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.model.resolve import resolve_models
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import MetricSpec, SplitSpec
+from dygenept.runs.runner import default_models
+from dygenept.runs.suites import CEILINGS_AND_FLOORS, all_suites, load_suite, published_rows
 from dygenept.types import Runtime
 
 DIRECTORY = Path(str(files("dygenept_benchmarks")))

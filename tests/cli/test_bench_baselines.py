@@ -20,8 +20,8 @@ import os
 import time
 from pathlib import Path
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import BaselineSpec, PluginConfig
 from dygenept_plugins.baselines.perturbed_mean import PerturbedMean
 
 
@@ -56,10 +56,10 @@ def dygenept_baselines():
     ]
 '''
 UNBUILDABLE = """
-from dygenept.hookspecs import hookimpl
-from dygenept.isolated.environment import EnvironmentSpec
-from dygenept.isolated.model import IsolatedModel, IsolatedProgram
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.isolated.environment import EnvironmentSpec
+from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+from dygenept.plugin.specs import BaselineSpec
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("child.py")

@@ -10,10 +10,10 @@ from filelock import FileLock
 PLUGIN = """
 from pathlib import Path
 
-from dygenept.hookspecs import hookimpl
-from dygenept.isolated.environment import EnvironmentSpec
-from dygenept.isolated.model import IsolatedModel, IsolatedProgram
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.isolated.environment import EnvironmentSpec
+from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+from dygenept.plugin.specs import BaselineSpec
 
 ENVIRONMENT = EnvironmentSpec()
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from dygenept.data.reading import read_anndata
-from dygenept.knowledge.controls import identity_knowledge
-from dygenept.knowledge.store import read_header, write_knowledge
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.knowledge.facets.controls import identity_knowledge
+from dygenept.knowledge.store.store import read_header, write_knowledge
 
 
 class Result(Protocol):
@@ -28,8 +28,8 @@ EDGES = "KLF1\tGATA1\t1.0\nKLF1\tTAL1\t0.5\nKLF1\tFOS\t0.2\nFOSB\tFOS\t1.0\nFOSB
 GENES = "KLF1\nGATA1\nTAL1\nFOS\nJUN\nFOSB\nNO_SUCH_GENE\n"
 ENCODER = """
 import numpy as np
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import PluginConfig, TextEncoderSpec
 
 class Drawn:
     identity, corpus_dependent = "drawn", False

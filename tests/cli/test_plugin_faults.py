@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dygenept.errors import DygeneptError
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import BenchDefaults, Registry
-from dygenept.runner import default_models
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import BenchDefaults, Registry
+from dygenept.runs.runner import default_models
 from dygenept.types import Runtime
 
 BASELINES = """
@@ -20,8 +20,8 @@ import os
 import numpy as np
 
 from dygenept.errors import DygeneptError
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.types import Predictions
 
 print("imported")
@@ -132,8 +132,8 @@ def dygenept_baselines():
     return [*made, needy]
 """
 METRIC = """
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import MetricSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import MetricSpec
 from dygenept.types import MetricValues
 
 
@@ -258,7 +258,7 @@ def test_a_baseline_that_cannot_run_with_its_defaults_is_left_out_where_none_is_
     path.write_text(
         BASELINES.replace("closed_form=False,\n        requires", "requires").replace(
             "    return [*made, needy]",
-            "    from dygenept.specs import PluginConfig\n\n"
+            "    from dygenept.plugin.specs import PluginConfig\n\n"
             "    class Needs(PluginConfig):\n"
             "        depth: int\n\n"
             "    strict = BaselineSpec(\n"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.plugin_manager import KINDS
+from dygenept.plugin.manager import KINDS
 
 BROKEN_METRIC = """
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import MetricSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import MetricSpec
 from dygenept.types import MetricValues
 
 

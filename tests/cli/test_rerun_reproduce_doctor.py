@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.runner import BenchRequest, run_bench
+from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.testing import write_toy_h5ad
 
 SMALL = (

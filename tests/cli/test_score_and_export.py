@@ -10,10 +10,10 @@ import anndata
 import numpy as np
 import pytest
 
-from dygenept.cell_eval_export import shifted
-from dygenept.leaderboard import LeaderboardRow, leaderboard_rows
-from dygenept.results import ResultsStore
-from dygenept.runner import BenchRequest, run_bench
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.results.cell_eval import shifted
+from dygenept.results.records import ResultsStore
+from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.testing import ToyShape, write_toy_h5ad
 
 METRICS = ("--metric", "mse", "--metric", "pearson_delta")

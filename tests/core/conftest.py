@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from dygenept.results import (
+from dygenept.results.records import (
     DatasetRecord,
     MetricRecord,
     RunRecord,

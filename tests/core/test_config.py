@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.config import Overrides, assembly_config, training_options
 from dygenept.errors import ConfigError, PluginError
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import Registry, load_registry
+from dygenept.model.config import Overrides, assembly_config, training_options
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry, load_registry
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dygenept.data.assets import AssetEntry, asset_entries, asset_status, fetch_asset, verify_asset
-from dygenept.data.checksums import read_record
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.registry import Registry, load_registry
+from dygenept.machine.checksums import read_record
+from dygenept.plugin.registry import Registry, load_registry
 from dygenept.types import Progress, Runtime
 
 TABLE = b"a\tb\n" * 5000

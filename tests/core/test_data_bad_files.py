@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.errors import DataError
 from dygenept.testing import ToyShape, write_toy_h5ad
 

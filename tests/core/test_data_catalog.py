@@ -8,14 +8,14 @@ import pytest
 
 from dygenept.data.catalog import (
     DatasetEntry,
-    default_data_dir,
     fetch_dataset,
     open_dataset,
     resolve_dataset,
     source_of,
 )
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, PluginError
-from dygenept.plugin_manager import PluginManager
+from dygenept.machine.folders import default_data_dir
+from dygenept.plugin.manager import PluginManager
 from dygenept.testing import ToyShape, write_toy_h5ad
 from dygenept.types import PerturbationData, Runtime
 
@@ -184,8 +184,8 @@ def test_the_data_folder_comes_from_the_environment(
 
 def test_the_catalog_loads_no_heavy_library() -> None:
     code = (
-        "import sys, dygenept.data.catalog, dygenept.data.reading, dygenept.data.task, "
-        "dygenept.data.download, dygenept_plugins.datasets.gears; "
+        "import sys, dygenept.data.catalog, dygenept.data.reading.anndata_file, "
+        "dygenept.data.task, dygenept.machine.download, dygenept_plugins.datasets.gears; "
         "heavy = {'torch', 'transformers', 'anndata', 'pandas', 'sklearn', 'polars', 'scipy', "
         "'h5py', 'httpx'} & set(sys.modules); sys.exit(', '.join(sorted(heavy)) or None)"
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.checksums import read_record, record_path, sha256_of_file, verify_file
 from dygenept.errors import DataError
+from dygenept.machine.checksums import read_record, record_path, sha256_of_file, verify_file
 
 CONTENT = b"cells" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

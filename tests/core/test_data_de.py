@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dygenept.data.de import DE_LISTS, TIE_DECIMALS, de_genes, de_scores, top_genes
-from dygenept.data.labels import parse_labels
+from dygenept.data.de.lists import DE_LISTS, TIE_DECIMALS, de_genes, de_scores, top_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.labels import parse_labels
 from dygenept.errors import ConfigError
 from dygenept.testing import ToyShape, toy_data
 from dygenept.types import Condition, PerturbationData

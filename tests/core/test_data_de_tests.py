@@ -9,9 +9,9 @@ import pytest
 from scipy import sparse, stats
 from scipy.spatial.distance import cdist
 
-from dygenept.data.de_tests import de_tests, scores_vs_rest
+from dygenept.data.de.rank_sum import rank_sum_p_values, significant
+from dygenept.data.de.tests import de_tests, scores_vs_rest
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.rank_sum import rank_sum_p_values, significant
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.testing import ToyShape, toy_data
 from dygenept.types import DoubleArray, PerturbationData

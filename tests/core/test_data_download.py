@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.download import download, extract_member
 from dygenept.errors import DataUnavailableError
+from dygenept.machine.download import download, extract_member
 from dygenept.types import Progress
 
 CONTENT = bytes(range(256)) * 9000

@@ -8,7 +8,7 @@ import anndata
 import numpy as np
 import pytest
 
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.testing import ToyShape, write_toy_h5ad
 
 Edit = Callable[[Any], Any]

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dygenept import jobs
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.guard import guard_task
 from dygenept.data.pseudobulk import condition_positions, pseudobulk
 from dygenept.data.task import build_task
 from dygenept.errors import LeakageError
-from dygenept.models import ResolvedModel
-from dygenept.results import ResultsStore
-from dygenept.specs import BaselineSpec
+from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.specs import BaselineSpec
+from dygenept.results.records import ResultsStore
+from dygenept.runs import jobs
 from dygenept.testing import ConformanceError, ToyShape, check_baseline, toy_data, toy_fold
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.types import (
@@ -296,7 +296,7 @@ def test_a_task_that_reaches_too_much_to_check_is_refused(
     bench: Bench, parts: tuple[Task, tuple[Condition, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, test = parts
-    monkeypatch.setattr("dygenept.data.reach.MAX_OBJECTS", 5)
+    monkeypatch.setattr("dygenept.data.reachable.MAX_OBJECTS", 5)
     with pytest.raises(LeakageError, match="too many to check"):
         bench.guard(task, test)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.data.labels import parse_labels
+from dygenept.data.reading.labels import parse_labels
 from dygenept.errors import DataError
 from dygenept.types import Perturbation
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from dygenept.data.de import de_genes
-from dygenept.data.reading import read_anndata
+from dygenept.data.de.lists import de_genes
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.testing import ToyShape, toy_data, write_toy_h5ad
 from dygenept.testing.dataset_checks import check_perturbation_data
 from dygenept.testing.rules import Rules

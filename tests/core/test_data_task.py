@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.task import build_task
 from dygenept.errors import DataError, SplitError

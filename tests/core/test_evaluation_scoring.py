@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
-from dygenept.specs import MetricSpec
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import (
     Condition,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.config import NO_OVERRIDES, Overrides
 from dygenept.errors import ConfigError
-from dygenept.grids import Grid
-from dygenept.models import resolve_models
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import Registry, load_registry
-from dygenept.suites import load_suite
-from dygenept.validation import validated
+from dygenept.model.config import NO_OVERRIDES, Overrides
+from dygenept.model.grids import Grid
+from dygenept.model.resolve import resolve_models
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry, load_registry
+from dygenept.plugin.validation import validated
+from dygenept.runs.suites import load_suite
 
 
 def grid_of(**axes: object) -> Grid:

@@ -16,22 +16,22 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ChildError, EnvironmentBuildError, PluginError
-from dygenept.isolated.building import (
+from dygenept.plugin.isolated.building import (
     build_environment,
     find_environment,
     list_environments,
     remove_environment,
 )
-from dygenept.isolated.environment import (
+from dygenept.plugin.isolated.environment import (
     EnvironmentSpec,
     Interpreter,
     environment_digest,
     find_interpreter,
 )
-from dygenept.isolated.handover import write_cells
-from dygenept.isolated.model import IsolatedModel, IsolatedProgram
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.isolated.handover import write_cells
+from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing import check_baseline
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, Progress, Runtime, Task
@@ -368,7 +368,8 @@ def test_a_harness_that_is_killed_takes_its_child_along(tmp_path: Path) -> None:
     beat = tmp_path / "beat"
     child = f"import time\nwhile True: open({str(beat)!r}, 'a').write('.'); time.sleep(0.02)"
     harness = (
-        "import sys; from pathlib import Path; from dygenept.isolated.child import run_child\n"
+        "import sys; from pathlib import Path\n"
+        "from dygenept.plugin.isolated.child import run_child\n"
         f"run_child([sys.executable, '-c', {child!r}], Path({str(tmp_path)!r}), timeout_s=60)"
     )
     process = subprocess.Popen([sys.executable, "-c", harness])

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
 from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
-from dygenept.knowledge.store import genes_without_knowledge, write_knowledge
-from dygenept.plugin_manager import PluginManager
+from dygenept.knowledge.store.store import genes_without_knowledge, write_knowledge
+from dygenept.plugin.manager import PluginManager
 from dygenept.types import GeneKnowledge, Runtime
 
 GENES = ("KLF1", "MAPK1", "KIAA1804", "NO_SUCH_GENE")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.interfaces import CorpusEntry, PartnerText
-from dygenept.knowledge.corpus import (
+from dygenept.knowledge.genes.corpus import (
     CorpusColumns,
     CorpusOptions,
     corpus_from_file,
@@ -17,6 +16,7 @@ from dygenept.knowledge.corpus import (
     read_gene_list,
     write_corpus,
 )
+from dygenept.plugin.interfaces import CorpusEntry, PartnerText
 
 TABLE = (
     "Symbol\tdescription\tsummary\tGO\tpathways\n"

@@ -12,12 +12,11 @@ import pytest
 
 from dygenept.errors import DataError
 from dygenept.knowledge.catalog import open_knowledge
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.formats.gene_vectors import read_gene_vectors
-from dygenept.knowledge.formats.original import write_original
-from dygenept.knowledge.store import read_knowledge
-from dygenept.plugin_manager import PluginManager
-from dygenept.types import GeneKnowledge, Runtime
+from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
+from dygenept.knowledge.store.formats.original import write_original
+from dygenept.knowledge.store.store import read_knowledge
+from dygenept.plugin.manager import PluginManager
+from dygenept.types import FACETS, GeneKnowledge, Runtime
 
 GENES = ("KLF1", "MAPK1", "α-gene")
 VECTORS = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)

@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from dygenept.errors import ConfigError, DataError
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.formats.original import read_original, write_original
-from dygenept.knowledge.store import read_knowledge
-from dygenept.types import GeneKnowledge
+from dygenept.knowledge.store.formats.original import read_original, write_original
+from dygenept.knowledge.store.store import read_knowledge
+from dygenept.types import FACETS, GeneKnowledge
 
 RNG = np.random.default_rng(0)
 GENES = ("KLF1", "MAPK1", "α-gene")

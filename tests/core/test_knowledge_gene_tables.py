@@ -9,10 +9,10 @@ from types import ModuleType
 import pytest
 
 from dygenept.errors import DataError
-from dygenept.knowledge.entrez import symbols_of_entrez
-from dygenept.knowledge.facet_roots import FACET_ROOTS, UNINFORMATIVE_TERMS
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import GeneTables, load_gene_tables
+from dygenept.knowledge.facets.go_roots import FACET_ROOTS, UNINFORMATIVE_TERMS
+from dygenept.knowledge.genes.entrez import symbols_of_entrez
+from dygenept.knowledge.genes.tables import GeneTables, load_gene_tables
+from dygenept.types import FACETS
 
 ROOT = Path(__file__).resolve().parents[2]
 CYTOKINE_PRODUCTION = "GO:0001816"
@@ -228,7 +228,7 @@ def test_shipped_tables_take_at_most_six_megabytes() -> None:
 
 def test_importing_the_tables_loads_no_data_frame_library() -> None:
     code = (
-        "import sys, dygenept.knowledge.gene_tables, dygenept.knowledge.catalog;"
+        "import sys, dygenept.knowledge.genes.tables, dygenept.knowledge.catalog;"
         "print([m for m in ('polars', 'torch', 'pandas', 'sklearn', 'safetensors') "
         "if m in sys.modules])"
     )

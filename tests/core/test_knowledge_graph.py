@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from dygenept.errors import ConfigError, DataError, PluginError
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.knowledge.graph import combine_graphs, open_graph
-from dygenept.plugin_manager import PluginManager
+from dygenept.knowledge.graph.merged import combine_graphs, open_graph
+from dygenept.plugin.interfaces import KnowledgeGraph
+from dygenept.plugin.manager import PluginManager
 from dygenept.types import Runtime
 
 PLUGIN = """
 from pydantic import Field
 from scipy import sparse
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.specs import KgSourceSpec, PluginConfig
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.interfaces import KnowledgeGraph
+from dygenept.plugin.specs import KgSourceSpec, PluginConfig
 
 class Config(PluginConfig):
     weight: float = Field(0.5, gt=0, le=1)

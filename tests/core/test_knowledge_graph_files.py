@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.checksums import verify_file
 from dygenept.errors import DataError
-from dygenept.knowledge.graph_files import (
+from dygenept.knowledge.graph.files import (
     FileHead,
     Layout,
     file_sha256,
@@ -16,6 +15,7 @@ from dygenept.knowledge.graph_files import (
     read_bytes,
     read_head,
 )
+from dygenept.machine.checksums import verify_file
 
 LINES = [f"row {number}\tof a table" for number in range(5000)]
 TEXT = "\n".join(LINES) + "\n"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy import sparse
 
 from dygenept.errors import DataError, ShapeError
-from dygenept.knowledge.imputation import ImputationOptions, Imputed, impute
+from dygenept.knowledge.facets.imputation import ImputationOptions, Imputed, impute
 from dygenept.types import GeneKnowledge
 
 WEIGHTS = (0.2, 0.3, 0.5, 0.5, 0.8, 0.9, 1.0)

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.config import Overrides, assembly_config
 from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.interfaces import GeneFacets
 from dygenept.knowledge.catalog import FacetSetEntry, is_imputed_already, open_knowledge
-from dygenept.knowledge.enrichment import graph_universe
-from dygenept.knowledge.imputation import impute
-from dygenept.knowledge.kg_choice import NO_KG, KgChoice
-from dygenept.knowledge.store import build_knowledge, select_genes, write_knowledge
-from dygenept.models import missing_requirements, resolve_model
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import Registry, load_registry
+from dygenept.knowledge.facets.imputation import impute
+from dygenept.knowledge.graph.choice import NO_KG, KgChoice
+from dygenept.knowledge.graph.enrichment import graph_universe
+from dygenept.knowledge.store.store import build_knowledge, select_genes, write_knowledge
+from dygenept.model.config import Overrides, assembly_config
+from dygenept.model.resolve import missing_requirements, resolve_model
+from dygenept.plugin.interfaces import GeneFacets
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry, load_registry
 from dygenept.types import FloatArray, GeneKnowledge, Runtime
 
 # The last is an outdated symbol, the one before unknown to all.
@@ -38,8 +38,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import PluginConfig, TextEncoderSpec
 
 COUNT = Path(__file__).with_name("encoded.txt")
 
@@ -111,7 +111,7 @@ def n_encoded(plugin: Path) -> int:
 @pytest.fixture(scope="module")
 def whole(manager: PluginManager, runtime: Runtime) -> GeneKnowledge:
     """Every gene embedded and imputed, then the genes asked for."""
-    from dygenept.specs import FacetWriterSpec, TextEncoderSpec
+    from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 
     writer = manager.get(FacetWriterSpec, "go")
     encoder = manager.get(TextEncoderSpec, "hashed")

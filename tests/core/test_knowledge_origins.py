@@ -11,21 +11,26 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from dygenept.errors import DataError, DataUnavailableError, ShapeError
-from dygenept.interfaces import GeneFacets, KnowledgeGraph
-from dygenept.knowledge.facet_files import FacetTexts, read_facets, write_facets
-from dygenept.knowledge.graph import CombinedGraph, Neighbour, combine_graphs
-from dygenept.knowledge.imputation import ImputationOptions
-from dygenept.knowledge.kg_choice import KgChoice
-from dygenept.knowledge.origins import REGENERATED, FacetOrigins, origin_name
-from dygenept.knowledge.store import (
+from dygenept.knowledge.facets.files import FacetTexts, read_facets, write_facets
+from dygenept.knowledge.facets.imputation import ImputationOptions
+from dygenept.knowledge.facets.origins import REGENERATED, FacetOrigins, origin_name
+from dygenept.knowledge.graph.choice import KgChoice
+from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour, combine_graphs
+from dygenept.knowledge.store.store import (
     read_confidence,
     read_header,
     read_knowledge,
     read_origins,
     write_knowledge,
 )
-from dygenept.knowledge.tensor import knowledge_tensor, write_tensor
-from dygenept.knowledge.vector_files import FacetVectors, read_vectors, text_index, write_vectors
+from dygenept.knowledge.store.tensor import knowledge_tensor, write_tensor
+from dygenept.knowledge.store.vector_files import (
+    FacetVectors,
+    read_vectors,
+    text_index,
+    write_vectors,
+)
+from dygenept.plugin.interfaces import GeneFacets, KnowledgeGraph
 
 GENES = ("KLF1", "GATA1", "TAL1", "SPI1", "NOBODY")
 # Facet 0 is native to three genes; KLF1's facet 1 was regenerated; SPI1's facet 0 can be imputed.

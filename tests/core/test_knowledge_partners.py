@@ -9,18 +9,17 @@ import pytest
 from scipy import sparse
 
 from dygenept.errors import PluginError
-from dygenept.interfaces import CorpusEntry, FacetRequest, GeneFacets, KnowledgeGraph
-from dygenept.knowledge.enrichment import EnrichmentOptions, enrich, graph_universe
-from dygenept.knowledge.facet_files import FacetTexts
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.graph import CombinedGraph, combine_graphs
-from dygenept.knowledge.neighbours import Neighbours
-from dygenept.knowledge.regeneration import (
+from dygenept.knowledge.facets.files import FacetTexts
+from dygenept.knowledge.facets.regeneration import (
     RegenerationOptions,
     regenerate,
     regeneration_requests,
 )
-from dygenept.types import Runtime
+from dygenept.knowledge.graph.enrichment import EnrichmentOptions, enrich, graph_universe
+from dygenept.knowledge.graph.merged import CombinedGraph, combine_graphs
+from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.plugin.interfaces import CorpusEntry, FacetRequest, GeneFacets, KnowledgeGraph
+from dygenept.types import FACETS, Runtime
 
 RUNTIME = Runtime()
 GENES = ("KLF1", "GATA1", "TAL1", "XHUB", "NO_TEXT", "LONELY")

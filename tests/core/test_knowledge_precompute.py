@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError, DygeneptError
-from dygenept.interfaces import (
-    CallPlan,
-    CorpusEntry,
-    FacetRequest,
-    FacetWriter,
-    GeneFacets,
-)
-from dygenept.knowledge.artefacts import manifest_path, read_manifest
-from dygenept.knowledge.corpus import read_corpus
-from dygenept.knowledge.facet_files import read_facets
-from dygenept.knowledge.kg_choice import KgChoice
-from dygenept.knowledge.origins import REGENERATED
+from dygenept.knowledge.facets.files import read_facets
+from dygenept.knowledge.facets.origins import REGENERATED
+from dygenept.knowledge.genes.corpus import read_corpus
+from dygenept.knowledge.graph.choice import KgChoice
 from dygenept.knowledge.precompute import ARTEFACTS, Pipeline
 from dygenept.knowledge.precompute_request import (
     STEPS,
@@ -29,9 +21,17 @@ from dygenept.knowledge.precompute_request import (
     PrecomputeRequest,
     planned_steps,
 )
-from dygenept.knowledge.store import read_knowledge, read_origins
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import FacetWriterSpec, PluginConfig, TextEncoderSpec
+from dygenept.knowledge.store.artefacts import manifest_path, read_manifest
+from dygenept.knowledge.store.store import read_knowledge, read_origins
+from dygenept.plugin.interfaces import (
+    CallPlan,
+    CorpusEntry,
+    FacetRequest,
+    FacetWriter,
+    GeneFacets,
+)
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import FacetWriterSpec, PluginConfig, TextEncoderSpec
 from dygenept.types import FloatArray, Runtime
 
 GENES = ("KLF1", "GATA1", "TAL1", "FOS", "JUN", "FOSB", "NO_SUCH_GENE")

@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 
 from dygenept.errors import DataError, DataUnavailableError, PluginError
-from dygenept.interfaces import GeneFacets
-from dygenept.knowledge.controls import random_knowledge, shuffle_knowledge
-from dygenept.knowledge.embedding_cache import EmbeddingCache
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.store import (
+from dygenept.knowledge.facets.controls import random_knowledge, shuffle_knowledge
+from dygenept.knowledge.store.embedding_cache import EmbeddingCache
+from dygenept.knowledge.store.store import (
     build_knowledge,
-    default_cache_dir,
     genes_without_knowledge,
     read_knowledge,
     select_genes,
     write_knowledge,
 )
-from dygenept.types import FloatArray, GeneKnowledge, Progress, Runtime
+from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.interfaces import GeneFacets
+from dygenept.types import FACETS, FloatArray, GeneKnowledge, Progress, Runtime
 
 GENES = ("KLF1", "MAPK1", "TP53", "BAK1")
 
@@ -200,7 +199,7 @@ def test_knowledge_of_other_genes_has_another_hash() -> None:
 def test_progress_counts_over_all_missing_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
     seen: list[Progress] = []
     build_knowledge(
         "toy",
@@ -218,7 +217,7 @@ def test_progress_counts_over_all_missing_texts(
 def test_interrupted_embedding_keeps_what_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
 
     class Interrupted(CountingEncoder):
         def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facet_roots import FacetRoots
+from dygenept.knowledge.facets.go_roots import FacetRoots
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_gene_tables.py"
 

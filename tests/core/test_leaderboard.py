@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dygenept.leaderboard import group_records, leaderboard_rows
-from dygenept.results import RunRecord
+from dygenept.leaderboard.rows import group_records, leaderboard_rows
+from dygenept.results.records import RunRecord
 from dygenept_cli.boards import render_boards
 
 MakeRecord = Callable[..., RunRecord]

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy import sparse
 
-from dygenept.config import Overrides
-from dygenept.interfaces import CellEncoderContext, ControlPool, GeneEncoderContext
-from dygenept.knowledge.controls import gaussian_knowledge
+from dygenept.knowledge.facets.controls import gaussian_knowledge
 from dygenept.model.assembly import PADDING, DyGenePT
-from dygenept.models import build_parts, missing_requirements, resolve_model
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import Registry, load_registry
+from dygenept.model.config import Overrides
+from dygenept.model.resolve import build_parts, missing_requirements, resolve_model
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool, GeneEncoderContext
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry, load_registry
 from dygenept.types import Runtime
 
 RANDOM = Overrides(parts={}, facets="random768", sets=("cell_encoder.checkpoint=random",))

@@ -11,14 +11,14 @@ import pytest
 
 from dygenept import __version__
 from dygenept.errors import ConfigError, PluginError
-from dygenept.plugin_manager import KINDS, PluginManager, Provenance
-from dygenept.specs import AttentionSpec, MetricSpec, SplitSpec
+from dygenept.plugin.manager import KINDS, PluginManager, Provenance
+from dygenept.plugin.specs import AttentionSpec, MetricSpec, SplitSpec
 
 ATTENTION = """
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import AttentionSpec, PluginConfig
+from dygenept.plugin.hookspecs import hookimpl
+from dygenept.plugin.specs import AttentionSpec, PluginConfig
 
 
 class Config(PluginConfig):
@@ -216,8 +216,8 @@ def test_a_spec_whose_name_or_config_is_something_else_is_an_error(field: str, f
     fields = {"name": "name='one'"} | {field.split("=")[0]: field}
     given = ", ".join(fields.values())
     body = (
-        "from dygenept.hookspecs import hookimpl\n"
-        "from dygenept.specs import AttentionSpec\n"
+        "from dygenept.plugin.hookspecs import hookimpl\n"
+        "from dygenept.plugin.specs import AttentionSpec\n"
         "@hookimpl\n"
         "def dygenept_attention():\n"
         f"    return [AttentionSpec({given}, summary='One.', source='this test', factory=int)]\n"

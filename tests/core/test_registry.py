@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError
-from dygenept.registry import ENVIRONMENT_VARIABLE, bundled_registry_path, load_registry, merge
+from dygenept.plugin.registry import (
+    ENVIRONMENT_VARIABLE,
+    bundled_registry_path,
+    load_registry,
+    merge,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from dygenept.data import simulate_counts
-from dygenept.data.simulate_counts import (
+from dygenept.data.simulated import counts as simulate_counts
+from dygenept.data.simulated.counts import (
     CellPlan,
     CountModel,
     draw_cells,
     draw_count_model,
     draw_expression,
 )
-from dygenept.data.simulate_expected import expected_expression
+from dygenept.data.simulated.expected import expected_expression
 
 
 def _model(n_genes: int, *, seed: int = 0) -> CountModel:

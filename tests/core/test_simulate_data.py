@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
-from dygenept.data.simulate import SimulatedData, simulate
-from dygenept.data.simulate_export import write_simulation
-from dygenept.data.simulate_truth import read_truth, truth_path
+from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.simulation import SimulatedData, simulate
+from dygenept.data.simulated.truth import read_truth, truth_path
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.knowledge.gene_tables import load_gene_tables
+from dygenept.knowledge.genes.tables import load_gene_tables
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dygenept.data.simulate_effects import (
+from dygenept.data.simulated.effects import (
     RESPONSIBLE_SHARE,
     PlantedEffects,
     Targets,
@@ -13,16 +13,16 @@ from dygenept.data.simulate_effects import (
     plant_effects,
     responsible_facets,
 )
-from dygenept.data.simulate_profiles import PROFILES
-from dygenept.data.simulate_programs import (
+from dygenept.data.simulated.profiles import PROFILES
+from dygenept.data.simulated.programs import (
     MAX_TERM_GENES,
     GenePrograms,
     assign_programs,
     programs_per_facet,
 )
 from dygenept.errors import ConfigError
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import load_gene_tables
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.types import FACETS
 
 N_GENES = 300
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.data.simulate_profiles import PROFILES, profile_named
+from dygenept.data.simulated.profiles import PROFILES, profile_named
 from dygenept.errors import ConfigError
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.errors import SplitError
-from dygenept.splits import (
+from dygenept.data.splits import (
     check_split,
     load_split,
     save_split,
@@ -15,6 +14,7 @@ from dygenept.splits import (
     split_sha256,
     split_to_json,
 )
+from dygenept.errors import SplitError
 from dygenept.testing.toy import ToyShape, toy_data, toy_fold
 from dygenept.types import Fold, PerturbationData, Split
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dygenept.comparing import compare_models, rank_models
 from dygenept.errors import ConfigError
-from dygenept.leaderboard import LeaderboardRow, leaderboard_rows
-from dygenept.results import RunRecord
+from dygenept.leaderboard.comparisons import compare_models, rank_models
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
 RNG = np.random.default_rng(0)

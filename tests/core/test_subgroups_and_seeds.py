@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, ResultsError
-from dygenept.results import RunRecord
-from dygenept.seed_spread import seed_groups, seed_rows
-from dygenept.subgroup_boards import grouped_rows
+from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.seeds import seed_groups, seed_rows
+from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
 

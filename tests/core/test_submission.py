@@ -11,8 +11,8 @@ import pytest
 
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import DataError
-from dygenept.submission import Submission, read_submission
-from dygenept.submission_match import MatchedSubmission
+from dygenept.results.submission import Submission, read_submission
+from dygenept.results.submission_match import MatchedSubmission
 from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.types import PerturbationData
 

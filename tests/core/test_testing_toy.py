@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.errors import DataError
 from dygenept.testing import (
     ToyShape,

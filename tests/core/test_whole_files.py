@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.knowledge.store import write_knowledge
-from dygenept.results import ResultsStore
+from dygenept.knowledge.store.store import write_knowledge
+from dygenept.machine.whole_files import replaced_whole, write_whole
+from dygenept.results.records import ResultsStore
 from dygenept.testing import toy_knowledge
 from dygenept.types import Condition, Perturbation, Predictions
-from dygenept.whole_files import replaced_whole, write_whole
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dygenept.errors import ConfigError
-from dygenept.interfaces import FacetBatch
+from dygenept.plugin.interfaces import FacetBatch
 from dygenept_plugins.attention import entmax15, gated, mean, softmax, sparsemax
 from dygenept_plugins.networks.attention import FacetAttention
 

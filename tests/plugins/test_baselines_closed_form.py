@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.task import build_task
 from dygenept.errors import PluginError
-from dygenept.interfaces import Model
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.baseline_checks import check_baseline
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, DoubleArray, Fold, Perturbation, Runtime, Task

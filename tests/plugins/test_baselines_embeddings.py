@@ -12,13 +12,13 @@ from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import Model
 from dygenept.knowledge.gene_embedding import gene_embedding, pooled
-from dygenept.knowledge.store import write_knowledge
-from dygenept.models import registry_knowledge
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.specs import BaselineSpec
+from dygenept.knowledge.store.store import write_knowledge
+from dygenept.model.resolve import registry_knowledge
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.toy import toy_task
 from dygenept.types import Condition, DoubleArray, GeneKnowledge, Perturbation, Runtime, Task
 from dygenept_plugins.baselines import gp, knn, linear, ridge
@@ -230,8 +230,8 @@ def test_bad_embeddings_are_refused_with_the_way_out(tmp_path: Path) -> None:
 def test_ridge_on_identity_reaches_its_known_correlation_on_real_cells(
     norman_subset: Path, tmp_path: Path
 ) -> None:
-    from dygenept.leaderboard import leaderboard_rows
-    from dygenept.runner import BenchRequest, run_bench
+    from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.runs.runner import BenchRequest, run_bench
 
     outcome = run_bench(
         BenchRequest(

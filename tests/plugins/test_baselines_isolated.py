@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dygenept.interfaces import Model
-from dygenept.isolated.handover import write_cells
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import BaselineSpec
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.isolated.handover import write_cells
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, Perturbation
 from dygenept_plugins.baselines import _gears_child, _scgpt_child, gears, scgpt_finetune

@@ -11,16 +11,16 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.model_selection import KFold
 
-from dygenept.data.de import de_genes
+from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.splits import make_split
 from dygenept.data.task import build_task
 from dygenept.evaluation.aggregates import Aggregate, aggregate
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import metric_inputs, score
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import BaselineSpec, MetricSpec, SplitSpec
-from dygenept.splits import make_split
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import BaselineSpec, MetricSpec, SplitSpec
 from dygenept.types import Runtime
 
 BASELINES = ("control_mean", "perturbed_mean", "matching_mean", "additive")

@@ -13,7 +13,7 @@ import yaml
 from scipy import sparse
 
 from dygenept.errors import ConfigError
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept_plugins.cell_encoders.scgpt import ScGptConfig, build
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 

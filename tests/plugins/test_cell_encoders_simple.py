@@ -9,7 +9,7 @@ from scipy import sparse
 from torch import nn
 
 from dygenept.errors import ShapeError
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept_plugins.cell_encoders import mlp, none
 from dygenept_plugins.networks.sparse_rows import SparseRows
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.plugin_manager import SPEC_CLASSES, PluginManager
-from dygenept.registry import load_registry
-from dygenept.specs import BaselineSpec, PluginSpec
+from dygenept.plugin.manager import SPEC_CLASSES, PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import BaselineSpec, PluginSpec
 from dygenept.testing import NotCheckedError, check_plugin, toy_data
 from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept.testing.split_checks import TOY_SPLIT_SHAPE
@@ -72,8 +72,8 @@ def test_options_name_plugins_that_exist() -> None:
 
 def test_listing_plugins_loads_no_heavy_library() -> None:
     script = (
-        "import sys; from dygenept.plugin_manager import PluginManager; "
-        "from dygenept.registry import load_registry; "
+        "import sys; from dygenept.plugin.manager import PluginManager; "
+        "from dygenept.plugin.registry import load_registry; "
         "manager = PluginManager.load(load_registry().plugins, entry_points=False); "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )

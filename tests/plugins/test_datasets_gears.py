@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.checksums import read_record
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.specs import DatasetSpec
+from dygenept.machine.checksums import read_record
+from dygenept.plugin.specs import DatasetSpec
+from dygenept.plugin.validation import validated
 from dygenept.testing import ToyShape, check_dataset, write_toy_h5ad
 from dygenept.types import Progress, Runtime
-from dygenept.validation import validated
 from dygenept_plugins.datasets.gears import GearsConfig, GearsSource, dygenept_datasets
 
 Serve = Callable[[bytes], str]

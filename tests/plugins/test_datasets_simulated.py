@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.data.simulate_truth import read_truth
+from dygenept.data.simulated.truth import read_truth
 from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.interfaces import DatasetSource
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import DatasetSpec
+from dygenept.plugin.interfaces import DatasetSource
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import DatasetSpec
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.datasets import simulated
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from dygenept.interfaces import DecoderContext
+from dygenept.plugin.interfaces import DecoderContext
 from dygenept_plugins.decoders import bilinear, latent_arithmetic, linear
 from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic, PairInteraction
 from dygenept_plugins.networks.linear_decoders import BilinearDecoder, LinearDecoder

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import dygenept_plugins
-from dygenept import hookspecs, testing
-from dygenept.plugin_manager import KINDS, SPEC_CLASSES, PluginManager
-from dygenept.registry import load_registry
+from dygenept import testing
+from dygenept.plugin import hookspecs
+from dygenept.plugin.manager import KINDS, SPEC_CLASSES, PluginManager
+from dygenept.plugin.registry import load_registry
 
 PACKAGE = Path(next(iter(dygenept_plugins.__path__)))
 TESTS = Path(__file__).parent

@@ -4,11 +4,10 @@ import time
 
 import pytest
 
-from dygenept.interfaces import CorpusEntry, FacetWriter
-from dygenept.knowledge.corpus import corpus_from_tables
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.types import Progress, Runtime
+from dygenept.knowledge.genes.corpus import corpus_from_tables
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.plugin.interfaces import CorpusEntry, FacetWriter
+from dygenept.types import FACETS, Progress, Runtime
 from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter, build
 
 TRANSCRIPTION = FACETS.index("Transcriptional Regulation")

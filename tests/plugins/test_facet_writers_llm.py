@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     CorpusEntry,
     FacetRequest,
     PartnerText,
@@ -18,7 +18,6 @@ from dygenept.interfaces import (
     ReadsCorpus,
     RegeneratesFacets,
 )
-from dygenept.knowledge.facets import FACETS
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
@@ -27,7 +26,7 @@ from dygenept.testing.local_endpoint import (
     facet_answer,
     well_behaved,
 )
-from dygenept.types import Progress, Runtime
+from dygenept.types import FACETS, Progress, Runtime
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter, build
 
 MakeWriter = Callable[..., LlmFacetWriter]

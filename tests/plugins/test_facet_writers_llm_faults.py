@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from dygenept.errors import DataUnavailableError
-from dygenept.interfaces import CorpusEntry
+from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,

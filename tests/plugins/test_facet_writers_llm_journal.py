@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.interfaces import CorpusEntry, GeneFacets
+from dygenept.plugin.interfaces import CorpusEntry, GeneFacets
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
@@ -29,7 +29,7 @@ from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 N_GENES = 20
 WRITE = """
 import sys
-from dygenept.interfaces import CorpusEntry
+from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import Runtime
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 corpus = [CorpusEntry(f"G{i}", f"G{i}", f"gene {i}") for i in range(int(sys.argv[3]))]

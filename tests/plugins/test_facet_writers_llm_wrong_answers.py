@@ -9,8 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from dygenept.errors import DataUnavailableError
-from dygenept.interfaces import CorpusEntry
-from dygenept.knowledge.facets import FACETS
+from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
@@ -20,7 +19,7 @@ from dygenept.testing.local_endpoint import (
     first_then,
     well_behaved,
 )
-from dygenept.types import Runtime
+from dygenept.types import FACETS, Runtime
 from dygenept_plugins.facet_writers.llm import LlmFacetWriter
 
 MakeWriter = Callable[..., LlmFacetWriter]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dygenept.interfaces import GeneEncoderContext
+from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.types import GeneKnowledge
 from dygenept_plugins.gene_encoders.facets import FacetsConfig, dygenept_gene_encoders
 from dygenept_plugins.networks.facets import FacetEncoder

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import KgSourceSpec
+from dygenept.plugin.interfaces import KnowledgeGraph
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import KgSourceSpec
 from dygenept.testing import check_kg_source
 from dygenept.types import Runtime
 
@@ -189,7 +189,7 @@ def test_real_tables_of_pairs_are_read_whole(shared_data: Path) -> None:
     path = shared_data / "kg" / "string_edges.tsv.gz"
     spec = spec_of("edges")
     source = spec.factory(spec.config.model_validate({"path": str(path)}))
-    from dygenept.knowledge.gene_tables import load_gene_tables
+    from dygenept.knowledge.genes.tables import load_gene_tables
 
     report = source.graph(load_gene_tables().symbols, Runtime()).report
     assert report is not None

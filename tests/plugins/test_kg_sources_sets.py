@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.knowledge.gene_tables import load_gene_tables
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.plugin.interfaces import KnowledgeGraph
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import KgSourceSpec
+from dygenept.plugin.validation import validated
 from dygenept.testing import check_kg_source
 from dygenept.types import Runtime
-from dygenept.validation import validated
 
 GENES = ("TP53", "MDM2", "CDKN1A", "MAP3K21", "KLF1", "GATA1", "HBB")
 REACTOME_GMT = (

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.plugin_manager import PluginManager
-from dygenept.specs import KgSourceSpec
+from dygenept.plugin.interfaces import KnowledgeGraph
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import KgSourceSpec
 from dygenept.testing import check_kg_source
 from dygenept.types import Progress, Runtime
 
@@ -237,7 +237,7 @@ def test_two_files_of_one_layout_must_be_told_apart(folder: Path) -> None:
 def test_a_file_read_in_many_blocks_gives_the_same_graph(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dygenept.knowledge import graph_files
+    from dygenept.knowledge.graph import files as graph_files
 
     whole = edges(opened(path=str(folder)))
     blocks = graph_files.line_blocks

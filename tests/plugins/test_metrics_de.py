@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dygenept.specs import MetricSpec
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.types import Condition, DeTests, DoubleArray, MetricInputs, MetricValues, Perturbation
 from dygenept_plugins.metrics import de_overlap, wmse

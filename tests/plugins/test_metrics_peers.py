@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.testing.toy_file import write_toy_h5ad
 
 FOLDER = Path(__file__).with_name("metric_fixtures")

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from dygenept.evaluation.neighbours import ONE_CONDITION
-from dygenept.specs import MetricSpec
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.types import Condition, DoubleArray, MetricInputs, MetricValues, Perturbation
 from dygenept_plugins.metrics import centroid_accuracy, perturbation_discrimination

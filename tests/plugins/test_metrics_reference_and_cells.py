@@ -11,7 +11,7 @@ from scipy import sparse, stats
 from scipy.spatial.distance import cdist
 
 from dygenept.evaluation.cell_samples import samples_of
-from dygenept.specs import MetricSpec
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.testing.toy_knowledge import toy_metric_inputs
 from dygenept.types import Condition, DoubleArray, MetricInputs, MetricValues, Perturbation

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from dygenept.specs import MetricSpec
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.types import (
     Condition,

@@ -12,7 +12,7 @@ from entmax import entmax15, sparsemax
 from torch.nn import functional
 
 from dygenept.errors import ConfigError
-from dygenept.interfaces import FacetBatch
+from dygenept.plugin.interfaces import FacetBatch
 from dygenept_plugins.networks.attention import FacetAttention, softmax
 
 B, P, K, H, D = 5, 3, 8, 4, 16

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from scipy import sparse
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept_plugins.cell_encoders.scgpt import ScGptConfig, build, missing
 from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState

@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 
 from dygenept.errors import ConfigError
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.cell_encoders.scgpt import CACHE_FOLDER, ScGptConfig, build
 from dygenept_plugins.networks import scgpt_cells

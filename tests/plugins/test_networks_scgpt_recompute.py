@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dygenept.interfaces import CellEncoderContext
+from dygenept.model.training.tuning import RecomputesLayers
+from dygenept.plugin.interfaces import CellEncoderContext
 from dygenept.testing import toy_control_pool
-from dygenept.training.tuning import RecomputesLayers
 from dygenept_plugins.networks import scgpt
 from dygenept_plugins.networks.scgpt_cells import CellOptions, ScGptCellState
 from dygenept_plugins.networks.scgpt_tokens import Vocabulary

@@ -21,7 +21,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept_plugins.cell_encoders.scgpt import ScGptConfig, build
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from dygenept.data.splits import check_split, make_split, split_from_json, split_to_json
 from dygenept.errors import SplitError
-from dygenept.splits import check_split, make_split, split_from_json, split_to_json
 from dygenept.testing.split_checks import check_split as check_conformance
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import PerturbationData

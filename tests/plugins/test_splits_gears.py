@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from dygenept.data.labels import parse_labels
+from dygenept.data.reading.labels import parse_labels
+from dygenept.data.splits import check_split, make_split
 from dygenept.errors import SplitError
-from dygenept.splits import check_split, make_split
 from dygenept.testing.split_checks import check_split as check_conformance
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import Condition, Fold, PerturbationData

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
+from dygenept.data.splits import make_split, split_sha256
 from dygenept.errors import SplitError
-from dygenept.splits import make_split, split_sha256
 from dygenept.testing.split_checks import check_split
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import Condition, Perturbation, PerturbationData

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dygenept.data.splits import make_split, save_split
 from dygenept.errors import SplitError
-from dygenept.splits import make_split, save_split
 from dygenept.testing.split_checks import check_split as check_conformance
 from dygenept.testing.toy import ToyShape, toy_data, toy_fold
 from dygenept.types import Fold, PerturbationData

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.knowledge.store import build_knowledge
+from dygenept.knowledge.store.store import build_knowledge
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
@@ -155,7 +155,7 @@ def test_refused_request_ends_the_run_at_once(make: Make, endpoint: LocalEndpoin
 def test_interrupted_run_embeds_only_what_is_missing(
     make: Make, endpoint: LocalEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
 
     def build_it() -> None:
         build_knowledge(

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import AttentionSpec, PluginConfig
+from dygenept.plugin import AttentionSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Attention
+    from dygenept.plugin import Attention
 
 
 class Entmax15Config(PluginConfig):

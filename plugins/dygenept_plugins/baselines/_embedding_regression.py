@@ -9,11 +9,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView, train_view
 from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding, gene_embedding
-from dygenept.specs import PluginConfig
+from dygenept.plugin import PluginConfig, PluginError
 from dygenept.types import Condition, DoubleArray, Task
 
 Choice = Mapping[str, float | int]

@@ -16,10 +16,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.isolated.environment import EnvironmentSpec
-from dygenept.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
+from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
 from dygenept.types import Condition, Task
 
 # torch_geometric and requests are imported but not declared; scipy 1.15 and pandas 3 break it.
@@ -57,7 +55,7 @@ class GearsConfig(PluginConfig):
 
 def go_terms(task: Task, conditions: Sequence[Condition]) -> Mapping[str, bytes]:
     """Write the GO terms of output and target genes, by the data set's own spelling."""
-    from dygenept.knowledge.gene_tables import load_gene_tables
+    from dygenept.knowledge.genes.tables import load_gene_tables
 
     tables = load_gene_tables()
     asked = {gene for condition in conditions for gene in condition.genes}

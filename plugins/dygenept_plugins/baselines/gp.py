@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec
+from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray
 from dygenept_plugins.baselines._embedding_regression import (
     Choice,

@@ -16,12 +16,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView, train_view
-from dygenept.hookspecs import hookimpl
 from dygenept.knowledge.gene_embedding import GeneEmbedding, gene_embedding
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, Task
 
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
-from dygenept.evaluation.gene_sets import gene_membership, gene_positions
 from dygenept.evaluation.reference import TrainView
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Condition, DoubleArray
+from dygenept.types.gene_sets import gene_membership, gene_positions
 
 
 class MatchingMean(ClosedFormModel):

@@ -13,8 +13,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Condition, DoubleArray
 
 

@@ -16,10 +16,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.isolated.environment import EnvironmentSpec
-from dygenept.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
+from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
 
 # The package's own pins exclude today's torch and load torchtext; its model needs neither.
 ENVIRONMENT = EnvironmentSpec(

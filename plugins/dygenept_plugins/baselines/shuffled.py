@@ -10,11 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.evaluation.reference import train_view
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, Predictions, Task
 
 

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
 
 

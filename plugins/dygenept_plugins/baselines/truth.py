@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dygenept.errors import PluginError
 from dygenept.evaluation.closed_form import require_held_out
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, Predictions, Task
 
 

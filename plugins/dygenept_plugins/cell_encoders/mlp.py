@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import CellEncoderSpec, PluginConfig
+from dygenept.plugin import CellEncoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import CellEncoder, CellEncoderContext
+    from dygenept.plugin import CellEncoder, CellEncoderContext
 
 
 class MlpConfig(PluginConfig):

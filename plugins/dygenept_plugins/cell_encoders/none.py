@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import CellEncoderSpec, PluginConfig
+from dygenept.plugin import CellEncoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import CellEncoder, CellEncoderContext
+    from dygenept.plugin import CellEncoder, CellEncoderContext
 
 
 def build(_config: PluginConfig, context: CellEncoderContext) -> CellEncoder:

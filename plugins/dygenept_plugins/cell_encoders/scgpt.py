@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from dygenept.errors import ConfigError
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import CellEncoderSpec, PluginConfig
+from dygenept.plugin import CellEncoderSpec, ConfigError, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import CellEncoder, CellEncoderContext
+    from dygenept.plugin import CellEncoder, CellEncoderContext
     from dygenept_plugins.networks.scgpt_cells import CellOptions
     from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
@@ -95,7 +93,7 @@ def checkpoint_folder(checkpoint: str) -> Path:
     path = Path(checkpoint).expanduser()
     if path.is_dir() or len(path.parts) > 1:
         return path
-    from dygenept.data.catalog import default_data_dir
+    from dygenept.machine.folders import default_data_dir
 
     return default_data_dir() / CHECKPOINTS / checkpoint
 

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.errors import DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import DatasetStatus
-from dygenept.specs import DatasetSpec, PluginConfig
+from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
     from dygenept.types import PerturbationData, Runtime
@@ -72,7 +69,7 @@ class GearsSource:
             DataUnavailableError: If it cannot be had; says where it belongs and what works offline.
             DataError: If the file on disk has another checksum than pinned or recorded.
         """
-        from dygenept.data.checksums import verify_file
+        from dygenept.machine.checksums import verify_file
 
         path = self.path(data_dir)
         url = None
@@ -84,13 +81,13 @@ class GearsSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
-        from dygenept.data.reading import read_anndata
+        from dygenept.data.reading.anndata_file import read_anndata
 
         return read_anndata(self.fetch(data_dir, runtime), name=self._config.folder)
 
     def _download(self, path: Path, runtime: Runtime) -> None:
-        from dygenept.data.checksums import read_record
-        from dygenept.data.download import download_member
+        from dygenept.machine.checksums import read_record
+        from dygenept.machine.download import download_member
 
         record = read_record(path)
         expected = self._config.sha256 or (record.sha256 if record else None)

@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from dygenept.errors import DataError, DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import DatasetSource, DatasetStatus
-from dygenept.specs import DatasetSpec, PluginConfig
+from dygenept.plugin import (
+    DataError,
+    DatasetSource,
+    DatasetSpec,
+    DatasetStatus,
+    DataUnavailableError,
+    PluginConfig,
+    hookimpl,
+)
 from dygenept_plugins.datasets.gears import GearsConfig, GearsSource
 from dygenept_plugins.datasets.simulated import SimulatedConfig, SimulatedSource
 
@@ -67,7 +72,7 @@ class FileSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read and check it."""
-        from dygenept.data.reading import read_anndata
+        from dygenept.data.reading.anndata_file import read_anndata
 
         return read_anndata(self.fetch(data_dir, runtime))
 
@@ -126,7 +131,7 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
     """
     from scipy import sparse
 
-    from dygenept.data.fingerprint import fingerprint
+    from dygenept.data.reading.fingerprint import fingerprint
     from dygenept.types import PerturbationData
 
     parts = tuple(members.values())

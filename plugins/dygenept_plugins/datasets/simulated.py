@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from dygenept.data.simulate_profiles import PROFILES, SIMULATION_VERSION, profile_named
-from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import DatasetStatus
-from dygenept.specs import DatasetSpec, PluginConfig
+from dygenept.data.simulated.profiles import PROFILES, SIMULATION_VERSION, profile_named
+from dygenept.plugin import (
+    ConfigError,
+    DatasetSpec,
+    DatasetStatus,
+    DataUnavailableError,
+    PluginConfig,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from dygenept.types import PerturbationData, Runtime
@@ -86,8 +90,8 @@ class SimulatedSource:
         Raises:
             DataUnavailableError: If the folder cannot be written.
         """
-        from dygenept.data.simulate import simulate
-        from dygenept.data.simulate_export import write_simulation
+        from dygenept.data.simulated.export import write_simulation
+        from dygenept.data.simulated.simulation import simulate
 
         path = self.path(data_dir)
         if path.is_file():
@@ -105,7 +109,7 @@ class SimulatedSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Make the data set if needed, read and check it."""
-        from dygenept.data.reading import read_anndata
+        from dygenept.data.reading.anndata_file import read_anndata
 
         return read_anndata(self.fetch(data_dir, runtime), name=self.name)
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import DecoderSpec, PluginConfig
+from dygenept.plugin import DecoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Decoder, DecoderContext
+    from dygenept.plugin import Decoder, DecoderContext
 
 
 class BilinearConfig(PluginConfig):

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import DecoderSpec, PluginConfig
+from dygenept.plugin import DecoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Decoder, DecoderContext
+    from dygenept.plugin import Decoder, DecoderContext
 
 
 class LatentArithmeticConfig(PluginConfig):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dygenept.errors import ConfigError, DataUnavailableError
+from dygenept.plugin import ConfigError, DataUnavailableError
 
 if TYPE_CHECKING:
     import httpx2

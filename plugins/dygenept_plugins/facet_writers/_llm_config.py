@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dygenept.specs import PluginConfig
+from dygenept.plugin import PluginConfig
 from dygenept_plugins.endpoints.pace import RetryPolicy
 from dygenept_plugins.facet_writers._llm_prompt import PromptSettings
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.plugin import DataError, DataUnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dygenept.interfaces import CorpusEntry, FacetRequest, PartnerText
-from dygenept.knowledge.facets import FACETS
+from dygenept.plugin import CorpusEntry, FacetRequest, PartnerText
+from dygenept.types import FACETS
 
 # Raised when the same gene and settings give another prompt.
 PROMPT_VERSION = 1

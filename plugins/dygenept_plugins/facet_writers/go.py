@@ -16,13 +16,17 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import CorpusEntry, FacetWriter, GeneFacets
-from dygenept.knowledge.corpus import TABLES_SOURCE
-from dygenept.knowledge.facets import FACETS
-from dygenept.knowledge.gene_tables import Evidence, GeneTables, load_gene_tables
-from dygenept.specs import FacetWriterSpec, PluginConfig
-from dygenept.types import Progress, Runtime
+from dygenept.knowledge.genes.corpus import TABLES_SOURCE
+from dygenept.knowledge.genes.tables import Evidence, GeneTables, load_gene_tables
+from dygenept.plugin import (
+    CorpusEntry,
+    FacetWriter,
+    FacetWriterSpec,
+    GeneFacets,
+    PluginConfig,
+    hookimpl,
+)
+from dygenept.types import FACETS, Progress, Runtime
 
 # Raised when the same tables and settings give other texts.
 TEXT_VERSION = 1

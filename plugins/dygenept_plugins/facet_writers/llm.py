@@ -16,12 +16,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dygenept.errors import DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import CallPlan, CorpusEntry, FacetRequest, FacetWriter, GeneFacets
-from dygenept.knowledge.facets import FACETS
-from dygenept.specs import FacetWriterSpec
-from dygenept.types import Progress, Runtime
+from dygenept.plugin import (
+    CallPlan,
+    CorpusEntry,
+    DataUnavailableError,
+    FacetRequest,
+    FacetWriter,
+    FacetWriterSpec,
+    GeneFacets,
+    hookimpl,
+)
+from dygenept.types import FACETS, Progress, Runtime
 from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
 from dygenept_plugins.endpoints.pace import Pace
 from dygenept_plugins.facet_writers._llm_calls import Caller, CallSettings, Texts, cost_of
@@ -62,7 +67,7 @@ class LlmFacetWriter:
         Raises:
             DataUnavailableError: If a gene failed, after all others are done and kept.
         """
-        from dygenept.knowledge.corpus import corpus_from_tables
+        from dygenept.knowledge.genes.corpus import corpus_from_tables
 
         entries = {entry.gene: entry for entry in corpus_from_tables(genes)}
         # A training checkpoint is of one fold; answers are for all.
@@ -205,7 +210,7 @@ class LlmFacetWriter:
     def _journal(self, runtime: Runtime) -> Journal:
         if self._config.journal is not None:
             return Journal(Path(self._config.journal).expanduser())
-        from dygenept.knowledge.store import default_cache_dir
+        from dygenept.machine.folders import default_cache_dir
 
         folder = runtime.checkpoint_dir or runtime.cache_dir or default_cache_dir()
         return Journal(folder / FILE_NAME)

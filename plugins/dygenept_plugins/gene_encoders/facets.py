@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import GeneEncoderSpec, PluginConfig
+from dygenept.plugin import GeneEncoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import GeneEncoder, GeneEncoderContext
+    from dygenept.plugin import GeneEncoder, GeneEncoderContext
 
 
 class FacetsConfig(PluginConfig):

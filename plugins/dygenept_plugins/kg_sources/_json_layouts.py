@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dygenept.errors import DataError
+from dygenept.plugin import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_files import FileHead
+    from dygenept.knowledge.graph.files import FileHead
 
 
 def is_json_object(head: FileHead) -> bool:
@@ -54,7 +54,7 @@ def read_json_sets(path: Path) -> tuple[pl.Series, pl.Series, list[object]]:
 
 
 def _read(path: Path) -> object:
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
 
     try:
         document: object = json.loads(read_bytes(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph_files import FileHead
+    from dygenept.knowledge.graph.files import FileHead
 
 INHERITED = "part_of"
 
@@ -47,7 +47,7 @@ def is_obo(head: FileHead) -> bool:
 
 def read_obo(path: Path) -> Ontology:
     """Read the terms of an OBO file; obsolete ones are left out."""
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
 
     current: dict[str, str] = {}
     parents: dict[str, tuple[str, ...]] = {}

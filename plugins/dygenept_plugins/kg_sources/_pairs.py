@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dygenept.errors import DataError
+from dygenept.plugin import DataError
 from dygenept_plugins.kg_sources._names import NameCodes
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_files import FileHead
-    from dygenept.knowledge.graph_tables import EdgeTable
+    from dygenept.knowledge.graph.files import FileHead
+    from dygenept.knowledge.graph.tables import EdgeTable
 
 # First cells of a row that names columns; compared in lower case without punctuation.
 HEADER_WORDS = frozenset(
@@ -61,7 +61,7 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
     """
     import polars as pl
 
-    from dygenept.knowledge.graph_files import read_bytes, read_head
+    from dygenept.knowledge.graph.files import read_bytes, read_head
 
     head = read_head(path)
     if has_header is None:
@@ -111,7 +111,7 @@ def edges_of_pairs(
     """
     import numpy as np
 
-    from dygenept.knowledge.graph_tables import EdgeTable
+    from dygenept.knowledge.graph.tables import EdgeTable
 
     codes = NameCodes()
     first, second = codes.add(pairs.first), codes.add(pairs.second)

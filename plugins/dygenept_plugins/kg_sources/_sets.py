@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from dygenept.knowledge.graph_source import GraphConfig
+from dygenept.knowledge.graph.file_source import GraphConfig
 from dygenept_plugins.kg_sources._names import NameCodes
 from dygenept_plugins.kg_sources._pairs import is_pair_table
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_files import FileHead
-    from dygenept.knowledge.graph_tables import SetRule, SetTable
+    from dygenept.knowledge.graph.files import FileHead
+    from dygenept.knowledge.graph.tables import SetRule, SetTable
 
 
 class SetConfig(GraphConfig):
@@ -45,7 +45,7 @@ class SetConfig(GraphConfig):
     @property
     def rule(self) -> SetRule:
         """When two genes have an edge."""
-        from dygenept.knowledge.graph_tables import SetRule
+        from dygenept.knowledge.graph.tables import SetRule
 
         return SetRule(self.weight, self.min_size, self.max_size, self.min_shared)
 
@@ -65,7 +65,7 @@ def read_gmt(path: Path) -> SetTable:
     """Read a GMT file; rows of the same name and description are one set."""
     import polars as pl
 
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
 
     numbers: dict[tuple[str, str], int] = {}
     genes: list[str] = []
@@ -92,7 +92,7 @@ def memberships(frame: pl.DataFrame, *, n_records: int | None = None, **dropped:
     """
     import numpy as np
 
-    from dygenept.knowledge.graph_tables import SetTable
+    from dygenept.knowledge.graph.tables import SetTable
 
     codes = NameCodes()
     members = codes.add(frame["gene"])

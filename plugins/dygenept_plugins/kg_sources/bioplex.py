@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FileHead, FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource, GraphConfig, missing_files
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, missing_files
+from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
 from dygenept_plugins.kg_sources._names import NameCodes
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
@@ -23,7 +22,7 @@ from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_tables import EdgeTable, WholeGraph
+    from dygenept.knowledge.graph.tables import EdgeTable, WholeGraph
     from dygenept.types import Runtime
 
 COLUMNS = ("SymbolA", "SymbolB")
@@ -64,7 +63,7 @@ class BioplexGraph(FileGraphSource[BioplexConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph_tables import graph_of_edges
+        from dygenept.knowledge.graph.tables import graph_of_edges
 
         if found.layout.name == "json":
             return graph_of_edges(self._json(found.main[0]))
@@ -98,7 +97,7 @@ class BioplexGraph(FileGraphSource[BioplexConfig]):
     def _table(self, first: pl.Series, second: pl.Series, n_records: int) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph_tables import EdgeTable
+        from dygenept.knowledge.graph.tables import EdgeTable
 
         codes = NameCodes()
         return EdgeTable(
@@ -124,8 +123,8 @@ def _read(path: Path) -> pl.DataFrame:
     """Read symbols and probability of one table; early releases have no probability."""
     import polars as pl
 
-    from dygenept.errors import DataError
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema_length=0)

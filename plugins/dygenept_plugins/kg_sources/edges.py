@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource, GraphConfig, missing_files
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, missing_files
+from dygenept.knowledge.graph.files import FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph_tables import WholeGraph
+    from dygenept.knowledge.graph.tables import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -52,7 +51,7 @@ class EdgesGraph(FileGraphSource[EdgesConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the table."""
-        from dygenept.knowledge.graph_tables import graph_of_edges
+        from dygenept.knowledge.graph.tables import graph_of_edges
 
         path = found.main[0]
         table, _ = edges_of_pairs(

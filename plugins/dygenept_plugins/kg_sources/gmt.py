@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource, missing_files
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource, missing_files
+from dygenept.knowledge.graph.files import FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, read_gmt
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph_tables import WholeGraph
+    from dygenept.knowledge.graph.tables import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -35,7 +34,7 @@ class GmtGraph(FileGraphSource[SetConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the sets."""
-        from dygenept.knowledge.graph_tables import graph_of_sets
+        from dygenept.knowledge.graph.tables import graph_of_sets
 
         return graph_of_sets(read_gmt(found.main[0]), self.config.rule)
 

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FileHead, FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource
+from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
 from dygenept_plugins.kg_sources._obo import is_obo, read_obo
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
@@ -24,7 +23,7 @@ from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_tables import SetTable, WholeGraph
+    from dygenept.knowledge.graph.tables import SetTable, WholeGraph
     from dygenept.types import Runtime
 
 Aspect = Literal["BP", "MF", "CC"]
@@ -81,7 +80,7 @@ class GoGraph(FileGraphSource[GoConfig]):
 
     def find(self) -> FoundFiles:
         """Find its files; where none was asked for and none is there, the tables that ship."""
-        from dygenept.knowledge.graph_files import find_files
+        from dygenept.knowledge.graph.files import find_files
 
         if self.config.path is None and find_files(self.path, self.layouts) is None:
             return FoundFiles(TABLES, ())
@@ -89,7 +88,7 @@ class GoGraph(FileGraphSource[GoConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph_tables import graph_of_sets
+        from dygenept.knowledge.graph.tables import graph_of_sets
 
         return graph_of_sets(self._sets(found), self.config.rule)
 
@@ -135,7 +134,7 @@ class GoGraph(FileGraphSource[GoConfig]):
     def _shipped(self) -> SetTable:
         import polars as pl
 
-        from dygenept.knowledge.gene_tables import load_gene_tables
+        from dygenept.knowledge.genes.tables import load_gene_tables
 
         tables, config = load_gene_tables(), self.config
         rows = [
@@ -167,7 +166,7 @@ class GoGraph(FileGraphSource[GoConfig]):
         return pl.col("aspect").is_in([LETTERS[aspect] for aspect in self.config.aspects])
 
     def _refuse_propagation(self, found: FoundFiles) -> None:
-        from dygenept.errors import DataUnavailableError
+        from dygenept.plugin import DataUnavailableError
 
         if self.config.propagate:
             raise DataUnavailableError(
@@ -186,8 +185,8 @@ def _is_gaf(head: FileHead) -> bool:
 def _read_gaf(path: Path) -> pl.DataFrame:
     import polars as pl
 
-    from dygenept.errors import DataError
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(

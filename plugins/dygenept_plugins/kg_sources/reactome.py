@@ -10,15 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FileHead, FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource, missing_files
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource, missing_files
+from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph_tables import SetTable, WholeGraph
+    from dygenept.knowledge.graph.tables import SetTable, WholeGraph
     from dygenept.types import Runtime
 
 SPECIES = "Homo sapiens"
@@ -40,7 +39,7 @@ class ReactomeGraph(FileGraphSource[SetConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph_tables import graph_of_sets
+        from dygenept.knowledge.graph.tables import graph_of_sets
 
         readers = {"gmt": read_gmt, "ncbi2reactome": _read_ncbi, "json": _read_json}
         return graph_of_sets(readers[found.layout.name](found.main[0]), self.config.rule)
@@ -54,8 +53,8 @@ def _is_ncbi(head: FileHead) -> bool:
 def _read_ncbi(path: Path) -> SetTable:
     import polars as pl
 
-    from dygenept.errors import DataError
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(

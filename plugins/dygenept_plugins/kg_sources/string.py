@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
-from dygenept.hookspecs import hookimpl
-from dygenept.knowledge.graph_files import FileHead, FoundFiles, Layout
-from dygenept.knowledge.graph_source import FileGraphSource, GraphConfig, missing_files
-from dygenept.specs import KgSourceSpec
+from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, missing_files
+from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
 from dygenept_plugins.kg_sources._names import NameCodes, is_protein_id
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
@@ -26,7 +25,7 @@ from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph_tables import EdgeTable, WholeGraph
+    from dygenept.knowledge.graph.tables import EdgeTable, WholeGraph
     from dygenept.types import FloatArray, IntArray, Runtime
 
 FULL_SCORE = 1000
@@ -84,7 +83,7 @@ class StringGraph(FileGraphSource[StringConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph_tables import graph_of_edges
+        from dygenept.knowledge.graph.tables import graph_of_edges
 
         if found.layout.name == "json":
             return graph_of_edges(self._json(found.main[0]))
@@ -95,7 +94,7 @@ class StringGraph(FileGraphSource[StringConfig]):
     def _links(self, found: FoundFiles, runtime: Runtime) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph_tables import EdgeTable
+        from dygenept.knowledge.graph.tables import EdgeTable
         from dygenept.types import Progress
 
         codes, n_records = NameCodes(), 0
@@ -140,7 +139,7 @@ class StringGraph(FileGraphSource[StringConfig]):
     def _json(self, path: Path) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph_tables import EdgeTable
+        from dygenept.knowledge.graph.tables import EdgeTable
 
         genes, partners, evidence = read_json_pairs(path)
         weights = np.array([self._strongest(item) for item in evidence], dtype=np.float32)
@@ -206,8 +205,8 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
     """Yield the rows of a links file, a block at a time: the human file has 13 million."""
     import polars as pl
 
-    from dygenept.errors import DataError
-    from dygenept.knowledge.graph_files import line_blocks, read_head
+    from dygenept.knowledge.graph.files import line_blocks, read_head
+    from dygenept.plugin import DataError
 
     columns = _columns(read_head(path))
     schema = {name: pl.String if name.startswith("protein") else pl.Int32 for name in columns}
@@ -225,8 +224,8 @@ def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:
     """Return the preferred name of each protein id; none where no id is to be named."""
     import polars as pl
 
-    from dygenept.errors import DataUnavailableError
-    from dygenept.knowledge.graph_files import read_bytes
+    from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.plugin import DataUnavailableError
 
     if not any(map(is_protein_id, codes.names)):
         return {}

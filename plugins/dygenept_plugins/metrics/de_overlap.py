@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"

@@ -10,9 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.evaluation.rows import gather_de, masked_mean
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 

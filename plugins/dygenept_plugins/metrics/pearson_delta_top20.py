@@ -8,9 +8,7 @@ Loads nothing.
 from __future__ import annotations
 
 from dygenept.evaluation.rows import gather_de, masked_pearson, row_scale
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 

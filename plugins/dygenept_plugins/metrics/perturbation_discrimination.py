@@ -13,12 +13,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.gene_sets import target_columns
 from dygenept.evaluation.neighbours import manhattan, share_farther
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept.types.gene_sets import target_columns
 
 
 def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import Metric
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 NO_SCORES = "no DE scores against the rest"

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dygenept.errors import ConfigError
-from dygenept.interfaces import AttentionOutput, FacetBatch
+from dygenept.plugin import AttentionOutput, ConfigError, FacetBatch
 from dygenept_plugins.networks.linear_start import orthogonal, read_pairs
 
 # A score this far below a row's best gets weight 0 from softmax, sparsemax and entmax alike.

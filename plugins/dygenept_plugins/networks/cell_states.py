@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from dygenept.errors import ShapeError
-from dygenept.interfaces import ControlPool
+from dygenept.plugin import ControlPool, ShapeError
 from dygenept_plugins.networks.sparse_rows import SparseRows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.interfaces import FacetBatch, GeneEncoderContext
+from dygenept.plugin import FacetBatch, GeneEncoderContext
 from dygenept_plugins.networks.linear_start import pair_units, principal_rows
 
 NULL_SCALE = 0.02

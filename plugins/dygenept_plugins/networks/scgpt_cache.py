@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from dygenept.errors import ConfigError
+from dygenept.plugin import ConfigError
 from dygenept_plugins.networks.scgpt_cache_files import CacheFolder, StoredCells
 from dygenept_plugins.networks.scgpt_states import Encoder, FrozenStates, Int64Array, PoolCells
 

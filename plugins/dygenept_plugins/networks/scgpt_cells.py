@@ -12,8 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from dygenept.errors import ConfigError
-from dygenept.interfaces import CellEncoderContext, ControlPool
+from dygenept.plugin import CellEncoderContext, ConfigError, ControlPool
 from dygenept.types import Progress
 from dygenept_plugins.networks.scgpt import ScGpt
 from dygenept_plugins.networks.scgpt_buckets import length_buckets, padding_slack

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.plugin import DataError, DataUnavailableError
 from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
 from dygenept_plugins.networks.scgpt_tokens import CLS, PAD, PAD_VALUE, Vocabulary
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from dygenept.errors import DataError
+from dygenept.plugin import DataError
 from dygenept_plugins.networks.sparse_rows import entries_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from dygenept.errors import DataError
+from dygenept.plugin import DataError
 from dygenept.types import FloatArray
 
 Pooling = Literal["mean", "cls"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dygenept.errors import SplitError
+from dygenept.plugin import SplitError
 from dygenept.types import CONTROL_LABEL
 
 GENE_FRACTION = 0.75

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dygenept.errors import SplitError
 from dygenept.evaluation.subgroups import subgroups
+from dygenept.plugin import SplitError
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData
 from dygenept_plugins.splits._gears_draws import RawSplit
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dygenept.errors import SplitError
 from dygenept.evaluation.subgroups import subgroups
 from dygenept.evaluation.validation_labels import validation_positions
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, SplitSpec
+from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, PerturbationData
 
 

@@ -6,8 +6,7 @@ Identical to cell-gears 0.1.2 for every seed. Source: Roohani et al. 2024. Loads
 
 from __future__ import annotations
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, SplitSpec
+from dygenept.plugin import PluginConfig, SplitSpec, hookimpl
 from dygenept_plugins.splits._gears_draws import single
 from dygenept_plugins.splits._gears_folds import SOURCE, GearsSplitter
 

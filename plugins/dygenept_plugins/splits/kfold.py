@@ -12,11 +12,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from dygenept.errors import SplitError
 from dygenept.evaluation.subgroups import subgroups
 from dygenept.evaluation.validation_labels import validation_positions
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, SplitSpec
+from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
 
 
@@ -107,7 +105,7 @@ class Kfold:
 
 
 def _annotated(population: Sequence[Perturbation]) -> list[Perturbation]:
-    from dygenept.knowledge.gene_tables import load_gene_tables
+    from dygenept.knowledge.genes.tables import load_gene_tables
 
     tables = load_gene_tables()
 

@@ -14,17 +14,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dygenept.errors import SplitError, nearest
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, SplitSpec
-from dygenept.splits import (
+from dygenept.data.splits import (
     FoldManifest,
     check_split,
     describe,
     fold_from_manifest,
     load_split,
 )
+from dygenept.evaluation.subgroups import subgroups
+from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl, nearest
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData, Split
 
 

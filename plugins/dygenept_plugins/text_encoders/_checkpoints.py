@@ -6,7 +6,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-from dygenept.errors import DataUnavailableError
+from dygenept.plugin import DataUnavailableError
 
 # Either file of a line will do; safetensors come first, since they can hold no code.
 WEIGHTS = (
@@ -104,7 +104,7 @@ def _read_files(folder: Path) -> tuple[Path, ...]:
 def _places(model: str, name: str, data_dir: Path | None) -> list[Path]:
     if _is_path(model):
         return [Path(model).expanduser()]
-    from dygenept.data.catalog import default_data_dir
+    from dygenept.machine.folders import default_data_dir
 
     places = [(data_dir or default_data_dir()) / name] if name else []
     cached = _cached_snapshot(model)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from dygenept.errors import DataUnavailableError
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec
 from dygenept.types import FloatArray, Progress, Runtime
 from dygenept_plugins.text_encoders._checkpoints import checkpoint_digest, find_checkpoint
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import TextEncoder
+    from dygenept.plugin import TextEncoder
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from dygenept.errors import DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
 from dygenept_plugins.endpoints.asking import GivenUpError, WrongAnswerError, ask
 from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
@@ -27,7 +25,7 @@ from dygenept_plugins.endpoints.pace import Pace, RetryPolicy
 if TYPE_CHECKING:
     from openai import OpenAI
 
-    from dygenept.interfaces import TextEncoder
+    from dygenept.plugin import TextEncoder
 
 
 class ApiConfig(PluginConfig):

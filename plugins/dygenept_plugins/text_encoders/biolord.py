@@ -7,8 +7,7 @@ licence: see the model card; the model builds on UMLS and SNOMED CT.
 
 from __future__ import annotations
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import TextEncoderSpec
+from dygenept.plugin import TextEncoderSpec, hookimpl
 from dygenept_plugins.text_encoders._transformer import TransformerConfig, transformer_spec
 
 MODEL = "FremyCompany/BioLORD-2023"

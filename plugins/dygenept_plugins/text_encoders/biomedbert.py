@@ -7,8 +7,7 @@ Face cache. Their licence: MIT.
 
 from __future__ import annotations
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import TextEncoderSpec
+from dygenept.plugin import TextEncoderSpec, hookimpl
 from dygenept_plugins.text_encoders._transformer import TransformerConfig, transformer_spec
 
 MODEL = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"

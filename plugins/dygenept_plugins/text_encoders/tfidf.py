@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin import PluginConfig, TextEncoderSpec, hookimpl
 from dygenept.types import DoubleArray, FloatArray, Progress, Runtime
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from dygenept.interfaces import TextEncoder
+    from dygenept.plugin import TextEncoder
 
 # Raised when the same tables and settings give other vectors.
 FIT_VERSION = 1
@@ -52,7 +51,7 @@ class TfidfEncoder:
     @property
     def identity(self) -> str:
         """Fit version, settings and the hash of the gene tables."""
-        from dygenept.knowledge.gene_tables import load_gene_tables
+        from dygenept.knowledge.genes.tables import load_gene_tables
 
         config = self._config
         tables = load_gene_tables().sha256[:16]
@@ -94,7 +93,7 @@ def _fitted(config: TfidfConfig) -> tuple[TfidfVectorizer, DoubleArray]:
 
 
 def _corpus() -> list[str]:
-    from dygenept.knowledge.gene_tables import load_gene_tables
+    from dygenept.knowledge.genes.tables import load_gene_tables
 
     tables = load_gene_tables()
     documents = []

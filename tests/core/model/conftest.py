@@ -11,12 +11,12 @@ import pytest
 import torch
 from entmax import sparsemax
 
-from dygenept.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.testing import toy_control_pool, toy_knowledge, toy_task
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE
-from dygenept.training.options import TrainingOptions
 from dygenept.types import GeneKnowledge, Runtime, Task
 from dygenept_plugins.networks.attention import FacetAttention
 from dygenept_plugins.networks.cell_states import MlpCellState

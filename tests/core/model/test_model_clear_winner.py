@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dygenept.model.clear_winner import clear_winner
+from dygenept.model.start.clear_winner import clear_winner
 
 
 def errors_with_gain(gain: float, n_conditions: int = 25) -> np.ndarray:

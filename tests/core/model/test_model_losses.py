@@ -6,7 +6,7 @@ import torch
 from scipy.stats import pearsonr
 
 from dygenept.model.losses import direction_loss, masked_mean, pearson_delta_de, perturbation_loss
-from dygenept.training.options import LossOptions
+from dygenept.model.training.options import LossOptions
 
 PREDICTED = torch.tensor([[0.0, 1.0, 2.0], [1.0, -1.0, 0.0]])
 TARGET = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]])

@@ -9,10 +9,10 @@ import torch
 from dygenept.model.assembly import DyGenePT, Parts, gene_positions
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.linear_readout import PENALTIES, fit_readout
-from dygenept.model.warm_start import mean_features, warm_start
+from dygenept.model.start.linear_readout import PENALTIES, fit_readout
+from dygenept.model.start.warm_start import mean_features, warm_start
+from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
-from dygenept.training.options import TrainingOptions
 from dygenept_plugins.networks.linear_decoders import LinearDecoder
 
 CPU = torch.device("cpu")

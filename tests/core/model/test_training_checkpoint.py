@@ -8,14 +8,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from dygenept.config import Overrides
-from dygenept.interfaces import Attention
 from dygenept.model.assembly import Parts
+from dygenept.model.config import Overrides
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.models import build_parts, resolve_model
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.training.options import TrainingOptions
+from dygenept.model.resolve import build_parts, resolve_model
+from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.interfaces import Attention
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
 from dygenept.types import Runtime, Task
 from dygenept_plugins.networks.attention import FacetAttention
 

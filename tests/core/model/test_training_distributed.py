@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError, DistributedError
-from dygenept.training import distributed
+from dygenept.machine import processes
 
 SCRIPT = Path(__file__).parent / "processes" / "parallel.py"
 
@@ -53,12 +53,12 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_torchrun_launch_is_recognised_and_without_one_there_is_one_process(
     launch: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert distributed.launched() == distributed.World(1, 4, 1)
-    assert not distributed.launched().is_writer
+    assert processes.launched() == processes.World(1, 4, 1)
+    assert not processes.launched().is_writer
     # No group is open yet, so nothing is shared.
-    assert distributed.current() == distributed.ALONE
+    assert processes.current() == processes.ALONE
     monkeypatch.delenv("MASTER_ADDR")
-    assert distributed.launched() == distributed.ALONE
+    assert processes.launched() == processes.ALONE
 
 
 def test_a_launch_with_words_for_numbers_is_refused(
@@ -66,33 +66,33 @@ def test_a_launch_with_words_for_numbers_is_refused(
 ) -> None:
     monkeypatch.setenv("RANK", "first")
     with pytest.raises(ConfigError, match="whole numbers"):
-        distributed.launched()
+        processes.launched()
 
 
 def test_one_gpu_cannot_be_named_for_several_processes(launch: None) -> None:
-    assert distributed.local_device("cpu") == "cpu"
+    assert processes.local_device("cpu") == "cpu"
     with pytest.raises(ConfigError, match="CUDA_VISIBLE_DEVICES"):
-        distributed.local_device("cuda:0")
+        processes.local_device("cuda:0")
 
 
 def test_a_timeout_must_be_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert distributed.timeout_s() == distributed.DEFAULT_TIMEOUT_S
-    monkeypatch.setenv(distributed.TIMEOUT_VARIABLE, "12.5")
-    assert distributed.timeout_s() == 12.5
-    monkeypatch.setenv(distributed.TIMEOUT_VARIABLE, "soon")
+    assert processes.timeout_s() == processes.DEFAULT_TIMEOUT_S
+    monkeypatch.setenv(processes.TIMEOUT_VARIABLE, "12.5")
+    assert processes.timeout_s() == 12.5
+    monkeypatch.setenv(processes.TIMEOUT_VARIABLE, "soon")
     with pytest.raises(ConfigError, match="soon"):
-        distributed.timeout_s()
+        processes.timeout_s()
 
 
 def test_other_errors_are_not_taken_for_a_lost_process() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), distributed.lost_peers():
+    with pytest.raises(RuntimeError, match="shapes"), processes.lost_peers():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
-    with pytest.raises(DistributedError, match="stops"), distributed.lost_peers():
+    with pytest.raises(DistributedError, match="stops"), processes.lost_peers():
         raise RuntimeError("[gloo] Connection closed by peer")
 
 
 def test_alone_every_share_is_the_whole() -> None:
-    assert distributed.share_of(7) == slice(0, 7)
-    with distributed.session("cpu") as world:
+    assert processes.share_of(7) == slice(0, 7)
+    with processes.session("cpu") as world:
         assert world.is_writer
         assert world.size == 1

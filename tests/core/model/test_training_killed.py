@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.whole_files import remove_leftovers
+from dygenept.machine.whole_files import remove_leftovers
 
 SCRIPT = Path(__file__).parent / "processes" / "killed.py"
 N_STEPS = 18

@@ -14,12 +14,12 @@ from dygenept.errors import ConfigError
 from dygenept.model.assembly import DyGenePT
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.training.batches import BatchSource, Share, condition_set, perturbed_cells
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.prefetch import prefetched
+from dygenept.model.training.tuning import autocast_dtype, recompute_layers
 from dygenept.testing import toy_task
-from dygenept.training.batches import BatchSource, Share, condition_set, perturbed_cells
-from dygenept.training.loop import Trainer
-from dygenept.training.options import TrainingOptions
-from dygenept.training.prefetch import prefetched
-from dygenept.training.tuning import autocast_dtype, recompute_layers
 from dygenept.types import Task
 
 CPU = torch.device("cpu")

@@ -7,12 +7,12 @@ from torch import nn
 
 from dygenept.errors import DataError
 from dygenept.model.control_pool import control_cells
+from dygenept.model.training.averaging import WeightAverage
+from dygenept.model.training.batches import BatchSource, condition_set, perturbed_cells
+from dygenept.model.training.loop import make_optimizer
+from dygenept.model.training.options import LossOptions, TrainingOptions
+from dygenept.model.training.schedule import learning_rate
 from dygenept.testing import ToyShape, toy_data, toy_task
-from dygenept.training.averaging import WeightAverage
-from dygenept.training.batches import BatchSource, condition_set, perturbed_cells
-from dygenept.training.loop import make_optimizer
-from dygenept.training.options import LossOptions, TrainingOptions
-from dygenept.training.schedule import learning_rate
 from dygenept.types import Task
 
 

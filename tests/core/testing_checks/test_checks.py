@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
-from dygenept.specs import PluginConfig, PluginSpec
+from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.testing import NotCheckedError, check_plugin
 from dygenept.types import Fold, MetricInputs, MetricValues, Predictions
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from dygenept.errors import DataUnavailableError
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     DatasetStatus,
     GeneFacets,
     KnowledgeGraph,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from dygenept.interfaces import (
+from dygenept.plugin.interfaces import (
     AttentionOutput,
     FacetBatch,
 )

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.data.de import de_genes
-from dygenept.data.de_tests import de_tests
+from dygenept.data.de.lists import de_genes
+from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.reading import read_anndata
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.evaluation.cell_samples import cell_samples
-from dygenept.plugin_manager import PluginManager
-from dygenept.registry import load_registry
-from dygenept.specs import MetricSpec
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.toy import ToyShape
 from dygenept.testing.toy_file import write_toy_h5ad
 from dygenept.types import MetricInputs, PerturbationData

@@ -21,9 +21,9 @@ import torch
 import torch._dynamo
 from conftest import toy_model
 
+from dygenept.model.training import loop
+from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
-from dygenept.training import loop
-from dygenept.training.options import TrainingOptions
 
 SLOW_IMPORTS = (safetensors.torch, torch._dynamo)
 OPTIONS = TrainingOptions(

@@ -25,11 +25,12 @@ import torch._dynamo
 from conftest import toy_model, toy_network
 
 from dygenept.errors import DistributedError
+from dygenept.machine import processes
 from dygenept.model.control_pool import control_cells
+from dygenept.model.training import loop
+from dygenept.model.training.batches import BatchSource, Share, condition_set, perturbed_cells
+from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
-from dygenept.training import distributed, loop
-from dygenept.training.batches import BatchSource, Share, condition_set, perturbed_cells
-from dygenept.training.options import TrainingOptions
 
 SLOW_IMPORTS = (safetensors.torch, torch._dynamo)
 OPTIONS = TrainingOptions(
@@ -68,7 +69,7 @@ def gradients(options: TrainingOptions, batch_size: int) -> dict[str, list[float
     )
     network = toy_network().train()
     network.prepare(controls.pool(task.gene_symbols))
-    world = distributed.current()
+    world = processes.current()
     share = Share(world.rank, world.size, options.accumulation_steps)
     pieces = next(source.steps(np.random.default_rng(0), share=share))
     loss = trainer.backward(trainer.stepper(network), pieces)
@@ -101,7 +102,7 @@ def forked(work: Callable[[], object], *, rank: int, size: int, port: int) -> tu
     code = 0
     torch.set_num_threads(1)
     try:
-        with distributed.session("cpu"):
+        with processes.session("cpu"):
             found = work()
     except DistributedError as error:
         found, code = str(error), 2
@@ -146,7 +147,7 @@ def same(folder: Path) -> dict[str, object]:
 
     def both() -> dict[str, object]:
         found: dict[str, object] = {key: gradients(*case) for key, case in cases.items()}
-        is_writer = distributed.current().is_writer
+        is_writer = processes.current().is_writer
         return {**found, "trained": train(folder), "is_writer": is_writer}
 
     def alone() -> dict[str, object]:
@@ -177,7 +178,7 @@ def death(folder: Path) -> dict[str, object]:
     def counted(self, stepper, optimizer, pieces):  # type: ignore[no-untyped-def]
         nonlocal done
         done += 1
-        if done == 3 and distributed.current().rank == 1:
+        if done == 3 and processes.current().rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, stepper, optimizer, pieces)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dygenept.errors import SplitError
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, SplitSpec
+from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold
 
 if TYPE_CHECKING:

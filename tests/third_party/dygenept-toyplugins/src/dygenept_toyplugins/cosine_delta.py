@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import MetricSpec, PluginConfig
+from dygenept.plugin import MetricSpec, PluginConfig, hookimpl
 from dygenept.types import MetricValues
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Metric
+    from dygenept.plugin import Metric
     from dygenept.types import MetricInputs
 
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import KnowledgeGraph
-from dygenept.specs import KgSourceSpec, PluginConfig
+from dygenept.plugin import KgSourceSpec, KnowledgeGraph, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
     from dygenept.types import Runtime

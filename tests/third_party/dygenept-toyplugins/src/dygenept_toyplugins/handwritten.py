@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import GeneFacets
-from dygenept.knowledge.facets import FACETS
-from dygenept.specs import FacetWriterSpec, PluginConfig
+from dygenept.plugin import FacetWriterSpec, GeneFacets, PluginConfig, hookimpl
+from dygenept.types import FACETS
 
 if TYPE_CHECKING:
     from dygenept.types import Runtime

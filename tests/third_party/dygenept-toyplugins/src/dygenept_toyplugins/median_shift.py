@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import BaselineSpec, PluginConfig
+from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Predictions
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import AttentionSpec, PluginConfig
+from dygenept.plugin import AttentionSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Attention
+    from dygenept.plugin import Attention
 
 
 def build(config: PluginConfig, width: int) -> Attention:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.interfaces import AttentionOutput, ControlPool, FacetBatch, GeneEncoderContext
+from dygenept.plugin import AttentionOutput, ControlPool, FacetBatch, GeneEncoderContext
 
 
 class MostConfident(nn.Module):

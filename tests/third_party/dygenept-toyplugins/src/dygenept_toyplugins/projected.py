@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import GeneEncoderSpec, PluginConfig
+from dygenept.plugin import GeneEncoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import GeneEncoder, GeneEncoderContext
+    from dygenept.plugin import GeneEncoder, GeneEncoderContext
 
 
 def build(config: PluginConfig, context: GeneEncoderContext) -> GeneEncoder:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import DecoderSpec, PluginConfig
+from dygenept.plugin import DecoderSpec, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.interfaces import Decoder, DecoderContext
+    from dygenept.plugin import Decoder, DecoderContext
 
 
 def build(config: PluginConfig, context: DecoderContext) -> Decoder:

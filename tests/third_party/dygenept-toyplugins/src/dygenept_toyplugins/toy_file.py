@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.interfaces import DatasetStatus
-from dygenept.specs import DatasetSpec, PluginConfig
+from dygenept.plugin import DatasetSpec, DatasetStatus, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
     from dygenept.types import PerturbationData, Runtime
@@ -45,7 +43,7 @@ class ToyFile:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read the file."""
-        from dygenept.data.reading import read_anndata
+        from dygenept.data.reading.anndata_file import read_anndata
 
         return read_anndata(self.fetch(data_dir, runtime), name=f"toy_file_{self.seed}")
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from dygenept.hookspecs import hookimpl
-from dygenept.specs import PluginConfig, TextEncoderSpec
+from dygenept.plugin import PluginConfig, TextEncoderSpec, hookimpl
 
 if TYPE_CHECKING:
     from dygenept.types import FloatArray, Runtime

@@ -1,0 +1,165 @@
+"""Reads an AnnData file into a checked ``PerturbationData``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dygenept.data.reading.carried_lists import read_de_lists
+from dygenept.data.reading.cells import LabelledCells, read_cells
+from dygenept.data.reading.expression import check_values, normalize_counts, read_expression
+from dygenept.data.reading.fingerprint import fingerprint
+from dygenept.data.reading.h5ad import (
+    column_names,
+    open_h5ad,
+    read_column,
+    read_index,
+    says_simulated,
+)
+from dygenept.data.reading.labels import ParsedLabels
+from dygenept.errors import DataError
+from dygenept.types import PerturbationData
+
+if TYPE_CHECKING:
+    import h5py
+
+SYMBOL_COLUMNS = (
+    "gene_name",
+    "gene_symbol",
+    "gene_symbols",
+    "gene_names",
+    "symbol",
+    "feature_name",
+)
+
+
+def read_anndata(
+    path: Path, *, name: str | None = None, normalize: bool = False
+) -> PerturbationData:
+    """Read and check an ``.h5ad`` file of perturbed and control cells.
+
+    Args:
+        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` holds the labels,
+            ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such column),
+            and ``var`` may hold gene symbols beside its index.
+        name: Name of the data set; the file's stem by default.
+        normalize: ``X`` is raw counts: scale each cell to the median total and take log1p.
+
+    Returns:
+        The data set; what was accepted or mended is in its ``notes``.
+
+    Raises:
+        DataError: If the file is missing or damaged, has no conditions or controls, or holds
+            expression that is dense, raw, negative or not finite, or a gene twice. The message
+            says what to do.
+    """
+    notes: list[str] = []
+    with open_h5ad(path) as file:
+        cell_ids = read_index(file, "obs")
+        gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
+        _check_genes(gene_ids, path)
+        parsed, cells = read_cells(file, notes)
+        symbols = _symbols(file, gene_ids, notes)
+        expression = read_expression(file, notes)
+        if expression.shape != (len(cell_ids), len(gene_ids)):
+            raise DataError(
+                f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
+                f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
+            )
+        de_lists = read_de_lists(file, cells, gene_ids, notes)
+        is_simulated = says_simulated(file)
+    check_values(expression, where=str(path), normalize=normalize)
+    sha256 = fingerprint(
+        expression,
+        gene_ids=gene_ids,
+        gene_symbols=symbols,
+        cell_labels=(cells.labels, cells.label_codes),
+        cell_types=(cells.cell_types, cells.cell_type_codes),
+        de_lists=de_lists,
+        normalized=normalize,
+    )
+    if normalize:
+        target = normalize_counts(expression)
+        notes.append(f"Counts were scaled to {target:g} a cell (the median total), then log1p.")
+    _note_repeated(symbols, notes)
+    _note_targets(cells, symbols, notes)
+    raw_labels = _raw_labels(parsed, cells)
+    return PerturbationData(
+        name=name or path.stem,
+        source=str(path),
+        sha256=sha256,
+        is_simulated=is_simulated,
+        expression=expression,
+        gene_ids=gene_ids,
+        gene_symbols=symbols,
+        cell_ids=cell_ids,
+        conditions=cells.conditions,
+        condition_codes=cells.condition_codes,
+        cell_types=cells.cell_types,
+        cell_type_codes=cells.cell_type_codes,
+        raw_labels=raw_labels,
+        raw_to_label=_label_of(parsed, raw_labels),
+        de_lists=de_lists,
+        notes=(*parsed.notes, *notes),
+    )
+
+
+def _check_genes(gene_ids: Sequence[str], path: Path) -> None:
+    if not gene_ids:
+        raise DataError(f"{path}: var is empty; write a file with genes")
+    if len(set(gene_ids)) < len(gene_ids):
+        twice = [gene for gene, n_times in Counter(gene_ids).items() if n_times > 1]
+        raise DataError(
+            f"{path}: {len(twice)} gene id(s) occur more than once in var, such as {twice[0]!r}; "
+            "keep the first of each: adata = adata[:, ~adata.var_names.duplicated()].copy()"
+        )
+
+
+def _symbols(file: h5py.File, gene_ids: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
+    columns = column_names(file, "var")
+    found = [column for column in SYMBOL_COLUMNS if column in columns]
+    if not found:
+        notes.append("var has no column of gene symbols: its index is taken for them.")
+        return gene_ids
+    column = read_column(file, "var", found[0])
+    if found[0] != SYMBOL_COLUMNS[0]:
+        notes.append(f"Gene symbols were read from var[{found[0]!r}].")
+    texts = (*column.categories, "")
+    return tuple(
+        texts[code] or gene_id for code, gene_id in zip(column.codes, gene_ids, strict=True)
+    )
+
+
+def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:
+    repeated = [symbol for symbol, n_times in Counter(symbols).items() if n_times > 1]
+    if repeated:
+        shown = ", ".join(repeated[:3]) + (", …" if len(repeated) > 3 else "")
+        notes.append(
+            f"{len(repeated)} gene symbols name more than one output gene, told apart by their "
+            f"ids: {shown}."
+        )
+
+
+def _note_targets(cells: LabelledCells, symbols: Sequence[str], notes: list[str]) -> None:
+    targets = sorted({gene for condition in cells.conditions for gene in condition.genes})
+    absent = sorted(set(targets) - set(symbols))
+    if absent:
+        shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
+        notes.append(
+            f"{len(absent)} of {len(targets)} target genes are not among the output genes: {shown}."
+        )
+
+
+def _raw_labels(parsed: ParsedLabels, cells: LabelledCells) -> tuple[str, ...]:
+    return tuple(label for label in cells.labels if parsed.perturbations[label] is not None)
+
+
+def _label_of(parsed: ParsedLabels, raw_labels: Sequence[str]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for raw in raw_labels:
+        perturbation = parsed.perturbations[raw]
+        if perturbation is not None:
+            found[raw] = perturbation.label
+    return found

@@ -1,0 +1,109 @@
+"""What was planted in a simulated data set, and its file.
+
+The file is an ``.npz`` beside the data set, read without unpickling.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.errors import DataError, DataUnavailableError
+from dygenept.machine.whole_files import replaced_whole
+from dygenept.types import DoubleArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedTruth:
+    """The planted truth of a simulated data set.
+
+    Attributes:
+        labels: Perturbation labels, sorted, (n_conditions,).
+        delta: Expected pseudobulk delta (perturbed minus control, log1p scale),
+            (n_conditions, G).
+        log_fold: Natural log-fold change of the mean count, averaged over cell states,
+            (n_conditions, G).
+        facet_names: The K facets.
+        target_genes: Symbols of the perturbed genes, (n_targets,).
+        responsible: Facet that answers in most cells of each target, -1 where the gene has no
+            known facet, (n_targets,).
+        responsible_by_state: Facet that answers in each state, (n_targets, S).
+        priority: Facets in order of priority in each state, (S, K).
+        state_shares: Expected share of cells in each state, (S,).
+        state_codes: State of each cell, in the order of the data set's cells, (N,).
+        program_terms: GO id of each program, (n_programs,).
+        program_facets: Facet of each program, (n_programs,).
+        program_effects: Natural log-fold vector of each program, (n_programs, G).
+        target_programs: Program of each target in each facet, -1 for none, (n_targets, K).
+    """
+
+    labels: tuple[str, ...]
+    delta: FloatArray
+    log_fold: FloatArray
+    facet_names: tuple[str, ...]
+    target_genes: tuple[str, ...]
+    responsible: IntArray
+    responsible_by_state: IntArray
+    priority: IntArray
+    state_shares: DoubleArray
+    state_codes: npt.NDArray[np.int8]
+    program_terms: tuple[str, ...]
+    program_facets: IntArray
+    program_effects: FloatArray
+    target_programs: IntArray
+
+
+def truth_path(data_path: Path) -> Path:
+    """Where the truth of a simulated data set lies: ``<stem>.truth.npz`` beside it."""
+    return data_path.with_name(f"{data_path.stem}.truth.npz")
+
+
+def write_truth(truth: PlantedTruth, path: Path) -> None:
+    """Write the truth, under a temporary name first."""
+    arrays = {field.name: np.asarray(getattr(truth, field.name)) for field in fields(truth)}
+    with replaced_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_truth(path: str | Path) -> PlantedTruth:
+    """Read the planted truth of a simulated data set.
+
+    Args:
+        path: The data set's ``.h5ad`` file, or the ``.truth.npz`` file beside it.
+
+    Raises:
+        DataUnavailableError: If there is no such file; real data have none.
+        DataError: If the file is damaged or of another version.
+    """
+    path = Path(path)
+    file = path if path.name.endswith(".truth.npz") else truth_path(path)
+    if not file.is_file():
+        raise DataUnavailableError(
+            f"no planted truth at {file}; only data sets made by `dygenept data simulate` have one"
+        )
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            return PlantedTruth(
+                labels=tuple(arrays["labels"].tolist()),
+                delta=arrays["delta"],
+                log_fold=arrays["log_fold"],
+                facet_names=tuple(arrays["facet_names"].tolist()),
+                target_genes=tuple(arrays["target_genes"].tolist()),
+                responsible=arrays["responsible"],
+                responsible_by_state=arrays["responsible_by_state"],
+                priority=arrays["priority"],
+                state_shares=arrays["state_shares"],
+                state_codes=arrays["state_codes"],
+                program_terms=tuple(arrays["program_terms"].tolist()),
+                program_facets=arrays["program_facets"],
+                program_effects=arrays["program_effects"],
+                target_programs=arrays["target_programs"],
+            )
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(
+            f"{file} is not a readable truth file ({error}); delete it and simulate again"
+        ) from error

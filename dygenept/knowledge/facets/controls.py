@@ -1,0 +1,132 @@
+"""Wrong knowledge on purpose: the controls that show whether a model reads what it is given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.types import FACETS, GeneKnowledge
+
+
+def shuffle_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> GeneKnowledge:
+    """Give each gene that knows something the knowledge of another one.
+
+    Same shape, same vectors, same number of known facets over all; no gene keeps its own row. A
+    gene that alone knows something loses it, since there is no wrong knowledge to give.
+
+    Args:
+        knowledge: True knowledge.
+        rng: Source of the permutation.
+    """
+    known = np.flatnonzero(knowledge.confidence.sum(axis=1) > 0)
+    values, confidence = knowledge.values.copy(), knowledge.confidence.copy()
+    # A cycle through the genes in random order: nothing maps to itself.
+    order = rng.permutation(known)
+    donors = np.roll(order, 1)
+    values[order], confidence[order] = knowledge.values[donors], knowledge.confidence[donors]
+    if len(known) == 1:
+        values[known], confidence[known] = 0.0, 0.0
+    return replace(
+        knowledge,
+        name=f"{knowledge.name}_shuffled",
+        sha256=_derived(knowledge, "shuffled", order),
+        values=values,
+        confidence=confidence,
+    )
+
+
+def random_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> GeneKnowledge:
+    """Replace each known facet by a Gaussian vector of the same norm, at the same confidence.
+
+    Args:
+        knowledge: True knowledge.
+        rng: Source of the vectors.
+    """
+    drawn = rng.standard_normal(knowledge.values.shape)
+    norms = np.linalg.norm(knowledge.values.astype(np.float64), axis=-1, keepdims=True)
+    drawn *= norms / np.linalg.norm(drawn, axis=-1, keepdims=True)
+    values = drawn.astype(np.float32)
+    return replace(
+        knowledge,
+        name=f"{knowledge.name}_random",
+        sha256=_derived(knowledge, "random", values),
+        values=values,
+    )
+
+
+def identity_knowledge(
+    genes: Sequence[str], *, name: str, dim: int, seed: int = 0
+) -> GeneKnowledge:
+    """Give each gene one facet that says nothing but which gene it is.
+
+    A gene's vector is a Gaussian one of unit length drawn from its current symbol alone: whatever
+    other genes are asked for, it is the same, and two genes' vectors are orthogonal but for
+    1/sqrt(dim).
+
+    Args:
+        genes: Gene symbols.
+        name: Name of the facet set.
+        dim: Width of the vectors.
+        seed: Other seeds draw other vectors.
+    """
+    from dygenept.knowledge.genes.tables import load_gene_tables
+
+    resolve = load_gene_tables().resolve
+    asked = tuple(dict.fromkeys(genes))
+    values = np.zeros((len(asked), 1, dim), dtype=np.float32)
+    for row, gene in enumerate(asked):
+        digest = hashlib.sha256(f"identity/{seed}/{resolve(gene) or gene}".encode()).digest()
+        drawn = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(dim)
+        values[row, 0] = drawn / np.linalg.norm(drawn)
+    return GeneKnowledge(
+        name=name,
+        sha256=hashlib.sha256(f"identity/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
+        genes=asked,
+        facet_names=("Identity",),
+        values=values,
+        confidence=np.ones((len(asked), 1), dtype=np.float32),
+    )
+
+
+def gaussian_knowledge(
+    genes: Sequence[str], *, name: str, dim: int, seed: int = 0
+) -> GeneKnowledge:
+    """Give each gene eight known facets of Gaussian vectors: the shape of knowledge, no content.
+
+    A gene's vectors are drawn from its current symbol alone, so they are the same whatever other
+    genes are asked for.
+
+    Args:
+        genes: Gene symbols.
+        name: Name of the facet set.
+        dim: Width of the vectors; each has unit length.
+        seed: Other seeds draw other vectors.
+    """
+    from dygenept.knowledge.genes.tables import load_gene_tables
+
+    resolve = load_gene_tables().resolve
+    asked = tuple(dict.fromkeys(genes))
+    values = np.zeros((len(asked), len(FACETS), dim), dtype=np.float32)
+    for row, gene in enumerate(asked):
+        digest = hashlib.sha256(f"gaussian/{seed}/{resolve(gene) or gene}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        drawn = rng.standard_normal((len(FACETS), dim))
+        values[row] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return GeneKnowledge(
+        name=name,
+        sha256=hashlib.sha256(f"gaussian/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
+        genes=asked,
+        facet_names=FACETS,
+        values=values,
+        confidence=np.ones((len(asked), len(FACETS)), dtype=np.float32),
+    )
+
+
+def _derived(knowledge: GeneKnowledge, how: str, draws: npt.NDArray[np.generic]) -> str:
+    digest = hashlib.sha256(f"{knowledge.sha256}/{how}/".encode())
+    digest.update(np.ascontiguousarray(draws).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,292 @@
+"""The shipped gene tables: symbols, aliases, Ensembl ids, and GO annotation sorted into facets.
+
+Derived from NCBI Gene and the Gene Ontology by ``scripts/build_gene_tables.py``; versions and
+licences stand in ``dygenept/resources/genes/README.md``.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.errors import DataError
+from dygenept.types import FACETS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Evidence = Literal["all", "reviewed", "experimental"]
+# Strength of the best evidence behind an annotation, as the table builder codes it.
+EVIDENCE_RANKS: Mapping[Evidence, int] = {"experimental": 2, "reviewed": 1, "all": 0}
+GO_ID = re.compile(r"GO:\d{7}")
+TABLES: tuple[str, ...] = ("genes", "annotation", "terms")
+
+
+@dataclass(frozen=True, slots=True)
+class GoTerm:
+    """A GO term.
+
+    Attributes:
+        name: Its name.
+        definition: Its definition; empty where the table holds none (terms that annotate no gene).
+        aspect: ``BP``, ``MF`` or ``CC``.
+    """
+
+    name: str
+    definition: str
+    aspect: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Genes:
+    symbols: tuple[str, ...]
+    names: list[str]
+    ensembl: list[list[str]]
+    aliases: list[list[str]]
+    is_protein_coding: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    ids: list[str]
+    names: list[str]
+    definitions: list[str]
+    aspects: list[str]
+    parents: list[list[int]]
+    facets: npt.NDArray[np.uint8]
+    n_genes: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """CSR over genes: ``starts[i]:starts[i + 1]`` are gene i's terms, most specific first."""
+
+    starts: npt.NDArray[np.int64]
+    terms: npt.NDArray[np.int32]
+    ranks: npt.NDArray[np.uint8]
+
+
+class GeneTables:
+    """Human genes and their GO annotation.
+
+    Attributes:
+        symbols: All current gene symbols, sorted.
+        protein_coding: Those of protein-coding genes, sorted.
+        sha256: Hash of the files the tables were read from.
+    """
+
+    def __init__(
+        self, *, genes: _Genes, annotation: _Annotation, terms: _Terms, sha256: str
+    ) -> None:
+        self.symbols = genes.symbols
+        self.protein_coding = tuple(
+            symbol
+            for symbol, is_coding in zip(genes.symbols, genes.is_protein_coding, strict=True)
+            if is_coding
+        )
+        self.sha256 = sha256
+        self._genes = genes
+        self._annotation = annotation
+        self._terms = terms
+        self._gene_index = {symbol: index for index, symbol in enumerate(genes.symbols)}
+        self._ancestors: dict[str, frozenset[str]] = {}
+        self._term_index = {go_id: index for index, go_id in enumerate(terms.ids)}
+
+    @functools.cached_property
+    def _other_names(self) -> dict[str, str | None]:
+        names: dict[str, str | None] = {}
+        for symbol, aliases, ensembl in zip(
+            self.symbols, self._genes.aliases, self._genes.ensembl, strict=True
+        ):
+            for name in (*aliases, *ensembl):
+                names[name] = None if names.get(name, symbol) != symbol else symbol
+        return names
+
+    def resolve(self, name: str) -> str | None:
+        """Return the current symbol of a gene.
+
+        Args:
+            name: A symbol, an alias, an outdated symbol, or an Ensembl gene id with or without
+                version. A current symbol always wins over an alias.
+
+        Returns:
+            The current symbol; None if nothing, or more than one gene, is known by this name.
+        """
+        if name in self._gene_index:
+            return name
+        if name.startswith("ENSG"):
+            name = name.partition(".")[0]
+        return self._other_names.get(name)
+
+    def name(self, symbol: str) -> str:
+        """Return the full name of a gene, such as ``KLF transcription factor 1``."""
+        return self._genes.names[self._position(symbol)]
+
+    def ensembl(self, symbol: str) -> tuple[str, ...]:
+        """Return the Ensembl gene ids of a gene, without version; some have none."""
+        return tuple(self._genes.ensembl[self._position(symbol)])
+
+    def facet_terms(
+        self, symbol: str, *, evidence: Evidence = "all"
+    ) -> tuple[tuple[str, ...], ...]:
+        """Return the GO terms a gene is annotated with, facet by facet.
+
+        Args:
+            symbol: Current gene symbol.
+            evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
+                ``experimental`` keeps those from experiments alone.
+
+        Returns:
+            GO ids for each of the 8 facets, most specific (fewest annotated genes) first. A term
+            may stand in several facets.
+        """
+        terms = self._terms_of(symbol, evidence)
+        facets = self._terms.facets[terms]
+        return tuple(
+            tuple(self._terms.ids[index] for index in terms[(facets >> bit) & 1 == 1])
+            for bit in range(len(FACETS))
+        )
+
+    def terms_of(self, symbol: str, *, evidence: Evidence = "all") -> tuple[str, ...]:
+        """Return all GO terms a gene is annotated with, most specific first."""
+        return tuple(self._terms.ids[index] for index in self._terms_of(symbol, evidence))
+
+    def facets_of_term(self, go_id: str) -> tuple[int, ...]:
+        """Return the positions in ``FACETS`` that a GO term belongs to."""
+        mask = int(self._terms.facets[self._term_position(go_id)])
+        return tuple(bit for bit in range(len(FACETS)) if mask >> bit & 1)
+
+    def term(self, go_id: str) -> GoTerm:
+        """Return a GO term."""
+        index = self._term_position(go_id)
+        terms = self._terms
+        return GoTerm(terms.names[index], terms.definitions[index], terms.aspects[index])
+
+    def find_term(self, text: str) -> str | None:
+        """Return the GO id that a text holds or whose term it names; None where it does neither.
+
+        Args:
+            text: Such as ``GO:0006355``, ``GO:0006355 regulation of …``, or a term's name in any
+                case.
+        """
+        found = GO_ID.search(text)
+        if found is not None:
+            return found.group() if found.group() in self._term_index else None
+        return self._terms_by_name.get(text.strip().lower())
+
+    @functools.cached_property
+    def _terms_by_name(self) -> dict[str, str]:
+        return {
+            name.lower(): go_id
+            for name, go_id in zip(self._terms.names, self._terms.ids, strict=True)
+        }
+
+    def ancestors(self, go_id: str) -> frozenset[str]:
+        """Return all terms above a GO term along ``is_a`` and ``part_of``, itself left out."""
+        if (known := self._ancestors.get(go_id)) is not None:
+            return known
+        found: set[int] = set()
+        stack = [self._term_position(go_id)]
+        while stack:
+            parents = self._terms.parents[stack.pop()]
+            stack.extend(parent for parent in parents if parent not in found)
+            found.update(parents)
+        self._ancestors[go_id] = frozenset(self._terms.ids[index] for index in found)
+        return self._ancestors[go_id]
+
+    def n_genes_of_term(self, go_id: str) -> int:
+        """Return how many genes are annotated with a term or with one of its descendants."""
+        return int(self._terms.n_genes[self._term_position(go_id)])
+
+    def _terms_of(self, symbol: str, evidence: Evidence) -> npt.NDArray[np.int32]:
+        position = self._position(symbol)
+        part = slice(*self._annotation.starts[position : position + 2])
+        is_kept = self._annotation.ranks[part] >= EVIDENCE_RANKS[evidence]
+        return self._annotation.terms[part][is_kept]
+
+    def _position(self, symbol: str) -> int:
+        position = self._gene_index.get(symbol)
+        if position is None:
+            current = self.resolve(symbol)
+            hint = f"its current symbol is {current!r}" if current else "resolve() it first"
+            raise DataError(f"{symbol!r} is no current gene symbol; {hint}")
+        return position
+
+    def _term_position(self, go_id: str) -> int:
+        position = self._term_index.get(go_id)
+        if position is None:
+            raise DataError(
+                f"no GO term {go_id!r} in the gene tables; terms that neither annotate a human "
+                "gene nor lie above one that does are left out"
+            )
+        return position
+
+
+@functools.lru_cache(maxsize=1)
+def load_gene_tables() -> GeneTables:
+    """Read the shipped tables once per process (about half a second).
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    import polars as pl
+
+    digest = hashlib.sha256()
+    frames: dict[str, pl.DataFrame] = {}
+    folder = importlib.resources.files("dygenept") / "resources" / "genes"
+    for table in TABLES:
+        path = folder / f"{table}.parquet"
+        try:
+            content = path.read_bytes()
+            frames[table] = pl.read_parquet(content)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"gene table {path} cannot be read ({error}); reinstall dygenept, or in a checkout "
+                "run scripts/build_gene_tables.py"
+            ) from error
+        digest.update(content)
+    return GeneTables(
+        genes=_genes_from(frames["genes"]),
+        annotation=_annotation_from(frames["annotation"], frames["genes"].height),
+        terms=_terms_from(frames["terms"]),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _genes_from(frame: pl.DataFrame) -> _Genes:
+    return _Genes(
+        symbols=tuple(frame["symbol"].to_list()),
+        names=frame["name"].to_list(),
+        ensembl=frame["ensembl_ids"].to_list(),
+        aliases=frame["aliases"].to_list(),
+        is_protein_coding=(frame["gene_type"] == "protein-coding").to_list(),
+    )
+
+
+def _annotation_from(frame: pl.DataFrame, n_genes: int) -> _Annotation:
+    counts = np.bincount(frame["gene"].to_numpy(), minlength=n_genes)
+    return _Annotation(
+        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        terms=frame["term"].to_numpy().astype(np.int32),
+        ranks=frame["evidence"].to_numpy().astype(np.uint8),
+    )
+
+
+def _terms_from(frame: pl.DataFrame) -> _Terms:
+    return _Terms(
+        ids=frame["go_id"].to_list(),
+        names=frame["name"].to_list(),
+        definitions=frame["definition"].to_list(),
+        aspects=frame["aspect"].cast(str).to_list(),
+        parents=frame["parents"].to_list(),
+        facets=frame["facets"].to_numpy(),
+        n_genes=frame["n_genes"].to_numpy(),
+    )

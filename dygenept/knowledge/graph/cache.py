@@ -1,0 +1,130 @@
+"""Graphs on disk, so that a publisher's file is parsed once: a SciPy npz and a JSON manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dygenept.knowledge.graph.tables import WholeGraph
+from dygenept.machine.whole_files import write_whole
+
+logger = logging.getLogger(__name__)
+
+
+class GraphManifest(BaseModel):
+    """What stands beside a cached graph.
+
+    Attributes:
+        schema_version: Version of this document.
+        source: Name of the source.
+        layout: Layout of its files.
+        identity: What determined the graph; names the cache's files.
+        inputs: SHA-256 of each file read, by path.
+        config: Options of the source.
+        versions: Versions of dygenept, the reader and the gene tables.
+        matrix_sha256: SHA-256 of the npz file.
+        genes: Gene symbols, sorted.
+        n_records: See ``WholeGraph``; so for the other counts.
+        dropped: See ``WholeGraph``.
+        n_renamed: See ``WholeGraph``.
+        n_unknown: See ``WholeGraph``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    source: str
+    layout: str
+    identity: str
+    inputs: Mapping[str, str]
+    config: Mapping[str, object]
+    versions: Mapping[str, str]
+    matrix_sha256: str = ""
+    genes: tuple[str, ...] = ()
+    n_records: int = 0
+    dropped: Mapping[str, int] = {}
+    n_renamed: int = 0
+    n_unknown: int = 0
+
+
+class GraphCache:
+    """Parsed graphs in one folder.
+
+    Args:
+        cache_dir: Folder of all computed knowledge; None keeps nothing.
+    """
+
+    def __init__(self, cache_dir: Path | None) -> None:
+        self._folder = None if cache_dir is None else cache_dir / "graphs"
+
+    def read(self, identity: str) -> WholeGraph | None:
+        """Return a graph that is there and whole; a damaged one is warned of and left out."""
+        if self._folder is None:
+            return None
+        manifest_path, matrix_path = self._paths(identity)
+        if not manifest_path.is_file() or not matrix_path.is_file():
+            return None
+        from scipy import sparse
+
+        try:
+            manifest = GraphManifest.model_validate_json(manifest_path.read_bytes())
+            content = matrix_path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != manifest.matrix_sha256:
+                raise ValueError("its checksum is not the one of its manifest")
+            upper = sparse.load_npz(io.BytesIO(content))
+        except (ValidationError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            reason = " ".join(str(error).split())
+            logger.warning("cached graph %s is read anew from its files (%s)", matrix_path, reason)
+            return None
+        return WholeGraph(
+            genes=manifest.genes,
+            upper=upper,
+            n_records=manifest.n_records,
+            dropped=manifest.dropped,
+            n_renamed=manifest.n_renamed,
+            n_unknown=manifest.n_unknown,
+        )
+
+    def write(self, graph: WholeGraph, manifest: GraphManifest) -> None:
+        """Keep a graph; the manifest comes last, so that one is never without its matrix."""
+        if self._folder is None:
+            return
+        from scipy import sparse
+
+        buffer = io.BytesIO()
+        upper = graph.upper.copy()
+        upper.indices, upper.indptr = _compact(upper.indices), _compact(upper.indptr)
+        sparse.save_npz(buffer, upper)
+        content = buffer.getvalue()
+        whole = manifest.model_copy(
+            update={
+                "matrix_sha256": hashlib.sha256(content).hexdigest(),
+                "genes": graph.genes,
+                "n_records": graph.n_records,
+                "dropped": dict(graph.dropped),
+                "n_renamed": graph.n_renamed,
+                "n_unknown": graph.n_unknown,
+            }
+        )
+        manifest_path, matrix_path = self._paths(manifest.identity)
+        try:
+            write_whole(matrix_path, content)
+            write_whole(manifest_path, (whole.model_dump_json(indent=1) + "\n").encode())
+        except OSError as error:
+            logger.warning("graph is not cached in %s: %s", self._folder, error)
+
+    def _paths(self, identity: str) -> tuple[Path, Path]:
+        folder = self._folder or Path()
+        return folder / f"{identity}.json", folder / f"{identity}.npz"
+
+
+def _compact(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.int32) if array.max(initial=0) < np.iinfo(np.int32).max else array

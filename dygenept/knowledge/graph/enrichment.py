@@ -1,0 +1,79 @@
+"""Step 1.5: adds to each gene's text the descriptions of its strongest graph neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dygenept.knowledge.genes.corpus import corpus_from_tables, described
+from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.merged import CombinedGraph
+from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.plugin.interfaces import CorpusEntry, PartnerText
+from dygenept.types import Progress, Runtime
+
+REPORT_EVERY = 1000
+
+
+class EnrichmentOptions(BaseModel):
+    """Options of step 1.5.
+
+    Attributes:
+        enabled: False leaves the step out of ``--step all``.
+        max_neighbors: Most neighbours described.
+        min_weight: Evidence filter: weaker edges do not count. The default keeps experiments,
+            databases, complexes and shared pathways, and leaves out text mining and shared terms.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    max_neighbors: int = Field(default=5, ge=1)
+    min_weight: float = Field(default=0.5, ge=0, le=1)
+
+
+def graph_universe(genes: Sequence[str]) -> tuple[str, ...]:
+    """Return the genes themselves and every other gene of the shipped tables, each gene once.
+
+    A gene that is asked for under an outdated symbol does not stand there under its current one.
+    """
+    tables = load_gene_tables()
+    asked = tuple(dict.fromkeys(genes))
+    taken = {tables.resolve(gene) or gene for gene in asked}
+    return asked + tuple(symbol for symbol in tables.symbols if symbol not in taken)
+
+
+def enrich(
+    corpus: Sequence[CorpusEntry],
+    graph: CombinedGraph,
+    *,
+    options: EnrichmentOptions,
+    runtime: Runtime,
+) -> tuple[CorpusEntry, ...]:
+    """Return the corpus with each gene's partners described.
+
+    Args:
+        corpus: Step 1's corpus.
+        graph: Graph over at least the corpus; partners outside the corpus are described from the
+            shipped tables. A partner of which nothing is known is passed over.
+        options: How many, and how strong an edge must be.
+        runtime: Progress.
+    """
+    neighbors = Neighbours(graph)
+    texts = {entry.gene: described(entry) for entry in corpus}
+    outside = [gene for gene in graph.genes if gene not in texts]
+    texts |= {entry.gene: described(entry) for entry in corpus_from_tables(outside)}
+    enriched = []
+    for position, entry in enumerate(corpus, start=1):
+        found = neighbors.strongest(entry.gene, min_weight=options.min_weight)
+        known = [item for item in found if texts[item.gene]][: options.max_neighbors]
+        partners = tuple(
+            PartnerText(item.gene, texts[item.gene], item.weight, item.source) for item in known
+        )
+        enriched.append(replace(entry, partners=partners))
+        if position % REPORT_EVERY == 0:
+            runtime.report(Progress("enrich", position, len(corpus)))
+    runtime.report(Progress("enrich", len(corpus), len(corpus)))
+    return tuple(enriched)

@@ -1,0 +1,138 @@
+"""Artefacts of the knowledge pipeline: files with a manifest that says what determined them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dygenept.machine.whole_files import write_whole
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("dygenept", "numpy", "scipy", "scikit-learn", "torch", "transformers")
+
+
+class ArtefactManifest(BaseModel):
+    """What an artefact is made of; written after the artefact, so that one with it is whole.
+
+    Attributes:
+        schema_version: Version of this document.
+        step: Step of the pipeline, ``1`` to ``4``.
+        files: SHA-256 of each file of the artefact, by name.
+        inputs: Hash or identity of whatever it was made from, by name.
+        config: Options that determined it.
+        counts: What is in it, for people.
+        versions: Versions of the packages it was made with; they make nothing stale.
+        created: When it was made.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    step: str
+    files: Mapping[str, str]
+    inputs: Mapping[str, str]
+    config: Mapping[str, object]
+    counts: Mapping[str, int]
+    versions: Mapping[str, str]
+    created: str
+
+
+def manifest_path(folder: Path, artefact: str) -> Path:
+    """Return where the manifest of an artefact stands."""
+    return folder / f"{artefact}.manifest.json"
+
+
+def write_manifest(
+    folder: Path,
+    artefact: str,
+    *,
+    step: str,
+    files: Sequence[str],
+    inputs: Mapping[str, str],
+    config: Mapping[str, object],
+    counts: Mapping[str, int],
+) -> ArtefactManifest:
+    """Describe an artefact whose files are written.
+
+    Args:
+        folder: Folder of the artefacts.
+        artefact: Its name.
+        step: Step of the pipeline.
+        files: Its files.
+        inputs: See ``ArtefactManifest``; so for the rest.
+        config: See ``ArtefactManifest``.
+        counts: See ``ArtefactManifest``.
+    """
+    manifest = ArtefactManifest(
+        step=step,
+        files={name: file_sha256(folder / name) for name in files},
+        inputs=inputs,
+        config=_plain(config),
+        counts=counts,
+        versions=_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    content = manifest.model_dump_json(indent=1) + "\n"
+    write_whole(manifest_path(folder, artefact), content.encode())
+    return manifest
+
+
+def read_manifest(folder: Path, artefact: str) -> ArtefactManifest | None:
+    """Return the manifest of an artefact; None where there is none or it is damaged."""
+    path = manifest_path(folder, artefact)
+    if not path.is_file():
+        return None
+    try:
+        return ArtefactManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        logger.warning("%s is damaged and its step is done anew: %s", path, error.errors()[0])
+        return None
+
+
+def current_manifest(
+    folder: Path, artefact: str, *, inputs: Mapping[str, str], config: Mapping[str, object]
+) -> ArtefactManifest | None:
+    """Return the manifest of an artefact that is whole and made of just this; else None."""
+    manifest = read_manifest(folder, artefact)
+    if manifest is None or manifest.inputs != inputs or manifest.config != _plain(config):
+        return None
+    return manifest if is_whole(folder, manifest) else None
+
+
+def is_whole(folder: Path, manifest: ArtefactManifest) -> bool:
+    """True if every file of an artefact is there with the content that was written."""
+    return all(
+        (folder / name).is_file() and file_sha256(folder / name) == digest
+        for name, digest in manifest.files.items()
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plain(config: Mapping[str, object]) -> dict[str, object]:
+    """Return what JSON makes of a configuration, so that it equals what is read back."""
+    document: dict[str, object] = json.loads(json.dumps(config))
+    return document
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

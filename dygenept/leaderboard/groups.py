@@ -1,0 +1,103 @@
+"""Leaderboards of parts of the held-out perturbations: by subgroup, effect size or cell type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from dygenept.errors import ConfigError, ResultsError, nearest
+from dygenept.leaderboard.metric_table import Unit
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.results.records import RunRecord
+
+EFFECTS = ("small effect", "medium effect", "large effect")
+# In the order of difficulty; names of other protocols follow, sorted.
+SUBGROUPS = (
+    "unseen_single",
+    "seen_single",
+    "combo_seen0",
+    "combo_seen1",
+    "combo_seen2",
+    "seen_perturbation",
+)
+
+
+def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow, ...]:
+    """Derive the rows of one leaderboard for each part of its held-out perturbations.
+
+    Args:
+        records: Records of one group, one a model and fold.
+        by: ``subgroup`` (what training has seen of the genes), ``effect`` (terciles of the root
+            mean square of the true delta, over all held-out perturbations of the leaderboard),
+            or ``cell_type``.
+
+    Raises:
+        ConfigError: If ``by`` is none of these.
+        ResultsError: If the records are older than effect sizes.
+    """
+    if by not in GROUPINGS:
+        raise ConfigError(f"unknown grouping {by!r}; {nearest(by, GROUPINGS)}")
+    group_of = GROUPINGS[by](records)
+    rows: list[LeaderboardRow] = []
+    for group in _ordered(set(group_of.values())):
+
+        def keep(unit: Unit, group: str = group) -> bool:
+            return group_of.get(unit) == group
+
+        rows.extend(leaderboard_rows(records, keep=keep, group=group))
+    return tuple(rows)
+
+
+def _units(records: Sequence[RunRecord]) -> dict[Unit, RunRecord]:
+    return {
+        Unit(record.fold, value.perturbation, value.cell_type): record
+        for record in records
+        for metric in record.metrics
+        for value in metric.values
+    }
+
+
+def _by_subgroup(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
+    names: dict[tuple[int, str], str] = {}
+    for record in records:
+        for name, labels in record.subgroups.items():
+            names.update(dict.fromkeys(((record.fold, label) for label in labels), name))
+    return {
+        unit: names[unit.fold, unit.perturbation]
+        for unit in _units(records)
+        if (unit.fold, unit.perturbation) in names
+    }
+
+
+def _by_effect(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
+    sizes: dict[Unit, float] = {}
+    for record in records:
+        for cell_type, effects in record.effects.items():
+            for label, size in effects.items():
+                sizes[Unit(record.fold, label, cell_type)] = size
+    missing = _units(records).keys() - sizes.keys()
+    if missing:
+        raise ResultsError(
+            f"{len(missing)} held-out perturbation(s) of {records[0].dataset.name} have no effect "
+            "size: their records are of an earlier version; run the bench again with --no-resume"
+        )
+    cuts = np.quantile(list(sizes.values()), [1 / 3, 2 / 3])
+    places = np.searchsorted(cuts, list(sizes.values()), side="left")
+    return {unit: EFFECTS[place] for unit, place in zip(sizes, places.tolist(), strict=True)}
+
+
+def _by_cell_type(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
+    return {unit: unit.cell_type for unit in _units(records)}
+
+
+def _ordered(groups: set[str]) -> list[str]:
+    known = [name for name in (*EFFECTS, *SUBGROUPS) if name in groups]
+    return [*known, *sorted(groups - set(known))]
+
+
+GROUPINGS: Mapping[str, Callable[[Sequence[RunRecord]], Mapping[Unit, str]]] = {
+    "subgroup": _by_subgroup,
+    "effect": _by_effect,
+    "cell_type": _by_cell_type,
+}

@@ -1,0 +1,127 @@
+"""Checksums of downloaded files: pinned in the registry, else trusted on first sight."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dygenept.errors import DataError
+from dygenept.machine.whole_files import write_whole
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 1 << 20
+
+
+class ChecksumRecord(BaseModel):
+    """What is kept beside a file once it has been seen whole.
+
+    Attributes:
+        sha256: SHA-256 of the file.
+        size: Its bytes.
+        modified_ns: Its modification time when it was last hashed, so that an unchanged file is
+            not hashed again on every load.
+        url: Where it was fetched from; None if it was put there by hand.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    size: int
+    modified_ns: int
+    url: str | None = None
+
+
+def record_path(path: Path) -> Path:
+    """Return where the record of a file is kept."""
+    return path.with_name(f"{path.name}.sha256.json")
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hash a file, block by block."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verify_file(
+    path: Path, *, pinned: str | None = None, url: str | None = None, rehash: bool = False
+) -> str:
+    """Check a file against its pinned checksum, else against the record of its first sight.
+
+    A file seen for the first time is recorded. One whose size and time are as recorded is not
+    hashed again.
+
+    Args:
+        path: The file.
+        pinned: SHA-256 that the registry names.
+        url: Where it came from, for the record.
+        rehash: Hash it whatever its time says.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        DataError: If the checksum differs, or the record cannot be read.
+    """
+    record = read_record(path)
+    status = path.stat()
+    is_unchanged = (
+        record is not None
+        and not rehash
+        and (record.size, record.modified_ns) == (status.st_size, status.st_mtime_ns)
+    )
+    sha256 = record.sha256 if record is not None and is_unchanged else sha256_of_file(path)
+    for expected, origin in (
+        (pinned, "the registry pins"),
+        (record.sha256 if record else None, f"{record_path(path).name} recorded"),
+    ):
+        if expected is not None and expected.lower() != sha256:
+            raise DataError(
+                f"{path} has SHA-256 {sha256[:16]}…, but {origin} {expected[:16]}…; delete the "
+                "file to fetch it again, or, if you trust it, correct that entry"
+            )
+    if not is_unchanged:
+        kept = record.url if record else None
+        _write_record(
+            path,
+            ChecksumRecord(
+                sha256=sha256,
+                size=status.st_size,
+                modified_ns=status.st_mtime_ns,
+                url=url or kept,
+            ),
+        )
+    return sha256
+
+
+def read_record(path: Path) -> ChecksumRecord | None:
+    """Return the record of a file, or None where there is none.
+
+    Raises:
+        DataError: If there is one and it is damaged.
+    """
+    place = record_path(path)
+    if not place.is_file():
+        return None
+    try:
+        return ChecksumRecord.model_validate_json(place.read_bytes())
+    except ValidationError as error:
+        raise DataError(
+            f"{place} is damaged; delete it to record the checksum of {path.name} anew"
+        ) from error
+
+
+def _write_record(path: Path, record: ChecksumRecord) -> None:
+    place = record_path(path)
+    try:
+        write_whole(place, (json.dumps(record.model_dump(), indent=2) + "\n").encode())
+    except PermissionError as error:
+        # A shared, read-only data folder still serves; only the hash is computed every time.
+        logger.warning("the checksum of %s could not be recorded: %s", path, error)

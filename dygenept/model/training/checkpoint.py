@@ -1,0 +1,183 @@
+"""Training checkpoints: one safetensors file, its state in the header, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dygenept.machine.whole_files import remove_leftovers, replaced_whole
+from dygenept.model.training.averaging import WeightAverage
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "2"
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """What a training has come to, besides weights and optimizer.
+
+    Attributes:
+        epoch: Epochs done.
+        step: Steps done of the next one.
+        total: Sum of the losses of these steps, a float32 scalar; None before the first.
+        losses: Mean train loss of each epoch done.
+        scores: Validation score of each; empty without validation.
+        best_epoch: Epoch (from 1) whose weights are kept; 0 before any.
+        best_score: Their validation score.
+        best: Those weights, on the CPU; empty where the last weights are kept.
+        is_finished: True when nothing is left to train.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    total: torch.Tensor | None = None
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    best: Tensors = field(default_factory=dict)
+    is_finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint file.
+
+    Attributes:
+        path: The file.
+        fingerprint: Hash of data, parts and options; a file with another one is left aside.
+    """
+
+    path: Path
+    fingerprint: str
+
+    def save(
+        self,
+        state: TrainingState,
+        *,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+    ) -> None:
+        """Write everything that a resumed training needs.
+
+        Batches, rate and dropout hang on seed, epoch and step alone, so the position stands for
+        the schedule and all random states.
+        """
+        from safetensors.torch import save_file
+
+        tensors: Tensors = {f"weights.{n}": v for n, v in changing_tensors(network).items()}
+        tensors |= {f"average.{name}": value for name, value in average.average.items()}
+        tensors |= {f"best.{name}": value for name, value in state.best.items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+        if state.total is not None:
+            tensors["state.total"] = state.total
+        header = {
+            "epoch": state.epoch,
+            "step": state.step,
+            "losses": state.losses,
+            "scores": state.scores,
+            "best_epoch": state.best_epoch,
+            "best_score": state.best_score if math.isfinite(state.best_score) else None,
+            "is_finished": state.is_finished,
+            "n_updates": average.n_updates,
+        }
+        metadata = {"format": FORMAT, "fingerprint": self.fingerprint, "state": json.dumps(header)}
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with replaced_whole(self.path, flush=True) as temporary:
+            save_file(kept, temporary, metadata)
+
+    def load(
+        self,
+        *,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+    ) -> TrainingState | None:
+        """Put a checkpoint back.
+
+        Returns:
+            Its state, or None where there is no checkpoint of this very training; a damaged file,
+            or one of other data or options, is named in the log and left aside.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        remove_leftovers(self.path)
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if (metadata.get("format"), metadata.get("fingerprint")) != (
+                    FORMAT,
+                    self.fingerprint,
+                ):
+                    logger.warning(
+                        "checkpoint %s is of other data, parts or options; training starts anew",
+                        self.path,
+                    )
+                    return None
+                tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, OSError) as error:
+            logger.warning(
+                "checkpoint %s cannot be read (%s); training starts anew", self.path, error
+            )
+            return None
+        header = json.loads(metadata["state"])
+        restore_tensors(network, dict(_under(tensors, "weights.")))
+        for name, value in _under(tensors, "average."):
+            average.average[name].copy_(value)
+        average.n_updates = header["n_updates"]
+        moments: dict[int, Tensors] = {}
+        for name, value in _under(tensors, "optimizer."):
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        return TrainingState(
+            epoch=header["epoch"],
+            step=header["step"],
+            total=tensors["state.total"].to(_device_of(network)) if header["step"] else None,
+            losses=header["losses"],
+            scores=header["scores"],
+            best_epoch=header["best_epoch"],
+            best_score=-math.inf if header["best_score"] is None else header["best_score"],
+            best=dict(_under(tensors, "best.")),
+            is_finished=header["is_finished"],
+        )
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def changing_tensors(network: nn.Module) -> Tensors:
+    """Return what training changes: trainable parameters and persistent buffers, by name."""
+    frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
+    return {name: value for name, value in network.state_dict().items() if name not in frozen}
+
+
+@torch.no_grad()
+def restore_tensors(network: nn.Module, values: Tensors) -> None:
+    """Copy saved values back into the network."""
+    current = network.state_dict()
+    for name, value in values.items():
+        current[name].copy_(value)
+
+
+def _under(tensors: Tensors, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
+    return (
+        (name.removeprefix(prefix), value)
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    )

@@ -1,0 +1,327 @@
+"""The training loop: epochs, validation, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from dygenept.errors import DygeneptError
+from dygenept.machine import processes
+from dygenept.model.assembly import DyGenePT
+from dygenept.model.losses import pearson_delta_de, perturbation_loss
+from dygenept.model.prediction import IndexArray, predict_means
+from dygenept.model.training.averaging import WeightAverage
+from dygenept.model.training.batches import Batch, BatchSource, ConditionSet, Share
+from dygenept.model.training.checkpoint import (
+    Checkpoint,
+    TrainingState,
+    changing_tensors,
+    restore_tensors,
+)
+from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.prefetch import prefetched
+from dygenept.model.training.schedule import learning_rate
+from dygenept.model.training.tuning import autocast_dtype, compile_parts, recompute_layers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How a training went.
+
+    Attributes:
+        losses: Mean train loss of each epoch.
+        scores: Mean pearson_delta_top20 of the validation conditions after each epoch; empty
+            without validation.
+        best_epoch: Epoch, from 1, whose weights were kept.
+    """
+
+    losses: tuple[float, ...]
+    scores: tuple[float, ...]
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """Trains one network.
+
+    Under torchrun each process runs its part of every batch; what all of them do together is
+    what one process would do with the whole batch.
+
+    Attributes:
+        source: Where batches come from.
+        validation: Conditions held out of training; None for none.
+        positions: Control cells that validation averages over.
+        options: How to train.
+        seed: Decides batches and dropout.
+        device: Where the network is.
+        report: Called after each epoch with its number and a short text.
+        checkpoint: Where to save; None saves nothing.
+        resume: Continue from the checkpoint where there is one.
+    """
+
+    source: BatchSource
+    validation: ConditionSet | None
+    positions: IndexArray
+    options: TrainingOptions
+    seed: int
+    device: torch.device
+    report: Callable[[int, str], None]
+    checkpoint: Checkpoint | None = None
+    resume: bool = True
+
+    def train(self, network: DyGenePT) -> History:
+        """Train the network in place and leave the kept weights in it.
+
+        Raises:
+            ConfigError: If an option asks for what the device or a part cannot do.
+            DistributedError: If another process of the training is lost.
+            DygeneptError: If the loss stops being finite.
+        """
+        options = self.options
+        autocast_dtype(options, self.device)
+        processes.broadcast(list(changing_tensors(network).values()))
+        optimizer = make_optimizer(network, options, self.device)
+        average = WeightAverage(network, options.ema_decay)
+        state = TrainingState()
+        if self.checkpoint is not None and self.resume:
+            found = self.checkpoint.load(network=network, optimizer=optimizer, average=average)
+            state = found or state
+        processes.check_agreement((state.epoch, state.step), "where the checkpoint left off")
+        if options.warm_start and not state.epoch and not state.step:
+            self._validate(network, average, state)
+        saver = Saver(
+            self.checkpoint if processes.current().is_writer else None,
+            options.checkpoint_seconds,
+            lambda to: to.save(state, network=network, optimizer=optimizer, average=average),
+        )
+        stepper = self.stepper(network)
+        while not state.is_finished:
+            with forked_torch(self.device):
+                self._epoch(stepper, optimizer, average, state, saver)
+            self._validate(network, average, state)
+            saver.save(now=state.is_finished)
+            score = f"val r={state.scores[-1]:.3f}" if state.scores else ""
+            self.report(
+                options.epochs if state.is_finished else state.epoch,
+                score or f"loss={state.losses[-1]:.4f}",
+            )
+        average.load(average.average)
+        if state.best:
+            restore_tensors(network, state.best)
+        return History(tuple(state.losses), tuple(state.scores), state.best_epoch)
+
+    def stepper(self, network: DyGenePT) -> torch.nn.Module:
+        """Return what training steps call: the network, set up and parallel as asked for.
+
+        Raises:
+            ConfigError: If a part cannot do what an option asks for.
+        """
+        if self.options.gradient_checkpointing:
+            recompute_layers(network)
+        if self.options.compile:
+            compile_parts(network)
+        return processes.parallel(network, self.device)
+
+    def _epoch(
+        self,
+        stepper: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+        state: TrainingState,
+        saver: Saver,
+    ) -> None:
+        """Run an epoch from where it stands to its end."""
+        stepper.train()
+        n_steps = self.source.steps_per_epoch
+        world = processes.current()
+        steps = self.source.steps(
+            np.random.default_rng(self._seed(state.epoch)),
+            first=state.step,
+            share=Share(world.rank, world.size, self.options.accumulation_steps),
+        )
+        if self.device.type == "cuda":
+            steps = (tuple(p.map(torch.Tensor.pin_memory) for p in pieces) for pieces in steps)
+        with closing(prefetched(steps, self.options.prefetch)) as batches:
+            for pieces in batches:
+                rate = learning_rate(
+                    state.epoch * n_steps + state.step,
+                    n_steps=n_steps * self.options.epochs,
+                    options=self.options,
+                )
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                # Dropout hangs on the position alone, so that a resumed step draws the same.
+                torch.manual_seed(self._seed(state.epoch, state.step, world.rank))
+                loss = self.step(stepper, optimizer, pieces)
+                average.update()
+                state.total = loss if state.total is None else state.total + loss
+                state.step += 1
+                saver.save()
+        mean = math.nan if state.total is None else float(state.total) / n_steps
+        if not math.isfinite(mean):
+            raise DygeneptError(
+                f"training diverged: the loss is {mean} in epoch {state.epoch + 1}; lower it "
+                f"with --set training.lr={self.options.lr / 10:g}"
+            )
+        state.epoch, state.step, state.total = state.epoch + 1, 0, None
+        state.losses.append(mean)
+
+    def step(
+        self,
+        stepper: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        pieces: Sequence[Batch],
+    ) -> torch.Tensor:
+        """Take one step and return the loss of the whole batch, a float32 scalar.
+
+        Args:
+            stepper: What ``stepper`` returned.
+            optimizer: Of the network's trained weights.
+            pieces: This process's pieces of the batch, at least one.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        loss = self.backward(stepper, pieces)
+        torch.nn.utils.clip_grad_norm_(stepper.parameters(), self.options.clip_norm)
+        optimizer.step()
+        return loss
+
+    def backward(self, stepper: torch.nn.Module, pieces: Sequence[Batch]) -> torch.Tensor:
+        """Add up the whole batch's gradient, over pieces and processes; return its loss."""
+        n_processes = processes.current().size
+        loss = torch.zeros((), device=self.device)
+        for piece in pieces:
+            batch = piece.map(self._to_device)
+            with processes.local_gradients(stepper, is_last=piece is pieces[-1]):
+                part = self.batch_loss(stepper, batch)
+                # Gradients are averaged over processes; they must add up.
+                (part * n_processes).backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+        return processes.total(loss)
+
+    def batch_loss(self, stepper: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Return a batch's share of its step's loss, a float32 scalar.
+
+        Args:
+            stepper: The network, or what wraps it.
+            batch: On the network's device.
+        """
+        dtype = autocast_dtype(self.options, self.device)
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            output = stepper(batch.gene_indices, batch.control_indices, batch.control)
+        n = len(batch.target)
+        change = (output.expression - batch.control).view(n, -1, batch.target.shape[1]).mean(dim=1)
+        loss = perturbation_loss(
+            change,
+            batch.target,
+            reference=batch.reference,
+            de_indices=batch.de_indices,
+            options=self.options.loss,
+            counts=batch.counts,
+        )
+        return loss * batch.weight
+
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.device, non_blocking=True)
+
+    def _validate(self, network: DyGenePT, average: WeightAverage, state: TrainingState) -> None:
+        """Score the averaged weights, keep the best, and decide whether to stop.
+
+        Before the first epoch this scores a warm start, which may turn out the best.
+        """
+        state.is_finished = state.epoch >= self.options.epochs
+        if self.validation is None or not len(self.validation):
+            state.best_epoch = state.epoch
+            return
+        with average.applied():
+            score = self.validation_score(network)
+            if state.epoch:
+                state.scores.append(score)
+            if not self.options.patience:
+                state.best_epoch = state.epoch
+            elif score > state.best_score:
+                state.best_score = score
+                state.best_epoch = state.epoch
+                state.best = {n: v.clone() for n, v in changing_tensors(network).items()}
+        if self.options.patience and state.epoch - state.best_epoch >= self.options.patience:
+            state.is_finished = True
+
+    def validation_score(self, network: DyGenePT) -> float:
+        """Mean pearson_delta_top20 over the validation conditions."""
+        if self.validation is None:
+            return math.nan
+        held, mine = self.validation, processes.share_of(len(self.validation))
+        predicted = predict_means(
+            network,
+            gene_indices=held.gene_indices[mine],
+            cell_types=held.cell_types[mine],
+            controls=self.source.controls,
+            positions=self.positions,
+            device=self.device,
+        )
+        r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
+        return float(processes.gathered(r, mine, len(held)).mean())
+
+    def _seed(self, *position: int) -> int:
+        return int(np.random.SeedSequence([self.seed, *position]).generate_state(1)[0])
+
+
+def make_optimizer(
+    network: torch.nn.Module, options: TrainingOptions, device: torch.device
+) -> torch.optim.AdamW:
+    """Make AdamW over the trainable parameters; only matrices decay."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=options.lr, fused=device.type == "cuda")
+
+
+@dataclass(slots=True)
+class Saver:
+    """Saves a training now and then.
+
+    Attributes:
+        checkpoint: Where to; None saves nothing.
+        seconds: Least time between two saves.
+        write: Writes the training as it stands into a checkpoint.
+        saved_at: When it last did.
+    """
+
+    checkpoint: Checkpoint | None
+    seconds: float
+    write: Callable[[Checkpoint], None]
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def save(self, *, now: bool = False) -> None:
+        """Save if it is time to, or at once."""
+        if self.checkpoint is None:
+            return
+        if now or time.monotonic() - self.saved_at >= self.seconds:
+            self.write(self.checkpoint)
+            self.saved_at = time.monotonic()
+
+
+@contextmanager
+def forked_torch(device: torch.device) -> Iterator[None]:
+    """Put torch's own generators back as they were after a block."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's own generators for a block and put them back as they were after it."""
+    with forked_torch(device):
+        torch.manual_seed(seed)
+        yield

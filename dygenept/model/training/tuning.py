@@ -1,0 +1,81 @@
+"""How a step trades precision, memory and time: autocast, recomputed activations, compilation."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+
+from dygenept.errors import ConfigError
+from dygenept.model.assembly import DyGenePT
+from dygenept.model.training.options import TrainingOptions
+
+
+@runtime_checkable
+class RecomputesLayers(Protocol):
+    """A cell encoder that can compute its trained layers again in the backward pass."""
+
+    def recompute_layers(self, wanted: bool) -> None:
+        """Keep no activations inside trained layers, or keep them again."""
+        ...
+
+
+@runtime_checkable
+class CompilesLayers(Protocol):
+    """A cell encoder that can compile its trained layers and nothing else."""
+
+    def compile_layers(self) -> None:
+        """Compile them in place."""
+        ...
+
+
+def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtype | None:
+    """Return the type that training computes in under autocast; None for float32 throughout.
+
+    Raises:
+        ConfigError: If bf16 is asked for and the device lacks it.
+    """
+    if options.precision == "float32":
+        return None
+    if device.type == "cuda":
+        if has_bfloat16(device):
+            return torch.bfloat16
+        if options.precision == "bf16":
+            raise ConfigError(
+                f"training.precision is bf16, but {torch.cuda.get_device_name(device)} has no "
+                "bfloat16; use --set training.precision=float32"
+            )
+        return None
+    return torch.bfloat16 if options.precision == "bf16" else None
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Say whether a GPU computes in bfloat16 by itself; older ones emulate it, slowly."""
+    return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
+
+
+def recompute_layers(network: DyGenePT) -> None:
+    """Make the cell encoder recompute its trained layers.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    encoder = network.cell_encoder
+    if not isinstance(encoder, RecomputesLayers):
+        raise ConfigError(
+            f"training.gradient_checkpointing is on, but the cell encoder "
+            f"{type(encoder).__name__} cannot recompute its layers (scgpt can); use --set "
+            "training.gradient_checkpointing=false"
+        )
+    encoder.recompute_layers(True)
+
+
+def compile_parts(network: DyGenePT) -> None:
+    """Compile what a step spends its time in: the cell encoder's layers and the decoder.
+
+    What gathers cells and genes on the way in is left as it is: it works on positions, and every
+    batch would compile it anew.
+    """
+    if isinstance(network.cell_encoder, CompilesLayers):
+        network.cell_encoder.compile_layers()
+    network.decoder.compile()

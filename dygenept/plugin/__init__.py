@@ -1,0 +1,156 @@
+"""All that a plugin author imports: hooks, specs, interfaces, contexts and errors.
+
+Read in this order: ``hookspecs`` (one hook a kind), ``specs`` (what a hook returns), ``interfaces``
+(what a factory builds), ``manager`` (how plugins are loaded and found), ``registry`` (what
+``registry.yaml`` names), ``isolated`` (models in an environment of their own). Names are loaded
+on first use, so that an attention module needs no pydantic.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dygenept.errors import (
+        ConfigError,
+        DataError,
+        DataUnavailableError,
+        DygeneptError,
+        PluginError,
+        ShapeError,
+        SplitError,
+        nearest,
+    )
+    from dygenept.plugin.hookspecs import hookimpl
+    from dygenept.plugin.interfaces import (
+        Attention,
+        AttentionOutput,
+        CallPlan,
+        CellEmbedder,
+        CellEncoder,
+        CellEncoderContext,
+        ControlPool,
+        CorpusEntry,
+        DatasetSource,
+        DatasetStatus,
+        Decoder,
+        DecoderContext,
+        FacetBatch,
+        FacetRequest,
+        FacetWriter,
+        GeneEncoder,
+        GeneEncoderContext,
+        GeneFacets,
+        GraphReport,
+        KgSource,
+        KnowledgeGraph,
+        Metric,
+        Model,
+        PartnerText,
+        Persistable,
+        PlansCalls,
+        ReadsCorpus,
+        RegeneratesFacets,
+        Splitter,
+        TextEncoder,
+    )
+    from dygenept.plugin.isolated.environment import EnvironmentSpec
+    from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+    from dygenept.plugin.specs import (
+        AttentionSpec,
+        BaselineSpec,
+        CellEncoderSpec,
+        DatasetSpec,
+        DecoderSpec,
+        FacetWriterSpec,
+        GeneEncoderSpec,
+        KgSourceSpec,
+        MetricSpec,
+        PluginConfig,
+        SplitSpec,
+        TextEncoderSpec,
+    )
+
+__all__ = [
+    "Attention",
+    "AttentionOutput",
+    "AttentionSpec",
+    "BaselineSpec",
+    "CallPlan",
+    "CellEmbedder",
+    "CellEncoder",
+    "CellEncoderContext",
+    "CellEncoderSpec",
+    "ConfigError",
+    "ControlPool",
+    "CorpusEntry",
+    "DataError",
+    "DataUnavailableError",
+    "DatasetSource",
+    "DatasetSpec",
+    "DatasetStatus",
+    "Decoder",
+    "DecoderContext",
+    "DecoderSpec",
+    "DygeneptError",
+    "EnvironmentSpec",
+    "FacetBatch",
+    "FacetRequest",
+    "FacetWriter",
+    "FacetWriterSpec",
+    "GeneEncoder",
+    "GeneEncoderContext",
+    "GeneEncoderSpec",
+    "GeneFacets",
+    "GraphReport",
+    "IsolatedModel",
+    "IsolatedProgram",
+    "KgSource",
+    "KgSourceSpec",
+    "KnowledgeGraph",
+    "Metric",
+    "MetricSpec",
+    "Model",
+    "PartnerText",
+    "Persistable",
+    "PlansCalls",
+    "PluginConfig",
+    "PluginError",
+    "ReadsCorpus",
+    "RegeneratesFacets",
+    "ShapeError",
+    "SplitError",
+    "SplitSpec",
+    "Splitter",
+    "TextEncoder",
+    "TextEncoderSpec",
+    "hookimpl",
+    "nearest",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(_home(name)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _home(name: str) -> str:
+    if name in ("IsolatedModel", "IsolatedProgram"):
+        return "dygenept.plugin.isolated.model"
+    if name == "EnvironmentSpec":
+        return "dygenept.plugin.isolated.environment"
+    if name == "hookimpl":
+        return "dygenept.plugin.hookspecs"
+    if name == "PluginConfig" or name.endswith("Spec"):
+        return "dygenept.plugin.specs"
+    if name == "nearest" or name.endswith("Error"):
+        return "dygenept.errors"
+    return "dygenept.plugin.interfaces"

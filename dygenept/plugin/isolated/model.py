@@ -1,0 +1,159 @@
+"""A model that runs in an environment of its own: what a plugin's factory returns."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dygenept.errors import ChildError, PluginError
+from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.isolated.answer import read_answer, read_notes
+from dygenept.plugin.isolated.building import BuiltEnvironment, build_environment
+from dygenept.plugin.isolated.child import STDERR, STDOUT, run_child
+from dygenept.plugin.isolated.environment import EnvironmentSpec
+from dygenept.plugin.isolated.handover import TASK, Input, Order, write_order
+from dygenept.types import ChildResources, Condition, Predictions, Progress, Task
+
+DEFAULT_TIMEOUT_S = 6 * 3600.0
+KEPT_AFTER_FAILURE = (TASK, STDOUT, STDERR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolatedProgram:
+    """What a plugin declares.
+
+    Attributes:
+        name: The plugin's name, for messages.
+        environment: What its environment holds.
+        script: A file that is copied into the working folder.
+        command: How the script is run, in the working folder; ``{python}`` is the environment's
+            interpreter and ``{script}`` the copy. A shell script is ``("sh", "{script}")``.
+        inputs: ``cells`` hands over single cells as h5ad (the spec then declares
+            ``needs_cells``), ``means`` hands over mean expression as TSV.
+        options: Goes into ``task.json``.
+        timeout_s: Seconds after which the child is stopped.
+        files: Makes further files by name from the task and the conditions to predict.
+    """
+
+    name: str
+    environment: EnvironmentSpec
+    script: Path
+    command: tuple[str, ...] = ("{python}", "{script}")
+    inputs: tuple[Input, ...] = ("cells",)
+    options: Mapping[str, object]
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    files: Callable[[Task, Sequence[Condition]], Mapping[str, bytes]] | None = None
+
+
+class IsolatedModel:
+    """Hands files to a child process, which learns and predicts in one go, and reads its answer.
+
+    After ``predict``, ``notes`` holds what the child wants recorded and ``child`` what it took.
+    """
+
+    def __init__(self, program: IsolatedProgram) -> None:
+        self._program = program
+        self._task: Task | None = None
+        self._environment: BuiltEnvironment | None = None
+        self.notes: tuple[str, ...] = ()
+        self.child: ChildResources | None = None
+
+    @property
+    def script(self) -> Path:
+        """The file that the child runs."""
+        return self._program.script
+
+    def fit(self, task: Task) -> None:
+        """Keep the task and see to the environment; learning is the child's, in ``predict``.
+
+        Raises:
+            EnvironmentBuildError: If the environment is not there and cannot be built.
+        """
+        runtime = task.runtime
+        self._environment = build_environment(
+            self._program.environment,
+            runtime.cache_dir or default_cache_dir(),
+            runtime.report,
+            name=self._program.name,
+        )
+        self._task = task
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Run the child and read its predictions.
+
+        After a failure the child's output stays in the task's checkpoint folder.
+
+        Raises:
+            ChildError: If the child fails, takes too long, or leaves what it must not.
+            PluginError: If it was not fitted.
+        """
+        task, environment = self._task, self._environment
+        if task is None or environment is None:
+            raise PluginError(f"{self._program.name} predicts before it was fitted; call fit")
+        if not conditions:
+            return Predictions((), task.means[:0])
+        base = task.runtime.checkpoint_dir
+        if base is not None:
+            # The child works elsewhere, where a relative path leads nowhere.
+            base = base.absolute()
+            base.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{self._program.name}-", dir=base))
+        try:
+            expression = self._answered(folder, tuple(conditions), task, environment)
+        except ChildError as error:
+            _keep_output_alone(folder)
+            where = "" if base is None else f"; its output is in {folder}"
+            if base is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise ChildError(f"{self._program.name}: {error}{where}") from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        return expression
+
+    def _answered(
+        self,
+        folder: Path,
+        conditions: tuple[Condition, ...],
+        task: Task,
+        environment: BuiltEnvironment,
+    ) -> Predictions:
+        program = self._program
+        order = Order(
+            conditions=conditions,
+            options=program.options,
+            inputs=program.inputs,
+            files={} if program.files is None else program.files(task, conditions),
+        )
+        write_order(order, task, folder)
+        script = Path(shutil.copy(program.script, folder))
+        words = {"{python}": str(environment.python), "{script}": str(script)}
+        task.runtime.report(Progress("child", 0, 1, program.name))
+        took = run_child(
+            [words.get(word, word) for word in program.command],
+            folder,
+            timeout_s=program.timeout_s,
+        )
+        expression = read_answer(folder, conditions, task)
+        self.notes = read_notes(folder)
+        self.child = ChildResources(
+            environment=environment.digest,
+            wall_s=took.wall_s,
+            peak_memory_bytes=took.peak_memory_bytes,
+        )
+        task.runtime.report(Progress("child", 1, 1, program.name))
+        return Predictions(conditions, expression)
+
+
+def _keep_output_alone(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name in KEPT_AFTER_FAILURE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

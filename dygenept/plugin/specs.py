@@ -1,0 +1,182 @@
+"""Specs: the frozen records that plugins return, one class a plugin kind.
+
+A spec says what a plugin is; its factory builds it and does the heavy imports, so that listing
+plugins loads neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from dygenept.plugin import interfaces
+    from dygenept.plugin.isolated.environment import EnvironmentSpec
+
+
+class PluginConfig(BaseModel):
+    """Base of every plugin's configuration: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginSpec:
+    """What every plugin declares.
+
+    Attributes:
+        name: Lower snake case; unique within its kind.
+        summary: One line.
+        source: Paper, DOI or "this project".
+        config: Configuration class; its defaults are the plugin's defaults.
+        requires: Optional distributions that the factory needs.
+        missing: Says in one sentence what this configuration needs that is not on this machine
+            (weights, say), or None where all is there; looks at the disk alone.
+        label: Words that the shown name of every model with this configuration must carry, such as
+            ``random weights``, so that it is not taken for another; None for none.
+        check_options: Options with which the conformance check builds it, where the defaults are
+            too large for a check or do not suffice.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    summary: str
+    source: str
+    config: type[PluginConfig] = PluginConfig
+    requires: tuple[str, ...] = ()
+    missing: Callable[[Any], str | None] | None = None
+    label: Callable[[Any], str | None] | None = None
+    check_options: Mapping[str, object] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec(PluginSpec):
+    """A data source; ``registry.yaml`` names data sets that a source can open."""
+
+    kind: ClassVar[str] = "datasets"
+    factory: Callable[[Any], interfaces.DatasetSource]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSpec(PluginSpec):
+    """A split protocol.
+
+    Attributes:
+        version: Raised when the same seed gives other folds.
+    """
+
+    kind: ClassVar[str] = "splits"
+    factory: Callable[[Any], interfaces.Splitter]
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneEncoderSpec(PluginSpec):
+    """Perturbed genes to facet embeddings."""
+
+    kind: ClassVar[str] = "gene_encoders"
+    factory: Callable[[Any, interfaces.GeneEncoderContext], interfaces.GeneEncoder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEncoderSpec(PluginSpec):
+    """Text to vectors."""
+
+    kind: ClassVar[str] = "text_encoders"
+    factory: Callable[[Any], interfaces.TextEncoder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacetWriterSpec(PluginSpec):
+    """Genes to facet texts."""
+
+    kind: ClassVar[str] = "facet_writers"
+    factory: Callable[[Any], interfaces.FacetWriter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KgSourceSpec(PluginSpec):
+    """Genes to weighted edges."""
+
+    kind: ClassVar[str] = "kg_sources"
+    factory: Callable[[Any], interfaces.KgSource]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellEncoderSpec(PluginSpec):
+    """Control cells to cell states."""
+
+    kind: ClassVar[str] = "cell_encoders"
+    factory: Callable[[Any, interfaces.CellEncoderContext], interfaces.CellEncoder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionSpec(PluginSpec):
+    """Facets and a cell state to one dynamic embedding a gene; the factory gets the width D."""
+
+    kind: ClassVar[str] = "attention"
+    factory: Callable[[Any, int], interfaces.Attention]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderSpec(PluginSpec):
+    """Dynamic embeddings and a cell state to expression."""
+
+    kind: ClassVar[str] = "decoders"
+    factory: Callable[[Any, interfaces.DecoderContext], interfaces.Decoder]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineSpec(PluginSpec):
+    """A whole model in one plugin.
+
+    Attributes:
+        role: ``baseline`` for a model that learns from the task; ``ceiling`` or ``floor`` for a
+            control that is handed the truth and never counts as a competitor.
+        needs_cells: True if ``fit`` reads single cells; else only pseudobulk means are given.
+        closed_form: True if bench runs it when no model is named.
+        uses_device: True if it computes on the run's device; else it is told ``cpu``.
+        knowledge: Names the facet set or file that a configuration reads gene embeddings from, or
+            None; the harness checks it before the first job and records it.
+        environment: The environment of its own that a configuration runs in; the harness builds
+            it before the first job.
+    """
+
+    kind: ClassVar[str] = "baselines"
+    factory: Callable[[Any], interfaces.Model]
+    role: Literal["baseline", "ceiling", "floor"] = "baseline"
+    needs_cells: bool = False
+    closed_form: bool = True
+    uses_device: bool = False
+    knowledge: Callable[[Any], str | None] | None = None
+    environment: Callable[[Any], EnvironmentSpec] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec(PluginSpec):
+    """A score of held-out conditions.
+
+    Attributes:
+        higher_is_better: Direction.
+        lower: Smallest possible value; None where unbounded.
+        upper: Largest possible value; None where unbounded.
+        neutral: Value that an undefined case counts as in aggregates; None leaves it out.
+        undefined: When it is undefined, in words; empty where it never is.
+        uses_de_genes: True if it reads the top-20 DE lists.
+        uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
+        uses_cells: True if it reads samples of cells; they are drawn only then.
+    """
+
+    kind: ClassVar[str] = "metrics"
+    factory: Callable[[Any], interfaces.Metric]
+    higher_is_better: bool
+    lower: float | None = None
+    upper: float | None = None
+    neutral: float | None = None
+    undefined: str = ""
+    uses_de_genes: bool = False
+    uses_de_tests: bool = False
+    uses_cells: bool = False

@@ -1,0 +1,237 @@
+"""Matches submitted predictions to a data set, whatever their order and spelling."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dygenept.data.reading.labels import parse_labels
+from dygenept.errors import DataError, nearest
+from dygenept.evaluation.reference import train_view
+from dygenept.results.submission import Submission
+from dygenept.types import Condition, DoubleArray, PerturbationData, Predictions, Task
+
+RowKey = tuple[tuple[str, ...], str | None, int | None]
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What a file lacks, and what it holds beyond the data set.
+
+    Attributes:
+        missing_perturbations: Held-out labels without a prediction.
+        unknown_perturbations: Labels of the file that the data set does not have.
+        missing_genes: Genes of the data set that the file does not have.
+        unknown_genes: Columns of the file that are no gene of the data set.
+        n_missing_values: Further values that are not given.
+    """
+
+    missing_perturbations: tuple[str, ...]
+    unknown_perturbations: tuple[str, ...]
+    missing_genes: tuple[str, ...]
+    unknown_genes: tuple[str, ...]
+    n_missing_values: int
+
+    def lacks(self) -> tuple[str, ...]:
+        """Say what would have to be filled in, one phrase each."""
+        said = []
+        if self.missing_perturbations:
+            said.append(f"held-out perturbation(s): {listed(self.missing_perturbations)}")
+        if self.missing_genes:
+            said.append(f"gene(s): {listed(self.missing_genes)}")
+        if self.n_missing_values:
+            said.append(f"{self.n_missing_values:,} single value(s)")
+        return tuple(said)
+
+    def ignored(self) -> tuple[str, ...]:
+        """Say what of the file was not used, one sentence each."""
+        said = []
+        if self.unknown_perturbations:
+            said.append(
+                f"perturbation(s) that the data set does not have were passed over: "
+                f"{listed(self.unknown_perturbations)}"
+            )
+        if self.unknown_genes:
+            said.append(
+                f"gene(s) that the data set does not have were passed over: "
+                f"{listed(self.unknown_genes)}"
+            )
+        return tuple(said)
+
+
+class MatchedSubmission:
+    """A submission whose rows and columns are found by a data set's own names."""
+
+    def __init__(self, submission: Submission, data: PerturbationData) -> None:
+        """Find each row's perturbation and each gene's column.
+
+        Raises:
+            DataError: If a cell type is unknown, a prediction is given twice, or no gene or no
+                perturbation is the data set's.
+        """
+        self._submission = submission
+        self._columns, self._unknown_genes = _gene_columns(submission, data)
+        if not self._columns:
+            raise DataError(
+                f"none of the {len(submission.genes)} gene(s), such as {submission.genes[0]!r}, is "
+                f"a gene of {data.name!r}, such as {data.gene_ids[0]!r} ({data.gene_symbols[0]!r})"
+            )
+        self._missing_genes = tuple(
+            data.gene_symbols[row] for row in range(data.n_genes) if row not in self._columns
+        )
+        self._rows, self._unknown = _rows(submission, data)
+        if not self._rows:
+            raise DataError(
+                f"none of the {len(submission.labels)} prediction(s), such as "
+                f"{submission.labels[0]!r}, is for a perturbation of {data.name!r}, such as "
+                f"{data.perturbations[0].label!r}"
+            )
+
+    def mismatch(self, held_out: Sequence[tuple[int, Sequence[Condition]]]) -> Mismatch:
+        """Compare with what is held out.
+
+        Args:
+            held_out: Each fold's position, and its conditions.
+        """
+        missing: dict[str, None] = {}
+        n_missing_values = 0
+        columns = list(self._columns.values())
+        for fold, conditions in held_out:
+            for condition in conditions:
+                row = self._row(condition, fold)
+                if row is None:
+                    missing[condition.label] = None
+                else:
+                    values = self._submission.values[row, columns]
+                    n_missing_values += int(np.isnan(values).sum())
+        return Mismatch(
+            missing_perturbations=tuple(missing),
+            unknown_perturbations=self._unknown,
+            missing_genes=self._missing_genes,
+            unknown_genes=self._unknown_genes,
+            n_missing_values=n_missing_values,
+        )
+
+    def expression(self, conditions: Sequence[Condition], task: Task, fold: int) -> DoubleArray:
+        """Return predicted expression, filled in where nothing was given, (n, G).
+
+        A missing perturbation takes the mean of the train perturbations, a missing gene its
+        control mean.
+        """
+        filled = np.empty((len(conditions), len(task.gene_ids)))
+        genes, columns = list(self._columns), list(self._columns.values())
+        for place, condition in enumerate(conditions):
+            row = self._row(condition, fold)
+            control = task.control_mean(condition.cell_type)
+            if row is None:
+                filled[place] = train_view(task, condition.cell_type).mean
+                continue
+            given = self._submission.values[row, columns]
+            if self._submission.is_delta:
+                given = given + control[genes]
+            filled[place] = control
+            filled[place, genes] = np.where(np.isnan(given), control[genes], given)
+        return filled
+
+    def _row(self, condition: Condition, fold: int) -> int | None:
+        for cell_type in (condition.cell_type, None):
+            for number in (fold + 1, None):
+                row = self._rows.get((condition.genes, cell_type, number))
+                if row is not None:
+                    return row
+        return None
+
+
+class SubmittedModel:
+    """Submitted predictions behind the model protocol; it learns nothing."""
+
+    def __init__(self, matched: MatchedSubmission, notes: tuple[str, ...]) -> None:
+        self._matched = matched
+        self._task: Task | None = None
+        self._fold = 0
+        self.notes = notes
+
+    def at(self, fold: int) -> SubmittedModel:
+        """Choose the fold whose predictions are asked for."""
+        self._fold = fold
+        return self
+
+    def fit(self, task: Task) -> None:
+        """Keep the task, for what has to be filled in."""
+        self._task = task
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Return what was submitted, (n, G).
+
+        Raises:
+            DataError: If there is no task yet.
+        """
+        if self._task is None:
+            raise DataError("submitted predictions are read before a task is known; call fit")
+        expression = self._matched.expression(conditions, self._task, self._fold)
+        return Predictions(tuple(conditions), expression)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Count names and show the first few."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"{len(names):,} ({', '.join(names[:SHOWN])}{more})"
+
+
+def _gene_columns(
+    submission: Submission, data: PerturbationData
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Find the column of each gene: by identifier, else by a symbol that only one gene has."""
+    twice = [gene for gene, times in Counter(submission.genes).items() if times > 1]
+    if twice:
+        raise DataError(f"the file has {len(twice)} gene(s) twice, such as {twice[0]!r}; keep one")
+    by_id = {gene: row for row, gene in enumerate(data.gene_ids)}
+    n_symbols = Counter(data.gene_symbols)
+    by_symbol = {
+        symbol: row for row, symbol in enumerate(data.gene_symbols) if n_symbols[symbol] == 1
+    }
+    columns: dict[int, int] = {}
+    unknown = []
+    others = submission.alternatives or submission.genes
+    for column, spellings in enumerate(zip(submission.genes, others, strict=True)):
+        found = [table[name] for name in spellings for table in (by_id, by_symbol) if name in table]
+        if found and found[0] not in columns:
+            columns[found[0]] = column
+        else:
+            unknown.append(spellings[0])
+    return dict(sorted(columns.items())), tuple(unknown)
+
+
+def _rows(
+    submission: Submission, data: PerturbationData
+) -> tuple[dict[RowKey, int], tuple[str, ...]]:
+    parsed = parse_labels(submission.labels).perturbations
+    known = {item.genes for item in data.perturbations}
+    types = submission.cell_types or (None,) * len(submission.labels)
+    folds = submission.folds or (None,) * len(submission.labels)
+    rows: dict[RowKey, int] = {}
+    unknown: dict[str, None] = {}
+    for row, (label, cell_type, fold) in enumerate(
+        zip(submission.labels, types, folds, strict=True)
+    ):
+        perturbation = parsed[label]
+        if perturbation is None:
+            continue
+        if cell_type is not None and cell_type not in data.cell_types:
+            hint = nearest(cell_type, data.cell_types)
+            raise DataError(f"{data.name!r} has no cell type {cell_type!r}; {hint}")
+        if perturbation.genes not in known:
+            unknown[label] = None
+            continue
+        key = (perturbation.genes, cell_type, fold)
+        if key in rows:
+            raise DataError(
+                f"the file predicts {label!r} twice (as {submission.labels[rows[key]]!r} first); "
+                "keep one row, or tell the folds apart in a column 'fold'"
+            )
+        rows[key] = row
+    return rows, tuple(unknown)

@@ -1,0 +1,37 @@
+"""The one JSON document that ``bench --json`` and its like print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.runs.runner import BenchOutcome
+
+SCHEMA_VERSION = 1
+
+
+def bench_document(
+    outcome: BenchOutcome, rows: Sequence[LeaderboardRow], *, results_dir: Path | None
+) -> dict[str, object]:
+    """Return the one JSON document of ``bench --json``."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": {
+            "name": outcome.dataset.name,
+            "sha256": outcome.dataset.sha256,
+            "n_cells": outcome.dataset.n_cells,
+            "n_genes": outcome.dataset.n_genes,
+            "n_perturbations": outcome.dataset.n_perturbations,
+            "simulated": outcome.dataset.simulated,
+        },
+        "split": {
+            "name": outcome.split.name,
+            "n_folds": outcome.split.n_folds,
+            "seed": outcome.split.seed,
+            "sha256": outcome.split.sha256,
+        },
+        "leaderboard": [row.document() for row in rows],
+        "failures": dict(outcome.failures),
+        "results_dir": None if results_dir is None else str(results_dir),
+    }

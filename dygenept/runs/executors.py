@@ -1,0 +1,173 @@
+"""Runs jobs one after another in this process, or in several processes."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+
+from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
+from dygenept.machine import processes
+from dygenept.model.resolve import ResolvedModel
+from dygenept.results.records import RunRecord
+from dygenept.runs.jobs import run_job
+from dygenept.runs.run_context import Station
+from dygenept.types import Progress, no_report
+
+logger = logging.getLogger(__name__)
+
+EXECUTORS = ("inline", "process", "ray")
+
+Job = tuple[ResolvedModel, int]
+JobResult = tuple[ResolvedModel, int, RunRecord | DygeneptError]
+Prepared = tuple[Station, tuple[ResolvedModel, ...]]
+
+
+def executor_of(name: str, n_processes: int) -> str:
+    """Return the executor that a request means; several jobs at once imply ``process``.
+
+    Raises:
+        ConfigError: If it is unknown, or there is not one process.
+    """
+    if name not in EXECUTORS:
+        raise ConfigError(f"unknown executor {name!r}; {nearest(name, EXECUTORS)}")
+    if n_processes < 1:
+        raise ConfigError(f"--jobs must be at least 1, got {n_processes}")
+    if processes.launched().size > 1 and (n_processes > 1 or name != "inline"):
+        raise ConfigError(
+            "under torchrun the processes share each job; leave out --jobs and --executor"
+        )
+    return "process" if name == "inline" and n_processes > 1 else name
+
+
+def run_inline(
+    station: Station, jobs: Sequence[Job], report: Callable[[Progress], None]
+) -> Iterator[JobResult]:
+    """Run jobs in this process, in order.
+
+    A job that another run on the same results folder computes right now is put off to the end.
+    """
+    waiting = deque((model, fold, False) for model, fold in jobs)
+    done = 0
+    while waiting:
+        model, fold, is_put_off = waiting.popleft()
+        title = _title(model, fold, station)
+        if is_put_off:
+            title = f"{title} (waiting for another run that computes it)"
+        report(Progress("job", done, len(jobs), title))
+        try:
+            result: RunRecord | DygeneptError | None = run_job(
+                station, model, fold, report, wait=is_put_off
+            )
+        except DistributedError:
+            # The other processes are gone, or elsewhere: no further job can be shared.
+            raise
+        except DygeneptError as error:
+            logger.debug("%s failed", title, exc_info=error)
+            result = error
+        if result is None:
+            waiting.append((model, fold, True))
+            continue
+        done += 1
+        yield model, fold, result
+    report(Progress("job", len(jobs), len(jobs), "done"))
+
+
+def run_in_processes(
+    prepare: Callable[[], Prepared],
+    station: Station,
+    models: Sequence[ResolvedModel],
+    jobs: Sequence[Job],
+    report: Callable[[Progress], None],
+    *,
+    n_processes: int,
+) -> Iterator[JobResult]:
+    """Run jobs in several processes, in any order.
+
+    A process that dies makes its job fail, and a new one takes its place.
+
+    Args:
+        prepare: Makes the same station and models in a worker, which reads the data set itself:
+            a path crosses the boundary, not gigabytes. It must be picklable.
+        station: What every job shares.
+        models: Every model, in the order in which ``prepare`` returns them.
+        jobs: What to run.
+        report: Callback for progress.
+        n_processes: Worker processes.
+    """
+    position = {model.name: number for number, model in enumerate(models)}
+    n_workers = min(n_processes, len(jobs))
+    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
+    context = multiprocessing.get_context("spawn")
+
+    def started() -> ProcessPoolExecutor:
+        # One process a pool, so that a process that dies takes its own job alone along.
+        return ProcessPoolExecutor(
+            1, context, initializer=_start_worker, initargs=(prepare, n_threads)
+        )
+
+    waiting = deque((model, fold, False) for model, fold in jobs)
+    idle = [started() for _ in range(n_workers)]
+    running: dict[Future[RunRecord | DygeneptError | None], tuple[ProcessPoolExecutor, Job]] = {}
+    done = 0
+    try:
+        while waiting or running:
+            while idle and waiting:
+                model, fold, is_put_off = waiting.popleft()
+                worker = idle.pop()
+                future = worker.submit(_work, position[model.name], fold, is_put_off)
+                running[future] = (worker, (model, fold))
+            finished = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+            worker, (model, fold) = running.pop(finished)
+            try:
+                result = finished.result()
+            except BrokenExecutor:
+                result = DygeneptError(
+                    f"the process that ran {model.name}, fold {fold + 1}, ended without an answer "
+                    "(out of memory, perhaps); try it with --jobs 1"
+                )
+                worker.shutdown()
+                worker = started()
+            idle.append(worker)
+            if result is None:
+                waiting.append((model, fold, True))
+                continue
+            done += 1
+            report(Progress("job", done, len(jobs), _title(model, fold, station)))
+            yield model, fold, result
+    finally:
+        for worker in (*idle, *(worker for worker, _ in running.values())):
+            worker.shutdown(cancel_futures=True)
+
+
+_WORKER: list[Prepared] = []
+
+
+def _start_worker(prepare: Callable[[], Prepared], n_threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(n_threads)
+    # The parent's stdout is for its result alone, and this process shares it.
+    sys.stdout = sys.stderr
+    _WORKER.append(prepare())
+
+
+def _work(position: int, fold: int, is_put_off: bool) -> RunRecord | DygeneptError | None:
+    station, models = _WORKER[0]
+    try:
+        return run_job(station, models[position], fold, no_report, wait=is_put_off)
+    except DygeneptError as error:
+        # A plugin's own class of error may not survive the way back; its text does.
+        return DygeneptError(str(error))
+
+
+def _title(model: ResolvedModel, fold: int, station: Station) -> str:
+    return f"{model.name}, fold {fold + 1} of {len(station.split.folds)}"

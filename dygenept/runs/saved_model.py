@@ -1,0 +1,101 @@
+"""A trained model in a folder: weights by the model itself, and a manifest that says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dygenept.data.splits import SplitManifest
+from dygenept.errors import DataError, DataUnavailableError
+from dygenept.model.config import AssemblyConfig
+from dygenept.model.resolve import build_parts, knowledge_reader
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry
+from dygenept.results.records import DatasetRecord, PluginRecord, write_atomically
+from dygenept.types import Runtime
+
+if TYPE_CHECKING:
+    from dygenept.model.estimator import DyGenePTModel
+
+FILE_NAME = "dygenept.json"
+
+
+class SavedModel(BaseModel):
+    """What ``dygenept train`` writes beside the weights.
+
+    Attributes:
+        schema_version: Version of this document.
+        model: Shown name.
+        base_model: Registered name.
+        config: The whole assembly.
+        dataset: What it was trained on.
+        split: The folds; only ``fold`` of them was trained on.
+        fold: Position of the fold.
+        seed: Seed of the split.
+        suite: Suite that seeds are derived from.
+        plugins: Provenance of the parts.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    model: str
+    base_model: str
+    config: AssemblyConfig
+    dataset: DatasetRecord
+    split: SplitManifest
+    fold: int
+    seed: int
+    suite: str
+    plugins: tuple[PluginRecord, ...]
+
+
+def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> None:
+    """Write weights and manifest; the manifest last, so that a folder with one is whole."""
+    model.save(directory)
+    write_atomically(directory / FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_manifest(directory: Path) -> SavedModel:
+    """Read what a folder holds.
+
+    Raises:
+        DataUnavailableError: If there is no trained model.
+        DataError: If its manifest is damaged.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise DataUnavailableError(
+            f"no trained model in {directory} ({FILE_NAME} is missing); write one with "
+            f"`dygenept train --dataset NAME --output {directory}`"
+        )
+    try:
+        return SavedModel.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "file"
+        raise DataError(f"{path} is damaged ({where}: {first['msg'].lower()}); train again") from (
+            error
+        )
+
+
+def load_model(
+    directory: Path, registry: Registry, manager: PluginManager, runtime: Runtime
+) -> tuple[DyGenePTModel, SavedModel]:
+    """Read a trained model and its manifest.
+
+    Raises:
+        DygeneptError: If the folder holds none, or its parts' plugins are not installed.
+    """
+    from dygenept.model.estimator import DyGenePTModel
+
+    manifest = read_manifest(directory)
+    model = DyGenePTModel.load(
+        directory,
+        parts=build_parts(manifest.config, manager),
+        knowledge=knowledge_reader(manifest.config, registry, manager),
+        runtime=runtime,
+    )
+    return model, manifest
