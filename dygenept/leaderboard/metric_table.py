@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.evaluation.comparison import Comparison, paired_comparison
+from dygenept.evaluation.comparison import PairedDifference, paired_difference
 from dygenept.results.records import RunRecord
 
 COMPETITORS = ("model", "baseline")
@@ -52,7 +52,7 @@ class MetricTable:
             folds.setdefault(unit.fold, []).append(value)
         return [folds[fold] for fold in sorted(folds)]
 
-    def compare(self, first: str, second: str, *, n_models: int = 2) -> Comparison | None:
+    def compare(self, first: str, second: str, *, n_models: int = 2) -> PairedDifference | None:
         """Compare two models on the units that both have; None where there is no such unit."""
         mine, other = self.values[first], self.values[second]
         pairs = [
@@ -64,11 +64,11 @@ class MetricTable:
         if not pairs:
             return None
         left, right = np.asarray(pairs, dtype=np.float64).T
-        return paired_comparison(left, right, n_models=n_models)
+        return paired_difference(left, right, n_models=n_models)
 
-    def is_better(self, comparison: Comparison) -> bool:
+    def is_better(self, difference: PairedDifference) -> bool:
         """True if the first model of a comparison has the better mean."""
-        return (comparison.difference > 0) == self.higher_is_better and comparison.difference != 0
+        return (difference.difference > 0) == self.higher_is_better and difference.difference != 0
 
     def _filled(self, value: float | None) -> float | None:
         return self.neutral if value is None else value

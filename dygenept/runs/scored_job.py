@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.held_out import effect_sizes
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
     installed_versions,
@@ -136,19 +136,15 @@ def _scored(
     station: Station, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
     pairs = [(spec, metric) for spec, metric, _ in station.metrics]
+    against = GroundTruth(
+        data=station.data,
+        pseudobulk=station.pseudobulk,
+        de=station.de,
+        de_tests=station.de_tests,
+        cells=station.cells,
+    )
     draws = [
-        score(
-            pairs,
-            metric_inputs(
-                draw,
-                data=station.data,
-                pseudobulk=station.pseudobulk,
-                de=station.de,
-                train_means=references,
-                de_tests=station.de_tests,
-                cells=station.cells,
-            ),
-        )
+        score(pairs, metric_inputs(draw, against, train_means=references))
         for draw in (predictions, *predictions.others)
     ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}

@@ -9,7 +9,7 @@ from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
 from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import (
@@ -43,9 +43,7 @@ class Station:
     def inputs(self, predictions: Predictions) -> MetricInputs:
         return metric_inputs(
             predictions,
-            data=self.data,
-            pseudobulk=self.pseudobulk,
-            de=self.de,
+            GroundTruth(data=self.data, pseudobulk=self.pseudobulk, de=self.de),
             train_means=train_means(self.task),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dygenept.evaluation.subgroups import subgroups
+from dygenept.evaluation.held_out import subgroups
 from dygenept.plugin import SplitError
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData
 from dygenept_plugins.splits._gears_draws import RawSplit
