@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.machine.checksums import file_sha256
 from dygenept.model.config import (
     NO_OVERRIDES,
     Overrides,
@@ -76,10 +76,7 @@ def configured_baseline(
 def file_digest(name_or_file: str) -> str | None:
     """Hash the file that an option names; None where it names none."""
     path = Path(name_or_file).expanduser()
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path) if path.is_file() else None
 
 
 def _shown(name: str, before: PluginConfig, after: PluginConfig) -> str:

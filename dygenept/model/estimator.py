@@ -14,7 +14,7 @@ import torch
 
 from dygenept.errors import ConfigError, DataError
 from dygenept.machine import processes
-from dygenept.machine.torch_threads import suited_threads
+from dygenept.machine.threads import suited_threads
 from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members, member_seed

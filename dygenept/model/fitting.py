@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from dygenept.errors import DataError
-from dygenept.machine.torch_threads import one_thread, suited_threads
+from dygenept.machine.threads import one_thread, suited_threads
 from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted import FittedState

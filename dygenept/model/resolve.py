@@ -28,12 +28,13 @@ from dygenept.model.config import (
     training_options,
 )
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.manager import PluginManager, Provenance
+from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.plugin.requirements import lacking
 from dygenept.plugin.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
 from dygenept.plugin.validation import validated
 from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
+from dygenept.types.provenance import Provenance
 
 if TYPE_CHECKING:
     from dygenept.model.assembly import Parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.errors import DataError, nearest
+from dygenept.machine.checksums import file_sha256
 from dygenept.results.submission_h5ad import read_h5ad_rows
 from dygenept.results.submission_rows import CELL_TYPE_NAMES, FOLD_NAME, LABEL_NAMES, Rows, first_of
 from dygenept.types import DoubleArray
@@ -89,7 +89,7 @@ def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
         alternatives=None if rows.alternatives is None else tuple(map(str, rows.alternatives)),
         values=values,
         is_delta=is_delta,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=file_sha256(path),
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.interfaces import Metric
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.specs import MetricSpec
 from dygenept.results.records import (
     ResultsStore,
@@ -23,6 +23,7 @@ from dygenept.types import (
     Pseudobulk,
     Split,
 )
+from dygenept.types.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,9 @@ def job_key(station: Station, model: ResolvedModel, fold: int) -> str:
             "seed": station.split.seed,
             "de_list": station.de.name,
             "config": model.config,
+            "code": project_code().sha256,
             "plugins": [
-                (plugin.kind, plugin.name, plugin.distribution, plugin.version)
+                (plugin.kind, plugin.name, plugin.distribution, plugin.version, plugin.code_sha256)
                 for plugin in model.plugins
             ],
         }

@@ -34,7 +34,7 @@ from dygenept.model.resolve import (
     registry_knowledge,
     resolve_models,
 )
-from dygenept.plugin.manager import PluginManager, Provenance
+from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.requirements import lacking
 from dygenept.plugin.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
@@ -58,6 +58,7 @@ from dygenept.types import (
     Split,
     no_report,
 )
+from dygenept.types.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

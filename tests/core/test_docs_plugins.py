@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.plugin.manager import KINDS, SPEC_CLASSES, PluginManager
-from dygenept.plugin.specs import BaselineSpec
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import KINDS, SPEC_CLASSES, BaselineSpec
 from dygenept.testing import check_baseline
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"

@@ -5,7 +5,7 @@ import pytest
 
 from dygenept import plugin
 from dygenept.plugin import interfaces
-from dygenept.plugin.manager import SPEC_CLASSES
+from dygenept.plugin.specs import SPEC_CLASSES
 
 
 @pytest.mark.parametrize("name", plugin.__all__)

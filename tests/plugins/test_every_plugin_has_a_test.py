@@ -12,8 +12,9 @@ import pytest
 import dygenept_plugins
 from dygenept import testing
 from dygenept.plugin import hookspecs
-from dygenept.plugin.manager import KINDS, SPEC_CLASSES, PluginManager
+from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
+from dygenept.plugin.specs import KINDS, SPEC_CLASSES
 
 PACKAGE = Path(next(iter(dygenept_plugins.__path__)))
 TESTS = Path(__file__).parent

@@ -30,7 +30,8 @@ PLUGINS = {
 RUN = "from dygenept_cli.main import run; run()"
 CHECK = """
 import sys
-from dygenept.plugin.manager import PluginManager, SPEC_CLASSES
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import SPEC_CLASSES
 from dygenept.testing import check_plugin
 manager = PluginManager.load()
 assert not manager.failures, manager.failures

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.machine.torch_threads import SMALL_NETWORK, one_thread, suited_threads
+from dygenept.machine.threads import SMALL_NETWORK, one_thread, suited_threads
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task

@@ -11,8 +11,11 @@ import pytest
 
 from dygenept import __version__
 from dygenept.errors import ConfigError, PluginError
-from dygenept.plugin.manager import KINDS, PluginManager, Provenance
-from dygenept.plugin.specs import AttentionSpec, MetricSpec, SplitSpec
+from dygenept.plugin.code_identity import sources_sha256
+from dygenept.plugin.loading import Origin
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import KINDS, AttentionSpec, MetricSpec, SplitSpec
+from dygenept.types.provenance import Provenance
 
 ATTENTION = """
 from pydantic import Field
@@ -68,7 +71,7 @@ def refused(body: str) -> str:
     module = ModuleType("made_up_plugin")
     exec(compile(body, "made_up_plugin.py", "exec"), module.__dict__)
     with pytest.raises(PluginError) as caught:
-        PluginManager().register(module, ("made_up", "1"))
+        PluginManager().register(module, Origin("made_up_plugin", "made_up", "1"))
     return str(caught.value)
 
 
@@ -242,6 +245,7 @@ def test_a_single_file_is_a_plugin_with_its_hash_as_version(tmp_path: Path) -> N
         owner=str(path),
         distribution="file",
         version=hashlib.sha256(path.read_bytes()).hexdigest(),
+        code_sha256=sources_sha256({"mine.py": path}),
     )
 
 

@@ -17,7 +17,7 @@ from dygenept.errors import ConfigError
 from dygenept.testing import ToyShape, toy_data
 from dygenept.types import Condition, PerturbationData
 
-ORACLE = Path(__file__).parent / "data_fixtures" / "de_oracle.json"
+ORACLE = Path(__file__).parent / "fixtures" / "de_oracle.json"
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from dygenept.testing import check_baseline
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, Progress, Runtime, Task
 
-DOCS = Path(__file__).parents[2] / "docs" / "isolated.md"
+DOCS = Path(__file__).parents[3] / "docs" / "isolated.md"
 BARE = EnvironmentSpec()
 
 # A whole model in the standard library: the mean of the train perturbations of each cell type.
@@ -249,7 +249,7 @@ def test_a_time_out_stops_the_child_and_what_it_started(
 def test_packages_of_the_harness_do_not_reach_the_child(
     make: MakeModel, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     task, held_out = task_in(cache)
     model = make("import numpy")
     model.fit(task)
