@@ -11,12 +11,14 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dygenept.data.task import build_task
+from dygenept.model.conditions import condition_set
 from dygenept.model.config import Overrides, assembly_config, training_options
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.resolve import build_parts, knowledge_reader
-from dygenept.model.training.batches import Batch, BatchSource, condition_set, perturbed_cells
-from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.model.training.batches import Batch, BatchSource, perturbed_cells
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.optimisation import make_optimizer
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.types import (

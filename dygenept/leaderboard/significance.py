@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dygenept.evaluation.comparison import ALPHA, Comparison, holm
+from dygenept.evaluation.comparison import ALPHA, PairedDifference, holm
 from dygenept.leaderboard.metric_table import MetricTable
 
 REFERENCE = "perturbed_mean"
@@ -70,7 +70,7 @@ def standings(
 
 def against(
     table: MetricTable, reference: str, models: list[str]
-) -> dict[str, tuple[Comparison, float]]:
+) -> dict[str, tuple[PairedDifference, float]]:
     """Compare models with one reference, corrected over the models.
 
     Returns:

@@ -11,6 +11,7 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.errors import ConfigError
 from dygenept.machine.devices import pick_device
 from dygenept.plugin.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.plugin.specs import CellEncoderSpec
@@ -120,7 +121,7 @@ def embed_controls(
         cells=tuple(str(name) for name in data.cell_ids[rows]),
         embedding=_embed(encoder, data, rows, runtime),
         device=runtime.device,
-        notes=tuple(getattr(encoder, "notes", ())),
+        notes=notes_of(encoder),
     )
 
 

@@ -17,6 +17,7 @@ from dygenept.machine.devices import pick_device
 from dygenept.model.config import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import registry_knowledge, resolve_model
 from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.runs.run_context import derived_seed
@@ -148,7 +149,7 @@ def predict_from_data(
     check_predictions(predictions, conditions, model)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, tuple(getattr(built, "notes", ())))
+    return NamedPredictions(table, notes_of(built))
 
 
 def named_conditions(

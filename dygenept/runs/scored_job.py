@@ -18,6 +18,7 @@ from dygenept.machine.versions_and_memory import (
 )
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.record_parts import dataset_record, split_record
 from dygenept.results.records import (
     MetricRecord,
@@ -106,9 +107,9 @@ def record_of(
                 *(owner for _, _, owner in station.metrics),
             )
         ),
-        notes=tuple(getattr(built, "notes", ())),
-        chosen=dict(getattr(built, "chosen", {})),
-        child=getattr(built, "child", None),
+        notes=notes_of(built),
+        chosen=chosen_by(built),
+        child=child_of(built),
         predictions=kept,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -118,6 +118,10 @@ class FacetEncoder(nn.Module):
         """Set the share of a gene's own code, in [0, 1]."""
         self.identity_share.fill_(share)
 
+    def facet_vectors(self) -> nn.Parameter | None:
+        """Return the learned vector per facet, (K, D); None where there are none."""
+        return self.facet_types
+
     @property
     def _first_layer(self) -> nn.Linear:
         layer = self.adapter[0]

@@ -12,9 +12,10 @@ import torch
 
 from dygenept.errors import ConfigError
 from dygenept.model.assembly import DyGenePT
+from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.training.batches import BatchSource, Share, condition_set, perturbed_cells
+from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.prefetch import prefetched
@@ -193,4 +194,4 @@ def test_options_that_change_memory_and_time_alone_keep_a_checkpoint(
     resumed = make_model(replace(OPTIONS, accumulation_steps=2, prefetch=0, checkpoint_seconds=1))
     resumed.fit(kept)
     assert resumed.histories == whole.histories
-    assert "starts anew" not in caplog.text
+    assert "restarts" not in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from dygenept.errors import ConfigError, DistributedError
 from dygenept.machine import processes
 
-SCRIPT = Path(__file__).parent / "processes" / "parallel.py"
+SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
 
 
 def run(work: str, folder: Path) -> dict[str, object]:

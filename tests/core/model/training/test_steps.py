@@ -6,12 +6,11 @@ import torch
 from torch import nn
 
 from dygenept.errors import DataError
+from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
-from dygenept.model.training.averaging import WeightAverage
-from dygenept.model.training.batches import BatchSource, condition_set, perturbed_cells
-from dygenept.model.training.loop import make_optimizer
+from dygenept.model.training.batches import BatchSource, perturbed_cells
+from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import LossOptions, TrainingOptions
-from dygenept.model.training.schedule import learning_rate
 from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.types import Task
 

@@ -76,7 +76,7 @@ def test_a_checkpoint_of_other_parts_with_weights_of_like_shapes_is_left_aside(
     kept = with_runtime(task, checkpoint_dir=tmp_path)
     make_model(QUICK, parts=parts()).fit(kept)
     make_model(QUICK, parts=parts()).fit(kept)
-    assert "starts anew" not in caplog.text
+    assert "restarts" not in caplog.text
     other = make_model(QUICK, parts=parts(set_))
     other.fit(kept)
     assert "other data, parts or options" in caplog.text

@@ -1,41 +1,18 @@
-"""A linear readout in closed form: a typical change, and ridge regression on what is left."""
+"""A linear readout in closed form, and the choice between several by their left-out errors.
+
+The readout is a typical change, and ridge regression on what is left.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from dygenept.types import DoubleArray
 
 # Relative to the features' size. Smaller ones would fit the chance likeness of random features.
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
-
-
-@runtime_checkable
-class LinearReadout(Protocol):
-    """A decoder whose predicted change is, at the start, a linear map of features."""
-
-    def readout_features(
-        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the features, (B, F); zeros where nothing is perturbed."""
-        ...
-
-    def set_readout(self, weights: torch.Tensor) -> None:
-        """Set the map, (G, F)."""
-        ...
-
-
-@runtime_checkable
-class SharesShift(Protocol):
-    """A decoder that moves the cell by one shift for whatever is perturbed, among others."""
-
-    def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
-        """Return the features of that shift alone, (B, D) to (B, F)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +36,20 @@ class Readout:
 
 
 def fit_readout(
-    features: DoubleArray, targets: DoubleArray, *, shared: DoubleArray | None = None
+    features: DoubleArray, targets: DoubleArray, shared: DoubleArray | None = None
 ) -> Readout:
     """Fit a linear readout without intercept: a typical change, then ridge regression.
 
     What all perturbations have in common is the mean of the train changes, each weighed by one over
-    its norm, so that a strong effect says no more of it than a weak one. It is read from the
+    its norm, so that a strong effect counts no more than a weak one. It is read from the
     direction of the features that all perturbations share, and ridge regression fits what is left
     from the features across it.
 
     Args:
         features: (n, F).
         targets: (n, G).
-        shared: Features of the shift that all perturbations share, (F,); None fits them by ridge
-            regression alone.
+        shared: Features of the shift that all perturbations share, (F,); None fits everything by
+            ridge regression.
 
     Returns:
         The fit with the smallest exact leave-one-out error among ``PENALTIES``.
@@ -80,8 +57,8 @@ def fit_readout(
     if shared is None or len(targets) < 2:
         return _fit(features, targets)
     direction = shared / np.square(shared).sum()
-    counts = features @ direction  # 1 where the shared shift counts once
-    across = features - np.outer(counts, shared)
+    counts = features @ direction  # (n,), 1 where the shared shift counts once
+    across = features - np.outer(counts, shared)  # (n, F)
     return _fit(across, targets, counts=counts, direction=direction)
 
 
@@ -95,8 +72,9 @@ def _fit(
     n = len(features)
     scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
     left, values, right = np.linalg.svd(features, full_matrices=False)
-    gram = targets @ targets.T
-    # Without a shared shift the typical change is nought: no weight on any condition.
+    # Errors need only inner products of targets, so no penalty touches all G genes.
+    gram = targets @ targets.T  # (n, G) -> (n, n)
+    # Without a shared shift the typical change is zero: no weight on any condition.
     weights, others = np.zeros(n), np.zeros((n, n))
     if counts is None:
         counts = np.zeros(n)
@@ -105,7 +83,7 @@ def _fit(
     best: tuple[DoubleArray, float] | None = None
     for penalty in PENALTIES:
         shrink = values**2 / (values**2 + penalty * scale)
-        kept = np.eye(n) - (left * shrink) @ left.T
+        kept = np.eye(n) - (left * shrink) @ left.T  # (n, n)
         # Row i of ``out`` times the targets is condition i's error when it is left out.
         out = kept / np.maximum(np.diag(kept), 1e-9)[:, None]
         rows = out - (out @ counts)[:, None] * others
@@ -139,3 +117,26 @@ def _mean_weights(targets: DoubleArray, counts: DoubleArray) -> tuple[DoubleArra
     np.fill_diagonal(others, 0.0)
     left = np.maximum(total - given * counts, 1e-12)
     return given / max(total, 1e-12), others / left[:, None]
+
+
+def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
+    """Choose between settings by paired errors: leave the reference only for a clear gain.
+
+    With few conditions the smallest mean error is decided by rounding or by one condition. So the
+    reference stays unless the gain exceeds some standard errors of the paired differences, after
+    the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
+    section 3.4.3.
+
+    Args:
+        errors: Error of each condition under each setting, (n, n_settings).
+        reference: The setting to stay with.
+        n_spreads: Standard errors that the gain must exceed; two where several settings compete
+            for it, one of which will look better by chance.
+
+    Returns:
+        The setting with the smallest mean error, or the reference where the gain may be chance.
+    """
+    best = int(errors.mean(axis=0).argmin())
+    gains = errors[:, reference] - errors[:, best]  # (n,)
+    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    return best if gains.mean() > n_spreads * spread else reference
