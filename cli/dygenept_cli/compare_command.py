@@ -33,7 +33,7 @@ def compare(
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.comparisons import compare_models
     from dygenept_cli import context
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     if len(set(models)) < 2:
         raise ConfigError("name two different models, such as: dygenept compare ridge additive")
@@ -66,7 +66,7 @@ def _present(models: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
 
 def _no_board(results: Path, dataset: str | None, models: Sequence[str]) -> None:
     from dygenept.errors import ConfigError, nearest
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     present = {
         record.model
@@ -93,8 +93,9 @@ def _print(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from dygenept.leaderboard.boards import title
+    from dygenept.leaderboard.columns import number
     from dygenept_cli import context
-    from dygenept_cli.tables import number, title
 
     others = list(dict.fromkeys(row.other for row in rows))
     names = f"A = {rows[0].model}" if rows else ""

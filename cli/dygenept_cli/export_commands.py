@@ -169,7 +169,7 @@ def predictions(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     if output.suffix == ".h5ad":
         import anndata

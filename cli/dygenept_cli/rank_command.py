@@ -29,7 +29,7 @@ def rank(
     """
     from dygenept.leaderboard.comparisons import rank_models
     from dygenept_cli import context
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     metrics = tuple(metric or ())
     boards = chosen_boards(results, dataset=dataset, metrics=metrics)
