@@ -91,14 +91,14 @@ class PluginRecord(_Record):
 class CodeRecord(_Record):
     """Which code of the project computed a result.
 
-    ``commit`` and ``is_dirty`` are known where it ran from a git checkout; ``sha256`` is a hash
-    of the modules that compute predictions and scores.
+    ``commit``, and whether the checkout was ``dirty``, are known where it ran from a git checkout;
+    ``sha256`` is a hash of the modules that compute predictions and scores.
     """
 
     version: str
     sha256: str
     commit: str | None = None
-    is_dirty: bool | None = None
+    dirty: bool | None = None
 
 
 class ValueRecord(_Record):
