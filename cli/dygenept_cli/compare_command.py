@@ -28,7 +28,7 @@ def compare(
 
     Shows the mean difference A minus B over the perturbations that both were scored on, its 95 %
     interval (2,000 seeded draws or more) and a two-sided p value; with more than two models, p is
-    Holm-corrected over those that A is compared with.
+    Holm-corrected over the models that A is compared with.
     """
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.comparisons import compare_models

@@ -49,7 +49,7 @@ def cell_eval(
         typer.Option(
             "--cells",
             metavar="NAME|FILE",
-            help="Where the real cells are, if not a registered name.",
+            help="The real cells, if the data set is not a registered name.",
         ),
     ] = None,
     level: Annotated[
@@ -60,7 +60,7 @@ def cell_eval(
         ),
     ] = "cells",
     n_cells: Annotated[
-        int, typer.Option("--n-cells", min=1, help="Predicted cells a perturbation, at most.")
+        int, typer.Option("--n-cells", min=1, help="Most predicted cells per perturbation.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the control cells.")] = 0,
     scale: options.ScaleOption = None,
@@ -131,7 +131,7 @@ def cell_eval(
         return
     context.note(
         f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
-        "means were outside of [0, 15), where cell-eval wants them, and were moved"
+        "means were outside of [0, 15), which cell-eval requires, and were clipped"
     )
     context.stdout().print(command, markup=False, highlight=False, soft_wrap=True)
 
@@ -147,7 +147,7 @@ def predictions(
     dataset: DatasetOption = None,
     suite: SuiteOption = None,
 ) -> None:
-    """Write kept predictions as one table: one row a perturbation, one column a gene.
+    """Write kept predictions as one table: one row per perturbation, one column per gene.
 
     `dygenept score` reads the file back.
     """

@@ -66,7 +66,7 @@ def _print(simulated: bool, boards: Sequence[Sequence[RunRecord]], rows: Sequenc
     label = "SIMULATED DATA · " if simulated else ""
     table = Table(
         title=escape(f"{label}mean rank over {len(boards)} leaderboard(s): {names}"),
-        caption="≈ best: the best, or not to be told from it by a paired bootstrap",
+        caption="≈ best: the best, or a paired bootstrap cannot tell it from the best",
         title_justify="left",
         caption_justify="left",
     )
