@@ -11,6 +11,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.leaderboard.columns import JsonDocument
     from dygenept.leaderboard.comparisons import ComparisonRow
     from dygenept.results.records import RunRecord
 
@@ -79,7 +80,7 @@ def _no_board(results: Path, dataset: str | None, models: Sequence[str]) -> None
     raise ConfigError(f"no leaderboard of {results} has results of {' and '.join(models)} together")
 
 
-def _document(first: RunRecord, rows: Sequence[ComparisonRow]) -> dict[str, object]:
+def _document(first: RunRecord, rows: Sequence[ComparisonRow]) -> JsonDocument:
     return {
         "dataset": first.dataset.model_dump(mode="json", exclude={"notes"}),
         "split": first.split.model_dump(mode="json"),

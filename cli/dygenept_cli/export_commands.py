@@ -24,12 +24,13 @@ FoldOption = Annotated[
     int | None, typer.Option("--fold", min=1, help="One fold; without it, all of them.")
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option("--suite", metavar="S", help="Where the folder holds several suites.")
+    str | None,
+    typer.Option("--suite", metavar="S", help="Suite, where the folder has several."),
 ]
 DatasetOption = Annotated[
     str | None,
     typer.Option(
-        "--dataset", metavar="NAME", help="Name of the data set, where the folder holds several."
+        "--dataset", metavar="NAME", help="Name of the data set, where the folder has several."
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.leaderboard.columns import JsonDocument
     from dygenept.leaderboard.comparisons import RankRow
     from dygenept.results.records import RunRecord
 
@@ -47,7 +48,7 @@ def rank(
 
 def _document(
     simulated: bool, boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow]
-) -> dict[str, object]:
+) -> JsonDocument:
     return {
         "simulated": simulated,
         "datasets": sorted({records[0].dataset.name for records in boards}),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow, Cell, Layout
     from dygenept.leaderboard.rows import LeaderboardRow
-    from dygenept.leaderboard.wide import Heading, Line, WideTable
+    from dygenept.leaderboard.wide import Heading, WideTable
     from dygenept.results.records import DatasetRecord, SplitRecord
 
     Row = TypeVar("Row", bound=BoardRow)
@@ -156,29 +156,26 @@ def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
             # A name longer than the room is folded onto a second line.
             overflow="fold",
         )
-    for line in table.lines:
-        rich_table.add_row(*_texts(table, line))
+    for role, cells in table.lines:
+        rich_table.add_row(*map(_text, table.headings, cells, repeat(role)))
     return rich_table
 
 
-def _texts(table: WideTable, line: Line) -> Iterator[str]:
+def _text(head: Heading, cell: Cell, role: str) -> str:
     from rich.markup import escape
 
-    for head, cell in zip(table.headings, line.cells, strict=True):
-        if head.text == KEY:
-            yield _name(line.model, line.role)
-        else:
-            yield _aligned(cell) if head.direction else escape(cell.text)
+    if head.direction:
+        return _aligned(cell)
+    return escape(cell.text) + (ROLE_MARKS[role] if head.text == KEY else "")
 
 
 def _n_fitting(table: WideTable, width: int) -> int:
     """Count the metrics, from the front, for which there is room; one always fits."""
     room, needed = width - 1, []
     for place, head in enumerate(table.headings):
-        cells = (line.cells[place].text for line in table.lines)
-        if head.text == KEY:
-            cells = (line.model + ROLE_MARKS[line.role] for line in table.lines)
-        longest = max(map(len, (*_heading_lines(head), *cells)))
+        marks = ROLE_MARKS if head.text == KEY else {}
+        texts = (cells[place].text + marks.get(role, "") for role, cells in table.lines)
+        longest = max(map(len, (*_heading_lines(head), *texts)))
         if head.direction:
             needed.append(max(longest, VALUE_WIDTH + MARKS_WIDTH) + GAP)
         else:

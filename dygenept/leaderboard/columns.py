@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 JsonDocument: TypeAlias = dict[str, object]
 View = Literal["json", "csv", "markdown", "latex", "table", "html"]
@@ -34,28 +34,23 @@ LEAD_METRICS = (
 MISSING = "–"
 
 
-class BoardRow(Protocol):
-    """One model under one metric, on any kind of board."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardRow:
+    """One model under one metric, on any kind of board.
 
-    @property
-    def model(self) -> str:
-        """Shown name."""
+    Attributes:
+        model: Shown name.
+        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
+        metric: Metric name.
+        higher_is_better: The metric's direction.
+        rank: 1 is best; equal values share the better rank.
+    """
 
-    @property
-    def role(self) -> str:
-        """``model``, ``baseline``, ``ceiling`` or ``floor``."""
-
-    @property
-    def metric(self) -> str:
-        """Metric name."""
-
-    @property
-    def higher_is_better(self) -> bool:
-        """The metric's direction."""
-
-    @property
-    def rank(self) -> int:
-        """1 is best."""
+    model: str
+    role: str
+    metric: str
+    higher_is_better: bool
+    rank: int
 
 
 Row = TypeVar("Row", bound=BoardRow)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dygenept.leaderboard.boards import SIMULATED, Board, Part
 from dygenept.leaderboard.columns import Cell, Layout, Row, lead_metric
 from dygenept.leaderboard.published import HEADING, published_lines
-from dygenept.leaderboard.wide import Heading, Line, wide_table
+from dygenept.leaderboard.wide import Heading, wide_table
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff; }
@@ -62,7 +62,10 @@ def _table(layout: Layout[Row], part: Part[Row]) -> str:
     metrics.sort(key=lambda name: name != lead)
     table = wide_table(layout, part.rows, metrics, "html")
     heads = "".join(_head(heading) for heading in table.headings)
-    body = "\n".join(_line(table.headings, line) for line in table.lines)
+    body = "\n".join(
+        f'<tr class="{role}">{"".join(map(_cell, table.headings, cells))}</tr>'
+        for role, cells in table.lines
+    )
     caption = f"{part.name}: {part.n_perturbations} perturbations"
     above = "" if part.name is None else f"<p>{html.escape(caption)}</p>\n"
     return (
@@ -76,11 +79,6 @@ def _head(heading: Heading) -> str:
     if heading.direction:
         return f"<th>{name.replace('_', '_<wbr>')}&nbsp;{heading.direction}</th>"
     return f"<th{_text_class(heading)}>{name}</th>"
-
-
-def _line(headings: Sequence[Heading], line: Line) -> str:
-    cells = "".join(map(_cell, headings, line.cells))
-    return f'<tr class="{line.role}">{cells}</tr>'
 
 
 def _cell(heading: Heading, cell: Cell) -> str:

@@ -10,6 +10,7 @@ from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
     WIDE,
+    BoardRow,
     Cell,
     Column,
     JsonDocument,
@@ -40,26 +41,16 @@ class BoardKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderboardRow:
-    """One model under one metric.
+class LeaderboardRow(BoardRow):
+    """One model under one metric, ranked by ``total.pooled``.
 
     Attributes:
-        model: Shown name.
-        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
-        metric: Metric name.
-        higher_is_better: The metric's direction.
-        rank: 1 is best by ``total.pooled``; equal values share the better rank.
         total: Its values over folds and over all held-out perturbations.
         judgement: What can be said of it beside the other models.
         n_split_folds: Folds of the split, with a result or without.
         group: The part of the held-out perturbations that the row is about; None for all.
     """
 
-    model: str
-    role: str
-    metric: str
-    higher_is_better: bool
-    rank: int
     total: Aggregate
     judgement: Judgement
     n_split_folds: int

@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from dygenept.evaluation.aggregates import competition_ranks
-from dygenept.leaderboard.columns import DATA, PAPER, Cell, Column, JsonDocument, Layout, number
+from dygenept.leaderboard.columns import (
+    DATA,
+    PAPER,
+    BoardRow,
+    Cell,
+    Column,
+    JsonDocument,
+    Layout,
+    number,
+)
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.results.records import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeedRow:
-    """One model under one metric over several seeds.
+class SeedRow(BoardRow):
+    """One model under one metric over several seeds, ranked by ``mean``.
 
     Attributes:
-        model: Shown name.
-        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
-        metric: Metric name.
-        higher_is_better: The metric's direction.
-        rank: 1 is best by ``mean``.
         mean: Mean over seeds of ``pooled``.
         std: Standard deviation over seeds (ddof 1); None for one seed.
         low: Smallest value of a seed.
@@ -29,11 +33,6 @@ class SeedRow:
         by_seed: ``pooled`` of each seed; None where nothing is defined.
     """
 
-    model: str
-    role: str
-    metric: str
-    higher_is_better: bool
-    rank: int
     mean: float | None
     std: float | None
     low: float | None

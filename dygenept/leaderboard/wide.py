@@ -27,26 +27,11 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One model: a cell per heading.
-
-    Attributes:
-        model: Shown name.
-        role: Its role.
-        cells: One per heading.
-    """
-
-    model: str
-    role: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class WideTable:
-    """Headings and lines, best model first."""
+    """Headings, and per model (best first) its role and a cell per heading."""
 
     headings: tuple[Heading, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[tuple[str, tuple[Cell, ...]], ...]
 
 
 def wide_table(
@@ -75,15 +60,14 @@ def wide_table(
     front, end = at("start", "key"), at("end")
     details = at("lead") if is_detailed else []
     headings = (
-        *(_heading(column) for column in front),
+        *map(_heading, front),
         _metric_heading(lead, rows),
-        *(_heading(column) for column in details),
+        *map(_heading, details),
         *(_metric_heading(name, rows) for name in others),
-        *(_heading(column) for column in end),
+        *map(_heading, end),
     )
     lines = []
     for found in by_model(rows, lead):
-        some = next(iter(found.values()))
         cells = (
             *(_plain(column, found, lead) for column in front),
             _value(layout, found.get(lead)),
@@ -91,7 +75,7 @@ def wide_table(
             *(_value(layout, found.get(name)) for name in others),
             *(_plain(column, found, lead) for column in end),
         )
-        lines.append(Line(some.model, some.role, cells))
+        lines.append((next(iter(found.values())).role, cells))
     return WideTable(headings, tuple(lines))
 
 

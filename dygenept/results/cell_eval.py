@@ -80,7 +80,7 @@ def write_cell_eval(
         DataError: If the data set has values that cell-eval refuses.
     """
     if not len(predictions.conditions):
-        raise DataError("there is no prediction to export")
+        raise DataError("no predictions to export")
     highest = float(data.expression.max())
     if highest >= float(UPPER):
         raise DataError(
@@ -94,13 +94,7 @@ def write_cell_eval(
     control_rows = np.concatenate([controls[kind] for kind in types])
     real_rows = [np.flatnonzero(data.condition_codes == positions[c]) for c in held_out]
     directory.mkdir(parents=True, exist_ok=True)
-    files = CellEvalFiles(
-        real=directory / "real.h5ad",
-        predicted=directory / "predicted.h5ad",
-        n_conditions=len(held_out),
-        clipped=0.0,
-        cell_types=tuple(types),
-    )
+    real, predicted = directory / "real.h5ad", directory / "predicted.h5ad"
     rows = np.sort(np.concatenate([control_rows, *real_rows]))
     labels = [CONTROL, *(_label(condition) for condition in data.conditions)]
     _write(
@@ -108,7 +102,7 @@ def write_cell_eval(
         [labels[code + 1] for code in data.condition_codes[rows].tolist()],
         [data.cell_types[code] for code in data.cell_type_codes[rows].tolist()],
         data,
-        files.real,
+        real,
     )
     blocks, owners, n_clipped = _predicted(
         data, predictions, controls, level=level, n_cells=n_cells, seed=seed
@@ -122,15 +116,14 @@ def write_cell_eval(
         [CONTROL] * len(control_rows) + [_label(owner) for owner in owners],
         control_types + [owner.cell_type for owner in owners],
         data,
-        files.predicted,
+        predicted,
     )
-    n_values = predictions.expression.size
     return CellEvalFiles(
-        real=files.real,
-        predicted=files.predicted,
-        n_conditions=files.n_conditions,
-        clipped=n_clipped / n_values,
-        cell_types=files.cell_types,
+        real=real,
+        predicted=predicted,
+        n_conditions=len(held_out),
+        clipped=n_clipped / predictions.expression.size,
+        cell_types=tuple(types),
     )
 
 

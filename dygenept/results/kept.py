@@ -45,8 +45,8 @@ def kept_predictions(
     Args:
         directory: Results folder.
         model: Name as the leaderboard shows it.
-        dataset: Data set's name, where the folder holds several.
-        suite: Suite with or without its version, where the folder holds several.
+        dataset: Data set's name, where the folder has several.
+        suite: Suite with or without its version, where the folder has several.
         fold: Position of one fold; None takes all of them.
 
     Raises:

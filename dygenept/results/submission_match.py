@@ -168,7 +168,7 @@ class SubmittedModel:
         """Return what was submitted, (n, G).
 
         Raises:
-            DataError: If there is no task yet.
+            DataError: If ``fit`` was not called.
         """
         if self._task is None:
             raise DataError("submitted predictions cannot be read before a task is known; call fit")

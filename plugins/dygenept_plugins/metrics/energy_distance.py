@@ -76,7 +76,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             factory=_build,
             higher_is_better=False,
             lower=0.0,
-            undefined="there is no sample of cells; left out of means",
+            undefined="no cells were sampled; left out of means",
             uses_cells=True,
         )
     ]
