@@ -9,7 +9,7 @@ from pathlib import Path
 from dygenept.data.catalog import resolve_dataset, source_of
 from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError, nearest
-from dygenept.leaderboard.published import Comparison, compare
+from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
@@ -47,7 +47,7 @@ class Reproduction:
     """
 
     study: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[FigureCheck, ...]
     missing: tuple[MissingFile, ...]
     failures: tuple[str, ...]
 
@@ -93,7 +93,7 @@ def reproduce(
     chosen = [suite for suite in suites if suite.study == study]
     if not chosen:
         raise ConfigError(f"unknown study {study!r}; {nearest(study, studies(suites))}")
-    comparisons: list[Comparison] = []
+    comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
     entries = dataset_entries(registry)
@@ -118,7 +118,7 @@ def _compared(
     suites: Sequence[Suite],
     request: BenchRequest,
     report: Callable[[Progress], None],
-) -> tuple[tuple[Comparison, ...], list[str]]:
+) -> tuple[tuple[FigureCheck, ...], list[str]]:
     alike = [
         model
         for publication in suite.published
@@ -147,4 +147,4 @@ def _compared(
         is_simulated=outcome.dataset.simulated,
     )
     failed = [f"{dataset}, {job}: {reason}" for job, reason in outcome.failures.items()]
-    return compare(quoted, leaderboard_rows(outcome.records)), failed
+    return check_figures(quoted, leaderboard_rows(outcome.records)), failed

@@ -22,7 +22,8 @@ from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.plugin.validation import validated
-from dygenept.results.records import RunRecord, read_record
+from dygenept.results.records import RunRecord
+from dygenept.results.store import read_record
 from dygenept.runs.jobs import fold_task
 from dygenept.runs.runner import BenchRequest, make_station
 from dygenept.runs.score import BASE as SUBMITTED

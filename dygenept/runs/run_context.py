@@ -10,10 +10,7 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
-from dygenept.results.records import (
-    ResultsStore,
-    key_of,
-)
+from dygenept.results.store import ResultsStore, key_of
 from dygenept.types import (
     DeGenes,
     DeTests,

@@ -38,14 +38,8 @@ from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.requirements import lacking
 from dygenept.plugin.specs import BaselineSpec, DatasetSpec, MetricSpec, SplitSpec
-from dygenept.results.record_parts import dataset_record, split_record
-from dygenept.results.records import (
-    DatasetRecord,
-    ResultsStore,
-    RunRecord,
-    SplitRecord,
-    check_can_write,
-)
+from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+from dygenept.results.store import ResultsStore, check_can_write
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
 from dygenept.runs.readiness import unready_models, with_script
 from dygenept.runs.run_context import Station, derived_seed
@@ -232,8 +226,8 @@ def _run_jobs(request: BenchRequest, report: Callable[[Progress], None]) -> Benc
         else:
             failures[f"{model.name}, fold {fold + 1}"] = str(result)
     return BenchOutcome(
-        dataset=dataset_record(station.data),
-        split=split_record(station.split, station.split_sha256),
+        dataset=DatasetRecord.of(station.data),
+        split=SplitRecord.of(station.split, station.split_sha256),
         records=tuple(records),
         failures=failures,
     )

@@ -13,7 +13,8 @@ from dygenept.model.config import AssemblyConfig
 from dygenept.model.resolve import build_parts, knowledge_reader
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
-from dygenept.results.records import DatasetRecord, PluginRecord, write_atomically
+from dygenept.results.records import DatasetRecord, PluginRecord
+from dygenept.results.store import write_atomically
 from dygenept.types import Runtime
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.plugin.specs import BaselineSpec
-from dygenept.results.record_parts import dataset_record, split_record
-from dygenept.results.records import check_can_write
+from dygenept.results.records import DatasetRecord, SplitRecord
+from dygenept.results.store import check_can_write
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
 from dygenept.runs.jobs import fold_task
@@ -114,8 +114,8 @@ def score_submission(
         records.append(record_of(station, asked, number, task, conditions))
     report(Progress("job", len(split.folds), len(split.folds), "done"))
     outcome = BenchOutcome(
-        dataset=dataset_record(data),
-        split=split_record(split, station.split_sha256),
+        dataset=DatasetRecord.of(data),
+        split=SplitRecord.of(split, station.split_sha256),
         records=tuple(records),
         failures={},
     )

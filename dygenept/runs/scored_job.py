@@ -19,13 +19,13 @@ from dygenept.machine.versions_and_memory import (
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
-from dygenept.results.record_parts import dataset_record, split_record
 from dygenept.results.records import (
+    DatasetRecord,
     MetricRecord,
     PluginRecord,
     RunRecord,
+    SplitRecord,
     TimingRecord,
-    ValueRecord,
 )
 from dygenept.runs.run_context import Station, job_key
 from dygenept.types import (
@@ -78,8 +78,8 @@ def record_of(
         base_model=model.base,
         role=model.role,
         suite=station.suite,
-        dataset=dataset_record(station.data),
-        split=split_record(station.split, station.split_sha256),
+        dataset=DatasetRecord.of(station.data),
+        split=SplitRecord.of(station.split, station.split_sha256),
         fold=fold,
         seed=station.split.seed,
         config=model.config,
@@ -95,12 +95,7 @@ def record_of(
         device=device_name(task.runtime.device),
         versions=installed_versions(),
         plugins=tuple(
-            PluginRecord(
-                kind=plugin.kind,
-                name=plugin.name,
-                distribution=plugin.distribution,
-                version=plugin.version,
-            )
+            PluginRecord.of(plugin)
             for plugin in (
                 *model.plugins,
                 *station.shared_plugins,
@@ -152,22 +147,7 @@ def _scored(
     for item in averaged(draws):
         by_metric[item.metric].append(item)
     return tuple(
-        MetricRecord(
-            name=spec.name,
-            higher_is_better=spec.higher_is_better,
-            neutral=spec.neutral,
-            de_list=station.de.name if spec.uses_de_genes else None,
-            values=tuple(
-                ValueRecord(
-                    perturbation=item.condition.label,
-                    cell_type=item.condition.cell_type,
-                    value=item.value,
-                    reason=item.reason,
-                )
-                for item in by_metric[spec.name]
-            ),
-        )
-        for spec, _ in pairs
+        MetricRecord.of(spec, by_metric[spec.name], de_list=station.de.name) for spec, _ in pairs
     )
 
 

@@ -15,8 +15,8 @@ from dygenept.model.config import assembly_config
 from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
-from dygenept.results.record_parts import dataset_record
-from dygenept.results.records import PluginRecord, RunRecord, check_can_write
+from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
+from dygenept.results.store import check_can_write
 from dygenept.runs.jobs import fold_task
 from dygenept.runs.run_context import Station
 from dygenept.runs.runner import BenchRequest, make_station, request_split
@@ -79,15 +79,12 @@ def _train(
         model=model.name,
         base_model=model.base,
         config=config,
-        dataset=dataset_record(data),
+        dataset=DatasetRecord.of(data),
         split=SplitManifest.model_validate_json(split_to_json(split)),
         fold=fold,
         seed=request.seed,
         suite=request.suite,
-        plugins=tuple(
-            PluginRecord(kind=p.kind, name=p.name, distribution=p.distribution, version=p.version)
-            for p in model.plugins
-        ),
+        plugins=tuple(map(PluginRecord.of, model.plugins)),
     )
     if station.store.is_writer:
         save_model(built, manifest, request.results)

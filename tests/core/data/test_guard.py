@@ -16,7 +16,7 @@ from dygenept.data.task import build_task
 from dygenept.errors import LeakageError
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.specs import BaselineSpec
-from dygenept.results.records import ResultsStore
+from dygenept.results.store import ResultsStore
 from dygenept.runs import jobs
 from dygenept.testing import ConformanceError, ToyShape, check_baseline, toy_data, toy_fold
 from dygenept.testing.leak_checks import Secrets, cheat

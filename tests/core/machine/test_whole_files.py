@@ -10,7 +10,7 @@ import pytest
 
 from dygenept.knowledge.store.store import write_knowledge
 from dygenept.machine.whole_files import replaced_whole, write_whole
-from dygenept.results.records import ResultsStore
+from dygenept.results.store import ResultsStore
 from dygenept.testing import toy_knowledge
 from dygenept.types import Condition, Perturbation, Predictions
 

@@ -229,7 +229,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused("gone.csv", "no file")
     refused("p.txt", "known: .csv", b"x")
     refused("a.csv", "no column of perturbations", b"name,KLF1\na,1\n")
-    refused("b.csv", "column 'KLF1' holds text", b"perturbation,KLF1\nJUN,high\n")
+    refused("b.csv", "column 'KLF1' contains text", b"perturbation,KLF1\nJUN,high\n")
     refused("c.csv", "infinite", b"perturbation,KLF1\nJUN,inf\n")
     refused("d.csv", "more than once", b"perturbation,gene,value\nJUN,A,1\nJUN,A,2\n")
     refused("e.npz", "cannot be read", b"not a zip")

@@ -22,7 +22,10 @@ def test_each_subgroup_is_a_leaderboard_of_its_own(record: MakeRecord) -> None:
         record(key="2", model="b", values=(0.5, 0.7, 0.1), subgroups=subgroups),
     ]
     rows = grouped_rows(records, "subgroup")
-    found = [(row.group, row.model, row.pooled, row.n_perturbations, row.rank) for row in rows]
+    found = [
+        (row.group, row.model, row.total.pooled, row.total.n_perturbations, row.rank)
+        for row in rows
+    ]
     assert found == [
         ("unseen_single", "b", pytest.approx(0.6), 2, 1),
         ("unseen_single", "a", pytest.approx(0.3), 2, 2),
@@ -38,7 +41,10 @@ def test_a_label_may_be_in_another_subgroup_in_another_fold(record: MakeRecord) 
         record(key="2", fold=1, values=(0.8,), subgroups={"combo_seen2": ("g0+ctrl",)}),
     ]
     rows = grouped_rows(records, "subgroup")
-    assert [(row.group, row.pooled) for row in rows] == [("combo_seen0", 0.2), ("combo_seen2", 0.8)]
+    assert [(row.group, row.total.pooled) for row in rows] == [
+        ("combo_seen0", 0.2),
+        ("combo_seen2", 0.8),
+    ]
 
 
 def test_effect_terciles_are_cut_over_all_folds(record: MakeRecord) -> None:
@@ -54,13 +60,13 @@ def test_effect_terciles_are_cut_over_all_folds(record: MakeRecord) -> None:
         for fold in (0, 1)
     ]
     rows = grouped_rows(records, "effect")
-    assert [(row.group, row.n_perturbations) for row in rows] == [
+    assert [(row.group, row.total.n_perturbations) for row in rows] == [
         ("small effect", 2),
         ("medium effect", 2),
         ("large effect", 2),
     ]
     # Sizes 0.1 and 0.2, then 0.3 and 0.5, then 0.6 and 0.9.
-    assert [row.pooled for row in rows] == pytest.approx([0.05, 0.25, 0.45])
+    assert [row.total.pooled for row in rows] == pytest.approx([0.05, 0.25, 0.45])
 
 
 def test_records_without_effect_sizes_say_how_to_get_them(record: MakeRecord) -> None:
@@ -72,7 +78,7 @@ def test_each_cell_type_is_a_leaderboard_of_its_own(record: MakeRecord) -> None:
     rows = grouped_rows(
         [record(values=(0.2, 0.4, 0.9), cell_types=("K562", "RPE1", "K562"))], "cell_type"
     )
-    assert [(row.group, row.pooled, row.n_perturbations) for row in rows] == [
+    assert [(row.group, row.total.pooled, row.total.n_perturbations) for row in rows] == [
         ("K562", pytest.approx(0.55), 2),
         ("RPE1", 0.4, 1),
     ]
@@ -93,9 +99,15 @@ def test_marks_are_judged_within_each_part(record: MakeRecord) -> None:
         record(key="1", model="a", values=low + high, subgroups=subgroups),
         record(key="2", model="b", values=high + low, subgroups=subgroups),
     ]
-    best = {row.group: row.model for row in grouped_rows(records, "subgroup") if row.is_best}
+    best = {
+        row.group: row.model for row in grouped_rows(records, "subgroup") if row.judgement.is_best
+    }
     assert best == {"combo_seen1": "b", "combo_seen2": "a"}
-    near = [row for row in grouped_rows(records, "subgroup") if row.indistinguishable_from_best]
+    near = [
+        row
+        for row in grouped_rows(records, "subgroup")
+        if row.judgement.indistinguishable_from_best
+    ]
     assert len(near) == 2
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ResultsError
-from dygenept.results.records import ResultsStore, RunRecord, key_of, write_atomically
+from dygenept.results.records import RunRecord
+from dygenept.results.store import ResultsStore, key_of, write_atomically
 from dygenept.types import Condition, Perturbation, Predictions
 
 MakeRecord = Callable[..., RunRecord]

@@ -28,21 +28,21 @@ def records(record: MakeRecord) -> list[RunRecord]:
 def test_mean_is_over_folds_and_pooled_over_perturbations(records: list[RunRecord]) -> None:
     best, other = leaderboard_rows(records)
     assert best.model == "additive"
-    assert best.mean == pytest.approx((0.3 + 0.9) / 2)
-    assert best.pooled == pytest.approx((0.2 + 0.4 + 0.9) / 3)
-    assert best.std == pytest.approx(0.6 / 2**0.5)
-    assert best.stderr == pytest.approx(0.3)
-    assert (best.n_folds, best.n_perturbations, best.n_undefined) == (2, 3, 0)
+    assert best.total.mean == pytest.approx((0.3 + 0.9) / 2)
+    assert best.total.pooled == pytest.approx((0.2 + 0.4 + 0.9) / 3)
+    assert best.total.std == pytest.approx(0.6 / 2**0.5)
+    assert best.total.stderr == pytest.approx(0.3)
+    assert (best.total.n_folds, best.total.n_perturbations, best.total.n_undefined) == (2, 3, 0)
     assert (best.rank, other.rank) == (1, 2)
-    assert best.ci_low is not None
-    assert best.ci_high is not None
-    assert best.ci_low <= best.pooled <= best.ci_high
+    assert best.total.ci_low is not None
+    assert best.total.ci_high is not None
+    assert best.total.ci_low <= best.total.pooled <= best.total.ci_high
 
 
 def test_an_undefined_value_counts_as_neutral_and_is_counted(records: list[RunRecord]) -> None:
     other = leaderboard_rows(records)[1]
-    assert other.pooled == pytest.approx((0.1 + 0.0 + 0.3) / 3)
-    assert other.n_undefined == 1
+    assert other.total.pooled == pytest.approx((0.1 + 0.0 + 0.3) / 3)
+    assert other.total.n_undefined == 1
 
 
 def test_equal_values_share_the_better_rank(record: MakeRecord) -> None:
@@ -54,7 +54,7 @@ def test_equal_values_share_the_better_rank(record: MakeRecord) -> None:
         ]
     )
     assert [(row.model, row.rank) for row in rows] == [("a", 1), ("b", 1), ("c", 3)]
-    assert [row.is_best for row in rows] == [True, True, False]
+    assert [row.judgement.is_best for row in rows] == [True, True, False]
 
 
 def test_simulated_and_real_results_never_share_a_leaderboard(record: MakeRecord) -> None:
@@ -76,7 +76,6 @@ def test_the_later_of_two_records_of_one_fold_counts(record: MakeRecord) -> None
 def test_every_format_names_models_values_and_simulation(record: MakeRecord, chosen: str) -> None:
     text = render_boards(
         [[record(model="small[a=1]", values=(0.125,), simulated=True)]],
-        metric=None,
         chosen=chosen,
     )
     assert "small[a=1]" in text
@@ -85,8 +84,8 @@ def test_every_format_names_models_values_and_simulation(record: MakeRecord, cho
 
 
 def test_json_and_csv_can_be_read_back(records: list[RunRecord]) -> None:
-    (document,) = json.loads(render_boards([records], metric="pearson_delta", chosen="json"))
+    (document,) = json.loads(render_boards([records], metrics=("pearson_delta",), chosen="json"))
     assert [row["rank"] for row in document["leaderboard"]] == [1, 2]
-    rows = list(csv.DictReader(io.StringIO(render_boards([records], metric=None, chosen="csv"))))
+    rows = list(csv.DictReader(io.StringIO(render_boards([records], chosen="csv"))))
     assert [row["model"] for row in rows] == ["additive", "ridge[x=1]"]
     assert float(rows[0]["pooled"]) == pytest.approx(0.5)

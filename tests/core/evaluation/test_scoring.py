@@ -116,7 +116,7 @@ def test_a_value_that_is_not_finite_is_refused_and_named(station: Station, value
 
 def test_a_wrong_number_of_genes_is_refused(station: Station) -> None:
     short = Predictions(station.held_out, station.predict().expression[:, :-1])
-    with pytest.raises(ShapeError, match="predictions have 59 genes a condition, but 'toy' has 60"):
+    with pytest.raises(ShapeError, match="59 genes per condition, but 'toy' has 60"):
         station.inputs(short)
 
 

@@ -1,4 +1,4 @@
-"""How models stand to each other under one metric: what can be told apart, and what not."""
+"""What one metric says of each model: which are best, and what cannot be told apart."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ CEILING = "technical_duplicate"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one model stands under one metric.
+class Judgement:
+    """What one metric says of one model.
 
     Attributes:
         is_best: True for the best competitor.
         indistinguishable_from_best: True for a competitor that a paired bootstrap over the same
-            perturbations cannot tell from the best one (Holm-corrected p of 0.05 or more); for
-            the best itself too. Ceilings and floors compete with no one.
+            perturbations cannot tell from the best one (Holm-corrected p of 0.05 or more), and for
+            the best one itself. Ceilings and floors compete with no one.
         beats_perturbed_mean: True if a competitor is better than perturbed_mean and a paired
             bootstrap tells them apart (Holm-corrected p below 0.05); None for perturbed_mean
-            itself, for ceilings and floors, and where perturbed_mean is not there.
+            itself, for ceilings and floors, and where perturbed_mean has no result.
         normalised: 0 for perturbed_mean, 1 for technical_duplicate; None where one is missing.
     """
 
@@ -33,9 +33,9 @@ class Standing:
     normalised: float | None
 
 
-def standings(
+def judge_models(
     table: MetricTable, pooled: Mapping[str, float | None], ranks: Mapping[str, int]
-) -> dict[str, Standing]:
+) -> dict[str, Judgement]:
     """Judge every model of a metric.
 
     Args:
@@ -48,17 +48,18 @@ def standings(
     best = sorted(model for model in competitors if ranks[model] == best_rank)
     near = set(best)
     if best:
-        to_best = against(table, best[0], [model for model in competitors if model not in near])
+        others = [model for model in competitors if model not in near]
+        to_best = differences_from(table, best[0], others)
         near |= {model for model, (_, p_value) in to_best.items() if p_value >= ALPHA}
     beats: dict[str, bool] = {}
     if REFERENCE in table.values:
         rivals = [model for model in competitors if model != REFERENCE]
         beats = {
-            model: table.is_better(comparison) and p_value < ALPHA
-            for model, (comparison, p_value) in against(table, REFERENCE, rivals).items()
+            model: table.is_better(difference) and p_value < ALPHA
+            for model, (difference, p_value) in differences_from(table, REFERENCE, rivals).items()
         }
     return {
-        model: Standing(
+        model: Judgement(
             is_best=model in best,
             indistinguishable_from_best=model in near,
             beats_perturbed_mean=beats.get(model),
@@ -68,24 +69,24 @@ def standings(
     }
 
 
-def against(
+def differences_from(
     table: MetricTable, reference: str, models: list[str]
 ) -> dict[str, tuple[PairedDifference, float]]:
     """Compare models with one reference, corrected over the models.
 
     Returns:
-        By model: the comparison (model minus reference) and its Holm-corrected p value; a model
+        By model: its difference (model minus reference) and the Holm-corrected p value; a model
         that shares no perturbation with the reference is left out.
     """
     found = {
-        model: comparison
+        model: difference
         for model in models
-        if (comparison := table.compare(model, reference, n_models=len(models))) is not None
+        if (difference := table.compare(model, reference, n_models=len(models))) is not None
     }
-    corrected = holm([comparison.p_value for comparison in found.values()])
+    corrected = holm([difference.p_value for difference in found.values()])
     return {
-        model: (comparison, p_value)
-        for (model, comparison), p_value in zip(found.items(), corrected, strict=True)
+        model: (difference, p_value)
+        for (model, difference), p_value in zip(found.items(), corrected, strict=True)
     }
 
 

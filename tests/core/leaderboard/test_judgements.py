@@ -50,9 +50,9 @@ def test_what_cannot_be_told_from_the_best_is_marked_and_nothing_else(
     records: list[RunRecord],
 ) -> None:
     rows = by_model(leaderboard_rows(records))
-    near = {name for name, row in rows.items() if row.indistinguishable_from_best}
+    near = {name for name, row in rows.items() if row.judgement.indistinguishable_from_best}
     assert near == {"good", "twin"}
-    (best,) = (name for name, row in rows.items() if row.is_best)
+    (best,) = (name for name, row in rows.items() if row.judgement.is_best)
     assert best in near
     # Ceilings rank above it, and compete with no one.
     assert rows[best].rank == 3
@@ -60,7 +60,7 @@ def test_what_cannot_be_told_from_the_best_is_marked_and_nothing_else(
 
 def test_every_competitor_that_does_not_beat_the_mean_is_flagged(records: list[RunRecord]) -> None:
     rows = by_model(leaderboard_rows(records))
-    beats = {name: row.beats_perturbed_mean for name, row in rows.items()}
+    beats = {name: row.judgement.beats_perturbed_mean for name, row in rows.items()}
     assert beats == {
         "good": True,
         "twin": True,
@@ -78,14 +78,14 @@ def test_the_normalised_score_is_0_at_the_mean_and_1_at_the_duplicate(
     records: list[RunRecord],
 ) -> None:
     rows = by_model(leaderboard_rows(records))
-    assert rows["perturbed_mean"].normalised == 0.0
-    assert rows["technical_duplicate"].normalised == 1.0
-    low, high = rows["perturbed_mean"].pooled, rows["technical_duplicate"].pooled
+    assert rows["perturbed_mean"].judgement.normalised == 0.0
+    assert rows["technical_duplicate"].judgement.normalised == 1.0
+    low, high = rows["perturbed_mean"].total.pooled, rows["technical_duplicate"].total.pooled
     assert low is not None
     assert high is not None
     for row in rows.values():
-        assert row.pooled is not None
-        assert row.normalised == pytest.approx((row.pooled - low) / (high - low))
+        assert row.total.pooled is not None
+        assert row.judgement.normalised == pytest.approx((row.total.pooled - low) / (high - low))
 
 
 def test_for_an_error_smaller_is_better_everywhere(record: MakeRecord) -> None:
@@ -112,17 +112,19 @@ def test_for_an_error_smaller_is_better_everywhere(record: MakeRecord) -> None:
         )
     )
     assert [rows[name].rank for name in ("good", "perturbed_mean", "bad")] == [2, 3, 4]
-    assert rows["good"].is_best
-    assert not rows["bad"].indistinguishable_from_best
-    assert rows["good"].beats_perturbed_mean is True
-    assert rows["bad"].beats_perturbed_mean is False
-    assert rows["good"].normalised == pytest.approx(0.4 / 0.45)
-    assert rows["bad"].normalised == pytest.approx(-0.4 / 0.45)
+    assert rows["good"].judgement.is_best
+    assert not rows["bad"].judgement.indistinguishable_from_best
+    assert rows["good"].judgement.beats_perturbed_mean is True
+    assert rows["bad"].judgement.beats_perturbed_mean is False
+    assert rows["good"].judgement.normalised == pytest.approx(0.4 / 0.45)
+    assert rows["bad"].judgement.normalised == pytest.approx(-0.4 / 0.45)
 
 
 def test_without_the_references_the_questions_do_not_arise(records: list[RunRecord]) -> None:
     rows = leaderboard_rows([item for item in records if item.model in ("good", "middling")])
-    assert [(row.beats_perturbed_mean, row.normalised) for row in rows] == [(None, None)] * 2
+    assert [(row.judgement.beats_perturbed_mean, row.judgement.normalised) for row in rows] == [
+        (None, None)
+    ] * 2
 
 
 def test_an_undefined_value_is_paired_as_neutral_or_left_out(record: MakeRecord) -> None:
