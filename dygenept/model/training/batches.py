@@ -76,8 +76,8 @@ class Batch:
         target: Change that the mean over each condition's rows must reach, (n_conditions, G).
         reference: Mean change of each condition, (n_conditions, G).
         de_indices: (n_conditions, 20), padded with -1.
-        counts: Of the whole step, whatever part of it these rows are.
-        weight: 1; 0 for a row that stands in where a process has none of its own, since every
+        counts: Of the whole step, whichever part of it these rows are.
+        weight: 1; 0 for a row that fills in where a process has none of its own, since every
             process must take part in every step.
     """
 
@@ -140,14 +140,14 @@ class BatchSource:
 
     @property
     def conditions_per_batch(self) -> int:
-        """Conditions (with repeats, for single cells) in a step."""
+        """Conditions (with repeats, for single cells) per step."""
         if self.cells is not None:
             return self.options.batch_size
         return max(1, self.options.batch_size // self.options.cells_per_condition)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch."""
+        """Steps per epoch."""
         if self.options.steps_per_epoch:
             return self.options.steps_per_epoch
         n = len(self.conditions) if self.cells is None else int(self.cells.starts[-1])

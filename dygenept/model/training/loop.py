@@ -59,7 +59,7 @@ class Trainer:
 
     Attributes:
         source: Where batches come from.
-        validation: Conditions held out of training; None for none.
+        validation: Conditions that training does not see; None without any.
         positions: Control cells that validation averages over.
         options: How to train.
         seed: Decides batches and dropout.
@@ -236,7 +236,7 @@ class Trainer:
     def _validate(self, network: DyGenePT, average: WeightAverage, state: TrainingState) -> None:
         """Score the averaged weights, keep the best, and decide whether to stop.
 
-        Before the first epoch this scores a warm start, which may turn out the best.
+        Before the first epoch this scores the start, which may turn out to be the best.
         """
         state.is_finished = state.epoch >= self.options.epochs
         if self.validation is None or not len(self.validation):

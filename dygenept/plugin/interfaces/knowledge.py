@@ -107,7 +107,7 @@ class CorpusEntry:
 
 @runtime_checkable
 class ReadsCorpus(Protocol):
-    """A facet writer that writes from the corpus of steps 1 and 1.5, not from symbols alone.
+    """A facet writer that writes from the corpus of steps 1 and 1.5, not only from symbols.
 
     ``dygenept precompute`` calls ``write_from`` instead of ``write`` where there is one. Like
     ``write``, it keeps what it has done in ``runtime.checkpoint_dir`` (``runtime.cache_dir`` where
@@ -162,7 +162,7 @@ class CallPlan:
     """What writing would cost.
 
     Attributes:
-        n_calls: Calls still to be made; what is kept already is not counted.
+        n_calls: Calls still to be made; those kept already are not counted.
         n_done: Calls that are kept already.
         input_tokens: Estimated tokens sent.
         output_tokens: Estimated tokens received.
@@ -199,7 +199,7 @@ class GraphReport:
         dropped: Records left out, by reason.
         n_genes: Genes with an edge in the whole graph.
         n_edges: Edges of the whole graph, each once.
-        n_renamed: Names that stand for a gene of another current symbol.
+        n_renamed: Names whose gene has a different current symbol.
         n_unknown: Names that the gene tables do not know, kept as they are.
         n_asked: Genes asked for.
         n_genes_kept: Genes asked for that have an edge among them.

@@ -132,6 +132,66 @@ def test_a_wrong_cell_encoder_is_caught(
     breaks("cell_encoders", change, match)
 
 
+def offering(**members: Any) -> Callable[[nn.Module], nn.Module]:
+    """Give a sound module members that it offers to the harness."""
+
+    def change(inner: nn.Module) -> nn.Module:
+        for name, member in members.items():
+            setattr(inner, name, member)
+        return inner
+
+    return change
+
+
+def beside(**members: Any) -> Callable[[nn.Module], nn.Module]:
+    """Offer members that the module's own prediction does not use."""
+    sound = wrapped(lambda y, *inputs: y)
+    return lambda inner: offering(set_readout=lambda weights: None, **members)(sound(inner))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (beside(readout_features=lambda e, m, z: e), "readout_features must be"),
+        (beside(readout_features=lambda e, m, z: e.sum(1)), "readout_features must be zeros"),
+        (offering(set_readout=lambda weights: None), "after set_readout"),
+        (offering(shared_features=lambda cell: cell[:, :1]), "shared_features must be"),
+    ],
+)
+def test_a_readout_that_is_not_what_the_start_relies_on_is_caught(
+    breaks: Callable[[str, Any, str], None], change: Callable[[nn.Module], nn.Module], match: str
+) -> None:
+    breaks("decoders", change, match)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (offering(facet_vectors=lambda: nn.Parameter(torch.zeros(3))), "trainable"),
+        (offering(facet_vectors=lambda: nn.Parameter(torch.zeros(8, 32))), "must be added"),
+        (offering(identity_shares=(), set_identity_share=lambda share: None), "identity_shares"),
+        (offering(identity_shares=(2.0,), set_identity_share=lambda share: None), r"\[0, 1\]"),
+    ],
+)
+def test_a_gene_encoder_that_offers_what_it_does_not_do_is_caught(
+    breaks: Callable[[str, Any, str], None], change: Callable[[nn.Module], nn.Module], match: str
+) -> None:
+    breaks("gene_encoders", change, match)
+
+
+@pytest.mark.parametrize(
+    ("members", "match"),
+    [
+        ({"notes": "one sentence"}, "notes must be"),
+        ({"chosen": {"penalty": torch.tensor(1.0)}}, "chosen must map"),
+    ],
+)
+def test_notes_or_choices_that_no_record_can_keep_are_caught(
+    breaks: Callable[[str, Any, str], None], members: dict[str, Any], match: str
+) -> None:
+    breaks("baselines", offering(**members), match)
+
+
 def test_weights_that_are_not_saved_are_caught(breaks: Callable[[str, Any, str], None]) -> None:
     class Forgetful(nn.Module):
         def __init__(self, inner: nn.Module) -> None:

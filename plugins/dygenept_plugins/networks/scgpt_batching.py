@@ -1,9 +1,11 @@
-"""Groups sequences of like length, so that attention and layers see little padding."""
+"""Batches of sequences: grouped by length, so that layers see little padding, masked and pooled."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -34,7 +36,7 @@ def length_buckets(
 
     Args:
         lengths: Tokens of each sequence, (n,).
-        slack: Padded tokens that a group may hold.
+        slack: Padded tokens that a group may contain.
         max_tokens: Tokens of a group, padding included; a single sequence may have more.
         max_size: Sequences of a group.
 
@@ -57,3 +59,36 @@ def length_buckets(
     if len(order):
         buckets.append(order[start:])
     return buckets
+
+
+def padding_mask(lengths: torch.Tensor, device: torch.device) -> torch.Tensor | None:
+    """Return True at real positions, (B,) to (B, S).
+
+    None where all positions are real: attention is faster without a mask.
+    """
+    longest = int(lengths.max())
+    if bool((lengths == longest).all()):
+        return None
+    positions = torch.arange(longest, device=device)
+    return positions < lengths.to(device)[:, None]
+
+
+def mean_over_tokens(
+    hidden: torch.Tensor, real: torch.Tensor | None, query: nn.Module | None
+) -> torch.Tensor:
+    """Pool hidden states over real positions, (B, S, d) to (B, d).
+
+    Args:
+        hidden: Hidden states.
+        real: As ``padding_mask`` gives it.
+        query: Scores positions, (B, S, d) to (B, S, 1), for a weighted mean; None for a plain one.
+    """
+    if real is None:
+        real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
+    if query is None:
+        weights = real / real.sum(dim=1, keepdim=True)  # (B, S)
+    else:
+        scores = query(hidden)[..., 0].float() / hidden.shape[-1] ** 0.5  # (B, S)
+        weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return torch.einsum("bs,bsd->bd", weights, hidden.to(weights.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dygenept_plugins.networks.scgpt_buckets import length_buckets, padding_slack
+from dygenept_plugins.networks.scgpt_batching import length_buckets, padding_slack
 
 
 def lengths(n: int = 200) -> np.ndarray:
