@@ -27,8 +27,9 @@ from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.profiles import PROFILES
 from dygenept.data.task import build_task
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.model.config import Overrides
+from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.types import Fold, Runtime
@@ -77,7 +78,8 @@ def epoch_of_small(file: Path, cache: Path) -> int:
     manager = PluginManager.load(registry.plugins, entry_points=False)
     sets = ("training.target=cell", "training.steps_per_epoch=0", "training.epochs=1")
     overrides = Overrides(parts={}, sets=(*sets, "training.fit_on_validation=false"))
-    resolve_model("dygenept_small", registry, manager, overrides).build().fit(task)
+    environment = Environment(registry=registry, manager=manager)
+    resolve_model("dygenept_small", environment, overrides).build().fit(task)
     assert task.cells is not None
     codes = task.cells.condition_codes
     return int(((codes >= 0) & (codes < len(task.train))).sum())

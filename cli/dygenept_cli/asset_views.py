@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dygenept.data.assets import AssetEntry
-    from dygenept_cli.context import Environment
+    from dygenept.plugin.environment import Environment
 
 
 def entries_of(environment: Environment) -> dict[str, AssetEntry]:

@@ -10,8 +10,10 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dygenept.data.catalog import DatasetEntry
-    from dygenept_cli.context import Environment
+    from dygenept.plugin.environment import Environment
 
 app = typer.Typer(
     help="Show, fetch, verify and simulate data sets.",
@@ -33,12 +35,9 @@ def list_(
 
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
-    rows = [
-        _status(name, entry, environment, directory)
-        for name, entry in _entries(environment).items()
-    ]
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    directory = environment.data_dir
+    rows = [_status(name, entry, environment) for name, entry in _entries(environment).items()]
     assets = [
         asset_views.status_row(name, entry, directory)
         for name, entry in asset_views.entries_of(environment).items()
@@ -76,8 +75,8 @@ def info(
     from dygenept.data.catalog import resolve_dataset
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    directory = environment.data_dir
     if (asset := asset_views.entries_of(environment).get(name)) is not None:
         asset_views.show_info(name, asset, directory, as_json=as_json)
         return
@@ -85,11 +84,11 @@ def info(
     resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
     is_readable = True
     if resolved.name is not None and resolved.entry is not None:
-        status = _status(resolved.name, resolved.entry, environment, directory)
+        status = _status(resolved.name, resolved.entry, environment)
         document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(name, environment, directory, normalize=normalize)
+        document |= _content(name, environment, normalize=normalize)
     if as_json:
         context.print_json(document)
         return
@@ -119,8 +118,8 @@ def fetch(
     from dygenept_cli import asset_views, context
     from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    directory = environment.data_dir
     entries, assets = _entries(environment), asset_views.entries_of(environment)
     failures: list[str] = []
     for wanted in dict.fromkeys(name):
@@ -161,8 +160,8 @@ def verify(
     from dygenept.machine.checksums import record_path, verify_file
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    directory = environment.data_dir
     if name in asset_views.entries_of(environment):
         asset_views.verify(name, environment, directory, as_json=as_json)
         return
@@ -173,7 +172,7 @@ def verify(
         # A fetched file has a record of its checksum beside it; nobody else's has.
         if path is not None and record_path(path).is_file():
             verify_file(path, rehash=True)
-    content = _content(name, environment, directory, normalize=normalize)
+    content = _content(name, environment, normalize=normalize)
     if as_json:
         context.print_json({"schema_version": 1, **content})
     else:
@@ -203,12 +202,13 @@ def simulate(
     from dygenept.data.simulated.simulation import simulate as make
     from dygenept.data.simulated.truth import truth_path
     from dygenept.errors import DataError
+    from dygenept.machine.folders import default_data_dir
     from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
     name = profile.removeprefix("sim:")
-    directory = context.data_directory(data_dir)
+    directory = data_dir or default_data_dir()
     path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
     if path.suffix != ".h5ad":
         raise DataError(f"--output must name an .h5ad file, got {path}")
@@ -218,18 +218,16 @@ def simulate(
     context.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
 
 
-def _entries(environment: Environment) -> dict[str, DatasetEntry]:
+def _entries(environment: Environment) -> Mapping[str, DatasetEntry]:
     from dygenept.data.request import dataset_entries
 
-    return dataset_entries(environment.registry)
+    return dataset_entries(environment)
 
 
-def _status(
-    name: str, entry: DatasetEntry, environment: Environment, directory: Path
-) -> dict[str, object]:
+def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[str, object]:
     from dygenept.data.catalog import source_of
 
-    status = source_of(name, entry, manager=environment.manager).status(directory)
+    status = source_of(name, entry, manager=environment.manager).status(environment.data_dir)
     return {
         "name": name,
         "aliases": list(entry.aliases),
@@ -241,20 +239,11 @@ def _status(
     }
 
 
-def _content(
-    name: str, environment: Environment, directory: Path, *, normalize: bool
-) -> dict[str, object]:
+def _content(name: str, environment: Environment, *, normalize: bool) -> dict[str, object]:
     from dygenept.data.request import DataRequest, open_data
     from dygenept.types import no_report
-    from dygenept_cli import context
 
-    request = DataRequest(
-        dataset=name,
-        data_dir=directory,
-        cache_dir=context.cache_directory(),
-        normalize=normalize,
-    )
-    data = open_data(request, environment.registry, environment.manager, no_report)
+    data = open_data(DataRequest(dataset=name, normalize=normalize), environment, no_report)
     n_control = int((data.condition_codes < 0).sum())
     return {
         "dataset": data.name,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.machine.folders import default_cache_dir
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
     from dygenept.plugin.isolated.building import BuiltEnvironment
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept_cli.context import Environment
 
 app = typer.Typer(
     help="List, build and remove the environments of isolated baselines.",
@@ -98,7 +99,7 @@ def build(
     documents = []
     for name, spec in specs:
         with shown_progress(quiet=quiet) as report:
-            built = build_environment(spec, context.cache_directory(), report, name=name)
+            built = build_environment(spec, default_cache_dir(), report, name=name)
         documents.append(_Row(name, built.digest, built, None).document())
         context.note(f"environment of {name}: {built.path}")
     if as_json:
@@ -136,10 +137,10 @@ def remove(
     removed = [
         digest
         for digest in dict.fromkeys(doomed)
-        if digest and remove_environment(digest, context.cache_directory())
+        if digest and remove_environment(digest, default_cache_dir())
     ]
     if every:
-        clear_leftovers(context.cache_directory())
+        clear_leftovers(default_cache_dir())
     if as_json:
         context.print_json({"schema_version": 1, "removed": removed})
     else:
@@ -150,10 +151,9 @@ def _rows(environment: Environment) -> list[_Row]:
     from dygenept.errors import DygeneptError
     from dygenept.plugin.isolated.building import broken_environments, list_environments
     from dygenept.plugin.isolated.environment import environment_digest, find_interpreter
-    from dygenept_cli import context
 
-    built = {item.digest: item for item in list_environments(context.cache_directory())}
-    broken = broken_environments(context.cache_directory())
+    built = {item.digest: item for item in list_environments(default_cache_dir())}
+    broken = broken_environments(default_cache_dir())
     rows = []
     for name, spec in _isolated(environment).items():
         try:
@@ -190,6 +190,5 @@ def _spec(name: str, environment: Environment) -> EnvironmentSpec:
 
 def _folder() -> str:
     from dygenept.plugin.isolated.environment import environments_folder
-    from dygenept_cli import context
 
-    return str(environments_folder(context.cache_directory()))
+    return str(environments_folder(default_cache_dir()))

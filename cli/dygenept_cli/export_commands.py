@@ -82,22 +82,18 @@ def cell_eval(
 
     if level not in ("cells", "pseudobulk"):
         raise ConfigError(f"unknown --level {level!r}; {nearest(level, ('cells', 'pseudobulk'))}")
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     kept = kept_predictions(
         results, model, dataset=dataset, suite=suite, fold=None if fold is None else fold - 1
     )
     recorded = kept.records[0].dataset
     request = DataRequest(
-        dataset=recorded_dataset(
-            cells, recorded.name, environment.registry, environment.manager, flag="--cells"
-        ),
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
+        dataset=recorded_dataset(cells, recorded.name, environment, flag="--cells"),
         normalize=normalize,
         scale=scale,
     )
     with shown_progress(quiet=quiet) as report:
-        data = open_data(request, environment.registry, environment.manager, report)
+        data = open_data(request, environment, report)
     if data.sha256 != recorded.sha256:
         raise SplitError(
             f"{request.dataset} is not the data set that was predicted: its fingerprint is "

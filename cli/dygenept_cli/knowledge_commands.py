@@ -52,25 +52,20 @@ def show(
 ) -> None:
     """Show a gene's facets: text, source and confidence; and its neighbours, and why."""
     from dygenept.knowledge.inspection import view_gene
-    from dygenept.model.resolve import facet_sets
-    from dygenept.types import Runtime
+    from dygenept.model.knowledge import facet_sets
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     choice = context.graph_choice(kg, set_)
     with shown_progress(quiet=quiet) as report:
         view = view_gene(
             gene,
             facets,
-            entries=facet_sets(environment.registry),
+            entries=facet_sets(environment),
             kg=choice,
             manager=environment.manager,
-            runtime=Runtime(
-                report=report,
-                cache_dir=context.cache_directory(),
-                data_dir=context.data_directory(data_dir),
-            ),
+            runtime=environment.runtime(report),
             n_neighbours=neighbours,
         )
     if as_json:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from dygenept.knowledge.graph.choice import KgChoice
     from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
+    from dygenept.plugin.environment import Environment
     from dygenept.plugin.interfaces import CallPlan
-    from dygenept_cli.context import Environment
 
 
 def precompute(
@@ -96,19 +96,16 @@ def precompute(
     from dygenept.knowledge.precompute import Pipeline
     from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
-    from dygenept.types import Runtime
     from dygenept_cli import context
     from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     settings, choice = _settings(kg, set_, config)
-    directory = context.data_directory(data_dir)
     asked = _genes(
         environment,
         dataset=dataset,
         genes=genes,
         all_genes=all_genes,
-        data_dir=directory,
         scale=scale,
         normalize=normalize,
     )
@@ -124,12 +121,7 @@ def precompute(
     )
     steps = planned_steps(_named_steps(step), request)
     with shown_progress(quiet=quiet) as report:
-        runtime = Runtime(
-            device=pick_device(device),
-            report=report,
-            cache_dir=context.cache_directory(),
-            data_dir=directory,
-        )
+        runtime = environment.runtime(report, device=pick_device(device))
         pipeline = Pipeline(request, manager=environment.manager, runtime=runtime)
         if dry_run:
             # The corpus costs nothing, and the prompt is made of it.
@@ -153,7 +145,7 @@ def _settings(
 ) -> tuple[PrecomputeConfig, KgChoice]:
     """Return the options of the steps, and the graphs with those of the imputation."""
     from dygenept.knowledge.precompute_request import PrecomputeConfig
-    from dygenept.model.config import from_dotlist
+    from dygenept.model.overrides import from_dotlist
     from dygenept.plugin.registry import merge, read_yaml
     from dygenept.plugin.validation import validated
     from dygenept_cli import context
@@ -171,7 +163,6 @@ def _genes(
     dataset: str | None,
     genes: Path | None,
     all_genes: bool,
-    data_dir: Path,
     scale: float | None,
     normalize: bool,
 ) -> tuple[str, ...] | None:
@@ -180,7 +171,6 @@ def _genes(
     from dygenept.knowledge.genes.corpus import read_gene_list
     from dygenept.knowledge.genes.tables import load_gene_tables
     from dygenept.types import no_report
-    from dygenept_cli import context
 
     if sum((dataset is not None, genes is not None, all_genes)) > 1:
         raise ConfigError("--dataset, --genes and --all-genes exclude each other; give one")
@@ -190,14 +180,8 @@ def _genes(
         return read_gene_list(genes)
     if dataset is None:
         return None
-    request = DataRequest(
-        dataset=dataset,
-        data_dir=data_dir,
-        cache_dir=context.cache_directory(),
-        scale=scale,
-        normalize=normalize,
-    )
-    data = open_data(request, environment.registry, environment.manager, no_report)
+    request = DataRequest(dataset=dataset, scale=scale, normalize=normalize)
+    data = open_data(request, environment, no_report)
     return tuple(dict.fromkeys((*data.target_genes, *data.gene_symbols)))
 
 

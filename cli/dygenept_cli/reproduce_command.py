@@ -33,23 +33,13 @@ def reproduce(
     from dygenept_cli.bundled_suites import bundled_suites
     from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
-    request = BenchRequest(
-        dataset="",
-        results=results,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        device="cpu",
-        registries=tuple(registry or ()),
-        plugin_files=tuple(plugin or ()),
-    )
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device="cpu")
     with shown_progress(quiet=quiet) as report:
         found = run(
             study,
             suites=bundled_suites(),
-            request=request,
-            registry=environment.registry,
-            manager=environment.manager,
+            request=BenchRequest(dataset="", results=results),
+            environment=environment,
             report=report,
         )
     if as_json:

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.machine.checksums import file_sha256
-from dygenept.model.config import (
-    NO_OVERRIDES,
-    Overrides,
-    model_names,
-    registered_entry,
-    shown_value,
-    split_overrides,
-)
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry, merge
-from dygenept.plugin.requirements import lacking
+from dygenept.model.assembly_text import registered_entry
+from dygenept.model.config import model_names, shown_value
+from dygenept.model.overrides import NO_OVERRIDES, Overrides, split_overrides
+from dygenept.plugin.configured import ConfiguredPlugin
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.registry import merge
 from dygenept.plugin.specs import BaselineSpec, PluginConfig
 
 
@@ -29,26 +22,30 @@ class ConfiguredBaseline:
     Attributes:
         shown: Its registered name with the options that were changed, such as
             ``ridge[embedding=go_minilm]``.
-        spec: The plugin.
-        options: Its configuration.
+        plugin: The plugin and its configuration.
     """
 
     shown: str
-    spec: BaselineSpec
-    options: PluginConfig
+    plugin: ConfiguredPlugin[BaselineSpec]
+
+    @property
+    def spec(self) -> BaselineSpec:
+        """The plugin."""
+        return self.plugin.spec
+
+    @property
+    def options(self) -> PluginConfig:
+        """Its configuration."""
+        return self.plugin.options
 
     @property
     def knowledge(self) -> str | None:
         """Facet set or file that it reads gene embeddings from."""
         return None if self.spec.knowledge is None else self.spec.knowledge(self.options)
 
-    def missing(self) -> str | None:
-        """Say in one sentence what it needs that is not on this machine."""
-        return lacking(self.spec, self.options)
-
 
 def configured_baseline(
-    name: str, registry: Registry, manager: PluginManager, overrides: Overrides = NO_OVERRIDES
+    name: str, environment: Environment, overrides: Overrides = NO_OVERRIDES
 ) -> ConfiguredBaseline:
     """Resolve a baseline plugin, or an entry of ``models`` that names one under ``baseline``.
 
@@ -58,25 +55,20 @@ def configured_baseline(
         ConfigError: If the name or an option is unknown (the nearest is named), or a value is
             not allowed.
     """
-    known = model_names(registry, manager)
+    known = model_names(environment)
     if name not in known:
         raise ConfigError(f"unknown model {name!r}; {nearest(name, known)}")
     plugin, registered = name, dict[str, object]()
-    if name in registry.models:
-        registered = registered_entry(name, registry)
+    if name in environment.registry.models:
+        registered = registered_entry(name, environment.registry)
         registered.pop("summary", None)
         plugin = str(registered.pop("baseline"))
-    spec = manager.get(BaselineSpec, plugin)
     _, own = split_overrides(name, overrides, known)
-    before = manager.configure(spec, registered)
-    after = manager.configure(spec, merge(registered, own))
-    return ConfiguredBaseline(shown=_shown(name, before, after), spec=spec, options=after)
-
-
-def file_digest(name_or_file: str) -> str | None:
-    """Hash the file that an option names; None where it names none."""
-    path = Path(name_or_file).expanduser()
-    return file_sha256(path) if path.is_file() else None
+    before = environment.configured(BaselineSpec, plugin, registered)
+    if not own:
+        return ConfiguredBaseline(name, before)
+    after = environment.configured(BaselineSpec, plugin, merge(registered, own))
+    return ConfiguredBaseline(_shown(name, before.options, after.options), after)
 
 
 def _shown(name: str, before: PluginConfig, after: PluginConfig) -> str:

@@ -107,10 +107,16 @@ class KgSourceSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEncoderSpec(PluginSpec):
-    """Control cells to cell states."""
+    """Control cells to cell states.
+
+    Attributes:
+        embed_options: Options under which it gives the raw embedding that ``dygenept embed``
+            writes (see ``CellEmbedder``); None where it has no pretrained embedding.
+    """
 
     kind: ClassVar[str] = "cell_encoders"
     factory: Callable[[Any, interfaces.CellEncoderContext], interfaces.CellEncoder]
+    embed_options: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from dygenept.types import ChildResources, PerturbationData, Score, Split
 
 if TYPE_CHECKING:
-    from dygenept.plugin.manager import Provenance
     from dygenept.plugin.specs import MetricSpec
+    from dygenept.types.provenance import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
 
@@ -70,12 +70,17 @@ class SplitRecord(_Record):
 
 
 class PluginRecord(_Record):
-    """Provenance of one plugin that took part."""
+    """Provenance of one plugin that took part.
+
+    ``code_sha256`` is a hash of a third party's sources; empty for a built-in plugin, whose sources
+    count as the project's own code, and in records of earlier versions.
+    """
 
     kind: str
     name: str
     distribution: str
     version: str
+    code_sha256: str = ""
 
     @classmethod
     def of(cls, plugin: Provenance) -> PluginRecord:
@@ -85,6 +90,7 @@ class PluginRecord(_Record):
             name=plugin.name,
             distribution=plugin.distribution,
             version=plugin.version,
+            code_sha256=plugin.code_sha256,
         )
 
 
@@ -99,6 +105,13 @@ class CodeRecord(_Record):
     sha256: str
     commit: str | None = None
     dirty: bool | None = None
+
+    @classmethod
+    def of(cls, code: CodeIdentity) -> CodeRecord:
+        """Record which code ran."""
+        return cls(
+            version=code.version, sha256=code.sha256, commit=code.commit, dirty=code.is_dirty
+        )
 
 
 class ValueRecord(_Record):
@@ -184,7 +197,7 @@ class RunRecord(_Record):
     peak_memory_bytes: int
     device: str
     versions: Mapping[str, str]
-    threads: Mapping[str, int] = {}
+    threads: Mapping[str, int | None] = {}
     code: CodeRecord | None = None
     plugins: tuple[PluginRecord, ...]
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Holds our baselines against published figures, on the published data."""
+"""Compares our baselines with published figures, on the published data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
+from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.runs.suites import Suite, published_rows
 from dygenept.types import Progress
@@ -69,21 +68,19 @@ def reproduce(
     *,
     suites: Sequence[Suite],
     request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     report: Callable[[Progress], None],
 ) -> Reproduction:
     """Run the models that are defined alike under each suite of a study, and compare.
 
     Nothing is downloaded: a data set that is not on disk is named as missing. What the results
-    folder already holds is read, not run again.
+    folder already contains is read, not run again.
 
     Args:
         study: Such as ``langpert``.
         suites: All suites.
-        request: Folders, device and plugins; its data set, models and protocol are not used.
-        registry: Registered data sets.
-        manager: Plugins.
+        request: The results folder; its data set, models and protocol are not used.
+        environment: Registered data sets, plugins and folders.
         report: Callback for progress.
 
     Raises:
@@ -96,17 +93,17 @@ def reproduce(
     comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
-    entries = dataset_entries(registry)
+    entries = dataset_entries(environment)
     for suite in chosen:
         for dataset in suite.datasets:
-            resolved = resolve_dataset(dataset, entries=entries, manager=manager)
+            resolved = resolve_dataset(dataset, entries=entries, manager=environment.manager)
             if resolved.name is not None and resolved.entry is not None:
-                source = source_of(resolved.name, resolved.entry, manager=manager)
-                status = source.status(request.data_dir)
+                source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+                status = source.status(environment.data_dir)
                 if not status.is_present:
                     missing.append(MissingFile(dataset, suite.name, status.path, status.detail))
                     continue
-            found, failed = _compared(suite, dataset, suites, request, report)
+            found, failed = _compared(suite, dataset, suites, request, environment, report)
             comparisons.extend(found)
             failures.extend(failed)
     return Reproduction(study, tuple(comparisons), tuple(missing), tuple(failures))
@@ -117,6 +114,7 @@ def _compared(
     dataset: str,
     suites: Sequence[Suite],
     request: BenchRequest,
+    environment: Environment,
     report: Callable[[Progress], None],
 ) -> tuple[tuple[FigureCheck, ...], list[str]]:
     alike = [
@@ -138,6 +136,7 @@ def _compared(
             de_list=suite.de_list,
             metrics=tuple(dict.fromkeys(name for model in alike for name in model.values)),
         ),
+        environment,
         report=report,
     )
     quoted = published_rows(

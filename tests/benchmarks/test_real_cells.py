@@ -10,6 +10,7 @@ import pytest
 from sklearn.model_selection import KFold
 
 from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
 
 pytestmark = pytest.mark.shared_data
@@ -77,9 +78,8 @@ def test_pooled_values_agree_with_an_independent_recomputation(
             dataset=str(norman_subset),
             models=BASELINES,
             results=tmp_path / "results",
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-        )
+        ),
+        Environment.load(data_dir=tmp_path, cache_dir=tmp_path),
     )
     rows = {
         row.model: row
@@ -101,9 +101,8 @@ def test_dygenept_small_beats_the_perturbed_mean_clearly(
             dataset=str(norman_subset),
             models=("dygenept_small", "perturbed_mean"),
             results=tmp_path / "results",
-            data_dir=tmp_path,
-            cache_dir=tmp_path / "cache",
-        )
+        ),
+        Environment.load(data_dir=tmp_path, cache_dir=tmp_path / "cache"),
     )
     assert not outcome.failures
     rows = {

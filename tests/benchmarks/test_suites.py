@@ -14,15 +14,22 @@ from dygenept.leaderboard.judgements import Judgement
 from dygenept.leaderboard.published import check_figures
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.model.resolve import resolve_models
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import MetricSpec, SplitSpec
-from dygenept.runs.runner import default_models
+from dygenept.runs.default_models import default_models
 from dygenept.runs.suites import CEILINGS_AND_FLOORS, all_suites, load_suite, published_rows
-from dygenept.types import Runtime
 
 DIRECTORY = Path(str(files("dygenept_benchmarks")))
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.yaml"))
+
+
+def environment_of() -> Environment:
+    registry = load_registry()
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
 def test_the_declared_suites_ship() -> None:
@@ -42,9 +49,7 @@ def test_the_declared_suites_ship() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_suite_runs_the_ceilings_and_floors(name: str) -> None:
     suite = load_suite(name, DIRECTORY)
-    registry = load_registry()
-    manager = PluginManager.load(registry.plugins, entry_points=False)
-    models = suite.models or default_models(registry, manager, Runtime()).models
+    models = suite.models or default_models(environment_of()).models
     assert set(CEILINGS_AND_FLOORS) <= set(models)
 
 
@@ -185,16 +190,16 @@ def test_a_quoted_figure_without_a_proper_source_is_refused(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_suite_names_only_what_exists(name: str) -> None:
     suite = load_suite(name, DIRECTORY)
-    registry = load_registry()
-    manager = PluginManager.load(registry.plugins, entry_points=False)
+    environment = environment_of()
+    manager = environment.manager
     assert suite.name == name
-    assert resolve_models(suite.models, registry, manager) or not suite.models
+    assert resolve_models(suite.models, environment) or not suite.models
     manager.configure(manager.get(SplitSpec, suite.split), dict(suite.split_options))
     for metric in suite.metrics:
         manager.get(MetricSpec, metric)
     for dataset in suite.datasets:
         resolve_dataset(
-            dataset, entries=dataset_entries(registry), manager=manager, scale=suite.scale
+            dataset, entries=dataset_entries(environment), manager=manager, scale=suite.scale
         )
 
 

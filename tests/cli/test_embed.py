@@ -69,11 +69,17 @@ def test_embed_writes_the_published_packages_cls_embedding_of_every_control_cell
 
 def test_embed_tells_in_json_what_it_did(cli, dataset: Path, tmp_path: Path) -> None:
     output = tmp_path / "cells.npz"
-    result = embed(cli, dataset, output, "--json", "--max-length", "20", "--device", "cpu", "-q")
+    result = embed(
+        cli, dataset, output, "--json", "--set", "max_length=20", "--device", "cpu", "-q"
+    )
     assert result.code == 0, result.err
     document = result.json()
     assert document["schema_version"] == 1
-    assert (document["n_cells"], document["width"], document["pooling"]) == (12, 16, "cls")
+    assert (document["n_cells"], document["width"], document["options"]["pooling"]) == (
+        12,
+        16,
+        "cls",
+    )
     assert document["device"] == "cpu"
     assert document["output"] == str(output)
     unknown, cut = document["notes"]
@@ -86,9 +92,9 @@ def test_batch_size_changes_nothing_and_pooling_does(
 ) -> None:
     found = {}
     for name, arguments in {
-        "one": ("--batch", "1"),
+        "one": ("--set", "encode_batch=1"),
         "all": (),
-        "mean": ("--pooling", "mean"),
+        "mean": ("--set", "pooling=mean"),
     }.items():
         result = embed(cli, dataset, tmp_path / f"{name}.npz", *arguments)
         assert result.code == 0, result.err
@@ -105,7 +111,14 @@ def test_batch_size_changes_nothing_and_pooling_does(
         (("--output", "cells.csv"), "--output must name an .npz file"),
         (("--output", "c.npz"), "give --checkpoint DIR, or fetch them"),
         (("--output", "c.npz", "--checkpoint", "no/folder"), "lacks best_model.pt"),
-        (("--output", "c.npz", "--pooling", "clss"), "did you mean 'cls'"),
+        (
+            ("--output", "c.npz", "--checkpoint", FIXTURES, "--set", "pooling=clss"),
+            "cell_encoders.scgpt.pooling: Input should be 'cls'",
+        ),
+        (
+            ("--output", "c.npz", "--checkpoint", FIXTURES, "--set", "poolin=cls"),
+            "did you mean 'pooling'",
+        ),
         (("--output", "c.npz", "--cell-encoder", "mlp"), "choose one of: scgpt"),
         (("--output", "c.npz", "--cell-encoder", "scgptt"), "did you mean 'scgpt'"),
     ],

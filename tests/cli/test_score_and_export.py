@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.plugin.environment import Environment
 from dygenept.results.cell_eval import shifted
 from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchRequest, run_bench
@@ -29,10 +30,9 @@ def computed(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_folds=2,
         metrics=("mse", "pearson_delta"),
         results=folder,
-        data_dir=folder,
-        cache_dir=folder,
     )
-    assert not run_bench(request).failures
+    environment = Environment.load(data_dir=folder, cache_dir=folder)
+    assert not run_bench(request, environment).failures
     return folder
 
 

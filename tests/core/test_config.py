@@ -1,21 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dygenept.errors import ConfigError, PluginError
-from dygenept.model.config import Overrides, assembly_config, training_options
+from dygenept.model.config import named_assembly
+from dygenept.model.overrides import Overrides
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 
 
 @pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry()
-
-
-@pytest.fixture(scope="module")
-def manager(registry: Registry) -> PluginManager:
-    return PluginManager.load(registry.plugins, entry_points=False)
+def environment() -> Environment:
+    registry = load_registry()
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
 def overrides(*sets: str, **parts: str) -> Overrides:
@@ -23,21 +25,17 @@ def overrides(*sets: str, **parts: str) -> Overrides:
 
 
 @pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_small"])
-def test_every_registered_model_is_valid(
-    name: str, registry: Registry, manager: PluginManager
-) -> None:
-    config, shown = assembly_config(name, registry, manager)
+def test_every_registered_model_is_valid(name: str, environment: Environment) -> None:
+    assembly, shown = named_assembly(name, environment)
     assert shown == name
-    assert training_options(config).epochs > 0
+    assert assembly.training.epochs > 0
 
 
-def test_design_defaults_hold_for_the_published_model(
-    registry: Registry, manager: PluginManager
-) -> None:
-    config, _ = assembly_config("dygenept", registry, manager)
-    options = training_options(config)
-    assert config.width == 768
-    assert config.cell_encoder["freeze_layers"] == -2
+def test_design_defaults_hold_for_the_published_model(environment: Environment) -> None:
+    assembly, _ = named_assembly("dygenept", environment)
+    options = assembly.training
+    assert assembly.width == 768
+    assert assembly.text.cell_encoder["freeze_layers"] == -2
     assert (options.lr, options.weight_decay, options.warmup_steps) == (1e-4, 1e-5, 500)
     assert (options.min_lr, options.clip_norm, options.batch_size) == (1e-6, 1.0, 64)
     assert (options.epochs, options.patience) == (20, 5)
@@ -45,45 +43,37 @@ def test_design_defaults_hold_for_the_published_model(
     assert (loss.mse_weight, loss.de_mse_weight, loss.direction_weight) == (1.0, 0.5, 0.1)
 
 
-def test_extends_takes_over_what_is_not_named(registry: Registry, manager: PluginManager) -> None:
-    large, _ = assembly_config("dygenept_large", registry, manager)
-    base, _ = assembly_config("dygenept", registry, manager)
-    assert large.decoder["hidden_dims"] == [1024, 512, 256]
-    assert large.attention["num_heads"] == 12
+def test_extends_takes_over_what_is_not_named(environment: Environment) -> None:
+    large, _ = named_assembly("dygenept_large", environment)
+    base, _ = named_assembly("dygenept", environment)
+    assert large.text.decoder["hidden_dims"] == [1024, 512, 256]
+    assert large.text.attention["num_heads"] == 12
     assert large.facets == base.facets
-    assert large.decoder["name"] == base.decoder["name"]
+    assert large.decoder.name == base.decoder.name
 
 
-def test_swapped_parts_show_in_the_name(registry: Registry, manager: PluginManager) -> None:
-    _, flag = assembly_config("dygenept_small", registry, manager, overrides(attention="softmax"))
-    _, dotted = assembly_config("dygenept_small", registry, manager, overrides("attention=softmax"))
+def test_swapped_parts_show_in_the_name(environment: Environment) -> None:
+    _, flag = named_assembly("dygenept_small", environment, overrides(attention="softmax"))
+    _, dotted = named_assembly("dygenept_small", environment, overrides("attention=softmax"))
     assert flag == dotted == "dygenept_small[attention=softmax]"
 
 
-def test_set_changes_one_option_and_shows(registry: Registry, manager: PluginManager) -> None:
-    config, shown = assembly_config(
-        "dygenept_small", registry, manager, overrides("training.lr=5e-5")
-    )
-    assert training_options(config).lr == 5e-5
+def test_set_changes_one_option_and_shows(environment: Environment) -> None:
+    assembly, shown = named_assembly("dygenept_small", environment, overrides("training.lr=5e-5"))
+    assert assembly.training.lr == 5e-5
     assert shown == "dygenept_small[training.lr=5e-05]"
 
 
-def test_swapping_for_the_same_part_changes_nothing(
-    registry: Registry, manager: PluginManager
-) -> None:
-    _, shown = assembly_config(
-        "dygenept_small", registry, manager, overrides(attention="sparsemax")
-    )
+def test_swapping_for_the_same_part_changes_nothing(environment: Environment) -> None:
+    _, shown = named_assembly("dygenept_small", environment, overrides(attention="sparsemax"))
     assert shown == "dygenept_small"
 
 
-def test_options_that_the_new_part_lacks_are_dropped(
-    registry: Registry, manager: PluginManager
-) -> None:
-    config, shown = assembly_config(
-        "dygenept_large", registry, manager, overrides(attention="mean", cell_encoder="none")
+def test_options_that_the_new_part_lacks_are_dropped(environment: Environment) -> None:
+    assembly, shown = named_assembly(
+        "dygenept_large", environment, overrides(attention="mean", cell_encoder="none")
     )
-    assert config.cell_encoder == {"name": "none"}
+    assert assembly.text.cell_encoder == {"name": "none"}
     assert shown == "dygenept_large[attention=mean,cell_encoder=none]"
 
 
@@ -100,23 +90,23 @@ def test_options_that_the_new_part_lacks_are_dropped(
     ],
 )
 def test_a_wrong_key_or_value_names_the_nearest(
-    registry: Registry, manager: PluginManager, item: str, message: str
+    environment: Environment, item: str, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        assembly_config("dygenept_small", registry, manager, overrides(item))
+        named_assembly("dygenept_small", environment, overrides(item))
 
 
-def test_an_unknown_part_names_the_nearest(registry: Registry, manager: PluginManager) -> None:
+def test_an_unknown_part_names_the_nearest(environment: Environment) -> None:
     with pytest.raises(PluginError, match="did you mean 'softmax'"):
-        assembly_config("dygenept_small", registry, manager, overrides(attention="sofmax"))
+        named_assembly("dygenept_small", environment, overrides(attention="sofmax"))
 
 
-def test_an_unknown_model_names_the_nearest(registry: Registry, manager: PluginManager) -> None:
+def test_an_unknown_model_names_the_nearest(environment: Environment) -> None:
     with pytest.raises(ConfigError, match="did you mean 'dygenept_small'"):
-        assembly_config("dygenept_smal", registry, manager)
+        named_assembly("dygenept_smal", environment)
 
 
-def test_models_that_extend_in_a_circle_are_refused(manager: PluginManager) -> None:
+def test_models_that_extend_in_a_circle_are_refused(environment: Environment) -> None:
     circle = Registry(models={"a": {"extends": "b"}, "b": {"extends": "a"}})
     with pytest.raises(ConfigError, match="a -> b -> a"):
-        assembly_config("a", circle, manager)
+        named_assembly("a", replace(environment, registry=circle))

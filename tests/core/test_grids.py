@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError
-from dygenept.model.config import NO_OVERRIDES, Overrides
 from dygenept.model.grids import Grid
+from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import resolve_models
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry, load_registry
+from dygenept.plugin.registry import load_registry
 from dygenept.plugin.validation import validated
 from dygenept.runs.suites import load_suite
 
@@ -21,21 +22,21 @@ def grid_of(**axes: object) -> Grid:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[Registry, PluginManager]:
+def shipped() -> Environment:
     registry = load_registry()
-    return registry, PluginManager.load(registry.plugins, entry_points=False)
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
-def names_of(
-    grid: Grid, shipped: tuple[Registry, PluginManager], overrides: Overrides = NO_OVERRIDES
-) -> list[str]:
-    models = resolve_models(("additive",), *shipped, overrides, grid.variants())
+def names_of(grid: Grid, shipped: Environment, overrides: Overrides = NO_OVERRIDES) -> list[str]:
+    models = resolve_models(("additive",), shipped, overrides, grid.variants())
     assert models[0].name == "additive"
     return [model.name for model in models[1:]]
 
 
 def test_product_of_swaps_shows_in_the_models_names(
-    shipped: tuple[Registry, PluginManager],
+    shipped: Environment,
 ) -> None:
     grid = grid_of(facets=["go_minilm", "random"], kg=["none", "go", ["string", "go"]])
     assert names_of(grid, shipped) == [
@@ -48,7 +49,7 @@ def test_product_of_swaps_shows_in_the_models_names(
     ]
 
 
-def test_parts_and_dotted_options_are_axes(shipped: tuple[Registry, PluginManager]) -> None:
+def test_parts_and_dotted_options_are_axes(shipped: Environment) -> None:
     grid = grid_of(**{"attention": ["mean"], "decoder.dropout": [0.0, 0.2]})
     assert names_of(grid, shipped) == [
         "dygenept_small[attention=mean]",
@@ -57,7 +58,7 @@ def test_parts_and_dotted_options_are_axes(shipped: tuple[Registry, PluginManage
 
 
 def test_flags_of_the_run_change_every_cell_and_cells_alike_count_once(
-    shipped: tuple[Registry, PluginManager],
+    shipped: Environment,
 ) -> None:
     grid = grid_of(facets=["go_minilm", "random"], kg=["none", "go"])
     changed = Overrides(parts={}, facets="identity", sets=("kg.go.weight=0.5",))

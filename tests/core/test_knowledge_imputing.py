@@ -15,11 +15,13 @@ from dygenept.knowledge.facets.imputation import impute
 from dygenept.knowledge.graph.choice import NO_KG, KgChoice
 from dygenept.knowledge.graph.enrichment import graph_universe
 from dygenept.knowledge.store.store import build_knowledge, select_genes, write_knowledge
-from dygenept.model.config import Overrides, assembly_config
-from dygenept.model.resolve import missing_requirements, resolve_model
+from dygenept.model.config import named_assembly
+from dygenept.model.overrides import Overrides
+from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import GeneFacets
 from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry, load_registry
+from dygenept.plugin.registry import load_registry
 from dygenept.types import FloatArray, GeneKnowledge, Runtime
 
 # The last is an outdated symbol, the one before unknown to all.
@@ -297,9 +299,11 @@ def test_writer_that_pays_for_calls_is_asked_for_the_genes_of_the_run_alone(
 
 
 @pytest.fixture(scope="module")
-def shipped() -> tuple[Registry, PluginManager]:
+def shipped() -> Environment:
     registry = load_registry()
-    return registry, PluginManager.load(registry.plugins, entry_points=False)
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
 def overrides(kg: tuple[str, ...] | None = None, *sets: str) -> Overrides:
@@ -307,11 +311,11 @@ def overrides(kg: tuple[str, ...] | None = None, *sets: str) -> Overrides:
 
 
 def test_graphs_show_in_the_models_name_and_configuration(
-    shipped: tuple[Registry, PluginManager],
+    shipped: Environment,
 ) -> None:
     model = resolve_model(
         "dygenept_small",
-        *shipped,
+        shipped,
         overrides(("string", "go"), "kg.string.weight=0.5", "imputation.num_rounds=2"),
     )
     assert model.name == (
@@ -326,20 +330,20 @@ def test_graphs_show_in_the_models_name_and_configuration(
         "string",
         "go",
     }
-    plain = resolve_model("dygenept_small", *shipped)
+    plain = resolve_model("dygenept_small", shipped)
     assert plain.config["kg"] == []
 
 
 def test_named_graphs_take_the_place_of_registered_ones(
-    shipped: tuple[Registry, PluginManager],
+    shipped: Environment,
 ) -> None:
-    config, name = assembly_config("dygenept", *shipped, overrides(("go",)))
-    assert (tuple(config.kg), name) == (("go",), "dygenept[kg=go]")
-    config, name = assembly_config("dygenept", *shipped, overrides(()))
-    assert (config.kg, name) == ({}, "dygenept[kg=none]")
-    config, _ = assembly_config("dygenept", *shipped, overrides(None, "kg.go.weight=0.1"))
-    assert config.kg["go"] == {"weight": 0.1}
-    assert len(config.kg) == 4
+    assembly, name = named_assembly("dygenept", shipped, overrides(("go",)))
+    assert (tuple(assembly.text.kg), name) == (("go",), "dygenept[kg=go]")
+    assembly, name = named_assembly("dygenept", shipped, overrides(()))
+    assert (assembly.text.kg, name) == ({}, "dygenept[kg=none]")
+    assembly, _ = named_assembly("dygenept", shipped, overrides(None, "kg.go.weight=0.1"))
+    assert assembly.text.kg["go"] == {"weight": 0.1}
+    assert len(assembly.graphs) == 4
 
 
 @pytest.mark.parametrize(
@@ -353,18 +357,17 @@ def test_named_graphs_take_the_place_of_registered_ones(
     ],
 )
 def test_wrong_graph_options_are_refused(
-    shipped: tuple[Registry, PluginManager], changes: Overrides, message: str
+    shipped: Environment, changes: Overrides, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        assembly_config("dygenept_small", *shipped, changes)
+        named_assembly("dygenept_small", shipped, changes)
 
 
 def test_missing_graph_files_are_requirements_of_a_model(
-    shipped: tuple[Registry, PluginManager], tmp_path: Path
+    shipped: Environment, tmp_path: Path
 ) -> None:
-    registry, manager = shipped
-    runtime = Runtime(cache_dir=tmp_path, data_dir=tmp_path)
-    config, _ = assembly_config("dygenept_small", registry, manager, overrides(("string", "go")))
-    (reason,) = missing_requirements(config, registry, manager, runtime)
+    environment = replace(shipped, cache_dir=tmp_path, data_dir=tmp_path)
+    assembly, _ = named_assembly("dygenept_small", environment, overrides(("string", "go")))
+    (reason,) = assembly.missing(environment)
     assert "dygenept data fetch string" in reason
     assert str(tmp_path) in reason

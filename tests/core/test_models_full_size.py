@@ -10,12 +10,12 @@ from scipy import sparse
 from dygenept.knowledge.facets.controls import gaussian_knowledge
 from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import PADDING
-from dygenept.model.config import Overrides
-from dygenept.model.resolve import build_parts, missing_requirements, resolve_model
+from dygenept.model.overrides import Overrides
+from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import CellEncoderContext, ControlPool, GeneEncoderContext
 from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry, load_registry
-from dygenept.types import Runtime
+from dygenept.plugin.registry import load_registry
 
 RANDOM = Overrides(parts={}, facets="random768", sets=("cell_encoder.checkpoint=random",))
 N_GENES = 5000
@@ -25,26 +25,24 @@ N_TOKENS_PUBLISHED = 60_697
 
 
 @pytest.fixture(scope="module")
-def registry() -> Registry:
-    return load_registry()
-
-
-@pytest.fixture(scope="module")
-def manager(registry: Registry) -> PluginManager:
-    return PluginManager.load(registry.plugins, entry_points=False)
+def environment() -> Environment:
+    registry = load_registry()
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
 def n_trained(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def build(name: str, registry: Registry, manager: PluginManager) -> DyGenePT:
-    model = resolve_model(name, registry, manager, RANDOM)
+def build(name: str, environment: Environment) -> DyGenePT:
+    model = resolve_model(name, environment, RANDOM)
     assert model.assembly is not None
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return DyGenePT(
-            build_parts(model.assembly, manager),
+            model.assembly.network_parts(),
             genes=GeneEncoderContext(
                 gaussian_knowledge(TARGETS, name="random768", dim=768), TARGETS, 768
             ),
@@ -58,8 +56,7 @@ def build(name: str, registry: Registry, manager: PluginManager) -> DyGenePT:
     [("dygenept", [512, 256], 8), ("dygenept_large", [1024, 512, 256], 12)],
 )
 def test_the_published_models_build_at_full_size_with_random_weights(
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path,
     name: str,
@@ -67,7 +64,7 @@ def test_the_published_models_build_at_full_size_with_random_weights(
     n_heads: int,
 ) -> None:
     monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path))
-    network = build(name, registry, manager)
+    network = build(name, environment)
     backbone = network.cell_encoder.backbone
     assert len(backbone.transformer_encoder.layers) == 12
     assert backbone.size.d_model == backbone.size.d_hid == 512
@@ -83,30 +80,31 @@ def test_the_published_models_build_at_full_size_with_random_weights(
 
 
 def test_models_with_random_weights_or_facets_say_so_in_their_name(
-    registry: Registry, manager: PluginManager
+    environment: Environment,
 ) -> None:
-    model = resolve_model("dygenept", registry, manager, RANDOM)
+    model = resolve_model("dygenept", environment, RANDOM)
     assert model.name == (
         "dygenept[cell_encoder.checkpoint=random,facets=random768] (random weights, random facets)"
     )
     assert model.assembly is not None
-    assert missing_requirements(model.assembly, registry, manager, Runtime()) == ()
+    assert model.assembly.missing(environment) == ()
     # A name of one's own hides no label.
     own = {
-        **registry.models,
+        **environment.registry.models,
         "mine": {"extends": "dygenept", "cell_encoder": {"checkpoint": "random"}},
     }
-    mine = resolve_model("mine", registry.model_copy(update={"models": own}), manager)
+    registry = environment.registry.model_copy(update={"models": own})
+    mine = resolve_model("mine", replace(environment, registry=registry))
     assert mine.name == "mine (random weights)"
-    assert resolve_model("dygenept", registry, manager).name == "dygenept"
-    assert "random" not in resolve_model("dygenept_small", registry, manager).name
+    assert resolve_model("dygenept", environment).name == "dygenept"
+    assert "random" not in resolve_model("dygenept_small", environment).name
 
 
 def test_one_step_of_the_full_model_moves_what_is_trained_and_nothing_else(
-    registry: Registry, manager: PluginManager, monkeypatch: pytest.MonkeyPatch, tmp_path
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path
 ) -> None:
     monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path))
-    network = build("dygenept", registry, manager)
+    network = build("dygenept", environment)
     assert any("random weights" in note for note in network.cell_encoder.notes)
     rng = np.random.default_rng(0)
     expression = sparse.csr_matrix(rng.random((2, N_GENES)) * (rng.random((2, N_GENES)) < 0.03))
@@ -133,8 +131,7 @@ def test_one_step_of_the_full_model_moves_what_is_trained_and_nothing_else(
 
 
 def test_random_weights_take_the_published_vocabulary_where_it_is(
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
     shared_data,
     tmp_path,
@@ -143,9 +140,9 @@ def test_random_weights_take_the_published_vocabulary_where_it_is(
     folder.mkdir(parents=True)
     (folder / "vocab.json").symlink_to(shared_data / "scgpt" / "vocab.json")
     monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path))
-    model = resolve_model("dygenept", registry, manager, RANDOM)
+    model = resolve_model("dygenept", environment, RANDOM)
     assert model.assembly is not None
     context = CellEncoderContext(("KLF1", "MAPK1"), ("KLF1",), 768, seed=0)
     with torch.random.fork_rng(), torch.device("meta"):
-        encoder = build_parts(model.assembly, manager).cell_encoder(replace(context))
+        encoder = model.assembly.network_parts().cell_encoder(replace(context))
     assert encoder.backbone.encoder.embedding.num_embeddings == N_TOKENS_PUBLISHED

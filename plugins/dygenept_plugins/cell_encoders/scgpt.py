@@ -243,6 +243,11 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             factory=build,
             missing=missing,
             label=label,
+            embed_options={
+                "freeze_layers": "all",
+                "cache": "memory",
+                "cache_dtype": "float32",
+            },
             check_options={"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},
         )
     ]

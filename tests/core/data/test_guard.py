@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,13 @@ from dygenept.data.pseudobulk import condition_positions, pseudobulk
 from dygenept.data.task import build_task
 from dygenept.errors import LeakageError
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.results.store import ResultsStore
 from dygenept.runs import jobs
+from dygenept.runs.run_context import RunContext
 from dygenept.testing import ConformanceError, ToyShape, check_baseline, toy_data, toy_fold
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.types import (
@@ -204,29 +209,28 @@ class Spy:
         return Predictions(tuple(conditions), np.zeros(shape))
 
 
-def job(bench: Bench, spy: Spy, tmp_path: object) -> tuple[jobs.Station, ResolvedModel]:
+def job(bench: Bench, spy: Spy, tmp_path: Path) -> tuple[RunContext, ResolvedModel]:
     fold = toy_fold(bench.data)
-    station = jobs.Station(
+    context = RunContext(
+        environment=Environment(
+            registry=Registry(), manager=PluginManager(), data_dir=tmp_path, cache_dir=tmp_path
+        ),
         data=bench.data,
         pseudobulk=bench.means,
         de=bench.de,
         split=Split("kfold", 1, 0, bench.data.sha256, (fold,)),
         split_sha256="ab",
         suite="custom",
-        metrics=(),
-        shared_plugins=(),
-        store=ResultsStore(tmp_path),  # type: ignore[arg-type]
-        device="cpu",
-        cache_dir=tmp_path,  # type: ignore[arg-type]
+        store=ResultsStore(tmp_path),
     )
     model = ResolvedModel("spy", "spy", "baseline", True, {}, (), lambda: spy)
-    return station, model
+    return context, model
 
 
 def test_a_model_that_looks_around_during_a_job_finds_nothing(bench: Bench, tmp_path) -> None:
     spy = Spy(bench.data)
-    station, model = job(bench, spy, tmp_path)
-    jobs.run_job(station, model, 0, no_report)
+    context, model = job(bench, spy, tmp_path)
+    jobs.run_job(context, model, 0, no_report)
     assert spy.found == [None]
 
 
@@ -239,9 +243,9 @@ def test_a_job_with_a_leaky_task_stops_before_the_model_is_fitted(
 
     monkeypatch.setattr(jobs, "build_task", leaky)
     spy = Spy(bench.data)
-    station, model = job(bench, spy, tmp_path)
+    context, model = job(bench, spy, tmp_path)
     with pytest.raises(LeakageError, match="nothing was fitted"):
-        jobs.run_job(station, model, 0, no_report)
+        jobs.run_job(context, model, 0, no_report)
     assert spy.found == []
 
 
@@ -313,8 +317,8 @@ def test_a_model_that_overwrites_its_task_changes_nothing_for_the_next(
             task.de_indices[...] = 0
 
     before = (bench.means.means.copy(), bench.data.expression.data.copy(), bench.de.indices.copy())
-    station, model = job(bench, Vandal(bench.data), tmp_path)
-    jobs.run_job(station, model, 0, no_report)
+    context, model = job(bench, Vandal(bench.data), tmp_path)
+    jobs.run_job(context, model, 0, no_report)
     after = (bench.means.means, bench.data.expression.data, bench.de.indices)
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
     bench.guard(*bench.task(toy_fold(bench.data)))

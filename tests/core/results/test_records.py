@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.leaderboard.rows import leaderboard_rows
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.specs import MetricSpec
 from dygenept.results.records import (
     CodeRecord,
@@ -24,6 +23,7 @@ from dygenept.results.records import (
 from dygenept.results.store import ResultsStore, read_record
 from dygenept.testing import toy_data
 from dygenept.types import Condition, Fold, Perturbation, Score, Split
+from dygenept.types.provenance import Provenance
 
 MakeRecord = Callable[..., RunRecord]
 # Written by the first version of the schema, from simulated data.

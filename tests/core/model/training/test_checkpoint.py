@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from dygenept.model.assembly import Parts
-from dygenept.model.config import Overrides
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.resolve import build_parts, resolve_model
+from dygenept.model.overrides import Overrides
+from dygenept.model.resolve import resolve_model
 from dygenept.model.training.options import TrainingOptions
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Attention
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
@@ -64,14 +65,16 @@ def test_a_checkpoint_of_other_parts_with_weights_of_like_shapes_is_left_aside(
     make_model: Maker, task: Task, tmp_path: Path, caplog: pytest.LogCaptureFixture, set_: str
 ) -> None:
     registry = load_registry()
-    manager = PluginManager.load(registry.plugins, entry_points=False)
+    environment = Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
     small = ("width=16", "cell_encoder=mlp", "attention.num_heads=4", "decoder.hidden_dims=[8]")
 
     def parts(*sets: str) -> Parts:
         overrides = Overrides(parts={}, sets=(*small, *sets))
-        model = resolve_model("dygenept_small", registry, manager, overrides)
+        model = resolve_model("dygenept_small", environment, overrides)
         assert model.assembly is not None
-        return build_parts(model.assembly, manager)
+        return model.assembly.network_parts()
 
     kept = with_runtime(task, checkpoint_dir=tmp_path)
     make_model(QUICK, parts=parts()).fit(kept)
