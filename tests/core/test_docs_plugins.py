@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -41,3 +42,12 @@ def test_every_name_from_the_testing_module_exists(text: str) -> None:
     named = set(re.findall(r"`((?:check|toy|write)_\w+)`", text)) - {"check_options"}
     assert named
     assert named <= set(testing.__all__)
+
+
+def test_the_page_has_every_protocol_that_a_plugin_may_offer(text: str) -> None:
+    from dygenept.plugin.interfaces import offers
+
+    found = {name for name, value in vars(offers).items() if isinstance(value, type(Protocol))}
+    protocols = found - {"Protocol"}
+    assert "LinearReadout" in protocols
+    assert {name for name in protocols if f"| `{name}` |" not in text} == set()

@@ -13,7 +13,6 @@ from dygenept.plugin.interfaces.bench import (
     DatasetStatus,
     Metric,
     Model,
-    Persistable,
     Splitter,
 )
 from dygenept.plugin.interfaces.knowledge import (
@@ -88,7 +87,6 @@ __all__ = [
     "Metric",
     "Model",
     "PartnerText",
-    "Persistable",
     "PlansCalls",
     "ReadsCorpus",
     "RecomputesLayers",

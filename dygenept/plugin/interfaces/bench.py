@@ -81,14 +81,6 @@ class Model(Protocol):
         ...
 
 
-class Persistable(Protocol):
-    """A model that can be written to and read from a folder."""
-
-    def save(self, directory: Path) -> None:
-        """Write safetensors and JSON."""
-        ...
-
-
 class Metric(Protocol):
     """A pure function of prediction, truth and reference."""
 
