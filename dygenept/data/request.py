@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
+from dygenept.data.catalog import open_dataset, resolve_dataset
 from dygenept.errors import DataError
 from dygenept.machine import processes
+from dygenept.machine.folders import default_cache_dir, default_data_dir
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
-from dygenept.plugin.validation import validated
 from dygenept.types import PerturbationData, Progress, Runtime
 
 
@@ -34,18 +35,6 @@ class DataRequest:
     scale: float | None = None
 
 
-def dataset_entries(registry: Registry) -> dict[str, DatasetEntry]:
-    """Validate the ``datasets`` section of the registry.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return {
-        name: validated(DatasetEntry, dict(entry), f"datasets.{name}")
-        for name, entry in registry.datasets.items()
-    }
-
-
 def open_data(
     request: DataRequest,
     registry: Registry,
@@ -53,16 +42,30 @@ def open_data(
     report: Callable[[Progress], None],
 ) -> PerturbationData:
     """Open the data set of a request, fetching or simulating it where needed."""
+    environment = Environment(
+        registry=registry,
+        manager=manager,
+        data_dir=request.data_dir,
+        cache_dir=request.cache_dir,
+    )
     with processes.writer_first():
         return open_dataset(
             request.dataset,
-            entries=dataset_entries(registry),
-            manager=manager,
-            data_dir=request.data_dir,
-            runtime=Runtime(report=report, cache_dir=request.cache_dir),
+            environment,
+            Runtime(report=report, cache_dir=request.cache_dir),
             normalize=request.normalize,
             scale=request.scale,
         )
+
+
+def plain_environment(registry: Registry, manager: PluginManager) -> Environment:
+    """Return an environment with the user's own folders."""
+    return Environment(
+        registry=registry,
+        manager=manager,
+        data_dir=default_data_dir(),
+        cache_dir=default_cache_dir(),
+    )
 
 
 def recorded_dataset(
@@ -83,10 +86,10 @@ def recorded_dataset(
     if given:
         return given
     try:
-        resolve_dataset(recorded, entries=dataset_entries(registry), manager=manager)
+        resolve_dataset(recorded, plain_environment(registry, manager))
     except DataError as error:
         raise DataError(
-            f"the record is of {recorded!r}, which is no registered data set; say where its file "
-            f"is: {flag} FILE"
+            f"the record is of {recorded!r}, which is not a registered data set; say where its "
+            f"file is: {flag} FILE"
         ) from error
     return recorded

@@ -12,8 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from dygenept.data.catalog import source_of
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import dataset_entries, source_of
 from dygenept.errors import DygeneptError
 from dygenept.model.baselines import configured_baseline
 from dygenept.model.config import assembly_config, is_baseline

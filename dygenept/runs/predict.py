@@ -11,7 +11,7 @@ import numpy as np
 
 from dygenept.data.reading.labels import parse_labels
 from dygenept.data.request import DataRequest, open_data
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DataError, nearest
 from dygenept.machine.devices import pick_device
 from dygenept.model.config import NO_OVERRIDES, Overrides
@@ -128,8 +128,7 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        needs_cells=model.needs_cells,
-        held_out=False,
+        access=Access(cells=model.needs_cells),
         runtime=Runtime(
             device=pick_device(request.device) if model.uses_device else "cpu",
             seed=seed,
@@ -138,7 +137,6 @@ def predict_from_data(
             data_dir=request.data_dir,
             knowledge=registry_knowledge(registry, manager),
         ),
-        rng=rng,
     )
     with plugin_code(f"{model.name}: fit"):
         built = model.build()

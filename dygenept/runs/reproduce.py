@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset, source_of
-from dygenept.data.request import dataset_entries
+from dygenept.data.request import plain_environment
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import Comparison, compare
 from dygenept.leaderboard.rows import leaderboard_rows
@@ -96,10 +96,10 @@ def reproduce(
     comparisons: list[Comparison] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
-    entries = dataset_entries(registry)
+    environment = plain_environment(registry, manager)
     for suite in chosen:
         for dataset in suite.datasets:
-            resolved = resolve_dataset(dataset, entries=entries, manager=manager)
+            resolved = resolve_dataset(dataset, environment)
             if resolved.name is not None and resolved.entry is not None:
                 source = source_of(resolved.name, resolved.entry, manager=manager)
                 status = source.status(request.data_dir)

@@ -11,7 +11,7 @@ from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.request import DataRequest, dataset_entries, open_data
+from dygenept.data.request import DataRequest, open_data, plain_environment
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError
 from dygenept.evaluation.cell_samples import cell_samples
@@ -259,9 +259,7 @@ def _shared_plugins(
 ) -> tuple[Provenance, ...]:
     """Provenance of the split protocol and, for a registered data set, of its source."""
     found = [manager.provenance(SplitSpec.kind, request.split)]
-    entry = resolve_dataset(
-        request.dataset, entries=dataset_entries(registry), manager=manager
-    ).entry
+    entry = resolve_dataset(request.dataset, plain_environment(registry, manager)).entry
     if entry is not None:
         found.append(manager.provenance(DatasetSpec.kind, entry.source))
     return tuple(found)

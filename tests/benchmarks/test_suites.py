@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.catalog import DatasetEntry, resolve_dataset
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import DatasetEntry, dataset_entries, resolve_dataset
+from dygenept.data.request import plain_environment
 from dygenept.errors import ConfigError
 from dygenept.leaderboard.published import compare
 from dygenept.leaderboard.rows import LeaderboardRow
@@ -186,9 +186,7 @@ def test_a_suite_names_only_what_exists(name: str) -> None:
     for metric in suite.metrics:
         manager.get(MetricSpec, metric)
     for dataset in suite.datasets:
-        resolve_dataset(
-            dataset, entries=dataset_entries(registry), manager=manager, scale=suite.scale
-        )
+        resolve_dataset(dataset, plain_environment(registry, manager), scale=suite.scale)
 
 
 def test_an_unknown_key_of_a_suite_names_the_nearest(tmp_path: Path) -> None:
