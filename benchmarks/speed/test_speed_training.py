@@ -10,7 +10,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.model.conditions import condition_set
 from dygenept.model.config import named_assembly
 from dygenept.model.control_pool import control_cells
@@ -49,10 +49,8 @@ def task(
         means,
         de,
         fold,
-        needs_cells=True,
-        held_out=False,
+        access=Access(cells=True),
         runtime=Runtime(cache_dir=tmp_path_factory.mktemp("cache")),
-        rng=np.random.default_rng(0),
     )
     return task
 

@@ -9,10 +9,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from dygenept.data.guard import guard_task
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
@@ -153,10 +151,8 @@ def fold_job(
         context.pseudobulk,
         context.de,
         context.split.folds[fold],
-        needs_cells=model.needs_cells,
-        held_out=model.is_oracle,
+        access=Access(cells=model.needs_cells, truth=model.is_oracle),
         runtime=runtime,
-        rng=np.random.default_rng(seed),
     )
     guard_task(
         task,

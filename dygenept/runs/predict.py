@@ -11,7 +11,7 @@ import numpy as np
 
 from dygenept.data.reading.labels import parse_labels
 from dygenept.data.request import DataRequest, open_data
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DataError, nearest
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
@@ -123,14 +123,12 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        needs_cells=model.needs_cells,
-        held_out=False,
+        access=Access(cells=model.needs_cells),
         runtime=replace(
             environment.runtime(report, device=run_device((model,), environment)),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
-        rng=rng,
     )
     built = fitted(model, task)
     predictions = predicted(model, built, conditions)

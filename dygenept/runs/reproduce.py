@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset, source_of
-from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
@@ -93,10 +92,9 @@ def reproduce(
     comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
-    entries = dataset_entries(environment)
     for suite in chosen:
         for dataset in suite.datasets:
-            resolved = resolve_dataset(dataset, entries=entries, manager=environment.manager)
+            resolved = resolve_dataset(dataset, environment)
             if resolved.name is not None and resolved.entry is not None:
                 source = source_of(resolved.name, resolved.entry, manager=environment.manager)
                 status = source.status(environment.data_dir)

@@ -10,7 +10,7 @@ from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.request import DataRequest, dataset_entries, open_data
+from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.machine import processes
@@ -217,9 +217,7 @@ def _shared_plugins(request: RunRequest, environment: Environment) -> tuple[Prov
     """Provenance of the split protocol and, for a registered data set, of its source."""
     manager = environment.manager
     found = [manager.provenance(SplitSpec.kind, request.split)]
-    entry = resolve_dataset(
-        request.dataset, entries=dataset_entries(environment), manager=manager
-    ).entry
+    entry = resolve_dataset(request.dataset, environment).entry
     if entry is not None:
         found.append(manager.provenance(DatasetSpec.kind, entry.source))
     return tuple(found)

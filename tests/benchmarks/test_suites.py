@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.catalog import DatasetEntry, resolve_dataset
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import DatasetEntry, dataset_entries, resolve_dataset
 from dygenept.errors import ConfigError
 from dygenept.evaluation.aggregates import Aggregate
 from dygenept.leaderboard.judgements import Judgement
@@ -66,7 +65,7 @@ def test_the_langpert_suites_are_its_protocol() -> None:
 def test_every_quoted_figure_names_a_metric_a_data_set_and_its_source(name: str) -> None:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
-    entries = dataset_entries(registry)
+    entries = dataset_entries(Environment.load())
     suite = load_suite(name, DIRECTORY)
     for publication in suite.published:
         assert publication.dataset in {entries_name(item, entries) for item in suite.datasets}
@@ -198,9 +197,7 @@ def test_a_suite_names_only_what_exists(name: str) -> None:
     for metric in suite.metrics:
         manager.get(MetricSpec, metric)
     for dataset in suite.datasets:
-        resolve_dataset(
-            dataset, entries=dataset_entries(environment), manager=manager, scale=suite.scale
-        )
+        resolve_dataset(dataset, environment, scale=suite.scale)
 
 
 def test_an_unknown_key_of_a_suite_names_the_nearest(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.splits import make_split
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.evaluation.aggregates import Aggregate, aggregate
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
@@ -65,10 +65,8 @@ def ours(norman_subset: Path) -> dict[tuple[str, str], Aggregate]:
                 bulk,
                 de,
                 fold,
-                needs_cells=False,
-                held_out=spec.role != "baseline",
+                access=Access(truth=spec.role != "baseline"),
                 runtime=Runtime(seed=number),
-                rng=np.random.default_rng(number),
             )
             model = spec.factory(spec.config())
             model.fit(task)

@@ -15,7 +15,9 @@ from dygenept.data.catalog import (
 )
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, PluginError
 from dygenept.machine.folders import default_data_dir
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry
 from dygenept.testing import ToyShape, write_toy_h5ad
 from dygenept.types import PerturbationData, Runtime
 
@@ -43,6 +45,16 @@ def manager() -> PluginManager:
     )
 
 
+def environment(manager: PluginManager, data_dir: Path = Path()) -> Environment:
+    datasets = {name: entry.model_dump(exclude_unset=True) for name, entry in ENTRIES.items()}
+    return Environment(
+        registry=Registry(datasets=datasets),
+        manager=manager,
+        data_dir=data_dir,
+        cache_dir=data_dir,
+    )
+
+
 def open_(
     name: str,
     manager: PluginManager,
@@ -52,13 +64,7 @@ def open_(
     scale: float | None = None,
 ) -> PerturbationData:
     return open_dataset(
-        name,
-        entries=ENTRIES,
-        manager=manager,
-        data_dir=data_dir,
-        runtime=Runtime(),
-        normalize=normalize,
-        scale=scale,
+        name, environment(manager, data_dir), Runtime(), normalize=normalize, scale=scale
     )
 
 
@@ -66,13 +72,11 @@ def test_a_file_is_opened_by_path(manager: PluginManager, tmp_path: Path) -> Non
     path = write_toy_h5ad(tmp_path / "mine.h5ad")
     data = open_(str(path), manager, tmp_path)
     assert (data.name, data.source) == ("mine", str(path))
-    fetched = fetch_dataset(
-        str(path), entries=ENTRIES, manager=manager, data_dir=tmp_path, runtime=Runtime()
-    )
+    fetched = fetch_dataset(str(path), environment(manager, tmp_path), Runtime())
     assert fetched == path
 
 
-def test_an_absent_file_is_told_as_a_file(manager: PluginManager, tmp_path: Path) -> None:
+def test_an_absent_file_is_reported_as_a_file(manager: PluginManager, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file"):
         open_(str(tmp_path / "absent.h5ad"), manager, tmp_path)
 
@@ -90,9 +94,9 @@ def test_a_name_wins_over_a_file_of_that_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_toy_h5ad(tmp_path / "k562")
-    resolved = resolve_dataset("k562", entries=ENTRIES, manager=manager)
+    resolved = resolve_dataset("k562", environment(manager))
     assert resolved.name == "replogle_k562_essential"
-    assert resolve_dataset("./k562", entries=ENTRIES, manager=manager).path == Path("./k562")
+    assert resolve_dataset("./k562", environment(manager)).path == Path("./k562")
 
 
 def test_an_unknown_name_names_the_nearest(manager: PluginManager, tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_an_unknown_name_names_the_nearest(manager: PluginManager, tmp_path: Pat
 def test_a_scale_comes_from_the_name_or_the_option(
     manager: PluginManager, name: str, scale: float | None, expected: float | None
 ) -> None:
-    resolved = resolve_dataset(name, entries=ENTRIES, manager=manager, scale=scale)
+    resolved = resolve_dataset(name, environment(manager), scale=scale)
     assert resolved.name == "sim:k562"
     assert resolved.entry is not None
     assert resolved.entry.options.get("scale") == expected
@@ -139,7 +143,7 @@ def test_a_scale_out_of_range_is_refused(
         open_("sim:k562", manager, tmp_path, scale=scale)
 
 
-def test_a_scale_that_is_no_number_is_refused(manager: PluginManager, tmp_path: Path) -> None:
+def test_a_scale_that_is_not_a_number_is_refused(manager: PluginManager, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"such as sim:k562@0\.1"):
         open_("sim:k562@half", manager, tmp_path)
 

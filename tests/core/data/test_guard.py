@@ -13,7 +13,7 @@ from scipy import sparse
 from dygenept.data.de.lists import de_genes
 from dygenept.data.guard import guard_task
 from dygenept.data.pseudobulk import condition_positions, pseudobulk
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import LeakageError
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
@@ -51,10 +51,8 @@ class Bench:
             self.means,
             self.de,
             fold,
-            needs_cells=True,
-            held_out=held_out,
+            access=Access(cells=True, truth=held_out),
             runtime=Runtime(),
-            rng=np.random.default_rng(0),
         )
 
     def guard(self, task: Task, test: tuple[Condition, ...], *, is_oracle: bool = False) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DataError, SplitError
 from dygenept.testing import ToyShape, toy_data, toy_fold
 from dygenept.types import Condition, Fold, PerturbationData, Runtime, Task
@@ -22,10 +22,8 @@ def build(
         means,
         de_genes(data, means),
         fold,
-        needs_cells=needs_cells,
-        held_out=held_out,
+        access=Access(cells=needs_cells, truth=held_out),
         runtime=Runtime(seed=7),
-        rng=np.random.default_rng(7),
     )
 
 

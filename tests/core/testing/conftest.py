@@ -13,7 +13,7 @@ import pytest
 
 from dygenept.testing import ConformanceError, check_plugin
 
-SOURCE = Path(__file__).parents[3] / "third_party" / "dygenept-toyplugins" / "src"
+SOURCE = Path(__file__).parents[2] / "third_party" / "dygenept-toyplugins" / "src"
 MODULES = {
     "attention": "most_confident",
     "baselines": "median_shift",
