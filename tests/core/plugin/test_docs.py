@@ -10,7 +10,7 @@ from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import KINDS, SPEC_CLASSES, BaselineSpec
 from dygenept.testing import check_baseline
 
-PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+PAGE = Path(__file__).parents[3] / "docs" / "plugins.md"
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dygenept.plugin.code_identity import project_code
-from dygenept.runs import run_context
-from dygenept.runs.run_context import job_key
+from dygenept.runs import job_identity
+from dygenept.runs.job_identity import job_key
 from dygenept.types.provenance import Provenance
 
 PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
@@ -16,7 +16,7 @@ PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
 
 def key(plugin: Provenance = PLUGIN) -> str:
     """Name the job of a model of one plugin; whatever else a key depends on stays the same."""
-    station: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         suite="custom",
         data=SimpleNamespace(sha256="data"),
         split_sha256="split",
@@ -24,7 +24,7 @@ def key(plugin: Provenance = PLUGIN) -> str:
         de=SimpleNamespace(name="list"),
     )
     model: Any = SimpleNamespace(base="mine", config={}, plugins=(plugin,))
-    return job_key(station, model, 0)
+    return job_key(context, model, 0)
 
 
 def test_an_edit_of_a_plugins_code_gives_another_key() -> None:
@@ -36,12 +36,12 @@ def test_an_edit_of_a_plugins_code_gives_another_key() -> None:
 def test_an_edit_of_the_projects_code_gives_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
     edited = replace(project_code(), sha256="edited")
-    monkeypatch.setattr(run_context, "project_code", lambda: edited)
+    monkeypatch.setattr(job_identity, "project_code", lambda: edited)
     assert key() != before
 
 
 def test_a_commit_that_changes_no_code_gives_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
     committed = replace(project_code(), commit="f" * 40, is_dirty=False)
-    monkeypatch.setattr(run_context, "project_code", lambda: committed)
+    monkeypatch.setattr(job_identity, "project_code", lambda: committed)
     assert key() == before
