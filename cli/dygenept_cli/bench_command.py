@@ -168,9 +168,9 @@ class _Show:
 
 def _run(request: BenchRequest, show: _Show) -> BenchOutcome:
     """Run a benchmark; its opening is said once nothing is refused and the first job begins."""
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.runner import run_bench
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     unsaid = [] if show.opening is None else [show.opening]
     with shown_progress(quiet=show.quiet) as report:

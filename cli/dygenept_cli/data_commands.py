@@ -114,9 +114,9 @@ def fetch(
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
     from dygenept.errors import DataError
+    from dygenept.machine.progress import shown_progress
     from dygenept.types import Runtime
     from dygenept_cli import asset_views, context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir)
     assets = asset_views.entries_of(environment)
@@ -196,9 +196,9 @@ def simulate(
     from dygenept.data.simulated.truth import truth_path
     from dygenept.errors import DataError
     from dygenept.machine.folders import default_data_dir
+    from dygenept.machine.progress import shown_progress
     from dygenept.types import Runtime
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     name = profile.removeprefix("sim:")
     directory = data_dir or default_data_dir()

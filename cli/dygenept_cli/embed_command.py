@@ -57,10 +57,10 @@ def embed(
     import time
 
     from dygenept.errors import ConfigError
+    from dygenept.machine.progress import shown_progress
     from dygenept.model.overrides import from_dotlist
     from dygenept.runs.embed import EmbedRequest, embed_controls
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if output.suffix != ".npz":
         raise ConfigError(f"--output must name an .npz file, got {output}")

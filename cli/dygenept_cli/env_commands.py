@@ -90,9 +90,9 @@ def build(
     as_json: options.JsonOption = False,
 ) -> None:
     """Build environments that are not there yet; pip needs its package index for it."""
+    from dygenept.machine.progress import shown_progress
     from dygenept.plugin.isolated.building import build_environment
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin)
     specs = [(name, _spec(name, environment)) for name in dict.fromkeys(names)]

@@ -31,12 +31,12 @@ def evaluate(
 ) -> None:
     """Score a trained model on the held-out perturbations of its fold."""
     from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.document import bench_document
     from dygenept.runs.run_context import RunRequest
     from dygenept.runs.runner import BenchOutcome
     from dygenept.runs.train import evaluate_model
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.tables import leaderboard_tables
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)

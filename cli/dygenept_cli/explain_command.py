@@ -39,9 +39,9 @@ def explain(
     from rich.text import Text
 
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.explain import explain_from_checkpoint
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, device=device)
     with shown_progress(quiet=quiet) as report:

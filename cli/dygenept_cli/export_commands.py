@@ -75,10 +75,10 @@ def cell_eval(
     """Write the real and the predicted AnnData file that `cell-eval run` reads."""
     from dygenept.data.request import DataRequest, open_data, recorded_dataset
     from dygenept.errors import ConfigError, SplitError, nearest
+    from dygenept.machine.progress import shown_progress
     from dygenept.results.cell_eval import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN, write_cell_eval
     from dygenept.results.kept import as_predictions, kept_predictions
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if level not in ("cells", "pseudobulk"):
         raise ConfigError(f"unknown --level {level!r}; {nearest(level, ('cells', 'pseudobulk'))}")

@@ -52,9 +52,9 @@ def show(
 ) -> None:
     """Show a gene's facets: text, source and confidence; and its neighbours, and why."""
     from dygenept.knowledge.inspection import view_gene
+    from dygenept.machine.progress import shown_progress
     from dygenept.model.knowledge import facet_sets
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir)
     choice = context.graph_choice(kg, set_)

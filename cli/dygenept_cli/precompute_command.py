@@ -96,8 +96,8 @@ def precompute(
     from dygenept.knowledge.precompute import Pipeline
     from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.progress import shown_progress
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     settings, choice = _settings(kg, set_, config)

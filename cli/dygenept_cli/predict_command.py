@@ -65,13 +65,13 @@ def predict(
     """Predict mean log1p expression after perturbations, with gene names."""
     from dygenept.errors import ConfigError, nearest
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.predict import (
         PredictRequest,
         predict_from_checkpoint,
         predict_from_data,
     )
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if output is not None and output.suffix not in FORMATS:
         raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")

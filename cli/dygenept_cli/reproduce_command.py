@@ -27,11 +27,11 @@ def reproduce(
     Exit code 0: all match; 1: some do not; 2: a data set is not on disk.
     """
     from dygenept.errors import DataUnavailableError, DygeneptError
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.reproduce import reproduce as run
     from dygenept.runs.runner import BenchRequest
     from dygenept_cli import context
     from dygenept_cli.bundled_suites import bundled_suites
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir, device="cpu")
     with shown_progress(quiet=quiet) as report:

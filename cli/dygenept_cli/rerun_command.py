@@ -42,10 +42,10 @@ def rerun(
 
     from rich.table import Table
 
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.rerun import rerun_record
     from dygenept.runs.run_context import RunRequest
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     request = RunRequest(

@@ -59,10 +59,10 @@ def score(
 
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.document import bench_document
     from dygenept.runs.score import Submission, score_submission
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables

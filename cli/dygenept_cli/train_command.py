@@ -44,9 +44,9 @@ def train(
     from dataclasses import replace
 
     from dygenept.machine.processes import launched
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.train import train_model
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)

@@ -18,11 +18,13 @@ class DataRequest:
 
     Attributes:
         dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
+        opened: The data set where it is open already; ``dataset`` is only its name then.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
     """
 
     dataset: str
+    opened: PerturbationData | None = None
     normalize: bool = False
     scale: float | None = None
 
@@ -36,6 +38,8 @@ def open_data(
         DataError: If nothing is called so, it cannot be had, or it breaks a rule.
         ConfigError: If an option does not fit the data set.
     """
+    if request.opened is not None:
+        return request.opened
     with processes.writer_first():
         return open_dataset(
             request.dataset,

@@ -71,6 +71,36 @@ def configured_baseline(
     return ConfiguredBaseline(_shown(name, before.options, after.options), after)
 
 
+def baseline_of_config(
+    options: PluginConfig, environment: Environment, *, shown: str | None = None
+) -> ConfiguredBaseline:
+    """Find the baseline plugin that a configuration belongs to.
+
+    Args:
+        options: Such as ``RidgeConfig(alpha=0.1)``.
+        environment: Knows the plugins.
+        shown: Name in leaderboards; None takes the plugin's, with the options that differ from
+            its defaults.
+
+    Raises:
+        ConfigError: If it belongs to no baseline, or to several.
+    """
+    owners = [
+        spec.name
+        for spec in environment.manager.specs(BaselineSpec)
+        if spec.config is type(options) and spec.config is not PluginConfig
+    ]
+    if len(owners) != 1:
+        raise ConfigError(
+            f"{type(options).__name__} is the configuration of {len(owners)} baselines; name the "
+            "model instead"
+        )
+    before = environment.configured(BaselineSpec, owners[0])
+    after = environment.configured(BaselineSpec, owners[0], options.model_dump())
+    name = shown or _shown(owners[0], before.options, after.options)
+    return ConfiguredBaseline(name, after)
+
+
 def _shown(name: str, before: PluginConfig, after: PluginConfig) -> str:
     old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
     changes = [f"{key}={_short(new[key])}" for key in sorted(new) if new[key] != old[key]]

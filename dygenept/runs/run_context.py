@@ -217,6 +217,8 @@ def _shared_plugins(request: RunRequest, environment: Environment) -> tuple[Prov
     """Provenance of the split protocol and, for a registered data set, of its source."""
     manager = environment.manager
     found = [manager.provenance(SplitSpec.kind, request.split)]
+    if request.opened is not None:
+        return tuple(found)
     entry = resolve_dataset(request.dataset, environment).entry
     if entry is not None:
         found.append(manager.provenance(DatasetSpec.kind, entry.source))

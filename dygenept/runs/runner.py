@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dygenept.data.splits import save_split
+from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
+from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
@@ -27,6 +29,7 @@ class BenchRequest(RunRequest):
 
     Attributes:
         models: Model names.
+        given: Models that are handed over instead of named.
         overrides: Changes to every assembly.
         variants: Further assemblies with parts swapped, beside ``models``.
         jobs: Processes, or Ray workers.
@@ -34,6 +37,7 @@ class BenchRequest(RunRequest):
     """
 
     models: tuple[str, ...] = ()
+    given: tuple[GivenModel, ...] = ()
     overrides: Overrides = NO_OVERRIDES
     variants: tuple[Variant, ...] = ()
     jobs: int = 1
@@ -125,7 +129,13 @@ def _prepare_worker(
 def _prepare(
     request: BenchRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> tuple[RunContext, tuple[ResolvedModel, ...]]:
-    models = resolve_models(request.models, environment, request.overrides, request.variants)
+    models = (
+        *resolve_models(request.models, environment, request.overrides, request.variants),
+        *(resolve_given(given, environment) for given in request.given),
+    )
+    names = [model.name for model in models]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"two models are called {min(twice)!r}; give one another name")
     # Everything that a typing slip can break is checked before the data set is read.
     check_can_write(request.results)
     environment.manager.get(SplitSpec, request.split)

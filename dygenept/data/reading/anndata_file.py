@@ -55,21 +55,26 @@ def read_anndata(
             expression that is dense, raw, negative or not finite, or a gene twice. The message
             says what to do.
     """
-    notes: list[str] = []
     with open_h5ad(path) as file:
-        cell_ids = read_index(file, "obs")
-        gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
-        _check_genes(gene_ids, path)
-        parsed, cells = read_cells(file, notes)
-        symbols = _symbols(file, gene_ids, notes)
-        expression = read_expression(file, notes)
-        if expression.shape != (len(cell_ids), len(gene_ids)):
-            raise DataError(
-                f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
-                f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
-            )
-        de_lists = read_de_lists(file, cells, gene_ids, notes)
-        is_simulated = says_simulated(file)
+        return read_opened(file, path, name=name or path.stem, normalize=normalize)
+
+
+def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> PerturbationData:
+    """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
+    notes: list[str] = []
+    cell_ids = read_index(file, "obs")
+    gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
+    _check_genes(gene_ids, path)
+    parsed, cells = read_cells(file, notes)
+    symbols = _symbols(file, gene_ids, notes)
+    expression = read_expression(file, notes)
+    if expression.shape != (len(cell_ids), len(gene_ids)):
+        raise DataError(
+            f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
+            f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
+        )
+    de_lists = read_de_lists(file, cells, gene_ids, notes)
+    is_simulated = says_simulated(file)
     check_values(expression, where=str(path), normalize=normalize)
     sha256 = fingerprint(
         Content(
@@ -89,7 +94,7 @@ def read_anndata(
     _note_targets(cells, symbols, notes)
     raw_labels = _raw_labels(parsed, cells)
     return PerturbationData(
-        name=name or path.stem,
+        name=name,
         source=str(path),
         sha256=sha256,
         is_simulated=is_simulated,

@@ -69,6 +69,7 @@ class Splitter(Protocol):
         ...
 
 
+@runtime_checkable
 class Model(Protocol):
     """A model of perturbation effects: learns from a task, predicts conditions."""
 

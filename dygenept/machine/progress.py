@@ -27,19 +27,21 @@ LABELS = {
 
 @contextmanager
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]:
-    """Yield a callback that draws bars with the time left, on a terminal only.
+    """Yield a callback that draws bars with the time left, on a terminal or in a notebook.
 
-    Where stderr is not a terminal, jobs are reported as plain lines, so that logs stay readable.
+    Elsewhere jobs are reported as plain lines, so that logs stay readable.
     """
     from dygenept.machine.processes import launched
 
     if quiet or not launched().is_writer:
         yield lambda report: None
         return
-    if not sys.stderr.isatty():
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not (sys.stderr.isatty() or console.is_jupyter):
         yield _plain
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -57,7 +59,7 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[message]}"),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     ) as bars:
         tasks: dict[str, TaskID] = {}
