@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import DataError
-from dygenept.machine.checksums import read_record, record_path, sha256_of_file, verify_file
+from dygenept.machine.checksums import file_sha256, read_record, record_path, verify_file
 
 CONTENT = b"cells" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -81,4 +81,4 @@ def test_a_damaged_record_is_told(file: Path) -> None:
 def test_an_empty_file_has_the_hash_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
-    assert sha256_of_file(path) == hashlib.sha256().hexdigest()
+    assert file_sha256(path) == hashlib.sha256().hexdigest()
