@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -24,6 +24,7 @@ from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.types import (
     Condition,
+    FacetSetReader,
     FloatArray,
     GeneKnowledge,
     Predictions,
@@ -39,9 +40,6 @@ class HasNotes(Protocol):
     """A part that has something to tell of itself in every result, such as random weights."""
 
     notes: tuple[str, ...]
-
-
-KnowledgeReader = Callable[[Sequence[str], Runtime], GeneKnowledge]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class DyGenePTModel:
         self,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
     ) -> None:
@@ -176,7 +174,7 @@ class DyGenePTModel:
         directory: Path,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         runtime: Runtime | None = None,
     ) -> DyGenePTModel:
         """Read a model that ``save`` wrote.

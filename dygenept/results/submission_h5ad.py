@@ -11,13 +11,11 @@ from dygenept.data.reading.expression import read_expression
 from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, read_index
 from dygenept.errors import DataError
 from dygenept.results.submission_rows import CELL_TYPE_NAMES, FOLD_NAME, LABEL_NAMES, Rows, first_of
-from dygenept.types import DoubleArray
+from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
     import h5py
     from scipy import sparse
-
-SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "symbol", "feature_name")
 
 
 def read_h5ad_rows(path: Path, is_delta: bool) -> Rows:

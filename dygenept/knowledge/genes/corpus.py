@@ -20,6 +20,7 @@ from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.machine.json_lines import read_lines, write_lines
 from dygenept.plugin.interfaces import CorpusEntry
+from dygenept.types import SYMBOL_COLUMNS
 
 TABLES_SOURCE = "gene tables"
 
@@ -128,7 +129,7 @@ def read_gene_list(path: Path) -> tuple[str, ...]:
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     first = (re.split(r"[\t,]", line.partition("#")[0].strip())[0].strip() for line in lines)
     genes = [gene for gene in first if gene]
-    if genes and genes[0].lower() in ("symbol", "gene", "gene_symbol", "gene_name"):
+    if genes and genes[0].lower() in ("gene", *SYMBOL_COLUMNS):
         genes = genes[1:]
     if not genes:
         raise DataError(f"{path} names no gene; it must hold one gene a line")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from dygenept.errors import DataError
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
 from dygenept.machine.checksums import file_sha256
-from dygenept.types import FloatArray, GeneKnowledge
+from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FACET_NAME = "Whole Gene"
 PICKLE_SUFFIXES = (".pickle", ".pkl")
 TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
-GENE_COLUMNS = ("gene", "genes", "gene_name", "gene_symbol", "symbol", "gene_id", "name")
+GENE_COLUMNS = ("gene", "genes", *SYMBOL_COLUMNS, "gene_id", "name")
 
 
 def read_gene_vectors(path: Path) -> GeneKnowledge:
