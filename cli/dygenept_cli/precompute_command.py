@@ -12,8 +12,8 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dygenept.knowledge.graph.choice import KgChoice
-    from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
+    from dygenept.knowledge.graph.sources import KgChoice
+    from dygenept.knowledge.precompute.request import PrecomputeConfig, StepOutcome
     from dygenept.plugin.interfaces import CallPlan
     from dygenept_cli.context import Environment
 
@@ -93,8 +93,8 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
-    from dygenept.knowledge.precompute import Pipeline
-    from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
+    from dygenept.knowledge.precompute.pipeline import Pipeline
+    from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
     from dygenept.types import Runtime
     from dygenept_cli import context
@@ -152,7 +152,7 @@ def _settings(
     kg: str | None, sets: Sequence[str] | None, config: Path | None
 ) -> tuple[PrecomputeConfig, KgChoice]:
     """Return the options of the steps, and the graphs with those of the imputation."""
-    from dygenept.knowledge.precompute_request import PrecomputeConfig
+    from dygenept.knowledge.precompute.request import PrecomputeConfig
     from dygenept.model.config import from_dotlist
     from dygenept.plugin.registry import merge, read_yaml
     from dygenept.plugin.validation import validated

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.store.store import select_genes
+from dygenept.knowledge.facets.selection import select_genes
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 
 IDENTITY = "identity"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.knowledge.graph.choice import KgChoice, check_graph_options, graphs_of
+from dygenept.knowledge.graph.sources import KgChoice, check_graph_options, graphs_of
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, merge

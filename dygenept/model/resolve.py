@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Literal
 from dygenept.errors import ConfigError, nearest
 from dygenept.knowledge.catalog import (
     FacetSetEntry,
+    facet_sets,
     is_imputed_already,
     missing_knowledge,
     open_knowledge,
 )
+from dygenept.machine.folders import default_cache_dir, default_data_dir
 from dygenept.model.baselines import ConfiguredBaseline, configured_baseline, file_digest
 from dygenept.model.config import (
     NO_OVERRIDES,
@@ -27,12 +29,12 @@ from dygenept.model.config import (
     split_overrides,
     training_options,
 )
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.manager import PluginManager, Provenance
 from dygenept.plugin.registry import Registry
 from dygenept.plugin.requirements import lacking
 from dygenept.plugin.specs import FacetWriterSpec, KgSourceSpec, TextEncoderSpec
-from dygenept.plugin.validation import validated
 from dygenept.types import GeneKnowledge, KnowledgeReader, Runtime
 
 if TYPE_CHECKING:
@@ -240,18 +242,6 @@ def graph_config(config: AssemblyConfig, manager: PluginManager) -> dict[str, ob
     return {"kg": graphs, "imputation": config.kg_choice.imputation_options().model_dump()}
 
 
-def facet_sets(registry: Registry) -> dict[str, FacetSetEntry]:
-    """Validate the ``facets`` section of the registry.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return {
-        name: validated(FacetSetEntry, dict(entry), f"facets.{name}")
-        for name, entry in registry.facets.items()
-    }
-
-
 def knowledge_plugins(
     config: AssemblyConfig, registry: Registry, manager: PluginManager
 ) -> tuple[Provenance, ...]:
@@ -327,20 +317,24 @@ def build_assembly(
     )
 
 
+def _environment(registry: Registry, manager: PluginManager) -> Environment:
+    return Environment(
+        registry=registry,
+        manager=manager,
+        data_dir=default_data_dir(),
+        cache_dir=default_cache_dir(),
+    )
+
+
 def knowledge_reader(
     config: AssemblyConfig, registry: Registry, manager: PluginManager
 ) -> Callable[[Sequence[str], Runtime], GeneKnowledge]:
     """Return a function that opens an assembly's facet set for given genes."""
-    entries = facet_sets(registry)
+    environment = _environment(registry, manager)
 
     def read(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         return open_knowledge(
-            config.facets,
-            entries=entries,
-            manager=manager,
-            genes=genes,
-            runtime=runtime,
-            kg=config.kg_choice,
+            config.facets, genes, environment=environment, runtime=runtime, kg=config.kg_choice
         )
 
     return read
@@ -348,12 +342,10 @@ def knowledge_reader(
 
 def registry_knowledge(registry: Registry, manager: PluginManager) -> KnowledgeReader:
     """Return what opens any facet set of the registry, or a file; goes into ``Runtime``."""
-    entries = facet_sets(registry)
+    environment = _environment(registry, manager)
 
     def read(name_or_file: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
-        return open_knowledge(
-            name_or_file, entries=entries, manager=manager, genes=genes, runtime=runtime
-        )
+        return open_knowledge(name_or_file, genes, environment=environment, runtime=runtime)
 
     return read
 
@@ -363,12 +355,13 @@ def missing_requirements(
 ) -> tuple[str, ...]:
     """Say what an assembly needs that is not on this machine, one sentence each."""
     entries = facet_sets(registry)
+    environment = _environment(registry, manager)
     missing = []
-    without = missing_knowledge(config.facets, entries=entries, runtime=runtime)
+    without = missing_knowledge(config.facets, environment=environment, runtime=runtime)
     if without is not None:
         missing.append(without)
     elif not is_imputed_already(
-        config.facets, entries=entries, runtime=runtime, kg=config.kg_choice
+        config.facets, environment=environment, runtime=runtime, kg=config.kg_choice
     ):
         missing.extend(config.kg_choice.missing(manager, runtime))
     missing.extend(_missing_text_plugins(entries.get(config.facets), entries, manager))

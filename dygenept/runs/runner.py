@@ -19,6 +19,7 @@ from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
+from dygenept.machine.folders import default_cache_dir, default_data_dir
 from dygenept.model.config import (
     NO_OVERRIDES,
     AssemblyConfig,
@@ -29,11 +30,11 @@ from dygenept.model.config import (
 from dygenept.model.resolve import (
     ResolvedModel,
     Variant,
-    facet_sets,
     missing_requirements,
     registry_knowledge,
     resolve_models,
 )
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager, Provenance
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.requirements import lacking
@@ -328,7 +329,13 @@ def _prepare(
         if model.assembly is not None:
             _require(model, model.assembly, registry, manager, request)
         elif model.baseline is not None and model.baseline.knowledge is not None:
-            _require_knowledge(model, model.baseline.knowledge, registry, request)
+            environment = Environment(
+                registry=registry,
+                manager=manager,
+                data_dir=request.data_dir or default_data_dir(),
+                cache_dir=request.cache_dir or default_cache_dir(),
+            )
+            _require_knowledge(model, model.baseline.knowledge, environment, request)
     models = tuple(with_script(_with_graph_files(model, manager, request)) for model in models)
     report(Progress("read", 0, 1, request.dataset))
     data = open_data(request, registry, manager, report)
@@ -370,12 +377,12 @@ def _with_graph_files(
 
 
 def _require_knowledge(
-    model: ResolvedModel, facets: str, registry: Registry, request: BenchRequest
+    model: ResolvedModel, facets: str, environment: Environment, request: BenchRequest
 ) -> None:
     if is_vector_file(facets):
         lacking = None if Path(facets).expanduser().is_file() else f"there is no file {facets}"
     else:
         runtime = Runtime(cache_dir=request.cache_dir, data_dir=request.data_dir)
-        lacking = missing_knowledge(facets, entries=facet_sets(registry), runtime=runtime)
+        lacking = missing_knowledge(facets, environment=environment, runtime=runtime)
     if lacking is not None:
         raise ConfigError(f"{model.name} cannot be built here: {lacking}")

@@ -9,8 +9,11 @@ from pydantic import ValidationError
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
 from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
-from dygenept.knowledge.store.store import genes_without_knowledge, write_knowledge
+from dygenept.knowledge.facets.selection import genes_without_knowledge
+from dygenept.knowledge.store.knowledge_files import write_knowledge
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry
 from dygenept.types import GeneKnowledge, Runtime
 
 GENES = ("KLF1", "MAPK1", "KIAA1804", "NO_SUCH_GENE")
@@ -36,6 +39,16 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+def environment_of(entries: Mapping[str, FacetSetEntry], manager: PluginManager) -> Environment:
+    facets = {name: entry.model_dump(exclude_defaults=True) for name, entry in entries.items()}
+    return Environment(
+        registry=Registry(facets=facets), manager=manager, data_dir=Path(), cache_dir=Path()
+    )
+
+
+REGISTERED = environment_of(ENTRIES, PluginManager())
+
+
 def _open(
     name: str,
     manager: PluginManager,
@@ -43,7 +56,10 @@ def _open(
     entries: Mapping[str, FacetSetEntry] = ENTRIES,
 ) -> GeneKnowledge:
     return open_knowledge(
-        name, entries=entries, manager=manager, genes=GENES, runtime=Runtime(cache_dir=cache_dir)
+        name,
+        GENES,
+        environment=environment_of(entries, manager),
+        runtime=Runtime(cache_dir=cache_dir),
     )
 
 
@@ -84,7 +100,7 @@ def test_knowledge_file_opens_by_path_and_as_a_registered_file(
     np.testing.assert_array_equal(by_name.values, true.values)
     assert by_name.name == "biomedbert"
     runtime = Runtime(cache_dir=tmp_path)
-    assert missing_knowledge("biomedbert", entries=ENTRIES, runtime=runtime) is None
+    assert missing_knowledge("biomedbert", environment=REGISTERED, runtime=runtime) is None
 
 
 def test_missing_file_of_a_facet_set_names_the_file_and_the_offline_alternative(
@@ -97,20 +113,24 @@ def test_missing_file_of_a_facet_set_names_the_file_and_the_offline_alternative(
 
 @pytest.mark.parametrize("name", ["biomedbert", "biomedbert_shuffled", "nowhere.safetensors"])
 def test_what_is_missing_is_said_without_opening(name: str, tmp_path: Path) -> None:
-    lacking = missing_knowledge(name, entries=ENTRIES, runtime=Runtime(cache_dir=tmp_path))
+    lacking = missing_knowledge(
+        name,
+        environment=REGISTERED,
+        runtime=Runtime(cache_dir=tmp_path),
+    )
     assert lacking is not None
     assert ".safetensors" in lacking
 
 
 def test_written_facet_set_lacks_nothing() -> None:
-    assert missing_knowledge("shuffled", entries=ENTRIES, runtime=Runtime()) is None
+    assert missing_knowledge("shuffled", environment=REGISTERED, runtime=Runtime()) is None
 
 
 def test_unknown_facet_set_names_the_nearest(manager: PluginManager, cache_dir: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'go_tfidf'"):
         _open("go_tfdf", manager, cache_dir)
     with pytest.raises(ConfigError, match="did you mean 'shuffled'"):
-        missing_knowledge("shufled", entries=ENTRIES, runtime=Runtime())
+        missing_knowledge("shufled", environment=REGISTERED, runtime=Runtime())
 
 
 def test_unknown_writer_names_the_nearest(manager: PluginManager, cache_dir: Path) -> None:

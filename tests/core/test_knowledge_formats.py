@@ -14,8 +14,10 @@ from dygenept.errors import DataError
 from dygenept.knowledge.catalog import open_knowledge
 from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
 from dygenept.knowledge.store.formats.original import write_original
-from dygenept.knowledge.store.store import read_knowledge
+from dygenept.knowledge.store.knowledge_files import read_knowledge
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import Registry
 from dygenept.types import FACETS, GeneKnowledge, Runtime
 
 GENES = ("KLF1", "MAPK1", "α-gene")
@@ -39,6 +41,9 @@ def test_damaged_file_is_refused_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+EMPTY = Environment(registry=Registry(), manager=PluginManager(), data_dir=Path(), cache_dir=Path())
+
+
 @pytest.mark.parametrize("name", ["f.pt", "f.safetensors", "f.pickle"])
 def test_catalog_opens_every_format_by_path(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -48,9 +53,8 @@ def test_catalog_opens_every_format_by_path(tmp_path: Path, name: str) -> None:
         write_original(original(), path)
     opened = open_knowledge(
         str(path),
-        entries={},
-        manager=PluginManager(),
-        genes=("NO_SUCH_GENE", "KLF1", "KIAA1804"),
+        ("NO_SUCH_GENE", "KLF1", "KIAA1804"),
+        environment=EMPTY,
         runtime=Runtime(),
     )
     assert opened.genes == ("NO_SUCH_GENE", "KLF1", "KIAA1804")
@@ -63,9 +67,7 @@ def test_missing_file_of_another_format_is_said_to_be_missing() -> None:
     from dygenept.errors import DataUnavailableError
 
     with pytest.raises(DataUnavailableError, match=r"nowhere\.pickle"):
-        open_knowledge(
-            "nowhere.pickle", entries={}, manager=PluginManager(), genes=(), runtime=Runtime()
-        )
+        open_knowledge("nowhere.pickle", (), environment=EMPTY, runtime=Runtime())
 
 
 def test_sha256_follows_the_content(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from dygenept.errors import ConfigError, DataError
 from dygenept.knowledge.store.formats.original import read_original, write_original
-from dygenept.knowledge.store.store import read_knowledge
+from dygenept.knowledge.store.knowledge_files import read_knowledge
 from dygenept.types import FACETS, GeneKnowledge
 
 RNG = np.random.default_rng(0)

@@ -14,7 +14,7 @@ import torch
 from dygenept.errors import DataError
 from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
-from dygenept.knowledge.store.store import read_knowledge
+from dygenept.knowledge.store.knowledge_files import read_knowledge
 
 GENES = ("KLF1", "MAPK1", "α-gene")
 VECTORS = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)

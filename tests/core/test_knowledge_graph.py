@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from dygenept.errors import ConfigError, DataError, PluginError
-from dygenept.knowledge.graph.merged import combine_graphs, open_graph
+from dygenept.knowledge.graph.joining import combine_graphs
+from dygenept.knowledge.graph.sources import KgChoice, check_graph_options
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
 from dygenept.types import Runtime
@@ -191,30 +192,25 @@ def test_a_graph_that_breaks_the_rules_is_refused(
 def test_opened_sources_are_joined_over_exactly_the_genes_asked_for(
     manager: PluginManager, tmp_path: Path
 ) -> None:
-    combined = open_graph(
-        ["chain", "links", "chain"],
-        options={"links": {"weight": 0.9}, "chain": {"reverse": True}},
-        manager=manager,
-        genes=["C", "A", "B", "A"],
-        runtime=Runtime(),
-        data_dir=tmp_path,
-    )
+    choice = KgChoice({"chain": {"reverse": True}, "links": {"weight": 0.9}})
+    combined = choice.open(["C", "A", "B", "A"], manager, Runtime(data_dir=tmp_path))
     assert combined.genes == ("C", "A", "B")
     assert combined.sources == ("chain", "links")
     assert {item.source for item in combined.neighbours("B")} == {"links"}
-    empty = open_graph([], options={}, manager=manager, genes=["A", "B"], runtime=Runtime())
+    empty = KgChoice().open(["A", "B"], manager, Runtime())
     assert empty.genes == ("A", "B")
     assert empty.n_edges == 0
 
 
 def test_wrong_names_and_options_are_told_with_the_nearest(manager: PluginManager) -> None:
     def open_(names: list[str], **options: dict[str, object]) -> None:
-        open_graph(names, options=options, manager=manager, genes=["A"], runtime=Runtime())
+        choice = KgChoice({name: options.get(name, {}) for name in names})
+        choice.open(["A"], manager, Runtime())
 
     with pytest.raises(PluginError, match="did you mean 'chain'"):
         open_(["chian"])
     with pytest.raises(ConfigError, match=r"'link'.*did you mean 'links'"):
-        open_(["links"], link={"weight": 0.1})
+        check_graph_options({"link": {"weight": 0.1}}, {"links": {}})
     with pytest.raises(ConfigError, match="did you mean 'weight'"):
         open_(["links"], links={"wieght": 0.1})
     with pytest.raises(PluginError, match="not asked for"):

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dygenept.knowledge.graph.tables import (
+from dygenept.knowledge.graph.building import (
     EdgeTable,
     SetRule,
     SetTable,

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from scipy import sparse
 
 from dygenept.errors import DataError, ShapeError
-from dygenept.knowledge.facets.imputation import ImputationOptions, Imputed, impute
+from dygenept.knowledge.facets.imputation import Imputed, impute
+from dygenept.knowledge.graph.sources import ImputationOptions
 from dygenept.types import GeneKnowledge
 
 WEIGHTS = (0.2, 0.3, 0.5, 0.5, 0.8, 0.9, 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError
+from dygenept.knowledge.building import FacetSource, build_imputed, build_knowledge
 from dygenept.knowledge.catalog import FacetSetEntry, is_imputed_already, open_knowledge
 from dygenept.knowledge.facets.imputation import impute
-from dygenept.knowledge.graph.choice import NO_KG, KgChoice
-from dygenept.knowledge.graph.enrichment import graph_universe
-from dygenept.knowledge.store.store import build_knowledge, select_genes, write_knowledge
+from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import gene_universe
+from dygenept.knowledge.graph.sources import NO_KG, KgChoice
+from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.model.config import Overrides, assembly_config
 from dygenept.model.resolve import missing_requirements, resolve_model
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import GeneFacets
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
@@ -91,6 +94,13 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     return Runtime(cache_dir=folder / "cache", data_dir=folder / "data")
 
 
+def environment_of(entries: Mapping[str, FacetSetEntry], manager: PluginManager) -> Environment:
+    facets = {name: entry.model_dump(exclude_defaults=True) for name, entry in entries.items()}
+    return Environment(
+        registry=Registry(facets=facets), manager=manager, data_dir=Path(), cache_dir=Path()
+    )
+
+
 def opened(
     name: str,
     manager: PluginManager,
@@ -99,7 +109,7 @@ def opened(
     genes: Sequence[str] = ASKED,
 ) -> GeneKnowledge:
     return open_knowledge(
-        name, entries=ENTRIES, manager=manager, genes=genes, runtime=runtime, kg=kg
+        name, genes, environment=environment_of(ENTRIES, manager), runtime=runtime, kg=kg
     )
 
 
@@ -115,13 +125,15 @@ def whole(manager: PluginManager, runtime: Runtime) -> GeneKnowledge:
 
     writer = manager.get(FacetWriterSpec, "go")
     encoder = manager.get(TextEncoderSpec, "hashed")
-    universe = graph_universe(ASKED)
+    universe = gene_universe(ASKED)
     knowledge = build_knowledge(
-        "go_hashed",
-        writer=writer.factory(manager.configure(writer)),
-        encoder=encoder.factory(manager.configure(encoder)),
-        genes=universe,
-        runtime=Runtime(),
+        FacetSource(
+            "go_hashed",
+            writer.factory(manager.configure(writer)),
+            encoder.factory(manager.configure(encoder)),
+        ),
+        universe,
+        Runtime(),
     )
     graph = KG.open(universe, manager, runtime)
     imputed = impute(knowledge, graph.aligned(universe), options=KG.imputation_options()).knowledge
@@ -226,7 +238,7 @@ def test_file_that_was_imputed_from_the_same_graphs_is_taken_as_it_is(
     no_files = KgChoice({"edges": {}})
     write_knowledge(native, path, imputed_with=no_files.record())
     opened(str(path), manager, runtime, no_files, genes=("KLF1",))
-    checked = {"entries": ENTRIES, "runtime": runtime}
+    checked = {"environment": environment_of(ENTRIES, manager), "runtime": runtime}
     assert is_imputed_already(str(path), kg=no_files, **checked)
     assert not is_imputed_already(str(path), kg=KG, **checked)
     assert not is_imputed_already("shuffled", kg=KG, **checked)
@@ -281,14 +293,10 @@ class OneVector:
 def test_writer_that_pays_for_calls_is_asked_for_the_genes_of_the_run_alone(
     manager: PluginManager, runtime: Runtime
 ) -> None:
-    from dygenept.knowledge.imputing import imputed_set
-
     writer = PaysForCalls()
-    imputed_set(
-        "paid",
-        writer=writer,
-        encoder=OneVector(),
-        genes=ASKED[:2],
+    build_imputed(
+        FacetSource("paid", writer, OneVector()),
+        ASKED[:2],
         kg=KG,
         manager=manager,
         runtime=runtime,

@@ -11,25 +11,21 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from dygenept.errors import DataError, DataUnavailableError, ShapeError
-from dygenept.knowledge.facets.files import FacetTexts, read_facets, write_facets
-from dygenept.knowledge.facets.imputation import ImputationOptions
 from dygenept.knowledge.facets.origins import REGENERATED, FacetOrigins, origin_name
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour, combine_graphs
-from dygenept.knowledge.store.store import (
+from dygenept.knowledge.facets.texts import FacetTexts, read_facets, write_facets
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbour
+from dygenept.knowledge.graph.joining import combine_graphs
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.precompute.tensor import knowledge_tensor, write_tensor
+from dygenept.knowledge.store.embedding import FacetVectors
+from dygenept.knowledge.store.knowledge_files import (
     read_confidence,
     read_header,
     read_knowledge,
     read_origins,
     write_knowledge,
 )
-from dygenept.knowledge.store.tensor import knowledge_tensor, write_tensor
-from dygenept.knowledge.store.vector_files import (
-    FacetVectors,
-    read_vectors,
-    text_index,
-    write_vectors,
-)
+from dygenept.knowledge.store.vector_files import read_vectors, write_vectors
 from dygenept.plugin.interfaces import GeneFacets, KnowledgeGraph
 
 GENES = ("KLF1", "GATA1", "TAL1", "SPI1", "NOBODY")
@@ -55,7 +51,9 @@ def embedded(facets: FacetTexts) -> FacetVectors:
     texts = sorted({text for item in facets.genes for text in item.texts if text is not None})
     rows = {text: row for row, text in enumerate(texts)}
     vectors = np.random.default_rng(0).standard_normal((len(texts), 4)).astype(np.float32)
-    index = text_index([item.texts for item in facets.genes], rows)
+    index = np.array(
+        [[rows.get(text, -1) for text in item.texts] for item in facets.genes], dtype=np.int32
+    )
     return FacetVectors(GENES, index, vectors)
 
 
@@ -77,12 +75,9 @@ def path(tmp_path: Path, graph: CombinedGraph) -> Path:
     path = tmp_path / "knowledge.safetensors"
     counts = write_tensor(
         written,
-        facets,
         graph,
-        options=ImputationOptions(),
+        kg=KgChoice({"string": {}}),
         path=path,
-        texts_path=tmp_path / "knowledge.texts.jsonl",
-        imputed_with=KgChoice({"string": {}}).record(),
     )
     assert counts["n_native_facets"] == 5
     assert counts["n_regenerated_facets"] == 1

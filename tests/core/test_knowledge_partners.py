@@ -9,15 +9,16 @@ import pytest
 from scipy import sparse
 
 from dygenept.errors import PluginError
-from dygenept.knowledge.facets.files import FacetTexts
 from dygenept.knowledge.facets.regeneration import (
     RegenerationOptions,
     regenerate,
     regeneration_requests,
 )
-from dygenept.knowledge.graph.enrichment import EnrichmentOptions, enrich, graph_universe
-from dygenept.knowledge.graph.merged import CombinedGraph, combine_graphs
-from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.knowledge.facets.texts import FacetTexts
+from dygenept.knowledge.genes.matching import gene_universe
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbours
+from dygenept.knowledge.graph.enrichment import EnrichmentOptions, enrich
+from dygenept.knowledge.graph.joining import combine_graphs
 from dygenept.plugin.interfaces import CorpusEntry, FacetRequest, GeneFacets, KnowledgeGraph
 from dygenept.types import FACETS, Runtime
 
@@ -95,7 +96,7 @@ def test_enrichment_leaves_weak_evidence_out_and_reads_other_genes_from_the_tabl
 
 
 def test_universe_holds_a_gene_once_under_the_name_it_is_asked_for() -> None:
-    universe = graph_universe(("KIAA1804", "MINE"))
+    universe = gene_universe(("KIAA1804", "MINE"))
     assert universe[:2] == ("KIAA1804", "MINE")
     assert "MAP3K21" not in universe
     assert "KLF1" in universe

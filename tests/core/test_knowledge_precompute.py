@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError, DygeneptError
-from dygenept.knowledge.facets.files import read_facets
 from dygenept.knowledge.facets.origins import REGENERATED
+from dygenept.knowledge.facets.texts import read_facets
 from dygenept.knowledge.genes.corpus import read_corpus
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.precompute import ARTEFACTS, Pipeline
-from dygenept.knowledge.precompute_request import (
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.precompute.manifests import manifest_path, read_manifest
+from dygenept.knowledge.precompute.pipeline import Pipeline
+from dygenept.knowledge.precompute.request import (
+    ARTEFACTS,
     STEPS,
     PrecomputeConfig,
     PrecomputeRequest,
     planned_steps,
 )
-from dygenept.knowledge.store.artefacts import manifest_path, read_manifest
-from dygenept.knowledge.store.store import read_knowledge, read_origins
+from dygenept.knowledge.store.knowledge_files import read_knowledge, read_origins
 from dygenept.plugin.interfaces import (
     CallPlan,
     CorpusEntry,

@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 
 from dygenept.errors import DataError, DataUnavailableError, PluginError
+from dygenept.knowledge.building import FacetSource, build_knowledge
 from dygenept.knowledge.facets.controls import random_knowledge, shuffle_knowledge
+from dygenept.knowledge.facets.selection import genes_without_knowledge, select_genes
 from dygenept.knowledge.store.embedding_cache import EmbeddingCache
-from dygenept.knowledge.store.store import (
-    build_knowledge,
-    genes_without_knowledge,
-    read_knowledge,
-    select_genes,
-    write_knowledge,
-)
+from dygenept.knowledge.store.knowledge_files import read_knowledge, write_knowledge
 from dygenept.machine.folders import default_cache_dir
 from dygenept.plugin.interfaces import GeneFacets
 from dygenept.types import FACETS, FloatArray, GeneKnowledge, Progress, Runtime
@@ -62,11 +58,7 @@ def _build(
     encoder: CountingEncoder, *, genes: Sequence[str] = GENES, cache_dir: Path | None = None
 ) -> GeneKnowledge:
     return build_knowledge(
-        "toy",
-        writer=LetterWriter(),
-        encoder=encoder,
-        genes=genes,
-        runtime=Runtime(cache_dir=cache_dir),
+        FacetSource("toy", LetterWriter(), encoder), genes, Runtime(cache_dir=cache_dir)
     )
 
 
@@ -199,14 +191,12 @@ def test_knowledge_of_other_genes_has_another_hash() -> None:
 def test_progress_counts_over_all_missing_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.embedding.CHUNK", 4)
     seen: list[Progress] = []
     build_knowledge(
-        "toy",
-        writer=LetterWriter(),
-        encoder=CountingEncoder(),
-        genes=GENES,
-        runtime=Runtime(cache_dir=tmp_path, report=seen.append),
+        FacetSource("toy", LetterWriter(), CountingEncoder()),
+        GENES,
+        Runtime(cache_dir=tmp_path, report=seen.append),
     )
     steps = [progress.step for progress in seen]
     assert steps == sorted(steps)
@@ -217,7 +207,7 @@ def test_progress_counts_over_all_missing_texts(
 def test_interrupted_embedding_keeps_what_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.embedding.CHUNK", 4)
 
     class Interrupted(CountingEncoder):
         def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
@@ -263,9 +253,7 @@ def test_writer_that_gives_an_empty_text_is_refused() -> None:
             return tuple(GeneFacets(gene, ("",) * len(FACETS)) for gene in genes)
 
     with pytest.raises(PluginError, match="must be a text or None, never empty"):
-        build_knowledge(
-            "toy", writer=Empty(), encoder=CountingEncoder(), genes=GENES, runtime=Runtime()
-        )
+        build_knowledge(FacetSource("toy", Empty(), CountingEncoder()), GENES, Runtime())
 
 
 def test_writer_that_skips_a_gene_is_refused() -> None:
@@ -274,9 +262,7 @@ def test_writer_that_skips_a_gene_is_refused() -> None:
             return super().write(genes[1:], runtime)
 
     with pytest.raises(PluginError, match="one entry a gene"):
-        build_knowledge(
-            "toy", writer=Skipping(), encoder=CountingEncoder(), genes=GENES, runtime=Runtime()
-        )
+        build_knowledge(FacetSource("toy", Skipping(), CountingEncoder()), GENES, Runtime())
 
 
 def test_written_knowledge_reads_back_equal(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dygenept.errors import ShapeError
 from dygenept.knowledge.facets.imputation import Imputed
-from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbour
 from dygenept.types import FloatArray, IntArray
 
 OriginName = Literal["unknown", "native", "regenerated", "imputed"]

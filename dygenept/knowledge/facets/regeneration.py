@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.errors import PluginError
-from dygenept.knowledge.facets.files import FacetTexts
-from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour
-from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.knowledge.facets.texts import FacetTexts
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbour, Neighbours
 from dygenept.plugin.interfaces import (
     CorpusEntry,
     FacetRequest,

@@ -8,9 +8,7 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.knowledge.genes.corpus import corpus_from_tables, described
-from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.merged import CombinedGraph
-from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbours
 from dygenept.plugin.interfaces import CorpusEntry, PartnerText
 from dygenept.types import Progress, Runtime
 
@@ -32,17 +30,6 @@ class EnrichmentOptions(BaseModel):
     enabled: bool = True
     max_neighbors: int = Field(default=5, ge=1)
     min_weight: float = Field(default=0.5, ge=0, le=1)
-
-
-def graph_universe(genes: Sequence[str]) -> tuple[str, ...]:
-    """Return the genes themselves and every other gene of the shipped tables, each gene once.
-
-    A gene that is asked for under an outdated symbol does not stand there under its current one.
-    """
-    tables = load_gene_tables()
-    asked = tuple(dict.fromkeys(genes))
-    taken = {tables.resolve(gene) or gene for gene in asked}
-    return asked + tuple(symbol for symbol in tables.symbols if symbol not in taken)
 
 
 def enrich(

@@ -21,8 +21,8 @@ from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
 
 if TYPE_CHECKING:
+    from dygenept.knowledge.graph.building import WholeGraph
     from dygenept.knowledge.graph.cache import GraphManifest
-    from dygenept.knowledge.graph.tables import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -134,7 +134,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             DataUnavailableError: If its files are not there.
             DataError: If a file cannot be read.
         """
-        from dygenept.knowledge.graph.rows import rows_of, select_rows
+        from dygenept.knowledge.genes.matching import rows_of
+        from dygenept.knowledge.graph.combined import select_rows
 
         asked = tuple(dict.fromkeys(genes))
         whole, found = self._whole(runtime), self._found

@@ -1,23 +1,43 @@
-"""Which knowledge graphs inform a facet set, with what options."""
+"""Which knowledge graphs inform a facet set, with which options; opens and joins them."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
+from dygenept.knowledge.graph.combined import CombinedGraph
+from dygenept.knowledge.graph.joining import combine_graphs
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import KgSourceSpec, PluginConfig
 from dygenept.plugin.validation import validated
 from dygenept.types import Runtime
 
-if TYPE_CHECKING:
-    from dygenept.knowledge.facets.imputation import ImputationOptions
-    from dygenept.knowledge.graph.merged import CombinedGraph
+logger = logging.getLogger(__name__)
 
 # A graph that reads the data folder has an option of this name.
 DATA_DIR_OPTION = "data_dir"
+
+
+class ImputationOptions(BaseModel):
+    """Options of imputation; the registry's and the command line's ``imputation`` section.
+
+    Attributes:
+        num_rounds: Rounds; a value imputed in one is used from the next on.
+        confidence_cap: Largest confidence of an imputed value before the decay of 0.7 a round.
+        max_neighbors: Strongest informed neighbours that count.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_rounds: int = Field(default=3, ge=0, le=100)
+    confidence_cap: float = Field(default=0.8, gt=0, le=1)
+    max_neighbors: int = Field(default=20, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +58,6 @@ class KgChoice:
         Raises:
             ConfigError: If a key is unknown or a value not allowed.
         """
-        from dygenept.knowledge.facets.imputation import ImputationOptions
-
         return validated(ImputationOptions, dict(self.imputation), "imputation")
 
     def identities(self, manager: PluginManager, runtime: Runtime) -> dict[str, str]:
@@ -56,22 +74,31 @@ class KgChoice:
         }
 
     def open(self, genes: Sequence[str], manager: PluginManager, runtime: Runtime) -> CombinedGraph:
-        """Return the combined graph among some genes.
+        """Return the joined graph of exactly these genes, in their order.
+
+        A gene without an edge has an empty row; of equal weights the source named first wins.
+
+        Args:
+            genes: Genes of the graph; repeated ones count once.
+            manager: Finds the sources.
+            runtime: Progress, the data folder, and ``cache_dir`` for what is read.
 
         Raises:
+            ConfigError: If an option is not allowed.
             DataUnavailableError: If a graph's file is not there.
+            DataError: If a file cannot be read.
+            PluginError: If a source is unknown or breaks its contract.
         """
-        from dygenept.knowledge.graph.merged import open_graph
-
         self.require(manager, runtime)
-        return open_graph(
-            tuple(self.sources),
-            options=self.sources,
-            manager=manager,
-            genes=genes,
-            runtime=runtime,
-            data_dir=runtime.data_dir,
-        )
+        asked = tuple(dict.fromkeys(genes))
+        graphs: dict[str, KnowledgeGraph] = {}
+        for spec, config in self._configured(manager, runtime):
+            with plugin_code(f"knowledge graph {spec.name!r}"):
+                graph = spec.factory(config).graph(asked, runtime)
+            if graph.report is not None:
+                logger.info(graph.report.sentence)
+            graphs[spec.name] = graph
+        return combine_graphs(graphs, genes=asked)
 
     def missing(self, manager: PluginManager, runtime: Runtime) -> tuple[str, ...]:
         """Say which graphs' files are not on this machine, one sentence each.

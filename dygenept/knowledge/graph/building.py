@@ -185,7 +185,7 @@ def _current(
     names: Sequence[str | None],
 ) -> tuple[list[str], npt.NDArray[np.int64], int, int]:
     """Return current symbols, sorted, the position of each name there (-1 without), and counts."""
-    from dygenept.knowledge.genes.entrez import symbols_of_entrez
+    from dygenept.knowledge.genes.matching import symbols_of_entrez
     from dygenept.knowledge.genes.tables import load_gene_tables
 
     resolve = load_gene_tables().resolve

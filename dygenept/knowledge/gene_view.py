@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.knowledge.catalog import FacetSetEntry, facet_file
-from dygenept.knowledge.facets.files import read_facets
+from dygenept.knowledge.building import plan_imputation, recorded_imputation
+from dygenept.knowledge.catalog import facet_file, facet_sets
 from dygenept.knowledge.facets.origins import NATIVE, UNKNOWN, origin_name
+from dygenept.knowledge.facets.texts import read_facets
+from dygenept.knowledge.genes.matching import gene_universe, nearest_genes, rows_of
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.graph.enrichment import graph_universe
-from dygenept.knowledge.graph.merged import Neighbour
-from dygenept.knowledge.graph.neighbours import Neighbours
-from dygenept.knowledge.imputing import plan_imputation, recorded_imputation
-from dygenept.knowledge.store.store import read_confidence, read_origins
+from dygenept.knowledge.graph.combined import Neighbour, Neighbours
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.store.knowledge_files import read_confidence, read_origins
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import GeneFacets
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec
@@ -74,9 +73,8 @@ def view_gene(
     gene: str,
     name_or_file: str,
     *,
-    entries: Mapping[str, FacetSetEntry],
+    environment: Environment,
     kg: KgChoice,
-    manager: PluginManager,
     runtime: Runtime,
     n_neighbours: int = 10,
 ) -> GeneView:
@@ -84,11 +82,10 @@ def view_gene(
 
     Args:
         gene: Symbol, alias or Ensembl id.
-        name_or_file: A facet set of ``entries``, a knowledge file, or a folder.
-        entries: The registry's facet sets.
+        name_or_file: A facet set of the registry, a knowledge file, or a folder.
+        environment: Registry of facet sets, and the plugins.
         kg: Knowledge graphs; for a facet set that is written on the spot they also say what
             would be imputed.
-        manager: Finds writers and graphs.
         runtime: Progress and cache.
         n_neighbours: Most neighbours shown.
 
@@ -97,11 +94,12 @@ def view_gene(
         ConfigError: If the facet set is a control, which has no texts, or is unknown.
         DataUnavailableError: If a file is not there.
     """
+    entries, manager = facet_sets(environment.registry), environment.manager
     folder = Path(name_or_file).expanduser()
     if name_or_file not in entries and folder.is_dir():
         path: Path | None = folder / KNOWLEDGE_NAME
     else:
-        path = facet_file(name_or_file, entries=entries, runtime=runtime)
+        path = facet_file(name_or_file, environment=environment, runtime=runtime)
     if path is not None:
         return _of_file(gene, path, kg, manager, runtime, n_neighbours)
     entry = entries[name_or_file]
@@ -112,13 +110,14 @@ def view_gene(
         )
     spec = manager.get(FacetWriterSpec, entry.writer)
     writer = spec.factory(manager.configure(spec, entry.writer_options))
-    symbol = load_gene_tables().resolve(gene)
+    tables = load_gene_tables()
+    symbol = tables.resolve(gene)
     if symbol is None:
-        raise DataError(f"no gene {gene!r} is known; {_nearest(gene, load_gene_tables().symbols)}")
+        raise DataError(f"no gene {gene!r} is known; {nearest_genes(gene, tables.symbols)}")
     view = GeneView(
         asked=gene,
         symbol=symbol,
-        description=load_gene_tables().name(symbol),
+        description=tables.name(symbol),
         knowledge=name_or_file,
         kg=tuple(kg.sources),
         facets=(),
@@ -186,7 +185,7 @@ def _of_file(
     chosen = kg if kg.sources else _recorded_graphs(path, manager, runtime)
     neighbours: tuple[Neighbour, ...] = ()
     if chosen.sources:
-        graph = chosen.open(graph_universe(genes), manager, runtime)
+        graph = chosen.open(gene_universe(genes), manager, runtime)
         neighbours = Neighbours(graph).strongest(genes[row], n=n_neighbours)
     return GeneView(
         asked=gene,
@@ -213,15 +212,12 @@ def _written(written: GeneFacets) -> tuple[FacetView, ...]:
 
 
 def _row_of(gene: str, genes: Sequence[str], path: Path) -> int:
-    if gene in genes:
-        return genes.index(gene)
-    resolve = load_gene_tables().resolve
-    current = resolve(gene)
-    found = [row for row, known in enumerate(genes) if current and resolve(known) == current]
-    if not found:
+    row = int(rows_of([gene], genes)[0])
+    if row < 0:
+        current = load_gene_tables().resolve(gene)
         known_as = f" ({current})" if current and current != gene else ""
-        raise DataError(f"{path} knows nothing of {gene!r}{known_as}; {_nearest(gene, genes)}")
-    return found[0]
+        raise DataError(f"{path} knows nothing of {gene!r}{known_as}; {nearest_genes(gene, genes)}")
+    return row
 
 
 def _texts_beside(path: Path, gene: str, n_facets: int) -> tuple[str | None, ...]:
@@ -245,8 +241,3 @@ def _recorded_graphs(path: Path, manager: PluginManager, runtime: Runtime) -> Kg
     if not set(choice.sources) <= known or choice.missing(manager, runtime):
         return KgChoice()
     return choice
-
-
-def _nearest(gene: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(gene.upper(), known, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else "check its symbol"

@@ -12,10 +12,18 @@ from pydantic import BaseModel, ConfigDict
 from dygenept.errors import ConfigError, nearest
 from dygenept.knowledge.facets.regeneration import RegenerationOptions
 from dygenept.knowledge.genes.corpus import CorpusOptions
-from dygenept.knowledge.graph.choice import NO_KG, KgChoice
 from dygenept.knowledge.graph.enrichment import EnrichmentOptions
+from dygenept.knowledge.graph.sources import NO_KG, KgChoice
 
-STEPS: tuple[str, ...] = ("1", "1.5", "2", "2.5", "3", "4")
+ARTEFACTS: Mapping[str, str] = {
+    "1": "corpus.jsonl",
+    "1.5": "enriched.jsonl",
+    "2": "facets.jsonl",
+    "2.5": "regenerated.jsonl",
+    "3": "embeddings.json",
+    "4": "knowledge.safetensors",
+}
+STEPS: tuple[str, ...] = tuple(ARTEFACTS)
 
 
 class PrecomputeConfig(BaseModel):
@@ -53,7 +61,7 @@ class PrecomputeRequest:
         encoder: Text encoder plugin.
         kg: Knowledge graphs, their options, and those of the imputation.
         config: Options of the steps.
-        resume: False does every step again.
+        resume: False repeats every step.
     """
 
     output: Path

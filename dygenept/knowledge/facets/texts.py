@@ -1,16 +1,17 @@
-"""Facet texts on disk: one gene a line, with the partners behind a regenerated facet."""
+"""Facet texts: written by a plugin, checked, and kept on disk with one gene per line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from dygenept.errors import DataError
-from dygenept.knowledge.graph.merged import Neighbour
+from dygenept.errors import DataError, PluginError
+from dygenept.knowledge.graph.combined import Neighbour
 from dygenept.machine.json_lines import read_lines, write_lines
-from dygenept.plugin.interfaces import GeneFacets
-from dygenept.types import FACETS
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import CorpusEntry, FacetWriter, GeneFacets, ReadsCorpus
+from dygenept.types import FACETS, Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,35 @@ class FacetTexts:
     def n_known(self) -> int:
         """Number of facets with a text."""
         return sum(text is not None for gene in self.genes for text in gene.texts)
+
+
+def written_facets(
+    writer: FacetWriter,
+    genes: Sequence[str],
+    runtime: Runtime,
+    *,
+    name: str,
+    corpus: Sequence[CorpusEntry] | None = None,
+) -> tuple[GeneFacets, ...]:
+    """Have a writer write the facets of genes, and check what it returns.
+
+    Args:
+        writer: Facet writer.
+        genes: Gene symbols, each once.
+        runtime: Progress and folders.
+        name: What error messages call the facet set.
+        corpus: Entries of the genes, for a writer that reads a corpus.
+
+    Raises:
+        PluginError: If the writer returns what it must not.
+    """
+    with plugin_code(f"facet writer {writer.identity}"):
+        if corpus is not None and isinstance(writer, ReadsCorpus):
+            written = writer.write_from(corpus, runtime)
+        else:
+            written = writer.write(genes, runtime)
+    _check_written(written, genes, name)
+    return written
 
 
 def write_facets(facets: FacetTexts, path: Path) -> None:
@@ -75,3 +105,16 @@ def _document(
     if partners:
         document["regenerated"] = partners
     return document
+
+
+def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str) -> None:
+    """Refuse facets of other genes than those asked for, and empty texts."""
+    if tuple(item.gene for item in written) != tuple(asked):
+        raise PluginError(f"facet set {name!r}: the writer must return one entry a gene, in order")
+    if any(len(item.texts) != len(FACETS) for item in written):
+        raise PluginError(f"facet set {name!r}: the writer must return {len(FACETS)} texts a gene")
+    for item in written:
+        if any(text is not None and not (isinstance(text, str) and text) for text in item.texts):
+            raise PluginError(
+                f"facet set {name!r}: a facet of {item.gene} must be a text or None, never empty"
+            )

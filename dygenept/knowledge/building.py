@@ -1,7 +1,7 @@
-"""Knowledge of a run's genes, its gaps filled from knowledge graphs, with the least embedding.
+"""Builds the knowledge of a run's genes: written, embedded, and its gaps filled from graphs.
 
 Which facets get filled, and from which neighbours, depends on what is known and not on what it
-says. So that is found out first over all genes, with texts alone; then only the facets that
+says. So that is found out first over all genes, from texts only; then only the facets that
 matter are embedded, and imputed in the same way.
 """
 
@@ -19,21 +19,26 @@ import numpy as np
 from dygenept.errors import DataError
 from dygenept.knowledge.facets.imputation import VERSION, Imputed, impute
 from dygenept.knowledge.facets.origins import NATIVE, REGENERATED, UNKNOWN
+from dygenept.knowledge.facets.selection import select_genes, with_genes
+from dygenept.knowledge.facets.texts import written_facets
+from dygenept.knowledge.genes.matching import gene_universe
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.graph.enrichment import graph_universe
-from dygenept.knowledge.graph.merged import CombinedGraph
-from dygenept.knowledge.store.store import (
-    check_written,
-    embed_texts,
+from dygenept.knowledge.graph.combined import CombinedGraph
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.store.embedding import (
+    digest_of,
+    embed_facets,
+    embedding_identity,
+    texts_of,
+)
+from dygenept.knowledge.store.knowledge_files import (
+    FORMAT,
     read_header,
     read_knowledge,
     read_origins,
-    select_genes,
     write_knowledge,
 )
 from dygenept.machine.checksums import file_sha256
-from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import FacetWriter, GeneFacets, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager
 from dygenept.types import FACETS, BoolArray, GeneKnowledge, Runtime
@@ -56,6 +61,46 @@ class ImputationPlan:
     imputed: Imputed
 
 
+@dataclass(frozen=True, slots=True)
+class FacetSource:
+    """What a facet set is written and embedded by.
+
+    Attributes:
+        name: Name of the facet set.
+        writer: Facet writer.
+        encoder: Text encoder.
+    """
+
+    name: str
+    writer: FacetWriter
+    encoder: TextEncoder
+
+
+def build_knowledge(source: FacetSource, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+    """Write the facets of genes and embed them; a text embedded before is read from the cache.
+
+    The vectors of a corpus-dependent encoder depend on the genes asked for, and so does their
+    place in the cache.
+
+    Args:
+        source: Facet set, writer and encoder.
+        genes: Gene symbols; repeated ones count once.
+        runtime: Device, progress, and ``cache_dir`` (None computes everything again).
+
+    Returns:
+        Knowledge of every gene asked for; confidence 1 where there is a text, 0 elsewhere.
+
+    Raises:
+        PluginError: If the writer or the encoder returns what it must not.
+    """
+    asked = tuple(dict.fromkeys(genes))
+    written = written_facets(source.writer, asked, runtime, name=source.name)
+    identity = embedding_identity(source.encoder, texts_of(written))
+    sha256 = digest_of([FORMAT, source.writer.identity, identity, *asked])
+    vectors = embed_facets(source.encoder, written, runtime)
+    return vectors.knowledge(name=source.name, sha256=sha256)
+
+
 def recorded_imputation(path: Path) -> object:
     """Return what a knowledge file says of its imputation; None where it says nothing."""
     header = read_header(path)
@@ -76,10 +121,8 @@ def plan_imputation(
     the genes asked for.
     """
     asked = tuple(dict.fromkeys(genes))
-    universe = asked if isinstance(writer, PlansCalls) else graph_universe(asked)
-    with plugin_code(f"facet writer {writer.identity}"):
-        texts = writer.write(universe, runtime)
-    check_written(texts, universe, writer.identity)
+    universe = asked if isinstance(writer, PlansCalls) else gene_universe(asked)
+    texts = written_facets(writer, universe, runtime, name=writer.identity)
     known = np.array([[text is not None for text in item.texts] for item in texts], dtype=bool)
     known = known.reshape(len(universe), len(FACETS))
     graph = kg.open(universe, manager, runtime)
@@ -95,12 +138,10 @@ def plan_imputation(
     return ImputationPlan(texts, graph, imputed)
 
 
-def imputed_set(
-    name: str,
-    *,
-    writer: FacetWriter,
-    encoder: TextEncoder,
+def build_imputed(
+    source: FacetSource,
     genes: Sequence[str],
+    *,
     kg: KgChoice,
     manager: PluginManager,
     runtime: Runtime,
@@ -112,42 +153,33 @@ def imputed_set(
     embedded.
     """
     asked = tuple(dict.fromkeys(genes))
-    parts = [name, writer.identity, encoder.identity, *asked]
+    parts = [source.name, source.writer.identity, source.encoder.identity, *asked]
     cached = _Cached(parts, kg=kg, manager=manager, runtime=runtime)
     if (found := cached.read()) is not None:
         return found
-    plan = plan_imputation(writer, asked, kg=kg, manager=manager, runtime=runtime)
+    plan = plan_imputation(source.writer, asked, kg=kg, manager=manager, runtime=runtime)
     needed = _needed(plan.imputed, len(asked))
     rows = np.flatnonzero(needed.any(axis=1) | (np.arange(len(needed)) < len(asked)))
     chosen = [
-        [text if needed[row, facet] else None for facet, text in enumerate(plan.texts[row].texts)]
+        GeneFacets(
+            plan.graph.genes[row],
+            tuple(
+                text if needed[row, facet] else None
+                for facet, text in enumerate(plan.texts[row].texts)
+            ),
+        )
         for row in rows
     ]
-    texts = sorted({text for item in chosen for text in item if text is not None})
-    logger.info("%d texts of %d genes inform %d genes", len(texts), len(rows), len(asked))
-    vectors = embed_texts(encoder, texts, runtime)
-    place = {text: position for position, text in enumerate(texts)}
-    values = np.zeros((len(rows), len(FACETS), vectors.shape[1]), dtype=np.float32)
-    confidence = np.zeros((len(rows), len(FACETS)), dtype=np.float32)
-    for row, item in enumerate(chosen):
-        for facet, text in enumerate(item):
-            if text is not None:
-                values[row, facet], confidence[row, facet] = vectors[place[text]], 1.0
-    knowledge = GeneKnowledge(
-        name=name,
-        sha256=cached.key,
-        genes=tuple(plan.graph.genes[row] for row in rows),
-        facet_names=FACETS,
-        values=values,
-        confidence=confidence,
-    )
+    logger.info("texts of %d genes inform %d genes", len(rows), len(asked))
+    vectors = embed_facets(source.encoder, chosen, runtime)
+    knowledge = vectors.knowledge(name=source.name, sha256=cached.key)
     # Rows ascend, so that of equally strong neighbours the same come first as over all genes.
     weights = plan.graph.weights[rows][:, rows]
     whole = impute(knowledge, weights, options=kg.imputation_options()).knowledge
     return cached.write(replace(select_genes(whole, asked), sha256=cached.key))
 
 
-def imputed_file(
+def impute_file(
     path: Path,
     *,
     genes: Sequence[str],
@@ -168,7 +200,7 @@ def imputed_file(
     cached = _Cached(parts, kg=kg, manager=manager, runtime=runtime)
     if (found := cached.read()) is not None:
         return found
-    knowledge = _with_genes(_without_imputed(read_knowledge(path), path), asked)
+    knowledge = with_genes(_without_imputed(read_knowledge(path), path), asked)
     graph = kg.open(knowledge.genes, manager, runtime)
     weights = graph.aligned(knowledge.genes)
     whole = impute(knowledge, weights, options=kg.imputation_options()).knowledge
@@ -238,20 +270,3 @@ def _without_imputed(knowledge: GeneKnowledge, path: Path) -> GeneKnowledge:
     values, confidence = knowledge.values.copy(), knowledge.confidence.copy()
     values[is_imputed], confidence[is_imputed] = 0.0, 0.0
     return replace(knowledge, values=values, confidence=confidence)
-
-
-def _with_genes(knowledge: GeneKnowledge, asked: Sequence[str]) -> GeneKnowledge:
-    """Add empty rows for genes that a file lacks under every name."""
-    resolve = load_gene_tables().resolve
-    known = {name for gene in knowledge.genes for name in (gene, resolve(gene) or gene)}
-    new = tuple(gene for gene in asked if not {gene, resolve(gene) or gene} & known)
-    if not new:
-        return knowledge
-    values = np.zeros((len(new), *knowledge.values.shape[1:]), dtype=np.float32)
-    confidence = np.zeros((len(new), len(knowledge.facet_names)), dtype=np.float32)
-    return replace(
-        knowledge,
-        genes=knowledge.genes + new,
-        values=np.concatenate([knowledge.values, values]),
-        confidence=np.concatenate([knowledge.confidence, confidence]),
-    )

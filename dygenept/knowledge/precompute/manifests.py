@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -46,19 +47,32 @@ class ArtefactManifest(BaseModel):
     created: str
 
 
+@dataclass(frozen=True, slots=True)
+class MadeOf:
+    """What determines an artefact: where these are unchanged, it is kept.
+
+    Attributes:
+        step: Step of the pipeline, ``1`` to ``4``.
+        inputs: Hash or identity of whatever it is made from, by name.
+        config: Options that determine it.
+    """
+
+    step: str
+    inputs: Mapping[str, str]
+    config: Mapping[str, object]
+
+
 def manifest_path(folder: Path, artefact: str) -> Path:
-    """Return where the manifest of an artefact stands."""
+    """Return where the manifest of an artefact is."""
     return folder / f"{artefact}.manifest.json"
 
 
 def write_manifest(
     folder: Path,
     artefact: str,
+    made_of: MadeOf,
     *,
-    step: str,
     files: Sequence[str],
-    inputs: Mapping[str, str],
-    config: Mapping[str, object],
     counts: Mapping[str, int],
 ) -> ArtefactManifest:
     """Describe an artefact whose files are written.
@@ -66,17 +80,15 @@ def write_manifest(
     Args:
         folder: Folder of the artefacts.
         artefact: Its name.
-        step: Step of the pipeline.
+        made_of: What determined it.
         files: Its files.
-        inputs: See ``ArtefactManifest``; so for the rest.
-        config: See ``ArtefactManifest``.
-        counts: See ``ArtefactManifest``.
+        counts: What is in it, for people.
     """
     manifest = ArtefactManifest(
-        step=step,
+        step=made_of.step,
         files={name: file_sha256(folder / name) for name in files},
-        inputs=inputs,
-        config=_plain(config),
+        inputs=made_of.inputs,
+        config=_plain(made_of.config),
         counts=counts,
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,23 +99,24 @@ def write_manifest(
 
 
 def read_manifest(folder: Path, artefact: str) -> ArtefactManifest | None:
-    """Return the manifest of an artefact; None where there is none or it is damaged."""
+    """Return the manifest of an artefact; None where it is missing or damaged."""
     path = manifest_path(folder, artefact)
     if not path.is_file():
         return None
     try:
         return ArtefactManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        logger.warning("%s is damaged and its step is done anew: %s", path, error.errors()[0])
+        logger.warning("%s is damaged, so its step is done again: %s", path, error.errors()[0])
         return None
 
 
-def current_manifest(
-    folder: Path, artefact: str, *, inputs: Mapping[str, str], config: Mapping[str, object]
-) -> ArtefactManifest | None:
+def current_manifest(folder: Path, artefact: str, made_of: MadeOf) -> ArtefactManifest | None:
     """Return the manifest of an artefact that is whole and made of just this; else None."""
     manifest = read_manifest(folder, artefact)
-    if manifest is None or manifest.inputs != inputs or manifest.config != _plain(config):
+    if manifest is None or (manifest.inputs, manifest.config) != (
+        made_of.inputs,
+        _plain(made_of.config),
+    ):
         return None
     return manifest if is_whole(folder, manifest) else None
 

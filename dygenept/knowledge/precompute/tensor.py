@@ -1,8 +1,7 @@
-"""Step 4's work: the facet tensor, imputed, with the origin of every facet, and its texts."""
+"""Step 4: the facet tensor, imputed, with the origin of every facet, and its texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facets.files import FacetTexts, write_facets
-from dygenept.knowledge.facets.imputation import ImputationOptions, impute
+from dygenept.knowledge.facets.imputation import impute
 from dygenept.knowledge.facets.origins import (
     NATIVE,
     REGENERATED,
@@ -20,11 +18,15 @@ from dygenept.knowledge.facets.origins import (
     with_imputed,
     written_origins,
 )
-from dygenept.knowledge.graph.merged import CombinedGraph
-from dygenept.knowledge.store.store import write_knowledge
-from dygenept.knowledge.store.vector_files import FacetVectors
+from dygenept.knowledge.facets.texts import FacetTexts, write_facets
+from dygenept.knowledge.graph.combined import CombinedGraph
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.store.embedding import FacetVectors
+from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.plugin.interfaces import GeneFacets
-from dygenept.types import FACETS, GeneKnowledge
+from dygenept.types import GeneKnowledge
+
+TEXTS_NAME = "knowledge.texts.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,12 @@ class WrittenTensor:
     Attributes:
         knowledge: Values and confidence: 1 where native, less where regenerated, 0 where unknown.
         codes: Origin codes, (n_genes, K), int8.
+        facets: The texts.
     """
 
     knowledge: GeneKnowledge
     codes: npt.NDArray[np.int8]
+    facets: FacetTexts
 
 
 def knowledge_tensor(
@@ -56,49 +60,30 @@ def knowledge_tensor(
     genes = tuple(item.gene for item in facets.genes)
     if vectors.genes != genes:
         raise DataError("the embedded facets are of other genes than the texts; run step 3 again")
-    known = vectors.index >= 0
-    codes = np.where(known, NATIVE, UNKNOWN).astype(np.int8)
+    native = vectors.knowledge(name=name, sha256=sha256)
+    codes = np.where(native.confidence > 0, NATIVE, UNKNOWN).astype(np.int8)
     rows = {gene: row for row, gene in enumerate(genes)}
     for gene, position in facets.regenerated:
         codes[rows[gene], position] = REGENERATED
-    confidence = known.astype(np.float32)
-    confidence[codes == REGENERATED] = regenerated_confidence
-    knowledge = GeneKnowledge(
-        name=name,
-        sha256=sha256,
-        genes=genes,
-        facet_names=FACETS,
-        values=vectors.dense(),
-        confidence=confidence,
-    )
-    return WrittenTensor(knowledge, codes)
+    native.confidence[codes == REGENERATED] = regenerated_confidence
+    return WrittenTensor(native, codes, facets)
 
 
 def write_tensor(
-    written: WrittenTensor,
-    facets: FacetTexts,
-    graph: CombinedGraph | None,
-    *,
-    options: ImputationOptions,
-    path: Path,
-    texts_path: Path,
-    imputed_with: Mapping[str, object] | None,
+    written: WrittenTensor, graph: CombinedGraph | None, *, kg: KgChoice, path: Path
 ) -> dict[str, int]:
     """Impute, and write the knowledge file and its texts; genes that stay unknown are left out.
 
     Args:
         written: Facets before imputation.
-        facets: Their texts.
         graph: Graph among their genes; None imputes nothing.
-        options: Options of the imputation.
-        path: The knowledge file.
-        texts_path: Its texts.
-        imputed_with: What the file records of its imputation.
+        kg: The graphs and the options of the imputation, which the file records.
+        path: The knowledge file; its texts go into a file beside it.
 
     Returns:
         Counts for the manifest.
     """
-    knowledge = written.knowledge
+    knowledge, facets = written.knowledge, written.facets
     rows = {gene: row for row, gene in enumerate(knowledge.genes)}
     origins = written_origins(
         written.codes,
@@ -107,7 +92,7 @@ def write_tensor(
         () if graph is None else graph.sources,
     )
     if graph is not None:
-        imputed = impute(knowledge, graph.aligned(knowledge.genes), options=options)
+        imputed = impute(knowledge, graph.aligned(knowledge.genes), options=kg.imputation_options())
         origins = with_imputed(origins, imputed, graph)
         knowledge = imputed.knowledge
     codes = origins.codes
@@ -123,8 +108,13 @@ def write_tensor(
     texts: tuple[GeneFacets, ...] = tuple(
         item for item, keep in zip(facets.genes, is_kept, strict=True) if keep
     )
-    write_facets(FacetTexts(texts, facets.regenerated), texts_path)
-    write_knowledge(kept, path, origins=of_rows(origins, is_kept), imputed_with=imputed_with)
+    write_facets(FacetTexts(texts, facets.regenerated), path.with_name(TEXTS_NAME))
+    write_knowledge(
+        kept,
+        path,
+        origins=of_rows(origins, is_kept),
+        imputed_with=None if graph is None else kg.record(),
+    )
     return {
         "n_genes": len(kept.genes),
         "n_genes_without_knowledge": int((~is_kept).sum()),
