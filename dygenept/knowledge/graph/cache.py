@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dygenept.knowledge.graph.building import WholeGraph
+from dygenept.knowledge.graph.whole_graph import WholeGraph
 from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)

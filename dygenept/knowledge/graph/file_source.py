@@ -21,8 +21,8 @@ from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.building import WholeGraph
     from dygenept.knowledge.graph.cache import GraphManifest
+    from dygenept.knowledge.graph.whole_graph import WholeGraph
     from dygenept.types import Runtime
 
 

@@ -12,8 +12,8 @@ from dygenept_plugins.kg_sources._names import NameCodes
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph.building import EdgeTable
     from dygenept.knowledge.graph.files import FileHead
+    from dygenept.knowledge.graph.whole_graph import EdgeTable
 
 # First cells of a row that names columns; compared in lower case without punctuation.
 HEADER_WORDS = frozenset(
@@ -111,7 +111,7 @@ def edges_of_pairs(
     """
     import numpy as np
 
-    from dygenept.knowledge.graph.building import EdgeTable
+    from dygenept.knowledge.graph.whole_graph import EdgeTable
 
     codes = NameCodes()
     first, second = codes.add(pairs.first), codes.add(pairs.second)

@@ -23,7 +23,7 @@ from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph.building import SetTable, WholeGraph
+    from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
     from dygenept.types import Runtime
 
 Aspect = Literal["BP", "MF", "CC"]
@@ -88,7 +88,7 @@ class GoGraph(FileGraphSource[GoConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph.building import graph_of_sets
+        from dygenept.knowledge.graph.whole_graph import graph_of_sets
 
         return graph_of_sets(self._sets(found), self.config.rule)
 

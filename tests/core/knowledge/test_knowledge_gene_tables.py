@@ -14,7 +14,7 @@ from dygenept.knowledge.genes.matching import symbols_of_entrez
 from dygenept.knowledge.genes.tables import GeneTables, load_gene_tables
 from dygenept.types import FACETS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CYTOKINE_PRODUCTION = "GO:0001816"
 
 

@@ -13,7 +13,7 @@ import pytest
 from dygenept.errors import DataError
 from dygenept.knowledge.facets.go_roots import FacetRoots
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_gene_tables.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "build_gene_tables.py"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dygenept.knowledge.graph.building import (
+from dygenept.knowledge.graph.whole_graph import (
     EdgeTable,
     SetRule,
     SetTable,
