@@ -39,7 +39,7 @@ def precompute(
     ] = None,
     genes: Annotated[
         Path | None,
-        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one a line."),
+        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one per line."),
     ] = None,
     all_genes: Annotated[
         bool, typer.Option("--all-genes", help="Take every gene of the shipped tables.")

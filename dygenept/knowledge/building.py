@@ -232,7 +232,7 @@ class _Cached:
         try:
             return read_knowledge(self._path)
         except DataError as error:
-            logger.warning("cached knowledge is computed anew: %s", error)
+            logger.warning("cached knowledge is computed again: %s", error)
             return None
 
     def write(self, knowledge: GeneKnowledge) -> GeneKnowledge:

@@ -52,7 +52,7 @@ class FacetSetEntry(BaseModel):
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         base: Facet set that ``transform`` changes.
         transform: ``shuffled`` between genes, or ``random`` vectors of the same norms. Two have no
-            base: ``identity``, one facet a gene that tells it from all others, and ``gaussian``,
+            base: ``identity``, one facet per gene that tells it from all others, and ``gaussian``,
             eight random facets of any width.
         dim: Width of ``identity`` and ``gaussian``.
         seed: Seed of the transform.

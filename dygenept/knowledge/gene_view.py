@@ -31,7 +31,7 @@ class FacetView:
 
     Attributes:
         name: Name of the facet.
-        text: Its text; None where there is none or it was not kept.
+        text: Its text; None where it has none or it was not kept.
         origin: ``native``, ``regenerated``, ``imputed``, ``unknown``, or ``not recorded``.
         round: Round of the imputation; None where it was not imputed.
         confidence: In [0, 1]; 0 where unknown.

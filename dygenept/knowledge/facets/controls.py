@@ -64,7 +64,7 @@ def identity_knowledge(
 ) -> GeneKnowledge:
     """Give each gene one facet that says nothing but which gene it is.
 
-    A gene's vector is a Gaussian one of unit length drawn from its current symbol alone: whatever
+    A gene's vector is a Gaussian one of unit length drawn from its current symbol only: whatever
     other genes are asked for, it is the same, and two genes' vectors are orthogonal but for
     1/sqrt(dim).
 
@@ -82,7 +82,7 @@ def gaussian_knowledge(
 ) -> GeneKnowledge:
     """Give each gene eight known facets of Gaussian vectors: the shape of knowledge, no content.
 
-    A gene's vectors are drawn from its current symbol alone, so they are the same whatever other
+    A gene's vectors are drawn from its current symbol only, so they are the same whatever other
     genes are asked for.
 
     Args:

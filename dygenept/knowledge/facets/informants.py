@@ -117,7 +117,7 @@ def choose(
     rank = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
     is_enough = counts >= (2 if number == 1 else 1)
     is_kept = (rank < options.max_neighbors) & is_enough[owners]
-    # Genes without neighbours enough go; the others are numbered anew.
+    # Genes without neighbours enough go; the others are renumbered.
     owners, places = (np.cumsum(is_enough) - 1)[owners[is_kept]], places[is_kept]
     genes, n_genes = genes[is_enough], int(is_enough.sum())
     rows, weights = edges.columns[places], edges.weights[places]

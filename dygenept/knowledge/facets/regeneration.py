@@ -99,7 +99,7 @@ def regenerate(
     if len(written) != len(requests):
         raise PluginError(
             f"facet writer {writer.identity}: {len(requests)} requests gave {len(written)} texts; "
-            "it must return one a request, in order"
+            "it must return one per request, in order"
         )
     fresh: dict[tuple[str, int], str] = {}
     partners: dict[tuple[str, int], tuple[Neighbour, ...]] = {}

@@ -19,7 +19,7 @@ class FacetTexts:
     """The facet texts of some genes.
 
     Attributes:
-        genes: One entry a gene.
+        genes: One entry per gene.
         regenerated: Partners behind each regenerated facet, by gene and position in ``FACETS``.
     """
 
@@ -84,7 +84,9 @@ def read_facets(path: Path) -> FacetTexts:
             for name, items in partners.items():  # type: ignore[attr-defined]
                 regenerated[gene, FACETS.index(name)] = tuple(Neighbour(**item) for item in items)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{path}, line {number} is damaged ({error}); write it anew") from error
+            raise DataError(
+                f"{path}, line {number} is damaged ({error}); write it again"
+            ) from error
         texts = tuple(None if text is None else str(text) for text in facets.values())
         genes.append(GeneFacets(gene, texts))
     return FacetTexts(tuple(genes), regenerated)
@@ -110,7 +112,9 @@ def _document(
 def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: str) -> None:
     """Refuse facets of other genes than those asked for, and empty texts."""
     if tuple(item.gene for item in written) != tuple(asked):
-        raise PluginError(f"facet set {name!r}: the writer must return one entry a gene, in order")
+        raise PluginError(
+            f"facet set {name!r}: the writer must return one entry per gene, in order"
+        )
     if any(len(item.texts) != len(FACETS) for item in written):
         raise PluginError(f"facet set {name!r}: the writer must return {len(FACETS)} texts a gene")
     for item in written:

@@ -74,6 +74,7 @@ class CombinedGraph:
             )
         part = slice(*self.weights.indptr[row : row + 2])
         columns, weights = self.weights.indices[part], self.weights.data[part]
+        # The last key of lexsort counts first: weight, then the place in the graph.
         order = np.lexsort((columns, -weights))[:n]
         return tuple(
             Neighbour(
@@ -91,6 +92,7 @@ class CombinedGraph:
         does not have gets an empty row and column.
         """
         rows = rows_of(genes, self.genes)
+        # The usual case of a graph opened for just these genes needs no copy.
         if np.array_equal(rows, np.arange(len(self.genes))):
             return self.weights
         return select_rows(self.weights, rows)
@@ -106,7 +108,7 @@ class Neighbours:
     def __init__(self, graph: CombinedGraph) -> None:
         self._graph = graph
         self._rows = {gene: row for row, gene in enumerate(graph.genes)}
-        self._degrees = np.diff(graph.weights.indptr)
+        self._degrees = np.diff(graph.weights.indptr)  # (n_genes,)
 
     def strongest(
         self, gene: str, *, n: int | None = None, min_weight: float = 0.0
@@ -150,6 +152,6 @@ def select_rows(weights: sparse.csr_matrix, rows: npt.NDArray[np.int64]) -> spar
         (np.ones(int(is_here.sum()), np.float32), (np.flatnonzero(is_here), rows[is_here])),
         shape=(len(rows), weights.shape[0]),
     )
-    selected = sparse.csr_matrix(pick @ weights @ pick.T)
+    selected = sparse.csr_matrix(pick @ weights @ pick.T)  # (n_asked, n_asked)
     selected.sort_indices()
     return selected

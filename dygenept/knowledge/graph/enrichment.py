@@ -50,11 +50,13 @@ def enrich(
     """
     neighbors = Neighbours(graph)
     texts = {entry.gene: described(entry) for entry in corpus}
+    # Partners may lie outside the corpus: the graph covers every gene of the shipped tables.
     outside = [gene for gene in graph.genes if gene not in texts]
     texts |= {entry.gene: described(entry) for entry in corpus_from_tables(outside)}
     enriched = []
     for position, entry in enumerate(corpus, start=1):
         found = neighbors.strongest(entry.gene, min_weight=options.min_weight)
+        # Filter before cutting, so that a partner without text does not use up a place.
         known = [item for item in found if texts[item.gene]][: options.max_neighbors]
         partners = tuple(
             PartnerText(item.gene, texts[item.gene], item.weight, item.source) for item in known

@@ -122,6 +122,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             "inputs": {Path(path).name: sha256 for path, sha256 in manifest.inputs.items()},
             "layout": manifest.layout,
             "config": manifest.config,
+            # A new release alone does not make a parsed graph stale; ``reader`` does.
             "versions": {**manifest.versions, "dygenept": ""},
         }
         content = json.dumps(document, sort_keys=True)
@@ -139,9 +140,10 @@ class FileGraphSource(ABC, Generic[ConfigT]):
 
         asked = tuple(dict.fromkeys(genes))
         whole, found = self._whole(runtime), self._found
+        # Only the upper triangle is cached; adding its transpose restores both directions.
         upper = whole.upper
         weights = select_rows(upper + upper.T, rows_of(asked, whole.genes))
-        weights = weights.astype(np.float32)
+        weights = weights.astype(np.float32)  # (n_asked, n_asked)
         report = GraphReport(
             source=self.name,
             layout=found.layout.name,
@@ -172,6 +174,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             layout=self._found.layout.name,
             identity="",
             inputs={str(path): verified_sha256(path) for path in self._found.all},
+            # Where the files lie does not change the graph; what is in them is in ``inputs``.
             config=self.config.model_dump(mode="json", exclude={"path", "data_dir"}),
             versions={
                 "dygenept": dygenept.__version__,

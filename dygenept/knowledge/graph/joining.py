@@ -55,6 +55,7 @@ def combine_graphs(
     keys = _keys(weights)
     # Backwards, so that the first of equals has the last word.
     for number in reversed(range(len(placed))):
+        # Every edge of a source is an edge of the maximum, so each key is found exactly.
         where = np.searchsorted(keys, _keys(placed[number]))
         is_strongest = weights.data[where] == placed[number].data
         winner[where[is_strongest]] = number
@@ -83,9 +84,10 @@ def _placed(
 
 
 def _keys(weights: sparse.csr_matrix) -> npt.NDArray[np.int64]:
-    """Return one ascending number an entry: its row times n plus its column."""
+    """Return one ascending number per entry: its row times n plus its column."""
     n_rows, n_columns = weights.shape
     rows = np.repeat(np.arange(n_rows, dtype=np.int64), np.diff(weights.indptr))
+    # int64: the square of a genome overflows 32 bits.
     keys: npt.NDArray[np.int64] = rows * n_columns + weights.indices
     return keys
 

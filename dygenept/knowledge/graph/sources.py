@@ -109,6 +109,7 @@ class KgChoice:
         """
         lacking = []
         for spec, config in self._configured(manager, runtime):
+            # All of them, not just the first: a user fetches every file in one go.
             reason = None if spec.missing is None else spec.missing(config)
             if reason is not None:
                 lacking.append(reason)
@@ -141,6 +142,7 @@ class KgChoice:
         kg = record.get("kg")
         if not isinstance(kg, Mapping) or set(kg) != set(self.sources):
             return False
+        # Defaults are not recorded: an option that is not given here cannot contradict the file.
         same_options = all(
             all(kg[name].get(key) == value for key, value in options.items())
             for name, options in self.sources.items()
@@ -153,6 +155,7 @@ class KgChoice:
         for name, options in self.sources.items():
             spec = manager.get(KgSourceSpec, name)
             given = dict(options)
+            # An explicit option wins over the run's data folder.
             if runtime.data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
                 given.setdefault(DATA_DIR_OPTION, str(runtime.data_dir))
             yield spec, manager.configure(spec, given)
@@ -182,6 +185,7 @@ def check_graph_options(options: object, graphs: object) -> None:
         ConfigError: As said.
     """
     known = graphs if isinstance(graphs, Mapping) else {}
+    # What is not a mapping is refused by ``graphs_of``, which names the value.
     if isinstance(options, Mapping):
         for name in options:
             if name not in known:

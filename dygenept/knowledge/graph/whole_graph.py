@@ -111,6 +111,7 @@ def graph_of_edges(table: EdgeTable) -> WholeGraph:
     is_named = (first >= 0) & (second >= 0)
     is_pair = is_named & (first != second)
     low = np.minimum(first, second)[is_pair].astype(np.int64)
+    # One number per pair, the lower gene first, so that reversed pairs meet.
     keys = low * len(symbols) + np.maximum(first, second)[is_pair]
     order = np.argsort(keys, kind="stable")
     unique, starts = _runs(keys[order])
@@ -135,7 +136,7 @@ def graph_of_sets(table: SetTable, rule: SetRule) -> WholeGraph:
     members = codes[table.members]
     is_named = members >= 0
     n_sets = int(table.sets.max(initial=-1)) + 1
-    # One entry a gene and set, however often it is listed.
+    # One entry per gene and set, however often it is listed.
     listed = table.sets[is_named].astype(np.int64) * len(symbols) + members[is_named]
     pairs, _ = _runs(np.sort(listed))
     sets, genes = np.divmod(pairs, max(len(symbols), 1))
@@ -171,6 +172,7 @@ def _sharing(
     membership: sparse.csr_matrix, min_shared: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the pairs of rows that share enough columns, the lower row first."""
+    # In chunks of rows: the whole product of genes by genes would not fit into memory.
     transposed = membership.T.tocsr()
     rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for start in range(0, membership.shape[0], CHUNK):
@@ -193,7 +195,7 @@ def _current(
     n_renamed = n_unknown = 0
     for name in names:
         if name is None or name.isdigit():
-            # No gene is called by digits alone: this is a number of NCBI Gene.
+            # No gene is called only by digits: this is a number of NCBI Gene.
             symbol = None if name is None else symbols_of_entrez().get(int(name))
         else:
             symbol = resolve(name) or name

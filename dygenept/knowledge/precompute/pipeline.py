@@ -1,6 +1,6 @@
 """The knowledge pipeline: genes to an imputed facet tensor, in steps that are each kept on disk.
 
-A step is done again only where its inputs or options changed; what it wrote stands beside a
+A step is done again only where its inputs or options changed; what it wrote is kept beside a
 manifest that says what determined it.
 """
 

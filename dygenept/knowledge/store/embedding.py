@@ -87,10 +87,10 @@ def embed_texts(encoder: TextEncoder, texts: Sequence[str], runtime: Runtime) ->
     Args:
         encoder: Text encoder.
         texts: Texts, each once.
-        runtime: Device, progress, and ``cache_dir`` (None computes everything anew).
+        runtime: Device, progress, and ``cache_dir`` (None computes everything again).
 
     Returns:
-        One vector a text, (n_texts, D_text), float32.
+        One vector per text, (n_texts, D_text), float32.
 
     Raises:
         PluginError: If the encoder returns what it must not.

@@ -89,9 +89,9 @@ def read_confidence(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], Float
             confidence = opened.get_tensor("confidence")
         genes, names = document["genes"], document["facet_names"]
         if not isinstance(genes, list) or not isinstance(names, list):
-            raise TypeError("genes and facets are no lists")
+            raise TypeError("genes and facets are not lists")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is no gene knowledge of dygenept, or is damaged ({error})") from (
+        raise DataError(f"{path} is not gene knowledge of dygenept, or is damaged ({error})") from (
             error
         )
     return tuple(map(str, genes)), tuple(map(str, names)), confidence
@@ -117,7 +117,7 @@ def read_origins(path: Path) -> FacetOrigins | None:
             )
         sources = document["sources"]
         if not isinstance(sources, list):
-            raise TypeError("sources are no list")
+            raise TypeError("sources are not a list")
         return FacetOrigins(
             codes=codes,
             informed=informed,
@@ -128,9 +128,9 @@ def read_origins(path: Path) -> FacetOrigins | None:
             sources=tuple(map(str, sources)),
         )
     except (SafetensorError, OSError, KeyError, TypeError, ShapeError) as error:
-        raise DataError(f"{path}: its record of origins is damaged ({error}); build it anew") from (
-            error
-        )
+        raise DataError(
+            f"{path}: its record of origins is damaged ({error}); build it again"
+        ) from (error)
 
 
 def read_knowledge(path: Path) -> GeneKnowledge:
@@ -163,8 +163,8 @@ def read_knowledge(path: Path) -> GeneKnowledge:
             )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{path} is no gene knowledge of dygenept, or is damaged ({error}); "
-            "build it anew or use --facets go_minilm"
+            f"{path} is not gene knowledge of dygenept, or is damaged ({error}); "
+            "build it again or use --facets go_minilm"
         ) from error
     _check_read(knowledge, path)
     return knowledge
@@ -175,6 +175,6 @@ def _check_read(knowledge: GeneKnowledge, path: Path) -> None:
     if len(set(knowledge.genes)) != len(knowledge.genes):
         raise DataError(f"{path} names a gene twice")
     if not np.isfinite(knowledge.values).all():
-        raise DataError(f"{path} holds NaN or infinite values")
+        raise DataError(f"{path} contains NaN or infinite values")
     if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise DataError(f"{path} holds confidence outside [0, 1]")
+        raise DataError(f"{path} contains confidence outside [0, 1]")

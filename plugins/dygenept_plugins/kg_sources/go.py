@@ -50,7 +50,7 @@ class GoConfig(SetConfig):
         max_size: Genes that a term may have.
         min_shared: Terms that two genes must share.
         evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
-            ``experimental`` keeps those from experiments alone. JSON and GMT do not tell.
+            ``experimental`` keeps those only from experiments. JSON and GMT do not tell.
         aspects: Aspects that count: BP, MF, CC. JSON and GMT do not tell.
         propagate: Count a gene for the terms above its own too (``is_a``, ``part_of``); needs
             ``go-basic.obo``, or no file at all.

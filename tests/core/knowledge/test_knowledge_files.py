@@ -261,7 +261,7 @@ def test_writer_that_skips_a_gene_is_refused() -> None:
         def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
             return super().write(genes[1:], runtime)
 
-    with pytest.raises(PluginError, match="one entry a gene"):
+    with pytest.raises(PluginError, match="one entry per gene"):
         build_knowledge(FacetSource("toy", Skipping(), CountingEncoder()), GENES, Runtime())
 
 
