@@ -12,6 +12,7 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dygenept.data.request import DataRequest
     from dygenept.knowledge.graph.sources import KgChoice
     from dygenept.knowledge.precompute.request import PrecomputeConfig, StepOutcome
     from dygenept.plugin.interfaces import CallPlan
@@ -93,6 +94,7 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
+    from dygenept.data.request import DataRequest
     from dygenept.knowledge.precompute.pipeline import Pipeline
     from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
@@ -103,15 +105,16 @@ def precompute(
     environment = context.load_environment(registry, plugin)
     settings, choice = _settings(kg, set_, config)
     directory = context.data_directory(data_dir)
-    asked = _genes(
-        environment,
-        dataset=dataset,
-        genes=genes,
-        all_genes=all_genes,
-        data_dir=directory,
-        scale=scale,
-        normalize=normalize,
-    )
+    data = None
+    if dataset is not None:
+        data = DataRequest(
+            dataset=dataset,
+            data_dir=directory,
+            cache_dir=context.cache_directory(),
+            scale=scale,
+            normalize=normalize,
+        )
+    asked = _genes(environment, data, genes=genes, all_genes=all_genes)
     request = PrecomputeRequest(
         output=output,
         genes=asked,
@@ -166,39 +169,25 @@ def _settings(
 
 
 def _genes(
-    environment: Environment,
-    *,
-    dataset: str | None,
-    genes: Path | None,
-    all_genes: bool,
-    data_dir: Path,
-    scale: float | None,
-    normalize: bool,
+    environment: Environment, data: DataRequest | None, *, genes: Path | None, all_genes: bool
 ) -> tuple[str, ...] | None:
-    from dygenept.data.request import DataRequest, open_data
+    """Return the genes of a data set, of a file or of the shipped tables; None where not said."""
+    from dygenept.data.request import open_data
     from dygenept.errors import ConfigError
     from dygenept.knowledge.genes.corpus import read_gene_list
     from dygenept.knowledge.genes.tables import load_gene_tables
     from dygenept.types import no_report
-    from dygenept_cli import context
 
-    if sum((dataset is not None, genes is not None, all_genes)) > 1:
+    if sum((data is not None, genes is not None, all_genes)) > 1:
         raise ConfigError("--dataset, --genes and --all-genes exclude each other; give one")
     if all_genes:
         return load_gene_tables().symbols
     if genes is not None:
         return read_gene_list(genes)
-    if dataset is None:
+    if data is None:
         return None
-    request = DataRequest(
-        dataset=dataset,
-        data_dir=data_dir,
-        cache_dir=context.cache_directory(),
-        scale=scale,
-        normalize=normalize,
-    )
-    data = open_data(request, environment.registry, environment.manager, no_report)
-    return tuple(dict.fromkeys((*data.target_genes, *data.gene_symbols)))
+    opened = open_data(data, environment.registry, environment.manager, no_report)
+    return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
 
 
 def _print_outcomes(outcomes: Sequence[StepOutcome], output: Path, *, as_json: bool) -> None:
