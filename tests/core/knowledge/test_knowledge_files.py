@@ -288,7 +288,7 @@ def test_damaged_or_foreign_knowledge_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="damaged"):
         read_knowledge(path)
     save_file({"weights": np.zeros(3)}, path)
-    with pytest.raises(DataError, match="no gene knowledge"):
+    with pytest.raises(DataError, match="not gene knowledge"):
         read_knowledge(path)
 
 

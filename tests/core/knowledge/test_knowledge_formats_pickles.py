@@ -160,7 +160,7 @@ def test_pickle_of_the_older_numpy_is_read(tmp_path: Path) -> None:
         ({"A": np.ones((2, 2))}, "no vector"),
         ({"A": None}, "no vector"),
         ({1: [1.0]}, "no gene symbol"),
-        ({"A": [float("nan")]}, "'A' holds NaN"),
+        ({"A": [float("nan")]}, "'A' contains NaN"),
         ({"A": [1e300]}, "infinite"),
         ({"A": []}, "length 0"),
         ({}, "dict of gene symbol"),
