@@ -13,9 +13,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.precompute import Pipeline
-from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.precompute.pipeline import Pipeline
+from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome
 from dygenept.plugin.environment import Environment
 from dygenept.types import Runtime
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dygenept.knowledge.graph.choice import KgChoice
+    from dygenept.knowledge.graph.sources import KgChoice
     from dygenept.model.overrides import Overrides
     from dygenept.plugin.environment import Environment
 
@@ -38,7 +38,7 @@ def overrides(
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.knowledge.graph.choice import kg_names
+    from dygenept.knowledge.graph.sources import kg_names
     from dygenept.model.overrides import Overrides
     from dygenept.plugin.registry import read_yaml
 
@@ -62,7 +62,7 @@ def graph_choice(
         base: A document with ``kg`` and ``imputation`` that the flags change.
     """
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.graph.choice import KgChoice, check_graph_options, graphs_of, kg_names
+    from dygenept.knowledge.graph.sources import KgChoice, check_graph_options, graphs_of, kg_names
     from dygenept.model.overrides import from_dotlist
     from dygenept.plugin.registry import merge
 

@@ -9,8 +9,8 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.merged import Neighbour
-    from dygenept.knowledge.inspection import FacetView, GeneView
+    from dygenept.knowledge.gene_view import FacetView, GeneView
+    from dygenept.knowledge.graph.combined import Neighbour
 
 app = typer.Typer(help="Look into gene knowledge.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -51,9 +51,8 @@ def show(
     as_json: options.JsonOption = False,
 ) -> None:
     """Show a gene's facets: text, source and confidence; and its neighbours, and why."""
-    from dygenept.knowledge.inspection import view_gene
+    from dygenept.knowledge.gene_view import view_gene
     from dygenept.machine.progress import shown_progress
-    from dygenept.model.knowledge import facet_sets
     from dygenept_cli import context
 
     environment = context.load_environment(registry, plugin, data_dir=data_dir)
@@ -62,9 +61,8 @@ def show(
         view = view_gene(
             gene,
             facets,
-            entries=facet_sets(environment),
+            environment=environment,
             kg=choice,
-            manager=environment.manager,
             runtime=environment.runtime(report),
             n_neighbours=neighbours,
         )

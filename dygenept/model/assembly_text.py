@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.knowledge.graph.choice import KgChoice, graphs_of
+from dygenept.knowledge.graph.sources import KgChoice, graphs_of
 from dygenept.plugin.registry import Registry, merge
 from dygenept.plugin.specs import (
     AttentionSpec,

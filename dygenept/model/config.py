@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from dygenept.knowledge.graph.choice import KgChoice, check_graph_options
+from dygenept.knowledge.catalog import facet_sets
+from dygenept.knowledge.graph.sources import KgChoice, check_graph_options
 from dygenept.model.assembly_text import PARTS, AssemblyText, merged, registered_entry
 from dygenept.model.knowledge import (
     AssemblyKnowledge,
     facet_document,
     facet_plugins,
-    facet_sets,
     missing_facets,
 )
 from dygenept.model.overrides import NO_OVERRIDES, Overrides, from_dotlist, split_overrides
@@ -33,7 +33,7 @@ from dygenept.plugin.validation import validated
 from dygenept.types.provenance import Provenance
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.facets.imputation import ImputationOptions
+    from dygenept.knowledge.graph.sources import ImputationOptions
     from dygenept.model.assembly import Parts
     from dygenept.model.estimator import DyGenePTModel
 

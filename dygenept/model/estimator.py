@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     Condition,
+    FacetSetReader,
     FloatArray,
     GeneKnowledge,
     Predictions,
@@ -35,9 +36,6 @@ from dygenept.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-KnowledgeReader = Callable[[Sequence[str], Runtime], GeneKnowledge]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class DyGenePTModel:
         self,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
     ) -> None:
@@ -177,7 +175,7 @@ class DyGenePTModel:
         directory: Path,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         runtime: Runtime | None = None,
     ) -> DyGenePTModel:
         """Read a model that ``save`` wrote.

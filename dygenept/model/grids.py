@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dygenept.knowledge.graph.choice import check_graph_options, kg_names
+from dygenept.knowledge.graph.sources import check_graph_options, kg_names
 from dygenept.model.assembly_text import PARTS
 from dygenept.model.overrides import (
     Overrides,

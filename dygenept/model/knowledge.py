@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.knowledge.catalog import (
     FacetSetEntry,
+    facet_sets,
     is_imputed_already,
     missing_knowledge,
     open_knowledge,
 )
-from dygenept.knowledge.graph.choice import NO_KG, KgChoice
+from dygenept.knowledge.graph.sources import NO_KG, KgChoice
 from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 from dygenept.types.provenance import Provenance
-
-
-def facet_sets(environment: Environment) -> Mapping[str, FacetSetEntry]:
-    """Return the facet sets of the registry, validated.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return environment.entries("facets", FacetSetEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class RegistryKnowledge:
 
     def __call__(self, name_or_file: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         """Return the knowledge of some genes, without imputation."""
-        return opened(name_or_file, genes, self.environment, runtime)
+        return open_knowledge(name_or_file, genes, environment=self.environment, runtime=runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +48,9 @@ class AssemblyKnowledge:
 
     def __call__(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         """Return the knowledge of some genes."""
-        return opened(self.facets, genes, self.environment, runtime, self.kg)
-
-
-def opened(
-    name_or_file: str,
-    genes: Sequence[str],
-    environment: Environment,
-    runtime: Runtime,
-    kg: KgChoice = NO_KG,
-) -> GeneKnowledge:
-    """Return the knowledge of some genes from a facet set or a file."""
-    return open_knowledge(
-        name_or_file,
-        entries=facet_sets(environment),
-        manager=environment.manager,
-        genes=genes,
-        runtime=runtime,
-        kg=kg,
-    )
+        return open_knowledge(
+            self.facets, genes, environment=self.environment, runtime=runtime, kg=self.kg
+        )
 
 
 def facet_document(name_or_file: str, environment: Environment) -> dict[str, object]:
@@ -105,12 +81,12 @@ def missing_facets(
     That is its file, the files of its knowledge graphs (unless it was imputed from them already),
     and what its writer and its encoder lack, such as weights or a key.
     """
-    entries, runtime = facet_sets(environment), environment.runtime()
+    runtime = environment.runtime()
     missing: list[str] = []
-    without = missing_knowledge(name_or_file, entries=entries, runtime=runtime)
+    without = missing_knowledge(name_or_file, environment=environment, runtime=runtime)
     if without is not None:
         missing.append(without)
-    elif not is_imputed_already(name_or_file, entries=entries, runtime=runtime, kg=kg):
+    elif not is_imputed_already(name_or_file, environment=environment, runtime=runtime, kg=kg):
         missing.extend(kg.missing(environment.manager, runtime))
     entry = _written_set(name_or_file, environment)
     if entry is not None and entry.writer is not None and entry.encoder is not None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.reading.anndata_file import SYMBOL_COLUMNS
 from dygenept.data.reading.expression import read_expression
 from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, read_index
 from dygenept.errors import DataError
-from dygenept.types import DoubleArray
+from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
     import h5py

@@ -13,7 +13,6 @@ from dygenept.errors import ConfigError, DygeneptError, EnvironmentBuildError
 from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
 from dygenept.machine.checksums import file_sha256
-from dygenept.model.knowledge import facet_sets
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
@@ -43,7 +42,7 @@ def require_buildable(model: ResolvedModel, environment: Environment) -> None:
 def _missing_embedding(facets: str, environment: Environment) -> str | None:
     if is_vector_file(facets):
         return None if Path(facets).expanduser().is_file() else f"there is no file {facets}"
-    return missing_knowledge(facets, entries=facet_sets(environment), runtime=environment.runtime())
+    return missing_knowledge(facets, environment=environment, runtime=environment.runtime())
 
 
 def with_file_hashes(model: ResolvedModel, environment: Environment) -> ResolvedModel:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 CONTROL_LABEL = "ctrl"
 
+# Columns of ``var`` that may contain gene symbols; the first one found is read.
+SYMBOL_COLUMNS: tuple[str, ...] = (
+    "gene_name",
+    "gene_symbol",
+    "gene_symbols",
+    "gene_names",
+    "symbol",
+    "feature_name",
+)
+
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-def gene_positions(conditions: Iterable[Condition]) -> Mapping[str, int]:
+def numbered_targets(conditions: Iterable[Condition]) -> Mapping[str, int]:
     """Number the target genes of conditions in sorted order."""
     genes = sorted({gene for condition in conditions for gene in condition.genes})
     return {gene: position for position, gene in enumerate(genes)}

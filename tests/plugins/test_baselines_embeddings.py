@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.knowledge.gene_embedding import gene_embedding, pooled
-from dygenept.knowledge.store.store import write_knowledge
+from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model

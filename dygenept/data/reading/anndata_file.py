@@ -20,19 +20,10 @@ from dygenept.data.reading.h5ad import (
 )
 from dygenept.data.reading.labels import ParsedLabels
 from dygenept.errors import DataError
-from dygenept.types import PerturbationData
+from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
 if TYPE_CHECKING:
     import h5py
-
-SYMBOL_COLUMNS = (
-    "gene_name",
-    "gene_symbol",
-    "gene_symbols",
-    "gene_names",
-    "symbol",
-    "feature_name",
-)
 
 
 def read_anndata(

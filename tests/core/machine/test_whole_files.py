@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dygenept.knowledge.store.store import write_knowledge
+from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.machine.whole_files import replaced_whole, write_whole
 from dygenept.results.store import ResultsStore
 from dygenept.testing import toy_knowledge
