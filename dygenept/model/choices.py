@@ -16,7 +16,8 @@ from dygenept.model.start.features import StartData
 from dygenept.model.training.loop import History
 from dygenept.plugin.interfaces.offers import Chosen
 
-CELLS_PER_TYPE = 16
+# Few suffice: what steps change differs little between control cells, and this must cost little.
+CELLS_PER_TYPE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class StepsEffect:
 
     Attributes:
         data: The conditions and the pool.
-        positions: Control cells that these predictions average over, at most 16 per cell type.
+        positions: Control cells that these predictions average over, at most 4 per cell type.
         changes: Predicted mean changes before the first step, (n, G).
     """
 

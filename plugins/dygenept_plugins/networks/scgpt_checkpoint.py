@@ -142,7 +142,7 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as plain tensors ({type(error).__name__}); download it again"
+            f"{path} cannot be read as tensors only ({type(error).__name__}); download it again"
         ) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
