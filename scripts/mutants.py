@@ -4,10 +4,12 @@
     python scripts/mutants.py losses seeds  # some areas
     python scripts/mutants.py losses --show # and print the survivors as diffs
     python scripts/mutants.py losses --fresh
+    python scripts/mutants.py evaluation --sample 200
 
 mutmut makes the mutants, picks for each one the tests that reach it, and runs them in a forked
 process. It expects every package at the root of one folder, so each area gets such a folder below
-``build/mutants``. A second run tries only what changed or survived; ``--fresh`` tries everything.
+``build/mutants``. A second run tries only what changed or survived; ``--fresh`` tries everything,
+``--sample`` so many mutants drawn at random, for an estimate in minutes.
 docs/mutants.md says what the last run found.
 """
 
@@ -16,10 +18,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +151,7 @@ def main() -> int:
     parser.add_argument("areas", nargs="*", metavar="AREA", help=f"of {', '.join(AREAS)}; all")
     parser.add_argument("--show", action="store_true", help="print survivors as diffs")
     parser.add_argument("--fresh", action="store_true", help="forget earlier runs")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="try N at random")
     parser.add_argument("--processes", type=int, default=1, help="mutants tried at once")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.areas) - set(AREAS))
@@ -156,8 +161,9 @@ def main() -> int:
     for name in arguments.areas or AREAS:
         folder = BUILD / name
         _prepare(folder, AREAS[name], fresh=arguments.fresh)
-        _mutate(folder, arguments.processes)
-        codes = dict(_exit_codes(folder))
+        drawn = _drawn(folder, AREAS[name], arguments.sample) if arguments.sample else []
+        _mutate(folder, arguments.processes, drawn)
+        codes = {key: code for key, code in _exit_codes(folder) if not drawn or key in set(drawn)}
         survivors = [mutant for mutant, code in codes.items() if code in SURVIVED]
         if arguments.show:
             _show(folder, survivors)
@@ -222,12 +228,43 @@ def _files_below(folder: Path, part: str) -> Iterator[Path]:
             yield path.relative_to(folder)
 
 
-def _mutate(folder: Path, n_processes: int) -> None:
-    """Run mutmut; its output goes to ``mutmut.log`` in the folder."""
+def _drawn(folder: Path, area: Area, size: int) -> list[str]:
+    """Draw names of mutants, the same ones from the same code."""
+    from mutmut.mutation.file_mutation import mutate_file_contents
+    from mutmut.utils.format_utils import get_mutant_name
+
+    with _settings_of(folder):
+        names = [
+            get_mutant_name(path.relative_to(folder), mutant)
+            for pattern in area.modules
+            for path in sorted(folder.glob(pattern))
+            for mutant in mutate_file_contents(
+                str(path), path.read_text(encoding="utf-8")
+            ).mutant_names
+        ]
+    return random.Random(0).sample(names, min(size, len(names)))
+
+
+@contextmanager
+def _settings_of(folder: Path) -> Iterator[None]:
+    """Let mutmut read its settings from a folder: it looks for them where it is."""
+    from mutmut.configuration import reset_config
+
+    before = Path.cwd()
+    os.chdir(folder)
+    reset_config()
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _mutate(folder: Path, n_processes: int, mutants: Sequence[str]) -> None:
+    """Run mutmut on some mutants, or on all; its output goes to ``mutmut.log`` in the folder."""
     command = [str(Path(sys.executable).with_name("mutmut")), "run"]
     with (folder / "mutmut.log").open("w", encoding="utf-8") as log:
         finished = subprocess.run(
-            [*command, "--max-children", str(n_processes)],
+            [*command, "--max-children", str(n_processes), *mutants],
             cwd=folder,
             env={**os.environ, **ENVIRONMENT},
             stdout=log,
@@ -246,19 +283,12 @@ def _exit_codes(folder: Path) -> Iterator[tuple[str, int | None]]:
 
 def _show(folder: Path, mutants: Sequence[str]) -> None:
     """Print mutants as diffs."""
-    from mutmut.configuration import reset_config
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
-    before = Path.cwd()
-    os.chdir(folder)  # mutmut reads its settings and the mutants from where it is
-    reset_config()
-    try:
+    with _settings_of(folder):
         for mutant in mutants:
             lines = get_diff_for_mutant(mutant).splitlines()[2:]
-            changed = [line for line in lines if line[0] in "+-"]
-            _say("\n".join([f"# {mutant}", *changed]))
-    finally:
-        os.chdir(before)
+            _say("\n".join([f"# {mutant}", *(line for line in lines if line[0] in "+-")]))
 
 
 def _say(text: str) -> None:
