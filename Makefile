@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed wheel clean
+.PHONY: bench test check format speed mutants wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -24,6 +24,10 @@ format: $(STAMP)  ## Format the code and apply lint's fixes
 
 speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0
+
+mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see docs/mutants.md)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
+	$(BIN)/python scripts/mutants.py --show $(AREAS)
 
 wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
 	$(BIN)/python scripts/check_wheel.py
