@@ -39,7 +39,7 @@ MOVED = {
     "dygenept.knowledge.corpus": "dygenept.knowledge.genes.corpus",
     "dygenept.knowledge.embedding_cache": "dygenept.knowledge.store.embedding_cache",
     "dygenept.knowledge.enrichment": "dygenept.knowledge.graph.enrichment",
-    "dygenept.knowledge.entrez": "dygenept.knowledge.genes.tables",
+    "dygenept.knowledge.entrez": "dygenept.knowledge.genes.matching",
     "dygenept.knowledge.facet_files": "dygenept.knowledge.facets.texts",
     "dygenept.knowledge.facet_roots": "dygenept.knowledge.facets.go_roots",
     "dygenept.knowledge.facets": _TYPES,
