@@ -600,3 +600,34 @@ def test_figures_are_passed_over_one_by_one() -> None:
     assert [item.quoted for item in found] == [first]
     assert compare([third], []) == ()
     assert [item.quoted for item in compare([first, third, second], [])] == [first, second]
+
+
+def test_a_metric_of_ceilings_alone_does_not_hide_the_metrics_after_it(
+    record: MakeRecord,
+) -> None:
+    ceiling = record(key="1", model="truth", role="ceiling", metric="first")
+    ours = record(key="2", model="ours", values=(0.5,), metric="second")
+    rows = rank_models([[ceiling, ours]])
+    assert [(row.model, row.mean_rank, row.n_possible) for row in rows] == [("ours", 1.0, 1)]
+
+
+@pytest.mark.parametrize("without", ["ours", "perturbed_mean", "technical_duplicate"])
+def test_without_one_of_three_values_nothing_is_normalised(
+    record: MakeRecord, without: str
+) -> None:
+    made = {"ours": 0.5, "perturbed_mean": 0.4, "technical_duplicate": 0.9}
+    rows = leaderboard_rows(
+        [
+            record(
+                key=name,
+                model=name,
+                role="ceiling" if name == "technical_duplicate" else "baseline",
+                values=(None if name == without else value,),
+                neutral=None,
+            )
+            for name, value in made.items()
+        ]
+    )
+    normalised = {row.model: row.normalised for row in rows}
+    assert normalised["ours"] is None
+    assert normalised[without] is None
