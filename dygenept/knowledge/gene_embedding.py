@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.errors import DataUnavailableError
 from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 
 IDENTITY = "identity"
@@ -96,57 +96,16 @@ def is_vector_file(name: str) -> bool:
 
 
 def read_vectors(path: Path) -> GeneKnowledge:
-    """Read a file of gene vectors as knowledge of one facet.
-
-    An npz file contains ``genes`` (n,) and ``embedding`` (n, D). In a parquet, csv or tsv file the
-    first column names the gene and every other column is a number.
+    """Read a file of gene vectors as knowledge of one facet; a vector of zeros is known too.
 
     Raises:
         DataUnavailableError: If there is no such file.
-        DataError: If it is none of these, names a gene twice, or holds a value that is not finite.
+        DataError: If it has another layout (see ``read_gene_vectors``), names a gene twice, or
+            contains a value that is not finite.
     """
     if not path.is_file():
         raise DataUnavailableError(
             f"no file of gene vectors {path}; give the path of a {', '.join(MATRIX_SUFFIXES)} file"
         )
-    try:
-        genes, values = _from_npz(path) if path.suffix == ".npz" else _from_table(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path} is not a file of gene vectors ({reason}); an npz contains genes (n,) and "
-            "embedding (n, D), a table names the gene in its first column"
-        ) from error
-    if values.ndim != 2 or len(genes) != len(values) or not np.isfinite(values).all():
-        raise DataError(f"{path} must contain one finite vector a gene, got {values.shape}")
-    if len(set(genes)) != len(genes):
-        raise DataError(f"{path} names a gene twice")
-    return GeneKnowledge(
-        name=path.name,
-        sha256="",
-        genes=genes,
-        facet_names=("vector",),
-        values=values[:, None, :],
-        confidence=np.ones((len(genes), 1), dtype=np.float32),
-    )
-
-
-def _from_npz(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    with np.load(path, allow_pickle=False) as opened:
-        genes = tuple(map(str, opened["genes"].tolist()))
-        return genes, opened["embedding"].astype(np.float32)
-
-
-def _from_table(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    import polars as pl
-
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
-        genes = tuple(frame[frame.columns[0]].cast(pl.String).to_list())
-        return genes, frame.drop(frame.columns[0]).cast(pl.Float32).to_numpy()
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error)) from error
+    knowledge = read_gene_vectors(path)
+    return replace(knowledge, confidence=np.ones_like(knowledge.confidence))
