@@ -220,7 +220,7 @@ def test_ray_that_is_not_installed_is_said_plainly(
 def test_a_record_of_a_file_asks_where_the_file_is(cli, results) -> None:
     result = cli("rerun", results["additive 1"])
     assert result.code == 2
-    assert "the record is of 'toy', which is no registered data set" in result.err
+    assert "the record is of 'toy', which is not a registered data set" in result.err
     assert "--dataset FILE" in result.err
     result = cli("export", "cell-eval", "--model", "additive", "--output", "out")
     assert result.code == 2

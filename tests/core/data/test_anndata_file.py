@@ -200,7 +200,7 @@ def test_symbols_come_from_another_column_or_else_the_index(
     assert "Gene symbols were read from var['feature_name']." in other.notes
     none = read_anndata(edited(lambda adata: adata.var.drop(columns="gene_name", inplace=True)))
     assert none.gene_symbols == none.gene_ids
-    assert any("its index is taken" in note for note in none.notes)
+    assert any("its index is used" in note for note in none.notes)
 
 
 def test_a_symbol_of_two_output_genes_is_told(edited: Callable[[Edit], Path]) -> None:
