@@ -278,7 +278,7 @@ def test_counts_are_normalised_as_scanpy_does(edited: Callable[[Edit], Path]) ->
     expected = np.log1p(counts / np.maximum(totals, 1) * target)
     np.testing.assert_allclose(data.expression.toarray(), expected, rtol=1e-6)
     assert data.expression.dtype == np.float32
-    assert any(f"scaled to {target:g} a cell" in note for note in data.notes)
+    assert any(f"scaled to {target:g} per cell" in note for note in data.notes)
 
 
 def _lists(data: PerturbationData, raw: list[str]) -> dict[str, Any]:
