@@ -107,8 +107,7 @@ def resolve_dataset(
         aliases = (alias for entry in entries.values() for alias in entry.aliases)
         names = {*entries, *aliases, *also_known}
         raise DataError(
-            f"unknown data set {name!r}: it is neither registered nor a file; "
-            f"{nearest(base, names)}"
+            f"unknown data set {name!r}, neither registered nor a file; {nearest(base, names)}"
         )
     entry = entries[known]
     if mark and exact is None and scale is None:

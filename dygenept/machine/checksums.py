@@ -109,7 +109,7 @@ def read_record(path: Path) -> ChecksumRecord | None:
         return ChecksumRecord.model_validate_json(place.read_bytes())
     except ValidationError as error:
         raise DataError(
-            f"{place} is damaged; delete it to record the checksum of {path.name} anew"
+            f"{place} is damaged; delete it to record the checksum of {path.name} again"
         ) from error
 
 

@@ -25,7 +25,7 @@ def declared_specs(module: ModuleType, owner: str) -> list[PluginSpec]:
 
     Raises:
         PluginError: If there is no hook, a hook is misspelt or undecorated, takes arguments, or
-            returns something else than specs of its kind.
+            returns anything but specs of its kind.
     """
     return [
         spec
@@ -51,7 +51,7 @@ def _hooks_of(module: ModuleType, owner: str) -> dict[type[PluginSpec], Callable
         is_own = getattr(value, "__module__", None) == module.__name__
         if name.startswith("dygenept_") and is_own and not is_marked:
             fix = "decorate it with @hookimpl" if name in by_name else nearest(name, by_name)
-            raise PluginError(f"{owner}: {name!r} looks like a hook but is none; {fix}")
+            raise PluginError(f"{owner}: {name!r} looks like a hook but is not one; {fix}")
         if is_marked:
             if inspect.signature(value).parameters:
                 raise PluginError(f"{owner}: hook {name!r} must take no arguments")

@@ -94,7 +94,7 @@ class PluginManager:
 
         Raises:
             PluginError: If there is no hook, a hook is misspelt or undecorated, takes arguments,
-                or returns something else than specs of its kind, or a name is taken.
+                or returns anything but specs of its kind, or a name is taken.
         """
         if self._pm.has_plugin(module.__name__):
             return

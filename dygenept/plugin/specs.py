@@ -34,7 +34,7 @@ class PluginSpec:
         config: Configuration class; its defaults are the plugin's defaults.
         requires: Optional distributions that the factory needs.
         missing: Says in one sentence what this configuration needs that is not on this machine
-            (weights, say), or None where all is there; looks at the disk alone.
+            (weights, say), or None where all is there; looks only at the disk.
         label: Words that the shown name of every model with this configuration must carry, such as
             ``random weights``, so that it is not taken for another; None for none.
         check_options: Options with which the conformance check builds it, where the defaults are
@@ -121,7 +121,7 @@ class CellEncoderSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionSpec(PluginSpec):
-    """Facets and a cell state to one dynamic embedding a gene; the factory gets the width D."""
+    """Facets and a cell state to one dynamic embedding per gene; the factory gets the width D."""
 
     kind: ClassVar[str] = "attention"
     factory: Callable[[Any, int], interfaces.Attention]
@@ -144,7 +144,7 @@ class BaselineSpec(PluginSpec):
             control that is handed the truth and never counts as a competitor.
         needs_cells: True if ``fit`` reads single cells; else only pseudobulk means are given.
         closed_form: True if bench runs it when no model is named.
-        uses_device: True if it computes on the run's device; else it is told ``cpu``.
+        uses_device: True if it computes on the run's device; else it is given ``cpu``.
         knowledge: Names the facet set or file that a configuration reads gene embeddings from, or
             None; the harness checks it before the first job and records it.
         environment: The environment of its own that a configuration runs in; the harness builds

@@ -121,7 +121,7 @@ def check_cell_encoder(
 ) -> None:
     """Check a cell encoder.
 
-    A cell's state depends on that cell alone, not on its batch; the pool is left as it was; the
+    A cell's state depends only on that cell, not on its batch; the pool is left as it was; the
     saved state restores it; a cell that expresses nothing has a finite state.
 
     Args:
@@ -211,7 +211,7 @@ def _check_facet_batch(batch: FacetBatch, shape: tuple[int, ...], rules: Rules) 
     rules.require(batch.known.dtype == torch.bool, f"known must be bool, got {batch.known.dtype}")
     rules.require(
         bool(batch.values.isfinite().all()) and bool(batch.null.isfinite().all()),
-        "values or null hold NaN or infinite numbers",
+        "values or null contain NaN or infinite numbers",
     )
     rules.require(
         bool(((batch.confidence >= 0) & (batch.confidence <= 1)).all()),

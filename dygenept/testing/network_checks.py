@@ -167,7 +167,7 @@ def _attend(
     rules.require(weights.dtype == torch.float32, f"weights must be float32, got {weights.dtype}")
     rules.require(
         bool(embedding.isfinite().all()) and bool(weights.isfinite().all()),
-        "embedding or weights hold NaN or infinite numbers",
+        "embedding or weights contain NaN or infinite numbers",
     )
     rules.require(not (weights < 0).any(), "a weight is negative")
     unknown = ~facets.known[:, :, None, :].expand_as(weights)

@@ -50,7 +50,7 @@ class ToyShape:
         n_controls: Control cells per cell type.
         n_singles: Single perturbations, 2 to 12.
         n_doubles: Combinations of two of these.
-        n_cell_types: 1 or 2; the last single occurs in the last cell type alone.
+        n_cell_types: 1 or 2; the last single occurs only in the last cell type.
         seed: Seed of all draws.
     """
 

@@ -138,7 +138,7 @@ class PerturbationData:
         """Return the conditions with these labels, sorted, in all cell types or one.
 
         Raises:
-            DataError: If a label names no perturbation of this data set.
+            DataError: If a label does not name a perturbation of this data set.
         """
         wanted = set(labels)
         unknown = wanted - {condition.label for condition in self.conditions}

@@ -53,7 +53,7 @@ def target_columns(
         gene_symbols: Output genes, (G,); a symbol may occur more than once.
 
     Returns:
-        Positions in ``gene_symbols``, sorted, one tuple a condition.
+        Positions in ``gene_symbols``, sorted, one tuple per condition.
     """
     columns: dict[str, list[int]] = {}
     for position, symbol in enumerate(gene_symbols):

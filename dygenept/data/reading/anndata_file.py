@@ -32,9 +32,9 @@ def read_anndata(
     """Read and check an ``.h5ad`` file of perturbed and control cells.
 
     Args:
-        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` holds the labels,
+        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` has the labels,
             ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such column),
-            and ``var`` may hold gene symbols beside its index.
+            and ``var`` may have gene symbols beside its index.
         name: Name of the data set; the file's stem by default.
         normalize: ``X`` is raw counts: scale each cell to the median total and take log1p.
 
@@ -42,7 +42,7 @@ def read_anndata(
         The data set; what was accepted or mended is in its ``notes``.
 
     Raises:
-        DataError: If the file is missing or damaged, has no conditions or controls, or holds
+        DataError: If the file is missing or damaged, has no conditions or controls, or has
             expression that is dense, raw, negative or not finite, or a gene twice. The message
             says what to do.
     """
@@ -80,7 +80,7 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
     )
     if normalize:
         target = normalize_counts(expression)
-        notes.append(f"Counts were scaled to {target:g} a cell (the median total), then log1p.")
+        notes.append(f"Counts were scaled to {target:g} per cell (the median total), then log1p.")
     _note_repeated(symbols, notes)
     _note_targets(cells, symbols, notes)
     raw_labels = _raw_labels(parsed, cells)
@@ -119,7 +119,7 @@ def _symbols(file: h5py.File, gene_ids: tuple[str, ...], notes: list[str]) -> tu
     columns = column_names(file, "var")
     found = [column for column in SYMBOL_COLUMNS if column in columns]
     if not found:
-        notes.append("var has no column of gene symbols: its index is taken for them.")
+        notes.append("var has no column of gene symbols: its index is used instead.")
         return gene_ids
     column = read_column(file, "var", found[0])
     if found[0] != SYMBOL_COLUMNS[0]:

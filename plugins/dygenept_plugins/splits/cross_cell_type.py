@@ -1,4 +1,4 @@
-"""Each cell type is held out in turn: one fold a cell type.
+"""Each cell type is held out in turn: one fold per cell type.
 
 The held-out type's perturbations are the test part; the model learns from the other types and is
 given every type's controls. Source: METRICS of this project; the cross-context task of PerturBench

@@ -46,7 +46,7 @@ class Manifest:
         """Return the folds.
 
         Raises:
-            SplitError: If the file is no manifest, was made for another data set, names a label
+            SplitError: If the file is not a manifest, was made for another data set, names a label
                 that the data set does not have, or leaks.
         """
         split = self._read(data)

@@ -200,7 +200,7 @@ def test_symbols_come_from_another_column_or_else_the_index(
     assert "Gene symbols were read from var['feature_name']." in other.notes
     none = read_anndata(edited(lambda adata: adata.var.drop(columns="gene_name", inplace=True)))
     assert none.gene_symbols == none.gene_ids
-    assert any("its index is taken" in note for note in none.notes)
+    assert any("its index is used" in note for note in none.notes)
 
 
 def test_a_symbol_of_two_output_genes_is_told(edited: Callable[[Edit], Path]) -> None:
@@ -278,7 +278,7 @@ def test_counts_are_normalised_as_scanpy_does(edited: Callable[[Edit], Path]) ->
     expected = np.log1p(counts / np.maximum(totals, 1) * target)
     np.testing.assert_allclose(data.expression.toarray(), expected, rtol=1e-6)
     assert data.expression.dtype == np.float32
-    assert any(f"scaled to {target:g} a cell" in note for note in data.notes)
+    assert any(f"scaled to {target:g} per cell" in note for note in data.notes)
 
 
 def _lists(data: PerturbationData, raw: list[str]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_plugin_named_twice_is_registered_once(tmp_path: Path) -> None:
         ("modles: {}\n", "did you mean 'models'"),
         ("defaults: {folds: 3}\n", "known: .*n_folds"),
         ("plugins: attention\n", "list of module names"),
-        ("- a\n", "must hold a mapping"),
+        ("- a\n", "must contain a mapping"),
         ("a: [1\n", "not valid YAML"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_config_that_takes_any_key_is_caught(
 
 
 def test_a_spec_of_no_known_kind_is_refused() -> None:
-    with pytest.raises(PluginError, match="no spec class"):
+    with pytest.raises(PluginError, match="not a spec class"):
         check_plugin(PluginSpec(name="x", summary="X.", source="this project"))
 
 
