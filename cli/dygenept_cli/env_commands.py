@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MEGABYTE = 1_000_000
-BROKEN = "broken: its Python or its manifest is gone; build it anew, or remove it"
+BROKEN = "broken: its Python or its manifest is gone; build it again, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def remove(
     plugin: options.PluginOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Delete environments; the next run builds them anew."""
+    """Delete environments; the next run builds them again."""
     from dygenept.errors import ConfigError, nearest
     from dygenept.plugin.isolated.building import clear_leftovers, remove_environment
     from dygenept_cli import context
@@ -184,7 +184,7 @@ def _spec(name: str, environment: Environment) -> EnvironmentSpec:
 
     known = _isolated(environment)
     if name not in known:
-        raise ConfigError(f"{name!r} is no isolated baseline; {nearest(name, known)}")
+        raise ConfigError(f"{name!r} is not an isolated baseline; {nearest(name, known)}")
     return known[name]
 
 

@@ -24,12 +24,13 @@ FoldOption = Annotated[
     int | None, typer.Option("--fold", min=1, help="One fold; without it, all of them.")
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option("--suite", metavar="S", help="Where the folder holds several suites.")
+    str | None,
+    typer.Option("--suite", metavar="S", help="Where the folder contains several suites."),
 ]
 DatasetOption = Annotated[
     str | None,
     typer.Option(
-        "--dataset", metavar="NAME", help="Name of the data set, where the folder holds several."
+        "--dataset", metavar="NAME", help="Name of the data set, where the folder contains several."
     ),
 ]
 
@@ -143,7 +144,7 @@ def predictions(
     dataset: DatasetOption = None,
     suite: SuiteOption = None,
 ) -> None:
-    """Write kept predictions as one table: one row a perturbation, one column a gene.
+    """Write kept predictions as one table: one row per perturbation, one column per gene.
 
     `dygenept score` reads the file back.
     """

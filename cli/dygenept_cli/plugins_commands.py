@@ -28,7 +28,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="name, or kind
 @app.command("list")
 def list_plugins(
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="K", help="Show this kind alone.")
+        str | None, typer.Option("--kind", metavar="K", help="Show only this kind.")
     ] = None,
     as_json: options.JsonOption = False,
     registry: options.RegistryOption = None,
@@ -121,7 +121,7 @@ def check_plugins(
 ) -> None:
     """Run the conformance check of each plugin's kind; exit with code 2 if one breaks a rule.
 
-    With --plugin and no NAME, the plugins of the given files alone are checked.
+    With --plugin and no NAME, only the plugins of the given files are checked.
     """
     from dygenept_cli import context
 
@@ -212,7 +212,7 @@ def _verdict(spec: PluginSpec) -> Verdict:
 
     full_name = f"{spec.kind}/{spec.name}"
     try:
-        # What a plugin prints is no verdict.
+        # What a plugin prints is not the verdict.
         with redirect_stdout(sys.stderr):
             check_plugin(spec)
     except NotCheckedError as error:
