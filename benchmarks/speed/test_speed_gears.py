@@ -15,7 +15,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -25,7 +24,7 @@ from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.simulated import simulation
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.profiles import PROFILES
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
@@ -69,10 +68,8 @@ def epoch_of_small(file: Path, cache: Path) -> int:
         means,
         de_genes(data, means),
         Fold(train=tuple(labels[n_val:]), val=tuple(labels[:n_val]), test=()),
-        needs_cells=True,
-        held_out=False,
+        access=Access(cells=True),
         runtime=Runtime(cache_dir=cache),
-        rng=np.random.default_rng(0),
     )
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)

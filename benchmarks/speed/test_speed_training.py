@@ -10,13 +10,15 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
+from dygenept.model.conditions import condition_set
 from dygenept.model.config import named_assembly
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.overrides import Overrides
-from dygenept.model.training.batches import Batch, BatchSource, condition_set, perturbed_cells
-from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.model.training.batches import Batch, BatchSource, perturbed_cells
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.optimisation import make_optimizer
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
@@ -47,10 +49,8 @@ def task(
         means,
         de,
         fold,
-        needs_cells=True,
-        held_out=False,
+        access=Access(cells=True),
         runtime=Runtime(cache_dir=tmp_path_factory.mktemp("cache")),
-        rng=np.random.default_rng(0),
     )
     return task
 

@@ -109,7 +109,7 @@ def _write(result: CellEmbedding, output: Path) -> None:
 
     import numpy as np
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     buffer = BytesIO()
     # A fixed-width text array, so that numpy reads it back without unpickling.

@@ -25,12 +25,12 @@ FoldOption = Annotated[
 ]
 SuiteOption = Annotated[
     str | None,
-    typer.Option("--suite", metavar="S", help="Where the folder contains several suites."),
+    typer.Option("--suite", metavar="S", help="Suite, where the folder has several."),
 ]
 DatasetOption = Annotated[
     str | None,
     typer.Option(
-        "--dataset", metavar="NAME", help="Name of the data set, where the folder contains several."
+        "--dataset", metavar="NAME", help="Name of the data set, where the folder has several."
     ),
 ]
 
@@ -50,7 +50,7 @@ def cell_eval(
         typer.Option(
             "--cells",
             metavar="NAME|FILE",
-            help="Where the real cells are, if not a registered name.",
+            help="The real cells, if the data set is not a registered name.",
         ),
     ] = None,
     level: Annotated[
@@ -61,7 +61,7 @@ def cell_eval(
         ),
     ] = "cells",
     n_cells: Annotated[
-        int, typer.Option("--n-cells", min=1, help="Predicted cells a perturbation, at most.")
+        int, typer.Option("--n-cells", min=1, help="Most predicted cells per perturbation.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the control cells.")] = 0,
     scale: options.ScaleOption = None,
@@ -128,7 +128,7 @@ def cell_eval(
         return
     context.note(
         f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
-        "means were outside of [0, 15), where cell-eval wants them, and were moved"
+        "means were outside of [0, 15), which cell-eval requires, and were clipped"
     )
     context.stdout().print(command, markup=False, highlight=False, soft_wrap=True)
 
@@ -166,7 +166,7 @@ def predictions(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     if output.suffix == ".h5ad":
         import anndata

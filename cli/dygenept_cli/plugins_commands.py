@@ -52,7 +52,7 @@ def list_plugins(
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from dygenept.plugin.manager import FILE_DISTRIBUTION, UNKNOWN
+    from dygenept.plugin.loading import FILE_DISTRIBUTION, UNKNOWN
 
     table = Table("kind", Column("name", overflow="fold"), "summary", "from")
     for row in rows:
@@ -160,7 +160,7 @@ def new_plugin(
     from importlib import resources
 
     from dygenept.errors import ConfigError, PluginError, nearest
-    from dygenept.plugin.manager import KINDS
+    from dygenept.plugin.specs import KINDS
     from dygenept_cli import context
 
     if kind not in KINDS:
@@ -194,7 +194,7 @@ class Verdict:
 
 
 def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> list[PluginSpec]:
-    from dygenept.plugin.manager import FILE_DISTRIBUTION
+    from dygenept.plugin.loading import FILE_DISTRIBUTION
     from dygenept_cli.plugin_details import find_plugin, plugin_rows
 
     if name is not None:

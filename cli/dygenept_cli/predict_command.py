@@ -129,7 +129,7 @@ def predict(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     buffer = BytesIO()
     if output.suffix == ".parquet":

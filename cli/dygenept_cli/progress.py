@@ -27,9 +27,9 @@ LABELS = {
 
 @contextmanager
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]:
-    """Yield a callback that draws bars with time left, on a terminal alone.
+    """Yield a callback that draws bars with the time left, on a terminal only.
 
-    Where stderr is no terminal, jobs are reported as plain lines, so that logs stay readable.
+    Where stderr is not a terminal, jobs are reported as plain lines, so that logs stay readable.
     """
     from dygenept.machine.processes import launched
 

@@ -81,8 +81,8 @@ def _document(found: Reproduction) -> dict[str, object]:
 def _print(found: Reproduction) -> None:
     from rich.table import Table
 
+    from dygenept.leaderboard.published import figure
     from dygenept_cli import context
-    from dygenept_cli.published import figure
 
     table = Table(title=f"{found.study}: published figures and ours", title_justify="left")
     for column in ("data set", "metric", "published", "ours", "difference", "allowed", "verdict"):

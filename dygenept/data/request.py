@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
+from dygenept.data.catalog import open_dataset, resolve_dataset
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
@@ -27,15 +27,6 @@ class DataRequest:
     scale: float | None = None
 
 
-def dataset_entries(environment: Environment) -> Mapping[str, DatasetEntry]:
-    """Return the data sets of the registry, validated.
-
-    Raises:
-        ConfigError: If an entry has an unknown key.
-    """
-    return environment.entries("datasets", DatasetEntry)
-
-
 def open_data(
     request: DataRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> PerturbationData:
@@ -48,10 +39,8 @@ def open_data(
     with processes.writer_first():
         return open_dataset(
             request.dataset,
-            entries=dataset_entries(environment),
-            manager=environment.manager,
-            data_dir=environment.data_dir,
-            runtime=environment.runtime(report),
+            environment,
+            environment.runtime(report),
             normalize=request.normalize,
             scale=request.scale,
         )
@@ -74,7 +63,7 @@ def recorded_dataset(
     if given:
         return given
     try:
-        resolve_dataset(recorded, entries=dataset_entries(environment), manager=environment.manager)
+        resolve_dataset(recorded, environment)
     except DataError as error:
         raise DataError(
             f"the record is of {recorded!r}, which is not a registered data set; say where its "

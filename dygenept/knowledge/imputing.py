@@ -23,7 +23,6 @@ from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.knowledge.graph.choice import KgChoice
 from dygenept.knowledge.graph.enrichment import graph_universe
 from dygenept.knowledge.graph.merged import CombinedGraph
-from dygenept.knowledge.store.artefacts import file_sha256
 from dygenept.knowledge.store.store import (
     check_written,
     embed_texts,
@@ -33,6 +32,7 @@ from dygenept.knowledge.store.store import (
     select_genes,
     write_knowledge,
 )
+from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import FacetWriter, GeneFacets, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager

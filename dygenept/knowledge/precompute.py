@@ -34,7 +34,6 @@ from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
 from dygenept.knowledge.store.artefacts import (
     ArtefactManifest,
     current_manifest,
-    file_sha256,
     is_whole,
     read_manifest,
     write_manifest,
@@ -47,6 +46,7 @@ from dygenept.knowledge.store.vector_files import (
     text_index,
     write_vectors,
 )
+from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import (
     CallPlan,

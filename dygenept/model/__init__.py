@@ -1,7 +1,11 @@
-"""The DyGenePT model and its baselines, from a name to predictions.
+"""The DyGenePT model: its network, how it starts, trains and predicts, and how it is assembled.
 
-``resolve`` finds a model by name. Behind it: ``assembly_text`` (what YAML says), ``overrides``
-(what flags change), ``config`` (the validated ``Assembly``), ``knowledge`` (its facets),
-``baselines`` and ``grids``. The network itself: ``assembly`` (the forward pass), ``estimator``
-(fit and predict), ``fitting`` and ``start`` (first weights), ``training`` (the loop), ``losses``.
+Read in this order: ``assembly`` (the whole forward pass, with shapes), ``conditions`` and
+``control_pool`` (what goes in), ``start`` (the closed-form start), ``training`` (gradient steps),
+``prediction`` (what comes out), ``fitting`` (one member after the other) and ``estimator`` (fit,
+predict, explain, save). ``fitted`` is a trained model on disk, ``choices`` what it settled on
+itself, ``losses`` and ``seeds`` what their names say.
+``resolve`` turns a model's name into something to fit, out of ``baselines`` or of
+``assembly_text`` (what YAML says), ``overrides`` (what flags change), ``config`` (the validated
+``Assembly``) and ``knowledge`` (its facets).
 """

@@ -19,7 +19,6 @@ from dygenept.model.overrides import NO_OVERRIDES, Overrides, from_dotlist, spli
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.registry import merge
 from dygenept.plugin.specs import (
     AttentionSpec,
@@ -31,6 +30,7 @@ from dygenept.plugin.specs import (
     PluginSpec,
 )
 from dygenept.plugin.validation import validated
+from dygenept.types.provenance import Provenance
 
 if TYPE_CHECKING:
     from dygenept.knowledge.facets.imputation import ImputationOptions

@@ -13,11 +13,11 @@ from dygenept.knowledge.catalog import (
     open_knowledge,
 )
 from dygenept.knowledge.graph.choice import NO_KG, KgChoice
-from dygenept.machine.checksums import sha256_of_file
+from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
+from dygenept.types.provenance import Provenance
 
 
 def facet_sets(environment: Environment) -> Mapping[str, FacetSetEntry]:
@@ -83,7 +83,7 @@ def facet_document(name_or_file: str, environment: Environment) -> dict[str, obj
     if entry is not None:
         return {"facet_set": entry.model_dump(mode="json")}
     path = Path(name_or_file).expanduser()
-    return {"knowledge_sha256": sha256_of_file(path)} if path.is_file() else {}
+    return {"knowledge_sha256": file_sha256(path)} if path.is_file() else {}
 
 
 def facet_plugins(name_or_file: str, environment: Environment) -> tuple[Provenance, ...]:

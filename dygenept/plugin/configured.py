@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.requirements import lacking
 from dygenept.plugin.specs import PluginConfig, PluginSpec
+from dygenept.types.provenance import Provenance
 
 S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
 

@@ -1,4 +1,4 @@
-"""Specs: the frozen records that plugins return, one class a plugin kind.
+"""Specs: the frozen records that plugins return, one class per plugin kind.
 
 A spec says what a plugin is; its factory builds it and does the heavy imports, so that listing
 plugins loads neither torch nor transformers.
@@ -186,3 +186,19 @@ class MetricSpec(PluginSpec):
     uses_de_genes: bool = False
     uses_de_tests: bool = False
     uses_cells: bool = False
+
+
+SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
+    DatasetSpec,
+    SplitSpec,
+    GeneEncoderSpec,
+    TextEncoderSpec,
+    FacetWriterSpec,
+    KgSourceSpec,
+    CellEncoderSpec,
+    AttentionSpec,
+    DecoderSpec,
+    BaselineSpec,
+    MetricSpec,
+)
+KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
-from dygenept.data.catalog import source_of
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import dataset_entries, source_of
 from dygenept.errors import DygeneptError
 from dygenept.model.baselines import configured_baseline
 from dygenept.model.config import is_baseline, named_assembly

@@ -13,6 +13,7 @@ from dygenept.machine.devices import pick_device
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.plugin.specs import CellEncoderSpec
 from dygenept.types import FloatArray, PerturbationData, Progress, Runtime
 
@@ -88,7 +89,7 @@ def embed_controls(
         cells=tuple(str(name) for name in data.cell_ids[rows]),
         embedding=_embed(encoder, data, rows, runtime),
         device=runtime.device,
-        notes=tuple(getattr(encoder, "notes", ())),
+        notes=notes_of(encoder),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from dygenept.results.records import key_of
+from dygenept.plugin.code_identity import project_code
+from dygenept.results.store import key_of
 
 if TYPE_CHECKING:
     from dygenept.model.resolve import ResolvedModel
@@ -35,8 +36,9 @@ def job_key(context: RunContext, model: ResolvedModel, fold: int) -> str:
             "seed": context.split.seed,
             "de_list": context.de.name,
             "config": model.config,
+            "code": project_code().sha256,
             "plugins": [
-                (plugin.kind, plugin.name, plugin.distribution, plugin.version)
+                (plugin.kind, plugin.name, plugin.distribution, plugin.version, plugin.code_sha256)
                 for plugin in model.plugins
             ],
         }

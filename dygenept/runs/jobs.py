@@ -9,16 +9,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from dygenept.data.guard import guard_task
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
-from dygenept.results.records import RunRecord
+from dygenept.results.records import PluginRecord, RunRecord
 from dygenept.runs.job_identity import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import FoldJob, record_of, rescored
@@ -95,9 +93,13 @@ def _recorded(context: RunContext, key: str) -> RunRecord | None:
 
 
 def _has_all_metrics(context: RunContext, record: RunRecord) -> bool:
-    return {plugin.name for plugin, _ in context.scoring.metrics} <= {
-        item.name for item in record.metrics
-    }
+    """Tell whether a record has every metric of this run, computed by the code that is here now."""
+    recorded = {item.name for item in record.metrics}
+    owners = set(record.plugins)
+    return all(
+        plugin.name in recorded and PluginRecord.of(plugin) in owners
+        for plugin in context.scoring.plugins
+    )
 
 
 def _computed(
@@ -149,10 +151,8 @@ def fold_job(
         context.pseudobulk,
         context.de,
         context.split.folds[fold],
-        needs_cells=model.needs_cells,
-        held_out=model.is_oracle,
+        access=Access(cells=model.needs_cells, truth=model.is_oracle),
         runtime=runtime,
-        rng=np.random.default_rng(seed),
     )
     guard_task(
         task,

@@ -11,12 +11,13 @@ import numpy as np
 
 from dygenept.data.reading.labels import parse_labels
 from dygenept.data.request import DataRequest, open_data
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DataError, nearest
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.runs.job_identity import derived_seed
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
@@ -122,20 +123,18 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        needs_cells=model.needs_cells,
-        held_out=False,
+        access=Access(cells=model.needs_cells),
         runtime=replace(
             environment.runtime(report, device=run_device((model,), environment)),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
-        rng=rng,
     )
     built = fitted(model, task)
     predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, tuple(getattr(built, "notes", ())))
+    return NamedPredictions(table, notes_of(built))
 
 
 def named_conditions(

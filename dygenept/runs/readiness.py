@@ -12,7 +12,7 @@ from pathlib import Path
 from dygenept.errors import ConfigError, DygeneptError, EnvironmentBuildError
 from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
-from dygenept.machine.checksums import sha256_of_file
+from dygenept.machine.checksums import file_sha256
 from dygenept.model.knowledge import facet_sets
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
@@ -79,7 +79,7 @@ def _with_script(model: ResolvedModel) -> ResolvedModel:
         return model
     if not isinstance(built, IsolatedModel) or not built.script.is_file():
         return model
-    return replace(model, config={**model.config, "script_sha256": sha256_of_file(built.script)})
+    return replace(model, config={**model.config, "script_sha256": file_sha256(built.script)})
 
 
 def unready_models(

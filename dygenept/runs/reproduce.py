@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset, source_of
-from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError, nearest
-from dygenept.leaderboard.published import Comparison, compare
+from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
@@ -46,7 +45,7 @@ class Reproduction:
     """
 
     study: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[FigureCheck, ...]
     missing: tuple[MissingFile, ...]
     failures: tuple[str, ...]
 
@@ -90,13 +89,12 @@ def reproduce(
     chosen = [suite for suite in suites if suite.study == study]
     if not chosen:
         raise ConfigError(f"unknown study {study!r}; {nearest(study, studies(suites))}")
-    comparisons: list[Comparison] = []
+    comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
-    entries = dataset_entries(environment)
     for suite in chosen:
         for dataset in suite.datasets:
-            resolved = resolve_dataset(dataset, entries=entries, manager=environment.manager)
+            resolved = resolve_dataset(dataset, environment)
             if resolved.name is not None and resolved.entry is not None:
                 source = source_of(resolved.name, resolved.entry, manager=environment.manager)
                 status = source.status(environment.data_dir)
@@ -116,7 +114,7 @@ def _compared(
     request: BenchRequest,
     environment: Environment,
     report: Callable[[Progress], None],
-) -> tuple[tuple[Comparison, ...], list[str]]:
+) -> tuple[tuple[FigureCheck, ...], list[str]]:
     alike = [
         model
         for publication in suite.published
@@ -146,4 +144,4 @@ def _compared(
         is_simulated=outcome.dataset.simulated,
     )
     failed = [f"{dataset}, {job}: {reason}" for job, reason in outcome.failures.items()]
-    return compare(quoted, leaderboard_rows(outcome.records)), failed
+    return check_figures(quoted, leaderboard_rows(outcome.records)), failed

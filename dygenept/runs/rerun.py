@@ -16,7 +16,8 @@ from dygenept.model.resolve import SUBMITTED, ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.plugin.validation import validated
-from dygenept.results.records import RunRecord, read_record
+from dygenept.results.records import RunRecord
+from dygenept.results.store import read_record
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.runs.run_context import RunRequest, open_run, run_device

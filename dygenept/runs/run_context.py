@@ -10,7 +10,7 @@ from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.request import DataRequest, dataset_entries, open_data
+from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.machine import processes
@@ -19,9 +19,8 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
-from dygenept.plugin.manager import Provenance
 from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
-from dygenept.results.records import ResultsStore
+from dygenept.results.store import ResultsStore
 from dygenept.runs.job_identity import derived_seed
 from dygenept.types import (
     DeGenes,
@@ -32,6 +31,7 @@ from dygenept.types import (
     Pseudobulk,
     Split,
 )
+from dygenept.types.provenance import Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,11 @@ class Scoring:
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+
+    @property
+    def plugins(self) -> tuple[Provenance, ...]:
+        """Where the metrics came from."""
+        return tuple(plugin.provenance for plugin, _ in self.metrics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,9 +217,7 @@ def _shared_plugins(request: RunRequest, environment: Environment) -> tuple[Prov
     """Provenance of the split protocol and, for a registered data set, of its source."""
     manager = environment.manager
     found = [manager.provenance(SplitSpec.kind, request.split)]
-    entry = resolve_dataset(
-        request.dataset, entries=dataset_entries(environment), manager=manager
-    ).entry
+    entry = resolve_dataset(request.dataset, environment).entry
     if entry is not None:
         found.append(manager.provenance(DatasetSpec.kind, entry.source))
     return tuple(found)

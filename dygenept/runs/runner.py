@@ -13,8 +13,8 @@ from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import MetricSpec, SplitSpec
-from dygenept.results.record_parts import dataset_record, split_record
-from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord, check_can_write
+from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+from dygenept.results.store import check_can_write
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
 from dygenept.runs.run_context import RunContext, RunRequest, cut_split, open_run, run_device
@@ -109,8 +109,8 @@ def _run_jobs(
         else:
             failures[f"{model.name}, fold {fold + 1}"] = str(result)
     return BenchOutcome(
-        dataset=dataset_record(context.data),
-        split=split_record(context.split, context.split_sha256),
+        dataset=DatasetRecord.of(context.data),
+        split=SplitRecord.of(context.split, context.split_sha256),
         records=tuple(records),
         failures=failures,
     )

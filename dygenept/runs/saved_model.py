@@ -13,7 +13,8 @@ from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, PluginRecord, write_atomically
+from dygenept.results.records import DatasetRecord, PluginRecord
+from dygenept.results.store import write_atomically
 from dygenept.types import Runtime
 
 if TYPE_CHECKING:

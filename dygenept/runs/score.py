@@ -12,8 +12,8 @@ from dygenept.errors import ConfigError, DataError
 from dygenept.model.config import model_names
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
-from dygenept.results.record_parts import dataset_record, split_record
-from dygenept.results.records import check_can_write
+from dygenept.results.records import DatasetRecord, SplitRecord
+from dygenept.results.store import check_can_write
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
 from dygenept.runs.jobs import fold_job
@@ -117,8 +117,8 @@ def score_submission(
         records.append(record_of(job, task))
     report(Progress("job", len(split.folds), len(split.folds), "done"))
     outcome = BenchOutcome(
-        dataset=dataset_record(data),
-        split=split_record(split, context.split_sha256),
+        dataset=DatasetRecord.of(data),
+        split=SplitRecord.of(split, context.split_sha256),
         records=tuple(records),
         failures={},
     )

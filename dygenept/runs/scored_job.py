@@ -8,26 +8,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.held_out import effect_sizes
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
     installed_versions,
     peak_memory,
     reset_peak_memory,
+    thread_counts,
 )
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.manager import Provenance
-from dygenept.results.record_parts import dataset_record, split_record
+from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.records import (
+    CodeRecord,
+    DatasetRecord,
     MetricRecord,
     PluginRecord,
     RunRecord,
+    SplitRecord,
     TimingRecord,
-    ValueRecord,
 )
 from dygenept.runs.job_identity import job_key
 from dygenept.runs.run_context import RunContext
@@ -121,8 +124,8 @@ def record_of(
         base_model=model.base,
         role=model.role,
         suite=context.suite,
-        dataset=dataset_record(context.data),
-        split=split_record(context.split, context.split_sha256),
+        dataset=DatasetRecord.of(context.data),
+        split=SplitRecord.of(context.split, context.split_sha256),
         fold=job.fold,
         seed=context.split.seed,
         config=model.config,
@@ -139,35 +142,21 @@ def record_of(
         peak_memory_bytes=peak_memory(task.runtime.device),
         device=device_name(task.runtime.device),
         versions=installed_versions(),
-        plugins=plugin_records(
-            (
-                *model.plugins,
-                *context.shared_plugins,
-                *(plugin.provenance for plugin, _ in context.scoring.metrics),
-            )
+        threads=thread_counts(),
+        code=CodeRecord.of(project_code()),
+        plugins=tuple(
+            PluginRecord.of(plugin)
+            for plugin in (*model.plugins, *context.shared_plugins, *context.scoring.plugins)
         ),
-        notes=tuple(getattr(built, "notes", ())),
-        chosen=dict(getattr(built, "chosen", {})),
-        child=getattr(built, "child", None),
+        notes=notes_of(built),
+        chosen=chosen_by(built),
+        child=child_of(built),
         predictions=kept,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if keep:
         context.store.write(record)
     return record
-
-
-def plugin_records(plugins: Sequence[Provenance]) -> tuple[PluginRecord, ...]:
-    """Say where plugins came from, as records do."""
-    return tuple(
-        PluginRecord(
-            kind=plugin.kind,
-            name=plugin.name,
-            distribution=plugin.distribution,
-            version=plugin.version,
-        )
-        for plugin in plugins
-    )
 
 
 def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:
@@ -177,8 +166,16 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
     fresh = {metric.name: metric for metric in scored}
     kept = {metric.name: metric for metric in record.metrics}
     effects = effect_sizes(context.data, context.pseudobulk, predictions.conditions)
+    owners = {(owner.kind, owner.name): owner for owner in record.plugins}
+    owners |= {
+        (owner.kind, owner.name): PluginRecord.of(owner) for owner in context.scoring.plugins
+    }
     updated = record.model_copy(
-        update={"metrics": tuple({**kept, **fresh}.values()), "effects": effects}
+        update={
+            "metrics": tuple({**kept, **fresh}.values()),
+            "effects": effects,
+            "plugins": tuple(owners.values()),
+        }
     )
     context.store.write(updated)
     return updated
@@ -188,41 +185,22 @@ def _scored(
     context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
     pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
+    against = GroundTruth(
+        data=context.data,
+        pseudobulk=context.pseudobulk,
+        de=context.de,
+        de_tests=context.scoring.de_tests,
+        cells=context.scoring.cells,
+    )
     draws = [
-        score(
-            pairs,
-            metric_inputs(
-                draw,
-                data=context.data,
-                pseudobulk=context.pseudobulk,
-                de=context.de,
-                train_means=references,
-                de_tests=context.scoring.de_tests,
-                cells=context.scoring.cells,
-            ),
-        )
+        score(pairs, metric_inputs(draw, against, train_means=references))
         for draw in (predictions, *predictions.others)
     ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
     for item in averaged(draws):
         by_metric[item.metric].append(item)
     return tuple(
-        MetricRecord(
-            name=spec.name,
-            higher_is_better=spec.higher_is_better,
-            neutral=spec.neutral,
-            de_list=context.de.name if spec.uses_de_genes else None,
-            values=tuple(
-                ValueRecord(
-                    perturbation=item.condition.label,
-                    cell_type=item.condition.cell_type,
-                    value=item.value,
-                    reason=item.reason,
-                )
-                for item in by_metric[spec.name]
-            ),
-        )
-        for spec, _ in pairs
+        MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
     )
 
 

@@ -19,8 +19,8 @@ from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
-from dygenept.results.record_parts import dataset_record
-from dygenept.results.records import RunRecord, check_can_write
+from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
+from dygenept.results.store import check_can_write
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.runs.run_context import RunRequest, cut_split, open_run
@@ -32,7 +32,7 @@ from dygenept.runs.saved_model import (
     resolved_model,
     save_model,
 )
-from dygenept.runs.scored_job import fitted, plugin_records, record_of
+from dygenept.runs.scored_job import fitted, record_of
 from dygenept.types import PerturbationData, Progress, Split
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def _train(
         model=model.name,
         base_model=model.base,
         config=model.assembly.text,
-        dataset=dataset_record(context.data),
+        dataset=DatasetRecord.of(context.data),
         split=SplitManifest.model_validate_json(split_to_json(context.split)),
         fold=fold,
         seed=request.seed,
         suite=request.suite,
-        plugins=plugin_records(model.plugins),
+        plugins=tuple(map(PluginRecord.of, model.plugins)),
     )
     if context.store.is_writer:
         save_model(built, manifest, request.results)

@@ -15,6 +15,7 @@ from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.metric_checks import check_metric
 from dygenept.testing.network_checks import check_attention, check_decoder
 from dygenept.testing.rules import ConformanceError, NotCheckedError
+from dygenept.testing.small_metric_inputs import small_metric_inputs
 from dygenept.testing.split_checks import check_split
 from dygenept.testing.toy import ToyShape, toy_data, toy_fold, toy_task
 from dygenept.testing.toy_file import write_toy_h5ad
@@ -38,6 +39,7 @@ __all__ = [
     "check_plugin",
     "check_split",
     "check_text_encoder",
+    "small_metric_inputs",
     "toy_control_pool",
     "toy_data",
     "toy_fold",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.catalog import DatasetEntry, resolve_dataset
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import DatasetEntry, dataset_entries, resolve_dataset
 from dygenept.errors import ConfigError
-from dygenept.leaderboard.published import compare
+from dygenept.evaluation.aggregates import Aggregate
+from dygenept.leaderboard.judgements import Judgement
+from dygenept.leaderboard.published import check_figures
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
@@ -64,7 +65,7 @@ def test_the_langpert_suites_are_its_protocol() -> None:
 def test_every_quoted_figure_names_a_metric_a_data_set_and_its_source(name: str) -> None:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
-    entries = dataset_entries(registry)
+    entries = dataset_entries(Environment.load())
     suite = load_suite(name, DIRECTORY)
     for publication in suite.published:
         assert publication.dataset in {entries_name(item, entries) for item in suite.datasets}
@@ -126,10 +127,10 @@ def test_a_published_figure_matches_within_its_error_and_half_a_digit() -> None:
     ]
     assert (mean.value, mean.error) == (0.332, 0.006)
     for ours, matches in ((0.332, True), (0.3384, True), (0.3386, False), (0.3254, False)):
-        (result,) = compare([mean], [leaderboard_row("perturbed_mean", "mae_top20", ours)])
+        (result,) = check_figures([mean], [leaderboard_row("perturbed_mean", "mae_top20", ours)])
         assert result.matches is matches
         assert result.difference == pytest.approx(ours - 0.332)
-    (missing,) = compare([mean], [leaderboard_row("additive", "mae_top20", 0.332)])
+    (missing,) = check_figures([mean], [leaderboard_row("additive", "mae_top20", 0.332)])
     assert missing.ours is None
     assert missing.matches is False
 
@@ -140,20 +141,25 @@ def leaderboard_row(model: str, metric: str, mean: float) -> LeaderboardRow:
         role="baseline",
         metric=metric,
         higher_is_better=False,
-        mean=mean,
-        std=None,
-        stderr=None,
-        pooled=mean,
-        ci_low=None,
-        ci_high=None,
-        n_folds=5,
-        n_perturbations=10,
-        n_undefined=0,
         rank=1,
-        is_best=True,
-        indistinguishable_from_best=False,
-        beats_perturbed_mean=None,
-        normalised=None,
+        total=Aggregate(
+            mean=mean,
+            std=None,
+            stderr=None,
+            pooled=mean,
+            ci_low=None,
+            ci_high=None,
+            n_folds=5,
+            n_perturbations=10,
+            n_undefined=0,
+        ),
+        judgement=Judgement(
+            is_best=True,
+            indistinguishable_from_best=False,
+            beats_perturbed_mean=None,
+            normalised=None,
+        ),
+        n_split_folds=5,
     )
 
 
@@ -191,9 +197,7 @@ def test_a_suite_names_only_what_exists(name: str) -> None:
     for metric in suite.metrics:
         manager.get(MetricSpec, metric)
     for dataset in suite.datasets:
-        resolve_dataset(
-            dataset, entries=dataset_entries(environment), manager=manager, scale=suite.scale
-        )
+        resolve_dataset(dataset, environment, scale=suite.scale)
 
 
 def test_an_unknown_key_of_a_suite_names_the_nearest(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from dygenept.errors import DataError
 from dygenept.knowledge.graph.files import (
     FileHead,
     Layout,
-    file_sha256,
     find_files,
     line_blocks,
     read_bytes,
     read_head,
+    recorded_sha256,
 )
 from dygenept.machine.checksums import verify_file
 
@@ -104,11 +104,11 @@ def test_only_a_layout_of_many_files_takes_several(tmp_path: Path) -> None:
 
 def test_a_hash_follows_the_content_and_a_fetched_file_its_record(tmp_path: Path) -> None:
     path = write(tmp_path / "table.tsv", TEXT)
-    first = file_sha256(path)
-    assert file_sha256(path) == first
+    first = recorded_sha256(path)
+    assert recorded_sha256(path) == first
     write(path, TEXT + "more\n")
-    assert file_sha256(path) != first
+    assert recorded_sha256(path) != first
     verify_file(path)
     write(path, "altered\n")
     with pytest.raises(DataError, match="SHA-256"):
-        file_sha256(path)
+        recorded_sha256(path)

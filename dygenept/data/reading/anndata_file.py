@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
 from dygenept.data.reading.expression import check_values, normalize_counts, read_expression
-from dygenept.data.reading.fingerprint import fingerprint
+from dygenept.data.reading.fingerprint import Content, fingerprint
 from dygenept.data.reading.h5ad import (
     column_names,
     open_h5ad,
@@ -72,13 +72,15 @@ def read_anndata(
         is_simulated = says_simulated(file)
     check_values(expression, where=str(path), normalize=normalize)
     sha256 = fingerprint(
-        expression,
-        gene_ids=gene_ids,
-        gene_symbols=symbols,
-        cell_labels=(cells.labels, cells.label_codes),
-        cell_types=(cells.cell_types, cells.cell_type_codes),
-        de_lists=de_lists,
-        normalized=normalize,
+        Content(
+            expression=expression,
+            gene_ids=gene_ids,
+            gene_symbols=symbols,
+            cell_labels=(cells.labels, cells.label_codes),
+            cell_types=(cells.cell_types, cells.cell_type_codes),
+            de_lists=de_lists,
+            normalized=normalize,
+        )
     )
     if normalize:
         target = normalize_counts(expression)

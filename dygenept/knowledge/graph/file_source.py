@@ -15,7 +15,7 @@ from pydantic import Field
 
 import dygenept
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.graph.files import FoundFiles, Layout, file_sha256, find_files
+from dygenept.knowledge.graph.files import FoundFiles, Layout, find_files, recorded_sha256
 from dygenept.machine.folders import default_data_dir
 from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
@@ -170,7 +170,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             source=self.name,
             layout=self._found.layout.name,
             identity="",
-            inputs={str(path): file_sha256(path) for path in self._found.all},
+            inputs={str(path): recorded_sha256(path) for path in self._found.all},
             config=self.config.model_dump(mode="json", exclude={"path", "data_dir"}),
             versions={
                 "dygenept": dygenept.__version__,

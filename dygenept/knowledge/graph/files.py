@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.errors import DataError
-from dygenept.machine.checksums import record_path, sha256_of_file, verify_file
+from dygenept.machine.checksums import file_sha256, record_path, verify_file
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def line_blocks(path: Path, *, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         yield rest
 
 
-def file_sha256(path: Path) -> str:
+def recorded_sha256(path: Path) -> str:
     """Hash a file; a fetched one is checked against its record, and none is hashed twice.
 
     Raises:
@@ -175,7 +175,7 @@ def file_sha256(path: Path) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    return sha256_of_file(path)
+    return file_sha256(path)
 
 
 def _companions(

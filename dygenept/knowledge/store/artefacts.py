@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dygenept.machine.checksums import file_sha256
 from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -114,12 +114,6 @@ def is_whole(folder: Path, manifest: ArtefactManifest) -> bool:
         (folder / name).is_file() and file_sha256(folder / name) == digest
         for name, digest in manifest.files.items()
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _plain(config: Mapping[str, object]) -> dict[str, object]:

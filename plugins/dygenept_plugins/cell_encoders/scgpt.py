@@ -61,8 +61,8 @@ class ScGptConfig(PluginConfig):
             and runs), ``off``, or ``auto``: disk with a checkpoint, memory without one.
         cache_dtype: ``float32`` or ``bf16``; ``auto`` takes bf16 on a GPU, float32 elsewhere.
         cache_bytes: What the cache may take; None takes half of what is free, and of a disk 64 GB
-            at most. Cells beyond it run through the frozen layers anew in each batch.
-        cache_cells: Control cells that the cache holds at most; None for every one that fits.
+            at most. Cells beyond it run through the frozen layers again in each batch.
+        cache_cells: Control cells that the cache contains at most; None for every one that fits.
     """
 
     checkpoint: str | None = None

@@ -131,7 +131,7 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
     """
     from scipy import sparse
 
-    from dygenept.data.reading.fingerprint import fingerprint
+    from dygenept.data.reading.fingerprint import Content, fingerprint
     from dygenept.types import PerturbationData
 
     parts = tuple(members.values())
@@ -170,12 +170,14 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
         name=name,
         source=" + ".join(part.source for part in parts),
         sha256=fingerprint(
-            expression,
-            gene_ids=genes,
-            gene_symbols=symbols,
-            cell_labels=(labels, label_codes),
-            cell_types=(cell_types, type_codes),
-            de_lists={},
+            Content(
+                expression=expression,
+                gene_ids=genes,
+                gene_symbols=symbols,
+                cell_labels=(labels, label_codes),
+                cell_types=(cell_types, type_codes),
+                de_lists={},
+            )
         ),
         is_simulated=any(part.is_simulated for part in parts),
         expression=expression,

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
+from dygenept.evaluation.held_out import subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, PerturbationData
 

@@ -12,8 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
+from dygenept.evaluation.held_out import subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
 

@@ -21,7 +21,7 @@ from dygenept.data.splits import (
     fold_from_manifest,
     load_split,
 )
-from dygenept.evaluation.subgroups import subgroups
+from dygenept.evaluation.held_out import subgroups
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl, nearest
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData, Split
 

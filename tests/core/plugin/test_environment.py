@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import dataset_entries
 from dygenept.errors import ConfigError, PluginError
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager

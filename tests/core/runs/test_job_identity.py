@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.model.resolve import ResolvedModel, resolve_model
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import ResultsStore
+from dygenept.results.store import ResultsStore
+from dygenept.runs import job_identity
 from dygenept.runs.job_identity import derived_seed, fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
+from dygenept.types.provenance import Provenance
+
+PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,36 @@ def test_a_key_does_not_depend_on_where_a_job_runs(
 ) -> None:
     elsewhere = replace(context, device="cuda:1", keep_predictions=False, resume=False)
     assert job_key(elsewhere, ridge, 0) == job_key(context, ridge, 0)
+
+
+def key(plugin: Provenance = PLUGIN) -> str:
+    """Name the job of a model of one plugin; whatever else a key depends on stays the same."""
+    context: Any = SimpleNamespace(
+        suite="custom",
+        data=SimpleNamespace(sha256="data"),
+        split_sha256="split",
+        split=SimpleNamespace(seed=1),
+        de=SimpleNamespace(name="list"),
+    )
+    model: Any = SimpleNamespace(base="mine", config={}, plugins=(plugin,))
+    return job_key(context, model, 0)
+
+
+def test_an_edit_of_a_plugins_code_gives_another_key() -> None:
+    assert key() == key()
+    assert key(replace(PLUGIN, code_sha256="cd")) != key()
+    assert key(replace(PLUGIN, version="2")) != key()
+
+
+def test_an_edit_of_the_projects_code_gives_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    edited = replace(project_code(), sha256="edited")
+    monkeypatch.setattr(job_identity, "project_code", lambda: edited)
+    assert key() != before
+
+
+def test_a_commit_that_changes_no_code_gives_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    committed = replace(project_code(), commit="f" * 40, is_dirty=False)
+    monkeypatch.setattr(job_identity, "project_code", lambda: committed)
+    assert key() == before

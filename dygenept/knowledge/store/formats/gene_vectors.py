@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.knowledge.store.formats.common import file_sha256
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
+from dygenept.machine.checksums import file_sha256
 from dygenept.types import FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:

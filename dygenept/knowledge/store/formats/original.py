@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, ShapeError, nearest
-from dygenept.knowledge.store.formats.common import file_sha256
+from dygenept.machine.checksums import file_sha256
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import GeneKnowledge
 
