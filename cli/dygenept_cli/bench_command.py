@@ -240,9 +240,9 @@ def _bench_each(
         show = replace(show, opening=None)
         documents.append(document)
         failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
-    told = dict.fromkeys(refused, "told above")
+    reported = dict.fromkeys(refused, "reported above")
     document = {"schema_version": 1, "benches": documents, "failures": refused | failures}
-    return document, told | failures
+    return document, reported | failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

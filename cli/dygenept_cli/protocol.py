@@ -41,7 +41,7 @@ class Asked:
     def identity_under(self, declared: Suite) -> str:
         """Return what records call the benchmark: a suite's name and version, or ``custom``.
 
-        A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
+        A suite's name means its protocol: with another protocol it is a custom benchmark.
         """
         pairs = (
             (self.split, declared.split),

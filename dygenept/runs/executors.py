@@ -111,7 +111,7 @@ def run_in_processes(
     spawn = multiprocessing.get_context("spawn")
 
     def started() -> ProcessPoolExecutor:
-        # One process a pool, so that a process that dies takes its own job alone along.
+        # One process per pool, so that a process that dies takes only its own job with it.
         return ProcessPoolExecutor(
             1, spawn, initializer=_start_worker, initargs=(prepare, n_threads)
         )
@@ -155,7 +155,7 @@ _WORKER: list[Prepared] = []
 
 def _start_worker(prepare: Callable[[], Prepared], n_threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    # The parent's stdout is for its result alone, and this process shares it.
+    # The parent's stdout is only for its result, and this process shares it.
     sys.stdout = sys.stderr
     _WORKER.append(prepare())
 

@@ -60,7 +60,7 @@ def explain_from_checkpoint(
         The model's name, and one explanation per perturbation, cell type and target gene.
 
     Raises:
-        DygeneptError: If the folder holds no model, or a label or cell type is refused.
+        DygeneptError: If the folder contains no model, or a label or cell type is refused.
     """
     model, manifest = load_model(checkpoint, environment, runtime)
     conditions = named_conditions(labels, model.state.cell_types, cell_type)

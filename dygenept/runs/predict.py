@@ -105,7 +105,7 @@ def predict_from_data(
 
     A tenth of the perturbations is for validation: an assembled model stops early by it, a
     baseline chooses its hyper-parameters by it and then fits on everything. A perturbation that
-    the data set holds is predicted all the same, by a model that has seen it.
+    the data set contains is predicted all the same, by a model that has seen it.
 
     Raises:
         DataError: If the model is a ceiling or floor, which only copies what is known.

@@ -60,7 +60,7 @@ def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> N
 
 
 def read_manifest(directory: Path) -> SavedModel:
-    """Read what a folder holds.
+    """Read the manifest in a folder.
 
     Raises:
         DataUnavailableError: If there is no trained model.
@@ -103,7 +103,7 @@ def load_model(
     """Read a trained model and its manifest.
 
     Raises:
-        DygeneptError: If the folder holds none, or its parts' plugins are not installed.
+        DygeneptError: If the folder contains none, or its parts' plugins are not installed.
     """
     from dygenept.model.estimator import DyGenePTModel
 

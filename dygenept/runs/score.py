@@ -1,4 +1,4 @@
-"""Scores predictions that anybody hands in, under the rules that our own models are held to."""
+"""Scores predictions that anybody hands in, under the same rules as our own models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ScoredSubmission:
 
     Attributes:
         outcome: Data set, split and one record per fold.
-        mismatch: What the file lacks, and what it holds beyond the data set.
+        mismatch: What the file lacks, and what it contains beyond the data set.
     """
 
     outcome: BenchOutcome

@@ -47,7 +47,7 @@ from dygenept.types import (
 class FoldJob:
     """One model on one fold.
 
-    The model's task is no part of it: the garbage collector leads from an object to whatever
+    It does not contain the model's task: the garbage collector leads from an object to whatever
     refers to it, and so would lead a model from its task to the held-out cells.
 
     Attributes:
@@ -104,7 +104,7 @@ def record_of(
     """
     context, model = job.context, job.model
     key = job_key(context, model, job.fold)
-    # Before the model gets hold of the task: it must not change what it is compared with.
+    # Before the model receives the task: it must not change what it is compared with.
     references = train_means(task)
     reset_peak_memory(task.runtime.device)
     started = time.perf_counter()

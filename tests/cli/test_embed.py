@@ -133,6 +133,59 @@ def test_embed_says_in_one_line_what_is_wrong(
     assert result.out == ""
 
 
+OWN_ENCODER = """
+import torch
+from dygenept.plugin import CellEncoderSpec, PluginConfig, hookimpl
+
+class OwnConfig(PluginConfig):
+    scale: float = 1.0
+
+class Own(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.scale = config.scale
+
+    def prepare(self, pool):
+        self.totals = torch.from_numpy(pool.expression.sum(axis=1))
+
+    def forward(self, indices):
+        return self.embed(indices)
+
+    def embed(self, indices):
+        return self.scale * self.totals[indices]
+
+@hookimpl
+def dygenept_cell_encoders():
+    return [
+        CellEncoderSpec(
+            name="own", summary="Totals.", source="a test", config=OwnConfig,
+            factory=lambda config, context: Own(config), embed_options={"scale": 2.0},
+        )
+    ]
+"""
+
+
+def test_any_plugin_with_an_embedding_embeds_with_options_of_its_own(
+    cli, dataset: Path, oracle: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(OWN_ENCODER)
+    asked = ("embed", "--plugin", plugin, "--dataset", dataset, "--device", "cpu", "-q")
+    totals = oracle["expression"].sum(axis=1, keepdims=True)
+    for sets, scale in ((), 2.0), (("--set", "scale=3"), 3.0):
+        output = tmp_path / f"{scale}.npz"
+        result = cli(*asked, "--cell-encoder", "own", "--output", output, "--json", *sets)
+        assert result.code == 0, result.err
+        assert result.json()["options"] == {"scale": scale}
+        np.testing.assert_allclose(np.load(output)["embedding"], scale * totals, rtol=1e-5)
+    refused = cli(*asked, "--output", tmp_path / "c.npz")
+    assert "say which cell encoder: --cell-encoder X, one of: scgpt, own" in refused.err
+    refused = cli(
+        *asked, "--cell-encoder", "own", "--checkpoint", "x", "--output", tmp_path / "c.npz"
+    )
+    assert "'own' reads no checkpoint" in refused.err
+
+
 def test_a_checkpoint_of_other_genes_is_refused(cli, dataset: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(FIXTURES, tmp_path / "other")
     vocabulary = json.loads((folder / "vocab.json").read_text())
