@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from dygenept.plugin.requirements import lacking
+from dygenept.plugin.requirements import unmet_need
 from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.types.provenance import Provenance
 
@@ -38,7 +38,7 @@ class ConfiguredPlugin(Generic[S_co]):
 
     def missing(self) -> str | None:
         """Say in one sentence what it needs that is not on this machine; None if all is there."""
-        return lacking(self.spec, self.options)
+        return unmet_need(self.spec, self.options)
 
     def document(self) -> dict[str, object]:
         """Return the plugin's name and every option, ready for JSON."""

@@ -35,7 +35,7 @@ def absent_packages(spec: PluginSpec) -> tuple[str, ...]:
     return tuple(absent)
 
 
-def lacking(spec: PluginSpec, config: PluginConfig) -> str | None:
+def unmet_need(spec: PluginSpec, config: PluginConfig) -> str | None:
     """Say in one sentence what a plugin with this configuration still needs; None if nothing."""
     absent = absent_packages(spec)
     if absent:
