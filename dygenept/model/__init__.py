@@ -7,5 +7,6 @@ predict, explain, save). ``fitted`` is a trained model on disk, ``choices`` what
 itself, ``losses`` and ``seeds`` what their names say.
 ``resolve`` turns a model's name into something to fit, out of ``baselines`` or of
 ``assembly_text`` (what YAML says), ``overrides`` (what flags change), ``config`` (the validated
-``Assembly``) and ``knowledge`` (its facets).
+``Assembly``) and ``knowledge`` (its facets); ``given`` does so for an object that is handed over,
+and ``grids`` lists the variants of an ablation.
 """

@@ -1,10 +1,13 @@
 """Everything that a plugin author imports: hooks, specs, interfaces, contexts and errors.
 
 Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
-``interfaces`` (what a factory builds, and what a plugin may offer besides), ``manager`` (how
-plugins are loaded and found), ``registry`` (what ``registry.yaml`` names), ``isolated`` (models in
-an environment of their own). Names are loaded on first use, so that an attention module needs no
-pydantic.
+``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``,
+``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
+``registry.yaml`` names), ``validation`` and ``configured`` (a plugin with its options),
+``environment`` (registry, plugins, folders and device, which a whole run is given), ``isolated``
+(models in an environment of their own). ``requirements`` says what a plugin lacks, ``faults`` and
+``moved`` what is wrong with one, ``code_identity`` which code it is. Names are loaded on first
+use, so that an attention module needs no pydantic.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 Read first what all share: ``run_context`` opens a data set, splits it and prepares its metrics;
 ``jobs`` and ``scored_job`` fit, predict, score and record one model on one fold, under the key
-and the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models``, ``readiness``
-and the executors; then ``train``, ``predict``, ``explain``, ``embed``, ``score``, ``rerun``,
-``reproduce``, ``suites`` and ``doctor``.
+and the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models``, ``readiness``,
+``executors`` and ``ray_executor``; what it gives back is a ``bench_result`` in Python and a
+``document`` in JSON. Then ``train``, ``predict`` and ``explain``, which write and read a
+``saved_model`` (``loaded_model`` in Python), ``embed``, ``score``, ``rerun``, ``reproduce``,
+``suites`` and ``doctor``.
 """

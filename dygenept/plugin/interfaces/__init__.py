@@ -3,7 +3,7 @@
 Read in this order: ``bench`` (data sets, splits, models, metrics), ``knowledge`` (facet writers,
 text encoders, graphs), ``networks`` (the four parts of DyGenePT, which are torch modules), and
 ``offers`` (optional protocols, such as a decoder that can be started in closed form). Importing
-this package loads no torch; ``torch`` appears only in annotations.
+this package does not load torch, which appears only in annotations.
 """
 
 from __future__ import annotations

@@ -1,1 +1,5 @@
-"""OpenAI-compatible endpoints: connection, pace and retries, shared by plugins that call one."""
+"""OpenAI-compatible endpoints, shared by plugins that call one.
+
+Read ``connection`` (where it is and how it is reached), ``asking`` (one call), ``pace`` (how many
+at once) and ``faults`` (what is tried again).
+"""

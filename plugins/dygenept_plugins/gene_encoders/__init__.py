@@ -1,1 +1,1 @@
-"""Gene encoders that ship with DyGenePT, one file each."""
+"""Gene encoders that ship with DyGenePT: ``facets``, frozen facet vectors behind an adapter."""

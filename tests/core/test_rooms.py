@@ -1,0 +1,63 @@
+"""Every room says in its docstring what it is for and in which order to read it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("dygenept", "plugins/dygenept_plugins", "cli/dygenept_cli")
+ROOMS = {
+    init.parent.relative_to(ROOT).as_posix(): init.parent
+    for package in PACKAGES
+    for init in sorted((ROOT / package).rglob("__init__.py"))
+}
+# A name in double backticks that could be a module, and one that could be a file.
+MODULE, FILE = re.compile(r"``([a-z][a-z0-9_]*)``"), re.compile(r"``([\w/]+\.(?:md|yaml|py))``")
+
+
+def docstring_of(room: Path) -> str:
+    return ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""
+
+
+def modules_of(room: Path) -> set[str]:
+    """Name the modules and rooms directly inside a room, private ones left out."""
+    files = {path.stem for path in room.glob("*.py")}
+    inner = {path.parent.name for path in room.glob("*/__init__.py")}
+    return {name for name in files | inner if not name.startswith("_")}
+
+
+def absent_modules(text: str, room: Path) -> set[str]:
+    return set(MODULE.findall(text)) - modules_of(room)
+
+
+def test_all_rooms_are_looked_at() -> None:
+    assert {"dygenept", "dygenept/model/start", "plugins/dygenept_plugins/metrics"} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_says_what_it_is_for_and_names_what_to_read(name: str) -> None:
+    text, room = docstring_of(ROOMS[name]), ROOMS[name]
+    is_core = name.split("/")[0] == "dygenept"
+    assert text.count("\n") >= (3 if is_core else 0)
+    assert len(modules_of(room)) < 2 or set(MODULE.findall(text)) & modules_of(room)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_every_module_and_file_that_a_room_names_exists(name: str) -> None:
+    text = docstring_of(ROOMS[name])
+    assert absent_modules(text, ROOMS[name]) == set()
+    assert [file for file in FILE.findall(text) if not (ROOT / file).is_file()] == []
+
+
+@pytest.mark.parametrize("name", [name for name in ROOMS if not name.startswith("cli")])
+def test_every_module_of_a_room_is_named(name: str) -> None:
+    assert modules_of(ROOMS[name]) - set(MODULE.findall(docstring_of(ROOMS[name]))) == set()
+
+
+def test_a_module_that_does_not_exist_is_found() -> None:
+    text = "Read ``whole_files`` first, then ``no_such_module``."
+    assert absent_modules(text, ROOMS["dygenept/machine"]) == {"no_such_module"}
