@@ -5,8 +5,8 @@ Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook re
 ``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
 ``registry.yaml`` names), ``validation`` and ``configured`` (a plugin with its options),
 ``environment`` (registry, plugins, folders and device, which a whole run is given), ``isolated``
-(models in an environment of their own). ``requirements`` says what a plugin lacks, ``faults`` and
-``moved`` what is wrong with one, ``code_identity`` which code it is. Names are loaded on first
+(models in an environment of their own). ``faults`` and ``moved`` say what is wrong with a plugin,
+``code_identity`` which code it is. Names are loaded on first
 use, so that an attention module needs no pydantic.
 """
 

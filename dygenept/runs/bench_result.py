@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dygenept.leaderboard.boards import leaderboard_of
@@ -26,23 +27,22 @@ class BenchResult:
     Attributes:
         records: The records.
         failures: The reason of each job that failed, by ``model, fold n``.
-        results: Folder that the records and predictions are in; None once a temporary one is gone.
+        results: Folder that the records and predictions are in.
     """
 
-    def __init__(
-        self, outcome: BenchOutcome, results: Path, temporary: TemporaryDirectory[str] | None = None
-    ) -> None:
+    def __init__(self, outcome: BenchOutcome, results: Path, *, is_temporary: bool = False) -> None:
         """Keep what a run left.
 
         Args:
             outcome: Records and failures.
             results: The results folder.
-            temporary: The same folder where it should vanish with this object.
+            is_temporary: The folder vanishes with this object.
         """
         self.records: tuple[RunRecord, ...] = outcome.records
         self.failures: Mapping[str, str] = outcome.failures
         self.results = results
-        self._temporary = temporary
+        if is_temporary:
+            weakref.finalize(self, shutil.rmtree, results, ignore_errors=True)
 
     def leaderboard(self, metric: str | None = None) -> pl.DataFrame:
         """Return the leaderboard, one row per model and metric, by metric and rank.

@@ -1,11 +1,9 @@
 """Toy data and one conformance check per plugin kind, for the project and for third parties.
 
-Read in this order: ``toy``, ``toy_file``, ``toy_knowledge`` and ``small_metric_inputs`` (what
-checks and examples run on), ``rules`` (how a broken rule is reported), ``dispatch`` (which check a
-plugin gets); then the checks: ``dataset_checks``, ``split_checks``, ``baseline_checks``,
-``metric_checks``, ``knowledge_checks``, ``encoder_checks``, ``network_checks``, and
-``leak_checks`` (models that cheat on purpose). ``local_endpoint`` is a server that speaks the
-OpenAI API.
+Read in this order: ``toy``, ``toy_file`` and ``toy_knowledge`` (what checks run on), ``rules`` (how
+a broken rule is reported), ``dispatch`` (which check a plugin gets), the checks, one module per
+kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose). ``local_endpoint`` is a
+server that speaks the OpenAI API.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Read in this order: ``data`` (what is read and how it is cut), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
-inputs, scores), ``evidence`` (DE tests and samples of cells), ``provenance`` (which code ran),
-``facets`` (the eight names) and ``gene_sets`` (the genes of conditions as arrays).
+inputs, scores), ``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of
+conditions as arrays).
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
 S sequence, H heads. Expression is always log1p of per-cell scaled counts.

@@ -1,0 +1,381 @@
+"""The functions of ``import dygenept as dg``: the walk of a run for scripts and notebooks.
+
+They build the same requests as the command line and call the same runners. What they add is what
+Python has and a shell has not: objects in place of names, a results folder that may be temporary,
+and tables in return.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import TYPE_CHECKING, TypeAlias
+
+from dygenept.data.catalog import open_dataset
+from dygenept.errors import ConfigError, DataError
+from dygenept.knowledge.graph.sources import KgChoice, kg_names
+from dygenept.knowledge.precompute.pipeline import Pipeline
+from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome, planned_steps
+from dygenept.machine.devices import pick_device
+from dygenept.machine.progress import shown_progress
+from dygenept.model.given import GivenModel
+from dygenept.model.overrides import Overrides
+from dygenept.plugin.environment import Environment
+from dygenept.runs.bench_result import BenchResult
+from dygenept.runs.default_models import default_models
+from dygenept.runs.loaded_model import LoadedModel
+from dygenept.runs.runner import BenchRequest, run_bench
+from dygenept.runs.score import Submission, score_submission
+from dygenept.types import PerturbationData
+
+if TYPE_CHECKING:
+    import anndata
+    import pandas as pd
+    import polars as pl
+
+    Data: TypeAlias = PerturbationData | anndata.AnnData | str | Path
+    Table: TypeAlias = anndata.AnnData | pd.DataFrame | pl.DataFrame | str | Path
+
+
+def load_dataset(
+    data: anndata.AnnData | str | Path,
+    *,
+    name: str | None = None,
+    normalize: bool = False,
+    scale: float | None = None,
+    environment: Environment | None = None,
+    **layout: str | Sequence[str] | None,
+) -> PerturbationData:
+    """Open a data set: a registered name, an ``.h5ad`` file or an AnnData object.
+
+    Args:
+        data: Such as ``"norman"``, ``"sim:k562@0.05"``, ``"screen.h5ad"``, or an AnnData object.
+        name: Name of an AnnData object in records; None for ``in_memory``.
+        normalize: Expression is raw counts: scale each cell to the median total and take log1p.
+        scale: Shrinks a simulated data set, in (0, 1].
+        environment: Registry, plugins and folders; None loads the default ones.
+        layout: Where a file or an object keeps what is needed, as ``AnnDataLayout`` lists it:
+            ``condition``, ``control``, ``cell_type``, ``gene_symbols``, ``layer``.
+
+    Returns:
+        The data set; ``notes`` says what was accepted or mended.
+
+    Raises:
+        DataError: If nothing has this name, or the cells break a rule; the message says what helps.
+        ConfigError: If an option does not fit the data set.
+
+    Example:
+        >>> import dygenept as dg
+        >>> dg.load_dataset("sim:norman", scale=0.02).is_simulated
+        True
+    """
+    unknown = sorted(set(layout) - _layout_fields())
+    if unknown:
+        raise ConfigError(f"unknown option {unknown[0]!r}; known: {', '.join(_layout_fields())}")
+    is_name = isinstance(data, str | Path)
+    if is_name and not layout:
+        used = environment or Environment.load()
+        with shown_progress() as report:
+            runtime = used.runtime(report)
+            return open_dataset(str(data), used, runtime, normalize=normalize, scale=scale)
+    if scale is not None:
+        raise ConfigError("only a simulated data set can be scaled; leave scale out")
+    from dygenept.data.reading.in_memory import AnnDataLayout, read_in_memory
+
+    adata = _read_file(Path(data)) if isinstance(data, str | Path) else data
+    called = name or (Path(str(data)).stem if is_name else "in_memory")
+    chosen = AnnDataLayout(**layout)  # type: ignore[arg-type]
+    return read_in_memory(adata, layout=chosen, name=called, normalize=normalize)
+
+
+def bench(
+    data: Data,
+    models: object = None,
+    *,
+    split: str | None = None,
+    folds: int | None = None,
+    seed: int | None = None,
+    metrics: Sequence[str] = (),
+    options: Sequence[str] = (),
+    results: str | Path | None = None,
+    jobs: int = 1,
+    environment: Environment | None = None,
+    progress: bool = True,
+) -> BenchResult:
+    """Cross-validate models on a data set.
+
+    Args:
+        data: What ``load_dataset`` gave, or what it takes.
+        models: A name, a list of models, or a mapping from shown name to model. A model is the
+            name of a baseline or of a registered assembly, the configuration of a baseline
+            (``RidgeConfig(alpha=0.1)``), an ``AssemblyText``, or any object with ``fit(task)`` and
+            ``predict(conditions)``. None runs the closed-form baselines and the best assembly
+            whose weights are on this machine.
+        split: Split protocol; None for the registry's default (``kfold``).
+        folds: Number of folds; None for the registry's default.
+        seed: Seed of the split and of all that follows; None for the registry's default.
+        metrics: Metrics to score; empty for all.
+        options: Settings as ``--set`` takes them, such as ``"training.epochs=5"``.
+        results: Results folder, in which recorded jobs are not computed again; None for a
+            temporary one that vanishes with the result.
+        jobs: Processes.
+        environment: Registry, plugins, folders and device; None loads the default ones.
+        progress: Show progress in a terminal or notebook.
+
+    Returns:
+        The records, as tables and comparisons.
+
+    Raises:
+        DygeneptError: If the data, the split, a model or a metric is refused before the first job.
+
+    Example:
+        >>> import dygenept as dg
+        >>> data = dg.load_dataset("sim:norman", scale=0.02)
+        >>> result = dg.bench(data, ["perturbed_mean", "additive"], folds=2, progress=False)
+        >>> sorted(set(result.leaderboard("mse")["model"]))
+        ['additive', 'perturbed_mean']
+    """
+    used = environment or Environment.load()
+    names, given = _models(models)
+    with _folder(results) as folder, shown_progress(quiet=not progress) as report:
+        request = replace(
+            _request(data, used, folder, split=split, folds=folds, seed=seed),
+            models=names if names or given else default_models(used).models,
+            given=given,
+            metrics=tuple(metrics),
+            overrides=Overrides(parts={}, sets=tuple(options)),
+            jobs=jobs,
+        )
+        outcome = run_bench(request, used, report=report)
+    return BenchResult(outcome, folder, is_temporary=results is None)
+
+
+def score(
+    predictions: Table,
+    data: Data,
+    *,
+    name: str = "submitted",
+    is_delta: bool = False,
+    fill: bool = False,
+    split: str | None = None,
+    folds: int | None = None,
+    seed: int | None = None,
+    metrics: Sequence[str] = (),
+    results: str | Path | None = None,
+    environment: Environment | None = None,
+    progress: bool = True,
+) -> BenchResult:
+    """Score predictions made elsewhere, by the rules that the harness's own models obey.
+
+    Args:
+        predictions: An AnnData object, a polars or pandas table (long or wide), or the path of a
+            file; docs/score.md describes the layouts.
+        data: What ``load_dataset`` gave, or what it takes.
+        name: How leaderboards call the predictions.
+        is_delta: Values are changes from control, not expression.
+        fill: Use the mean of the train perturbations for a missing perturbation and the control
+            mean for a missing gene; the records say so.
+        split: As in ``bench``; likewise ``folds``, ``seed``, ``metrics`` and the rest.
+        folds: See ``bench``.
+        seed: See ``bench``.
+        metrics: See ``bench``.
+        results: See ``bench``.
+        environment: See ``bench``.
+        progress: See ``bench``.
+
+    Raises:
+        DataError: If the predictions cannot be read, match nothing, or lack something and ``fill``
+            is False.
+
+    Example:
+        >>> import dygenept as dg
+        >>> data = dg.load_dataset("sim:norman", scale=0.02)
+        >>> table = {"perturbation": [c.label for c in data.conditions]}
+        >>> table |= dict.fromkeys(data.gene_ids, 0.0)
+        >>> import polars as pl
+        >>> result = dg.score(pl.DataFrame(table), data, name="zeros", folds=2, progress=False)
+        >>> result.leaderboard("mse")["model"].to_list()
+        ['zeros']
+    """
+    used = environment or Environment.load()
+    with (
+        TemporaryDirectory() as scratch,
+        _folder(results) as folder,
+        shown_progress(quiet=not progress) as report,
+    ):
+        request = replace(
+            _request(data, used, folder, split=split, folds=folds, seed=seed),
+            metrics=tuple(metrics),
+        )
+        path = _written(predictions, Path(scratch))
+        submission = Submission(path=path, name=name, is_delta=is_delta, fill=fill)
+        scored = score_submission(submission, request, used, report=report)
+    return BenchResult(scored.outcome, folder, is_temporary=results is None)
+
+
+def load_model(
+    path: str | Path, *, device: str = "auto", environment: Environment | None = None
+) -> LoadedModel:
+    """Open a model that ``dygenept train`` kept.
+
+    Args:
+        path: Folder of the model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        environment: Registry, plugins and folders; None loads the default ones.
+
+    Raises:
+        DataUnavailableError: If the folder contains no trained model.
+    """
+    return LoadedModel(Path(path), environment or Environment.load(), device=pick_device(device))
+
+
+def precompute(
+    output: str | Path,
+    genes: Sequence[str] | None = None,
+    *,
+    writer: str = "go",
+    encoder: str = "minilm",
+    kg: Sequence[str] = (),
+    steps: Sequence[str] = ("all",),
+    environment: Environment | None = None,
+    progress: bool = True,
+) -> tuple[StepOutcome, ...]:
+    """Build the facet tensor of genes: text, facets, embeddings, imputation.
+
+    Args:
+        output: Folder of all artefacts; ``knowledge.safetensors`` in it is a facet set.
+        genes: Gene symbols; None takes those of the corpus that is in ``output``.
+        writer: Facet writer plugin.
+        encoder: Text encoder plugin.
+        kg: Knowledge graphs that unknown facets are imputed from.
+        steps: ``all``, or some of 1, 1.5, 2, 2.5, 3 and 4.
+        environment: Registry, plugins and folders; None loads the default ones.
+        progress: Show progress in a terminal or notebook.
+
+    Returns:
+        What became of each step; a step whose inputs have not changed is kept.
+
+    Raises:
+        DygeneptError: Whatever a writer, an encoder or a graph refuses.
+    """
+    used = environment or Environment.load()
+    request = PrecomputeRequest(
+        output=Path(output),
+        genes=None if genes is None else tuple(genes),
+        writer=writer,
+        encoder=encoder,
+        kg=KgChoice({name: {} for name in kg_names(",".join(kg))} if kg else {}),
+    )
+    with shown_progress(quiet=not progress) as report:
+        runtime = used.runtime(report, device=pick_device(used.device))
+        pipeline = Pipeline(request, manager=used.manager, runtime=runtime)
+        return pipeline.run(planned_steps(steps, request))
+
+
+def _layout_fields() -> set[str]:
+    from dygenept.data.reading.in_memory import AnnDataLayout
+
+    return {field.name for field in fields(AnnDataLayout)}
+
+
+def _read_file(path: Path) -> anndata.AnnData:
+    import anndata
+
+    if not path.is_file():
+        raise DataError(f"no file {path}; check the path")
+    return anndata.read_h5ad(path)
+
+
+def _models(models: object) -> tuple[tuple[str, ...], tuple[GivenModel, ...]]:
+    """Part names of models from models that are handed over."""
+    if models is None:
+        return (), ()
+    if isinstance(models, Mapping):
+        named = list(models.items())
+    else:
+        several = models if isinstance(models, list | tuple) else [models]
+        named = [(None, model) for model in several]
+    names: list[str] = []
+    given: list[GivenModel] = []
+    for name, model in named:
+        if not isinstance(model, str):
+            given.append(GivenModel(name, model))
+        elif name in (None, model):
+            names.append(model)
+        else:
+            raise ConfigError(
+                f"{model!r} is a registered name and cannot be shown as {name!r}; put it in a list"
+            )
+    return tuple(names), tuple(given)
+
+
+@contextmanager
+def _folder(results: str | Path | None) -> Iterator[Path]:
+    """Give the results folder; a temporary one is removed at once where the run is refused."""
+    if results is not None:
+        yield Path(results)
+        return
+    folder = Path(mkdtemp(prefix="dygenept-"))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _request(
+    data: Data,
+    environment: Environment,
+    results: Path,
+    *,
+    split: str | None,
+    folds: int | None,
+    seed: int | None,
+) -> BenchRequest:
+    """Say which data are run under which protocol, with the registry's defaults."""
+    opened: PerturbationData | None = None
+    if isinstance(data, PerturbationData):
+        opened = data
+    elif not isinstance(data, str | Path):
+        opened = load_dataset(data)
+    defaults = environment.registry.defaults
+    return BenchRequest(
+        dataset=str(data) if opened is None else opened.name,
+        opened=opened,
+        split=defaults.split if split is None else split,
+        n_folds=defaults.n_folds if folds is None else folds,
+        seed=defaults.seed if seed is None else seed,
+        de_list=defaults.de_list,
+        results=results,
+    )
+
+
+def _written(predictions: Table, folder: Path) -> Path:
+    """Return the path of predictions; what is in memory is written to a file that is read back."""
+    if isinstance(predictions, str | Path):
+        return Path(predictions)
+    import anndata
+    import polars as pl
+
+    if isinstance(predictions, anndata.AnnData):
+        path = folder / "predictions.h5ad"
+        predictions.write_h5ad(path)
+        return path
+    table = predictions if isinstance(predictions, pl.DataFrame) else _from_pandas(predictions)
+    path = folder / "predictions.parquet"
+    table.write_parquet(path)
+    return path
+
+
+def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
+    """Copy a pandas table; an index of labels becomes the column of perturbations."""
+    import pandas as pd
+    import polars as pl
+
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.rename_axis("perturbation").reset_index()
+    return pl.DataFrame({str(name): column.to_list() for name, column in frame.items()})
