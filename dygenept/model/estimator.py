@@ -85,7 +85,7 @@ class DyGenePTModel:
     @property
     def histories(self) -> tuple[History, ...]:
         """How each member's training went."""
-        return self._fitted().histories
+        return self.state.histories
 
     @property
     def networks(self) -> tuple[DyGenePT, ...]:
@@ -102,10 +102,10 @@ class DyGenePTModel:
     @property
     def chosen(self) -> Chosen:
         """What the members settled on themselves; see ``member_choices`` for the names."""
-        return joined_choices(self._fitted().chosen)
+        return joined_choices(self.state.chosen)
 
     def _unknown_genes(self) -> tuple[str, ...]:
-        knowledge = self._fitted().knowledge
+        knowledge = self.state.knowledge
         is_known = knowledge.confidence.max(axis=1).tolist()
         unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
         if not unknown:
@@ -118,8 +118,14 @@ class DyGenePTModel:
 
     @property
     def state(self) -> FittedState:
-        """Genes, cell types, controls and options of the fitted model."""
-        return self._fitted()
+        """Genes, cell types, controls and options of the fitted model.
+
+        Raises:
+            DataError: If it is not trained yet.
+        """
+        if self._state is None:
+            raise DataError("the model is not trained yet; call fit or load first")
+        return self._state
 
     def fit(self, task: Task) -> None:
         """Train on the task's train conditions; validation conditions only stop the training.
@@ -147,7 +153,7 @@ class DyGenePTModel:
         Raises:
             DataError: If a condition's cell type was not among the task's, or nothing was fitted.
         """
-        state = self._fitted()
+        state = self.state
         mean = self._mean_prediction(conditions)
         codes = self._cell_type_codes(conditions)
         expression = state.control_means[codes] + mean.deltas.double().numpy()
@@ -160,14 +166,14 @@ class DyGenePTModel:
         mean = self._mean_prediction(conditions)
         return Explanation(
             conditions=tuple(conditions),
-            facet_names=self._fitted().knowledge.facet_names,
+            facet_names=self.state.knowledge.facet_names,
             weights=mean.weights.numpy(),
         )
 
     def save(self, directory: Path) -> None:
         """Write the trained model into a folder, without pickle."""
         weights = tuple(network.state_dict() for network in self._networks)
-        write_fitted(replace(self._fitted(), weights=weights), directory)
+        write_fitted(replace(self.state, weights=weights), directory)
 
     @classmethod
     def load(
@@ -211,16 +217,11 @@ class DyGenePTModel:
         model._state = replace(state, weights=())
         return model
 
-    def _fitted(self) -> FittedState:
-        if self._state is None:
-            raise DataError("the model is not trained yet; call fit or load first")
-        return self._state
-
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
         """Predict; under torchrun each process takes a share and all get the whole."""
         with processes.writer_first():
             self._add_genes(conditions)
-        state = self._fitted()
+        state = self.state
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
         mine = processes.share_of(len(conditions))
@@ -247,7 +248,7 @@ class DyGenePTModel:
         )
 
     def _cell_type_codes(self, conditions: Sequence[Condition]) -> IndexArray:
-        known = self._fitted().cell_types
+        known = self.state.cell_types
         unknown = {c.cell_type for c in conditions} - set(known)
         if unknown:
             raise DataError(
@@ -258,7 +259,7 @@ class DyGenePTModel:
 
     def _add_genes(self, conditions: Sequence[Condition]) -> None:
         """Give the gene encoders the facets of genes that they were not built for."""
-        state = self._fitted()
+        state = self.state
         known = set(state.target_genes)
         new = tuple(sorted({gene for c in conditions for gene in c.genes} - known))
         if not new:

@@ -9,11 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from dygenept.knowledge.graph.sources import check_graph_options, kg_names
 from dygenept.model.assembly_text import PARTS
-from dygenept.model.overrides import (
-    Overrides,
-    combined,
-    from_dotlist,
-)
+from dygenept.model.overrides import Overrides, combined, from_dotlist
 from dygenept.model.resolve import Variant
 
 # Axes beside the parts; any other axis is a dotted option such as decoder.dropout.

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dygenept.plugin.hookspecs import hookimpl
 from dygenept.plugin.specs import BaselineSpec, PluginConfig
-from dygenept_plugins.baselines.perturbed_mean import PerturbedMean
+from dygenept_plugins.baselines.means import PerturbedMean
 
 
 class Slow(PerturbedMean):

@@ -56,7 +56,7 @@ def test_list_as_json_says_where_a_plugin_is_from(cli) -> None:
     (row,) = [row for row in document["plugins"] if row["name"] == "sparsemax"]
     assert row["kind"] == "attention"
     assert row["distribution"] == "dygenept"
-    assert row["owner"] == "dygenept_plugins.attention.sparsemax"
+    assert row["owner"] == "dygenept_plugins.attention.multi_head"
     assert row["summary"]
     assert row["source"]
 

@@ -7,23 +7,16 @@ import torch
 
 from dygenept.errors import ConfigError
 from dygenept.plugin.interfaces import FacetBatch
-from dygenept_plugins.attention import entmax15, gated, mean, softmax, sparsemax
+from dygenept_plugins.attention.multi_head import dygenept_attention
 from dygenept_plugins.networks.attention import FacetAttention
 
-PLUGINS = {
-    "sparsemax": sparsemax,
-    "entmax15": entmax15,
-    "softmax": softmax,
-    "gated": gated,
-    "mean": mean,
-}
+PLUGINS = {spec.name: spec for spec in dygenept_attention()}
 D, H = 8, 2
 
 
 def weights(name: str, score: float) -> torch.Tensor:
     """Weights over three facets of scores (score, 0, unknown) and confidences (1, 0.5, 0)."""
-    (spec,) = PLUGINS[name].dygenept_attention()
-    assert spec.name == name
+    spec = PLUGINS[name]
     module = spec.factory(spec.config(num_heads=H), D)
     assert isinstance(module, FacetAttention)
     with torch.no_grad():
@@ -72,14 +65,14 @@ def test_entmax15_lies_between_softmax_and_sparsemax() -> None:
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_number_of_heads_must_divide_the_width(name: str) -> None:
-    (spec,) = PLUGINS[name].dygenept_attention()
+    spec = PLUGINS[name]
     with pytest.raises(ConfigError, match="does not divide the width 9"):
         spec.factory(spec.config(), 9)
 
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_eight_heads_are_the_default(name: str) -> None:
-    (spec,) = PLUGINS[name].dygenept_attention()
+    spec = PLUGINS[name]
     module = spec.factory(spec.config(), 16)
     assert isinstance(module, FacetAttention)
     assert module.num_heads == 8

@@ -18,9 +18,7 @@ from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, DoubleArray, Fold, Perturbation, Runtime, Task
 from dygenept_plugins.baselines import (
     additive,
-    control_mean,
-    matching_mean,
-    perturbed_mean,
+    means,
     random_train,
     shuffled,
     technical_duplicate,
@@ -29,9 +27,7 @@ from dygenept_plugins.baselines import (
 
 MODULES = (
     additive,
-    control_mean,
-    matching_mean,
-    perturbed_mean,
+    means,
     random_train,
     shuffled,
     technical_duplicate,

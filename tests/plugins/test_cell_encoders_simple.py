@@ -10,7 +10,7 @@ from torch import nn
 
 from dygenept.errors import ShapeError
 from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
-from dygenept_plugins.cell_encoders import mlp, none
+from dygenept_plugins.cell_encoders.cell_states import dygenept_cell_encoders
 from dygenept_plugins.networks.sparse_rows import SparseRows
 
 N, G, WIDTH = 20, 30, 16
@@ -28,8 +28,8 @@ def pool() -> ControlPool:
     return ControlPool(expression(), SYMBOLS, [0] * N)
 
 
-def encoder(plugin: object) -> nn.Module:
-    (spec,) = plugin.dygenept_cell_encoders()  # type: ignore[attr-defined]
+def encoder(name: str) -> nn.Module:
+    (spec,) = (spec for spec in dygenept_cell_encoders() if spec.name == name)
     context = CellEncoderContext(SYMBOLS, ("G1",), WIDTH, seed=0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -53,7 +53,7 @@ def test_no_row_gathers_to_an_empty_batch() -> None:
 
 
 def test_none_gives_every_cell_the_same_learned_state() -> None:
-    module = encoder(none)
+    module = encoder("none")
     module.prepare(pool())  # type: ignore[operator]
     states = module(torch.tensor([0, 3, 19]))
     assert states.shape == (3, WIDTH)
@@ -63,7 +63,7 @@ def test_none_gives_every_cell_the_same_learned_state() -> None:
 
 
 def test_mlp_encodes_the_expression_of_the_indexed_cells() -> None:
-    module = encoder(mlp).eval()
+    module = encoder("mlp").eval()
     module.prepare(pool())  # type: ignore[operator]
     rows = torch.tensor([5, 5, 2])
     dense = torch.from_numpy(expression()[rows.numpy()].toarray())
@@ -72,7 +72,7 @@ def test_mlp_encodes_the_expression_of_the_indexed_cells() -> None:
 
 
 def test_mlp_batch_mates_change_nothing() -> None:
-    module = encoder(mlp).eval()
+    module = encoder("mlp").eval()
     module.prepare(pool())  # type: ignore[operator]
     torch.testing.assert_close(
         module(torch.tensor([3])), module(torch.arange(N))[3:4], atol=1e-6, rtol=1e-6
@@ -80,7 +80,7 @@ def test_mlp_batch_mates_change_nothing() -> None:
 
 
 def test_mlp_can_be_prepared_anew_for_another_pool() -> None:
-    module = encoder(mlp).eval()
+    module = encoder("mlp").eval()
     module.prepare(pool())  # type: ignore[operator]
     before = module(torch.tensor([9]))
     module.prepare(ControlPool(expression()[[9, 1]], SYMBOLS, [0, 0]))  # type: ignore[operator]
@@ -88,7 +88,7 @@ def test_mlp_can_be_prepared_anew_for_another_pool() -> None:
 
 
 def test_mlp_gradients_reach_every_weight() -> None:
-    module = encoder(mlp)
+    module = encoder("mlp")
     module.prepare(pool())  # type: ignore[operator]
     target = torch.randn(N, WIDTH, generator=torch.Generator().manual_seed(1))
     (module(torch.arange(N)) * target).sum().backward()
@@ -99,9 +99,9 @@ def test_mlp_gradients_reach_every_weight() -> None:
 
 def test_mlp_refuses_a_pool_with_other_genes() -> None:
     with pytest.raises(ShapeError, match="29 genes"):
-        encoder(mlp).prepare(ControlPool(expression()[:, 1:], SYMBOLS[1:], [0] * N))  # type: ignore[operator]
+        encoder("mlp").prepare(ControlPool(expression()[:, 1:], SYMBOLS[1:], [0] * N))  # type: ignore[operator]
 
 
 def test_encoding_before_prepare_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="prepare"):
-        encoder(mlp)(torch.tensor([0]))
+        encoder("mlp")(torch.tensor([0]))

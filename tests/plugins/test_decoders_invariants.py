@@ -8,17 +8,18 @@ from pydantic import ValidationError
 from torch import nn
 
 from dygenept.plugin.interfaces import DecoderContext
-from dygenept_plugins.decoders import bilinear, latent_arithmetic, linear
+from dygenept_plugins.decoders import latent_arithmetic, linear
 from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic, PairInteraction
 from dygenept_plugins.networks.linear_decoders import BilinearDecoder, LinearDecoder
 
 B, D, G = 6, 16, 30
-PLUGINS = {"latent_arithmetic": latent_arithmetic, "linear": linear, "bilinear": bilinear}
+PLUGINS = {
+    spec.name: spec for module in (latent_arithmetic, linear) for spec in module.dygenept_decoders()
+}
 
 
 def decoder(name: str, seed: int = 0) -> nn.Module:
-    (spec,) = PLUGINS[name].dygenept_decoders()
-    assert spec.name == name
+    spec = PLUGINS[name]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = spec.factory(spec.config(), DecoderContext(D, G))

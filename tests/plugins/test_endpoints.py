@@ -6,9 +6,9 @@ import email.utils
 
 import pytest
 
+from dygenept_plugins.endpoints.asking import RetryPolicy
 from dygenept_plugins.endpoints.connection import missing_key, redacted
 from dygenept_plugins.endpoints.faults import Fault, retry_after_s
-from dygenept_plugins.endpoints.pace import RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=5, base_s=1.0, cap_s=4.0, max_retry_after_s=60.0)
 NOW = 1_700_000_000.0

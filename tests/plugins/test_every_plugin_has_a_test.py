@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
 import re
 from importlib import resources
@@ -33,18 +35,30 @@ CHECKS = {
 }
 
 
+@functools.cache
+def built_ins() -> PluginManager:
+    return PluginManager.load(load_registry().plugins, entry_points=False)
+
+
 def built_in_names() -> list[tuple[str, str]]:
-    manager = PluginManager.load(load_registry().plugins, entry_points=False)
     return [
         (spec_class.kind, spec.name)
         for spec_class in SPEC_CLASSES
-        for spec in manager.specs(spec_class)
+        for spec in built_ins().specs(spec_class)
     ]
 
 
+def owner_of(kind: str, name: str) -> str:
+    return built_ins().provenance(kind, name).owner
+
+
 def modules_of(kind: str) -> list[Path]:
-    """Plugin modules; a leading underscore marks code that plugins share."""
-    return [path for path in sorted((PACKAGE / kind).glob("*.py")) if path.stem[0] != "_"]
+    """Plugin modules and packages; a leading underscore marks code that plugins share."""
+    paths = (
+        *(PACKAGE / kind).glob("*.py"),
+        *(path.parent for path in (PACKAGE / kind).glob("*/__init__.py")),
+    )
+    return [path for path in sorted(paths) if path.stem[0] != "_"]
 
 
 def test_every_kind_has_a_hook_a_check_a_template_and_a_folder() -> None:
@@ -67,13 +81,19 @@ def test_every_module_of_a_kind_is_in_the_registry(kind: str) -> None:
     assert found == {module for module in listed if module.split(".")[1] == kind}
 
 
+@pytest.mark.parametrize(("kind", "name"), built_in_names(), ids=str)
+def test_a_plugins_file_is_found_by_the_plugins_name(kind: str, name: str) -> None:
+    """A file is named as its plugin, begins its plugins' names, or lists them in its docstring."""
+    module = owner_of(kind, name)
+    stem = module.rpartition(".")[2]
+    docstring = importlib.import_module(module).__doc__ or ""
+    assert f"{name}_".startswith(f"{stem}_") or f"``{name}``" in docstring
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_plugin_of_a_kind_is_named_as_its_file_or_begins_with_its_name(kind: str) -> None:
-    names = {name for of, name in built_in_names() if of == kind}
-    stems = {path.stem for path in modules_of(kind)}
-    for stem in stems:
-        assert stem in names or any(name.startswith(f"{stem}_") for name in names)
-    assert all(any(f"{name}_".startswith(f"{stem}_") for stem in stems) for name in names)
+def test_every_module_of_a_kind_has_a_plugin(kind: str) -> None:
+    owners = {owner_of(kind, name) for of, name in built_in_names() if of == kind}
+    assert owners == {f"dygenept_plugins.{kind}.{path.stem}" for path in modules_of(kind)}
 
 
 @pytest.mark.parametrize(("kind", "name"), built_in_names(), ids=str)

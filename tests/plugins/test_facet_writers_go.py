@@ -8,7 +8,7 @@ from dygenept.knowledge.genes.corpus import corpus_from_tables
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.plugin.interfaces import CorpusEntry, FacetWriter
 from dygenept.types import FACETS, Progress, Runtime
-from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter, build
+from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
 
 TRANSCRIPTION = FACETS.index("Transcriptional Regulation")
 CYCLE = FACETS.index("Cell Cycle & Proliferation")
@@ -17,7 +17,7 @@ DEATH = FACETS.index("Cell Death & Survival")
 
 @pytest.fixture(scope="module")
 def writer() -> FacetWriter:
-    return build(GoConfig())
+    return GoFacetWriter(GoConfig())
 
 
 def _text(writer: FacetWriter, gene: str, facet: int) -> str:
@@ -69,32 +69,34 @@ def test_terms_stand_most_specific_first(writer: FacetWriter) -> None:
 
 
 def test_number_of_terms_is_bounded() -> None:
-    text = _text(build(GoConfig(max_terms=3)), "TP53", DEATH)
+    text = _text(GoFacetWriter(GoConfig(max_terms=3)), "TP53", DEATH)
     assert text.count(";") == 2
 
 
 def test_number_of_words_is_bounded() -> None:
-    few = build(GoConfig(max_words=30, include_definitions=True))
+    few = GoFacetWriter(GoConfig(max_words=30, include_definitions=True))
     for item in few.write(["TP53", "BAK1", "MAPK1"], Runtime()):
         assert all(len(text.split()) <= 30 for text in item.texts if text)
 
 
 def test_most_specific_term_is_named_even_if_it_exceeds_the_words() -> None:
-    text = _text(build(GoConfig(max_words=1)), "BAK1", DEATH)
+    text = _text(GoFacetWriter(GoConfig(max_words=1)), "BAK1", DEATH)
     assert text == "BCL2 antagonist/killer 1. BAK complex."
 
 
 def test_definitions_follow_where_asked_for() -> None:
-    plain = _text(build(GoConfig()), "KLF1", FACETS.index("Immune Response"))
+    plain = _text(GoFacetWriter(GoConfig()), "KLF1", FACETS.index("Immune Response"))
     defined = _text(
-        build(GoConfig(include_definitions=True)), "KLF1", FACETS.index("Immune Response")
+        GoFacetWriter(GoConfig(include_definitions=True)), "KLF1", FACETS.index("Immune Response")
     )
     assert defined.startswith(plain.rstrip("."))
     assert "myeloid precursor cell" in defined
 
 
 def test_facet_is_said_and_name_left_out_where_asked_for() -> None:
-    text = _text(build(GoConfig(include_name=False, include_facet=True)), "KLF1", TRANSCRIPTION)
+    text = _text(
+        GoFacetWriter(GoConfig(include_name=False, include_facet=True)), "KLF1", TRANSCRIPTION
+    )
     assert text.startswith("Transcriptional Regulation. ")
     assert "KLF transcription factor 1" not in text
 
@@ -102,14 +104,14 @@ def test_facet_is_said_and_name_left_out_where_asked_for() -> None:
 def test_stricter_evidence_writes_fewer_facets() -> None:
     # All that puts "cellular response to peptide" on KLF1 is electronic.
     signal = FACETS.index("Signal Transduction")
-    strict = build(GoConfig(evidence="reviewed")).write(["KLF1"], Runtime())[0].texts
+    strict = GoFacetWriter(GoConfig(evidence="reviewed")).write(["KLF1"], Runtime())[0].texts
     assert strict[signal] is None
     assert strict[TRANSCRIPTION] is not None
 
 
 def test_identity_follows_the_settings() -> None:
-    assert build(GoConfig()).identity == build(GoConfig()).identity
-    assert build(GoConfig()).identity != build(GoConfig(max_terms=3)).identity
+    assert GoFacetWriter(GoConfig()).identity == GoFacetWriter(GoConfig()).identity
+    assert GoFacetWriter(GoConfig()).identity != GoFacetWriter(GoConfig(max_terms=3)).identity
 
 
 @pytest.mark.slow

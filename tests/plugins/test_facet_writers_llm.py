@@ -27,7 +27,7 @@ from dygenept.testing.local_endpoint import (
     well_behaved,
 )
 from dygenept.types import FACETS, Progress, Runtime
-from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter, build
+from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 
 MakeWriter = Callable[..., LlmFacetWriter]
 Journal = Callable[[], list[dict[str, object]]]
@@ -170,7 +170,7 @@ def test_missing_key_is_said_before_any_call(
     journal = str(tmp_path / "journal.jsonl")
     config = LlmConfig(model="m", base_url="https://llm.example.org/v1", journal=journal)
     with pytest.raises(DataUnavailableError, match="export LLM_API_KEY"):
-        build(config).write(["KLF1"], Runtime())
+        LlmFacetWriter(config).write(["KLF1"], Runtime())
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_missing_key_is_said_before_any_call(
 )
 def test_base_url_with_a_secret_or_without_a_scheme_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="base_url") as caught:
-        build(LlmConfig(model="m", base_url=url))
+        LlmFacetWriter(LlmConfig(model="m", base_url=url))
     assert "pass" not in str(caught.value).replace("password", "")
 
 

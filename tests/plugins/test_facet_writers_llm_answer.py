@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dygenept_plugins.facet_writers._llm_answer import AnswerError, n_sentences, parse_answer
+from dygenept_plugins.facet_writers.llm.answer import AnswerError, n_sentences, parse_answer
 
 FACETS = ("Immune Response", "Signal Transduction")
 GOOD = {

@@ -23,8 +23,8 @@ from dygenept.testing.local_endpoint import (
     well_behaved,
 )
 from dygenept.types import Runtime
-from dygenept_plugins.facet_writers._llm_journal import FORMAT, Journal
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
+from dygenept_plugins.facet_writers.llm.journal import FORMAT, Journal
 
 N_GENES = 20
 WRITE = """

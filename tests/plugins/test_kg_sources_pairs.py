@@ -11,6 +11,7 @@ import pytest
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import KgSourceSpec
 from dygenept.testing import check_kg_source
 from dygenept.types import Runtime
@@ -30,7 +31,8 @@ GENES = ("TP53", "MDM2", "MAP3K21", "MAP2K4", "KLF1", "GATA1", "ADA", "POTEF")
 
 
 def spec_of(name: str) -> KgSourceSpec:
-    manager = PluginManager.load([f"dygenept_plugins.kg_sources.{name}"], entry_points=False)
+    modules = [module for module in load_registry().plugins if ".kg_sources." in module]
+    manager = PluginManager.load(modules, entry_points=False)
     return manager.get(KgSourceSpec, name)
 
 

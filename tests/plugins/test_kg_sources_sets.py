@@ -13,6 +13,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import KgSourceSpec
 from dygenept.plugin.validation import validated
 from dygenept.testing import check_kg_source
@@ -111,7 +112,8 @@ is_transitive: true
 
 
 def spec_of(name: str) -> KgSourceSpec:
-    manager = PluginManager.load([f"dygenept_plugins.kg_sources.{name}"], entry_points=False)
+    modules = [module for module in load_registry().plugins if ".kg_sources." in module]
+    manager = PluginManager.load(modules, entry_points=False)
     return manager.get(KgSourceSpec, name)
 
 

@@ -12,13 +12,9 @@ from dygenept.evaluation.neighbours import ONE_CONDITION
 from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.types import Condition, DoubleArray, MetricInputs, MetricValues, Perturbation
-from dygenept_plugins.metrics import centroid_accuracy, perturbation_discrimination
+from dygenept_plugins.metrics import ranks
 
-SPECS: dict[str, MetricSpec] = {
-    spec.name: spec
-    for module in (centroid_accuracy, perturbation_discrimination)
-    for spec in module.dygenept_metrics()
-}
+SPECS: dict[str, MetricSpec] = {spec.name: spec for spec in ranks.dygenept_metrics()}
 CENTROID, DISCRIMINATION = "centroid_accuracy", "perturbation_discrimination"
 
 

@@ -22,27 +22,14 @@ from dygenept.types import (
     MetricValues,
     Perturbation,
 )
-from dygenept_plugins.metrics import (
-    direction_accuracy_top20,
-    mae_top20,
-    mse,
-    mse_top20,
-    pearson_delta,
-    pearson_delta_top20,
-    pearson_top20,
-)
+from dygenept_plugins.metrics import direction_accuracy_top20, errors, pearson
 
-MODULES = (
-    direction_accuracy_top20,
-    mae_top20,
-    mse,
-    mse_top20,
-    pearson_delta,
-    pearson_delta_top20,
-    pearson_top20,
-)
+MODULES = (direction_accuracy_top20, errors, pearson)
 SPECS: dict[str, MetricSpec] = {
-    spec.name: spec for module in MODULES for spec in module.dygenept_metrics()
+    spec.name: spec
+    for module in MODULES
+    for spec in module.dygenept_metrics()
+    if spec.name != "pearson_delta_perturbed_ref"  # see test_metrics_reference_and_cells.py
 }
 CORRELATIONS = ("pearson_top20", "pearson_delta_top20", "pearson_delta")
 

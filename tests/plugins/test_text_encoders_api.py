@@ -20,7 +20,7 @@ from dygenept.testing.local_endpoint import (
 )
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
-from dygenept_plugins.text_encoders.api import ApiConfig, ApiEncoder, build
+from dygenept_plugins.text_encoders.api import ApiConfig, ApiEncoder
 
 TEXTS = tuple(f"text number {index}" for index in range(10))
 Make = Callable[..., ApiEncoder]
@@ -206,6 +206,8 @@ def test_identity_follows_what_changes_vectors(make: Make) -> None:
 
 def test_missing_key_and_secret_in_the_url_are_refused() -> None:
     with pytest.raises(DataUnavailableError, match="export LLM_API_KEY"):
-        build(ApiConfig(model="m", base_url="https://llm.example.org/v1")).encode(["a"], Runtime())
+        ApiEncoder(ApiConfig(model="m", base_url="https://llm.example.org/v1")).encode(
+            ["a"], Runtime()
+        )
     with pytest.raises(ConfigError, match="base_url"):
-        build(ApiConfig(model="m", base_url="https://a:b@llm.example.org/v1"))
+        ApiEncoder(ApiConfig(model="m", base_url="https://a:b@llm.example.org/v1"))

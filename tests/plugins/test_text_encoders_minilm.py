@@ -94,8 +94,8 @@ def test_loading_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_loading_writes_nothing_to_the_terminal() -> None:
     code = (
         "from dygenept.types import Runtime\n"
-        "from dygenept_plugins.text_encoders.minilm import MinilmConfig, build\n"
-        "build(MinilmConfig()).encode(['a text ' * 600], Runtime())\n"
+        "from dygenept_plugins.text_encoders.minilm import MinilmConfig, MinilmEncoder\n"
+        "MinilmEncoder(MinilmConfig()).encode(['a text ' * 600], Runtime())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200

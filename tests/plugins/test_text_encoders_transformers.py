@@ -7,16 +7,22 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.plugin import TextEncoderSpec
 from dygenept.types import Progress, Runtime
-from dygenept_plugins.text_encoders import biolord, biomedbert
-from dygenept_plugins.text_encoders._transformer import TransformerConfig, TransformerEncoder
+from dygenept_plugins.text_encoders.hugging_face import (
+    BIOMEDBERT,
+    BiolordConfig,
+    BiomedbertConfig,
+    TransformerConfig,
+    TransformerEncoder,
+    dygenept_text_encoders,
+)
 
 TEXTS = ("activates transcription", "imports glucose across the membrane", "cell", "cell cycle")
 WORDS = "activates transcription imports glucose across the membrane cell cycle ##s".split()
@@ -58,16 +64,20 @@ def _empty_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-def built_by(module: ModuleType, config: TransformerConfig) -> TransformerEncoder:
-    (spec,) = module.dygenept_text_encoders()
-    made = spec.factory(config)
+def spec_named(name: str) -> TextEncoderSpec:
+    (spec,) = (spec for spec in dygenept_text_encoders() if spec.name == name)
+    return spec
+
+
+def built_by(name: str, config: TransformerConfig) -> TransformerEncoder:
+    made = spec_named(name).factory(config)
     assert isinstance(made, TransformerEncoder)
     return made
 
 
 def encoder(folder: Path, **options: object) -> TransformerEncoder:
-    config = biomedbert.BiomedbertConfig.model_validate({"model": str(folder), **options})
-    return built_by(biomedbert, config)
+    config = BiomedbertConfig.model_validate({"model": str(folder), **options})
+    return built_by("biomedbert", config)
 
 
 def states(folder: Path, text: str) -> torch.Tensor:
@@ -162,22 +172,18 @@ def test_identity_follows_weights_and_settings(bert: Path, tmp_path: Path) -> No
 
 def test_mpnet_in_biolords_layout_is_read(tmp_path: Path) -> None:
     folder = write_mpnet(tmp_path / "biolord")
-    built = built_by(biolord, biolord.BiolordConfig(model=str(folder)))
+    built = built_by("biolord", BiolordConfig(model=str(folder)))
     vectors = built.encode(TEXTS, Runtime())
     hidden = states(folder, TEXTS[1]).mean(0)
     np.testing.assert_allclose(vectors[1], (hidden / hidden.norm()).numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("module", "name"), [(biomedbert, "biomedbert"), (biolord, "biolord")], ids=["b", "l"]
-)
-def test_fetched_files_are_found_in_the_data_folder(
-    module: object, name: str, tmp_path: Path, bert: Path
-) -> None:
-    assert module in (biomedbert, biolord)
+@pytest.mark.parametrize("name", ["biomedbert", "biolord"])
+def test_fetched_files_are_found_in_the_data_folder(name: str, tmp_path: Path, bert: Path) -> None:
     shutil.copytree(bert, tmp_path / "data" / name)
-    (spec,) = module.dygenept_text_encoders()  # type: ignore[attr-defined]
+    spec = spec_named(name)
     config = spec.config()
+    assert spec.missing is not None
     assert spec.missing(config) is None
     assert spec.factory(config).encode(TEXTS, Runtime()).shape == (4, WIDTH)
 
@@ -192,32 +198,32 @@ def _cache(hub: Path, model: str, folder: Path) -> None:
 
 def test_any_id_is_found_in_the_hugging_face_cache(tmp_path: Path, bert: Path) -> None:
     _cache(tmp_path / "hub", "some/model", bert)
-    _cache(tmp_path / "hub", biomedbert.MODEL, bert)
+    _cache(tmp_path / "hub", BIOMEDBERT, bert)
     for config in (
-        biomedbert.BiomedbertConfig(),
-        biomedbert.BiomedbertConfig(model="some/model"),
+        BiomedbertConfig(),
+        BiomedbertConfig(model="some/model"),
     ):
-        assert built_by(biomedbert, config).encode(TEXTS, Runtime()).shape == (4, WIDTH)
+        assert built_by("biomedbert", config).encode(TEXTS, Runtime()).shape == (4, WIDTH)
 
 
 def test_data_folder_of_the_default_model_does_not_stand_for_another(
     tmp_path: Path, bert: Path
 ) -> None:
     shutil.copytree(bert, tmp_path / "data" / "biomedbert")
-    other = built_by(biomedbert, biomedbert.BiomedbertConfig(model="some/other"))
+    other = built_by("biomedbert", BiomedbertConfig(model="some/other"))
     with pytest.raises(DataUnavailableError, match="hf download some/other"):
         other.encode(TEXTS, Runtime())
 
 
 def test_missing_model_says_where_it_was_sought_and_how_to_fetch_it(tmp_path: Path) -> None:
-    (spec,) = biomedbert.dygenept_text_encoders()
+    spec = spec_named("biomedbert")
     assert spec.missing is not None
     message = spec.missing(spec.config())
     assert message is not None
     for part in (
         str(tmp_path / "data" / "biomedbert"),
         "dygenept data fetch biomedbert",
-        f"hf download {biomedbert.MODEL}",
+        f"hf download {BIOMEDBERT}",
         "minilm",
     ):
         assert part in message

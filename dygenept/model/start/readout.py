@@ -29,11 +29,6 @@ class Readout:
     penalty: float
     weights: DoubleArray
 
-    @property
-    def error(self) -> float:
-        """Mean squared leave-one-out error."""
-        return float(self.errors.mean())
-
 
 def fit_readout(
     features: DoubleArray, targets: DoubleArray, shared: DoubleArray | None = None

@@ -1,1 +1,1 @@
-"""Attention over facets that ship with DyGenePT, one file each."""
+"""Attention over facets that ships with DyGenePT; one file, since only the weighting differs."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -39,21 +39,30 @@ class Solver(Protocol):
 
 
 def knowledge_of(config: EmbeddingConfig) -> str | None:
-    """Name what the harness must have at hand for a configuration."""
+    """Name the knowledge that the harness must open for a configuration."""
     return None if config.embedding == IDENTITY else config.embedding
 
 
-class EmbeddingRegression(ClosedFormModel):
+ConfigT = TypeVar("ConfigT", bound=EmbeddingConfig)
+
+
+class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
     """Δ̂ from the sum of the target genes' embeddings.
 
     Hyper-parameters are those with the smallest mean squared error of Δ over the validation
     perturbations of the cell type when fitted on its train perturbations; the model is then
     fitted on both. Without validation perturbations the defaults are used, and noted.
+
+    Attributes:
+        solver: Fits to features (n, D) and deltas (n, G).
+        config: The options.
     """
 
-    def __init__(self, config: EmbeddingConfig) -> None:
+    solver: ClassVar[Callable[[DoubleArray, DoubleArray], Solver]]
+
+    def __init__(self, config: ConfigT) -> None:
         super().__init__()
-        self._config = config
+        self.config = config
         self._embedding: GeneEmbedding | None = None
         self._fitted: dict[str, tuple[Solver, Choice]] = {}
         self.notes: list[str] = []
@@ -67,10 +76,6 @@ class EmbeddingRegression(ClosedFormModel):
     def default(self) -> Choice:
         """Return what is used where nothing can be compared."""
 
-    @abstractmethod
-    def solver(self, features: DoubleArray, deltas: DoubleArray) -> Solver:
-        """Fit to features (n, D) and deltas (n, G)."""
-
     def fit(self, task: Task) -> None:
         """Open the embedding, choose hyper-parameters on validation, fit on train and validation.
 
@@ -78,7 +83,7 @@ class EmbeddingRegression(ClosedFormModel):
             DygeneptError: If the embedding cannot be opened.
         """
         super().fit(task)
-        config = self._config
+        config = self.config
         genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
         found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
         self._embedding = _standardised(found)

@@ -1,7 +1,7 @@
 """Trains GEARS (cell-gears 0.1.2) on the files of a task folder and predicts.
 
-It runs in an environment of its own and imports nothing of dygenept. What it works around is said
-where it is done. Further input: ``gene2go.json``, GO terms by target or output gene.
+It runs in an environment of its own and imports nothing from dygenept. Workarounds are explained
+where they are made. Further input: ``gene2go.json``, GO terms by target or output gene.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
             )
             rows.append(means[item["cell_type"]])
             continue
-        # Each prediction draws its control cells afresh, whatever was predicted before it.
+        # So that the control cells drawn do not depend on what was predicted before.
         seed_everything(task["seed"])
         predicted = model.predict([item["genes"]])["_".join(item["genes"])]
         rows.append(predicted - shift + controls[item["cell_type"]])
@@ -179,6 +179,6 @@ def write_go_graph(genes: list[str], terms: dict[str, set[str]]) -> None:
 
 
 if __name__ == "__main__":
-    # pandas lost this method; scipy before 1.15 is asked for, and this keeps later ones working.
+    # pandas lost this method. With it, later versions than the required scipy<1.15 work too.
     pd.Series.nonzero = lambda series: series.to_numpy().nonzero()
     main()

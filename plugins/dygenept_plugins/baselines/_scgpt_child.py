@@ -297,7 +297,7 @@ def loss_of(
 
 
 def predicted(model: Any, plan: Plan, item: dict[str, Any]) -> np.ndarray:
-    """Mean predicted expression over control cells drawn afresh for each condition, (G,)."""
+    """Mean predicted expression over control cells drawn for each condition by itself, (G,)."""
     cells, size = plan.cells, plan.options["batch_size"]
     rng = np.random.default_rng(plan.seed)
     pool = rng.choice(cells.controls(item["cell_type"]), POOL_SIZE)

@@ -12,7 +12,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
-from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
+from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 from dygenept.types.gene_sets import gene_membership, numbered_targets
 
@@ -40,10 +40,6 @@ class Additive(ClosedFormModel):
         return predicted
 
 
-def _build(config: PluginConfig) -> Additive:
-    return Additive()
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -52,6 +48,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="additive",
             summary="Control plus the sum of the single perturbations' deltas.",
             source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
-            factory=_build,
+            factory=lambda config: Additive(),
         )
     ]

@@ -76,30 +76,25 @@ def squared_distances(first: DoubleArray, second: DoubleArray) -> DoubleArray:
     return distances
 
 
-class Gp(EmbeddingRegression):
+class Gp(EmbeddingRegression[GpConfig]):
     """Gaussian process on the sum of the target genes' embeddings."""
 
-    def __init__(self, config: GpConfig) -> None:
-        super().__init__(config)
-        self._length_scale = config.length_scale
-        self._noise = config.noise
+    solver = GpSolver
 
     def choices(self) -> Sequence[Choice]:
         """Return the pairs to try, the smoothest first."""
-        lengths = LENGTH_SCALES if self._length_scale is None else [self._length_scale]
-        noises = NOISES if self._noise is None else [self._noise]
-        return [{"length_scale": length, "noise": noise} for noise in noises for length in lengths]
+        length, noise = self.config.length_scale, self.config.noise
+        lengths = LENGTH_SCALES if length is None else [length]
+        noises = NOISES if noise is None else [noise]
+        return [{"length_scale": size, "noise": level} for level in noises for size in lengths]
 
     def default(self) -> Choice:
         """Return the median distance and a tenth of the signal's variance."""
+        length, noise = self.config.length_scale, self.config.noise
         return {
-            "length_scale": 1.0 if self._length_scale is None else self._length_scale,
-            "noise": 0.1 if self._noise is None else self._noise,
+            "length_scale": 1.0 if length is None else length,
+            "noise": 0.1 if noise is None else noise,
         }
-
-    def solver(self, features: DoubleArray, deltas: DoubleArray) -> GpSolver:
-        """Fit to features (n, D) and deltas (n, G)."""
-        return GpSolver(features, deltas)
 
 
 @hookimpl

@@ -74,25 +74,19 @@ def neighbor_weights(similarity: DoubleArray, n_neighbors: int) -> DoubleArray:
     return weights
 
 
-class Knn(EmbeddingRegression):
+class Knn(EmbeddingRegression[KnnConfig]):
     """Nearest neighbours by the sum of the target genes' embeddings."""
 
-    def __init__(self, config: KnnConfig) -> None:
-        super().__init__(config)
-        self._n_neighbors = config.n_neighbors
+    solver = KnnSolver
 
     def choices(self) -> Sequence[Choice]:
         """Return the numbers of neighbours to try, the largest first."""
-        tried = NEIGHBORS if self._n_neighbors is None else [self._n_neighbors]
+        tried = NEIGHBORS if self.config.n_neighbors is None else [self.config.n_neighbors]
         return [{"n_neighbors": number} for number in tried]
 
     def default(self) -> Choice:
         """Return five neighbours."""
         return {"n_neighbors": 5}
-
-    def solver(self, features: DoubleArray, deltas: DoubleArray) -> KnnSolver:
-        """Fit to features (n, D) and deltas (n, G)."""
-        return KnnSolver(features, deltas)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
-from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
+from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 
 
@@ -34,10 +34,6 @@ def pick(condition: Condition, *, n_choices: int, seed: int) -> int:
     return int(rng.integers(n_choices))
 
 
-def _build(config: PluginConfig) -> RandomTrain:
-    return RandomTrain()
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -46,6 +42,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="random_train",
             summary="Delta of a random train perturbation.",
             source="this project",
-            factory=_build,
+            factory=lambda config: RandomTrain(),
         )
     ]

@@ -55,24 +55,19 @@ class RidgeSolver:
         return predicted
 
 
-class Ridge(EmbeddingRegression):
+class Ridge(EmbeddingRegression[RidgeConfig]):
     """Ridge on the sum of the target genes' embeddings."""
 
-    def __init__(self, config: RidgeConfig) -> None:
-        super().__init__(config)
-        self._alpha = config.alpha
+    solver = RidgeSolver
 
     def choices(self) -> Sequence[Choice]:
         """Return the penalties to try, the strongest first."""
-        return [{"alpha": alpha} for alpha in (PENALTIES if self._alpha is None else [self._alpha])]
+        alphas = PENALTIES if self.config.alpha is None else [self.config.alpha]
+        return [{"alpha": alpha} for alpha in alphas]
 
     def default(self) -> Choice:
         """Return the middle of the grid's lower half."""
         return {"alpha": 0.1}
-
-    def solver(self, features: DoubleArray, deltas: DoubleArray) -> RidgeSolver:
-        """Fit to features (n, D) and deltas (n, G)."""
-        return RidgeSolver(features, deltas)
 
 
 @hookimpl

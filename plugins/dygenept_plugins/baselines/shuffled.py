@@ -12,7 +12,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.evaluation.reference import train_view
-from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, Predictions, Task
 
 
@@ -62,10 +62,6 @@ class Shuffled:
         return Predictions(conditions=tuple(conditions), expression=expression)
 
 
-def _build(config: PluginConfig) -> Shuffled:
-    return Shuffled()
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the control."""
@@ -74,7 +70,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="shuffled",
             summary="Truth with perturbation labels permuted (floor).",
             source="openproblems-bio/task_perturbation_prediction, negative controls",
-            factory=_build,
+            factory=lambda config: Shuffled(),
             role="floor",
         )
     ]

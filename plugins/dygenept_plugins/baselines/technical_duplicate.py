@@ -81,10 +81,6 @@ def _scored_halves(
     )
 
 
-def _build(config: TechnicalDuplicateConfig) -> TechnicalDuplicate:
-    return TechnicalDuplicate(config.n_halves)
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the control."""
@@ -94,7 +90,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             summary="One random half of the cells scored against the other (noise ceiling).",
             source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
             config=TechnicalDuplicateConfig,
-            factory=_build,
+            factory=lambda config: TechnicalDuplicate(config.n_halves),
             role="ceiling",
         )
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dygenept.evaluation.closed_form import require_held_out
-from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, Predictions, Task
 
 
@@ -39,10 +39,6 @@ class Truth:
         return Predictions(conditions=tuple(conditions), expression=held_out.means[rows])
 
 
-def _build(config: PluginConfig) -> Truth:
-    return Truth()
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the control."""
@@ -51,7 +47,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="truth",
             summary="The truth itself (ceiling).",
             source="this project",
-            factory=_build,
+            factory=lambda config: Truth(),
             role="ceiling",
         )
     ]

@@ -1,1 +1,1 @@
-"""Cell encoders that ship with DyGenePT, one file each."""
+"""Cell encoders that ship with DyGenePT: scGPT, and those without a transformer."""

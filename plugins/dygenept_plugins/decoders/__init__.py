@@ -1,1 +1,1 @@
-"""Decoders that ship with DyGenePT, one file each."""
+"""Decoders that ship with DyGenePT: those without hidden layers in one file, and the default."""

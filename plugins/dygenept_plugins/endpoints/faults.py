@@ -63,7 +63,7 @@ def fault_of(error: Exception) -> Fault:
     """Say what an exception of the ``openai`` client means.
 
     Raises:
-        Exception: The same, if it is none of the client's.
+        Exception: The same, if it is not one of the client's.
     """
     import httpx2
     import openai

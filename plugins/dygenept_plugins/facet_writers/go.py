@@ -12,7 +12,7 @@ NCBI Gene public domain.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
@@ -20,7 +20,6 @@ from dygenept.knowledge.genes.corpus import TABLES_SOURCE
 from dygenept.knowledge.genes.tables import Evidence, GeneTables, load_gene_tables
 from dygenept.plugin import (
     CorpusEntry,
-    FacetWriter,
     FacetWriterSpec,
     GeneFacets,
     PluginConfig,
@@ -68,13 +67,8 @@ class GoFacetWriter:
     def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
         """Return the facets of each gene; outdated symbols and Ensembl ids are resolved."""
         tables = load_gene_tables()
-        written = []
-        for position, gene in enumerate(genes):
-            written.append(GeneFacets(gene, self._texts(tables, gene)))
-            if (position + 1) % REPORT_EVERY == 0:
-                runtime.report(Progress("write", position + 1, len(genes)))
-        runtime.report(Progress("write", len(genes), len(genes)))
-        return tuple(written)
+        written = (GeneFacets(gene, self._texts(tables, gene)) for gene in genes)
+        return _reported(written, len(genes), runtime)
 
     def write_from(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> tuple[GeneFacets, ...]:
         """Return the facets of each gene from the GO terms of its entry, by id or by name.
@@ -83,16 +77,13 @@ class GoFacetWriter:
         tables by its symbol.
         """
         tables = load_gene_tables()
-        written = []
-        for position, entry in enumerate(corpus, start=1):
-            texts = None
-            if entry.source != TABLES_SOURCE:
-                texts = self._texts_from(tables, entry)
-            written.append(GeneFacets(entry.gene, texts or self._texts(tables, entry.gene)))
-            if position % REPORT_EVERY == 0:
-                runtime.report(Progress("write", position, len(corpus)))
-        runtime.report(Progress("write", len(corpus), len(corpus)))
-        return tuple(written)
+
+        def texts(entry: CorpusEntry) -> tuple[str | None, ...]:
+            own = None if entry.source == TABLES_SOURCE else self._texts_from(tables, entry)
+            return own or self._texts(tables, entry.gene)
+
+        written = (GeneFacets(entry.gene, texts(entry)) for entry in corpus)
+        return _reported(written, len(corpus), runtime)
 
     def _texts_from(self, tables: GeneTables, entry: CorpusEntry) -> tuple[str | None, ...] | None:
         found = {go_id for text in entry.go if (go_id := tables.find_term(text)) is not None}
@@ -105,17 +96,18 @@ class GoFacetWriter:
             tuple(go_id for go_id in go_ids if position in facets_of[go_id])
             for position in range(len(FACETS))
         )
-        return tuple(
-            self._text(tables, name, facet, terms) if terms else None
-            for facet, terms in zip(FACETS, by_facet, strict=True)
-        )
+        return self._by_facet(tables, name, by_facet)
 
     def _texts(self, tables: GeneTables, gene: str) -> tuple[str | None, ...]:
         symbol = tables.resolve(gene)
         if symbol is None:
             return (None,) * len(FACETS)
-        name = tables.name(symbol)
         by_facet = tables.facet_terms(symbol, evidence=self._config.evidence)
+        return self._by_facet(tables, tables.name(symbol), by_facet)
+
+    def _by_facet(
+        self, tables: GeneTables, name: str, by_facet: Iterable[tuple[str, ...]]
+    ) -> tuple[str | None, ...]:
         return tuple(
             self._text(tables, name, facet, terms) if terms else None
             for facet, terms in zip(FACETS, by_facet, strict=True)
@@ -147,9 +139,15 @@ class GoFacetWriter:
         return f"{'. '.join(parts)}."
 
 
-def build(config: GoConfig) -> FacetWriter:
-    """Build the writer."""
-    return GoFacetWriter(config)
+def _reported(written: Iterable[GeneFacets], n: int, runtime: Runtime) -> tuple[GeneFacets, ...]:
+    """Collect what is written, and report how much is done."""
+    facets = []
+    for item in written:
+        facets.append(item)
+        if len(facets) % REPORT_EVERY == 0:
+            runtime.report(Progress("write", len(facets), n))
+    runtime.report(Progress("write", n, n))
+    return tuple(facets)
 
 
 @hookimpl
@@ -161,6 +159,6 @@ def dygenept_facet_writers() -> list[FacetWriterSpec]:
             summary="GO annotation sorted into the eight facets by GO ancestry; offline.",
             source="Gene Ontology Consortium 2023, doi:10.1093/genetics/iyad031",
             config=GoConfig,
-            factory=build,
+            factory=GoFacetWriter,
         )
     ]

@@ -24,10 +24,10 @@ class FacetsConfig(PluginConfig):
         standardise: Centre each facet's vectors over the genes and scale them to one norm: text
             vectors share a large common part that carries no information.
         facet_types: Add a learned vector per facet, so that attention knows which facet it reads.
-        facet_signs: Flip the signs of text dimensions, differently per facet, so that like texts
-            in unlike facets do not look alike.
+        facet_signs: Flip the signs of text dimensions, differently per facet, so that similar
+            texts in different facets do not look alike.
         identity_share: Share of each text vector's squared norm that a random code of the gene's
-            symbol takes, so that genes with like texts can still have effects of their own;
+            symbol takes, so that genes with similar texts can still have effects of their own;
             ``auto`` lets a warm start choose it by leave-one-out error on train perturbations.
         dropout: Share of text dimensions dropped in training.
     """

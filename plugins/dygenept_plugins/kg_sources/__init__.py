@@ -1,1 +1,1 @@
-"""Knowledge-graph sources that ship with DyGenePT, one file each."""
+"""Knowledge-graph sources that ship with DyGenePT: one file each, and one for the user's files."""

@@ -1,13 +1,16 @@
-"""Tables of pairs: two names per row and, in a third column, a score. Plain or gzipped."""
+"""Tables of pairs: two names per row and, in a third column, a score; and numbers for names."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dygenept.plugin import DataError
-from dygenept_plugins.kg_sources._names import NameCodes
+from dygenept.types import IntArray
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,7 +98,7 @@ def edges_of_pairs(
 ) -> tuple[EdgeTable, NameCodes]:
     """Weigh pairs: all alike where there are no scores, else ``weight · score / full_score``.
 
-    Pairs with a score of 0 or below are no evidence and left out.
+    Pairs with a score of 0 or below are not evidence and are left out.
 
     Args:
         pairs: Rows of a table.
@@ -109,8 +112,6 @@ def edges_of_pairs(
     Raises:
         DataError: If a score is above the full one, or none at all.
     """
-    import numpy as np
-
     from dygenept.knowledge.graph.whole_graph import EdgeTable
 
     codes = NameCodes()
@@ -130,6 +131,49 @@ def edges_of_pairs(
     dropped = {"with a score of 0 or below": int((~is_kept).sum())}
     table = EdgeTable(codes.names, first[is_kept], second[is_kept], weights, len(first), dropped)
     return table, codes
+
+
+class NameCodes:
+    """Numbers names in order of first appearance, over any number of columns.
+
+    Millions of rows then carry integers, and each name is resolved once.
+
+    Attributes:
+        names: All names so far; a name's number is its position.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def add(self, column: pl.Series) -> IntArray:
+        """Return the number of each name of a text column without nulls, (n_rows,) int32."""
+        import polars as pl
+
+        unique = column.unique(maintain_order=True)
+        for name in unique:
+            if name not in self._numbers:
+                self._numbers[name] = len(self.names)
+                self.names.append(name)
+        if column.is_empty():
+            return np.zeros(0, dtype=np.int32)
+        numbers = pl.Series([self._numbers[name] for name in unique], dtype=pl.Int32)
+        codes: IntArray = column.replace_strict(unique, numbers, return_dtype=pl.Int32).to_numpy()
+        return codes
+
+    def translated(self, names: Mapping[str, str]) -> list[str | None]:
+        """Return all names with protein ids replaced; None for a protein id without a name."""
+        return [names.get(name, None if is_protein_id(name) else name) for name in self.names]
+
+
+def is_protein_id(name: str) -> bool:
+    """True for an Ensembl protein id, with or without STRING's taxon in front."""
+    return name.rpartition(".")[2].startswith("ENSP") or name.startswith("ENSP")
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """Return the error for a published file that polars cannot read."""
+    return DataError(f"{path} is damaged: {str(error).splitlines()[0]}; fetch it again")
 
 
 def _rows(head: FileHead) -> list[list[str]]:

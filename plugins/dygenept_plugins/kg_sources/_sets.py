@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, model_validator
 
 from dygenept.knowledge.graph.file_source import GraphConfig
-from dygenept_plugins.kg_sources._names import NameCodes
-from dygenept_plugins.kg_sources._pairs import is_pair_table
+from dygenept_plugins.kg_sources._pairs import NameCodes, is_pair_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,9 +21,6 @@ class SetConfig(GraphConfig):
     """Options of sources that join genes by the sets they share.
 
     Attributes:
-        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
-            data folder.
-        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge, in (0, 1].
         min_size: Genes that a set must have to count.
         max_size: Genes that a set may have.
@@ -86,7 +82,7 @@ def memberships(frame: pl.DataFrame, *, n_records: int | None = None, **dropped:
     """Number the genes and sets of a frame with the columns ``gene`` and ``set``.
 
     Args:
-        frame: One membership a row.
+        frame: One membership per row.
         n_records: Memberships in the file, where some were left out.
         dropped: Those left out, by reason; underscores stand for spaces.
     """

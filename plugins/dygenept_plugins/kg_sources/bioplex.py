@@ -16,8 +16,13 @@ from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, m
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
-from dygenept_plugins.kg_sources._names import NameCodes
-from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
+from dygenept_plugins.kg_sources._pairs import (
+    NameCodes,
+    damaged,
+    edges_of_pairs,
+    is_pair_table,
+    read_pairs,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,9 +38,6 @@ class BioplexConfig(GraphConfig):
     """Options of ``bioplex``.
 
     Attributes:
-        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
-            data folder.
-        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an interaction, in (0, 1].
         cell_lines: Cell lines that count, such as ``293T``, as the file's name or the JSON layout
             spells them; none named, all count.
@@ -124,15 +126,13 @@ def _read(path: Path) -> pl.DataFrame:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema_length=0)
         probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
         return frame.select(*COLUMNS, pInt=probability.cast(pl.Float64)).drop_nulls()
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+        raise damaged(path, error) from error
 
 
 @hookimpl

@@ -26,9 +26,6 @@ class GearsGoConfig(GraphConfig):
     """Options of ``gears_go``.
 
     Attributes:
-        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
-            data folder.
-        data_dir: The data folder; None means the default one.
         weight: Evidence weight of an edge of importance 1; the others have their share of it.
         min_importance: Importance below which a pair has no edge.
     """
@@ -41,16 +38,8 @@ class GearsGoGraph(FileGraphSource[GearsGoConfig]):
     """Reads GEARS' graph."""
 
     name: ClassVar[str] = "gears_go"
-
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """One: a table of pairs."""
-        return (Layout("pair_table", is_pair_table),)
-
-    @property
-    def is_published(self) -> bool:
-        """False: it comes with GEARS' data, as part of an archive."""
-        return False
+    layouts = (Layout("pair_table", is_pair_table),)
+    is_published = False  # It comes with GEARS' data, as part of an archive.
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the table; the stronger of two directions counts."""

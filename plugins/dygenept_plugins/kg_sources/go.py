@@ -18,6 +18,7 @@ from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
 from dygenept_plugins.kg_sources._obo import is_obo, read_obo
+from dygenept_plugins.kg_sources._pairs import damaged
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
 
 if TYPE_CHECKING:
@@ -44,14 +45,12 @@ class GoConfig(SetConfig):
     Attributes:
         path: A file, or a folder with its files; None means ``kg/go`` of the data folder, and where
             nothing is there, the gene tables that ship.
-        data_dir: The data folder; None means the default one.
-        weight: Evidence weight of an edge, in (0, 1].
         min_size: Genes that a term must have to count.
         max_size: Genes that a term may have.
         min_shared: Terms that two genes must share.
         evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
-            ``experimental`` keeps those only from experiments. JSON and GMT do not tell.
-        aspects: Aspects that count: BP, MF, CC. JSON and GMT do not tell.
+            ``experimental`` keeps those only from experiments. JSON and GMT do not say.
+        aspects: Aspects that count: BP, MF, CC. JSON and GMT do not say.
         propagate: Count a gene for the terms above its own too (``is_a``, ``part_of``); needs
             ``go-basic.obo``, or no file at all.
     """
@@ -79,7 +78,7 @@ class GoGraph(FileGraphSource[GoConfig]):
         )
 
     def find(self) -> FoundFiles:
-        """Find its files; where none was asked for and none is there, the tables that ship."""
+        """Find its files; without a ``path`` and without files, take the tables that ship."""
         from dygenept.knowledge.graph.files import find_files
 
         if self.config.path is None and find_files(self.path, self.layouts) is None:
@@ -186,7 +185,6 @@ def _read_gaf(path: Path) -> pl.DataFrame:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(
@@ -199,8 +197,7 @@ def _read_gaf(path: Path) -> pl.DataFrame:
             columns=list(GAF_COLUMNS),
         )
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+        raise damaged(path, error) from error
     frame.columns = list(GAF_COLUMNS.values())
     return frame.with_columns(pl.col("relation").fill_null("")).drop_nulls(["gene", "set"])
 

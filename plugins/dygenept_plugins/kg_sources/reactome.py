@@ -14,6 +14,7 @@ from dygenept.knowledge.graph.file_source import FileGraphSource, missing_files
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
+from dygenept_plugins.kg_sources._pairs import damaged
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ReactomeGraph(FileGraphSource[SetConfig]):
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
-        """The sets first: they hold the genes of a pathway's parts, the other table does not."""
+        """The sets first: they contain the genes of a pathway's parts, the other table does not."""
         return (
             Layout("gmt", lambda head: is_gmt(head) and not _is_ncbi(head)),
             Layout("ncbi2reactome", _is_ncbi),
@@ -54,7 +55,6 @@ def _read_ncbi(path: Path) -> SetTable:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.plugin import DataError
 
     try:
         frame = pl.read_csv(
@@ -66,8 +66,7 @@ def _read_ncbi(path: Path) -> SetTable:
             new_columns=["gene", "set", "url", "name", "evidence", "species"],
         )
     except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+        raise damaged(path, error) from error
     human = frame.filter(pl.col("species") == SPECIES).select("gene", "set").drop_nulls()
     return memberships(
         human, n_records=frame.height, of_another_species=frame.height - human.height

@@ -19,8 +19,14 @@ from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, m
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
-from dygenept_plugins.kg_sources._names import NameCodes, is_protein_id
-from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
+from dygenept_plugins.kg_sources._pairs import (
+    NameCodes,
+    damaged,
+    edges_of_pairs,
+    is_pair_table,
+    is_protein_id,
+    read_pairs,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,9 +51,6 @@ class StringConfig(GraphConfig):
     """Options of ``string``.
 
     Attributes:
-        path: A file, or a folder with its files; None means the source's folder under ``kg`` of the
-            data folder.
-        data_dir: The data folder; None means the default one.
         weight: Scale of the evidence weights below; 0.5 halves them all.
         evidence: Evidence weight of each channel; a channel that is not named does not count.
         min_score: Score, 0 to 1000, from which a channel counts; 400 is what STRING calls medium
@@ -206,7 +209,6 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     from dygenept.knowledge.graph.files import line_blocks, read_head
-    from dygenept.plugin import DataError
 
     columns = _columns(read_head(path))
     schema = {name: pl.String if name.startswith("protein") else pl.Int32 for name in columns}
@@ -216,8 +218,7 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
                 block, separator=" ", has_header=False, skip_rows=int(number == 0), schema=schema
             )
         except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
+            raise damaged(path, error) from error
 
 
 def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:

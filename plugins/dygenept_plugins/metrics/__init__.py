@@ -1,1 +1,1 @@
-"""Metrics that ship with DyGenePT, one file each."""
+"""Metrics that ship with DyGenePT: one file each; correlations, errors and ranks together."""

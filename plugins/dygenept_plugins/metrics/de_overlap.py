@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"
@@ -60,10 +60,6 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
     return MetricValues(values, dict.fromkeys(undefined, NO_SIGNIFICANT))
 
 
-def _build(config: PluginConfig) -> Metric:
-    return de_overlap
-
-
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
@@ -72,7 +68,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             name="de_overlap",
             summary="Share of significant DE genes among as many top predicted genes.",
             source="cell-eval (Arc Institute), overlap_at_N",
-            factory=_build,
+            factory=lambda config: de_overlap,
             higher_is_better=True,
             lower=0.0,
             upper=1.0,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.evaluation.rows import gather_de, masked_mean
-from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 
@@ -35,10 +35,6 @@ def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
     return masked_mean(is_right, inputs.de_indices >= 0)
 
 
-def _build(config: PluginConfig) -> Metric:
-    return direction_accuracy_top20
-
-
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
@@ -47,7 +43,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             name="direction_accuracy_top20",
             summary="Share of the top-20 DE genes that change in the right direction.",
             source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
-            factory=_build,
+            factory=lambda config: direction_accuracy_top20,
             higher_is_better=True,
             lower=0.0,
             upper=1.0,

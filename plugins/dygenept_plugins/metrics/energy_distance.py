@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 NO_CELLS = "no cell-level prediction"
@@ -61,10 +61,6 @@ def energy_distance(inputs: MetricInputs) -> MetricValues:
     return MetricValues(np.maximum(values, 0.0))
 
 
-def _build(config: PluginConfig) -> Metric:
-    return energy_distance
-
-
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
@@ -73,7 +69,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             name="energy_distance",
             summary="Energy distance of control cells plus predicted delta to real cells.",
             source="Székely and Rizzo 2013; Peidli et al. 2024 (scPerturb)",
-            factory=_build,
+            factory=lambda config: energy_distance,
             higher_is_better=False,
             lower=0.0,
             undefined="no cells were sampled; left out of means",

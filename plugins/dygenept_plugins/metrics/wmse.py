@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.plugin import Metric, MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 NO_SCORES = "no DE scores against the rest"
@@ -64,10 +64,6 @@ def de_weights(scores: DoubleArray) -> DoubleArray:
     return weights
 
 
-def _build(config: PluginConfig) -> Metric:
-    return wmse
-
-
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
@@ -76,7 +72,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             name="wmse",
             summary="Mean squared error weighted by DE scores against the other perturbations.",
             source="Mejia et al. 2025 (Diversity by Design), arXiv:2506.22641",
-            factory=_build,
+            factory=lambda config: wmse,
             higher_is_better=False,
             lower=0.0,
             undefined="it has one cell or no other perturbation beside it; left out of means",

@@ -33,14 +33,7 @@ class MlpCellState(nn.Module):
     def __init__(
         self, *, n_genes: int, width: int, hidden_dims: Sequence[int] = (256,), dropout: float = 0.1
     ) -> None:
-        """Build the layers.
-
-        Args:
-            n_genes: Genes G of the pool.
-            width: Output width D.
-            hidden_dims: Widths of the hidden layers.
-            dropout: In training, after each hidden layer.
-        """
+        """Build the layers, from G genes to width D; ``dropout`` follows each hidden layer."""
         super().__init__()
         self.n_genes = n_genes
         layers: list[nn.Module] = []

@@ -147,7 +147,7 @@ class FacetEncoder(nn.Module):
 
 
 def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
-    """Give each gene a code of its own, orthogonal to the others, scaled to norm √width.
+    """Give each gene its own code, orthogonal to the others and scaled to norm √width.
 
     Codes are drawn from a Gaussian seeded by the symbol and made orthogonal in the order of the
     genes, so that genes which come later leave those before them as they are. From the ``width``-th

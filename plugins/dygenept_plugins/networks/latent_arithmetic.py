@@ -39,15 +39,11 @@ class LatentArithmetic(nn.Module):
         dropout: float = 0.1,
         interaction_rank: int = 64,
     ) -> None:
-        """Build the shift network, the interaction and the output network.
+        """Build the shift network, the interaction and the output network, D to G.
 
-        Args:
-            width: Embedding width D.
-            n_genes: Output genes G.
-            hidden_dims: Widths of the output network's hidden layers, at least one.
-            dropout: In training, on the shift network's hidden layer and before the output map.
-            interaction_rank: Rank of the pairwise interaction; 0 leaves out all interaction, so
-                that combinations are additive in the latent space.
+        ``hidden_dims`` are the output network's, at least one. ``dropout`` acts on the shift
+        network's hidden layer and before the output map. An ``interaction_rank`` of 0 leaves out
+        all interaction, so that combinations are additive in the latent space.
         """
         super().__init__()
         self.shift = nn.Sequential(
@@ -104,17 +100,7 @@ class LatentArithmetic(nn.Module):
         cell: torch.Tensor,
         control: torch.Tensor,
     ) -> torch.Tensor:
-        """Predict expression.
-
-        Args:
-            embedding: Dynamic gene embeddings, (B, P, D).
-            gene_mask: True where a perturbed gene is real, (B, P).
-            cell: Cell state, (B, D).
-            control: Control expression, (B, G), log1p scale.
-
-        Returns:
-            Predicted expression, (B, G), log1p scale; may be slightly below 0.
-        """
+        """Predict expression, (B, G), as every ``Decoder``; it may be slightly below 0."""
         is_perturbed = gene_mask.any(dim=-1, keepdim=True)
         shifted, difference = self._difference(embedding, gene_mask, cell.to(control.dtype))
         with torch.autocast(control.device.type, enabled=False):

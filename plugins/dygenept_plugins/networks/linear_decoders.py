@@ -21,17 +21,7 @@ class LinearDecoder(nn.Module):
         cell: torch.Tensor,
         control: torch.Tensor,
     ) -> torch.Tensor:
-        """Predict expression; the cell state is not read.
-
-        Args:
-            embedding: Dynamic gene embeddings, (B, P, D).
-            gene_mask: True where a perturbed gene is real, (B, P).
-            cell: Cell state, (B, D).
-            control: Control expression, (B, G), log1p scale.
-
-        Returns:
-            Predicted expression, (B, G), log1p scale.
-        """
+        """Predict expression, (B, G), as every ``Decoder``; the cell state is not read."""
         total = embedding.masked_fill(~gene_mask[..., None], 0.0).sum(dim=1)  # (B, D)
         n_perturbed = gene_mask.sum(dim=1, keepdim=True)  # (B, 1)
         change = nn.functional.linear(total, self.output.weight)
@@ -47,13 +37,7 @@ class BilinearDecoder(nn.Module):
     """
 
     def __init__(self, *, width: int, n_genes: int, rank: int = 128) -> None:
-        """Build the three maps.
-
-        Args:
-            width: Embedding width D.
-            n_genes: Output genes G.
-            rank: Rank R of the form.
-        """
+        """Build the three maps, for width D, G output genes and rank R."""
         super().__init__()
         self.gene = nn.Linear(width, rank)
         self.cell = nn.Linear(width, rank, bias=False)
@@ -66,17 +50,7 @@ class BilinearDecoder(nn.Module):
         cell: torch.Tensor,
         control: torch.Tensor,
     ) -> torch.Tensor:
-        """Predict expression.
-
-        Args:
-            embedding: Dynamic gene embeddings, (B, P, D).
-            gene_mask: True where a perturbed gene is real, (B, P).
-            cell: Cell state, (B, D).
-            control: Control expression, (B, G), log1p scale.
-
-        Returns:
-            Predicted expression, (B, G), log1p scale.
-        """
+        """Predict expression, (B, G), as every ``Decoder``."""
         factors = self.gene(embedding).masked_fill(~gene_mask[..., None], 0.0)  # (B, P, R)
         total = factors.sum(dim=1) * (1 + self.cell(cell))  # (B, R)
         expression: torch.Tensor = control + self.output(total)

@@ -199,7 +199,7 @@ def _place(key: bytes, stored: tuple[StoredCells, ...]) -> tuple[int, int] | Non
 def _encoded(
     cells: PoolCells, encoder: Encoder, rows: Int64Array
 ) -> Iterator[tuple[Int64Array, torch.Tensor]]:
-    """Run the frozen layers over cells, those of like length together."""
+    """Run the frozen layers over cells, those of similar length together."""
     done = 0
     if len(rows):
         encoder.report(done, len(rows))

@@ -1,7 +1,7 @@
 """Files of frozen layers' outputs: safetensors, written atomically, memory-mapped, bounded.
 
-One folder a set of weights, one file a set of cells that were computed together. A cell is found by
-the hash of its tokens, so that other folds, pools and runs find what is there.
+One folder per set of weights, one file per set of cells that were computed together. A cell is
+found by the hash of its tokens, so that other folds, pools and runs find what is there.
 """
 
 from __future__ import annotations

@@ -277,7 +277,7 @@ class ScGptCellState(nn.Module):
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
         """Pool the hidden states of control cells, (B,) int64 to (B, d), before projection.
 
-        Cells of like length run together, so that padding stays small.
+        Cells of similar length run together, so that padding stays small.
 
         Raises:
             RuntimeError: If ``prepare`` was not called.

@@ -25,7 +25,7 @@ class TextTransformer:
     """Tokenizer and model of one checkpoint folder; never touches the network.
 
     Weights are read from safetensors where they are there, else from a PyTorch file by torch's
-    reader of weights alone; code that a checkpoint brings along is never run.
+    reader of weights only; code that a checkpoint brings along is never run.
 
     Args:
         folder: Checkpoint folder in Hugging Face's layout.
@@ -143,7 +143,7 @@ def _pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch
 
 
 def _batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    # Texts of like length share a batch, so that little of it is padding.
+    # Texts of similar length share a batch, so that little of it is padding.
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):

@@ -2,7 +2,7 @@
 
 GEARS seeds numpy's legacy global generator. A local ``RandomState`` with the same seed gives the
 same numbers, so each draw here is made in GEARS' order, re-seeded where GEARS re-seeds, and from
-candidates in the order that GEARS would hold them.
+candidates in the order that GEARS would have them.
 Source: Roohani et al. 2024, doi:10.1038/s41587-023-01905-6; behaviour of cell-gears 0.1.2 (MIT).
 """
 

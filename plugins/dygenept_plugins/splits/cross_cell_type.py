@@ -62,19 +62,15 @@ class CrossCellType:
         )
 
 
-def _build(config: CrossCellTypeConfig) -> CrossCellType:
-    return CrossCellType(config)
-
-
 @hookimpl
 def dygenept_splits() -> list[SplitSpec]:
     """Return the protocol."""
     return [
         SplitSpec(
             name="cross_cell_type",
-            summary="One fold a cell type: train on the others, test on this one.",
+            summary="One fold per cell type: train on the others, test on this one.",
             source="this project; Wu et al. 2024 (PerturBench), arXiv:2408.10609",
             config=CrossCellTypeConfig,
-            factory=_build,
+            factory=CrossCellType,
         )
     ]

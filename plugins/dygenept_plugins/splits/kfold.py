@@ -115,10 +115,6 @@ def _annotated(population: Sequence[Perturbation]) -> list[Perturbation]:
     return [item for item in population if all(has_terms(gene) for gene in item.genes)]
 
 
-def _build(config: KfoldConfig) -> Kfold:
-    return Kfold(config)
-
-
 @hookimpl
 def dygenept_splits() -> list[SplitSpec]:
     """Return the protocol."""
@@ -128,6 +124,6 @@ def dygenept_splits() -> list[SplitSpec]:
             summary="Shuffled k-fold over all perturbations (the LangPert protocol).",
             source="Märtens et al. 2025 (LangPert); scikit-learn KFold",
             config=KfoldConfig,
-            factory=_build,
+            factory=Kfold,
         )
     ]

@@ -111,10 +111,6 @@ def _with_subgroups(fold: Fold, data: PerturbationData) -> Fold:
     return replace(fold, subgroups=subgroups(known, [by_label[label] for label in fold.test]))
 
 
-def _build(config: ManifestConfig) -> Manifest:
-    return Manifest(config)
-
-
 @hookimpl
 def dygenept_splits() -> list[SplitSpec]:
     """Return the protocol."""
@@ -124,6 +120,6 @@ def dygenept_splits() -> list[SplitSpec]:
             summary="Train, validation and test labels from a JSON file.",
             source="this project",
             config=ManifestConfig,
-            factory=_build,
+            factory=Manifest,
         )
     ]

@@ -1,1 +1,1 @@
-"""Text encoders that ship with DyGenePT, one file each."""
+"""Text encoders that ship with DyGenePT: one file each, Hugging Face models in one together."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dygenept.plugin import DataUnavailableError
 
-# Either file of a line will do; safetensors come first, since they can hold no code.
+# Either file of a line will do; safetensors come first, since they cannot contain code.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -38,7 +38,7 @@ def find_checkpoint(model: str, *, name: str, data_dir: Path | None = None) -> P
         data_dir: Data folder; None takes the default.
 
     Raises:
-        DataUnavailableError: If no folder holds all files; says which are missing, and how to
+        DataUnavailableError: If no folder has all files; says which are missing, and how to
             fetch them.
     """
     looked = _places(model, name, data_dir)
@@ -52,13 +52,13 @@ def find_checkpoint(model: str, *, name: str, data_dir: Path | None = None) -> P
         what = f"looked in {', '.join(map(str, looked)) or 'the Hugging Face cache'}"
     if _is_path(model):
         raise DataUnavailableError(
-            f"no text model in the folder {model}: {what}; it must hold config.json, a tokenizer "
-            f"({' or '.join(TOKENIZERS[:2])}) and weights ({WEIGHTS[0]} or {WEIGHTS[2]})"
+            f"no text model in the folder {model}: {what}; it must contain config.json, a "
+            f"tokenizer ({' or '.join(TOKENIZERS[:2])}) and weights ({WEIGHTS[0]} or {WEIGHTS[2]})"
         )
     fetch = f"dygenept data fetch {name}, or: " if name else ""
     raise DataUnavailableError(
         f"the text model {model} is not on this machine ({what}); run: {fetch}hf download {model}; "
-        "or give a folder that holds it as the option model. Offline, the encoders minilm and "
+        "or give a folder that contains it as the option model. Offline, the encoders minilm and "
         "tfidf work"
     )
 

@@ -18,18 +18,15 @@ from pydantic import Field
 
 from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
-from dygenept_plugins.endpoints.asking import GivenUpError, WrongAnswerError, ask
+from dygenept_plugins.endpoints.asking import GivenUpError, Pace, RetryPolicy, WrongAnswerError, ask
 from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
-from dygenept_plugins.endpoints.pace import Pace, RetryPolicy
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-    from dygenept.plugin import TextEncoder
-
 
 class ApiConfig(PluginConfig):
-    """Options of ``api``; the key is none of them.
+    """Options of ``api``; the key is not one of them.
 
     Attributes:
         model: Model name, as the endpoint spells it.
@@ -168,32 +165,19 @@ def read_vectors(body: str, n_texts: int, dimensions: int | None) -> FloatArray:
             raise WrongAnswerError(f"{n_texts} texts were sent, and {len(items)} vectors came back")
         vectors = np.array([by_index[index] for index in range(n_texts)], dtype=np.float64)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise WrongAnswerError("the server's answer holds no vectors of numbers") from error
+        raise WrongAnswerError("the server's answer has no vectors of numbers") from error
     if vectors.ndim != 2 or vectors.shape[1] != (dimensions or vectors.shape[1]):
         raise WrongAnswerError(
             f"the vectors have the shape {vectors.shape}, expected ({n_texts}, {dimensions or 'D'})"
         )
     if vectors.shape[1] == 0 or not (np.abs(vectors) < np.finfo(np.float32).max).all():
-        raise WrongAnswerError("the vectors hold no numbers, or NaN or infinite ones")
+        raise WrongAnswerError("the vectors contain no numbers, or NaN or infinite ones")
     return vectors.astype(np.float32)
-
-
-def build(config: ApiConfig) -> TextEncoder:
-    """Build the encoder.
-
-    Raises:
-        ConfigError: If the base URL is not allowed.
-    """
-    return ApiEncoder(config)
 
 
 def _sendable(text: str, max_chars: int) -> str:
     # A lone surrogate cannot be sent.
     return text[:max_chars].encode(errors="replace").decode()
-
-
-def _missing(config: ApiConfig) -> str | None:
-    return missing_key(config.base_url)
 
 
 @hookimpl
@@ -202,11 +186,11 @@ def dygenept_text_encoders() -> list[TextEncoderSpec]:
     return [
         TextEncoderSpec(
             name="api",
-            summary="Embeddings of any OpenAI-compatible server; costs a call a batch of texts.",
+            summary="Embeddings of any OpenAI-compatible server; costs a call per batch of texts.",
             source="this project",
             config=ApiConfig,
-            factory=build,
+            factory=ApiEncoder,
             requires=("openai",),
-            missing=_missing,
+            missing=lambda config: missing_key(config.base_url),
         )
     ]

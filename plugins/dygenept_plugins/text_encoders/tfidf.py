@@ -1,7 +1,7 @@
 """Text encoder ``tfidf``: tf-idf and a truncated SVD, fitted on the shipped GO terms; offline.
 
-The corpus is fixed: one document a protein-coding gene (its name and its GO terms' names) and one
-a GO term that annotates a gene (its name and definition). So a text's vector depends neither on
+The corpus is fixed: one document per protein-coding gene (its name and its GO terms' names) and one
+per GO term that annotates a gene (its name and definition). So a text's vector depends neither on
 the data set nor on the texts beside it, and words that are used for the same genes lie close
 (latent semantic analysis, Deerwester et al. 1990). scikit-learn, BSD-3-Clause; GO CC BY 4.0.
 """
@@ -21,7 +21,6 @@ from dygenept.types import DoubleArray, FloatArray, Progress, Runtime
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    from dygenept.plugin import TextEncoder
 
 # Raised when the same tables and settings give other vectors.
 FIT_VERSION = 1
@@ -69,11 +68,6 @@ class TfidfEncoder:
         return vectors
 
 
-def build(config: TfidfConfig) -> TextEncoder:
-    """Build the encoder."""
-    return TfidfEncoder(config)
-
-
 @functools.lru_cache(maxsize=2)
 def _fitted(config: TfidfConfig) -> tuple[TfidfVectorizer, DoubleArray]:
     """Return the fitted vectorizer and the axes, (dim, n_words)."""
@@ -118,6 +112,6 @@ def dygenept_text_encoders() -> list[TextEncoderSpec]:
             summary="Tf-idf and truncated SVD fitted on GO terms: fast, offline, no network.",
             source=("Deerwester et al. 1990, J. Am. Soc. Inf. Sci. 41:391"),
             config=TfidfConfig,
-            factory=build,
+            factory=TfidfEncoder,
         )
     ]

@@ -83,7 +83,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def manager(plugin: Path) -> PluginManager:
-    names = ("facet_writers.go", "kg_sources.go", "kg_sources.edges")
+    names = ("facet_writers.go", "kg_sources.go", "kg_sources.user_files")
     return PluginManager.load(
         [f"dygenept_plugins.{name}" for name in names], files=[plugin], entry_points=False
     )

@@ -104,7 +104,7 @@ def writer() -> Writer:
 
 @pytest.fixture
 def manager(writer: Writer) -> PluginManager:
-    names = ("facet_writers.go", "kg_sources.edges")
+    names = ("facet_writers.go", "kg_sources.user_files")
     manager = PluginManager.load([f"dygenept_plugins.{name}" for name in names], entry_points=False)
 
     def make(config: object) -> FacetWriter:

@@ -283,10 +283,10 @@ def test_a_broken_file_is_left_out_and_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_built_in_plugin_is_credited_to_this_distribution() -> None:
-    manager = load("dygenept_plugins.metrics.mse")
+    manager = load("dygenept_plugins.metrics.errors")
     origin = manager.provenance("metrics", "mse")
     assert (origin.distribution, origin.version) == ("dygenept", __version__)
-    assert origin.owner == "dygenept_plugins.metrics.mse"
+    assert origin.owner == "dygenept_plugins.metrics.errors"
 
 
 def test_the_provenance_of_an_unknown_plugin_is_an_error() -> None:

@@ -27,7 +27,7 @@ def test_the_bundled_registry_is_found_and_names_the_design_models() -> None:
     registry = load_registry()
     assert bundled_registry_path().name == "registry.yaml"
     assert {"dygenept", "dygenept_large", "dygenept_small"} <= set(registry.models)
-    assert "dygenept_plugins.attention.sparsemax" in registry.plugins
+    assert "dygenept_plugins.attention.multi_head" in registry.plugins
 
 
 def test_a_users_registry_is_merged_over_the_bundled_one(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_environment_variable_names_a_registry_and_a_flag_wins_over_it(
 
 
 def test_a_plugin_named_twice_is_registered_once(tmp_path: Path) -> None:
-    mine = write(tmp_path / "mine.yaml", "plugins: [dygenept_plugins.attention.sparsemax]\n")
+    mine = write(tmp_path / "mine.yaml", "plugins: [dygenept_plugins.attention.multi_head]\n")
     assert load_registry([mine]).plugins == load_registry().plugins
 
 

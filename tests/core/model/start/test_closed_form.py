@@ -36,7 +36,7 @@ def start(network: DyGenePT) -> tuple[torch.Tensor, np.ndarray, float]:
     assert started is not None
     positions = data.controls.sample(16, np.random.default_rng(0))
     fitted = mean_features(network, data, positions) @ started.readout.weights.T
-    return data.conditions.deltas, fitted, started.readout.error
+    return data.conditions.deltas, fitted, float(started.readout.errors.mean())
 
 
 def fresh(make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts]) -> DyGenePT:

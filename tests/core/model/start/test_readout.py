@@ -23,7 +23,7 @@ def test_ridge_picks_the_penalty_of_the_smallest_left_out_error() -> None:
     best = min(errors, key=lambda penalty: errors[penalty])
     fit = fit_readout(features, targets)
     assert fit.penalty == best
-    assert fit.error == pytest.approx(errors[best])
+    assert fit.errors.mean() == pytest.approx(errors[best])
     gram = features.T @ features + best * scale * np.eye(30)
     np.testing.assert_allclose(fit.weights.T, np.linalg.solve(gram, features.T @ targets))
 
@@ -55,7 +55,7 @@ def test_readout_adds_a_typical_change_that_no_left_out_condition_takes_part_in(
     }
     fit = fit_readout(features, targets, shared=shared)
     assert fit.penalty == min(errors, key=lambda penalty: errors[penalty])
-    assert fit.error == pytest.approx(errors[fit.penalty])
+    assert fit.errors.mean() == pytest.approx(errors[fit.penalty])
     other = np.append(0.0, rng.normal(size=29))
     np.testing.assert_allclose(
         fit.weights @ (other + shared), predicted(everyone >= 0, other, fit.penalty)

@@ -27,7 +27,7 @@ ANSWER = "answer"
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a journal holds.
+    """What a journal contains.
 
     Attributes:
         answers: Facet texts by request key; the first one where there are several.
@@ -62,7 +62,7 @@ class Journal:
         try:
             with self.path.open("rb") as stream:
                 for line in stream:
-                    # Split at line feeds alone: JSON may hold other Unicode line ends.
+                    # Split only at line feeds: JSON may contain other Unicode line ends.
                     if not line.strip():
                         continue
                     record = _record(line)
@@ -88,7 +88,7 @@ class Journal:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the file for writing, alone; waits while another process writes.
+        """Lock the file for writing; waits while another process writes.
 
         Raises:
             DataUnavailableError: If the file cannot be written.

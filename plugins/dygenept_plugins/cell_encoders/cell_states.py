@@ -1,6 +1,9 @@
-"""Cell encoder ``mlp``: a multilayer perceptron over a control cell's expression.
+"""Cell encoders without a transformer, trained from scratch; they load nothing.
 
-Reads log1p expression of all genes of the data set; trained from scratch, loads nothing.
+``mlp`` is a multilayer perceptron over a control cell's log1p expression of all genes of the data
+set.
+``none`` is one learned state for every cell, the ablation without cell context: attention then
+weighs a gene's facets alike in all cells.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ class MlpConfig(PluginConfig):
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
-def build(config: MlpConfig, context: CellEncoderContext) -> CellEncoder:
-    """Build the cell encoder."""
+def build_mlp(config: MlpConfig, context: CellEncoderContext) -> CellEncoder:
+    """Build ``mlp``."""
     from dygenept_plugins.networks.cell_states import MlpCellState
 
     return MlpCellState(
@@ -39,15 +42,28 @@ def build(config: MlpConfig, context: CellEncoderContext) -> CellEncoder:
     )
 
 
+def build_none(_config: PluginConfig, context: CellEncoderContext) -> CellEncoder:
+    """Build ``none``."""
+    from dygenept_plugins.networks.cell_states import ConstantCellState
+
+    return ConstantCellState(width=context.width)
+
+
 @hookimpl
 def dygenept_cell_encoders() -> list[CellEncoderSpec]:
-    """Return the cell encoder ``mlp``."""
+    """Return both cell encoders."""
     return [
         CellEncoderSpec(
             name="mlp",
             summary="Multilayer perceptron over the control cell's expression.",
             source="this project",
             config=MlpConfig,
-            factory=build,
-        )
+            factory=build_mlp,
+        ),
+        CellEncoderSpec(
+            name="none",
+            summary="No cell context: one learned state for every cell.",
+            source="this project",
+            factory=build_none,
+        ),
     ]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from dygenept_plugins.facet_writers._llm_prompt import NULL
+from dygenept_plugins.facet_writers.llm.prompt import NULL
 
 MAX_TEXT = 3000
 MAX_OBJECTS = 50
@@ -82,7 +82,7 @@ def _text(value: object, facet: str, fewest: int, most: int) -> str | None:
     if len(text) > MAX_TEXT:
         raise AnswerError(f"the facet {facet!r} is longer than {MAX_TEXT} characters")
     if any(unicodedata.category(sign) in ("Cc", "Cs", "Cn", "Co") for sign in text):
-        raise AnswerError(f"the facet {facet!r} holds characters that are not text")
+        raise AnswerError(f"the facet {facet!r} contains characters that are not text")
     count = n_sentences(text)
     if not fewest <= count <= most:
         raise AnswerError(f"the facet {facet!r} has {count} sentences, expected {fewest}-{most}")

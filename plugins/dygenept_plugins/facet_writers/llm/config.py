@@ -7,12 +7,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from dygenept.plugin import PluginConfig
-from dygenept_plugins.endpoints.pace import RetryPolicy
-from dygenept_plugins.facet_writers._llm_prompt import PromptSettings
+from dygenept_plugins.endpoints.asking import RetryPolicy
+from dygenept_plugins.facet_writers.llm.prompt import PromptSettings
 
 
 class LlmConfig(PluginConfig):
-    """Options of the writer; the key is none of them.
+    """Options of the writer; the key is not one of them.
 
     Attributes:
         model: Model name, as the endpoint spells it.

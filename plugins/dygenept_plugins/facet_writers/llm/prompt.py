@@ -61,7 +61,7 @@ class Ask:
 
     Attributes:
         gene: The symbol that the answer must name.
-        facets: The facets that the answer must hold, in order.
+        facets: The facets that the answer must have, in order.
         system: System message.
         user: User message.
     """

@@ -9,52 +9,25 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dygenept_plugins.endpoints.connection import redacted
+from dygenept_plugins.endpoints.asking import Pace
+from dygenept_plugins.endpoints.connection import checked_base_url, redacted
 from dygenept_plugins.endpoints.faults import Fault, fault_of
-from dygenept_plugins.endpoints.pace import Pace, RetryPolicy
-from dygenept_plugins.facet_writers._llm_answer import AnswerError, parse_answer
-from dygenept_plugins.facet_writers._llm_journal import ANSWER, Journal
-from dygenept_plugins.facet_writers._llm_prompt import Ask
-from dygenept_plugins.facet_writers._llm_reply import (
+from dygenept_plugins.facet_writers.llm.answer import AnswerError, parse_answer
+from dygenept_plugins.facet_writers.llm.chat import (
     RESPONSE_FORMATS,
     Reply,
-    ResponseFormat,
     refuses_format,
     send,
 )
+from dygenept_plugins.facet_writers.llm.config import LlmConfig
+from dygenept_plugins.facet_writers.llm.journal import ANSWER, Journal
+from dygenept_plugins.facet_writers.llm.prompt import Ask
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 MAX_KEPT_TEXT = 50_000
 Texts = tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CallSettings:
-    """How a model is asked.
-
-    Attributes:
-        base_url: The endpoint, for the journal.
-        request: Model, temperature and the like, as the API names them.
-        response_format: Strictest form to ask for.
-        min_sentences: Fewest sentences of a text.
-        max_sentences: Most sentences of a text.
-        concurrency: Requests at once.
-        stop_after: Things given up in a row after which the run stops.
-        prices: US dollars for a million tokens read and written; None where unknown.
-        policy: How often and how soon a request is repeated.
-    """
-
-    base_url: str
-    request: Mapping[str, object]
-    response_format: ResponseFormat
-    min_sentences: int
-    max_sentences: int
-    concurrency: int
-    stop_after: int
-    prices: tuple[float, float] | None
-    policy: RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +61,20 @@ class Caller:
 
     Args:
         client: Client of the endpoint; must not retry by itself.
-        settings: How to ask.
+        config: How to ask.
         journal: Where every answer is kept; open for writing.
         pace: Rate limit.
     """
 
-    def __init__(
-        self, client: OpenAI, *, settings: CallSettings, journal: Journal, pace: Pace
-    ) -> None:
+    def __init__(self, client: OpenAI, *, config: LlmConfig, journal: Journal, pace: Pace) -> None:
         self._client = client
-        self._settings = settings
+        self._config = config
         self._journal = journal
         self._pace = pace
-        self._shared = _Shared(RESPONSE_FORMATS.index(settings.response_format))
+        self._shared = _Shared(RESPONSE_FORMATS.index(config.response_format))
 
     def run(self, asks: Mapping[str, Ask], report: Callable[[int], None]) -> Outcome:
-        """Ask everything once; a failure of one leaves the others alone.
+        """Ask everything once; a failure of one does not touch the others.
 
         Args:
             asks: What to ask, by request key.
@@ -114,7 +85,7 @@ class Caller:
         """
         answers: dict[str, Texts] = {}
         failures: dict[str, str] = {}
-        executor = ThreadPoolExecutor(self._settings.concurrency, thread_name_prefix="llm")
+        executor = ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="llm")
         try:
             futures = {executor.submit(self._ask, key, ask): key for key, ask in asks.items()}
             for n_done, future in enumerate(as_completed(futures), start=1):
@@ -147,7 +118,7 @@ class Caller:
                 attempt -= 1
                 continue
             correction = result.message if result.kind == "answer" else ""
-            wait_s = self._settings.policy.wait_s(result, attempt)
+            wait_s = self._config.policy.wait_s(result, attempt)
             if wait_s is None:
                 return self._give_up(key, ask, result, attempt)
             if result.retry_after_s is not None:
@@ -159,7 +130,7 @@ class Caller:
     def _attempt(
         self, key: str, ask: Ask, *, attempt: int, form: int, correction: str
     ) -> Texts | Fault:
-        settings = self._settings
+        config = self._config
         head = self._head(key, ask) | {
             "attempt": attempt,
             "response_format": RESPONSE_FORMATS[form],
@@ -168,7 +139,7 @@ class Caller:
             reply = send(
                 self._client,
                 messages=_messages(ask, correction),
-                settings=settings.request,
+                settings=config.request,
                 facets=ask.facets,
                 response_format=RESPONSE_FORMATS[form],
             )
@@ -182,8 +153,8 @@ class Caller:
                 reply.usable_text(),
                 gene=ask.gene,
                 facets=ask.facets,
-                min_sentences=settings.min_sentences,
-                max_sentences=settings.max_sentences,
+                min_sentences=config.min_sentences,
+                max_sentences=config.max_sentences,
             )
         except AnswerError as error:
             fault = Fault("answer", str(error), 200)
@@ -219,7 +190,7 @@ class Caller:
         with self._shared.lock:
             self._shared.n_given_up_in_a_row += 1
             in_a_row = self._shared.n_given_up_in_a_row
-            if fault.is_fatal or in_a_row >= self._settings.stop_after:
+            if fault.is_fatal or in_a_row >= self._config.stop_after:
                 reason = fault.message
                 if not fault.is_fatal:
                     reason = f"{in_a_row} in a row were given up, the last because: {reason}"
@@ -233,8 +204,8 @@ class Caller:
             "key": key,
             "gene": ask.gene,
             "facets": list(ask.facets),
-            "base_url": self._settings.base_url,
-            "model": self._settings.request["model"],
+            "base_url": checked_base_url(self._config.base_url),
+            "model": self._config.request["model"],
         }
 
     def _reply_record(self, reply: Reply) -> dict[str, object]:
@@ -245,7 +216,7 @@ class Caller:
             "finish_reason": reply.finish_reason,
             "input_tokens": reply.input_tokens,
             "output_tokens": reply.output_tokens,
-            "cost": cost_of(reply.input_tokens, reply.output_tokens, self._settings.prices),
+            "cost": cost_of(reply.input_tokens, reply.output_tokens, self._config.prices),
             "answer": text[:MAX_KEPT_TEXT],
             "answer_chars": len(text),
         }

@@ -1,16 +1,25 @@
-"""Text encoders made of a published transformer: options and class that they share."""
+"""Text encoders made of a published transformer in Hugging Face's layout.
+
+``biomedbert``: BiomedBERT, pre-trained on PubMed abstracts and full texts; 768 wide, at most 512
+tokens. Gu et al. 2021, doi:10.1145/3458754. Licence of the weights: MIT.
+``biolord``: BioLORD-2023, sentence embeddings of biomedical concepts; 768 wide. Remy et al. 2024,
+doi:10.1093/jamia/ocae029. Licence of the weights: see the model card; the model builds on UMLS and
+SNOMED CT.
+Another model of that layout may take the place of either (``model``). No weights ship: they are
+read from a folder, from the data folder (``dygenept data fetch biomedbert``) or from the Hugging
+Face cache.
+"""
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec
+from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
 from dygenept_plugins.text_encoders._checkpoints import checkpoint_digest, find_checkpoint
 
@@ -18,7 +27,8 @@ if TYPE_CHECKING:
     from dygenept.plugin import TextEncoder
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
-logger = logging.getLogger(__name__)
+BIOMEDBERT = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext"
+BIOLORD = "FremyCompany/BioLORD-2023"
 
 
 class TransformerConfig(PluginConfig):
@@ -28,7 +38,7 @@ class TransformerConfig(PluginConfig):
         model: Hugging Face id, or a folder in its layout.
         pooling: ``mean`` over real tokens, or ``cls``, the first token's state.
         max_tokens: Texts are cut here.
-        batch_tokens: Tokens in one forward pass, padding counted; changes speed alone.
+        batch_tokens: Tokens in one forward pass, padding counted; changes only speed.
         precision: ``auto`` runs the layers in bfloat16 on a GPU and in float32 elsewhere.
         is_normalized: Give each vector unit length.
     """
@@ -39,6 +49,18 @@ class TransformerConfig(PluginConfig):
     batch_tokens: int = Field(default=8192, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     is_normalized: bool = True
+
+
+class BiomedbertConfig(TransformerConfig):
+    """Options of ``biomedbert``."""
+
+    model: str = BIOMEDBERT
+
+
+class BiolordConfig(TransformerConfig):
+    """Options of ``biolord``."""
+
+    model: str = BIOLORD
 
 
 class TransformerEncoder:
@@ -105,18 +127,10 @@ class TransformerEncoder:
         )
 
 
-def transformer_spec(
+def _spec(
     name: str, home: str, config: type[TransformerConfig], *, summary: str, source: str
 ) -> TextEncoderSpec:
-    """Return the spec of a text encoder made of one published transformer.
-
-    Args:
-        name: Name of the plugin.
-        home: Hugging Face id whose files ``dygenept data fetch NAME`` puts into the data folder.
-        config: Options; their ``model`` is ``home`` by default.
-        summary: One line on the model.
-        source: Its citation.
-    """
+    """Return a spec; ``home`` is the Hugging Face id of the model behind the plugin's name."""
 
     def build(options: TransformerConfig) -> TextEncoder:
         return TransformerEncoder(options, name=name, home=home)
@@ -135,3 +149,24 @@ def transformer_spec(
 
 def _folder_of(config: TransformerConfig, name: str, home: str) -> Path:
     return find_checkpoint(config.model, name=name if config.model == home else "")
+
+
+@hookimpl
+def dygenept_text_encoders() -> list[TextEncoderSpec]:
+    """Return ``biomedbert`` and ``biolord``."""
+    return [
+        _spec(
+            "biomedbert",
+            BIOMEDBERT,
+            BiomedbertConfig,
+            summary="BiomedBERT (768-d, PubMed and its full texts), or any Hugging Face model.",
+            source="Gu et al. 2021, doi:10.1145/3458754",
+        ),
+        _spec(
+            "biolord",
+            BIOLORD,
+            BiolordConfig,
+            summary="BioLORD-2023 (768-d, biomedical concepts), or any Hugging Face model.",
+            source="Remy et al. 2024, doi:10.1093/jamia/ocae029",
+        ),
+    ]

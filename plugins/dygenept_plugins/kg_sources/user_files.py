@@ -1,6 +1,8 @@
-"""Knowledge graph ``edges``: any table of gene pairs, with or without scores. Source: the user.
+"""Knowledge graphs of the user's own files; names are symbols, aliases, Ensembl or Entrez ids.
 
-Names may be symbols, aliases, Ensembl gene ids or Entrez numbers. Licence: that of the table.
+``edges``: any table of gene pairs, with or without scores.
+``gmt``: genes that share sets of any GMT file.
+Source and licence: those of the file.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, m
 from dygenept.knowledge.graph.files import FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
+from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, read_gmt
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.whole_graph import WholeGraph
@@ -24,7 +27,6 @@ class EdgesConfig(GraphConfig):
 
     Attributes:
         path: The table: two or three columns, separated by tabs, commas or spaces, plain or .gz.
-        data_dir: The data folder; None means the default one.
         weight: Evidence weight of a pair without a score, or with a full one.
         full_score: Score that counts as full evidence; a pair's weight is its share of it.
         has_header: True if the first row names columns; None decides by its words.
@@ -38,16 +40,8 @@ class EdgesGraph(FileGraphSource[EdgesConfig]):
     """Reads a table of pairs."""
 
     name: ClassVar[str] = "edges"
-
-    @property
-    def layouts(self) -> tuple[Layout, ...]:
-        """One: a table of pairs."""
-        return (Layout("pair_table", is_pair_table),)
-
-    @property
-    def is_published(self) -> bool:
-        """False: the table is the user's."""
-        return False
+    layouts = (Layout("pair_table", is_pair_table),)
+    is_published = False  # The table is the user's.
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the table."""
@@ -63,10 +57,32 @@ class EdgesGraph(FileGraphSource[EdgesConfig]):
         return graph_of_edges(table)
 
 
+class GmtGraph(FileGraphSource[SetConfig]):
+    """Reads gene sets."""
+
+    name: ClassVar[str] = "gmt"
+    layouts = (Layout("gmt", is_gmt),)
+    is_published = False  # The file is the user's.
+
+    def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
+        """Read the sets."""
+        from dygenept.knowledge.graph.whole_graph import graph_of_sets
+
+        return graph_of_sets(read_gmt(found.main[0]), self.config.rule)
+
+
 @hookimpl
 def dygenept_kg_sources() -> list[KgSourceSpec]:
-    """Return the knowledge graph ``edges``."""
+    """Return both knowledge graphs."""
     return [
+        KgSourceSpec(
+            name="gmt",
+            summary="Genes that share sets of any GMT file",
+            source="this project",
+            config=SetConfig,
+            factory=GmtGraph,
+            missing=missing_files(GmtGraph),
+        ),
         KgSourceSpec(
             name="edges",
             summary="Any table of gene pairs, with or without scores",
@@ -74,5 +90,5 @@ def dygenept_kg_sources() -> list[KgSourceSpec]:
             config=EdgesConfig,
             factory=EdgesGraph,
             missing=missing_files(EdgesGraph),
-        )
+        ),
     ]

@@ -1,13 +1,4 @@
-"""Facet texts written by a language model behind any OpenAI-compatible endpoint.
-
-One call per gene asks for all eight facets, each two to four sentences or ``<NULL>``; one further
-call per gene can write its unknown facets from its partners' texts. Every answer is kept in a
-journal (``llm_journal.jsonl``), so that nothing is paid for twice; what failed is a failure, never
-an unknown facet, and is asked again on the next run. The key is read from ``LLM_API_KEY`` only.
-
-Source: this project; the idea of gene text from a language model: Chen & Zou 2024, GenePT,
-doi:10.1101/2023.10.16.562533. Loads no weights; the texts' licence is the endpoint's.
-"""
+"""The facet writer: what to ask of each gene, what the journal has already, and the rest."""
 
 from __future__ import annotations
 
@@ -21,18 +12,15 @@ from dygenept.plugin import (
     CorpusEntry,
     DataUnavailableError,
     FacetRequest,
-    FacetWriter,
-    FacetWriterSpec,
     GeneFacets,
-    hookimpl,
 )
 from dygenept.types import FACETS, Progress, Runtime
-from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
-from dygenept_plugins.endpoints.pace import Pace
-from dygenept_plugins.facet_writers._llm_calls import Caller, CallSettings, Texts, cost_of
-from dygenept_plugins.facet_writers._llm_config import LlmConfig
-from dygenept_plugins.facet_writers._llm_journal import FILE_NAME, Journal
-from dygenept_plugins.facet_writers._llm_prompt import (
+from dygenept_plugins.endpoints.asking import Pace
+from dygenept_plugins.endpoints.connection import checked_base_url, open_client
+from dygenept_plugins.facet_writers.llm.calls import Caller, Texts, cost_of
+from dygenept_plugins.facet_writers.llm.config import LlmConfig
+from dygenept_plugins.facet_writers.llm.journal import FILE_NAME, Journal
+from dygenept_plugins.facet_writers.llm.prompt import (
     PROMPT_VERSION,
     Ask,
     ask_for,
@@ -173,7 +161,7 @@ class LlmFacetWriter:
         with client:
             caller = Caller(
                 client,
-                settings=self._call_settings(),
+                config=config,
                 journal=journal,
                 pace=Pace(config.requests_per_minute),
             )
@@ -193,20 +181,6 @@ class LlmFacetWriter:
             "the rest"
         )
 
-    def _call_settings(self) -> CallSettings:
-        config = self._config
-        return CallSettings(
-            base_url=self._base_url,
-            request=config.request,
-            response_format=config.response_format,
-            min_sentences=config.min_sentences,
-            max_sentences=config.max_sentences,
-            concurrency=config.concurrency,
-            stop_after=config.stop_after,
-            prices=config.prices,
-            policy=config.policy,
-        )
-
     def _journal(self, runtime: Runtime) -> Journal:
         if self._config.journal is not None:
             return Journal(Path(self._config.journal).expanduser())
@@ -214,15 +188,6 @@ class LlmFacetWriter:
 
         folder = runtime.checkpoint_dir or runtime.cache_dir or default_cache_dir()
         return Journal(folder / FILE_NAME)
-
-
-def build(config: LlmConfig) -> FacetWriter:
-    """Build the writer.
-
-    Raises:
-        ConfigError: If the base URL is not allowed.
-    """
-    return LlmFacetWriter(config)
 
 
 def _split(journal: Journal, asks: Mapping[str, Ask]) -> tuple[dict[str, Texts], dict[str, Ask]]:
@@ -234,23 +199,3 @@ def _split(journal: Journal, asks: Mapping[str, Ask]) -> tuple[dict[str, Texts],
 
 def _fits(texts: Texts | None, ask: Ask) -> bool:
     return texts is not None and len(texts) == len(ask.facets)
-
-
-def _missing(config: LlmConfig) -> str | None:
-    return missing_key(config.base_url)
-
-
-@hookimpl
-def dygenept_facet_writers() -> list[FacetWriterSpec]:
-    """Return the facet writer ``llm``."""
-    return [
-        FacetWriterSpec(
-            name="llm",
-            summary="A language model behind any OpenAI-compatible endpoint; one call per gene.",
-            source="this project; idea: Chen & Zou 2024, doi:10.1101/2023.10.16.562533",
-            config=LlmConfig,
-            factory=build,
-            requires=("openai",),
-            missing=_missing,
-        )
-    ]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dygenept_plugins.facet_writers._llm_answer import AnswerError
-from dygenept_plugins.facet_writers._llm_prompt import answer_schema
+from dygenept_plugins.facet_writers.llm.answer import AnswerError
+from dygenept_plugins.facet_writers.llm.prompt import answer_schema
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -38,7 +38,7 @@ class Reply:
         refusal: What it said where it refused.
         input_tokens: Tokens read; None where the server does not count.
         output_tokens: Tokens written.
-        raw: The body, where it is no chat completion; empty otherwise.
+        raw: The body, where it is not a chat completion; empty otherwise.
     """
 
     text: str | None
@@ -57,7 +57,7 @@ class Reply:
             AnswerError: If it wrote nothing, refused, or was cut short.
         """
         if self.raw:
-            raise AnswerError("the server's answer is no chat completion")
+            raise AnswerError("the server's answer is not a chat completion")
         if self.refusal:
             raise AnswerError("the model refused to answer")
         if self.finish_reason == "length":

@@ -1,0 +1,91 @@
+"""Mean errors of the predicted pseudobulk, log1p expression; the control cancels.
+
+``mse``: mean of (predicted - truth)² over all genes. GEARS (Roohani et al. 2024).
+``mse_top20``: the same over the top-20 DE genes. GEARS.
+``mae_top20``: mean of abs(predicted - truth) over the top-20 DE genes. LangPert (Märtens et al.
+2025).
+They load nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from dygenept.evaluation.rows import gather_de, masked_mean
+from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.types import MetricInputs, MetricValues
+
+GEARS = "Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6"
+
+
+def mse(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over G of (predicted - truth)², (n,).
+
+    Example:
+        Errors of 0 and 2 have the mean square (0 + 4) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> mse(small_metric_inputs(predicted=[[1.0, 2.0]], truth=[[1.0, 4.0]])).values
+        array([2.])
+    """
+    error = inputs.predicted - inputs.truth
+    return MetricValues(np.einsum("ng,ng->n", error, error) / error.shape[1])
+
+
+def mse_top20(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over the DE list of (predicted - truth)², (n,).
+
+    Example:
+        The third gene is not a DE gene: (0 + 4) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 2.0, 9.0]], [[1.0, 4.0, 0.0]], de_genes=[0, 1])
+        >>> mse_top20(inputs).values
+        array([2.])
+    """
+    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    return masked_mean(error**2, inputs.de_indices >= 0)
+
+
+def mae_top20(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over the DE list of abs(Δ predicted - Δ truth), (n,).
+
+    Example:
+        The third gene is not a DE gene: (0 + 2) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 2.0, 9.0]], [[1.0, 4.0, 0.0]], de_genes=[0, 1])
+        >>> mae_top20(inputs).values
+        array([1.])
+    """
+    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    return masked_mean(np.abs(error), inputs.de_indices >= 0)
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the errors."""
+    spec = partial(MetricSpec, higher_is_better=False, lower=0.0)
+    top20 = partial(spec, undefined="the perturbation has no DE genes", uses_de_genes=True)
+    return [
+        spec(
+            name="mse",
+            summary="Mean squared error over all genes.",
+            source=GEARS,
+            factory=lambda config: mse,
+        ),
+        top20(
+            name="mae_top20",
+            summary="Mean absolute error of the delta over the top-20 DE genes.",
+            source="Märtens et al. 2025 (LangPert)",
+            factory=lambda config: mae_top20,
+        ),
+        top20(
+            name="mse_top20",
+            summary="Mean squared error over the top-20 DE genes.",
+            source=GEARS,
+            factory=lambda config: mse_top20,
+        ),
+    ]
