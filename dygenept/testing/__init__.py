@@ -2,8 +2,7 @@
 
 Read in this order: ``toy``, ``toy_file`` and ``toy_knowledge`` (what checks run on), ``rules`` (how
 a broken rule is reported), ``dispatch`` (which check a plugin gets), the checks, one module per
-kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose). ``local_endpoint`` is a
-server that speaks the OpenAI API.
+kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose).
 """
 
 from __future__ import annotations
