@@ -28,10 +28,6 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
     conditions alone. From the task and from anything else, once it is fitted, no path leads to
     held-out expression.
 
-    Args:
-        spec: The plugin.
-        options: Its options.
-
     Raises:
         ConformanceError: If a rule is broken.
         NotCheckedError: If it needs options or a package that are not here.

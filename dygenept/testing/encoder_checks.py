@@ -40,10 +40,6 @@ def check_gene_encoder(
     facet; padding and batch-mates change nothing; the saved state restores it. Facet vectors that
     it offers are added to the values of known facets, and it works at every identity share offered.
 
-    Args:
-        spec: The plugin.
-        options: Its options.
-
     Raises:
         ConformanceError: If a rule is broken.
         NotCheckedError: If it needs options, weights or a package that are not here.
@@ -123,10 +119,6 @@ def check_cell_encoder(
 
     A cell's state depends only on that cell, not on its batch; the pool is left as it was; the
     saved state restores it; a cell that expresses nothing has a finite state.
-
-    Args:
-        spec: The plugin.
-        options: Its options.
 
     Raises:
         ConformanceError: If a rule is broken.

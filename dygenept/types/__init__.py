@@ -27,7 +27,6 @@ from dygenept.types.evidence import (
     MetricCells,
     Rows,
 )
-from dygenept.types.facets import FACETS
 from dygenept.types.results import (
     ChildResources,
     MetricInputs,
@@ -36,6 +35,7 @@ from dygenept.types.results import (
     Score,
 )
 from dygenept.types.runtime import (
+    FACETS,
     FacetSetReader,
     GeneKnowledge,
     KnowledgeReader,

@@ -12,8 +12,8 @@ import pytest
 from local_endpoint import EndpointAnswer, LocalEndpoint, well_behaved
 
 from dygenept.knowledge.store.knowledge_files import read_knowledge
+from dygenept.testing import write_toy_h5ad
 from dygenept.testing.toy import TOY_TARGETS
-from dygenept.testing.toy_file import write_toy_h5ad
 
 
 class Result(Protocol):
