@@ -52,7 +52,6 @@ MOVED = {
     "dygenept.knowledge.graph_cache": "dygenept.knowledge.graph.cache",
     "dygenept.knowledge.graph_files": "dygenept.knowledge.graph.files",
     "dygenept.knowledge.graph_source": "dygenept.knowledge.graph.file_source",
-    "dygenept.knowledge.graph.whole_graph": "dygenept.knowledge.graph.tables",
     "dygenept.knowledge.imputation": "dygenept.knowledge.facets.imputation",
     "dygenept.knowledge.json_lines": "dygenept.machine.whole_files",
     "dygenept.knowledge.kg_choice": "dygenept.knowledge.graph.sources",
