@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dygenept.plugin.manager import PluginManager
     from dygenept.plugin.specs import PluginConfig, PluginSpec
-    from dygenept.types.provenance import Provenance
+    from dygenept.types.results import Provenance
 
 _ATTRIBUTE = re.compile(r"^\s{4,}(\w+): (.+)$")
 
