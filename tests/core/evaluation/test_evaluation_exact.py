@@ -77,6 +77,28 @@ def test_the_seed_of_an_aggregate_is_that_of_its_interval() -> None:
     assert (default.ci_low, default.ci_high) == bootstrap_interval(values, seed=0)
 
 
+MANY = np.random.default_rng(11).normal(1.0, 1.0, 40).tolist()
+
+
+def test_default_seeds_and_levels_on_values_that_tell_them_apart() -> None:
+    drawn = means_of(2000, MANY, 0)
+    ends = tuple(np.quantile(drawn, [0.025, 0.975]))
+    assert bootstrap_interval(MANY) == pytest.approx(ends, abs=1e-9)
+    found = aggregate([MANY], neutral=None)
+    assert (found.ci_low, found.ci_high) == pytest.approx(ends, abs=1e-9)
+    compared = paired_comparison(MANY, [0.0] * 40)
+    assert (compared.ci_low, compared.ci_high) == pytest.approx(ends, abs=1e-9)
+    other = np.quantile(means_of(2000, MANY, 1), [0.025, 0.975])
+    assert abs(other - ends).min() > 1e-4
+
+
+def test_float32_values_are_averaged_in_float64() -> None:
+    values = np.asarray(MANY, dtype=np.float32)
+    found = bootstrap_means(values)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, means_of(2000, values.astype(np.float64), 0), rtol=1e-12)
+
+
 def test_an_aggregate_of_unequal_folds() -> None:
     found = aggregate([[1.0, None], [2.0, 3.0, 4.0], [None]], neutral=None)
     assert found.mean == pytest.approx((1 + 3) / 2)
@@ -381,6 +403,14 @@ def test_ties_are_judged_by_the_largest_distance() -> None:
         assert farther.tolist() == [expected, 0.0]
 
 
+def test_each_row_has_a_margin_of_its_own() -> None:
+    conditions = [Condition(A, X), Condition(B, X)]
+    # The first row's margin is 1e-9, the second's 1.
+    table = np.array([[1.0, 1.0 + 1e-6], [1e9, 1e9 + 0.5]])
+    farther, _, _ = share_farther(conditions, lambda rows: table)
+    assert farther.tolist() == [1.0, 0.5]
+
+
 def test_distances_agree_with_plain_loops() -> None:
     rng = np.random.default_rng(0)
     left, right = rng.normal(100.0, 1.0, (130, 5)), rng.normal(100.0, 1.0, (70, 5))
@@ -435,6 +465,14 @@ def test_correlations_worked_out_by_hand() -> None:
     assert tiny.values.tolist() == pytest.approx([0.5])
     assert correlated([[0, 1]], [[0, 2]]).values.tolist() == pytest.approx([1.0])
     assert correlated([[0, 1]], [[3, 1]]).values.tolist() == pytest.approx([-1.0])
+
+
+def test_each_row_is_correlated_by_itself() -> None:
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(2, 4, 6)) * np.array([[1.0], [5.0], [0.1], [2.0]])
+    found = correlated(left.tolist(), right.tolist())
+    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(left, right, strict=True)]
+    np.testing.assert_allclose(found.values, expected)
 
 
 def test_what_has_no_correlation_says_why() -> None:
