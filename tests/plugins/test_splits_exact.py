@@ -155,3 +155,18 @@ def test_subgroups_of_a_manifest_are_read_in_any_spelling(tmp_path: Path) -> Non
     (fold,) = spec.factory(spec.config(path=path)).folds(data, n_folds=3, seed=1)
     assert (fold.train, fold.val, fold.test) == (("A+ctrl",), (), ("A+B", "B+ctrl"))
     assert fold.subgroups == {"mine": ("A+B",), "rest": ("B+ctrl",)}
+
+
+def test_a_label_that_the_data_set_lacks_is_named_with_file_and_nearest(tmp_path: Path) -> None:
+    data = data_of(("AAAA+ctrl", "BBBB+ctrl"))
+    path = tmp_path / "mine.json"
+    spec = SPECS["manifest"]
+    splitter = spec.factory(spec.config(path=path))
+    for label, hint in (("AAA+ctrl", "did you mean 'AAAA+ctrl'?"), ("?", "remove it")):
+        path.write_text(json.dumps({"train": [label], "test": ["BBBB"]}))
+        with pytest.raises(SplitError) as caught:
+            splitter.folds(data, n_folds=3, seed=1)
+        message = str(caught.value)
+        assert message.startswith(str(path))
+        assert repr(label) in message
+        assert message.endswith(hint)
