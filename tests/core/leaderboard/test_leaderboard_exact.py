@@ -16,7 +16,7 @@ from dygenept.leaderboard.metric_table import Unit, metric_tables
 from dygenept.leaderboard.published import Publication, PublishedModel, compare
 from dygenept.leaderboard.rows import BoardKey, group_records, leaderboard_rows
 from dygenept.leaderboard.seeds import seed_groups, seed_rows
-from dygenept.leaderboard.significance import standings
+from dygenept.leaderboard.significance import against, standings
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
@@ -394,9 +394,7 @@ def test_metrics_without_a_competitor_or_a_value_do_not_count(record: MakeRecord
     assert by_both == {"a": 2, "b": 1, "c": 1}
     assert {row.n_possible for row in rank_models([ceiling, empty, records])} == {2}
     one = rank_models([records], metrics=["mse"])
-    assert [(row.model, row.n_possible) for row in one] == [("a", 1), ("c", 1)] or [
-        (row.model, row.n_possible) for row in one
-    ] == [("c", 1), ("a", 1)]
+    assert [(row.model, row.n_possible) for row in one] == [("a", 1), ("c", 1)]
 
 
 def seeds_of(record: MakeRecord) -> list[list[RunRecord]]:
@@ -631,3 +629,36 @@ def test_without_one_of_three_values_nothing_is_normalised(
     normalised = {row.model: row.normalised for row in rows}
     assert normalised["ours"] is None
     assert normalised[without] is None
+
+
+def test_equal_models_are_no_better_under_an_error_either(record: MakeRecord) -> None:
+    made = [
+        record(key=name, model=name, values=HIGH, metric="mse", higher_is_better=False)
+        for name in ("a", "perturbed_mean")
+    ]
+    (table,) = metric_tables(made)
+    found = table.compare("a", "perturbed_mean")
+    assert found is not None
+    assert not table.is_better(found)
+
+
+def test_many_rivals_take_more_draws(record: MakeRecord) -> None:
+    made = [
+        record(key=str(i), model=f"m{i}", values=tuple(value + i / 100 for value in HIGH))
+        for i in range(31)
+    ]
+    (table,) = metric_tables(made)
+    found = against(table, "m0", [f"m{i}" for i in range(1, 31)])
+    comparison, p_value = found["m30"]
+    assert comparison.p_value == pytest.approx(2 / (80 * 30 + 1))
+    assert p_value == pytest.approx(60 / (80 * 30 + 1))
+
+
+def test_seeds_are_shown_under_every_metric(record: MakeRecord) -> None:
+    rows = seed_rows([two_metrics(record)])
+    assert [(row.metric, row.model) for row in rows] == [
+        ("pearson_delta", "a"),
+        ("pearson_delta", "b"),
+        ("mse", "a"),
+        ("mse", "c"),
+    ]
