@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make bench` and `make test`.
+# On a fresh machine, `make bench` and `make test` set up everything that they need.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,19 +6,19 @@ STAMP := $(VENV)/.installed
 
 .PHONY: bench test check format speed mutants wheel clean
 
-bench: $(STAMP)  ## Set up, then run the main job on the embedded default
+bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
 
 test: $(STAMP)  ## Set up, then run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-check: $(STAMP)  ## Format, lint, types and import contracts
+check: $(STAMP)  ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(STAMP)  ## Mend the format and what lint can mend
+format: $(STAMP)  ## Format the code and apply lint's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -32,7 +32,7 @@ mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see do
 wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
 	$(BIN)/python scripts/check_wheel.py
 
-clean:  ## Remove what this Makefile made
+clean:  ## Remove what this Makefile created
 	rm -rf $(VENV) dist build results
 
 $(STAMP): pyproject.toml constraints.txt

@@ -46,8 +46,10 @@ from step_model import (
 )
 
 from dygenept.model.assembly import DyGenePT
-from dygenept.model.training.batches import BatchSource, ConditionSet
-from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.model.conditions import ConditionSet
+from dygenept.model.training.batches import BatchSource
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.optimisation import make_optimizer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import ControlPool
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from dygenept.model.assembly import PADDING, DyGenePT, Parts
+from dygenept.model.assembly import DyGenePT, Parts
+from dygenept.model.conditions import PADDING
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
 from dygenept.model.training.batches import Batch

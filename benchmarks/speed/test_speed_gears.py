@@ -15,7 +15,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -25,10 +24,11 @@ from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.simulated import simulation
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.profiles import PROFILES
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.model.config import Overrides
+from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.types import Fold, Runtime
@@ -68,16 +68,15 @@ def epoch_of_small(file: Path, cache: Path) -> int:
         means,
         de_genes(data, means),
         Fold(train=tuple(labels[n_val:]), val=tuple(labels[:n_val]), test=()),
-        needs_cells=True,
-        held_out=False,
+        access=Access(cells=True),
         runtime=Runtime(cache_dir=cache),
-        rng=np.random.default_rng(0),
     )
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
     sets = ("training.target=cell", "training.steps_per_epoch=0", "training.epochs=1")
     overrides = Overrides(parts={}, sets=(*sets, "training.fit_on_validation=false"))
-    resolve_model("dygenept_small", registry, manager, overrides).build().fit(task)
+    environment = Environment(registry=registry, manager=manager)
+    resolve_model("dygenept_small", environment, overrides).build().fit(task)
     assert task.cells is not None
     codes = task.cells.condition_codes
     return int(((codes >= 0) & (codes < len(task.train))).sum())

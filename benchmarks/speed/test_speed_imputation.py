@@ -18,7 +18,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy import sparse
 
-from dygenept.knowledge.facets.imputation import ImputationOptions, Imputed, impute
+from dygenept.knowledge.facets.imputation import Imputed, impute
+from dygenept.knowledge.graph.sources import ImputationOptions
 from dygenept.types import FACETS, GeneKnowledge
 
 EDGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "kg" / "string_edges.tsv.gz"

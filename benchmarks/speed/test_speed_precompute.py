@@ -13,10 +13,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.choice import KgChoice
-from dygenept.knowledge.precompute import Pipeline
-from dygenept.knowledge.precompute_request import PrecomputeRequest, StepOutcome
-from dygenept.runs.runner import load_environment
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.precompute.pipeline import Pipeline
+from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome
+from dygenept.plugin.environment import Environment
 from dygenept.types import Runtime
 
 LIMIT_S = 60.0
@@ -29,7 +29,7 @@ def test_all_human_genes_become_a_tensor_within_a_minute(
 ) -> None:
     is_measured = bool(request.config.getoption("benchmark_enable"))
     symbols = load_gene_tables().symbols
-    _, manager = load_environment()
+    manager = Environment.load().manager
     asked = PrecomputeRequest(
         output=tmp_path / "out",
         genes=symbols if is_measured else symbols[:200],

@@ -10,13 +10,16 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.data.task import build_task
-from dygenept.model.config import Overrides, assembly_config, training_options
+from dygenept.data.task import Access, build_task
+from dygenept.model.conditions import condition_set
+from dygenept.model.config import named_assembly
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.resolve import build_parts, knowledge_reader
-from dygenept.model.training.batches import Batch, BatchSource, condition_set, perturbed_cells
-from dygenept.model.training.loop import Trainer, make_optimizer
+from dygenept.model.overrides import Overrides
+from dygenept.model.training.batches import Batch, BatchSource, perturbed_cells
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.optimisation import make_optimizer
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.types import (
@@ -46,10 +49,8 @@ def task(
         means,
         de,
         fold,
-        needs_cells=True,
-        held_out=False,
+        access=Access(cells=True),
         runtime=Runtime(cache_dir=tmp_path_factory.mktemp("cache")),
-        rng=np.random.default_rng(0),
     )
     return task
 
@@ -58,8 +59,9 @@ def small_model(*sets: str) -> DyGenePTModel:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
     overrides = Overrides(parts={}, facets="go_tfidf", sets=("training.n_members=1", *sets))
-    config, _ = assembly_config("dygenept_small", registry, manager, overrides)
-    read = knowledge_reader(config, registry, manager)
+    environment = Environment(registry=registry, manager=manager)
+    assembly, _ = named_assembly("dygenept_small", environment, overrides)
+    read = assembly.knowledge(environment)
     kept: dict[tuple[str, ...], GeneKnowledge] = {}
 
     def knowledge(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
@@ -70,10 +72,10 @@ def small_model(*sets: str) -> DyGenePTModel:
         return kept[key]
 
     return DyGenePTModel(
-        parts=build_parts(config, manager),
+        parts=assembly.network_parts(),
         knowledge=knowledge,
-        width=config.width,
-        options=training_options(config),
+        width=assembly.width,
+        options=assembly.training,
     )
 
 

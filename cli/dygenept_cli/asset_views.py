@@ -1,4 +1,4 @@
-"""What ``dygenept data`` shows and does where a name is an asset and no data set."""
+"""What ``dygenept data`` shows and does where a name is an asset, not a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dygenept.data.assets import AssetEntry
-    from dygenept_cli.context import Environment
+    from dygenept.plugin.environment import Environment
 
 
 def entries_of(environment: Environment) -> dict[str, AssetEntry]:
@@ -49,7 +49,7 @@ def show_rows(rows: list[dict[str, object]], directory: Path) -> None:
 
 
 def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -> None:
-    """Print all about one asset."""
+    """Print everything about one asset."""
     from dygenept_cli import context
 
     row = status_row(name, entry, directory)
@@ -69,12 +69,12 @@ def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -
             console.print(f"{key:>16}  {value}", highlight=False, markup=False)
 
 
-def verify(name: str, environment: Environment, directory: Path, *, as_json: bool) -> None:
+def verify(name: str, environment: Environment, *, as_json: bool) -> None:
     """Hash an asset's files again and print their checksums."""
     from dygenept.data.assets import verify_asset
     from dygenept_cli import context
 
-    hashes = verify_asset(name, entries=entries_of(environment), data_dir=directory)
+    hashes = verify_asset(name, entries=entries_of(environment), data_dir=environment.data_dir)
     if as_json:
         context.print_json({"schema_version": 1, "asset": name, "sha256": hashes})
         return

@@ -13,10 +13,10 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dygenept.runs.runner import BenchOutcome, BenchRequest, ModelChoice
+    from dygenept.plugin.environment import Environment
+    from dygenept.runs.runner import BenchOutcome, BenchRequest
     from dygenept.runs.suites import Suite
     from dygenept.types import Progress
-    from dygenept_cli.context import Environment
 
 
 def bench(
@@ -76,10 +76,11 @@ def bench(
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
     from dygenept.errors import DygeneptError
+    from dygenept.runs.default_models import default_models
     from dygenept_cli import context
     from dygenept_cli.protocol import Asked, declared_suite, request_under
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     asked = Asked(
         dataset=dataset,
         suite=suite,
@@ -93,13 +94,13 @@ def bench(
     )
     declared = declared_suite(asked, environment)
     names = tuple(model or declared.models)
-    choice = None if names else _default_models(environment, data_dir)
+    choice = None if names else default_models(environment)
     grid = None if model else declared.grid
     if grid is not None and kg is None:
         grid.check(set_ or ())
     requests = [
         replace(
-            request_under(declared, asked, dataset=name, results=results, data_dir=data_dir),
+            request_under(declared, asked, dataset=name, results=results, normalize=normalize),
             models=names if choice is None else choice.models,
             variants=() if grid is None else grid.variants(),
             overrides=context.overrides(
@@ -114,19 +115,15 @@ def bench(
                 config=config,
                 sets=set_,
             ),
-            device=device,
             jobs=jobs,
             executor=executor,
-            normalize=normalize,
             resume=resume,
             keep_predictions=keep_predictions,
-            registries=tuple(registry or ()),
-            plugin_files=tuple(plugin or ()),
         )
         for name in declared.datasets
     ]
     opening = None if choice is None else choice.reason
-    show = _Show(declared, quiet, as_json, tuple(metric or ()), all_metrics, opening)
+    show = _Show(environment, declared, quiet, as_json, tuple(metric or ()), all_metrics, opening)
     if len(requests) == 1:
         document, failures = _bench(requests[0], show)
     else:
@@ -146,39 +143,12 @@ def failed_text(failures: Mapping[str, str]) -> str:
     return f"{len(failures)} job(s) failed: {'; '.join(reasons)}"
 
 
-def _default_models(environment: Environment, data_dir: Path | None) -> ModelChoice:
-    from dygenept.runs.runner import default_models
-    from dygenept.types import Runtime
-    from dygenept_cli import context
-
-    runtime = Runtime(
-        cache_dir=context.cache_directory(), data_dir=context.data_directory(data_dir)
-    )
-    return default_models(environment.registry, environment.manager, runtime)
-
-
-def _run(request: BenchRequest, *, quiet: bool, opening: str | None) -> BenchOutcome:
-    """Run a benchmark; ``opening`` is said once nothing is refused and the first job begins."""
-    from dygenept.runs.runner import run_bench
-    from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
-
-    unsaid = [] if opening is None else [opening]
-    with shown_progress(quiet=quiet) as report:
-
-        def tell(progress: Progress) -> None:
-            if unsaid and progress.stage == "job":
-                context.note(f"note: {unsaid.pop()}")
-            report(progress)
-
-        return run_bench(request, report=tell)
-
-
 @dataclass(frozen=True, slots=True)
 class _Show:
-    """How a run is shown.
+    """Where a run works and how it is shown.
 
     Attributes:
+        environment: What the run works in.
         declared: The suite.
         quiet: No progress on stderr.
         as_json: One document in place of tables.
@@ -187,12 +157,30 @@ class _Show:
         opening: Why these models run, where none was named.
     """
 
+    environment: Environment
     declared: Suite
     quiet: bool
     as_json: bool
     metrics: tuple[str, ...]
     all_metrics: bool
     opening: str | None
+
+
+def _run(request: BenchRequest, show: _Show) -> BenchOutcome:
+    """Run a benchmark; its opening is said once nothing is refused and the first job begins."""
+    from dygenept.machine.progress import shown_progress
+    from dygenept.runs.runner import run_bench
+    from dygenept_cli import context
+
+    unsaid = [] if show.opening is None else [show.opening]
+    with shown_progress(quiet=show.quiet) as report:
+
+        def tell(progress: Progress) -> None:
+            if unsaid and progress.stage == "job":
+                context.note(f"note: {unsaid.pop()}")
+            report(progress)
+
+        return run_bench(request, show.environment, report=tell)
 
 
 def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
@@ -203,7 +191,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables
 
-    outcome = _run(request, quiet=show.quiet, opening=show.opening)
+    outcome = _run(request, show)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         context.note(f"note: {text}")
     rows = leaderboard_rows(outcome.records)
@@ -252,9 +240,9 @@ def _bench_each(
         show = replace(show, opening=None)
         documents.append(document)
         failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
-    told = dict.fromkeys(refused, "told above")
+    reported = dict.fromkeys(refused, "reported above")
     document = {"schema_version": 1, "benches": documents, "failures": refused | failures}
-    return document, told | failures
+    return document, reported | failures
 
 
 def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:

@@ -1,223 +1,130 @@
-"""Leaderboards as text: table, JSON, CSV, Markdown, LaTeX and HTML."""
+"""The boards of a results folder: chosen, put together and written in any format."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from dygenept_cli.board_pages import html_board, html_page
-from dygenept_cli.published import (
-    published_beside,
-    published_html,
-    published_lines,
-    published_markdown,
-    published_table,
-)
-from dygenept_cli.tables import (
-    MARKS,
-    grouped_tables,
-    lead_metric,
-    leaderboard_tables,
-    marks,
-    title,
-)
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from dygenept.leaderboard.published import PublishedRow
-    from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.leaderboard.boards import Board
+    from dygenept.leaderboard.columns import BoardRow
     from dygenept.results.records import RunRecord
 
-COLUMNS = ("rank", "model", "role", "metric", "pooled", "ci_low", "ci_high", "mean", "std")
-COUNTS = ("n_folds", "n_perturbations", "n_undefined")
-JUDGEMENTS = ("normalised", "is_best", "indistinguishable_from_best", "beats_perturbed_mean")
-TEXT_COLUMNS = ("group", "model", "role", "metric", "marks")
+    Row = TypeVar("Row", bound=BoardRow)
+
+Format = Literal["table", "json", "csv", "markdown", "latex", "html"]
+FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "latex", "html")
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
-    """One leaderboard to show.
+def chosen_boards(
+    results: Path, *, dataset: str | None, metrics: Sequence[str]
+) -> list[tuple[RunRecord, ...]]:
+    """Read a results folder and group its records into leaderboards.
 
-    Attributes:
-        first: A record of it, for its data set and split.
-        rows: Its rows; of all groups, where it is grouped.
-        overall: Its rows over all held-out perturbations, where it is grouped.
-        by: What it is grouped by.
-        quoted: Published figures under the same protocol, shown apart.
+    Args:
+        results: The folder.
+        dataset: Keep only this data set.
+        metrics: Metrics that must be there.
+
+    Raises:
+        ResultsError: If the folder has no result.
+        ConfigError: If the data set or a metric has none; the nearest name is given.
     """
+    from dygenept.errors import ConfigError, ResultsError, nearest
+    from dygenept.leaderboard.rows import group_records
+    from dygenept.results.store import ResultsStore
 
-    first: RunRecord
-    rows: tuple[LeaderboardRow, ...]
-    overall: tuple[LeaderboardRow, ...] = ()
-    by: str | None = None
-    quoted: tuple[PublishedRow, ...] = ()
+    records = list(ResultsStore(results).records())
+    if not records:
+        raise ResultsError(f"{results} has no result yet; run `dygenept bench` first")
+    datasets = {record.dataset.name for record in records}
+    if dataset is not None and dataset not in datasets:
+        raise ConfigError(f"no result for data set {dataset!r}; {nearest(dataset, datasets)}")
+    present = {entry.name for record in records for entry in record.metrics}
+    for metric in metrics:
+        if metric not in present:
+            raise ConfigError(f"unknown metric {metric!r}; {nearest(metric, present)}")
+    return [
+        members for key, members in group_records(records).items() if dataset in (None, key.dataset)
+    ]
 
 
 def render_boards(
     boards: Sequence[Sequence[RunRecord]],
     *,
-    metric: str | Sequence[str] | None,
-    chosen: str,
+    metrics: Sequence[str] = (),
+    chosen: Format,
     by: str | None = None,
     all_metrics: bool = False,
 ) -> str:
-    """Render leaderboards one below another.
+    """Write leaderboards one below another, published figures beside them.
 
     Args:
         boards: Records of each leaderboard.
-        metric: Show this metric alone, or these.
-        chosen: ``table``, ``json``, ``csv``, ``markdown``, ``latex`` or ``html``.
+        metrics: Metrics to show; empty shows all, or in a table as many as fit.
+        chosen: One of ``FORMATS``.
         by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
         all_metrics: A table shows every metric, whatever the terminal's width.
     """
-    wanted = (metric,) if isinstance(metric, str) else tuple(metric or ())
-    parts = [_board(records, wanted, by) for records in boards]
-    if chosen == "json":
-        return json.dumps([_document(part) for part in parts], indent=2, ensure_ascii=False) + "\n"
-    if chosen == "csv":
-        return _csv(parts)
-    if chosen == "html":
-        return html_page(
-            "\n".join(
-                html_board(part.first, part.rows) + published_html(part.quoted) for part in parts
-            )
+    from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept_cli.published import published_beside
+
+    found = [
+        leaderboard_of(
+            records,
+            metrics=metrics,
+            by=by,
+            quoted=published_beside(records[0].suite, records[0].dataset),
         )
-    if chosen == "table":
-        return "\n".join(_table(part, wanted, all_metrics=all_metrics) for part in parts)
-    render = {"markdown": _markdown, "latex": _latex}[chosen]
-    return "\n".join(render(part) for part in parts)
+        for records in boards
+    ]
+    return _written(found, chosen, metrics=metrics, all_metrics=all_metrics)
 
 
-def _board(records: Sequence[RunRecord], wanted: Sequence[str], by: str | None) -> Board:
-    from dygenept.leaderboard.groups import grouped_rows
-    from dygenept.leaderboard.rows import leaderboard_rows
+def render_seeds(
+    boards: Sequence[Sequence[RunRecord]],
+    *,
+    metrics: Sequence[str] = (),
+    chosen: Format,
+    all_metrics: bool = False,
+) -> str:
+    """Write leaderboards that differ only in their seed as one, with the spread over seeds.
 
-    def chosen(rows: Sequence[LeaderboardRow]) -> tuple[LeaderboardRow, ...]:
-        return tuple(row for row in rows if not wanted or row.metric in wanted)
+    Args:
+        boards: Records of each leaderboard.
+        metrics: Metrics to show; empty shows all, or in a table as many as fit.
+        chosen: One of ``FORMATS``.
+        all_metrics: A table shows every metric, whatever the terminal's width.
+    """
+    from dygenept.leaderboard.boards import seed_boards
 
-    overall = chosen(leaderboard_rows(records))
-    if by is None:
-        quoted = published_beside(records[0].suite, records[0].dataset)
-        shown = tuple(row for row in quoted if not wanted or row.metric in wanted)
-        return Board(records[0], overall, quoted=shown)
-    return Board(records[0], chosen(grouped_rows(records, by)), overall, by)
-
-
-def _document(board: Board) -> dict[str, object]:
-    grouped = {} if board.by is None else {"by": board.by}
-    return {
-        "schema_version": 1,
-        "dataset": board.first.dataset.model_dump(mode="json", exclude={"notes"}),
-        "split": board.first.split.model_dump(mode="json"),
-        "suite": board.first.suite,
-        "de_list": board.first.de_list,
-        **grouped,
-        "leaderboard": [row.document() for row in board.rows],
-        "references": [row.document() for row in board.quoted],
-    }
+    found = seed_boards(boards, metrics=metrics)
+    return _written(found, chosen, metrics=metrics, all_metrics=all_metrics)
 
 
-def _csv(boards: Sequence[Board]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    grouped = ("group",) if any(board.by for board in boards) else ()
-    names = (*grouped, *COLUMNS, *COUNTS, *JUDGEMENTS)
-    writer.writerow(["dataset", "simulated", "suite", "split", "seed", *names])
-    for board in boards:
-        first = board.first
-        head = [first.dataset.name, first.dataset.simulated, first.suite, first.split.name]
-        for row in board.rows:
-            values = (getattr(row, name) for name in names)
-            writer.writerow([*head, first.split.seed, *("" if v is None else v for v in values)])
-        for quoted in board.quoted:
-            known = {"model": quoted.model, "role": "quoted", "metric": quoted.metric}
-            filled = {**known, "mean": quoted.value}
-            writer.writerow([*head, first.split.seed, *(filled.get(name, "") for name in names)])
-    return buffer.getvalue()
+def _written(
+    boards: Sequence[Board[Row]], chosen: Format, *, metrics: Sequence[str], all_metrics: bool
+) -> str:
+    if chosen != "table":
+        from dygenept.leaderboard.formats import render
+
+        return render(boards, chosen)
+    return "\n".join(_table(board, metrics, all_metrics=all_metrics) for board in boards)
 
 
-def _table(board: Board, wanted: Sequence[str], *, all_metrics: bool) -> str:
+def _table(board: Board[Row], metrics: Sequence[str], *, all_metrics: bool) -> str:
     from dygenept_cli import context
+    from dygenept_cli.published import published_table
+    from dygenept_cli.tables import board_tables
 
     console = context.stdout()
-    first = board.first
-    if not board.rows:
-        return ""
-    if board.by is not None:
-        metrics = wanted or (lead_metric([row.metric for row in board.overall]),)
-        tables = [
-            table
-            for name in metrics
-            for table in grouped_tables(
-                [row for row in board.rows if row.metric == name],
-                [row for row in board.overall if row.metric == name],
-                first.dataset,
-                first.split,
-                by=board.by,
-                width=console.width,
-            )
-        ]
-    else:
-        shown = tuple(dict.fromkeys(row.metric for row in board.rows)) if all_metrics else wanted
-        tables = leaderboard_tables(
-            board.rows, first.dataset, first.split, metrics=shown, width=console.width
-        )
+    # Every metric of a grouped board would be a table of its own.
+    is_whole = all_metrics and board.by is None
+    shown = tuple(dict.fromkeys(row.metric for row in board.rows)) if is_whole else metrics
     with console.capture() as capture:
-        for table in tables:
+        for table in board_tables(board, metrics=shown, width=console.width):
             console.print(table)
         if board.quoted:
             console.print(published_table(board.quoted))
     return capture.get()
-
-
-def _head(board: Board) -> tuple[str, ...]:
-    grouped = ("group",) if board.by else ()
-    return (*grouped, *COLUMNS, "normalised", "marks", *COUNTS)
-
-
-def _cells(row: LeaderboardRow, head: Sequence[str]) -> list[str]:
-    return [marks(row) if name == "marks" else _text(getattr(row, name)) for name in head]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _markdown(board: Board) -> str:
-    head = _head(board)
-    lines = [f"### {title(board.first.dataset, board.first.split)}", ""]
-    lines.append(f"| {' | '.join(head)} |")
-    lines.append(f"|{'---|' * len(head)}")
-    lines += [
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in _cells(row, head))} |"
-        for row in board.rows
-    ]
-    lines += ["", f"{MARKS.replace('*', chr(92) + '*')}.", ""]
-    return "\n".join([*lines, *published_markdown(board.quoted)])
-
-
-def _latex(board: Board) -> str:
-    def escaped(text: str) -> str:
-        for sign in "&%$#_{}":
-            text = text.replace(sign, f"\\{sign}")
-        text = text.replace("±", r"$\pm$").replace("×", r"$\times$").replace("≈", r"$\approx$")
-        return text.replace("·", r"$\cdot$").replace("–", "--")
-
-    head = _head(board)
-    body = "\n".join(
-        f"{' & '.join(escaped(cell) for cell in _cells(row, head))} \\\\" for row in board.rows
-    )
-    columns = "".join("l" if name in TEXT_COLUMNS else "r" for name in head)
-    caption = f"{title(board.first.dataset, board.first.split)}. {MARKS}."
-    return (
-        f"\\begin{{table}}\n\\caption{{{escaped(caption)}}}\n"
-        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n"
-        f"{' & '.join(escaped(name) for name in head)} \\\\\n\\hline\n{body}\n\\hline\n"
-        "\\end{tabular}\n\\end{table}\n"
-        + "".join(f"{escaped(line)}\\par\n" for line in published_lines(board.quoted))
-    )

@@ -11,6 +11,7 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.leaderboard.columns import JsonDocument
     from dygenept.leaderboard.comparisons import ComparisonRow
     from dygenept.results.records import RunRecord
 
@@ -28,12 +29,12 @@ def compare(
 
     Shows the mean difference A minus B over the perturbations that both were scored on, its 95 %
     interval (2,000 seeded draws or more) and a two-sided p value; with more than two models, p is
-    Holm-corrected over those that A is compared with.
+    Holm-corrected over the models that A is compared with.
     """
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.comparisons import compare_models
     from dygenept_cli import context
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     if len(set(models)) < 2:
         raise ConfigError("name two different models, such as: dygenept compare ridge additive")
@@ -66,7 +67,7 @@ def _present(models: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
 
 def _no_board(results: Path, dataset: str | None, models: Sequence[str]) -> None:
     from dygenept.errors import ConfigError, nearest
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     present = {
         record.model
@@ -79,7 +80,7 @@ def _no_board(results: Path, dataset: str | None, models: Sequence[str]) -> None
     raise ConfigError(f"no leaderboard of {results} has results of {' and '.join(models)} together")
 
 
-def _document(first: RunRecord, rows: Sequence[ComparisonRow]) -> dict[str, object]:
+def _document(first: RunRecord, rows: Sequence[ComparisonRow]) -> JsonDocument:
     return {
         "dataset": first.dataset.model_dump(mode="json", exclude={"notes"}),
         "split": first.split.model_dump(mode="json"),
@@ -93,8 +94,9 @@ def _print(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from dygenept.leaderboard.boards import title
+    from dygenept.leaderboard.columns import number
     from dygenept_cli import context
-    from dygenept_cli.tables import number, title
 
     others = list(dict.fromkeys(row.other for row in rows))
     names = f"A = {rows[0].model}" if rows else ""

@@ -1,36 +1,32 @@
-"""What every command needs before its own work: registry, plugins, overrides, folders."""
+"""What every command needs: its environment, its overrides, and where output goes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dygenept.knowledge.graph.choice import KgChoice
-    from dygenept.model.config import Overrides
-    from dygenept.plugin.manager import PluginManager
-    from dygenept.plugin.registry import Registry
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """The merged registry and the loaded plugins."""
-
-    registry: Registry
-    manager: PluginManager
+    from dygenept.knowledge.graph.sources import KgChoice
+    from dygenept.model.overrides import Overrides
+    from dygenept.plugin.environment import Environment
 
 
 def load_environment(
-    registries: Sequence[Path] | None = None, plugins: Sequence[Path] | None = None
+    registries: Sequence[Path] | None = None,
+    plugins: Sequence[Path] | None = None,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
 ) -> Environment:
     """Load registries and plugins; a plugin that fails to import is named on stderr."""
-    from dygenept.runs.runner import load_environment as load
+    from dygenept.plugin.environment import Environment
 
-    return Environment(*load(tuple(registries or ()), tuple(plugins or ())))
+    return Environment.load(
+        tuple(registries or ()), tuple(plugins or ()), data_dir=data_dir, device=device
+    )
 
 
 def overrides(
@@ -42,8 +38,8 @@ def overrides(
     sets: Sequence[str] | None,
 ) -> Overrides:
     """Collect what the flags change in assembled models."""
-    from dygenept.knowledge.graph.choice import kg_names
-    from dygenept.model.config import Overrides
+    from dygenept.knowledge.graph.sources import kg_names
+    from dygenept.model.overrides import Overrides
     from dygenept.plugin.registry import read_yaml
 
     return Overrides(
@@ -66,8 +62,8 @@ def graph_choice(
         base: A document with ``kg`` and ``imputation`` that the flags change.
     """
     from dygenept.errors import ConfigError
-    from dygenept.knowledge.graph.choice import KgChoice, check_graph_options, graphs_of, kg_names
-    from dygenept.model.config import from_dotlist
+    from dygenept.knowledge.graph.sources import KgChoice, check_graph_options, graphs_of, kg_names
+    from dygenept.model.overrides import from_dotlist
     from dygenept.plugin.registry import merge
 
     document = dict(base or {})
@@ -86,22 +82,8 @@ def graph_choice(
     return KgChoice(graphs, imputation)
 
 
-def data_directory(given: Path | None) -> Path:
-    """Return the folder of data sets."""
-    from dygenept.machine.folders import default_data_dir
-
-    return given or default_data_dir()
-
-
-def cache_directory() -> Path:
-    """Return the folder of computed knowledge."""
-    from dygenept.machine.folders import default_cache_dir
-
-    return default_cache_dir()
-
-
 def stdout() -> Console:
-    """Return a console for results; wide enough for tables when it is no terminal."""
+    """Return a console for results; wide enough for tables when it is not a terminal."""
     import sys
 
     from rich.console import Console

@@ -11,7 +11,7 @@ from dygenept_cli import options
 
 if TYPE_CHECKING:
     from dygenept.data.catalog import DatasetEntry
-    from dygenept_cli.context import Environment
+    from dygenept.plugin.environment import Environment
 
 app = typer.Typer(
     help="Show, fetch, verify and simulate data sets.",
@@ -31,13 +31,13 @@ def list_(
     """List the registered data sets and further files, and say which are on disk."""
     from rich.table import Table
 
+    from dygenept.data.catalog import dataset_entries
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    directory = environment.data_dir
     rows = [
-        _status(name, entry, environment, directory)
-        for name, entry in _entries(environment).items()
+        _status(name, entry, environment) for name, entry in dataset_entries(environment).items()
     ]
     assets = [
         asset_views.status_row(name, entry, directory)
@@ -49,7 +49,7 @@ def list_(
         return
     table = Table(title=f"data sets in {directory}", title_justify="left")
     for column in ("name", "aliases", "on disk", "what", "detail"):
-        # Names and addresses are to be typed again, so none is cut.
+        # Names and addresses will be typed again, so none is cut.
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     for row in rows:
         table.add_row(
@@ -76,20 +76,19 @@ def info(
     from dygenept.data.catalog import resolve_dataset
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     if (asset := asset_views.entries_of(environment).get(name)) is not None:
-        asset_views.show_info(name, asset, directory, as_json=as_json)
+        asset_views.show_info(name, asset, environment.data_dir, as_json=as_json)
         return
     document: dict[str, object] = {"schema_version": 1}
-    resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
+    resolved = resolve_dataset(name, environment)
     is_readable = True
     if resolved.name is not None and resolved.entry is not None:
-        status = _status(resolved.name, resolved.entry, environment, directory)
+        status = _status(resolved.name, resolved.entry, environment)
         document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(name, environment, directory, normalize=normalize)
+        document |= _content(name, environment, normalize=normalize)
     if as_json:
         context.print_json(document)
         return
@@ -115,35 +114,29 @@ def fetch(
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
     from dygenept.errors import DataError
+    from dygenept.machine.progress import shown_progress
     from dygenept.types import Runtime
     from dygenept_cli import asset_views, context
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
-    entries, assets = _entries(environment), asset_views.entries_of(environment)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    assets = asset_views.entries_of(environment)
     failures: list[str] = []
     for wanted in dict.fromkeys(name):
         try:
             with shown_progress(quiet=quiet) as report:
                 runtime = Runtime(report=report)
                 if wanted in assets:
-                    path = fetch_asset(wanted, entries=assets, data_dir=directory, runtime=runtime)
-                else:
-                    path = fetch_dataset(
-                        wanted,
-                        entries=entries,
-                        manager=environment.manager,
-                        data_dir=directory,
-                        runtime=runtime,
-                        also_known=tuple(assets),
+                    path = fetch_asset(
+                        wanted, entries=assets, data_dir=environment.data_dir, runtime=runtime
                     )
+                else:
+                    path = fetch_dataset(wanted, environment, runtime, also_known=tuple(assets))
         except DataError as error:
             failures.append(str(error))
             continue
         context.note(f"{wanted} is at {path}")
     if failures:
-        # One that cannot be had does not keep the others from being fetched.
+        # One that cannot be fetched does not stop the others.
         raise DataError("; ".join(failures))
 
 
@@ -161,19 +154,18 @@ def verify(
     from dygenept.machine.checksums import record_path, verify_file
     from dygenept_cli import asset_views, context
 
-    environment = context.load_environment(registry, plugin)
-    directory = context.data_directory(data_dir)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     if name in asset_views.entries_of(environment):
-        asset_views.verify(name, environment, directory, as_json=as_json)
+        asset_views.verify(name, environment, as_json=as_json)
         return
-    resolved = resolve_dataset(name, entries=_entries(environment), manager=environment.manager)
+    resolved = resolve_dataset(name, environment)
     if resolved.name is not None and resolved.entry is not None:
         source = source_of(resolved.name, resolved.entry, manager=environment.manager)
-        path = source.status(directory).path
-        # A fetched file has a record of its checksum beside it; nobody else's has.
+        path = source.status(environment.data_dir).path
+        # A fetched file has a record of its checksum beside it; other files have none.
         if path is not None and record_path(path).is_file():
             verify_file(path, rehash=True)
-    content = _content(name, environment, directory, normalize=normalize)
+    content = _content(name, environment, normalize=normalize)
     if as_json:
         context.print_json({"schema_version": 1, **content})
     else:
@@ -203,12 +195,13 @@ def simulate(
     from dygenept.data.simulated.simulation import simulate as make
     from dygenept.data.simulated.truth import truth_path
     from dygenept.errors import DataError
+    from dygenept.machine.folders import default_data_dir
+    from dygenept.machine.progress import shown_progress
     from dygenept.types import Runtime
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     name = profile.removeprefix("sim:")
-    directory = context.data_directory(data_dir)
+    directory = data_dir or default_data_dir()
     path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
     if path.suffix != ".h5ad":
         raise DataError(f"--output must name an .h5ad file, got {path}")
@@ -218,18 +211,10 @@ def simulate(
     context.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
 
 
-def _entries(environment: Environment) -> dict[str, DatasetEntry]:
-    from dygenept.data.request import dataset_entries
-
-    return dataset_entries(environment.registry)
-
-
-def _status(
-    name: str, entry: DatasetEntry, environment: Environment, directory: Path
-) -> dict[str, object]:
+def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[str, object]:
     from dygenept.data.catalog import source_of
 
-    status = source_of(name, entry, manager=environment.manager).status(directory)
+    status = source_of(name, entry, manager=environment.manager).status(environment.data_dir)
     return {
         "name": name,
         "aliases": list(entry.aliases),
@@ -241,20 +226,10 @@ def _status(
     }
 
 
-def _content(
-    name: str, environment: Environment, directory: Path, *, normalize: bool
-) -> dict[str, object]:
-    from dygenept.data.request import DataRequest, open_data
-    from dygenept.types import no_report
-    from dygenept_cli import context
+def _content(name: str, environment: Environment, *, normalize: bool) -> dict[str, object]:
+    from dygenept.data.catalog import open_dataset
 
-    request = DataRequest(
-        dataset=name,
-        data_dir=directory,
-        cache_dir=context.cache_directory(),
-        normalize=normalize,
-    )
-    data = open_data(request, environment.registry, environment.manager, no_report)
+    data = open_dataset(name, environment, environment.runtime(), normalize=normalize)
     n_control = int((data.condition_codes < 0).sum())
     return {
         "dataset": data.name,

@@ -32,14 +32,8 @@ def doctor(
     from dygenept.runs.doctor import diagnose
     from dygenept_cli import context
 
-    environment = context.load_environment(registry, plugin)
-    checks = diagnose(
-        environment.registry,
-        environment.manager,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        network=network,
-    )
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
+    checks = diagnose(environment, network=network)
     n_problems = sum(check.status == "problem" for check in checks)
     if as_json:
         context.print_json(

@@ -12,8 +12,6 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from dygenept.runs.embed import CellEmbedding
 
-POOLINGS = ("cls", "mean")
-
 
 def embed(
     dataset: options.DatasetOption,
@@ -22,8 +20,13 @@ def embed(
         typer.Option("--output", metavar="F.npz", help="Arrays `cells` and `embedding` go here."),
     ],
     cell_encoder: Annotated[
-        str, typer.Option("--cell-encoder", metavar="X", help="A pretrained cell encoder.")
-    ] = "scgpt",
+        str | None,
+        typer.Option(
+            "--cell-encoder",
+            metavar="X",
+            help="A pretrained cell encoder [default: the one that is installed].",
+        ),
+    ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(
@@ -32,18 +35,14 @@ def embed(
             help="Folder of its weights, or a fetched name such as whole_human.",
         ),
     ] = None,
-    pooling: Annotated[
-        str, typer.Option("--pooling", help="cls (the <cls> position) or mean (over all tokens).")
-    ] = "cls",
-    max_length: Annotated[
-        int | None,
+    set_: Annotated[
+        list[str] | None,
         typer.Option(
-            "--max-length", min=2, help="Longest sequence, <cls> included [default: checkpoint's]."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set one option of the cell encoder, such as pooling=mean (see `dygenept plugins "
+            "show`); may be given several times.",
         ),
-    ] = None,
-    batch: Annotated[
-        int | None,
-        typer.Option("--batch", min=1, help="Cells at a time [default: what suits the device]."),
     ] = None,
     device: options.DeviceOption = "auto",
     scale: options.ScaleOption = None,
@@ -57,40 +56,34 @@ def embed(
     """Write control cells' raw pooled embedding, before projection and normalisation."""
     import time
 
-    from dygenept.errors import ConfigError, nearest
+    from dygenept.errors import ConfigError
+    from dygenept.machine.progress import shown_progress
+    from dygenept.model.overrides import from_dotlist
     from dygenept.runs.embed import EmbedRequest, embed_controls
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if output.suffix != ".npz":
         raise ConfigError(f"--output must name an .npz file, got {output}")
-    if pooling not in POOLINGS:
-        raise ConfigError(f"unknown --pooling {pooling!r}; {nearest(pooling, POOLINGS)}")
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     request = EmbedRequest(
         dataset=dataset,
         cell_encoder=cell_encoder,
         checkpoint=checkpoint,
-        pooling=pooling,
-        max_length=max_length,
-        batch=batch,
-        device=device,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
+        options=from_dotlist(set_ or ()),
         normalize=normalize,
         scale=scale,
     )
     began = time.perf_counter()
     with shown_progress(quiet=quiet) as report:
-        result = embed_controls(request, environment.registry, environment.manager, report=report)
+        result = embed_controls(request, environment, report=report)
     _write(result, output)
     if as_json:
         context.print_json(
             {
                 "schema_version": 1,
-                "cell_encoder": cell_encoder,
+                "cell_encoder": result.encoder.name,
                 "checkpoint": checkpoint,
-                "pooling": pooling,
+                "options": result.encoder.options.model_dump(mode="json"),
                 "dataset": {
                     "name": result.data.name,
                     "sha256": result.data.sha256,
@@ -116,7 +109,7 @@ def _write(result: CellEmbedding, output: Path) -> None:
 
     import numpy as np
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     buffer = BytesIO()
     # A fixed-width text array, so that numpy reads it back without unpickling.

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.machine.folders import default_cache_dir
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
     from dygenept.plugin.isolated.building import BuiltEnvironment
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept_cli.context import Environment
 
 app = typer.Typer(
     help="List, build and remove the environments of isolated baselines.",
@@ -20,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 MEGABYTE = 1_000_000
-BROKEN = "broken: its Python or its manifest is gone; build it anew, or remove it"
+BROKEN = "broken: its Python or its manifest is gone; build it again, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +90,16 @@ def build(
     as_json: options.JsonOption = False,
 ) -> None:
     """Build environments that are not there yet; pip needs its package index for it."""
+    from dygenept.machine.progress import shown_progress
     from dygenept.plugin.isolated.building import build_environment
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     environment = context.load_environment(registry, plugin)
     specs = [(name, _spec(name, environment)) for name in dict.fromkeys(names)]
     documents = []
     for name, spec in specs:
         with shown_progress(quiet=quiet) as report:
-            built = build_environment(spec, context.cache_directory(), report, name=name)
+            built = build_environment(spec, default_cache_dir(), report, name=name)
         documents.append(_Row(name, built.digest, built, None).document())
         context.note(f"environment of {name}: {built.path}")
     if as_json:
@@ -116,7 +117,7 @@ def remove(
     plugin: options.PluginOption = None,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Delete environments; the next run builds them anew."""
+    """Delete environments; the next run builds them again."""
     from dygenept.errors import ConfigError, nearest
     from dygenept.plugin.isolated.building import clear_leftovers, remove_environment
     from dygenept_cli import context
@@ -136,10 +137,10 @@ def remove(
     removed = [
         digest
         for digest in dict.fromkeys(doomed)
-        if digest and remove_environment(digest, context.cache_directory())
+        if digest and remove_environment(digest, default_cache_dir())
     ]
     if every:
-        clear_leftovers(context.cache_directory())
+        clear_leftovers(default_cache_dir())
     if as_json:
         context.print_json({"schema_version": 1, "removed": removed})
     else:
@@ -150,10 +151,9 @@ def _rows(environment: Environment) -> list[_Row]:
     from dygenept.errors import DygeneptError
     from dygenept.plugin.isolated.building import broken_environments, list_environments
     from dygenept.plugin.isolated.environment import environment_digest, find_interpreter
-    from dygenept_cli import context
 
-    built = {item.digest: item for item in list_environments(context.cache_directory())}
-    broken = broken_environments(context.cache_directory())
+    built = {item.digest: item for item in list_environments(default_cache_dir())}
+    broken = broken_environments(default_cache_dir())
     rows = []
     for name, spec in _isolated(environment).items():
         try:
@@ -184,12 +184,11 @@ def _spec(name: str, environment: Environment) -> EnvironmentSpec:
 
     known = _isolated(environment)
     if name not in known:
-        raise ConfigError(f"{name!r} is no isolated baseline; {nearest(name, known)}")
+        raise ConfigError(f"{name!r} is not an isolated baseline; {nearest(name, known)}")
     return known[name]
 
 
 def _folder() -> str:
     from dygenept.plugin.isolated.environment import environments_folder
-    from dygenept_cli import context
 
-    return str(environments_folder(context.cache_directory()))
+    return str(environments_folder(default_cache_dir()))

@@ -31,29 +31,27 @@ def evaluate(
 ) -> None:
     """Score a trained model on the held-out perturbations of its fold."""
     from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.document import bench_document
-    from dygenept.runs.runner import BenchOutcome, BenchRequest
+    from dygenept.runs.run_context import RunRequest
+    from dygenept.runs.runner import BenchOutcome
     from dygenept.runs.train import evaluate_model
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.tables import leaderboard_tables
 
-    environment = context.load_environment(registry, plugin)
-    request = BenchRequest(
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
+    request = RunRequest(
         dataset=dataset,
         results=results or checkpoint / "results",
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        device=device,
         normalize=normalize,
         scale=scale,
+        de_list=environment.registry.defaults.de_list,
         keep_predictions=results is not None,
     )
     with shown_progress(quiet=quiet) as report:
         record = evaluate_model(
             request,
-            environment.registry,
-            environment.manager,
+            environment,
             checkpoint=checkpoint,
             keep=results is not None,
             report=report,

@@ -1,4 +1,4 @@
-"""``dygenept explain``: which facets of the target genes a kept model leans on."""
+"""``dygenept explain``: which facets of the target genes a kept model relies on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def explain(
         ),
     ],
     cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Explain in this cell type alone.")
+        str | None, typer.Option("--cell-type", help="Explain only in this cell type.")
     ] = None,
     device: options.DeviceOption = "auto",
     registry: options.RegistryOption = None,
@@ -39,22 +39,18 @@ def explain(
     from rich.text import Text
 
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.explain import explain_from_checkpoint
-    from dygenept.types import Runtime
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, device=device)
     with shown_progress(quiet=quiet) as report:
         name, explained = explain_from_checkpoint(
             checkpoint,
             perturbation,
-            environment.registry,
-            environment.manager,
+            environment,
             cell_type=cell_type,
-            runtime=Runtime(
-                device=pick_device(device), report=report, cache_dir=context.cache_directory()
-            ),
+            runtime=environment.runtime(report, device=pick_device(device)),
         )
     if as_json:
         context.print_json(

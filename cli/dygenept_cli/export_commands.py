@@ -24,12 +24,13 @@ FoldOption = Annotated[
     int | None, typer.Option("--fold", min=1, help="One fold; without it, all of them.")
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option("--suite", metavar="S", help="Where the folder holds several suites.")
+    str | None,
+    typer.Option("--suite", metavar="S", help="Suite, where the folder has several."),
 ]
 DatasetOption = Annotated[
     str | None,
     typer.Option(
-        "--dataset", metavar="NAME", help="Name of the data set, where the folder holds several."
+        "--dataset", metavar="NAME", help="Name of the data set, where the folder has several."
     ),
 ]
 
@@ -49,7 +50,7 @@ def cell_eval(
         typer.Option(
             "--cells",
             metavar="NAME|FILE",
-            help="Where the real cells are, if not a registered name.",
+            help="The real cells, if the data set is not a registered name.",
         ),
     ] = None,
     level: Annotated[
@@ -60,7 +61,7 @@ def cell_eval(
         ),
     ] = "cells",
     n_cells: Annotated[
-        int, typer.Option("--n-cells", min=1, help="Predicted cells a perturbation, at most.")
+        int, typer.Option("--n-cells", min=1, help="Most predicted cells per perturbation.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the control cells.")] = 0,
     scale: options.ScaleOption = None,
@@ -74,29 +75,25 @@ def cell_eval(
     """Write the real and the predicted AnnData file that `cell-eval run` reads."""
     from dygenept.data.request import DataRequest, open_data, recorded_dataset
     from dygenept.errors import ConfigError, SplitError, nearest
+    from dygenept.machine.progress import shown_progress
     from dygenept.results.cell_eval import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN, write_cell_eval
     from dygenept.results.kept import as_predictions, kept_predictions
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if level not in ("cells", "pseudobulk"):
         raise ConfigError(f"unknown --level {level!r}; {nearest(level, ('cells', 'pseudobulk'))}")
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     kept = kept_predictions(
         results, model, dataset=dataset, suite=suite, fold=None if fold is None else fold - 1
     )
     recorded = kept.records[0].dataset
     request = DataRequest(
-        dataset=recorded_dataset(
-            cells, recorded.name, environment.registry, environment.manager, flag="--cells"
-        ),
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
+        dataset=recorded_dataset(cells, recorded.name, environment, flag="--cells"),
         normalize=normalize,
         scale=scale,
     )
     with shown_progress(quiet=quiet) as report:
-        data = open_data(request, environment.registry, environment.manager, report)
+        data = open_data(request, environment, report)
     if data.sha256 != recorded.sha256:
         raise SplitError(
             f"{request.dataset} is not the data set that was predicted: its fingerprint is "
@@ -131,7 +128,7 @@ def cell_eval(
         return
     context.note(
         f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
-        "means were outside of [0, 15), where cell-eval wants them, and were moved"
+        "means were outside of [0, 15), which cell-eval requires, and were clipped"
     )
     context.stdout().print(command, markup=False, highlight=False, soft_wrap=True)
 
@@ -147,7 +144,7 @@ def predictions(
     dataset: DatasetOption = None,
     suite: SuiteOption = None,
 ) -> None:
-    """Write kept predictions as one table: one row a perturbation, one column a gene.
+    """Write kept predictions as one table: one row per perturbation, one column per gene.
 
     `dygenept score` reads the file back.
     """
@@ -169,7 +166,7 @@ def predictions(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     if output.suffix == ".h5ad":
         import anndata

@@ -9,8 +9,8 @@ import typer
 from dygenept_cli import options
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.merged import Neighbour
-    from dygenept.knowledge.inspection import FacetView, GeneView
+    from dygenept.knowledge.gene_view import FacetView, GeneView
+    from dygenept.knowledge.graph.combined import Neighbour
 
 app = typer.Typer(help="Look into gene knowledge.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -51,26 +51,19 @@ def show(
     as_json: options.JsonOption = False,
 ) -> None:
     """Show a gene's facets: text, source and confidence; and its neighbours, and why."""
-    from dygenept.knowledge.inspection import view_gene
-    from dygenept.model.resolve import facet_sets
-    from dygenept.types import Runtime
+    from dygenept.knowledge.gene_view import view_gene
+    from dygenept.machine.progress import shown_progress
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir)
     choice = context.graph_choice(kg, set_)
     with shown_progress(quiet=quiet) as report:
         view = view_gene(
             gene,
             facets,
-            entries=facet_sets(environment.registry),
+            environment=environment,
             kg=choice,
-            manager=environment.manager,
-            runtime=Runtime(
-                report=report,
-                cache_dir=context.cache_directory(),
-                data_dir=context.data_directory(data_dir),
-            ),
+            runtime=environment.runtime(report),
             n_neighbours=neighbours,
         )
     if as_json:

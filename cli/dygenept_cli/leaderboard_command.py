@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from dygenept_cli import options
-
-FORMATS = ("table", "json", "csv", "markdown", "latex", "html")
+from dygenept_cli.boards import FORMATS
 
 
 def leaderboard(
@@ -29,7 +28,8 @@ def leaderboard(
     across_seeds: Annotated[
         bool,
         typer.Option(
-            "--across-seeds", help="Show mean and spread over results that differ in seed alone."
+            "--across-seeds",
+            help="Show mean and spread over results that differ only in their seed.",
         ),
     ] = False,
     format_: Annotated[
@@ -47,15 +47,14 @@ def leaderboard(
     (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
     """
     from dygenept.errors import ConfigError, nearest
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
     from dygenept_cli import context
-    from dygenept_cli.boards import render_boards
-    from dygenept_cli.results_boards import chosen_boards
-    from dygenept_cli.seed_tables import render_seeds
+    from dygenept_cli.boards import chosen_boards, render_boards, render_seeds
 
-    chosen = "json" if as_json else format_
-    if chosen not in FORMATS:
-        raise ConfigError(f"unknown format {chosen!r}; {nearest(chosen, FORMATS)}")
+    name = "json" if as_json else format_
+    chosen = next((known for known in FORMATS if known == name), None)
+    if chosen is None:
+        raise ConfigError(f"unknown format {name!r}; {nearest(name, FORMATS)}")
     if across_seeds and by is not None:
         raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
     metrics = tuple(metric or ())
@@ -63,7 +62,7 @@ def leaderboard(
     if across_seeds:
         text = render_seeds(boards, metrics=metrics, chosen=chosen, all_metrics=all_metrics)
     else:
-        text = render_boards(boards, metric=metrics, chosen=chosen, by=by, all_metrics=all_metrics)
+        text = render_boards(boards, metrics=metrics, chosen=chosen, by=by, all_metrics=all_metrics)
     if output is not None:
         write_atomically(output, text.encode())
         context.note(f"{len(boards)} leaderboard(s) written to {output}")

@@ -36,12 +36,12 @@ ResultsOption = Annotated[
     Path, typer.Option("--results", metavar="DIR", help="Results folder.", show_default=True)
 ]
 DatasetFilterOption = Annotated[
-    str | None, typer.Option("--dataset", metavar="D", help="Show this data set alone.")
+    str | None, typer.Option("--dataset", metavar="D", help="Show only this data set.")
 ]
 MetricFilterOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--metric", metavar="M", help="Show this metric alone; may be given several times."
+        "--metric", metavar="M", help="Show only this metric; may be given several times."
     ),
 ]
 AllMetricsOption = Annotated[

@@ -8,13 +8,14 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
 
 from dygenept.errors import PluginError, nearest
-from dygenept.plugin.manager import KINDS, SPEC_CLASSES
+from dygenept.plugin.specs import KINDS, SPEC_CLASSES
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from dygenept.plugin.manager import PluginManager, Provenance
+    from dygenept.plugin.manager import PluginManager
     from dygenept.plugin.specs import PluginConfig, PluginSpec
+    from dygenept.types.provenance import Provenance
 
 _ATTRIBUTE = re.compile(r"^\s{4,}(\w+): (.+)$")
 

@@ -28,7 +28,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="name, or kind
 @app.command("list")
 def list_plugins(
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="K", help="Show this kind alone.")
+        str | None, typer.Option("--kind", metavar="K", help="Show only this kind.")
     ] = None,
     as_json: options.JsonOption = False,
     registry: options.RegistryOption = None,
@@ -52,7 +52,7 @@ def list_plugins(
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from dygenept.plugin.manager import FILE_DISTRIBUTION, UNKNOWN
+    from dygenept.plugin.loading import FILE_DISTRIBUTION, UNKNOWN
 
     table = Table("kind", Column("name", overflow="fold"), "summary", "from")
     for row in rows:
@@ -121,7 +121,7 @@ def check_plugins(
 ) -> None:
     """Run the conformance check of each plugin's kind; exit with code 2 if one breaks a rule.
 
-    With --plugin and no NAME, the plugins of the given files alone are checked.
+    With --plugin and no NAME, only the plugins of the given files are checked.
     """
     from dygenept_cli import context
 
@@ -160,7 +160,7 @@ def new_plugin(
     from importlib import resources
 
     from dygenept.errors import ConfigError, PluginError, nearest
-    from dygenept.plugin.manager import KINDS
+    from dygenept.plugin.specs import KINDS
     from dygenept_cli import context
 
     if kind not in KINDS:
@@ -194,7 +194,7 @@ class Verdict:
 
 
 def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> list[PluginSpec]:
-    from dygenept.plugin.manager import FILE_DISTRIBUTION
+    from dygenept.plugin.loading import FILE_DISTRIBUTION
     from dygenept_cli.plugin_details import find_plugin, plugin_rows
 
     if name is not None:
@@ -212,7 +212,7 @@ def _verdict(spec: PluginSpec) -> Verdict:
 
     full_name = f"{spec.kind}/{spec.name}"
     try:
-        # What a plugin prints is no verdict.
+        # What a plugin prints is not a verdict.
         with redirect_stdout(sys.stderr):
             check_plugin(spec)
     except NotCheckedError as error:

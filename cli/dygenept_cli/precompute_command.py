@@ -12,10 +12,11 @@ from dygenept_cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dygenept.knowledge.graph.choice import KgChoice
-    from dygenept.knowledge.precompute_request import PrecomputeConfig, StepOutcome
+    from dygenept.data.request import DataRequest
+    from dygenept.knowledge.graph.sources import KgChoice
+    from dygenept.knowledge.precompute.request import PrecomputeConfig, StepOutcome
+    from dygenept.plugin.environment import Environment
     from dygenept.plugin.interfaces import CallPlan
-    from dygenept_cli.context import Environment
 
 
 def precompute(
@@ -39,7 +40,7 @@ def precompute(
     ] = None,
     genes: Annotated[
         Path | None,
-        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one a line."),
+        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one per line."),
     ] = None,
     all_genes: Annotated[
         bool, typer.Option("--all-genes", help="Take every gene of the shipped tables.")
@@ -93,25 +94,19 @@ def precompute(
     as_json: options.JsonOption = False,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
-    from dygenept.knowledge.precompute import Pipeline
-    from dygenept.knowledge.precompute_request import PrecomputeRequest, planned_steps
+    from dygenept.data.request import DataRequest
+    from dygenept.knowledge.precompute.pipeline import Pipeline
+    from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
-    from dygenept.types import Runtime
+    from dygenept.machine.progress import shown_progress
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     settings, choice = _settings(kg, set_, config)
-    directory = context.data_directory(data_dir)
-    asked = _genes(
-        environment,
-        dataset=dataset,
-        genes=genes,
-        all_genes=all_genes,
-        data_dir=directory,
-        scale=scale,
-        normalize=normalize,
-    )
+    data = None
+    if dataset is not None:
+        data = DataRequest(dataset=dataset, scale=scale, normalize=normalize)
+    asked = _genes(environment, data, genes=genes, all_genes=all_genes)
     request = PrecomputeRequest(
         output=output,
         genes=asked,
@@ -124,12 +119,7 @@ def precompute(
     )
     steps = planned_steps(_named_steps(step), request)
     with shown_progress(quiet=quiet) as report:
-        runtime = Runtime(
-            device=pick_device(device),
-            report=report,
-            cache_dir=context.cache_directory(),
-            data_dir=directory,
-        )
+        runtime = environment.runtime(report, device=pick_device(device))
         pipeline = Pipeline(request, manager=environment.manager, runtime=runtime)
         if dry_run:
             # The corpus costs nothing, and the prompt is made of it.
@@ -152,8 +142,8 @@ def _settings(
     kg: str | None, sets: Sequence[str] | None, config: Path | None
 ) -> tuple[PrecomputeConfig, KgChoice]:
     """Return the options of the steps, and the graphs with those of the imputation."""
-    from dygenept.knowledge.precompute_request import PrecomputeConfig
-    from dygenept.model.config import from_dotlist
+    from dygenept.knowledge.precompute.request import PrecomputeConfig
+    from dygenept.model.overrides import from_dotlist
     from dygenept.plugin.registry import merge, read_yaml
     from dygenept.plugin.validation import validated
     from dygenept_cli import context
@@ -166,39 +156,25 @@ def _settings(
 
 
 def _genes(
-    environment: Environment,
-    *,
-    dataset: str | None,
-    genes: Path | None,
-    all_genes: bool,
-    data_dir: Path,
-    scale: float | None,
-    normalize: bool,
+    environment: Environment, data: DataRequest | None, *, genes: Path | None, all_genes: bool
 ) -> tuple[str, ...] | None:
-    from dygenept.data.request import DataRequest, open_data
+    """Return the genes of a data set, of a file or of the shipped tables; None where not said."""
+    from dygenept.data.request import open_data
     from dygenept.errors import ConfigError
     from dygenept.knowledge.genes.corpus import read_gene_list
     from dygenept.knowledge.genes.tables import load_gene_tables
     from dygenept.types import no_report
-    from dygenept_cli import context
 
-    if sum((dataset is not None, genes is not None, all_genes)) > 1:
+    if sum((data is not None, genes is not None, all_genes)) > 1:
         raise ConfigError("--dataset, --genes and --all-genes exclude each other; give one")
     if all_genes:
         return load_gene_tables().symbols
     if genes is not None:
         return read_gene_list(genes)
-    if dataset is None:
+    if data is None:
         return None
-    request = DataRequest(
-        dataset=dataset,
-        data_dir=data_dir,
-        cache_dir=context.cache_directory(),
-        scale=scale,
-        normalize=normalize,
-    )
-    data = open_data(request, environment.registry, environment.manager, no_report)
-    return tuple(dict.fromkeys((*data.target_genes, *data.gene_symbols)))
+    opened = open_data(data, environment, no_report)
+    return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
 
 
 def _print_outcomes(outcomes: Sequence[StepOutcome], output: Path, *, as_json: bool) -> None:

@@ -45,7 +45,7 @@ def predict(
         ),
     ] = None,
     cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Predict in this cell type alone.")
+        str | None, typer.Option("--cell-type", help="Predict only in this cell type.")
     ] = None,
     seed: options.SeedOption = None,
     facets: options.FacetsOption = None,
@@ -65,14 +65,13 @@ def predict(
     """Predict mean log1p expression after perturbations, with gene names."""
     from dygenept.errors import ConfigError, nearest
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.predict import (
         PredictRequest,
         predict_from_checkpoint,
         predict_from_data,
     )
-    from dygenept.types import Runtime
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
     if output is not None and output.suffix not in FORMATS:
         raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")
@@ -81,21 +80,15 @@ def predict(
             "give either --checkpoint DIR (written by `dygenept train`) or --dataset NAME|FILE "
             "with --model"
         )
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     with shown_progress(quiet=quiet) as report:
         if checkpoint is not None:
             found = predict_from_checkpoint(
                 checkpoint,
                 perturbation,
-                environment.registry,
-                environment.manager,
+                environment,
                 cell_type=cell_type,
-                runtime=Runtime(
-                    device=pick_device(device),
-                    report=report,
-                    cache_dir=context.cache_directory(),
-                    data_dir=context.data_directory(data_dir),
-                ),
+                runtime=environment.runtime(report, device=pick_device(device)),
             )
         else:
             defaults = environment.registry.defaults
@@ -111,17 +104,13 @@ def predict(
                     config=config,
                     sets=set_,
                 ),
-                data_dir=context.data_directory(data_dir),
-                cache_dir=context.cache_directory(),
-                device=device,
                 normalize=normalize,
                 scale=scale,
             )
             found = predict_from_data(
                 request,
                 perturbation,
-                environment.registry,
-                environment.manager,
+                environment,
                 cell_type=cell_type,
                 report=report,
             )
@@ -140,7 +129,7 @@ def predict(
 def _write(table: pl.DataFrame, output: Path) -> None:
     from io import BytesIO
 
-    from dygenept.results.records import write_atomically
+    from dygenept.results.store import write_atomically
 
     buffer = BytesIO()
     if output.suffix == ".parquet":

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
     from dygenept.runs.runner import BenchRequest
     from dygenept.runs.suites import Suite
-    from dygenept_cli.context import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Asked:
     def identity_under(self, declared: Suite) -> str:
         """Return what records call the benchmark: a suite's name and version, or ``custom``.
 
-        A suite's name stands for its protocol: whoever changes that runs a benchmark of their own.
+        A suite's name means its protocol: with another protocol it is a custom benchmark.
         """
         pairs = (
             (self.split, declared.split),
@@ -110,11 +110,10 @@ def declared_suite(asked: Asked, environment: Environment) -> Suite:
 
 
 def request_under(
-    declared: Suite, asked: Asked, *, dataset: str, results: Path, data_dir: Path | None
+    declared: Suite, asked: Asked, *, dataset: str, results: Path, normalize: bool
 ) -> BenchRequest:
     """Return the request for one data set of a suite, without models."""
     from dygenept.runs.runner import BenchRequest
-    from dygenept_cli import context
 
     split, split_options = asked.split_under(declared)
     return BenchRequest(
@@ -128,6 +127,5 @@ def request_under(
         de_list=asked.de_list or declared.de_list,
         scale=declared.scale if asked.scale is None else asked.scale,
         results=results,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
+        normalize=normalize,
     )

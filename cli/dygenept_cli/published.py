@@ -1,4 +1,4 @@
-"""Figures quoted from papers, shown apart from a leaderboard and never ranked."""
+"""Figures quoted from papers, as the terminal shows them beside a leaderboard."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from dygenept.results.records import DatasetRecord
     from dygenept.runs.suites import Suite
 
-HEADING = "QUOTED from papers, not run here and not ranked"
-
 
 def published_beside(
     suite: str, dataset: DatasetRecord, *, declared: Suite | None = None
@@ -23,7 +21,7 @@ def published_beside(
     Args:
         suite: Name and version of the leaderboard's suite, as records have it.
         dataset: The leaderboard's data set.
-        declared: A suite that need not be among the bundled ones.
+        declared: A suite to search too, bundled or not.
     """
     from dygenept.runs.suites import published_rows
     from dygenept_cli.bundled_suites import bundled_suites
@@ -35,10 +33,12 @@ def published_beside(
 
 
 def published_table(rows: Sequence[PublishedRow]) -> Group:
-    """Lay quoted figures out: one row a model, one column a metric, sources below."""
+    """Lay quoted figures out: one row per model, one column per metric, sources below."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
+
+    from dygenept.leaderboard.published import HEADING, figure
 
     metrics = tuple(dict.fromkeys(row.metric for row in rows))
     sources = dict.fromkeys(f"{row.paper}, {row.table} ({row.citation})" for row in rows)
@@ -54,41 +54,3 @@ def published_table(rows: Sequence[PublishedRow]) -> Group:
         table.add_row(Text(f"{model} (quoted)"), *cells)
     below = [*sources, *notes, *(f"± is the {kind}" for kind in kinds)]
     return Group(Text(HEADING), table, Text("\n".join(below)))
-
-
-def figure(row: PublishedRow | None) -> str:
-    """Return a quoted figure with its error as text."""
-    if row is None:
-        return "–"
-    text = f"{row.value:g}"
-    return text if row.error is None else f"{text} ± {row.error:g}"
-
-
-def published_lines(rows: Sequence[PublishedRow]) -> list[str]:
-    """Return quoted figures as lines of text, sources among them; none where there are none."""
-    if not rows:
-        return []
-    lines = [f"{HEADING}:"]
-    for row in rows:
-        kind = "" if row.error_kind is None else f" ({row.error_kind})"
-        source = f"{row.paper}, {row.table}, {row.citation}"
-        lines.append(f"{row.model} (quoted), {row.metric}: {figure(row)}{kind}; {source}")
-    return lines
-
-
-def published_markdown(rows: Sequence[PublishedRow]) -> list[str]:
-    """Return quoted figures as the lines of a Markdown list below its heading."""
-    heading, *lines = published_lines(rows) or [""]
-    escaped = [line.replace("|", "\\|").replace("_", "\\_") for line in lines]
-    return [f"**{heading}**", "", *(f"* {line}" for line in escaped), ""] if lines else []
-
-
-def published_html(rows: Sequence[PublishedRow]) -> str:
-    """Return quoted figures as an HTML list below its heading; empty where there are none."""
-    import html
-
-    heading, *lines = published_lines(rows) or [""]
-    if not lines:
-        return ""
-    items = "\n".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    return f"<p><strong>{html.escape(heading)}</strong></p>\n<ul>\n{items}\n</ul>\n"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dygenept_cli import options
 
 if TYPE_CHECKING:
+    from dygenept.leaderboard.columns import JsonDocument
     from dygenept.leaderboard.comparisons import RankRow
     from dygenept.results.records import RunRecord
 
@@ -29,7 +30,7 @@ def rank(
     """
     from dygenept.leaderboard.comparisons import rank_models
     from dygenept_cli import context
-    from dygenept_cli.results_boards import chosen_boards
+    from dygenept_cli.boards import chosen_boards
 
     metrics = tuple(metric or ())
     boards = chosen_boards(results, dataset=dataset, metrics=metrics)
@@ -47,7 +48,7 @@ def rank(
 
 def _document(
     simulated: bool, boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow]
-) -> dict[str, object]:
+) -> JsonDocument:
     return {
         "simulated": simulated,
         "datasets": sorted({records[0].dataset.name for records in boards}),
@@ -66,7 +67,7 @@ def _print(simulated: bool, boards: Sequence[Sequence[RunRecord]], rows: Sequenc
     label = "SIMULATED DATA · " if simulated else ""
     table = Table(
         title=escape(f"{label}mean rank over {len(boards)} leaderboard(s): {names}"),
-        caption="≈ best: the best, or not to be told from it by a paired bootstrap",
+        caption="≈ best: the best, or a paired bootstrap cannot tell it from the best",
         title_justify="left",
         caption_justify="left",
     )

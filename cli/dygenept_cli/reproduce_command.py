@@ -27,29 +27,19 @@ def reproduce(
     Exit code 0: all match; 1: some do not; 2: a data set is not on disk.
     """
     from dygenept.errors import DataUnavailableError, DygeneptError
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.reproduce import reproduce as run
     from dygenept.runs.runner import BenchRequest
     from dygenept_cli import context
     from dygenept_cli.bundled_suites import bundled_suites
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
-    request = BenchRequest(
-        dataset="",
-        results=results,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        device="cpu",
-        registries=tuple(registry or ()),
-        plugin_files=tuple(plugin or ()),
-    )
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device="cpu")
     with shown_progress(quiet=quiet) as report:
         found = run(
             study,
             suites=bundled_suites(),
-            request=request,
-            registry=environment.registry,
-            manager=environment.manager,
+            request=BenchRequest(dataset="", results=results),
+            environment=environment,
             report=report,
         )
     if as_json:
@@ -91,8 +81,8 @@ def _document(found: Reproduction) -> dict[str, object]:
 def _print(found: Reproduction) -> None:
     from rich.table import Table
 
+    from dygenept.leaderboard.published import figure
     from dygenept_cli import context
-    from dygenept_cli.published import figure
 
     table = Table(title=f"{found.study}: published figures and ours", title_justify="left")
     for column in ("data set", "metric", "published", "ours", "difference", "allowed", "verdict"):

@@ -42,32 +42,17 @@ def rerun(
 
     from rich.table import Table
 
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.rerun import rerun_record
-    from dygenept.runs.runner import BenchRequest
+    from dygenept.runs.run_context import RunRequest
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
 
-    environment = context.load_environment(registry, plugin)
-    request = BenchRequest(
-        dataset=dataset or "",
-        results=record.parent.parent,
-        data_dir=context.data_directory(data_dir),
-        cache_dir=context.cache_directory(),
-        device=device,
-        scale=scale,
-        normalize=normalize,
-        registries=tuple(registry or ()),
-        plugin_files=tuple(plugin or ()),
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
+    request = RunRequest(
+        dataset=dataset or "", results=record.parent.parent, scale=scale, normalize=normalize
     )
     with shown_progress(quiet=quiet) as report:
-        found = rerun_record(
-            record,
-            request,
-            environment.registry,
-            environment.manager,
-            tolerance=tolerance,
-            report=report,
-        )
+        found = rerun_record(record, request, environment, tolerance=tolerance, report=report)
     if as_json:
         context.print_json(
             {

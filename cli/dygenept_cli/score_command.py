@@ -55,19 +55,19 @@ def score(
     as_json: options.JsonOption = False,
 ) -> None:
     """Score a file of predictions, with no model of ours involved, and record the result."""
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.rows import leaderboard_rows
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.document import bench_document
-    from dygenept.runs.score import score_submission
+    from dygenept.runs.score import Submission, score_submission
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under
     from dygenept_cli.published import published_beside, published_table
     from dygenept_cli.tables import leaderboard_tables
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device="cpu")
     asked = Asked(
         dataset=dataset,
         suite=suite,
@@ -85,21 +85,14 @@ def score(
             f"suite {declared.name!r} has {len(declared.datasets)} data sets; say which the "
             f"predictions are for: --dataset {declared.datasets[0]}"
         )
-    base = request_under(
-        declared, asked, dataset=declared.datasets[0], results=results, data_dir=data_dir
+    request = request_under(
+        declared, asked, dataset=declared.datasets[0], results=results, normalize=normalize
     )
-    request = replace(base, device="cpu", normalize=normalize)
+    submission = Submission(
+        path=predictions, name=name or predictions.stem, is_delta=delta, fill=fill
+    )
     with shown_progress(quiet=quiet) as report:
-        found = score_submission(
-            request,
-            environment.registry,
-            environment.manager,
-            path=predictions,
-            name=name or predictions.stem,
-            is_delta=delta,
-            fill=fill,
-            report=report,
-        )
+        found = score_submission(submission, request, environment, report=report)
     for text in (*found.mismatch.ignored(), *found.mismatch.lacks()):
         context.note(f"note: {text}")
     rows = leaderboard_rows(found.outcome.records)

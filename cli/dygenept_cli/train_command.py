@@ -44,19 +44,19 @@ def train(
     from dataclasses import replace
 
     from dygenept.machine.processes import launched
+    from dygenept.machine.progress import shown_progress
     from dygenept.runs.train import train_model
     from dygenept_cli import context
-    from dygenept_cli.progress import shown_progress
     from dygenept_cli.protocol import Asked, declared_suite, request_under
 
-    environment = context.load_environment(registry, plugin)
+    environment = context.load_environment(registry, plugin, data_dir=data_dir, device=device)
     asked = Asked(dataset=dataset, split=split, n_folds=folds, seed=seed, scale=scale)
     base = request_under(
         declared_suite(asked, environment),
         asked,
         dataset=dataset,
         results=output,
-        data_dir=data_dir,
+        normalize=normalize,
     )
     request = replace(
         base,
@@ -73,14 +73,10 @@ def train(
             config=config,
             sets=set_,
         ),
-        device=device,
-        normalize=normalize,
         resume=resume,
     )
     with shown_progress(quiet=quiet) as report:
-        manifest = train_model(
-            request, environment.registry, environment.manager, fold=fold - 1, report=report
-        )
+        manifest = train_model(request, environment, fold=fold - 1, report=report)
     if as_json:
         context.print_json(
             {

@@ -1,1 +1,8 @@
-"""Reading perturbation data: AnnData files, labels, pseudobulk means and DE genes."""
+"""From a name or a file to what a model may see of one fold.
+
+Read in this order: ``catalog`` and ``request`` (which data set), ``reading`` (an AnnData file to
+``PerturbationData``), ``pseudobulk`` (means per condition), ``de`` (differentially expressed
+genes), ``splits`` (folds, and the file that keeps them), ``task`` (one fold, cut out), ``guard``
+and ``reachable`` (nothing held out can be reached from it). ``simulated`` makes data sets with
+planted effects; ``assets`` fetches files other than data sets.
+"""

@@ -1,4 +1,4 @@
-"""Files that are no data set: graphs, checkpoints and the like, fetched into the data folder."""
+"""Files other than data sets: graphs, checkpoints and the like, fetched into the data folder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class AssetEntry(BaseModel):
         licence: Terms of its files, which are fetched and never shipped.
         folder: Its folder inside the data folder.
         files: Its files.
-        offline: What works without it, told when a download fails.
+        offline: What works without it, reported when a download fails.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -152,19 +152,19 @@ def fetch_asset(
 ) -> Path:
     """Make an asset's files be on disk, each verified, and return its folder.
 
-    A file that is there is verified and kept. Every missing file is tried, whatever becomes of
-    the others.
+    A file that is there is verified and kept. Every missing file is tried, even after
+    another has failed.
 
     Args:
         name: Name of the asset.
         entries: Assets of the registry.
         data_dir: Data folder.
-        runtime: Told the bytes so far.
+        runtime: Its callback gets the bytes so far.
 
     Raises:
-        DataUnavailableError: If a file cannot be had; one message says which and why, where each
-            belongs, and what works without them.
-        DataError: If a file on disk is another than pinned or recorded, or nothing is called so.
+        DataUnavailableError: If a file cannot be fetched; one message says which and why,
+            where each belongs, and what works without them.
+        DataError: If a file on disk is another than pinned or recorded, or nothing has this name.
     """
     entry = _entry(name, entries)
     folder = entry.folder_in(data_dir)
@@ -193,7 +193,7 @@ def verify_asset(name: str, *, entries: Mapping[str, AssetEntry], data_dir: Path
 
     Raises:
         DataUnavailableError: If a file is missing.
-        DataError: If a file is another than pinned or recorded, or nothing is called so.
+        DataError: If a file is another than pinned or recorded, or nothing has this name.
     """
     entry = _entry(name, entries)
     status = asset_status(entry, data_dir)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from dygenept.errors import ConfigError, DataError, nearest
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import DatasetSource
 from dygenept.plugin.manager import PluginManager
@@ -66,11 +67,19 @@ class ResolvedDataset:
     entry: DatasetEntry | None
 
 
+def dataset_entries(environment: Environment) -> Mapping[str, DatasetEntry]:
+    """Return the registered data sets, validated once.
+
+    Raises:
+        ConfigError: If an entry has an unknown key.
+    """
+    return environment.entries("datasets", DatasetEntry)
+
+
 def resolve_dataset(
     name: str,
+    environment: Environment,
     *,
-    entries: Mapping[str, DatasetEntry],
-    manager: PluginManager,
     scale: float | None = None,
     also_known: Sequence[str] = (),
 ) -> ResolvedDataset:
@@ -78,15 +87,15 @@ def resolve_dataset(
 
     Args:
         name: Such as ``k562``, ``sim:k562``, ``sim:k562@0.1`` or ``cells.h5ad``.
-        entries: Registered data sets.
-        manager: Plugins.
+        environment: Registry and plugins.
         scale: In (0, 1]; wins over the scale in the name.
-        also_known: Names of something else that the caller understands; for the message alone.
+        also_known: Names of something else that the caller understands; only for the message.
 
     Raises:
-        DataError: If nothing is called so; names the nearest.
-        ConfigError: If a scale is asked for and the data set has none, or it is no number.
+        DataError: If nothing has this name; the nearest is named.
+        ConfigError: If a scale is asked for and the data set has none, or it is not a number.
     """
+    entries = dataset_entries(environment)
     base, mark, suffix = name.partition(SCALE_MARK)
     exact = _registered(name, entries)
     known = exact or _registered(base, entries)
@@ -98,13 +107,13 @@ def resolve_dataset(
         aliases = (alias for entry in entries.values() for alias in entry.aliases)
         names = {*entries, *aliases, *also_known}
         raise DataError(
-            f"unknown data set {name!r}: no registered name and no file; {nearest(base, names)}"
+            f"unknown data set {name!r}, neither registered nor a file; {nearest(base, names)}"
         )
     entry = entries[known]
     if mark and exact is None and scale is None:
         scale = _number(suffix, name)
     if scale is not None:
-        if "scale" not in manager.get(DatasetSpec, entry.source).config.model_fields:
+        if "scale" not in environment.manager.get(DatasetSpec, entry.source).config.model_fields:
             raise ConfigError(
                 f"data set {known!r} cannot be scaled, since its cells are not simulated; "
                 "leave the scale out or choose a sim: data set"
@@ -126,38 +135,32 @@ def source_of(name: str, entry: DatasetEntry, *, manager: PluginManager) -> Data
 
 def fetch_dataset(
     name: str,
-    *,
-    entries: Mapping[str, DatasetEntry],
-    manager: PluginManager,
-    data_dir: Path,
+    environment: Environment,
     runtime: Runtime,
+    *,
     scale: float | None = None,
     also_known: Sequence[str] = (),
 ) -> Path:
     """Make a data set's file be on disk and return its path.
 
     Raises:
-        DataError: If nothing is called so, or it cannot be had.
+        DataError: If nothing has this name, or the file cannot be fetched.
     """
-    resolved = resolve_dataset(
-        name, entries=entries, manager=manager, scale=scale, also_known=also_known
-    )
+    resolved = resolve_dataset(name, environment, scale=scale, also_known=also_known)
     if resolved.name is None or resolved.entry is None:
         path = resolved.path or Path(name)
         if not path.is_file():
             raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
         return path
-    source = source_of(resolved.name, resolved.entry, manager=manager)
-    return source.fetch(data_dir, runtime)
+    source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+    return source.fetch(environment.data_dir, runtime)
 
 
 def open_dataset(
     name: str,
-    *,
-    entries: Mapping[str, DatasetEntry],
-    manager: PluginManager,
-    data_dir: Path,
+    environment: Environment,
     runtime: Runtime,
+    *,
     normalize: bool = False,
     scale: float | None = None,
 ) -> PerturbationData:
@@ -165,18 +168,16 @@ def open_dataset(
 
     Args:
         name: Registered name, alias, ``name@scale``, or path of an ``.h5ad`` file.
-        entries: Registered data sets.
-        manager: Plugins.
-        data_dir: Folder of data sets.
+        environment: Registry, plugins and folder of data sets.
         runtime: Progress and seed.
-        normalize: The file holds raw counts; registered data sets never do.
+        normalize: The file has raw counts; registered data sets never do.
         scale: Scale of a simulated data set.
 
     Raises:
-        DataError: If nothing is called so, it cannot be had, or it breaks a rule.
+        DataError: If nothing has this name, or the data cannot be fetched or break a rule.
         ConfigError: If an option does not fit the data set.
     """
-    resolved = resolve_dataset(name, entries=entries, manager=manager, scale=scale)
+    resolved = resolve_dataset(name, environment, scale=scale)
     if resolved.name is None or resolved.entry is None:
         from dygenept.data.reading.anndata_file import read_anndata
 
@@ -184,11 +185,11 @@ def open_dataset(
         return read_anndata(path, name=_name_of(path), normalize=normalize)
     if normalize:
         raise ConfigError(
-            f"data set {resolved.name!r} holds log1p expression already; leave --normalize out"
+            f"data set {resolved.name!r} already has log1p expression; leave --normalize out"
         )
-    source = source_of(resolved.name, resolved.entry, manager=manager)
+    source = source_of(resolved.name, resolved.entry, manager=environment.manager)
     with plugin_code(f"data set {resolved.name!r}: source {resolved.entry.source!r}"):
-        return source.load(data_dir, runtime)
+        return source.load(environment.data_dir, runtime)
 
 
 def _name_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The leakage guard: checks, before a model sees it, that a task holds nothing held out.
+"""The leakage guard: checks, before a model sees it, that a task contains nothing held out.
 
 It trusts nothing that built the task: it compares the task with the data set itself, and walks
 every array that the task reaches. It guards against mistakes of the harness and of whatever wraps
@@ -41,7 +41,7 @@ def guard_task(
         is_oracle: True for ceilings and floors, which are handed the truth on purpose.
 
     Raises:
-        LeakageError: If the task holds a held-out condition, mean, DE list or cell, the truth
+        LeakageError: If the task contains a held-out condition, mean, DE list or cell, the truth
             (unless an oracle is to see it), or memory that is shared with the data set or larger
             than what is shown.
     """
@@ -51,7 +51,7 @@ def guard_task(
     if len(set(task.known)) != len(task.known):
         _refuse("a condition is listed twice among those to fit on")
     if task.held_out is not None and not is_oracle:
-        _refuse("task.held_out holds the truth, and the model is no ceiling or floor")
+        _refuse("task.held_out contains the truth, and only ceilings and floors may see it")
     rows = condition_positions(data, task.known)
     _check_means(task, pseudobulk, de, rows)
     _check_cells(task, data, rows)
@@ -72,7 +72,7 @@ def _check_means(task: Task, pseudobulk: Pseudobulk, de: DeGenes, rows: IntArray
                 f"fit on give {own.shape}"
             )
         if not np.array_equal(given, own, equal_nan=given.dtype.kind == "f"):
-            _refuse(f"task.{name} holds other values than those of the conditions to fit on")
+            _refuse(f"task.{name} has other values than those of the conditions to fit on")
 
 
 def _check_cells(task: Task, data: PerturbationData, rows: IntArray) -> None:
@@ -86,7 +86,7 @@ def _check_cells(task: Task, data: PerturbationData, rows: IntArray) -> None:
     kept = np.flatnonzero(codes >= -1)
     if cells.expression.shape != (len(kept), data.n_genes):
         _refuse(
-            f"task.cells holds {cells.expression.shape[0]} cells × {cells.expression.shape[1]} "
+            f"task.cells has {cells.expression.shape[0]} cells × {cells.expression.shape[1]} "
             f"genes, where train, validation and control make {len(kept)} × {data.n_genes}"
         )
     if not np.array_equal(cells.condition_codes, codes[kept]):
@@ -99,7 +99,7 @@ def _check_cells(task: Task, data: PerturbationData, rows: IntArray) -> None:
     some = np.unique(np.linspace(0, len(kept) - 1, SAMPLED_CELLS).astype(np.int64))
     given, own = cells.expression[some], data.expression[kept[some]]
     if not np.array_equal(given.data, own.data) or not np.array_equal(given.indices, own.indices):
-        _refuse("rows of task.cells.expression hold the expression of other cells")
+        _refuse("rows of task.cells.expression are the expression of other cells")
 
 
 def _check_memory(
@@ -132,7 +132,7 @@ def _check_memory(
 def _size(base: object) -> int:
     if isinstance(base, np.ndarray | memoryview):
         return int(base.nbytes)
-    # A buffer that cannot say its size may hold anything.
+    # A buffer that cannot say its size may contain anything.
     return len(base) if isinstance(base, bytes | bytearray) else 1 << 62
 
 

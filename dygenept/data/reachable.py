@@ -21,7 +21,7 @@ from dygenept.errors import LeakageError
 
 Array = npt.NDArray[Any]
 
-# Plain values hold no reference to follow.
+# Plain values have no references to follow.
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, PurePath)
 MAX_OBJECTS = 1_000_000
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from dygenept.data.catalog import DatasetEntry, open_dataset, resolve_dataset
+from dygenept.data.catalog import open_dataset, resolve_dataset
 from dygenept.errors import DataError
 from dygenept.machine import processes
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
-from dygenept.plugin.validation import validated
-from dygenept.types import PerturbationData, Progress, Runtime
+from dygenept.plugin.environment import Environment
+from dygenept.types import PerturbationData, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,60 +18,47 @@ class DataRequest:
 
     Attributes:
         dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
-        data_dir: Where data sets live.
-        cache_dir: Where computed knowledge is cached.
+        opened: The data set where it is open already; ``dataset`` is only its name then.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
     """
 
     dataset: str
-    data_dir: Path
-    cache_dir: Path
+    opened: PerturbationData | None = None
     normalize: bool = False
     scale: float | None = None
 
 
-def dataset_entries(registry: Registry) -> dict[str, DatasetEntry]:
-    """Validate the ``datasets`` section of the registry.
+def open_data(
+    request: DataRequest, environment: Environment, report: Callable[[Progress], None]
+) -> PerturbationData:
+    """Open the data set of a request, fetching or simulating it where needed.
 
     Raises:
-        ConfigError: If an entry has an unknown key.
+        DataError: If nothing is called so, it cannot be had, or it breaks a rule.
+        ConfigError: If an option does not fit the data set.
     """
-    return {
-        name: validated(DatasetEntry, dict(entry), f"datasets.{name}")
-        for name, entry in registry.datasets.items()
-    }
-
-
-def open_data(
-    request: DataRequest,
-    registry: Registry,
-    manager: PluginManager,
-    report: Callable[[Progress], None],
-) -> PerturbationData:
-    """Open the data set of a request, fetching or simulating it where needed."""
+    if request.opened is not None:
+        return request.opened
     with processes.writer_first():
         return open_dataset(
             request.dataset,
-            entries=dataset_entries(registry),
-            manager=manager,
-            data_dir=request.data_dir,
-            runtime=Runtime(report=report, cache_dir=request.cache_dir),
+            environment,
+            environment.runtime(report),
             normalize=request.normalize,
             scale=request.scale,
         )
 
 
 def recorded_dataset(
-    given: str | None, recorded: str, registry: Registry, manager: PluginManager, *, flag: str
+    given: str | None, recorded: str, environment: Environment, *, flag: str
 ) -> str:
     """Return where the cells of a record are: what was given, or else the registered name.
 
     Args:
         given: What the user says.
-        recorded: The name in the record; a file's is its stem, which says not where it is.
-        registry: Registered data sets.
-        manager: Plugins.
+        recorded: The name in the record; a file's is its stem, which does not say where it is.
+        environment: Registered data sets and plugins.
         flag: The flag that says it.
 
     Raises:
@@ -83,10 +67,10 @@ def recorded_dataset(
     if given:
         return given
     try:
-        resolve_dataset(recorded, entries=dataset_entries(registry), manager=manager)
+        resolve_dataset(recorded, environment)
     except DataError as error:
         raise DataError(
-            f"the record is of {recorded!r}, which is no registered data set; say where its file "
-            f"is: {flag} FILE"
+            f"the record is of {recorded!r}, which is not a registered data set; say where its "
+            f"file is: {flag} FILE"
         ) from error
     return recorded

@@ -90,7 +90,7 @@ def split_from_json(text: str, *, where: str = "split manifest") -> Split:
         where: Names the text in errors, such as its path.
 
     Raises:
-        SplitError: If it is no manifest; the key at fault is named.
+        SplitError: If it is not a manifest; the key at fault is named.
     """
     try:
         manifest = SplitManifest.model_validate_json(text)
@@ -125,7 +125,7 @@ def split_sha256(split: Split) -> str:
 def save_split(split: Split, folder: Path) -> Path:
     """Write ``splits/<sha256>.json`` below a results folder and return its path.
 
-    A manifest that is there already is left alone: its name says what it holds.
+    A manifest that is already there is kept: its name says what it contains.
     """
     path = folder / "splits" / f"{split_sha256(split)}.json"
     if path.exists():
@@ -138,7 +138,7 @@ def load_split(path: Path) -> Split:
     """Read a saved manifest.
 
     Raises:
-        SplitError: If the file is missing, is no manifest, or is named by a hash that is not
+        SplitError: If the file is missing, is not a manifest, or is named by a hash that is not
             that of its content.
     """
     try:
@@ -244,7 +244,7 @@ def _check_labels(fold: Fold, known: set[str], *, where: str) -> None:
         if stray:
             raise SplitError(
                 f"{where}: subgroup {name!r} has {min(stray)!r}, which is not in test; "
-                "subgroups may hold test labels alone"
+                "subgroups may contain only test labels"
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,27 @@ from dygenept.types import (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a model is given beside the means of the conditions to fit on.
+
+    Attributes:
+        cells: A copy of the train, validation and control cells.
+        truth: The held-out means and halves; only for ceilings and floors.
+    """
+
+    cells: bool = False
+    truth: bool = False
+
+
 def build_task(
     data: PerturbationData,
     pseudobulk: Pseudobulk,
     de: DeGenes,
     fold: Fold,
     *,
-    needs_cells: bool,
-    held_out: bool,
+    access: Access,
     runtime: Runtime,
-    rng: np.random.Generator,
 ) -> tuple[Task, tuple[Condition, ...]]:
     """Cut a task out of a data set; nothing in it depends on held-out cells unless asked.
 
@@ -48,16 +59,14 @@ def build_task(
         pseudobulk: Its means.
         de: Its DE lists.
         fold: Labels of train, validation and test.
-        needs_cells: Hand over a copy of the train, validation and control cells.
-        held_out: Hand over the truth; for oracles alone.
-        runtime: Passed on.
-        rng: Draws the halves of the held-out cells, where ``held_out``.
+        access: What the model is given beside means.
+        runtime: Passed on; where the truth is handed over, its seed draws the halves.
 
     Returns:
         The task, and the held-out conditions in the order in which to predict them.
 
     Raises:
-        DataError: If a label names no perturbation of the data set.
+        DataError: If a label does not name a perturbation of the data set.
         SplitError: If no condition is left to fit on, or the fold's test labels have none. A fold
             without test labels is a fit on everything, and passes.
     """
@@ -85,8 +94,8 @@ def build_task(
         means=pseudobulk.means[rows],
         n_cells=pseudobulk.n_cells[rows],
         de_indices=de.indices[rows],
-        cells=_cells(data, rows) if needs_cells else None,
-        held_out=_truth(data, pseudobulk, test, rng) if held_out else None,
+        cells=_cells(data, rows) if access.cells else None,
+        held_out=_truth(data, pseudobulk, test, runtime.seed) if access.truth else None,
         runtime=_new_runtime(runtime),
     )
     return task, _new_conditions(test)
@@ -121,12 +130,12 @@ def _truth(
     data: PerturbationData,
     pseudobulk: Pseudobulk,
     test: tuple[Condition, ...],
-    rng: np.random.Generator,
+    seed: int,
 ) -> HeldOut:
     return HeldOut(
         conditions=_new_conditions(test),
         means=pseudobulk.means[condition_positions(data, test)],
-        half_means=half_means(data, test, rng),
+        half_means=half_means(data, test, np.random.default_rng(seed)),
         draw_halves=lambda further: half_means(data, test, further),
     )
 

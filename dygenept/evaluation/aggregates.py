@@ -19,14 +19,14 @@ class Aggregate:
     Attributes:
         mean: Mean over folds of the fold's mean; None where nothing is defined.
         std: Standard deviation over folds (ddof 1); None for one fold.
-        stderr: ``std`` divided by the root of the number of folds; None for one fold.
+        stderr: ``std`` divided by the square root of the number of folds; None for one fold.
         pooled: Mean over all held-out conditions of all folds.
         ci_low: Lower end of the 95 % bootstrap interval of ``pooled``.
         ci_high: Upper end.
         n_folds: Folds given.
         n_perturbations: Held-out conditions given, undefined ones too.
         n_undefined: Undefined ones; each counts as the neutral value, or is left out where the
-            metric has none.
+            metric declares none.
     """
 
     mean: float | None
@@ -46,11 +46,12 @@ def aggregate(
     """Aggregate the values of one metric.
 
     Args:
-        folds: Each fold's values, one a held-out condition, None where undefined.
+        folds: Each fold's values, one per held-out condition, None where undefined.
         neutral: What an undefined value counts as; None leaves it out.
         seed: Seed of the bootstrap.
     """
     filled = [_filled(values, neutral) for values in folds]
+    # A fold in which nothing is defined has no mean, and must not count as one of zero.
     fold_means = [fmean(values) for values in filled if values]
     pooled = [value for values in filled for value in values]
     std = stdev(fold_means) if len(fold_means) > 1 else None
@@ -71,8 +72,8 @@ def aggregate(
 def competition_ranks(values: Sequence[float | None], *, higher_is_better: bool) -> tuple[int, ...]:
     """Rank models from 1; equal values share the better rank, whatever their order.
 
-    Values equal to twelve significant digits are ties. A model without a value comes after all
-    that have one.
+    Values equal to twelve significant digits are ties. A model without a value comes after
+    all that have one.
     """
     sign = -1.0 if higher_is_better else 1.0
     keys = [

@@ -16,11 +16,11 @@ LEVEL = 0.95
 def bootstrap_means(values: npt.ArrayLike, *, n_draws: int = N_DRAWS, seed: int = 0) -> DoubleArray:
     """Return the means of resamples.
 
-    Resamples depend on the number of values and the seed alone, so two models scored on the
+    Resamples depend only on the number of values and the seed, so two models scored on the
     same perturbations in the same order are resampled alike, and their difference is paired.
 
     Args:
-        values: One value a perturbation, (n,) or (n_models, n), n at least 1.
+        values: One value per perturbation, (n,) or (n_models, n), n at least 1.
         n_draws: Resamples.
         seed: Seed of the draws.
 
@@ -41,7 +41,7 @@ def bootstrap_interval(
     """Return the percentile interval of the mean.
 
     Args:
-        values: One value a perturbation, (n,), n at least 1.
+        values: One value per perturbation, (n,), n at least 1.
         n_draws: Resamples.
         seed: Seed of the draws.
         level: Share of resampled means inside the interval.
@@ -55,12 +55,14 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-# A leaderboard asks for the same resamples once a model and metric; a product is then all it takes.
+# A leaderboard asks for the same resamples for every model and metric: counting them once leaves
+# one matrix product for each.
 @functools.lru_cache(maxsize=1)
 def _counts(n_values: int, n_draws: int, seed: int) -> DoubleArray:
     """Count how often each value is in each resample, (n_draws, n_values)."""
     drawn = np.random.default_rng(seed).integers(n_values, size=(n_draws, n_values))
-    drawn += n_values * np.arange(n_draws)[:, None]
+    # Offsets give every draw bins of its own, so that one bincount serves all draws.
+    drawn += n_values * np.arange(n_draws)[:, None]  # (n_draws, n_values)
     counts = np.bincount(drawn.ravel(), minlength=n_draws * n_values).astype(np.float64)
     counts.setflags(write=False)
     return counts.reshape(n_draws, n_values)

@@ -19,15 +19,15 @@ MAX_CELLS = 100
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """The cells of a whole data set, which samples of it share.
+    """The cells of a whole data set, shared by all samples of it.
 
     Attributes:
         expression: CSR, (N, G).
         control_rows: Sampled control cells of each condition.
         real_rows: Sampled cells of each condition.
         means: Mean of all cells of each condition, (n_conditions, G).
-        distances: What was computed already, by condition; 40 kB each at most.
-        within_control: Mean distance of two control cells, by the rows of the sample, which all
+        distances: What is computed already, by condition; at most 40 kB each.
+        within_control: Mean distance of two control cells, by the sampled rows, which all
             conditions of a cell type share.
     """
 
@@ -100,13 +100,15 @@ def cell_samples(
         data: The data set.
         pseudobulk: Its means.
         seed: Seed of the draws; the same samples serve every model.
-        max_cells: Cells of a condition, and control cells of a cell type, at most.
+        max_cells: Most cells of a condition, and most control cells of a cell type.
 
     Returns:
-        One row a condition of ``data``.
+        One row per condition of ``data``.
     """
-    order = np.argsort(data.condition_codes, kind="stable")
+    # Sorted by condition once: control cells (code -1) come first, then one run per condition.
+    order = np.argsort(data.condition_codes, kind="stable")  # (N,)
     starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
+    # Two generators, so that more controls do not change which perturbed cells are drawn.
     rng = np.random.default_rng([seed, 0])
     controls = {
         cell_type: _drawn(
@@ -135,7 +137,7 @@ def samples_of(
     real_rows: tuple[npt.NDArray[np.intp], ...],
     means: DoubleArray,
 ) -> CellSamples:
-    """Make samples of cells that are at hand, one row a condition.
+    """Make samples of given cells, one row per condition.
 
     Args:
         expression: CSR, (N, G), log1p scale.
@@ -162,6 +164,7 @@ def _dense(cells: sparse.csr_matrix) -> DoubleArray:
 
 def _squared(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("ng,ng->n", right, right)
-    squares -= 2.0 * (left @ right.T)
+    squares -= 2.0 * (left @ right.T)  # (m, k)
+    # Cancellation may leave a tiny negative square where two cells are equal.
     distances: DoubleArray = np.maximum(squares, 0.0)
     return distances

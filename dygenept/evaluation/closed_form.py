@@ -1,4 +1,4 @@
-"""The base of models that predict from the training perturbations' means alone."""
+"""The base of models that predict only from the means of the train perturbations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ClosedFormModel(ABC):
         """The task it was fitted to.
 
         Raises:
-            PluginError: If it was not.
+            PluginError: If it is not fitted yet.
         """
         if self._task is None:
-            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+            raise PluginError(f"{type(self).__name__} cannot predict before it is fitted; call fit")
         return self._task
 
     def fit(self, task: Task) -> None:
@@ -39,12 +39,13 @@ class ClosedFormModel(ABC):
         """Predict the pseudobulk of each condition.
 
         Raises:
-            PluginError: If a condition's cell type is none of the task's.
+            PluginError: If a condition's cell type is not one of the task's.
         """
         expression = np.empty((len(conditions), len(self.task.gene_ids)), dtype=np.float64)
         for cell_type in sorted({condition.cell_type for condition in conditions}):
             rows = [row for row, item in enumerate(conditions) if item.cell_type == cell_type]
             wanted = tuple(conditions[row] for row in rows)
+            # One (G,) for all rows, or (n_rows, G).
             expression[rows] = self.predict_within(self._view(cell_type), wanted)
         return Predictions(conditions=tuple(conditions), expression=expression)
 
@@ -67,7 +68,7 @@ class ClosedFormModel(ABC):
 
 
 def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldOut, list[int]]:
-    """Return the truth that an oracle is handed, and the row of each condition in it.
+    """Return the truth that a ceiling or floor is handed, and each condition's row in it.
 
     Raises:
         PluginError: If the task hides the truth, or a condition is not held out.
@@ -83,6 +84,6 @@ def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldO
         if condition not in rows:
             raise PluginError(
                 f"{condition.label!r} in {condition.cell_type!r} is not held out in this fold; "
-                "this control predicts held-out conditions alone"
+                "this control predicts only held-out conditions"
             )
     return held_out, [rows[condition] for condition in conditions]

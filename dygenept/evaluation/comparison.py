@@ -14,7 +14,7 @@ ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedDifference:
     """The mean difference of two models over the same perturbations.
 
     Attributes:
@@ -33,24 +33,25 @@ class Comparison:
     n_perturbations: int
 
 
-def paired_comparison(
+def paired_difference(
     first: npt.ArrayLike, second: npt.ArrayLike, *, n_models: int = 2, seed: int = 0
-) -> Comparison:
+) -> PairedDifference:
     """Resample perturbations, each with both models' values.
 
     Args:
-        first: One value a perturbation, (n,), n at least 1.
+        first: One value per perturbation, (n,), n at least 1.
         second: The other model's values of the same perturbations, (n,).
-        n_models: Models that are compared at once; more of them take more draws, so that a p
-            value can still be small after correction.
+        n_models: Models that are compared at once; more of them take more draws, so that p can
+            still be small after correction.
         seed: Seed of the draws.
     """
     difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     means = bootstrap_means(difference, n_draws=max(N_DRAWS, 80 * n_models), seed=seed)
     tail = (1.0 - LEVEL) / 2.0
     low, high = np.quantile(means, [tail, 1.0 - tail])
+    # The observed sample counts as one draw of its own on the other side: p is never 0.
     smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    return Comparison(
+    return PairedDifference(
         difference=float(difference.mean()),
         ci_low=float(low),
         ci_high=float(high),

@@ -31,8 +31,8 @@ def share_farther(
             conditions, given by position.
 
     Returns:
-        Candidates farther than the right one, ties half, (n,); candidates beside the right one,
-        (n,); and why a condition has no rank, by position.
+        Candidates farther than the right one, ties counted half, (n,); candidates other than
+        the right one, (n,); and why a condition has no rank, by position.
     """
     farther = np.full(len(conditions), np.nan)
     others = np.zeros(len(conditions))
@@ -43,10 +43,11 @@ def share_farther(
         if len(rows) == 1:
             reasons[int(rows[0])] = ONE_CONDITION
             continue
-        found = distances(rows)
-        own = np.diagonal(found)[:, None]
+        found = distances(rows)  # (m, m): predictions by truths
+        own = np.diagonal(found)[:, None]  # (m, 1)
         margin = TIE * np.abs(found).max(axis=1, keepdims=True)
         is_tied = np.abs(found - own) <= margin
+        # The right candidate is always tied with itself, and must not count.
         farther[rows] = ((found > own) & ~is_tied).sum(axis=1) + 0.5 * (is_tied.sum(axis=1) - 1)
         others[rows] = len(rows) - 1
     return farther, others, reasons
@@ -66,7 +67,7 @@ def euclidean(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     centre = right.mean(axis=0)
     left, right = left - centre, right - centre
     squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("mg,mg->m", right, right)
-    squares -= 2.0 * (left @ right.T)
+    squares -= 2.0 * (left @ right.T)  # (n, m)
     distances: DoubleArray = np.sqrt(np.maximum(squares, 0.0))
     return distances
 

@@ -1,4 +1,4 @@
-"""Training perturbations as seen from one cell type: what closed-form models learn from."""
+"""Train perturbations as seen from one cell type: what closed-form models learn from."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class TrainView:
 def train_means(task: Task) -> dict[str, DoubleArray]:
     """Return the mean train and validation perturbation as each cell type shows it, (G,).
 
-    A scorer takes it before a model gets hold of the task: what a model writes there must not
-    change what it is held against.
+    A scorer computes it before a model receives the task: what a model writes there must not
+    change what it is scored against.
 
     Raises:
         PluginError: If the task has no perturbation at all.
@@ -46,9 +46,9 @@ def train_means(task: Task) -> dict[str, DoubleArray]:
 def train_view(task: Task, cell_type: str) -> TrainView:
     """Return the train and validation perturbations as one cell type shows them.
 
-    A cell type with perturbations of its own shows these alone. One with none (the held-out
-    type of ``cross_cell_type``) shows every other type's, each moved by the difference of the
-    controls: its delta is kept and added to this type's control. METRICS leaves this case open.
+    A cell type with train perturbations of its own shows only these. A type without any (the
+    held-out type of ``cross_cell_type``) shows those of all other types, each moved by the
+    difference of the controls: its delta is kept and added to this type's control.
 
     Args:
         task: The fold's task; ``train`` and ``val`` both count.
@@ -66,10 +66,11 @@ def train_view(task: Task, cell_type: str) -> TrainView:
     if not known:
         raise PluginError("the task has no train perturbation; use a split with fewer folds")
     control = task.control_mean(cell_type)
+    # Sorted by condition, so that a sum over rows does not depend on the order of the file.
     order = sorted(range(len(known)), key=lambda row: known[row])
     own = [row for row in order if known[row].cell_type == cell_type]
     rows = own or order
-    means = task.means[rows]
+    means = task.means[rows]  # (n, G)
     if not own:
         types = [task.cell_types.index(known[row].cell_type) for row in rows]
         means = means - task.control_means[types] + control

@@ -1,4 +1,4 @@
-"""Row-wise reductions that metrics share: one value a condition, undefined cases named."""
+"""Row-wise reductions that metrics share: one value per condition, undefined cases named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CONSTANT_PREDICTION = "constant prediction"
 CONSTANT_TRUTH = "constant truth"
 TOO_FEW_GENES = "fewer than two genes"
 
-# Models hand over float32: a spread below its rounding is noise of the arithmetic, no prediction.
+# Models return float32: a spread below its rounding is noise of the arithmetic, not a prediction.
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
@@ -25,7 +25,8 @@ def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
     Returns:
         (n, 20), float64, with zeros at the padding.
     """
-    picked = np.take_along_axis(values, np.maximum(de_indices, 0), axis=1)
+    # Padding picks gene 0 and is overwritten, since -1 would pick the last gene.
+    picked = np.take_along_axis(values, np.maximum(de_indices, 0), axis=1)  # (n, 20)
     gathered: DoubleArray = np.where(de_indices >= 0, picked, 0.0)
     return gathered
 
@@ -41,7 +42,7 @@ def masked_mean(values: DoubleArray, mask: BoolArray) -> MetricValues:
         (n,), undefined where a row has no real entry.
     """
     counts = mask.sum(axis=1)
-    totals = np.where(mask, values, 0.0).sum(axis=1)
+    totals = np.where(mask, values, 0.0).sum(axis=1)  # (n,)
     means = np.full(len(values), np.nan)
     np.divide(totals, counts, out=means, where=counts > 0)
     return MetricValues(means, {int(row): NO_DE_GENES for row in np.flatnonzero(counts == 0)})
@@ -57,8 +58,8 @@ def masked_pearson(
 ) -> MetricValues:
     """Correlate each row's real entries.
 
-    A side is constant where its range is within float32 rounding of the numbers that it was
-    computed from: a control predicted in float32 must not earn a correlation by its rounding.
+    A side is constant where its range is within float32 rounding of the numbers from which it was
+    computed: a control predicted in float32 must not earn a correlation by its rounding.
 
     Args:
         predicted: (n, T).
@@ -79,11 +80,12 @@ def masked_pearson(
     # Scaled by the range first, so that squares of tiny deltas do not underflow.
     left = left / np.where(left_range > 0, left_range, 1.0)[:, None]
     right = right / np.where(right_range > 0, right_range, 1.0)[:, None]
-    product = np.einsum("nt,nt->n", left, right)
+    product = np.einsum("nt,nt->n", left, right)  # (n,)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     defined = (counts > 1) & ~flat_left & ~flat_right
     values = np.full(len(predicted), np.nan)
     np.divide(product, norms, out=values, where=defined)
+    # Rounding may leave 1 + 2e-16, which the metrics' declared range does not allow.
     values = np.clip(values, -1.0, 1.0)
     reasons: dict[int, str] = {}
     for row in np.flatnonzero(~defined).tolist():

@@ -1,9 +1,9 @@
-"""From predictions to scores: what metrics see, and one score a metric and condition."""
+"""From predictions to scores: what metrics see, and one score per metric and condition."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TypeVar
 
@@ -33,15 +33,27 @@ N = TypeVar("N", bound=np.generic)
 NO_TRUTH = "too few cells to have a truth"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundTruth:
+    """What predictions of a data set are scored against, the same for every model.
+
+    Attributes:
+        data: The data set.
+        pseudobulk: Its means, one row per condition of ``data``.
+        de: Its DE lists, one row per condition of ``data``.
+        de_tests: DE tests, one row per condition of ``data``, where a metric reads them.
+        cells: Samples of cells, one row per condition of ``data``, where a metric reads them.
+    """
+
+    data: PerturbationData
+    pseudobulk: Pseudobulk
+    de: DeGenes
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
+
+
 def metric_inputs(
-    predictions: Predictions,
-    *,
-    data: PerturbationData,
-    pseudobulk: Pseudobulk,
-    de: DeGenes,
-    train_means: Mapping[str, DoubleArray],
-    de_tests: DeTests | None = None,
-    cells: MetricCells | None = None,
+    predictions: Predictions, against: GroundTruth, *, train_means: Mapping[str, DoubleArray]
 ) -> MetricInputs:
     """Lay predictions beside the truth and the references.
 
@@ -50,45 +62,42 @@ def metric_inputs(
     since every metric sees the same ones.
 
     Args:
-        predictions: What a model predicted; its conditions must be conditions of ``data``.
-        data: The data set.
-        pseudobulk: Its means, one row a condition of ``data``.
-        de: Its DE lists, one row a condition of ``data``.
+        predictions: What a model predicted, for conditions of the data set.
+        against: The data set's means, DE lists and cells.
         train_means: Mean of the train perturbations by cell type, (G,), as
-            ``evaluation.reference.train_means`` gives it.
-        de_tests: DE tests, one row a condition of ``data``, where a metric reads them.
-        cells: Samples of cells, one row a condition of ``data``, where a metric reads them.
+            ``evaluation.reference.train_means`` returns it.
 
     Raises:
-        ShapeError: If there are not G predicted values a condition.
-        PluginError: If a value is not finite, or a condition is none of the data set's.
+        ShapeError: If there are not G predicted values per condition.
+        PluginError: If a value is not finite, or a condition is not one of the data set's.
     """
+    data, pseudobulk = against.data, against.pseudobulk
     rows = _rows_of(predictions, data)
-    truth = _truth(predictions, pseudobulk, rows)
+    truth = _truth(predictions, pseudobulk, rows)  # (n, G)
     _check_expression(predictions, truth, data)
     conditions = predictions.conditions
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    reference = np.empty_like(truth)
+    reference = np.empty_like(truth)  # (n, G)
     for row, condition in enumerate(conditions):
         reference[row] = train_means[condition.cell_type]
     return MetricInputs(
         conditions=conditions,
         predicted=_read_only(np.asarray(predictions.expression, dtype=np.float64)),
         truth=_read_only(truth),
-        control=_read_only(pseudobulk.control_means[types]),
+        control=_read_only(pseudobulk.control_means[types]),  # one row per type to (n, G)
         perturbed_mean=_read_only(reference),
-        de_indices=_read_only(de.indices[rows]),
+        de_indices=_read_only(against.de.indices[rows]),
         gene_symbols=data.gene_symbols,
-        de_tests=None if de_tests is None else de_tests.take(rows),
-        cells=None if cells is None else cells.take(rows),
+        de_tests=None if against.de_tests is None else against.de_tests.take(rows),
+        cells=None if against.cells is None else against.cells.take(rows),
     )
 
 
 def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) -> list[Score]:
     """Score every condition with every metric.
 
-    A condition whose truth is not there (the technical duplicate of a condition with one cell)
-    is undefined under every metric, and no metric sees it.
+    A condition without a truth (the technical duplicate of a condition with one cell) is
+    undefined under every metric, and no metric sees it.
 
     Args:
         metrics: Metrics with their declarations.
@@ -99,7 +108,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
 
     Raises:
         PluginError: If a metric fails or breaks its contract: a wrong number of values, an infinite
-            one, or an undefined one without a reason.
+            value, or an undefined value without a reason.
     """
     has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
     seen = inputs if has_truth.all() else inputs.take(has_truth)
@@ -108,6 +117,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
         with plugin_code(f"metric {spec.name!r}"):
             result = metric(seen)
         _check_result(result, spec, n_conditions=len(seen.conditions))
+        # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)
         values[has_truth] = result.values
         positions = np.flatnonzero(has_truth)
@@ -144,6 +154,7 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
 
 
 def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:
+    # A view, so that the caller's own array stays writable.
     seen = array.view()
     seen.flags.writeable = False
     return seen
@@ -155,7 +166,7 @@ def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
         if condition not in rows:
             raise PluginError(
                 f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
-                f"data set {data.name!r} has no cell; predict the held-out conditions alone"
+                f"data set {data.name!r} has no cell; predict only the held-out conditions"
             )
     return np.array([rows[item] for item in predictions.conditions], dtype=np.int32)
 
@@ -167,7 +178,7 @@ def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> 
     if predictions.truth.shape != own.shape:
         raise ShapeError(
             f"a control's own truth is {predictions.truth.shape}, expected {own.shape}: "
-            "one row of G genes a condition"
+            "one row of G genes per condition"
         )
     return np.asarray(predictions.truth, dtype=np.float64)
 
@@ -176,10 +187,11 @@ def _check_expression(predictions: Predictions, truth: DoubleArray, data: Pertur
     expression = predictions.expression
     if expression.shape[1] != data.n_genes:
         raise ShapeError(
-            f"predictions have {expression.shape[1]} genes a condition, but {data.name!r} has "
+            f"predictions have {expression.shape[1]} genes per condition, but {data.name!r} has "
             f"{data.n_genes}; return one value for each entry of task.gene_ids"
         )
     has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
+    # What is never scored may be anything: a duplicate cannot predict where it has no half.
     wrong = ~np.isfinite(expression) & has_truth[:, None]
     if wrong.any():
         row, gene = (int(position) for position in np.argwhere(wrong)[0])
@@ -198,7 +210,7 @@ def _check_result(result: MetricValues, spec: MetricSpec, *, n_conditions: int) 
     if result.values.shape != (n_conditions,):
         raise PluginError(
             f"metric {spec.name!r} returned values of shape {result.values.shape}, expected "
-            f"({n_conditions},): one value a condition"
+            f"({n_conditions},): one value per condition"
         )
     if np.isinf(result.values).any():
         raise PluginError(

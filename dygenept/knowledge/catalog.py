@@ -11,18 +11,25 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataUnavailableError, nearest
+from dygenept.knowledge.building import (
+    FacetSource,
+    build_imputed,
+    build_knowledge,
+    impute_file,
+    recorded_imputation,
+)
 from dygenept.knowledge.facets.controls import (
     gaussian_knowledge,
     identity_knowledge,
     random_knowledge,
     shuffle_knowledge,
 )
-from dygenept.knowledge.graph.choice import NO_KG, KgChoice
-from dygenept.knowledge.imputing import imputed_file, imputed_set, recorded_imputation
-from dygenept.knowledge.store.formats.dispatch import FOREIGN_SUFFIXES
-from dygenept.knowledge.store.store import build_knowledge, read_knowledge, select_genes
+from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.graph.sources import KgChoice
+from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES
+from dygenept.knowledge.store.knowledge_files import read_knowledge
 from dygenept.machine.folders import default_cache_dir
-from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 
@@ -43,7 +50,7 @@ class FacetSetEntry(BaseModel):
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         base: Facet set that ``transform`` changes.
         transform: ``shuffled`` between genes, or ``random`` vectors of the same norms. Two have no
-            base: ``identity``, one facet a gene that tells it from all others, and ``gaussian``,
+            base: ``identity``, one facet per gene that tells it from all others, and ``gaussian``,
             eight random facets of any width.
         dim: Width of ``identity`` and ``gaussian``.
         seed: Seed of the transform.
@@ -74,22 +81,29 @@ class FacetSetEntry(BaseModel):
         return self
 
 
+def facet_sets(environment: Environment) -> Mapping[str, FacetSetEntry]:
+    """Return the registry's facet sets, validated once.
+
+    Raises:
+        ConfigError: If an entry is not valid; the key is named.
+    """
+    return environment.entries("facets", FacetSetEntry)
+
+
 def open_knowledge(
     name_or_file: str,
-    *,
-    entries: Mapping[str, FacetSetEntry],
-    manager: PluginManager,
     genes: Sequence[str],
+    *,
+    environment: Environment,
     runtime: Runtime,
-    kg: KgChoice = NO_KG,
+    kg: KgChoice | None = None,
 ) -> GeneKnowledge:
     """Return the knowledge of some genes.
 
     Args:
-        name_or_file: A facet set of ``entries``, or the path of a knowledge file.
-        entries: The registry's facet sets.
-        manager: Finds writers and encoders.
+        name_or_file: A facet set of the registry, or the path of a knowledge file.
         genes: Gene symbols; a gene that is not known has confidence 0 throughout.
+        environment: Registry of facet sets, and the plugins that write, embed and impute.
         runtime: Device, progress and cache.
         kg: Knowledge graphs that unknown facets are imputed from; a file that was imputed from
             these already is taken as it is.
@@ -100,11 +114,13 @@ def open_knowledge(
         DataError: If its file is damaged.
         PluginError: If its writer or encoder is unknown.
     """
+    kg = KgChoice() if kg is None else kg
+    entries, manager = facet_sets(environment), environment.manager
     entry = _entry(name_or_file, entries)
     if entry is None or entry.file is not None:
         path = _present(_path_of(name_or_file, entry, runtime), name_or_file)
         if kg.sources and not kg.is_covered_by(recorded_imputation(path)):
-            knowledge = imputed_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
+            knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
         else:
             knowledge = select_genes(read_knowledge(path), genes)
         return knowledge if entry is None else replace(knowledge, name=name_or_file)
@@ -113,35 +129,26 @@ def open_knowledge(
         return draw(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
     if entry.base is not None:
         _check_chain(name_or_file, entries)
-        base = open_knowledge(
-            entry.base, entries=entries, manager=manager, genes=genes, runtime=runtime, kg=kg
-        )
+        base = open_knowledge(entry.base, genes, environment=environment, runtime=runtime, kg=kg)
         rng = np.random.default_rng(entry.seed)
         derive = shuffle_knowledge if entry.transform == "shuffled" else random_knowledge
         return replace(derive(base, rng=rng), name=name_or_file)
     writer_spec = manager.get(FacetWriterSpec, str(entry.writer))
     encoder_spec = manager.get(TextEncoderSpec, str(entry.encoder))
-    writer = writer_spec.factory(manager.configure(writer_spec, entry.writer_options))
-    encoder = encoder_spec.factory(manager.configure(encoder_spec, entry.encoder_options))
-    if kg.sources:
-        return imputed_set(
-            name_or_file,
-            writer=writer,
-            encoder=encoder,
-            genes=genes,
-            kg=kg,
-            manager=manager,
-            runtime=runtime,
-        )
-    return build_knowledge(
-        name_or_file, writer=writer, encoder=encoder, genes=genes, runtime=runtime
+    source = FacetSource(
+        name=name_or_file,
+        writer=writer_spec.factory(manager.configure(writer_spec, entry.writer_options)),
+        encoder=encoder_spec.factory(manager.configure(encoder_spec, entry.encoder_options)),
     )
+    if kg.sources:
+        return build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
+    return build_knowledge(source, genes, runtime)
 
 
 def is_imputed_already(
     name_or_file: str,
     *,
-    entries: Mapping[str, FacetSetEntry],
+    environment: Environment,
     runtime: Runtime,
     kg: KgChoice,
 ) -> bool:
@@ -150,10 +157,11 @@ def is_imputed_already(
     Raises:
         ConfigError: If the name is unknown.
     """
+    entries = facet_sets(environment)
     entry = _entry(name_or_file, entries)
     if entry is not None and entry.base is not None:
         _check_chain(name_or_file, entries)
-        return is_imputed_already(entry.base, entries=entries, runtime=runtime, kg=kg)
+        return is_imputed_already(entry.base, environment=environment, runtime=runtime, kg=kg)
     if not kg.sources or (entry is not None and entry.transform in BASELESS):
         return True
     if entry is not None and entry.file is None:
@@ -161,32 +169,31 @@ def is_imputed_already(
     return kg.is_covered_by(recorded_imputation(_path_of(name_or_file, entry, runtime)))
 
 
-def facet_file(
-    name_or_file: str, *, entries: Mapping[str, FacetSetEntry], runtime: Runtime
-) -> Path | None:
+def facet_file(name_or_file: str, *, environment: Environment, runtime: Runtime) -> Path | None:
     """Return the knowledge file behind a facet set; None where it has none of its own.
 
     Raises:
         ConfigError: If the name is unknown.
     """
-    entry = _entry(name_or_file, entries)
+    entry = _entry(name_or_file, facet_sets(environment))
     if entry is not None and entry.file is None:
         return None
     return _path_of(name_or_file, entry, runtime)
 
 
 def missing_knowledge(
-    name_or_file: str, *, entries: Mapping[str, FacetSetEntry], runtime: Runtime
+    name_or_file: str, *, environment: Environment, runtime: Runtime
 ) -> str | None:
     """Say in one sentence which file a facet set lacks; None where it can be opened.
 
     Raises:
         ConfigError: If the name is unknown.
     """
+    entries = facet_sets(environment)
     entry = _entry(name_or_file, entries)
     if entry is not None and entry.base is not None:
         _check_chain(name_or_file, entries)
-        return missing_knowledge(entry.base, entries=entries, runtime=runtime)
+        return missing_knowledge(entry.base, environment=environment, runtime=runtime)
     if entry is not None and entry.file is None:
         return None
     path = _path_of(name_or_file, entry, runtime)

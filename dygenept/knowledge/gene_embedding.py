@@ -1,17 +1,17 @@
-"""One vector a gene: a facet set pooled, a file of vectors, or one-hot codes."""
+"""One vector per gene: a facet set pooled, a file of vectors, or one-hot codes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.store.store import select_genes
+from dygenept.errors import DataUnavailableError
+from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 
 IDENTITY = "identity"
@@ -25,7 +25,7 @@ class GeneEmbedding:
 
     Attributes:
         genes: Gene symbols, (n,), unique.
-        values: One vector a gene, (n, D), float64; zeros where unknown.
+        values: One vector per gene, (n, D), float64; zeros where unknown.
         is_known: True where there is a vector, (n,).
     """
 
@@ -54,7 +54,7 @@ class GeneEmbedding:
 def gene_embedding(
     name: str, genes: Sequence[str], runtime: Runtime, *, pooling: Pooling = "mean"
 ) -> GeneEmbedding:
-    """Return one vector a gene.
+    """Return one vector per gene.
 
     Args:
         name: ``identity`` (one-hot codes), a facet set of the registry, a knowledge file
@@ -80,7 +80,7 @@ def gene_embedding(
 
 
 def pooled(knowledge: GeneKnowledge, *, pooling: Pooling = "mean") -> GeneEmbedding:
-    """Make one vector a gene from its facets, (n_genes, K, D_text) to (n_genes, D)."""
+    """Make one vector per gene from its facets, (n_genes, K, D_text) to (n_genes, D)."""
     weights = knowledge.confidence.astype(np.float64)[..., None]
     weighted = knowledge.values.astype(np.float64) * weights
     if pooling == "concat":
@@ -96,57 +96,16 @@ def is_vector_file(name: str) -> bool:
 
 
 def read_vectors(path: Path) -> GeneKnowledge:
-    """Read a file of gene vectors as knowledge of one facet.
-
-    An npz file holds ``genes`` (n,) and ``embedding`` (n, D). In a parquet, csv or tsv file the
-    first column names the gene and every other column is a number.
+    """Read a file of gene vectors as knowledge of one facet; a vector of zeros is known too.
 
     Raises:
         DataUnavailableError: If there is no such file.
-        DataError: If it is none of these, names a gene twice, or holds what is no finite number.
+        DataError: If it has another layout (see ``read_gene_vectors``), names a gene twice, or
+            contains a value that is not finite.
     """
     if not path.is_file():
         raise DataUnavailableError(
             f"no file of gene vectors {path}; give the path of a {', '.join(MATRIX_SUFFIXES)} file"
         )
-    try:
-        genes, values = _from_npz(path) if path.suffix == ".npz" else _from_table(path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path} is no file of gene vectors ({reason}); an npz holds genes (n,) and embedding "
-            "(n, D), a table names the gene in its first column"
-        ) from error
-    if values.ndim != 2 or len(genes) != len(values) or not np.isfinite(values).all():
-        raise DataError(f"{path} must hold one finite vector a gene, got {values.shape}")
-    if len(set(genes)) != len(genes):
-        raise DataError(f"{path} names a gene twice")
-    return GeneKnowledge(
-        name=path.name,
-        sha256="",
-        genes=genes,
-        facet_names=("vector",),
-        values=values[:, None, :],
-        confidence=np.ones((len(genes), 1), dtype=np.float32),
-    )
-
-
-def _from_npz(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    with np.load(path, allow_pickle=False) as opened:
-        genes = tuple(map(str, opened["genes"].tolist()))
-        return genes, opened["embedding"].astype(np.float32)
-
-
-def _from_table(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
-    import polars as pl
-
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
-        genes = tuple(frame[frame.columns[0]].cast(pl.String).to_list())
-        return genes, frame.drop(frame.columns[0]).cast(pl.Float32).to_numpy()
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error)) from error
+    knowledge = read_gene_vectors(path)
+    return replace(knowledge, confidence=np.ones_like(knowledge.confidence))

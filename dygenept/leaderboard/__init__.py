@@ -1,1 +1,7 @@
-"""To be described."""
+"""Boards, derived from result records and never edited.
+
+Read ``columns`` first: every kind of board declares its columns once, and every format shows them.
+``rows`` (with ``metric_table`` and ``judgements``) derives a leaderboard, ``groups`` its parts,
+``seeds`` the spread over seeds; ``comparisons`` sets models against each other and ``published``
+quotes papers. ``boards`` puts a board together, and ``formats``, ``pages`` and ``wide`` write it.
+"""

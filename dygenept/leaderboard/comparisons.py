@@ -11,9 +11,10 @@ import numpy as np
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA
+from dygenept.leaderboard.columns import JsonDocument
+from dygenept.leaderboard.judgements import differences_from
 from dygenept.leaderboard.metric_table import COMPETITORS, metric_tables
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
-from dygenept.leaderboard.significance import against
 from dygenept.results.records import RunRecord
 
 
@@ -48,7 +49,7 @@ class ComparisonRow:
     n_perturbations: int
     better: str | None
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> JsonDocument:
         """Return the row for JSON."""
         return asdict(self)
 
@@ -59,7 +60,7 @@ def compare_models(
     """Compare the first model with each of the others.
 
     Args:
-        records: Records of one group, one a model and fold.
+        records: Records of one group, one per model and fold.
         models: Two or more shown names.
         metrics: Metrics to compare under; empty takes all.
 
@@ -80,21 +81,21 @@ def compare_models(
         if first not in table.values:
             continue
         scored = [name for name in others if name in table.values]
-        for other, (comparison, p_holm) in against(table, first, scored).items():
-            # ``against`` gives other minus first; a reader of `compare A B` expects A minus B.
-            is_other = table.is_better(comparison)
+        for other, (found, p_holm) in differences_from(table, first, scored).items():
+            # ``found`` is other minus first; a reader of `compare A B` expects A minus B.
+            is_other = table.is_better(found)
             rows.append(
                 ComparisonRow(
                     metric=table.metric,
                     higher_is_better=table.higher_is_better,
                     model=first,
                     other=other,
-                    difference=0.0 - comparison.difference,
-                    ci_low=0.0 - comparison.ci_high,
-                    ci_high=0.0 - comparison.ci_low,
-                    p_value=comparison.p_value,
+                    difference=0.0 - found.difference,
+                    ci_low=0.0 - found.ci_high,
+                    ci_high=0.0 - found.ci_low,
+                    p_value=found.p_value,
                     p_holm=p_holm,
-                    n_perturbations=comparison.n_perturbations,
+                    n_perturbations=found.n_perturbations,
                     better=None if p_holm >= ALPHA else other if is_other else first,
                 )
             )
@@ -114,7 +115,7 @@ class RankRow:
         n_best: In how many it is the best.
         n_near_best: In how many it is the best or cannot be told from it.
         n_not_beating: In how many it does not beat perturbed_mean.
-        n_judged: In how many that question arises.
+        n_judged: In how many it can be judged so.
     """
 
     model: str
@@ -127,7 +128,7 @@ class RankRow:
     n_not_beating: int
     n_judged: int
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> JsonDocument:
         """Return the row for JSON."""
         return asdict(self)
 
@@ -137,11 +138,11 @@ def rank_models(
 ) -> tuple[RankRow, ...]:
     """Average each competitor's rank over leaderboards and metrics.
 
-    Models that are ranked everywhere come first: a mean over fewer, perhaps easier, boards is no
-    match for one over all.
+    Models that are ranked everywhere come first: a mean over fewer, perhaps easier, boards does
+    not compare with one over all.
 
     Args:
-        boards: Records of each leaderboard; do not mix simulated and real ones.
+        boards: Records of each leaderboard, all simulated or all real.
         metrics: Metrics to rank under; empty takes all.
     """
     ranks: dict[str, list[float]] = {}
@@ -150,7 +151,7 @@ def rank_models(
     for records in boards:
         for rows in _by_metric(leaderboard_rows(records), metrics):
             competitors = [
-                row for row in rows if row.role in COMPETITORS and row.pooled is not None
+                row for row in rows if row.role in COMPETITORS and row.total.pooled is not None
             ]
             if not competitors:
                 continue
@@ -165,10 +166,10 @@ def rank_models(
             mean_rank=fmean(ranks[model]),
             n_ranked=len(rows),
             n_possible=n_possible,
-            n_best=sum(row.is_best for row in rows),
-            n_near_best=sum(row.indistinguishable_from_best for row in rows),
-            n_not_beating=sum(row.beats_perturbed_mean is False for row in rows),
-            n_judged=sum(row.beats_perturbed_mean is not None for row in rows),
+            n_best=sum(row.judgement.is_best for row in rows),
+            n_near_best=sum(row.judgement.indistinguishable_from_best for row in rows),
+            n_not_beating=sum(row.judgement.beats_perturbed_mean is False for row in rows),
+            n_judged=sum(row.judgement.beats_perturbed_mean is not None for row in rows),
         )
         for model, rows in seen.items()
     ]
@@ -189,7 +190,7 @@ def _by_metric(
 
 def _middle_ranks(rows: Sequence[LeaderboardRow]) -> list[float]:
     sign = -1.0 if rows[0].higher_is_better else 1.0
-    values = np.asarray([sign * float(f"{row.pooled:.{RANK_DIGITS}g}") for row in rows])
+    values = np.asarray([sign * float(f"{row.total.pooled:.{RANK_DIGITS}g}") for row in rows])
     below = (values[None, :] < values[:, None]).sum(axis=1)
     tied = (values[None, :] == values[:, None]).sum(axis=1)
     middle: list[float] = (below + (tied + 1) / 2.0).tolist()

@@ -27,14 +27,14 @@ def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow,
     """Derive the rows of one leaderboard for each part of its held-out perturbations.
 
     Args:
-        records: Records of one group, one a model and fold.
+        records: Records of one group, one per model and fold.
         by: ``subgroup`` (what training has seen of the genes), ``effect`` (terciles of the root
             mean square of the true delta, over all held-out perturbations of the leaderboard),
             or ``cell_type``.
 
     Raises:
-        ConfigError: If ``by`` is none of these.
-        ResultsError: If the records are older than effect sizes.
+        ConfigError: If ``by`` is something else.
+        ResultsError: If an earlier version wrote the records, without effect sizes.
     """
     if by not in GROUPINGS:
         raise ConfigError(f"unknown grouping {by!r}; {nearest(by, GROUPINGS)}")
@@ -80,7 +80,7 @@ def _by_effect(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
     if missing:
         raise ResultsError(
             f"{len(missing)} held-out perturbation(s) of {records[0].dataset.name} have no effect "
-            "size: their records are of an earlier version; run the bench again with --no-resume"
+            "size: an earlier version wrote their records; run the bench again with --no-resume"
         )
     cuts = np.quantile(list(sizes.values()), [1 / 3, 2 / 3])
     places = np.searchsorted(cuts, list(sizes.values()), side="left")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.evaluation.comparison import Comparison, paired_comparison
+from dygenept.evaluation.comparison import PairedDifference, paired_difference
 from dygenept.results.records import RunRecord
 
 COMPETITORS = ("model", "baseline")
@@ -42,7 +42,7 @@ class MetricTable:
 
     @property
     def competitors(self) -> tuple[str, ...]:
-        """Models that are no ceiling or floor."""
+        """Models that are not ceilings or floors."""
         return tuple(model for model, role in self.roles.items() if role in COMPETITORS)
 
     def folds(self, model: str) -> list[list[float | None]]:
@@ -52,8 +52,8 @@ class MetricTable:
             folds.setdefault(unit.fold, []).append(value)
         return [folds[fold] for fold in sorted(folds)]
 
-    def compare(self, first: str, second: str, *, n_models: int = 2) -> Comparison | None:
-        """Compare two models on the units that both have; None where there is no such unit."""
+    def compare(self, first: str, second: str, *, n_models: int = 2) -> PairedDifference | None:
+        """Compare two models on the units that both have; None where they share none."""
         mine, other = self.values[first], self.values[second]
         pairs = [
             (left, right)
@@ -64,11 +64,11 @@ class MetricTable:
         if not pairs:
             return None
         left, right = np.asarray(pairs, dtype=np.float64).T
-        return paired_comparison(left, right, n_models=n_models)
+        return paired_difference(left, right, n_models=n_models)
 
-    def is_better(self, comparison: Comparison) -> bool:
-        """True if the first model of a comparison has the better mean."""
-        return (comparison.difference > 0) == self.higher_is_better and comparison.difference != 0
+    def is_better(self, found: PairedDifference) -> bool:
+        """True if the first of two compared models has the better mean."""
+        return (found.difference > 0) == self.higher_is_better and found.difference != 0
 
     def _filled(self, value: float | None) -> float | None:
         return self.neutral if value is None else value
@@ -80,8 +80,8 @@ def metric_tables(
     """Lay out the records of one leaderboard, metric by metric.
 
     Args:
-        records: Records of one group, one a model and fold.
-        keep: Keeps some units alone; None keeps all. A model without a unit left is left out.
+        records: Records of one group, one per model and fold.
+        keep: Keeps only some units; None keeps all. A model that has no unit left is left out.
     """
     metrics = {metric.name: metric for record in records for metric in record.metrics}
     ordered = sorted(records, key=lambda item: item.fold)

@@ -1,4 +1,4 @@
-"""Figures quoted from papers: shown beside a leaderboard, never ranked, and held against ours."""
+"""Figures quoted from papers: shown beside a leaderboard, never ranked, and checked with ours."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from dygenept.leaderboard.columns import MISSING, JsonDocument
+
 if TYPE_CHECKING:
     from dygenept.leaderboard.rows import LeaderboardRow
 
 ErrorKind = Literal["stderr", "std"]
+HEADING = "QUOTED from papers, not run here and not ranked"
 
 
 class PublishedModel(BaseModel):
@@ -21,7 +24,7 @@ class PublishedModel(BaseModel):
         model: The model's name in the paper.
         values: Value by metric name.
         errors: Published error by metric name, where one was given.
-        same_as: The model of this harness that is defined alike, where there is one.
+        same_as: The model of this harness that is defined alike, if any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,7 +59,7 @@ class Publication(BaseModel):
     models: tuple[PublishedModel, ...] = Field(min_length=1)
 
     def quoted(self) -> tuple[PublishedRow, ...]:
-        """Return one row a model and metric."""
+        """Return one row per model and metric."""
         return tuple(
             PublishedRow(
                 model=entry.model,
@@ -92,14 +95,14 @@ class PublishedRow:
     note: str
     same_as: str | None
 
-    def document(self) -> dict[str, object]:
+    def document(self) -> JsonDocument:
         """Return the row as JSON shows it under ``references``."""
         return {**asdict(self), "quoted": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A quoted figure held against ours.
+class FigureCheck:
+    """A quoted figure beside ours.
 
     Attributes:
         quoted: The published figure.
@@ -117,8 +120,8 @@ class Comparison:
     allowed: float
     matches: bool
 
-    def document(self) -> dict[str, object]:
-        """Return the comparison as JSON."""
+    def document(self) -> JsonDocument:
+        """Return the check for JSON."""
         return {
             "dataset": self.quoted.dataset,
             "metric": self.quoted.metric,
@@ -139,31 +142,49 @@ class Comparison:
 HALF_DIGIT = 0.0005
 
 
-def compare(
+def check_figures(
     quoted: Sequence[PublishedRow], rows: Sequence[LeaderboardRow]
-) -> tuple[Comparison, ...]:
-    """Hold our means over folds against the published figures of models defined alike.
+) -> tuple[FigureCheck, ...]:
+    """Compare the published figures of models defined alike with our means over folds.
 
     Args:
         quoted: Published figures; those without ``same_as`` are passed over.
         rows: Rows of one leaderboard.
     """
-    ours = {(row.model, row.metric): row.mean for row in rows}
-    comparisons = []
-    for figure in quoted:
-        if figure.same_as is None:
+    ours = {(row.model, row.metric): row.total.mean for row in rows}
+    checks = []
+    for row in quoted:
+        if row.same_as is None:
             continue
-        value = ours.get((figure.same_as, figure.metric))
-        allowed = (figure.error or 0.0) + HALF_DIGIT
-        difference = None if value is None else value - figure.value
-        comparisons.append(
-            Comparison(
-                quoted=figure,
-                model=figure.same_as,
+        value = ours.get((row.same_as, row.metric))
+        allowed = (row.error or 0.0) + HALF_DIGIT
+        difference = None if value is None else value - row.value
+        checks.append(
+            FigureCheck(
+                quoted=row,
+                model=row.same_as,
                 ours=value,
                 difference=difference,
                 allowed=allowed,
                 matches=difference is not None and abs(difference) <= allowed,
             )
         )
-    return tuple(comparisons)
+    return tuple(checks)
+
+
+def figure(row: PublishedRow | None) -> str:
+    """Return a quoted figure with its error as text."""
+    if row is None:
+        return MISSING
+    text = f"{row.value:g}"
+    return text if row.error is None else f"{text} ± {row.error:g}"
+
+
+def published_lines(rows: Sequence[PublishedRow]) -> list[str]:
+    """Return quoted figures as lines of text, each with its source; empty without figures."""
+    lines = []
+    for row in rows:
+        kind = "" if row.error_kind is None else f" ({row.error_kind})"
+        source = f"{row.paper}, {row.table}, {row.citation}"
+        lines.append(f"{row.model} (quoted), {row.metric}: {figure(row)}{kind}; {source}")
+    return lines

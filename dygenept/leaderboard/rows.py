@@ -1,14 +1,31 @@
-"""Leaderboards, derived from records: values over folds, intervals and ranks."""
+"""Leaderboards, derived from records: their rows, and the columns that every format shows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dygenept.evaluation.aggregates import aggregate, competition_ranks
+from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
+from dygenept.leaderboard.columns import (
+    DATA,
+    PAPER,
+    WIDE,
+    BoardRow,
+    Cell,
+    Column,
+    JsonDocument,
+    Layout,
+    View,
+    number,
+)
+from dygenept.leaderboard.judgements import Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
-from dygenept.leaderboard.significance import standings
 from dygenept.results.records import RunRecord
+
+BEST, NEAR, NOT_BEATING = "*", "≈", "!"
+MARKS = (
+    f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} does not beat perturbed_mean"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,82 +40,130 @@ class BoardKey:
     de_list: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaderboardRow:
-    """One model under one metric.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderboardRow(BoardRow):
+    """One model under one metric, ranked by ``total.pooled``.
 
     Attributes:
-        model: Shown name.
-        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
-        metric: Metric name.
-        higher_is_better: The metric's direction.
-        mean: Mean over folds of the fold's mean over held-out perturbations.
-        std: Standard deviation over folds; None for one fold.
-        stderr: Standard error over folds; None for one fold.
-        pooled: Mean over all held-out perturbations of all folds.
-        ci_low: Lower end of the 95 % bootstrap interval of ``pooled``.
-        ci_high: Upper end.
-        n_folds: Folds with a result.
-        n_perturbations: Held-out perturbations scored.
-        n_undefined: How many of them were undefined and counted as the neutral value.
-        rank: 1 is best by ``pooled``; equal values share the better rank.
-        is_best: True for the best competitor (ceilings and floors compete with no one).
-        indistinguishable_from_best: See ``Standing``; so for the next two.
-        beats_perturbed_mean: None where the question does not arise.
-        normalised: 0 for perturbed_mean, 1 for technical_duplicate.
+        total: Its values over folds and over all held-out perturbations.
+        judgement: What can be said of it beside the other models.
+        n_split_folds: Folds of the split, with a result or without.
         group: The part of the held-out perturbations that the row is about; None for all.
     """
 
-    model: str
-    role: str
-    metric: str
-    higher_is_better: bool
-    mean: float | None
-    std: float | None
-    stderr: float | None
-    pooled: float | None
-    ci_low: float | None
-    ci_high: float | None
-    n_folds: int
-    n_perturbations: int
-    n_undefined: int
-    rank: int
-    is_best: bool
-    indistinguishable_from_best: bool
-    beats_perturbed_mean: bool | None
-    normalised: float | None
+    total: Aggregate
+    judgement: Judgement
+    n_split_folds: int
     group: str | None = None
 
-    def document(self) -> dict[str, object]:
-        """Return the row as ``bench --json`` prints it; ``group`` only where there is one."""
-        grouped = {} if self.group is None else {"group": self.group}
-        return {
-            "model": self.model,
-            "metric": self.metric,
-            "mean": self.mean,
-            "std": self.std,
-            "stderr": self.stderr,
-            "pooled": self.pooled,
-            "ci_low": self.ci_low,
-            "ci_high": self.ci_high,
-            "n_folds": self.n_folds,
-            "n_perturbations": self.n_perturbations,
-            "n_undefined": self.n_undefined,
-            "rank": self.rank,
-            "role": self.role,
-            "higher_is_better": self.higher_is_better,
-            "is_best": self.is_best,
-            "indistinguishable_from_best": self.indistinguishable_from_best,
-            "beats_perturbed_mean": self.beats_perturbed_mean,
-            "normalised": self.normalised,
-            **grouped,
-        }
+    @property
+    def marks(self) -> str:
+        """What ``MARKS`` explains."""
+        judged = self.judgement
+        near = NEAR if judged.indistinguishable_from_best else ""
+        behind = NOT_BEATING if judged.beats_perturbed_mean is False else ""
+        return (BEST if judged.is_best else near) + behind
+
+    def document(self) -> JsonDocument:
+        """Return the row as ``bench --json`` prints it; ``group`` only where it has one."""
+        return LEADERBOARD.document(self)
+
+
+def _cell(row: LeaderboardRow) -> Cell:
+    total, judged = row.total, row.judgement
+    if total.pooled is None:
+        return Cell(number(None))
+    near = ("near",) if judged.indistinguishable_from_best else ()
+    behind = ("behind",) if judged.beats_perturbed_mean is False else ()
+    undefined = f", {total.n_undefined} undefined" if total.n_undefined else ""
+    return Cell(
+        text=number(total.pooled),
+        marks=row.marks,
+        note=f"[{number(total.ci_low)}, {number(total.ci_high)}]{undefined}",
+        tones=(*(("best",) if judged.is_best else near), *behind),
+    )
+
+
+def _interval(row: LeaderboardRow) -> str | None:
+    low, high = row.total.ci_low, row.total.ci_high
+    return None if low is None or high is None else f"[{_brief(low)}, {_brief(high)}]"
+
+
+def _brief(value: float) -> str:
+    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+
+
+def _two_decimals(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else number(value)
+
+
+def _has_no_group(rows: Sequence[LeaderboardRow], view: View) -> bool:
+    return all(row.group is None for row in rows)
+
+
+def _has_no_scale(rows: Sequence[LeaderboardRow], view: View) -> bool:
+    return view in WIDE and all(row.judgement.normalised is None for row in rows)
+
+
+def _has_all_folds(rows: Sequence[LeaderboardRow], view: View) -> bool:
+    return all(row.total.n_folds >= row.n_split_folds for row in rows)
+
+
+# The one list of a leaderboard's columns. JSON's names are a contract; add, but do not rename.
+LEADERBOARD: Layout[LeaderboardRow] = Layout(
+    columns=(
+        Column("group", lambda row: row.group, DATA | PAPER, is_text=True, left_out=_has_no_group),
+        Column("rank", lambda row: row.rank, place="start"),
+        Column("model", lambda row: row.model, place="key", is_text=True),
+        Column("role", lambda row: row.role, DATA | PAPER, is_text=True),
+        Column("metric", lambda row: row.metric, DATA | PAPER, is_text=True),
+        Column("higher_is_better", lambda row: row.higher_is_better, frozenset(("json",))),
+        Column("pooled", lambda row: row.total.pooled, DATA | PAPER),
+        Column("ci_low", lambda row: row.total.ci_low, DATA | PAPER),
+        Column("ci_high", lambda row: row.total.ci_high, DATA | PAPER),
+        Column("interval", _interval, frozenset(("table",)), "95 %\ninterval", is_text=True),
+        Column("mean", lambda row: row.total.mean, DATA | PAPER),
+        Column("std", lambda row: row.total.std, DATA | PAPER),
+        Column("stderr", lambda row: row.total.stderr, frozenset(("json",))),
+        Column("n_folds", lambda row: row.total.n_folds, DATA | PAPER),
+        Column("n_perturbations", lambda row: row.total.n_perturbations, DATA | PAPER),
+        Column("n_undefined", lambda row: row.total.n_undefined, DATA | PAPER),
+        Column(
+            "normalised",
+            lambda row: row.judgement.normalised,
+            heading="norm.",
+            short=_two_decimals,
+            left_out=_has_no_scale,
+        ),
+        Column("marks", lambda row: row.marks, PAPER, is_text=True),
+        Column("is_best", lambda row: row.judgement.is_best, DATA),
+        Column(
+            "indistinguishable_from_best",
+            lambda row: row.judgement.indistinguishable_from_best,
+            DATA,
+        ),
+        Column("beats_perturbed_mean", lambda row: row.judgement.beats_perturbed_mean, DATA),
+        Column(
+            "folds",
+            lambda row: f"{row.total.n_folds}/{row.n_split_folds}",
+            WIDE,
+            place="end",
+            left_out=_has_all_folds,
+        ),
+    ),
+    cell=_cell,
+    caption="pooled over held-out perturbations",
+    legend=MARKS,
+    page_note="Below each value: its 95 % bootstrap interval. Normalised (norm.): 0 is "
+    "perturbed_mean, 1 is technical_duplicate. Ceilings and floors are set in italics and compete "
+    "with no one.",
+)
 
 
 def group_records(records: Iterable[RunRecord]) -> dict[BoardKey, tuple[RunRecord, ...]]:
     """Sort records into leaderboards; simulated and real data never share one.
 
-    Where two records hold the same model and fold, the later one counts.
+    Of two records of the same model and fold, the later one counts.
     """
     groups: dict[BoardKey, dict[tuple[str, int], RunRecord]] = {}
     for record in sorted(records, key=lambda item: (item.created, item.key)):
@@ -123,49 +188,36 @@ def leaderboard_rows(
     """Derive the rows of one leaderboard, by metric and then by rank.
 
     Args:
-        records: Records of one group, one a model and fold.
-        keep: Keeps some held-out perturbations alone; None keeps all.
+        records: Records of one group, one per model and fold.
+        keep: Keeps only some held-out perturbations; None keeps all.
         group: What to call them.
     """
-    tables = metric_tables(records, keep=keep)
-    return tuple(row for table in tables for row in _metric_rows(table, group))
+    rows: list[LeaderboardRow] = []
+    for table in metric_tables(records, keep=keep):
+        rows += _metric_rows(table, group, n_split_folds=records[0].split.n_folds)
+    return tuple(rows)
 
 
-def _metric_rows(table: MetricTable, group: str | None) -> list[LeaderboardRow]:
+def _metric_rows(
+    table: MetricTable, group: str | None, *, n_split_folds: int
+) -> list[LeaderboardRow]:
     totals = {model: aggregate(table.folds(model), neutral=table.neutral) for model in table.values}
     pooled = {model: total.pooled for model, total in totals.items()}
-    ranks = _ranks(pooled, higher_is_better=table.higher_is_better)
-    standing = standings(table, pooled, ranks)
+    ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
+    ranks = dict(zip(pooled, ranked, strict=True))
+    judgements = judge_models(table, pooled, ranks)
     rows = [
         LeaderboardRow(
             model=model,
             role=table.roles[model],
             metric=table.metric,
             higher_is_better=table.higher_is_better,
-            mean=total.mean,
-            std=total.std,
-            stderr=total.stderr,
-            pooled=total.pooled,
-            ci_low=total.ci_low,
-            ci_high=total.ci_high,
-            n_folds=total.n_folds,
-            n_perturbations=total.n_perturbations,
-            n_undefined=total.n_undefined,
             rank=ranks[model],
-            is_best=standing[model].is_best,
-            indistinguishable_from_best=standing[model].indistinguishable_from_best,
-            beats_perturbed_mean=standing[model].beats_perturbed_mean,
-            normalised=standing[model].normalised,
+            total=total,
+            judgement=judgements[model],
+            n_split_folds=n_split_folds,
             group=group,
         )
         for model, total in totals.items()
     ]
     return sorted(rows, key=lambda row: (row.rank, row.model))
-
-
-def _ranks(values: Mapping[str, float | None], *, higher_is_better: bool) -> dict[str, int]:
-    models = list(values)
-    ranks = competition_ranks(
-        [values[model] for model in models], higher_is_better=higher_is_better
-    )
-    return dict(zip(models, ranks, strict=True))

@@ -14,8 +14,6 @@ from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
-BLOCK_BYTES = 1 << 20
-
 
 class ChecksumRecord(BaseModel):
     """What is kept beside a file once it has been seen whole.
@@ -41,13 +39,10 @@ def record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256.json")
 
 
-def sha256_of_file(path: Path) -> str:
-    """Hash a file, block by block."""
-    digest = hashlib.sha256()
+def file_sha256(path: Path) -> str:
+    """Hash a file without reading it into memory at once; 64 hexadecimal digits."""
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify_file(
@@ -77,7 +72,7 @@ def verify_file(
         and not rehash
         and (record.size, record.modified_ns) == (status.st_size, status.st_mtime_ns)
     )
-    sha256 = record.sha256 if record is not None and is_unchanged else sha256_of_file(path)
+    sha256 = record.sha256 if record is not None and is_unchanged else file_sha256(path)
     for expected, origin in (
         (pinned, "the registry pins"),
         (record.sha256 if record else None, f"{record_path(path).name} recorded"),
@@ -114,7 +109,7 @@ def read_record(path: Path) -> ChecksumRecord | None:
         return ChecksumRecord.model_validate_json(place.read_bytes())
     except ValidationError as error:
         raise DataError(
-            f"{place} is damaged; delete it to record the checksum of {path.name} anew"
+            f"{place} is damaged; delete it to record the checksum of {path.name} again"
         ) from error
 
 

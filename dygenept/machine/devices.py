@@ -7,7 +7,7 @@ from dygenept.machine import processes
 
 
 def pick_device(wanted: str) -> str:
-    """Resolve ``auto`` and check that a named device is there; under torchrun, one a process.
+    """Resolve ``auto`` and check that a named device is there; under torchrun, one per process.
 
     Raises:
         ConfigError: If the device is unknown or absent.

@@ -42,7 +42,7 @@ def download(
         destination: Where it goes; its folder is made, a file that is there is replaced.
         expected_sha256: Checksum that it must have.
         expected_size: Bytes that it must have.
-        report: Told the bytes so far, as stage ``download``.
+        report: Gets the bytes so far, as stage ``download``.
         timeout_s: Longest wait for a connection or for the next bytes.
 
     Returns:
@@ -85,7 +85,7 @@ def download_member(
         file_name: Last part of the member's path.
         destination: Where the file goes.
         expected_sha256: Checksum that the file must have.
-        report: Told the bytes so far, as stages ``download`` and ``extract``.
+        report: Gets the bytes so far, as stages ``download`` and ``extract``.
         timeout_s: Longest wait for a connection or for the next bytes.
 
     Returns:
@@ -127,14 +127,14 @@ def extract_member(
         file_name: Last part of the member's path.
         destination: Where it goes, under a temporary name until it is whole.
         expected_sha256: Checksum that it must have.
-        report: Told the bytes so far, as stage ``extract``.
+        report: Gets the bytes so far, as stage ``extract``.
         called: What errors call the archive; None takes its name.
 
     Returns:
         SHA-256 of the file.
 
     Raises:
-        DataUnavailableError: If the archive is damaged, holds no or several such files, or the
+        DataUnavailableError: If the archive is damaged, contains no such file or several, or the
             file has another checksum. Nothing is left at ``destination``.
     """
     called = called or archive.name
@@ -151,7 +151,7 @@ def extract_member(
             ]
             if len(members) != 1:
                 raise DataUnavailableError(
-                    f"{called} holds {len(members)} files named {file_name}, expected one"
+                    f"{called} contains {len(members)} files named {file_name}, expected one"
                 )
             digest, size = hashlib.sha256(), 0
             with opened.open(members[0]) as source, temporary.open("wb") as target:

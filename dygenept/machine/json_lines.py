@@ -1,4 +1,4 @@
-"""JSON lines: one document a line, written whole or not at all."""
+"""JSON lines: one document per line, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dygenept.machine.whole_files import write_whole
 
 
 def write_lines(path: Path, documents: Iterable[Mapping[str, object]]) -> None:
-    """Write one document a line, atomically."""
+    """Write one document per line, atomically."""
     text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
     write_whole(path, text.encode())
 
@@ -21,7 +21,7 @@ def read_lines(path: Path) -> Iterator[dict[str, object]]:
 
     Raises:
         DataUnavailableError: If there is no such file.
-        DataError: If a line is no JSON document; the line is named.
+        DataError: If a line is not a JSON document; the line is named.
     """
     if not path.is_file():
         raise DataUnavailableError(f"no file {path}")
@@ -30,9 +30,9 @@ def read_lines(path: Path) -> Iterator[dict[str, object]]:
             try:
                 document = json.loads(line)
             except ValueError as error:
-                raise DataError(f"{path}, line {number} is no JSON ({error}); write it anew") from (
-                    error
-                )
+                raise DataError(
+                    f"{path}, line {number} is not JSON ({error}); write it again"
+                ) from (error)
             if not isinstance(document, dict):
-                raise DataError(f"{path}, line {number} holds no JSON object; write it anew")
+                raise DataError(f"{path}, line {number} is not a JSON object; write it again")
             yield document

@@ -14,7 +14,7 @@ FOLDER = ".locks"
 
 @contextmanager
 def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a job while the body runs.
+    """Keep the lock of a job while the body runs.
 
     The operating system drops the lock when its process ends, however it ends. Where a file system
     knows no locks the job runs without one: records are still written whole or not at all.
@@ -22,10 +22,10 @@ def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     Args:
         results: Results folder; locks are ``.locks/<key>.lock`` in it.
         key: Name of the job's record.
-        wait: Wait while another run holds it.
+        wait: Wait while another run has it.
 
     Yields:
-        True if the job is this run's; False if another run holds it (``wait`` is False).
+        True if the job is this run's; False if another run has it (``wait`` is False).
     """
     from filelock import FileLock, Timeout
 

@@ -1,6 +1,6 @@
 """Training in several processes under torchrun: one process group, one writer, a clean end.
 
-Every process holds the whole model and the whole data set and runs its part of each batch;
+Every process has the whole model and the whole data set and runs its part of each batch;
 gradients are summed by torch's DistributedDataParallel. This module imports torch only where a
 process group exists, so that a plain start of the command line stays fast.
 """
@@ -137,7 +137,7 @@ def session(device: str) -> Iterator[World]:
         )
         yield world
         distributed.barrier()
-        # After an error the group is left alone: closing it would wait for processes that are gone.
+        # After an error the group is left open: closing it would wait for processes that are gone.
         distributed.destroy_process_group()
 
 
@@ -145,7 +145,7 @@ def timeout_s() -> float:
     """Seconds that a process waits for the others.
 
     Raises:
-        ConfigError: If the variable is no positive number.
+        ConfigError: If the variable is not a positive number.
     """
     text = os.environ.get(TIMEOUT_VARIABLE, str(DEFAULT_TIMEOUT_S))
     try:
@@ -190,9 +190,9 @@ def told_to_stop() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise DistributedError(
-            f"process {launched().rank} of {launched().size} was told to stop, most likely because "
-            "another process ended; see the first error above, then run the same command again to "
-            "go on from the last checkpoint"
+            f"process {launched().rank} of {launched().size} was asked to stop, most likely "
+            "because another process ended; see the first error above, then run the same command "
+            "again to go on from the last checkpoint"
         )
 
     if threading.current_thread() is not threading.main_thread():

@@ -1,18 +1,63 @@
-"""How many threads a matrix pass may start."""
+"""How many threads a matrix pass may start, and how many torch gets for a small network."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+OPENMP_VARIABLE = "OMP_NUM_THREADS"
 MAX_THREADS = 8
+# Below this, threads wait for each other longer than they compute, above all on a busy machine.
+SMALL_NETWORK = 5_000_000
+
+
+def n_processors() -> int:
+    """Return the processors given to this process, which may be fewer than the machine has."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def openmp_threads() -> int | None:
+    """Return the number of threads that the environment allows OpenMP; None where it names none."""
+    allowed = os.environ.get(OPENMP_VARIABLE, "")
+    return int(allowed) if allowed.isdigit() and int(allowed) > 0 else None
 
 
 def n_threads() -> int:
-    """Return the processors given to this process, at most eight, fewer where OpenMP is told so."""
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    limit = int(allowed) if allowed.isdigit() and int(allowed) > 0 else MAX_THREADS
+    """Return the threads of a matrix pass: one per processor, at most eight or OpenMP's limit."""
+    return max(1, min(n_processors(), openmp_threads() or MAX_THREADS, MAX_THREADS))
+
+
+@contextmanager
+def suited_threads(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Run a small network on the CPU with one thread; leave torch's setting as it is otherwise.
+
+    Sums in another order change the last digits, and small data sets can turn on them.
+    """
+    n_parameters = sum(parameter.numel() for parameter in network.parameters())
+    if device.type != "cpu" or n_parameters >= SMALL_NETWORK:
+        yield
+        return
+    with one_thread():
+        yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give torch one thread for a block; the setting is the process's and is put back."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
     try:
-        n_processors = len(os.sched_getaffinity(0))
-    except AttributeError:
-        n_processors = os.cpu_count() or 1
-    return max(1, min(n_processors, limit, MAX_THREADS))
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""What a record says of the machine: versions, device and peak memory."""
+"""What a record says of the machine: versions, threads, device and peak memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,22 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from dygenept.machine.threads import OPENMP_VARIABLE, n_processors, openmp_threads
+
 logger = logging.getLogger(__name__)
 
-VERSIONED = ("dygenept", "torch", "numpy", "scipy", "anndata", "transformers", "entmax")
+VERSIONED = (
+    "dygenept",
+    "torch",
+    "numpy",
+    "scipy",
+    "anndata",
+    "pandas",
+    "polars",
+    "scikit-learn",
+    "transformers",
+    "entmax",
+)
 
 
 def installed_versions() -> Mapping[str, str]:
@@ -24,6 +37,23 @@ def installed_versions() -> Mapping[str, str]:
     return found
 
 
+def thread_counts() -> Mapping[str, int | None]:
+    """Numbers of threads that may change the last digits of a sum.
+
+    Returns:
+        ``processors`` given to this process; ``OMP_NUM_THREADS``, None where it is not set; and
+        ``torch``, where torch has been imported.
+    """
+    counts: dict[str, int | None] = {
+        "processors": n_processors(),
+        OPENMP_VARIABLE: openmp_threads(),
+    }
+    # Importing torch to ask it would cost more than a closed-form baseline takes.
+    if torch := sys.modules.get("torch"):
+        counts["torch"] = torch.get_num_threads()
+    return counts
+
+
 def device_name(device: str) -> str:
     """Name a device for a record, with the card behind it."""
     if device.startswith("cuda"):
@@ -34,7 +64,7 @@ def device_name(device: str) -> str:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Start counting the peak of memory anew."""
+    """Restart the count of peak memory."""
     if device.startswith("cuda"):
         import torch
 

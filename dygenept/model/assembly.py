@@ -1,8 +1,17 @@
-"""The DyGenePT network: four parts put together."""
+"""The DyGenePT network, read from top to bottom: facets → attention → decoder.
+
+    gene_indices (B, P) ── gene encoder ── facets (B, P, K, D) ──┐
+                                                                 attention ── (B, P, D) ──┐
+    control cells (B,) ─── cell encoder ── cell state (B, D) ────┴────────────────────────┤
+    control expression (B, G) ───────────────────────────────────────────────── decoder ── (B, G)
+
+B batch, P perturbed genes, K facets, D width, H heads, G output genes. The four parts are plugins;
+this file is all that lies between them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,6 +19,7 @@ import torch
 from torch import nn
 
 from dygenept.errors import PluginError
+from dygenept.model.conditions import PADDING
 from dygenept.plugin.interfaces import (
     Attention,
     AttentionOutput,
@@ -22,10 +32,6 @@ from dygenept.plugin.interfaces import (
     GeneEncoder,
     GeneEncoderContext,
 )
-from dygenept.types import Condition
-
-PADDING = -1
-UNKNOWN = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class Parts:
         cell_encoder: Makes the cell encoder.
         attention: Makes the attention, from the width D.
         decoder: Makes the decoder.
-        description: Plugins and options behind the factories. Parts that do unlike things with
-            weights of like shapes are told apart by it.
+        description: Plugins and options behind the factories. It tells apart parts that do
+            different things with weights of the same shapes.
     """
 
     gene_encoder: Callable[[GeneEncoderContext], GeneEncoder]
@@ -50,7 +56,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class DyGenePTOutput:
-    """What the network says of a batch.
+    """What the network predicts for a batch.
 
     Attributes:
         expression: Predicted expression, (B, G), float32, log1p scale.
@@ -91,25 +97,15 @@ class DyGenePT(nn.Module):
             n_genes: Output genes G.
 
         Raises:
-            PluginError: If a factory returns something that is no module.
+            PluginError: If a factory returns something that is not a module.
         """
         super().__init__()
         width = genes.width
+        # The order decides which first weights each part draws.
         self.gene_encoder = as_module("gene_encoder", parts.gene_encoder(genes))
         self.cell_encoder = as_module("cell_encoder", parts.cell_encoder(cells))
         self.attention = as_module("attention", parts.attention(width))
         self.decoder = as_module("decoder", parts.decoder(DecoderContext(width, n_genes)))
-
-    def prepare(self, pool: ControlPool) -> None:
-        """Give the cell encoder the control cells whose positions ``forward`` takes."""
-        encoder = cast(CellEncoder, self.cell_encoder)
-        encoder.prepare(pool)
-
-    def encode_cells(self, control_indices: torch.Tensor) -> torch.Tensor:
-        """Return the states of control cells, (B,) int64 to (B, D), each cell encoded once."""
-        unique, inverse = torch.unique(control_indices, return_inverse=True)
-        states: torch.Tensor = self.cell_encoder(unique)
-        return states[inverse]
 
     def forward(
         self,
@@ -125,73 +121,67 @@ class DyGenePT(nn.Module):
                 int64; ``PADDING`` for no gene, ``UNKNOWN`` for a gene the encoder lacks.
             control_indices: Positions of the control cells in the pool, (B,) int64.
             control: Expression of these cells, (B, G), log1p scale.
-            cell: Their states where they are at hand, (B, D); encoded here otherwise.
+            cell: Their states where the caller has them, (B, D); encoded here otherwise.
 
         Returns:
             Predicted expression and attention weights.
         """
+        # 1. What state is each control cell in?
         if cell is None:
-            cell = self.encode_cells(control_indices)
-        attended = self.attend(gene_indices, cell)
-        expression = self.decoder(attended.embedding, gene_indices != PADDING, cell, control)
+            cell = self.encode_cells(control_indices)  # (B) -> (B, D)
+        # 2. What is known of each perturbed gene, facet by facet?
+        facets = self.encode_genes(gene_indices)  # (B, P) -> (B, P, K, D)
+        # 3. Which facets matter in this cell? One dynamic embedding per gene.
+        attended = self.attend_to(facets, cell)  # (B, P, K, D), (B, D) -> (B, P, D)
+        # 4. What do these genes, together, change in this cell?
+        is_gene = gene_indices != PADDING  # (B, P)
+        expression = self.decoder(attended.embedding, is_gene, cell, control)  # (B, G)
         return DyGenePTOutput(expression.float(), attended.weights.float())
 
-    def attend(self, gene_indices: torch.Tensor, cell: torch.Tensor) -> AttentionOutput:
-        """Return the dynamic embeddings of perturbed genes; the null one where nothing is known.
+    def encode_cells(self, control_indices: torch.Tensor) -> torch.Tensor:
+        """Return the states of control cells, (B,) int64 to (B, D), each cell encoded once."""
+        unique, inverse = torch.unique(control_indices, return_inverse=True)  # (U,), (B,)
+        states: torch.Tensor = self.cell_encoder(unique)  # (U, D)
+        return states[inverse]  # (B, D)
 
-        Args:
-            gene_indices: As in ``forward``, (B, P).
-            cell: Cell states, (B, D).
-        """
-        return self.attend_to(self.encode_genes(gene_indices), cell)
+    def encode_genes(self, gene_indices: torch.Tensor) -> FacetBatch:
+        """Return the facets of perturbed genes, (B, P), each gene encoded once."""
+        unique, inverse = torch.unique(gene_indices, return_inverse=True)  # (U,), (B, P)
+        encoded: FacetBatch = self.gene_encoder(unique.clamp(min=PADDING)[:, None])  # (U, 1, K, D)
+        return FacetBatch(
+            values=encoded.values[:, 0][inverse],  # (B, P, K, D)
+            confidence=encoded.confidence[:, 0][inverse],  # (B, P, K)
+            known=encoded.known[:, 0][inverse],  # (B, P, K)
+            null=encoded.null,  # (D,)
+        )
 
     def attend_to(self, facets: FacetBatch, cell: torch.Tensor) -> AttentionOutput:
-        """Return the dynamic embeddings of genes whose facets are at hand, as ``attend`` does."""
-        attended: AttentionOutput = self.attention(cell, facets)
+        """Weigh facets, (B, P, K, D), by cell states, (B, D), into one embedding per gene.
+
+        A gene of which nothing is known takes the learned null embedding.
+        """
+        attended: AttentionOutput = self.attention(cell, facets)  # (B, P, D), (B, P, H, K)
         has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
-        null = facets.null.to(attended.embedding.dtype)
+        null = facets.null.to(attended.embedding.dtype)  # (D,)
         return AttentionOutput(
             embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
         )
 
-    def encode_genes(self, gene_indices: torch.Tensor) -> FacetBatch:
-        """Return the facets of perturbed genes, (B, P), each gene encoded once."""
-        unique, inverse = torch.unique(gene_indices, return_inverse=True)
-        encoded: FacetBatch = self.gene_encoder(unique.clamp(min=PADDING)[:, None])
-        return FacetBatch(
-            values=encoded.values[:, 0][inverse],  # (B, P, K, D)
-            confidence=encoded.confidence[:, 0][inverse],
-            known=encoded.known[:, 0][inverse],
-            null=encoded.null,
-        )
+    def attend(self, gene_indices: torch.Tensor, cell: torch.Tensor) -> AttentionOutput:
+        """Encode genes, (B, P), and attend to their facets from cell states, (B, D)."""
+        return self.attend_to(self.encode_genes(gene_indices), cell)
 
-
-def gene_positions(conditions: Sequence[Condition], genes: Sequence[str]) -> torch.Tensor:
-    """Look up the target genes of conditions.
-
-    Args:
-        conditions: n conditions.
-        genes: The gene encoder's genes.
-
-    Returns:
-        Positions in ``genes``, (n, P) int64, with P the largest number of targets (at least 1);
-        ``PADDING`` after a condition's last gene, ``UNKNOWN`` for a gene that is not listed.
-    """
-    position = {gene: index for index, gene in enumerate(genes)}
-    width = max((len(condition.genes) for condition in conditions), default=1)
-    rows = [
-        [position.get(gene, UNKNOWN) for gene in condition.genes]
-        + [PADDING] * (max(width, 1) - len(condition.genes))
-        for condition in conditions
-    ]
-    return torch.tensor(rows, dtype=torch.int64).reshape(len(rows), max(width, 1))
+    def prepare(self, pool: ControlPool) -> None:
+        """Give the cell encoder the control cells whose positions ``forward`` takes."""
+        encoder = cast(CellEncoder, self.cell_encoder)
+        encoder.prepare(pool)
 
 
 def as_module(part: str, value: object) -> nn.Module:
     """Return what a part's factory made.
 
     Raises:
-        PluginError: If it is no module.
+        PluginError: If it is not a module.
     """
     if not isinstance(value, nn.Module):
         raise PluginError(

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from dygenept.errors import ConfigError, nearest
-from dygenept.model.config import (
-    NO_OVERRIDES,
-    Overrides,
-    model_names,
-    registered_entry,
-    shown_value,
-    split_overrides,
-)
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry, merge
-from dygenept.plugin.requirements import lacking
+from dygenept.model.assembly_text import registered_entry
+from dygenept.model.config import model_names, shown_value
+from dygenept.model.overrides import NO_OVERRIDES, Overrides, split_overrides
+from dygenept.plugin.configured import ConfiguredPlugin
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.registry import merge
 from dygenept.plugin.specs import BaselineSpec, PluginConfig
 
 
@@ -29,26 +22,30 @@ class ConfiguredBaseline:
     Attributes:
         shown: Its registered name with the options that were changed, such as
             ``ridge[embedding=go_minilm]``.
-        spec: The plugin.
-        options: Its configuration.
+        plugin: The plugin and its configuration.
     """
 
     shown: str
-    spec: BaselineSpec
-    options: PluginConfig
+    plugin: ConfiguredPlugin[BaselineSpec]
+
+    @property
+    def spec(self) -> BaselineSpec:
+        """The plugin."""
+        return self.plugin.spec
+
+    @property
+    def options(self) -> PluginConfig:
+        """Its configuration."""
+        return self.plugin.options
 
     @property
     def knowledge(self) -> str | None:
         """Facet set or file that it reads gene embeddings from."""
         return None if self.spec.knowledge is None else self.spec.knowledge(self.options)
 
-    def missing(self) -> str | None:
-        """Say in one sentence what it needs that is not on this machine."""
-        return lacking(self.spec, self.options)
-
 
 def configured_baseline(
-    name: str, registry: Registry, manager: PluginManager, overrides: Overrides = NO_OVERRIDES
+    name: str, environment: Environment, overrides: Overrides = NO_OVERRIDES
 ) -> ConfiguredBaseline:
     """Resolve a baseline plugin, or an entry of ``models`` that names one under ``baseline``.
 
@@ -58,28 +55,50 @@ def configured_baseline(
         ConfigError: If the name or an option is unknown (the nearest is named), or a value is
             not allowed.
     """
-    known = model_names(registry, manager)
+    known = model_names(environment)
     if name not in known:
         raise ConfigError(f"unknown model {name!r}; {nearest(name, known)}")
     plugin, registered = name, dict[str, object]()
-    if name in registry.models:
-        registered = registered_entry(name, registry)
+    if name in environment.registry.models:
+        registered = registered_entry(name, environment.registry)
         registered.pop("summary", None)
         plugin = str(registered.pop("baseline"))
-    spec = manager.get(BaselineSpec, plugin)
     _, own = split_overrides(name, overrides, known)
-    before = manager.configure(spec, registered)
-    after = manager.configure(spec, merge(registered, own))
-    return ConfiguredBaseline(shown=_shown(name, before, after), spec=spec, options=after)
+    before = environment.configured(BaselineSpec, plugin, registered)
+    if not own:
+        return ConfiguredBaseline(name, before)
+    after = environment.configured(BaselineSpec, plugin, merge(registered, own))
+    return ConfiguredBaseline(_shown(name, before.options, after.options), after)
 
 
-def file_digest(name_or_file: str) -> str | None:
-    """Hash the file that an option names; None where it names none."""
-    path = Path(name_or_file).expanduser()
-    if not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def baseline_of_config(
+    options: PluginConfig, environment: Environment, *, shown: str | None = None
+) -> ConfiguredBaseline:
+    """Find the baseline plugin that a configuration belongs to.
+
+    Args:
+        options: Such as ``RidgeConfig(alpha=0.1)``.
+        environment: Knows the plugins.
+        shown: Name in leaderboards; None takes the plugin's, with the options that differ from
+            its defaults.
+
+    Raises:
+        ConfigError: If it belongs to no baseline, or to several.
+    """
+    owners = [
+        spec.name
+        for spec in environment.manager.specs(BaselineSpec)
+        if spec.config is type(options) and spec.config is not PluginConfig
+    ]
+    if len(owners) != 1:
+        raise ConfigError(
+            f"{type(options).__name__} is the configuration of {len(owners)} baselines; name the "
+            "model instead"
+        )
+    before = environment.configured(BaselineSpec, owners[0])
+    after = environment.configured(BaselineSpec, owners[0], options.model_dump())
+    name = shown or _shown(owners[0], before.options, after.options)
+    return ConfiguredBaseline(name, after)
 
 
 def _shown(name: str, before: PluginConfig, after: PluginConfig) -> str:

@@ -11,10 +11,9 @@ import torch
 from scipy import sparse
 
 from dygenept.errors import DataError
+from dygenept.model.conditions import IndexArray
 from dygenept.plugin.interfaces import ControlPool
 from dygenept.types import TaskCells
-
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class ControlCells:
         """Return the positions of a cell type's control cells.
 
         Raises:
-            DataError: If there is none.
+            DataError: If it has none.
         """
         found = np.flatnonzero(self.cell_type_codes == cell_type)
         if not len(found):
@@ -48,7 +47,8 @@ class ControlCells:
     def rows(self, indices: IndexArray) -> torch.Tensor:
         """Return the expression of a batch of cells, dense, (B, G)."""
         unique, inverse = np.unique(indices, return_inverse=True)
-        return torch.from_numpy(self.expression[unique].toarray()[inverse])
+        # A cell that several rows share is made dense once.
+        return torch.from_numpy(self.expression[unique].toarray()[inverse])  # (B, G)
 
     def sample(self, n_per_type: int, rng: np.random.Generator) -> IndexArray:
         """Draw at most this many cells of each cell type without replacement; 0 takes all.
@@ -64,7 +64,7 @@ class ControlCells:
         return np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int64)
 
     def take(self, positions: IndexArray) -> ControlCells:
-        """Keep these cells alone, in this order."""
+        """Keep only these cells, in this order."""
         return ControlCells(
             expression=self.expression[positions],
             cell_type_codes=self.cell_type_codes[positions],
@@ -72,7 +72,7 @@ class ControlCells:
         )
 
     def pool(self, gene_symbols: Sequence[str]) -> ControlPool:
-        """Return these cells as the cell encoder wants them."""
+        """Return these cells as a cell encoder's ``prepare`` takes them."""
         return ControlPool(
             expression=self.expression,
             gene_symbols=tuple(gene_symbols),
@@ -84,7 +84,7 @@ def control_cells(cells: TaskCells, *, n_cell_types: int) -> ControlCells:
     """Pick the control cells out of a task's cells.
 
     Raises:
-        DataError: If there is none.
+        DataError: If the task has none.
     """
     chosen = np.flatnonzero(cells.condition_codes < 0)
     if not len(chosen):

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from dygenept.errors import ConfigError, DataError
 from dygenept.machine import processes
-from dygenept.machine.torch_threads import suited_threads
-from dygenept.model.assembly import DyGenePT, Parts, as_module, gene_positions
+from dygenept.machine.threads import suited_threads
+from dygenept.model.assembly import DyGenePT, Parts, as_module
+from dygenept.model.choices import joined_choices
+from dygenept.model.conditions import IndexArray, gene_positions
 from dygenept.model.fitted import FittedState, read_fitted, write_fitted
-from dygenept.model.fitting import build_network, fit_members, member_seed
-from dygenept.model.prediction import IndexArray, MeanPrediction, predict_means
-from dygenept.model.training.loop import History, seeded_torch
+from dygenept.model.fitting import build_network, fit_members
+from dygenept.model.prediction import MeanPrediction, predict_means
+from dygenept.model.seeds import member_seed, seeded_torch
+from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import GeneEncoderContext
+from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     Condition,
+    FacetSetReader,
     FloatArray,
     GeneKnowledge,
     Predictions,
@@ -34,19 +38,9 @@ from dygenept.types import (
 logger = logging.getLogger(__name__)
 
 
-@runtime_checkable
-class HasNotes(Protocol):
-    """A part that has something to tell of itself in every result, such as random weights."""
-
-    notes: tuple[str, ...]
-
-
-KnowledgeReader = Callable[[Sequence[str], Runtime], GeneKnowledge]
-
-
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Which facets a prediction leant on.
+    """Which facets a prediction relied on.
 
     Attributes:
         conditions: What was explained, (n,).
@@ -68,7 +62,7 @@ class DyGenePTModel:
         self,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
     ) -> None:
@@ -95,15 +89,20 @@ class DyGenePTModel:
 
     @property
     def networks(self) -> tuple[DyGenePT, ...]:
-        """The trained networks, one a member."""
+        """The trained networks, one per member."""
         return tuple(self._networks)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know: what parts say of themselves, and genes without knowledge."""
         parts = [part for network in self._networks[:1] for part in network.children()]
-        said = [note for part in parts if isinstance(part, HasNotes) for note in part.notes]
+        said = [note for part in parts for note in notes_of(part)]
         return (*said, *self._unknown_genes())
+
+    @property
+    def chosen(self) -> Chosen:
+        """What the members settled on themselves; see ``member_choices`` for the names."""
+        return joined_choices(self._fitted().chosen)
 
     def _unknown_genes(self) -> tuple[str, ...]:
         knowledge = self._fitted().knowledge
@@ -143,7 +142,7 @@ class DyGenePTModel:
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
 
-        A gene without knowledge stands as the learned null gene.
+        A gene without knowledge is represented by the learned null gene.
 
         Raises:
             DataError: If a condition's cell type was not among the task's, or nothing was fitted.
@@ -157,7 +156,7 @@ class DyGenePTModel:
         return Predictions(conditions=tuple(conditions), expression=expression)
 
     def explain(self, conditions: Sequence[Condition]) -> Explanation:
-        """Say how much each facet of each target gene weighed."""
+        """Return how much weight each facet of each target gene had."""
         mean = self._mean_prediction(conditions)
         return Explanation(
             conditions=tuple(conditions),
@@ -176,7 +175,7 @@ class DyGenePTModel:
         directory: Path,
         *,
         parts: Parts,
-        knowledge: KnowledgeReader,
+        knowledge: FacetSetReader,
         runtime: Runtime | None = None,
     ) -> DyGenePTModel:
         """Read a model that ``save`` wrote.
@@ -184,11 +183,11 @@ class DyGenePTModel:
         Args:
             directory: The folder.
             parts: Factories of the same parts with the same options as when it was trained.
-            knowledge: Reads the facets of genes that the model has not met.
+            knowledge: Reads the facets of genes that were not in the training task.
             runtime: Device and cache; the CPU where it is None.
 
         Raises:
-            DataUnavailableError: If the folder holds no model.
+            DataUnavailableError: If the folder has no model.
             DataError: If it is damaged.
             ConfigError: If the parts do not fit the saved weights.
         """
@@ -220,11 +219,12 @@ class DyGenePTModel:
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
         """Predict; under torchrun each process takes a share and all get the whole."""
         with processes.writer_first():
-            self._meet_genes(conditions)
+            self._add_genes(conditions)
         state = self._fitted()
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
         mine = processes.share_of(len(conditions))
+        # A process without a condition predicts one all the same: it must know the shapes.
         rows = mine if mine.stop > mine.start else slice(0, 1)
         device = torch.device(self._runtime.device)
         predictions = []
@@ -239,8 +239,8 @@ class DyGenePTModel:
                     device=device,
                 )
             predictions.append(mean)
-        deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)
-        weights = torch.stack([p.weights for p in predictions]).mean(dim=0)
+        deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)  # (members, n, G)
+        weights = torch.stack([p.weights for p in predictions]).mean(dim=0)  # (members, n, P, K)
         return MeanPrediction(
             deltas=processes.gathered(deltas, mine, len(conditions)),
             weights=processes.gathered(weights, mine, len(conditions)),
@@ -251,16 +251,16 @@ class DyGenePTModel:
         unknown = {c.cell_type for c in conditions} - set(known)
         if unknown:
             raise DataError(
-                f"cell type {sorted(unknown)[0]!r} was not in the training data; it holds "
+                f"cell type {sorted(unknown)[0]!r} was not in the training data, which has "
                 f"{', '.join(known)}"
             )
         return np.array([known.index(c.cell_type) for c in conditions], dtype=np.int64)
 
-    def _meet_genes(self, conditions: Sequence[Condition]) -> None:
-        """Give the gene encoders the facets of genes that they have not met."""
+    def _add_genes(self, conditions: Sequence[Condition]) -> None:
+        """Give the gene encoders the facets of genes that they were not built for."""
         state = self._fitted()
-        met = set(state.target_genes)
-        new = tuple(sorted({gene for c in conditions for gene in c.genes} - met))
+        known = set(state.target_genes)
+        new = tuple(sorted({gene for c in conditions for gene in c.genes} - known))
         if not new:
             return
         knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
@@ -272,8 +272,12 @@ class DyGenePTModel:
             try:
                 encoder.load_state_dict(network.gene_encoder.state_dict())
             except RuntimeError:
-                # An encoder with weights of its own per gene cannot take in a new one.
-                logger.warning("the gene encoder cannot take in %s; null genes", ", ".join(new))
+                # An encoder with weights of its own per gene has none for a new one.
+                logger.warning(
+                    "the gene encoder has no weights for %s, which are predicted as genes of which "
+                    "nothing is known",
+                    ", ".join(new),
+                )
                 return
             network.gene_encoder = encoder.to(self._runtime.device).eval()
         self._state = replace(state, knowledge=knowledge, target_genes=genes)

@@ -1,4 +1,4 @@
-"""What a trained DyGenePT model consists of, and the folder it is kept in."""
+"""What a trained DyGenePT model consists of, and the folder that it is saved in."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dygenept.machine.whole_files import replaced_whole, write_whole
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import LossOptions, TrainingOptions
+from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import DoubleArray, GeneKnowledge
 
 FORMAT = 1
@@ -28,7 +29,7 @@ DOCUMENT = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class FittedState:
-    """All that prediction needs besides the networks' code.
+    """Everything that prediction needs besides the networks' code.
 
     Attributes:
         gene_ids: Output genes, (G,).
@@ -42,6 +43,7 @@ class FittedState:
         seed: Seed that the members were derived from.
         options: Options it was trained with.
         histories: How each member's training went.
+        chosen: What each member settled on itself; empty for a model saved before it was kept.
         weights: Tensors of each member, by name.
     """
 
@@ -56,6 +58,7 @@ class FittedState:
     seed: int
     options: TrainingOptions
     histories: tuple[History, ...]
+    chosen: tuple[Chosen, ...]
     weights: tuple[Mapping[str, torch.Tensor], ...]
 
 
@@ -94,6 +97,7 @@ def write_fitted(state: FittedState, directory: Path) -> None:
         "seed": state.seed,
         "options": asdict(state.options),
         "histories": [asdict(history) for history in state.histories],
+        "chosen": [dict(chosen) for chosen in state.chosen],
     }
     with replaced_whole(directory / TENSORS) as temporary:
         save_file(tensors, temporary)
@@ -104,7 +108,7 @@ def read_fitted(directory: Path) -> FittedState:
     """Read a folder that ``write_fitted`` wrote.
 
     Raises:
-        DataUnavailableError: If the folder holds no model.
+        DataUnavailableError: If the folder has no model.
         DataError: If it is damaged or of another format.
     """
     for name in (DOCUMENT, TENSORS):
@@ -168,6 +172,7 @@ def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> Fit
         histories=tuple(
             History(tuple(h["losses"]), tuple(h["scores"]), h["best_epoch"]) for h in histories
         ),
+        chosen=tuple(cast(list[Chosen], document.get("chosen", []))),
         weights=_members(tensors),
     )
 

@@ -1,26 +1,30 @@
-"""Fits the members of a DyGenePT model on a task."""
+"""Fits the members of a DyGenePT model on a task, one after the other."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from dygenept.errors import DataError
-from dygenept.machine.torch_threads import one_thread, suited_threads
+from dygenept.machine.threads import one_thread, suited_threads
 from dygenept.model.assembly import DyGenePT, Parts
+from dygenept.model.choices import StepsEffect, member_choices
+from dygenept.model.conditions import IndexArray, condition_set
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted import FittedState
-from dygenept.model.start.warm_start import warm_start
-from dygenept.model.training.batches import BatchSource, condition_set, perturbed_cells
+from dygenept.model.seeds import member_seed, prediction_cells_rng, seeded_torch, start_rng
+from dygenept.model.start.closed_form import start_in_closed_form
+from dygenept.model.start.features import StartData
+from dygenept.model.training.batches import BatchSource, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
-from dygenept.model.training.loop import History, Trainer, seeded_torch
+from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
+from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import GeneKnowledge, Progress, Runtime, Task
 
 
@@ -54,9 +58,7 @@ def fit_members(
     if not task.train:
         raise DataError("the task has no train perturbation to learn from")
     controls = control_cells(task.cells, n_cell_types=len(task.cell_types))
-    positions = controls.sample(
-        options.n_prediction_cells, np.random.default_rng([task.runtime.seed, 1])
-    )
+    positions = controls.sample(options.n_prediction_cells, prediction_cells_rng(task.runtime.seed))
     state = FittedState(
         gene_ids=task.gene_ids,
         gene_symbols=task.gene_symbols,
@@ -69,57 +71,19 @@ def fit_members(
         seed=task.runtime.seed,
         options=options,
         histories=(),
+        chosen=(),
         weights=(),
     )
     networks: list[DyGenePT] = []
     histories: list[History] = []
-    for member in range(options.n_members):
-        network = build_network(parts, state, member_seed(state.seed, member), task.runtime)
-        network.to(torch.device(task.runtime.device))
-        with suited_threads(network, torch.device(task.runtime.device)):
-            network.prepare(controls.pool(task.gene_symbols))
-            histories.append(
-                _trained(task, network, parts, state, controls, positions=positions, member=member)
-            )
-            # The full pool's cache is freed, and a saved model finds the same cells.
-            network.prepare(state.controls.pool(task.gene_symbols))
+    chosen: list[Chosen] = []
+    for number in range(options.n_members):
+        member = Member(number, task, parts, state, controls, positions)
+        network, history, choices = member.fitted()
         networks.append(network)
-    return replace(state, histories=tuple(histories)), networks
-
-
-def _trained(
-    task: Task,
-    network: DyGenePT,
-    parts: Parts,
-    state: FittedState,
-    controls: ControlCells,
-    *,
-    positions: npt.NDArray[np.int64],
-    member: int,
-) -> History:
-    """Start a network in closed form where asked, then train it; it ends in evaluation mode."""
-    trainer = _trainer(
-        task,
-        network,
-        state,
-        controls,
-        positions=positions,
-        member=member,
-        checkpoint=_checkpoint(task, network, parts, state, member),
-    )
-    if state.options.warm_start:
-        warm_start(
-            network,
-            gene_indices=trainer.source.conditions.gene_indices,
-            cell_types=trainer.source.conditions.cell_types,
-            deltas=trainer.source.conditions.deltas,
-            controls=controls,
-            rng=np.random.default_rng([trainer.seed, 3]),
-            device=trainer.device,
-        )
-    history = trainer.train(network)
-    network.eval()
-    return history
+        histories.append(history)
+        chosen.append(choices)
+    return replace(state, histories=tuple(histories), chosen=tuple(chosen)), networks
 
 
 def build_network(
@@ -141,84 +105,119 @@ def build_network(
         )
 
 
-def _trainer(
-    task: Task,
-    network: DyGenePT,
-    state: FittedState,
-    controls: ControlCells,
-    *,
-    positions: npt.NDArray[np.int64],
-    member: int,
-    checkpoint: Checkpoint | None,
-) -> Trainer:
-    options = state.options
-    n_fit = len(task.known) if options.fit_on_validation else len(task.train)
-    held = slice(n_fit, None)
-    return Trainer(
-        source=BatchSource(
-            conditions=condition_set(task, slice(0, n_fit), state.target_genes),
-            controls=controls,
-            cells=perturbed_cells(task, n_fit) if options.target == "cell" else None,
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One network of an ensemble, to be started and trained.
+
+    Attributes:
+        number: Its position in the ensemble, from 0.
+        task: What to learn from.
+        parts: Factories of the four parts.
+        state: What all members share.
+        controls: All control cells of the task, which training draws from.
+        positions: Those of them that predictions average over.
+    """
+
+    number: int
+    task: Task
+    parts: Parts
+    state: FittedState
+    controls: ControlCells
+    positions: IndexArray
+
+    @property
+    def seed(self) -> int:
+        """Decides first weights, batches and dropout."""
+        return member_seed(self.state.seed, self.number)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is trained."""
+        return torch.device(self.task.runtime.device)
+
+    def fitted(self) -> tuple[DyGenePT, History, Chosen]:
+        """Build, start and train the network; it ends in evaluation mode."""
+        network = build_network(self.parts, self.state, self.seed, self.task.runtime)
+        network.to(self.device)
+        symbols = self.task.gene_symbols
+        with suited_threads(network, self.device):
+            network.prepare(self.controls.pool(symbols))
+            trainer = self._trainer(network)
+            data = StartData(trainer.source.conditions, self.controls, self.device)
+            start = None
+            if self.state.options.warm_start:
+                start = start_in_closed_form(network, data, start_rng(self.seed))
+            # The start is computed again on a resume, so this is the same before any step.
+            effect = StepsEffect.before(network, self._known(), self.positions)
+            history = trainer.train(network)
+            network.eval()
+            choices = member_choices(start, history, effect.after(network, history))
+            # The full pool's cache is freed, and a saved model finds the same cells.
+            network.prepare(self.state.controls.pool(symbols))
+        return network, history, choices
+
+    def _known(self) -> StartData:
+        """Return train and validation conditions."""
+        known = condition_set(self.task, slice(None), self.state.target_genes)
+        return StartData(known, self.controls, self.device)
+
+    def _trainer(self, network: DyGenePT) -> Trainer:
+        task, options, genes = self.task, self.state.options, self.state.target_genes
+        n_fit = len(task.known) if options.fit_on_validation else len(task.train)
+        held = slice(n_fit, None)
+        return Trainer(
+            source=BatchSource(
+                conditions=condition_set(task, slice(0, n_fit), genes),
+                controls=self.controls,
+                cells=perturbed_cells(task, n_fit) if options.target == "cell" else None,
+                options=options,
+            ),
+            validation=condition_set(task, held, genes) if task.known[held] else None,
+            positions=self.positions,
             options=options,
-        ),
-        validation=condition_set(task, held, state.target_genes) if task.known[held] else None,
-        positions=positions,
-        options=options,
-        seed=member_seed(state.seed, member),
-        device=torch.device(task.runtime.device),
-        report=_reporter(task.runtime, member, options),
-        checkpoint=checkpoint,
-        resume=task.runtime.resume,
-    )
+            seed=self.seed,
+            device=self.device,
+            report=self._reporter(),
+            checkpoint=self._checkpoint(network),
+            resume=task.runtime.resume,
+        )
 
+    def _reporter(self) -> Callable[[int, str], None]:
+        options, runtime = self.state.options, self.task.runtime
+        total = options.epochs * options.n_members
 
-def member_seed(seed: int, member: int) -> int:
-    """Derive a member's seed."""
-    return int(np.random.SeedSequence([seed, 2, member]).generate_state(1)[0])
+        def report(epoch: int, message: str) -> None:
+            done = self.number * options.epochs + epoch
+            runtime.report(Progress("epoch", done, total, message))
 
+        return report
 
-def _reporter(
-    runtime: Runtime, member: int, options: TrainingOptions
-) -> Callable[[int, str], None]:
-    total = options.epochs * options.n_members
-
-    def report(epoch: int, message: str) -> None:
-        runtime.report(Progress("epoch", member * options.epochs + epoch, total, message))
-
-    return report
-
-
-def _checkpoint(
-    task: Task,
-    network: DyGenePT,
-    parts: Parts,
-    state: FittedState,
-    member: int,
-) -> Checkpoint | None:
-    """Name the checkpoint of a training by all that determines it."""
-    directory = task.runtime.checkpoint_dir
-    if directory is None:
-        return None
-    digest = hashlib.sha256()
-    shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
-    # What changes memory and time alone may differ between a run and its resumption.
-    plan = replace(
-        state.options,
-        checkpoint_seconds=0.0,
-        accumulation_steps=1,
-        gradient_checkpointing=False,
-        compile=False,
-        prefetch=0,
-    )
-    for part in (plan, task.runtime.seed, task.train, task.val, task.target_genes, task.gene_ids):
-        digest.update(repr(part).encode())
-    known = (state.knowledge.sha256, sorted(shapes.items()), parts.description)
-    digest.update(repr(known).encode())
-    # Frozen weights come from elsewhere: another file under the same name is another training.
-    for parameter in network.parameters():
-        if not parameter.requires_grad:
-            frozen = parameter.detach().cpu().contiguous().flatten()
-            digest.update(frozen.view(torch.uint8).numpy().data)
-    for array in (task.means, task.control_means, task.de_indices):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return Checkpoint(directory / f"member-{member}.safetensors", digest.hexdigest())
+    def _checkpoint(self, network: DyGenePT) -> Checkpoint | None:
+        """Name the checkpoint of a training by all that determines it."""
+        task, state = self.task, self.state
+        directory = task.runtime.checkpoint_dir
+        if directory is None:
+            return None
+        digest = hashlib.sha256()
+        shapes = {name: tuple(value.shape) for name, value in changing_tensors(network).items()}
+        # What changes only memory and time may differ between a run and its resumption.
+        plan = replace(
+            state.options,
+            checkpoint_seconds=0.0,
+            accumulation_steps=1,
+            gradient_checkpointing=False,
+            compile=False,
+            prefetch=0,
+        )
+        for item in (plan, state.seed, task.train, task.val, task.target_genes, task.gene_ids):
+            digest.update(repr(item).encode())
+        known = (state.knowledge.sha256, sorted(shapes.items()), self.parts.description)
+        digest.update(repr(known).encode())
+        # Frozen weights come from elsewhere: another file under the same name is another training.
+        for parameter in network.parameters():
+            if not parameter.requires_grad:
+                frozen = parameter.detach().cpu().contiguous().flatten()
+                digest.update(frozen.view(torch.uint8).numpy().data)
+        for array in (task.means, task.control_means, task.de_indices):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return Checkpoint(directory / f"member-{self.number}.safetensors", digest.hexdigest())

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from dygenept.knowledge.graph.choice import check_graph_options, kg_names
-from dygenept.model.config import (
-    PARTS,
+from dygenept.knowledge.graph.sources import check_graph_options, kg_names
+from dygenept.model.assembly_text import PARTS
+from dygenept.model.overrides import (
     Overrides,
     combined,
     from_dotlist,
@@ -49,7 +49,7 @@ class Grid(BaseModel):
         return axes
 
     def variants(self) -> tuple[Variant, ...]:
-        """Return one assembly a cell of the grid, the last axis varying fastest."""
+        """Return one assembly per cell of the grid, the last axis varying fastest."""
         cells = itertools.product(*self.axes.values())
         return tuple(Variant(self.model, self._overrides(cell)) for cell in cells)
 

@@ -53,6 +53,7 @@ def perturbation_loss(
     if options.de_mse_weight == 0 and options.direction_weight == 0:
         return loss
     mask = de_indices >= 0  # (B, n)
+    # Padded positions gather gene 0, which the mask then leaves out.
     index = de_indices.clamp(min=0)
     near, wanted = predicted.gather(1, index), target.gather(1, index)
     if options.de_mse_weight:
@@ -69,7 +70,7 @@ def direction_loss(predicted: torch.Tensor, reference: torch.Tensor, scale: floa
 
     Args:
         predicted: Predicted change.
-        reference: True change, same shape; 0 asks for no direction and costs a constant 0.5.
+        reference: True change, same shape; 0 has no direction and costs a constant 0.5.
         scale: Change at which a direction counts as taken.
 
     Returns:
@@ -81,12 +82,12 @@ def direction_loss(predicted: torch.Tensor, reference: torch.Tensor, scale: floa
 def masked_mean(
     values: torch.Tensor, mask: torch.Tensor, counts: BatchCounts | None = None
 ) -> torch.Tensor:
-    """Mean of the values where the mask is True; 0 where it is nowhere True.
+    """Mean of the values where the mask is True; 0 where it is True nowhere.
 
     Args:
         values: (B, n).
         mask: (B, n).
-        counts: Divide by these counts' ``n_de`` in place of the mask's own.
+        counts: Divide by ``n_de`` of these counts instead of the mask's own.
     """
     weights = mask.to(values.dtype)
     total = (values * weights).sum()
@@ -107,13 +108,13 @@ def pearson_delta_de(
         Pearson's r of each condition, (n,), float64; 0 where a side is constant, the metric's
         neutral value.
     """
-    mask = (de_indices >= 0).double()
+    mask = (de_indices >= 0).double()  # (n, 20)
     index = de_indices.clamp(min=0)
     count = mask.sum(dim=1, keepdim=True).clamp(min=1.0)
-    left = predicted.double().gather(1, index) * mask
+    left = predicted.double().gather(1, index) * mask  # (n, G) -> (n, 20)
     right = target.double().gather(1, index) * mask
     left = (left - left.sum(dim=1, keepdim=True) / count) * mask
     right = (right - right.sum(dim=1, keepdim=True) / count) * mask
-    norm = left.norm(dim=1) * right.norm(dim=1)
+    norm = left.norm(dim=1) * right.norm(dim=1)  # (n,)
     r = (left * right).sum(dim=1) / norm.clamp(min=1e-300)
     return torch.where(norm > 1e-12, r, torch.zeros_like(r))

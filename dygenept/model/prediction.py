@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from dygenept.model.assembly import DyGenePT
+from dygenept.model.conditions import IndexArray
 from dygenept.model.control_pool import ControlCells
 
-IndexArray = npt.NDArray[np.int64]
-
+# Expression values of one pass through the network, and control cells encoded at a time.
 MAX_ELEMENTS = 8_000_000
 MAX_CELLS = 256
 
@@ -43,7 +42,7 @@ def predict_means(
     """Predict conditions as the mean over control cells.
 
     The change of each cell is averaged, not its expression: the caller adds the mean of ALL
-    controls, so that which cells were drawn adds no noise of its own.
+    controls, so that the draw of cells adds no noise of its own.
 
     Args:
         network: The network; switched to evaluation and back.
@@ -70,8 +69,9 @@ def predict_means(
         chosen = np.flatnonzero(cell_types == cell_type)
         for start in range(0, len(mine), MAX_CELLS):
             cells = mine[start : start + MAX_CELLS]
-            states = network.encode_cells(torch.from_numpy(cells).to(device))
-            control = controls.rows(cells).to(device)
+            states = network.encode_cells(torch.from_numpy(cells).to(device))  # (C, D)
+            control = controls.rows(cells).to(device)  # (C, G)
+            # As many conditions at a time as keep conditions × cells × genes within bounds.
             size = max(1, MAX_ELEMENTS // (len(cells) * n_genes))
             for first in range(0, len(chosen), size):
                 rows = torch.from_numpy(chosen[first : first + size])
@@ -98,10 +98,10 @@ def _block(
     output = network(
         genes.to(states.device).repeat_interleave(size, dim=0),
         torch.from_numpy(cells).to(states.device).repeat(n),
-        control.repeat(n, 1),
+        control.repeat(n, 1),  # (n · C, G)
         states.repeat(n, 1),
     )
-    change = (output.expression - control.repeat(n, 1)).view(n, size, -1).sum(dim=1)
-    weights = output.weights.mean(dim=2)  # (n · size, P, K)
-    weights = weights.view(n, size, *weights.shape[1:]).sum(dim=1)
+    change = (output.expression - control.repeat(n, 1)).view(n, size, -1).sum(dim=1)  # (n, G)
+    weights = output.weights.mean(dim=2)  # (n · C, P, H, K) -> (n · C, P, K)
+    weights = weights.view(n, size, *weights.shape[1:]).sum(dim=1)  # (n, P, K)
     return change.cpu(), weights.cpu()

@@ -1,9 +1,10 @@
-"""All that a plugin author imports: hooks, specs, interfaces, contexts and errors.
+"""Everything that a plugin author imports: hooks, specs, interfaces, contexts and errors.
 
-Read in this order: ``hookspecs`` (one hook a kind), ``specs`` (what a hook returns), ``interfaces``
-(what a factory builds), ``manager`` (how plugins are loaded and found), ``registry`` (what
-``registry.yaml`` names), ``isolated`` (models in an environment of their own). Names are loaded
-on first use, so that an attention module needs no pydantic.
+Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
+``interfaces`` (what a factory builds, and what a plugin may offer besides), ``manager`` (how
+plugins are loaded and found), ``registry`` (what ``registry.yaml`` names), ``isolated`` (models in
+an environment of their own). Names are loaded on first use, so that an attention module needs no
+pydantic.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         CellEmbedder,
         CellEncoder,
         CellEncoderContext,
+        CompilesLayers,
         ControlPool,
         CorpusEntry,
         DatasetSource,
@@ -43,17 +45,24 @@ if TYPE_CHECKING:
         GeneEncoderContext,
         GeneFacets,
         GraphReport,
+        HasChosen,
+        HasFacetVectors,
+        HasIdentityShare,
+        HasNotes,
+        HasSharedShift,
         KgSource,
         KnowledgeGraph,
+        LinearReadout,
         Metric,
         Model,
         PartnerText,
-        Persistable,
         PlansCalls,
         ReadsCorpus,
+        RecomputesLayers,
         RegeneratesFacets,
         Splitter,
         TextEncoder,
+        UsesChild,
     )
     from dygenept.plugin.isolated.environment import EnvironmentSpec
     from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
@@ -82,6 +91,7 @@ __all__ = [
     "CellEncoder",
     "CellEncoderContext",
     "CellEncoderSpec",
+    "CompilesLayers",
     "ConfigError",
     "ControlPool",
     "CorpusEntry",
@@ -104,20 +114,26 @@ __all__ = [
     "GeneEncoderSpec",
     "GeneFacets",
     "GraphReport",
+    "HasChosen",
+    "HasFacetVectors",
+    "HasIdentityShare",
+    "HasNotes",
+    "HasSharedShift",
     "IsolatedModel",
     "IsolatedProgram",
     "KgSource",
     "KgSourceSpec",
     "KnowledgeGraph",
+    "LinearReadout",
     "Metric",
     "MetricSpec",
     "Model",
     "PartnerText",
-    "Persistable",
     "PlansCalls",
     "PluginConfig",
     "PluginError",
     "ReadsCorpus",
+    "RecomputesLayers",
     "RegeneratesFacets",
     "ShapeError",
     "SplitError",
@@ -125,6 +141,7 @@ __all__ = [
     "Splitter",
     "TextEncoder",
     "TextEncoderSpec",
+    "UsesChild",
     "hookimpl",
     "nearest",
 ]

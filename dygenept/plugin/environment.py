@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+from pydantic import BaseModel
 
 from dygenept.machine.folders import default_cache_dir, default_data_dir
+from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
+from dygenept.plugin.specs import PluginSpec
+from dygenept.plugin.validation import validated
 from dygenept.types import Progress, Runtime, no_report
+
+S = TypeVar("S", bound=PluginSpec)
+E = TypeVar("E", bound=BaseModel)
+Section = Literal["facets", "models", "datasets", "assets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Made once by whoever starts a run, and handed along the walk.
+    """Made once by whoever starts a run, and passed along the walk.
 
     Attributes:
         registry: The merged registry.
@@ -28,11 +39,14 @@ class Environment:
 
     registry: Registry
     manager: PluginManager
-    data_dir: Path
-    cache_dir: Path
+    data_dir: Path = field(default_factory=default_data_dir)
+    cache_dir: Path = field(default_factory=default_cache_dir)
     device: str = "auto"
     registries: tuple[Path, ...] = ()
     plugin_files: tuple[Path, ...] = ()
+    _sections: dict[str, Mapping[str, BaseModel]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def load(
@@ -69,6 +83,63 @@ class Environment:
             plugin_files=tuple(plugin_files),
         )
 
-    def runtime(self, report: Callable[[Progress], None] = no_report) -> Runtime:
-        """Return what a plugin may know of where it runs, outside a job."""
-        return Runtime(report=report, cache_dir=self.cache_dir, data_dir=self.data_dir)
+    @property
+    def recipe(self) -> Callable[[], Environment]:
+        """Loads the same environment in another process; picklable, which plugins are not."""
+        return partial(
+            Environment.load,
+            self.registries,
+            self.plugin_files,
+            data_dir=self.data_dir,
+            cache_dir=self.cache_dir,
+            device=self.device,
+        )
+
+    def runtime(
+        self, report: Callable[[Progress], None] = no_report, *, device: str = "cpu"
+    ) -> Runtime:
+        """Return what a plugin may know about where it runs, outside a job."""
+        return Runtime(
+            device=device, report=report, cache_dir=self.cache_dir, data_dir=self.data_dir
+        )
+
+    def configured(
+        self,
+        spec_class: type[S],
+        name: str,
+        options: Mapping[str, object] | None = None,
+        *,
+        where: str | None = None,
+    ) -> ConfiguredPlugin[S]:
+        """Find a plugin and validate its options.
+
+        Args:
+            spec_class: Its kind.
+            name: Its name.
+            options: Options that differ from its defaults.
+            where: What errors call the options; None takes the plugin's kind and name.
+
+        Raises:
+            PluginError: If there is no such plugin.
+            ConfigError: If an option is unknown (the nearest is named) or not allowed.
+        """
+        spec = self.manager.get(spec_class, name)
+        config = validated(spec.config, dict(options or {}), where or f"{spec.kind}.{spec.name}")
+        return ConfiguredPlugin(spec, config, self.manager.provenance(spec.kind, spec.name))
+
+    def entries(self, section: Section, entry: type[E]) -> Mapping[str, E]:
+        """Validate a section of the registry, once, for the module that owns its entries.
+
+        Args:
+            section: Such as ``datasets``.
+            entry: What each entry of the section must be.
+
+        Raises:
+            ConfigError: If an entry has an unknown key or a value that is not allowed.
+        """
+        if section not in self._sections:
+            self._sections[section] = {
+                name: validated(entry, dict(document), f"{section}.{name}")
+                for name, document in getattr(self.registry, section).items()
+            }
+        return cast(Mapping[str, E], self._sections[section])

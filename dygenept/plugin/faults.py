@@ -1,4 +1,4 @@
-"""Names the plugin when a plugin's own code fails, so that one fault leaves the others alone."""
+"""Names the plugin when a plugin's own code fails, so that one fault does not stop the others."""
 
 from __future__ import annotations
 

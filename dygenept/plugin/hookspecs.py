@@ -1,4 +1,4 @@
-"""The hooks: one a plugin kind, each returning the specs that a plugin adds."""
+"""The hooks: one per plugin kind, each returning the specs that a plugin adds."""
 
 from __future__ import annotations
 

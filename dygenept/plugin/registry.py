@@ -40,7 +40,7 @@ class Registry(BaseModel):
     """The merged registry; entries are validated where they are used, by their owners.
 
     Attributes:
-        plugins: Modules that hold plugins.
+        plugins: Modules with plugins.
         facets: Facet sets by name.
         models: Assemblies of parts by name.
         datasets: Data sets by name.
@@ -77,7 +77,7 @@ def load_registry(extra: Sequence[Path] = ()) -> Registry:
     Lists of plugins are joined; mappings are merged key by key.
 
     Raises:
-        ConfigError: If a file is missing, is no YAML, or has an unknown key.
+        ConfigError: If a file is missing, is not YAML, or has an unknown key.
     """
     paths = [bundled_registry_path()]
     if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> dict[str, object]:
     """Read one YAML mapping.
 
     Raises:
-        ConfigError: If the file is missing, is no YAML, or holds something else than a mapping.
+        ConfigError: If the file is missing, is not YAML, or contains anything but a mapping.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -111,7 +111,7 @@ def read_yaml(path: Path) -> dict[str, object]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path} is not valid YAML: {reason}") from error
     if not isinstance(document, dict):
-        raise ConfigError(f"{path} must hold a mapping of keys, not {type(document).__name__}")
+        raise ConfigError(f"{path} must contain a mapping of keys, not {type(document).__name__}")
     return {str(key): value for key, value in document.items()}
 
 

@@ -12,7 +12,7 @@ def absent_packages(spec: PluginSpec) -> tuple[str, ...]:
     """Return those of a plugin's ``requires`` that are not installed in a version that fits.
 
     Raises:
-        PluginError: If one is no requirement.
+        PluginError: If one is not a valid requirement.
     """
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -35,8 +35,8 @@ def absent_packages(spec: PluginSpec) -> tuple[str, ...]:
     return tuple(absent)
 
 
-def lacking(spec: PluginSpec, config: PluginConfig) -> str | None:
-    """Say in one sentence what a plugin with this configuration lacks; None where all is there."""
+def unmet_need(spec: PluginSpec, config: PluginConfig) -> str | None:
+    """Say in one sentence what a plugin with this configuration still needs; None if nothing."""
     absent = absent_packages(spec)
     if absent:
         names = " ".join(f"'{text}'" if set(text) & set("<>; ") else text for text in absent)

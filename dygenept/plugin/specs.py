@@ -1,4 +1,4 @@
-"""Specs: the frozen records that plugins return, one class a plugin kind.
+"""Specs: the frozen records that plugins return, one class per plugin kind.
 
 A spec says what a plugin is; its factory builds it and does the heavy imports, so that listing
 plugins loads neither torch nor transformers.
@@ -34,7 +34,7 @@ class PluginSpec:
         config: Configuration class; its defaults are the plugin's defaults.
         requires: Optional distributions that the factory needs.
         missing: Says in one sentence what this configuration needs that is not on this machine
-            (weights, say), or None where all is there; looks at the disk alone.
+            (weights, say), or None where all is there; looks only at the disk.
         label: Words that the shown name of every model with this configuration must carry, such as
             ``random weights``, so that it is not taken for another; None for none.
         check_options: Options with which the conformance check builds it, where the defaults are
@@ -107,15 +107,21 @@ class KgSourceSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEncoderSpec(PluginSpec):
-    """Control cells to cell states."""
+    """Control cells to cell states.
+
+    Attributes:
+        embed_options: Options under which it gives the raw embedding that ``dygenept embed``
+            writes (see ``CellEmbedder``); None where it has no pretrained embedding.
+    """
 
     kind: ClassVar[str] = "cell_encoders"
     factory: Callable[[Any, interfaces.CellEncoderContext], interfaces.CellEncoder]
+    embed_options: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionSpec(PluginSpec):
-    """Facets and a cell state to one dynamic embedding a gene; the factory gets the width D."""
+    """Facets and a cell state to one dynamic embedding per gene; the factory gets the width D."""
 
     kind: ClassVar[str] = "attention"
     factory: Callable[[Any, int], interfaces.Attention]
@@ -138,7 +144,7 @@ class BaselineSpec(PluginSpec):
             control that is handed the truth and never counts as a competitor.
         needs_cells: True if ``fit`` reads single cells; else only pseudobulk means are given.
         closed_form: True if bench runs it when no model is named.
-        uses_device: True if it computes on the run's device; else it is told ``cpu``.
+        uses_device: True if it computes on the run's device; else it is given ``cpu``.
         knowledge: Names the facet set or file that a configuration reads gene embeddings from, or
             None; the harness checks it before the first job and records it.
         environment: The environment of its own that a configuration runs in; the harness builds
@@ -180,3 +186,19 @@ class MetricSpec(PluginSpec):
     uses_de_genes: bool = False
     uses_de_tests: bool = False
     uses_cells: bool = False
+
+
+SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
+    DatasetSpec,
+    SplitSpec,
+    GeneEncoderSpec,
+    TextEncoderSpec,
+    FacetWriterSpec,
+    KgSourceSpec,
+    CellEncoderSpec,
+    AttentionSpec,
+    DecoderSpec,
+    BaselineSpec,
+    MetricSpec,
+)
+KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)

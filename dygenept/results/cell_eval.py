@@ -1,6 +1,6 @@
 """Real and predicted cells as cell-eval reads them.
 
-Its rules (cell-eval 0.8.2): both files hold the same genes in the same order, the same set of
+Its rules (cell-eval 0.8.2): both files have the same genes in the same order, the same set of
 labels in one column of ``obs``, control among them, and log1p values in [0, 15). A label that
 equals a gene's name leaves that gene out of the discrimination score.
 
@@ -41,7 +41,7 @@ class CellEvalFiles:
         real: Held-out and control cells.
         predicted: The same control cells, and predicted cells.
         n_conditions: Held-out conditions.
-        clipped: Share of predicted means that were below 0 or at 15 and above, and were moved.
+        clipped: Share of predicted means that were below 0 or at 15 and above, and were clipped.
         cell_types: Cell types; cell-eval takes several with ``--celltype-col``.
     """
 
@@ -64,27 +64,27 @@ def write_cell_eval(
     """Write ``real.h5ad`` and ``predicted.h5ad``.
 
     A predicted cell is a control cell plus the predicted change of its condition. Values below 0
-    become 0, and the change of the other cells is made up for it, so that the mean over a
+    become 0, and the other cells are shifted a little more for it, so that the mean over a
     condition's cells is the predicted mean. At level ``pseudobulk`` each condition is one row,
     the predicted mean itself.
 
     Args:
         data: The data set that was predicted.
-        predictions: One row a held-out condition.
+        predictions: One row per held-out condition.
         directory: Where the files go.
         level: ``cells`` or ``pseudobulk``.
-        n_cells: Predicted cells a condition, at most as many as it really has.
+        n_cells: Predicted cells per condition, at most as many as it really has.
         seed: Seed of the draw of control cells.
 
     Raises:
-        DataError: If the data set holds values that cell-eval refuses.
+        DataError: If the data set has values that cell-eval refuses.
     """
     if not len(predictions.conditions):
-        raise DataError("there is no prediction to export")
+        raise DataError("no predictions to export")
     highest = float(data.expression.max())
     if highest >= float(UPPER):
         raise DataError(
-            f"{data.name!r} holds the value {highest:g}, and cell-eval refuses log1p values of 15 "
+            f"{data.name!r} has the value {highest:g}, and cell-eval refuses log1p values of 15 "
             "and above; scale the counts to a smaller total"
         )
     held_out = set(predictions.conditions)
@@ -94,13 +94,7 @@ def write_cell_eval(
     control_rows = np.concatenate([controls[kind] for kind in types])
     real_rows = [np.flatnonzero(data.condition_codes == positions[c]) for c in held_out]
     directory.mkdir(parents=True, exist_ok=True)
-    files = CellEvalFiles(
-        real=directory / "real.h5ad",
-        predicted=directory / "predicted.h5ad",
-        n_conditions=len(held_out),
-        clipped=0.0,
-        cell_types=tuple(types),
-    )
+    real, predicted = directory / "real.h5ad", directory / "predicted.h5ad"
     rows = np.sort(np.concatenate([control_rows, *real_rows]))
     labels = [CONTROL, *(_label(condition) for condition in data.conditions)]
     _write(
@@ -108,7 +102,7 @@ def write_cell_eval(
         [labels[code + 1] for code in data.condition_codes[rows].tolist()],
         [data.cell_types[code] for code in data.cell_type_codes[rows].tolist()],
         data,
-        files.real,
+        real,
     )
     blocks, owners, n_clipped = _predicted(
         data, predictions, controls, level=level, n_cells=n_cells, seed=seed
@@ -122,15 +116,14 @@ def write_cell_eval(
         [CONTROL] * len(control_rows) + [_label(owner) for owner in owners],
         control_types + [owner.cell_type for owner in owners],
         data,
-        files.predicted,
+        predicted,
     )
-    n_values = predictions.expression.size
     return CellEvalFiles(
-        real=files.real,
-        predicted=files.predicted,
-        n_conditions=files.n_conditions,
-        clipped=n_clipped / n_values,
-        cell_types=files.cell_types,
+        real=real,
+        predicted=predicted,
+        n_conditions=len(held_out),
+        clipped=n_clipped / predictions.expression.size,
+        cell_types=tuple(types),
     )
 
 
@@ -178,7 +171,7 @@ def shifted(cells: FloatArray, mean: DoubleArray) -> DoubleArray:
     n_cells = len(cells)
     falling = -np.sort(-cells.astype(np.float64), axis=0)
     counts = np.arange(1, n_cells + 1)[:, None]
-    # The shift if just the k largest cells stay above 0; the right k is the largest that does so.
+    # The shift if only the k largest cells stay above 0; the right k is the largest that does so.
     shifts = (n_cells * mean - np.cumsum(falling, axis=0)) / counts
     n_above = np.maximum((falling + shifts > 0).sum(axis=0), 1)
     shift = np.take_along_axis(shifts, n_above[None, :] - 1, axis=0)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.errors import ResultsError, nearest
-from dygenept.results.records import ResultsStore, RunRecord
+from dygenept.results.records import RunRecord
+from dygenept.results.store import ResultsStore
 from dygenept.types import PerturbationData, Predictions
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class KeptPredictions:
 
     Attributes:
         records: Their records, by fold.
-        table: Columns perturbation, cell_type, fold (counted from 1), then one a gene identifier:
+        table: Columns perturbation, cell_type, fold (counted from 1), then one per gene identifier:
             mean log1p expression.
     """
 
@@ -44,13 +45,13 @@ def kept_predictions(
     Args:
         directory: Results folder.
         model: Name as the leaderboard shows it.
-        dataset: Data set's name, where the folder holds several.
-        suite: Suite with or without its version, where the folder holds several.
+        dataset: Data set's name, where the folder has several.
+        suite: Suite with or without its version, where the folder has several.
         fold: Position of one fold; None takes all of them.
 
     Raises:
-        ResultsError: If there is nothing of that model, results of several benchmarks match, or
-            no predictions were kept.
+        ResultsError: If that model has no result, results of several benchmarks match, or no
+            predictions were kept.
     """
     import polars as pl
 
@@ -102,7 +103,7 @@ def _narrowed(
         shown = [f"{name} under {of} ({split}, {sha[:8]})" for name, of, split, sha in groups]
         raise ResultsError(
             f"results of {len(groups)} benchmarks match: {', '.join(shown)}; choose with "
-            "--dataset and --suite, or keep them in folders of their own"
+            "--dataset and --suite, or keep each in a folder of its own"
         )
     return kept
 

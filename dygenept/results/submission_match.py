@@ -20,14 +20,14 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """What a file lacks, and what it holds beyond the data set.
+    """What a file lacks, and what it has beyond the data set.
 
     Attributes:
         missing_perturbations: Held-out labels without a prediction.
         unknown_perturbations: Labels of the file that the data set does not have.
         missing_genes: Genes of the data set that the file does not have.
-        unknown_genes: Columns of the file that are no gene of the data set.
-        n_missing_values: Further values that are not given.
+        unknown_genes: Columns of the file that are not genes of the data set.
+        n_missing_values: Further values that the file does not give.
     """
 
     missing_perturbations: tuple[str, ...]
@@ -71,7 +71,7 @@ class MatchedSubmission:
 
         Raises:
             DataError: If a cell type is unknown, a prediction is given twice, or no gene or no
-                perturbation is the data set's.
+                perturbation is one of the data set's.
         """
         self._submission = submission
         self._columns, self._unknown_genes = _gene_columns(submission, data)
@@ -168,10 +168,10 @@ class SubmittedModel:
         """Return what was submitted, (n, G).
 
         Raises:
-            DataError: If there is no task yet.
+            DataError: If ``fit`` was not called.
         """
         if self._task is None:
-            raise DataError("submitted predictions are read before a task is known; call fit")
+            raise DataError("submitted predictions cannot be read before a task is known; call fit")
         expression = self._matched.expression(conditions, self._task, self._fold)
         return Predictions(tuple(conditions), expression)
 
@@ -231,7 +231,7 @@ def _rows(
         if key in rows:
             raise DataError(
                 f"the file predicts {label!r} twice (as {submission.labels[rows[key]]!r} first); "
-                "keep one row, or tell the folds apart in a column 'fold'"
+                "keep one row, or number the folds in a column 'fold'"
             )
         rows[key] = row
     return rows, tuple(unknown)

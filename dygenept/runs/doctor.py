@@ -9,19 +9,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
-from dygenept.data.catalog import source_of
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import dataset_entries, source_of
 from dygenept.errors import DygeneptError
 from dygenept.model.baselines import configured_baseline
-from dygenept.model.config import assembly_config, is_baseline
-from dygenept.model.resolve import missing_requirements
+from dygenept.model.config import is_baseline, named_assembly
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
 from dygenept.plugin.specs import PluginSpec
-from dygenept.types import Runtime
 
 Status = Literal["ok", "note", "problem"]
 LOW_DISK_BYTES = 5_000_000_000
@@ -46,31 +42,21 @@ class Check:
     detail: str
 
 
-def diagnose(
-    registry: Registry,
-    manager: PluginManager,
-    *,
-    data_dir: Path,
-    cache_dir: Path,
-    network: bool,
-) -> tuple[Check, ...]:
+def diagnose(environment: Environment, *, network: bool) -> tuple[Check, ...]:
     """Look at everything that a run needs.
 
     Args:
-        registry: The merged registry.
-        manager: The loaded plugins.
-        data_dir: Folder of data sets.
-        cache_dir: Folder of computed knowledge.
+        environment: Registry, plugins and folders.
         network: Also try to reach the host of the published data sets.
     """
     return (
         *_python(),
         *_packages(),
         *_device(),
-        *_plugins(manager),
-        *_folders(data_dir, cache_dir),
-        *_datasets(registry, manager, data_dir),
-        *_models(registry, manager, cache_dir),
+        *_plugins(environment.manager),
+        *_folders(environment),
+        *_datasets(environment),
+        *_models(environment),
         *(_network() if network else ()),
     )
 
@@ -126,10 +112,10 @@ def _plugins(manager: PluginManager) -> Iterator[Check]:
         yield Check("plugins", name, "problem", f"left out, it failed to import: {reason}")
 
 
-def _folders(data_dir: Path, cache_dir: Path) -> Iterator[Check]:
+def _folders(environment: Environment) -> Iterator[Check]:
     for area, folder, variable in (
-        ("data", data_dir, "DYGENEPT_DATA"),
-        ("cache", cache_dir, "DYGENEPT_HOME"),
+        ("data", environment.data_dir, "DYGENEPT_DATA"),
+        ("cache", environment.cache_dir, "DYGENEPT_HOME"),
     ):
         parent = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(parent).free
@@ -144,31 +130,34 @@ def _folders(data_dir: Path, cache_dir: Path) -> Iterator[Check]:
         yield Check(area, "folder", status, detail)
 
 
-def _datasets(registry: Registry, manager: PluginManager, data_dir: Path) -> Iterator[Check]:
-    for name, entry in dataset_entries(registry).items():
+def _datasets(environment: Environment) -> Iterator[Check]:
+    for name, entry in dataset_entries(environment).items():
         try:
-            status = source_of(name, entry, manager=manager).status(data_dir)
+            source = source_of(name, entry, manager=environment.manager)
+            status = source.status(environment.data_dir)
         except DygeneptError as error:
             yield Check("data", name, "problem", str(error))
             continue
         yield Check("data", name, "ok" if status.is_present else "note", status.detail)
 
 
-def _models(registry: Registry, manager: PluginManager, cache_dir: Path) -> Iterator[Check]:
-    runtime = Runtime(cache_dir=cache_dir)
-    for name in registry.models:
+def _models(environment: Environment) -> Iterator[Check]:
+    for name in environment.registry.models:
         try:
-            if is_baseline(name, registry):
-                lacking = configured_baseline(name, registry, manager).missing()
-                missing: tuple[str, ...] = () if lacking is None else (lacking,)
-            else:
-                config, _ = assembly_config(name, registry, manager)
-                missing = missing_requirements(config, registry, manager, runtime)
+            missing = _missing(name, environment)
         except DygeneptError as error:
             yield Check("models", name, "problem", str(error))
             continue
         detail = "; ".join(missing) or "all that it needs is here"
         yield Check("models", name, "note" if missing else "ok", detail)
+
+
+def _missing(name: str, environment: Environment) -> tuple[str, ...]:
+    if not is_baseline(name, environment):
+        assembly, _ = named_assembly(name, environment)
+        return assembly.missing(environment)
+    lacks = configured_baseline(name, environment).plugin.missing()
+    return () if lacks is None else (lacks,)
 
 
 def _network() -> Iterator[Check]:

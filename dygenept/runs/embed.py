@@ -1,21 +1,23 @@
-"""Embeds the control cells of a data set with a pretrained cell encoder alone."""
+"""Embeds the control cells of a data set with a pretrained cell encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dygenept.data.request import DataRequest, open_data
 from dygenept.errors import ConfigError
 from dygenept.machine.devices import pick_device
+from dygenept.plugin.configured import ConfiguredPlugin
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import CellEmbedder, CellEncoder, CellEncoderContext, ControlPool
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.plugin.specs import CellEncoderSpec
 from dygenept.types import FloatArray, PerturbationData, Progress, Runtime
 
+# The one option that a flag of its own sets, in whichever encoder has it.
 CHECKPOINT = "checkpoint"
 BLOCK = 4096
 
@@ -25,20 +27,14 @@ class EmbedRequest(DataRequest):
     """What to embed and how.
 
     Attributes:
-        cell_encoder: Plugin.
+        cell_encoder: Plugin; None takes the one that is installed, where there is only one.
         checkpoint: Folder of its weights.
-        pooling: ``cls`` or ``mean``.
-        max_length: Longest sequence; None takes the checkpoint's.
-        batch: Cells at a time; None takes what suits the device.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        options: Further options of the plugin.
     """
 
-    cell_encoder: str
-    checkpoint: str | None
-    pooling: str
-    max_length: int | None
-    batch: int | None
-    device: str
+    cell_encoder: str | None = None
+    checkpoint: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,7 @@ class CellEmbedding:
 
     Attributes:
         data: The data set.
+        encoder: The cell encoder with its options.
         cells: Names of its control cells, in order of the file, (n,).
         embedding: Raw pooled embedding before projection and normalisation, (n, d), float32.
         device: Where it was computed.
@@ -54,6 +51,7 @@ class CellEmbedding:
     """
 
     data: PerturbationData
+    encoder: ConfiguredPlugin[CellEncoderSpec]
     cells: tuple[str, ...]
     embedding: FloatArray
     device: str
@@ -61,11 +59,7 @@ class CellEmbedding:
 
 
 def embed_controls(
-    request: EmbedRequest,
-    registry: Registry,
-    manager: PluginManager,
-    *,
-    report: Callable[[Progress], None],
+    request: EmbedRequest, environment: Environment, *, report: Callable[[Progress], None]
 ) -> CellEmbedding:
     """Embed every control cell of a data set.
 
@@ -73,39 +67,13 @@ def embed_controls(
         ConfigError: If no checkpoint is named, or the cell encoder has no pretrained embedding.
         DataError: If the data set or the checkpoint cannot be had or is damaged.
     """
-    spec = manager.get(CellEncoderSpec, request.cell_encoder)
-    if CHECKPOINT not in spec.config.model_fields:
-        able = [
-            other.name
-            for other in manager.specs(CellEncoderSpec)
-            if CHECKPOINT in other.config.model_fields
-        ]
-        raise ConfigError(
-            f"cell encoder {spec.name!r} has no pretrained embedding; choose one of: "
-            f"{', '.join(able) or 'none is installed'}"
-        )
-    if request.checkpoint is None:
-        raise ConfigError(
-            f"embedding cells with {spec.name} needs its weights: give --checkpoint DIR, or fetch "
-            f"them with `dygenept data fetch {spec.name}`"
-        )
-    options = {
-        CHECKPOINT: request.checkpoint,
-        "pooling": request.pooling,
-        "max_length": request.max_length,
-        "encode_batch": request.batch,
-        "freeze_layers": "all",
-        "cache": "memory",
-        "cache_dtype": "float32",
-    }
-    known = spec.config.model_fields
-    config = manager.configure(spec, {k: v for k, v in options.items() if k in known})
-    if spec.missing is not None and (lacking := spec.missing(config)) is not None:
-        raise ConfigError(lacking)
-    runtime = Runtime(device=pick_device(request.device), report=report)
-    data = open_data(request, registry, manager, report)
-    encoder = spec.factory(
-        config,
+    plugin = _embedder(request, environment)
+    if (lacks := plugin.missing()) is not None:
+        raise ConfigError(lacks)
+    runtime = environment.runtime(report, device=pick_device(environment.device))
+    data = open_data(request, environment, report)
+    encoder = plugin.spec.factory(
+        plugin.options,
         CellEncoderContext(
             gene_symbols=data.gene_symbols,
             target_genes=data.target_genes,
@@ -117,11 +85,46 @@ def embed_controls(
     rows = np.flatnonzero(data.condition_codes < 0)
     return CellEmbedding(
         data=data,
+        encoder=plugin,
         cells=tuple(str(name) for name in data.cell_ids[rows]),
         embedding=_embed(encoder, data, rows, runtime),
         device=runtime.device,
-        notes=tuple(getattr(encoder, "notes", ())),
+        notes=notes_of(encoder),
     )
+
+
+def _embedder(request: EmbedRequest, environment: Environment) -> ConfiguredPlugin[CellEncoderSpec]:
+    """Return the cell encoder that is asked for, with the options that it embeds with."""
+    able = [
+        spec
+        for spec in environment.manager.specs(CellEncoderSpec)
+        if spec.embed_options is not None
+    ]
+    names = ", ".join(spec.name for spec in able) or "none is installed"
+    if request.cell_encoder is not None:
+        spec = environment.manager.get(CellEncoderSpec, request.cell_encoder)
+    elif len(able) == 1:
+        spec = able[0]
+    else:
+        raise ConfigError(f"say which cell encoder: --cell-encoder X, one of: {names}")
+    if spec.embed_options is None:
+        raise ConfigError(
+            f"cell encoder {spec.name!r} has no pretrained embedding; choose one of: {names}"
+        )
+    has_checkpoint = CHECKPOINT in spec.config.model_fields
+    options = {**spec.embed_options, **request.options}
+    if request.checkpoint is not None:
+        if not has_checkpoint:
+            raise ConfigError(
+                f"cell encoder {spec.name!r} reads no checkpoint; leave --checkpoint out"
+            )
+        options[CHECKPOINT] = request.checkpoint
+    if has_checkpoint and options.get(CHECKPOINT) is None:
+        raise ConfigError(
+            f"embedding cells with {spec.name} needs its weights: give --checkpoint DIR, or fetch "
+            f"them with `dygenept data fetch {spec.name}`"
+        )
+    return environment.configured(CellEncoderSpec, spec.name, options)
 
 
 def _embed(

@@ -21,7 +21,7 @@ from dygenept.machine import processes
 from dygenept.model.resolve import ResolvedModel
 from dygenept.results.records import RunRecord
 from dygenept.runs.jobs import run_job
-from dygenept.runs.run_context import Station
+from dygenept.runs.run_context import RunContext
 from dygenept.types import Progress, no_report
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ EXECUTORS = ("inline", "process", "ray")
 
 Job = tuple[ResolvedModel, int]
 JobResult = tuple[ResolvedModel, int, RunRecord | DygeneptError]
-Prepared = tuple[Station, tuple[ResolvedModel, ...]]
+Prepared = tuple[RunContext, tuple[ResolvedModel, ...]]
 
 
 def executor_of(name: str, n_processes: int) -> str:
@@ -51,7 +51,7 @@ def executor_of(name: str, n_processes: int) -> str:
 
 
 def run_inline(
-    station: Station, jobs: Sequence[Job], report: Callable[[Progress], None]
+    context: RunContext, jobs: Sequence[Job], report: Callable[[Progress], None]
 ) -> Iterator[JobResult]:
     """Run jobs in this process, in order.
 
@@ -61,13 +61,13 @@ def run_inline(
     done = 0
     while waiting:
         model, fold, is_put_off = waiting.popleft()
-        title = _title(model, fold, station)
+        title = _title(model, fold, context)
         if is_put_off:
             title = f"{title} (waiting for another run that computes it)"
         report(Progress("job", done, len(jobs), title))
         try:
             result: RunRecord | DygeneptError | None = run_job(
-                station, model, fold, report, wait=is_put_off
+                context, model, fold, report, wait=is_put_off
             )
         except DistributedError:
             # The other processes are gone, or elsewhere: no further job can be shared.
@@ -85,7 +85,7 @@ def run_inline(
 
 def run_in_processes(
     prepare: Callable[[], Prepared],
-    station: Station,
+    context: RunContext,
     models: Sequence[ResolvedModel],
     jobs: Sequence[Job],
     report: Callable[[Progress], None],
@@ -97,9 +97,9 @@ def run_in_processes(
     A process that dies makes its job fail, and a new one takes its place.
 
     Args:
-        prepare: Makes the same station and models in a worker, which reads the data set itself:
+        prepare: Makes the same context and models in a worker, which reads the data set itself:
             a path crosses the boundary, not gigabytes. It must be picklable.
-        station: What every job shares.
+        context: What every job shares.
         models: Every model, in the order in which ``prepare`` returns them.
         jobs: What to run.
         report: Callback for progress.
@@ -108,12 +108,12 @@ def run_in_processes(
     position = {model.name: number for number, model in enumerate(models)}
     n_workers = min(n_processes, len(jobs))
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    context = multiprocessing.get_context("spawn")
+    spawn = multiprocessing.get_context("spawn")
 
     def started() -> ProcessPoolExecutor:
-        # One process a pool, so that a process that dies takes its own job alone along.
+        # One process per pool, so that a process that dies takes only its own job with it.
         return ProcessPoolExecutor(
-            1, context, initializer=_start_worker, initargs=(prepare, n_threads)
+            1, spawn, initializer=_start_worker, initargs=(prepare, n_threads)
         )
 
     waiting = deque((model, fold, False) for model, fold in jobs)
@@ -143,7 +143,7 @@ def run_in_processes(
                 waiting.append((model, fold, True))
                 continue
             done += 1
-            report(Progress("job", done, len(jobs), _title(model, fold, station)))
+            report(Progress("job", done, len(jobs), _title(model, fold, context)))
             yield model, fold, result
     finally:
         for worker in (*idle, *(worker for worker, _ in running.values())):
@@ -155,19 +155,19 @@ _WORKER: list[Prepared] = []
 
 def _start_worker(prepare: Callable[[], Prepared], n_threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
-    # The parent's stdout is for its result alone, and this process shares it.
+    # The parent's stdout is only for its result, and this process shares it.
     sys.stdout = sys.stderr
     _WORKER.append(prepare())
 
 
 def _work(position: int, fold: int, is_put_off: bool) -> RunRecord | DygeneptError | None:
-    station, models = _WORKER[0]
+    context, models = _WORKER[0]
     try:
-        return run_job(station, models[position], fold, no_report, wait=is_put_off)
+        return run_job(context, models[position], fold, no_report, wait=is_put_off)
     except DygeneptError as error:
         # A plugin's own class of error may not survive the way back; its text does.
         return DygeneptError(str(error))
 
 
-def _title(model: ResolvedModel, fold: int, station: Station) -> str:
-    return f"{model.name}, fold {fold + 1} of {len(station.split.folds)}"
+def _title(model: ResolvedModel, fold: int, context: RunContext) -> str:
+    return f"{model.name}, fold {fold + 1} of {len(context.split.folds)}"

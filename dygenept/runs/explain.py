@@ -1,4 +1,4 @@
-"""Which facets of a gene a kept model leans on."""
+"""Which facets of a gene a kept model relies on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
+from dygenept.plugin.environment import Environment
 from dygenept.runs.predict import named_conditions
 from dygenept.runs.saved_model import load_model
 from dygenept.types import Runtime
@@ -37,7 +36,7 @@ class GeneExplanation:
         cell_type: Cell type.
         gene: Target gene.
         is_known: False where the model knows no facet of it: all its weights are 0.
-        facets: One entry a facet, in the order of the knowledge set.
+        facets: One entry per facet, in the order of the knowledge set.
     """
 
     perturbation: str
@@ -50,8 +49,7 @@ class GeneExplanation:
 def explain_from_checkpoint(
     checkpoint: Path,
     labels: Sequence[str],
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     *,
     cell_type: str | None,
     runtime: Runtime,
@@ -59,12 +57,12 @@ def explain_from_checkpoint(
     """Explain perturbations with a model that ``dygenept train`` kept.
 
     Returns:
-        The model's name, and one explanation a perturbation, cell type and target gene.
+        The model's name, and one explanation per perturbation, cell type and target gene.
 
     Raises:
-        DygeneptError: If the folder holds no model, or a label or cell type is refused.
+        DygeneptError: If the folder contains no model, or a label or cell type is refused.
     """
-    model, manifest = load_model(checkpoint, registry, manager, runtime)
+    model, manifest = load_model(checkpoint, environment, runtime)
     conditions = named_conditions(labels, model.state.cell_types, cell_type)
     explanation = model.explain(conditions)
     knowledge = model.state.knowledge

@@ -6,33 +6,27 @@ import logging
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from dygenept.data.guard import guard_task
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
+from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
-from dygenept.results.records import (
-    RunRecord,
-)
-from dygenept.runs.run_context import Station, derived_seed, job_key
-from dygenept.runs.scored_job import record_of, rescored
-from dygenept.types import (
-    Condition,
-    Progress,
-    Runtime,
-    Task,
-)
+from dygenept.results.records import PluginRecord, RunRecord
+from dygenept.runs.job_identity import fold_seed, job_key
+from dygenept.runs.run_context import RunContext
+from dygenept.runs.scored_job import FoldJob, record_of, rescored
+from dygenept.types import Progress, Runtime, Task
 
 logger = logging.getLogger(__name__)
 
 
 def run_job(
-    station: Station,
+    context: RunContext,
     model: ResolvedModel,
     fold: int,
     report: Callable[[Progress], None],
@@ -44,7 +38,7 @@ def run_job(
     A record that lacks a metric is scored again from its kept predictions.
 
     Args:
-        station: What every job shares.
+        context: What every job shares.
         model: The model.
         fold: Position of the fold.
         report: Callback for progress.
@@ -56,111 +50,116 @@ def run_job(
     Raises:
         DygeneptError: Whatever the model, a metric or the results folder refuses.
     """
-    key = job_key(station, model, fold)
+    key = job_key(context, model, fold)
     if processes.current().size > 1:
-        return _shared(station, model, fold, report)
-    existing = _recorded(station, key)
-    if existing is not None and _has_all_metrics(station, existing):
+        return _shared(context, model, fold, report)
+    existing = _recorded(context, key)
+    if existing is not None and _has_all_metrics(context, existing):
         logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
         return existing
-    with job_lock(station.store.directory, key, wait=wait) as is_ours:
+    with job_lock(context.store.directory, key, wait=wait) as is_ours:
         if not is_ours:
             return None
         # Another run may have finished it between the first look and the lock.
-        existing = _recorded(station, key)
-        if existing is not None and _has_all_metrics(station, existing):
+        existing = _recorded(context, key)
+        if existing is not None and _has_all_metrics(context, existing):
             return existing
-        return _computed(station, model, fold, report, existing)
+        return _computed(context, model, fold, report, existing)
 
 
 def _shared(
-    station: Station, model: ResolvedModel, fold: int, report: Callable[[Progress], None]
+    context: RunContext, model: ResolvedModel, fold: int, report: Callable[[Progress], None]
 ) -> RunRecord:
     """Run a job that several processes share; the writer decides for all what is still to do."""
-    key = job_key(station, model, fold)
+    key = job_key(context, model, fold)
     is_writer = processes.current().is_writer
-    lock = job_lock(station.store.directory, key, wait=True) if is_writer else nullcontext(True)
+    lock = job_lock(context.store.directory, key, wait=True) if is_writer else nullcontext(True)
     with lock:
-        existing = _recorded(station, key)
-        is_done = is_writer and existing is not None and _has_all_metrics(station, existing)
+        existing = _recorded(context, key)
+        is_done = is_writer and existing is not None and _has_all_metrics(context, existing)
         if processes.any_of(is_done):
-            existing = _recorded(station, key)
+            existing = _recorded(context, key)
             if existing is None:
                 raise DistributedError(
                     f"process {processes.current().rank} does not see the record {key}; all "
                     "processes must see the same results folder"
                 )
             return existing
-        return _computed(station, model, fold, report, existing)
+        return _computed(context, model, fold, report, existing)
 
 
-def _recorded(station: Station, key: str) -> RunRecord | None:
-    return station.store.read(key) if station.resume else None
+def _recorded(context: RunContext, key: str) -> RunRecord | None:
+    return context.store.read(key) if context.resume else None
 
 
-def _has_all_metrics(station: Station, record: RunRecord) -> bool:
-    return {spec.name for spec, _, _ in station.metrics} <= {item.name for item in record.metrics}
+def _has_all_metrics(context: RunContext, record: RunRecord) -> bool:
+    """Tell whether a record has every metric of this run, computed by the code that is here now."""
+    recorded = {item.name for item in record.metrics}
+    owners = set(record.plugins)
+    return all(
+        plugin.name in recorded and PluginRecord.of(plugin) in owners
+        for plugin in context.scoring.plugins
+    )
 
 
 def _computed(
-    station: Station,
+    context: RunContext,
     model: ResolvedModel,
     fold: int,
     report: Callable[[Progress], None],
     existing: RunRecord | None,
 ) -> RunRecord:
-    checkpoints = station.store.directory / "checkpoints" / job_key(station, model, fold)
-    task, conditions = fold_task(station, model, fold, report, checkpoint_dir=checkpoints)
+    checkpoints = context.store.directory / "checkpoints" / job_key(context, model, fold)
+    job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
-        kept = station.store.read_predictions(existing, conditions)
+        kept = context.store.read_predictions(existing, job.conditions)
         if kept is not None and not model.is_oracle:
-            return rescored(station, existing, task, kept)
-    record = record_of(station, model, fold, task, conditions)
-    if station.store.is_writer:
+            return rescored(job, task, existing, kept)
+    record = record_of(job, task)
+    if context.store.is_writer:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return record
 
 
-def fold_task(
-    station: Station,
+def fold_job(
+    context: RunContext,
     model: ResolvedModel,
     fold: int,
     report: Callable[[Progress], None],
     *,
-    checkpoint_dir: Path | None,
-) -> tuple[Task, tuple[Condition, ...]]:
-    """Return what a model may learn from in one fold, and the held-out conditions.
+    checkpoint_dir: Path | None = None,
+) -> tuple[FoldJob, Task]:
+    """Return one model's job on one fold, and what the model may learn from.
 
     Raises:
         LeakageError: If anything held out could be reached from the task.
     """
-    seed = derived_seed(station.split.seed, station.suite, fold, model.base)
+    seed = fold_seed(context, model, fold)
     runtime = Runtime(
-        device=station.device if model.uses_device else "cpu",
+        device=context.device if model.uses_device else "cpu",
         seed=seed,
         report=report,
         checkpoint_dir=checkpoint_dir,
-        cache_dir=station.cache_dir,
-        data_dir=station.data_dir,
-        resume=station.resume,
-        knowledge=station.knowledge,
+        cache_dir=context.environment.cache_dir,
+        data_dir=context.environment.data_dir,
+        resume=context.resume,
+        # A copy: the collector would lead from an object that both share to the whole data set.
+        knowledge=RegistryKnowledge(replace(context.environment)),
     )
     task, conditions = build_task(
-        station.data,
-        station.pseudobulk,
-        station.de,
-        station.split.folds[fold],
-        needs_cells=model.needs_cells,
-        held_out=model.is_oracle,
+        context.data,
+        context.pseudobulk,
+        context.de,
+        context.split.folds[fold],
+        access=Access(cells=model.needs_cells, truth=model.is_oracle),
         runtime=runtime,
-        rng=np.random.default_rng(seed),
     )
     guard_task(
         task,
-        data=station.data,
-        pseudobulk=station.pseudobulk,
-        de=station.de,
+        data=context.data,
+        pseudobulk=context.pseudobulk,
+        de=context.de,
         held_out=conditions,
         is_oracle=model.is_oracle,
     )
-    return task, conditions
+    return FoldJob(context, model, fold, conditions), task

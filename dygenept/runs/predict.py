@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,17 @@ import numpy as np
 
 from dygenept.data.reading.labels import parse_labels
 from dygenept.data.request import DataRequest, open_data
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.errors import DataError, nearest
-from dygenept.machine.devices import pick_device
-from dygenept.model.config import NO_OVERRIDES, Overrides
-from dygenept.model.resolve import registry_knowledge, resolve_model
-from dygenept.plugin.faults import plugin_code
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
-from dygenept.runs.run_context import derived_seed
-from dygenept.runs.runner import data_summary
+from dygenept.model.knowledge import RegistryKnowledge
+from dygenept.model.overrides import NO_OVERRIDES, Overrides
+from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.interfaces.offers import notes_of
+from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
-from dygenept.runs.scored_job import check_predictions
+from dygenept.runs.scored_job import fitted, predicted
 from dygenept.types import (
     CONTROL_LABEL,
     Condition,
@@ -52,14 +51,12 @@ class PredictRequest(DataRequest):
         de_list: Top-20 DE list.
         seed: Seed of all draws.
         overrides: Changes to an assembly.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
     model: str
     de_list: str
     seed: int
     overrides: Overrides = NO_OVERRIDES
-    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +75,13 @@ class NamedPredictions:
 def predict_from_checkpoint(
     checkpoint: Path,
     labels: Sequence[str],
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     *,
     cell_type: str | None,
     runtime: Runtime,
 ) -> NamedPredictions:
     """Predict with a model that ``dygenept train`` kept."""
-    model, _ = load_model(checkpoint, registry, manager, runtime)
+    model, _ = load_model(checkpoint, environment, runtime)
     state = model.state
     conditions = named_conditions(labels, state.cell_types, cell_type)
     predictions = model.predict(conditions)
@@ -100,8 +96,7 @@ def predict_from_checkpoint(
 def predict_from_data(
     request: PredictRequest,
     labels: Sequence[str],
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     *,
     cell_type: str | None,
     report: Callable[[Progress], None],
@@ -110,15 +105,15 @@ def predict_from_data(
 
     A tenth of the perturbations is for validation: an assembled model stops early by it, a
     baseline chooses its hyper-parameters by it and then fits on everything. A perturbation that
-    the data set holds is predicted all the same, by a model that has seen it.
+    the data set contains is predicted all the same, by a model that has seen it.
 
     Raises:
         DataError: If the model is a ceiling or floor, which only copies what is known.
     """
-    model = resolve_model(request.model, registry, manager, request.overrides)
+    model = resolve_model(request.model, environment, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
-    data = open_data(request, registry, manager, report)
+    data = open_data(request, environment, report)
     conditions = named_conditions(labels, data.cell_types, cell_type)
     seed = derived_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
@@ -128,27 +123,18 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        needs_cells=model.needs_cells,
-        held_out=False,
-        runtime=Runtime(
-            device=pick_device(request.device) if model.uses_device else "cpu",
+        access=Access(cells=model.needs_cells),
+        runtime=replace(
+            environment.runtime(report, device=run_device((model,), environment)),
             seed=seed,
-            report=report,
-            cache_dir=request.cache_dir,
-            data_dir=request.data_dir,
-            knowledge=registry_knowledge(registry, manager),
+            knowledge=RegistryKnowledge(environment),
         ),
-        rng=rng,
     )
-    with plugin_code(f"{model.name}: fit"):
-        built = model.build()
-        built.fit(task)
-    with plugin_code(f"{model.name}: predict"):
-        predictions = built.predict(conditions)
-    check_predictions(predictions, conditions, model)
+    built = fitted(model, task)
+    predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, tuple(getattr(built, "notes", ())))
+    return NamedPredictions(table, notes_of(built))
 
 
 def named_conditions(

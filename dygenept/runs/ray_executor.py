@@ -14,24 +14,24 @@ from dygenept.errors import ConfigError, DygeneptError
 from dygenept.results.records import RunRecord
 from dygenept.runs.executors import Job, JobResult, Prepared
 from dygenept.runs.jobs import run_job
-from dygenept.runs.run_context import Station
+from dygenept.runs.run_context import RunContext
 from dygenept.types import Progress, no_report
 
 JobReply = RunRecord | DygeneptError | None
 
 
 class RayWorker:
-    """Holds a station on one node and runs jobs there, one at a time."""
+    """Keeps a run's context on one node and runs jobs there, one at a time."""
 
     def __init__(self, prepare: Callable[[], Prepared]) -> None:
         """Read the data set once, on the worker's own node."""
-        self._station, self._models = prepare()
+        self._context, self._models = prepare()
 
     def run(self, position: int, fold: int, is_put_off: bool) -> JobReply:
         """Run one job; an error that a user can mend is returned, not raised."""
         try:
             model = self._models[position]
-            return run_job(self._station, model, fold, no_report, wait=is_put_off)
+            return run_job(self._context, model, fold, no_report, wait=is_put_off)
         except DygeneptError as error:
             # A plugin's own class of error may not survive the way back; its text does.
             return DygeneptError(str(error))
@@ -39,7 +39,7 @@ class RayWorker:
 
 def run_on_ray(
     prepare: Callable[[], Prepared],
-    station: Station,
+    context: RunContext,
     names: Sequence[str],
     jobs: Sequence[Job],
     report: Callable[[Progress], None],
@@ -52,8 +52,8 @@ def run_on_ray(
     its job fail, and a new one takes its place.
 
     Args:
-        prepare: Makes the same station and models on a worker; it must be picklable.
-        station: What every job shares.
+        prepare: Makes the same context and models on a worker; it must be picklable.
+        context: What every job shares.
         names: Names of all models, in the order in which ``prepare`` returns them.
         jobs: What to run.
         report: Callback for progress.
@@ -63,7 +63,7 @@ def run_on_ray(
         ConfigError: If Ray is not installed, or no cluster runs.
     """
     ray = connected_ray()
-    n_gpus = 1 if station.device.startswith("cuda") else 0
+    n_gpus = 1 if context.device.startswith("cuda") else 0
     remote = ray.remote(num_cpus=1, num_gpus=n_gpus)(RayWorker)
     position = {name: number for number, name in enumerate(names)}
     waiting = deque((model, fold, False) for model, fold in jobs)

@@ -1,4 +1,4 @@
-"""Holds our baselines against published figures, on the published data."""
+"""Compares our baselines with published figures, on the published data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset, source_of
-from dygenept.data.request import dataset_entries
 from dygenept.errors import ConfigError, nearest
-from dygenept.leaderboard.published import Comparison, compare
+from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
+from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.runs.suites import Suite, published_rows
 from dygenept.types import Progress
@@ -47,7 +45,7 @@ class Reproduction:
     """
 
     study: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[FigureCheck, ...]
     missing: tuple[MissingFile, ...]
     failures: tuple[str, ...]
 
@@ -69,21 +67,19 @@ def reproduce(
     *,
     suites: Sequence[Suite],
     request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     report: Callable[[Progress], None],
 ) -> Reproduction:
     """Run the models that are defined alike under each suite of a study, and compare.
 
     Nothing is downloaded: a data set that is not on disk is named as missing. What the results
-    folder already holds is read, not run again.
+    folder already contains is read, not run again.
 
     Args:
         study: Such as ``langpert``.
         suites: All suites.
-        request: Folders, device and plugins; its data set, models and protocol are not used.
-        registry: Registered data sets.
-        manager: Plugins.
+        request: The results folder; its data set, models and protocol are not used.
+        environment: Registered data sets, plugins and folders.
         report: Callback for progress.
 
     Raises:
@@ -93,20 +89,19 @@ def reproduce(
     chosen = [suite for suite in suites if suite.study == study]
     if not chosen:
         raise ConfigError(f"unknown study {study!r}; {nearest(study, studies(suites))}")
-    comparisons: list[Comparison] = []
+    comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
     failures: list[str] = []
-    entries = dataset_entries(registry)
     for suite in chosen:
         for dataset in suite.datasets:
-            resolved = resolve_dataset(dataset, entries=entries, manager=manager)
+            resolved = resolve_dataset(dataset, environment)
             if resolved.name is not None and resolved.entry is not None:
-                source = source_of(resolved.name, resolved.entry, manager=manager)
-                status = source.status(request.data_dir)
+                source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+                status = source.status(environment.data_dir)
                 if not status.is_present:
                     missing.append(MissingFile(dataset, suite.name, status.path, status.detail))
                     continue
-            found, failed = _compared(suite, dataset, suites, request, report)
+            found, failed = _compared(suite, dataset, suites, request, environment, report)
             comparisons.extend(found)
             failures.extend(failed)
     return Reproduction(study, tuple(comparisons), tuple(missing), tuple(failures))
@@ -117,8 +112,9 @@ def _compared(
     dataset: str,
     suites: Sequence[Suite],
     request: BenchRequest,
+    environment: Environment,
     report: Callable[[Progress], None],
-) -> tuple[tuple[Comparison, ...], list[str]]:
+) -> tuple[tuple[FigureCheck, ...], list[str]]:
     alike = [
         model
         for publication in suite.published
@@ -138,6 +134,7 @@ def _compared(
             de_list=suite.de_list,
             metrics=tuple(dict.fromkeys(name for model in alike for name in model.values)),
         ),
+        environment,
         report=report,
     )
     quoted = published_rows(
@@ -147,4 +144,4 @@ def _compared(
         is_simulated=outcome.dataset.simulated,
     )
     failed = [f"{dataset}, {job}: {reason}" for job, reason in outcome.failures.items()]
-    return compare(quoted, leaderboard_rows(outcome.records)), failed
+    return check_figures(quoted, leaderboard_rows(outcome.records)), failed

@@ -6,28 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dygenept.data.request import open_data, recorded_dataset
+from dygenept.data.request import recorded_dataset
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
-from dygenept.machine.devices import pick_device
+from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline
-from dygenept.model.config import PARTS, AssemblyConfig
-from dygenept.model.resolve import (
-    ResolvedModel,
-    build_assembly,
-    complete_config,
-    knowledge_plugins,
-)
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
+from dygenept.model.config import Assembly
+from dygenept.model.resolve import SUBMITTED, ResolvedModel
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.plugin.validation import validated
-from dygenept.results.records import RunRecord, read_record
-from dygenept.runs.jobs import fold_task
-from dygenept.runs.runner import BenchRequest, make_station
-from dygenept.runs.score import BASE as SUBMITTED
+from dygenept.results.records import RunRecord
+from dygenept.results.store import read_record
+from dygenept.runs.jobs import fold_job
+from dygenept.runs.readiness import with_file_hashes
+from dygenept.runs.run_context import RunRequest, open_run, run_device
 from dygenept.runs.scored_job import record_of
-from dygenept.types import Progress
+from dygenept.types import PerturbationData, Progress, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,7 @@ class MetricAgreement:
         recorded: Mean of the defined recorded values; None where none is.
         again: Mean of the defined new values; None where none is.
         largest: Largest difference over perturbations; None where no value is defined in both.
-        n_undefined_changed: Perturbations that are defined in one of the two alone.
+        n_undefined_changed: Perturbations that are defined in only one of the two.
         agrees: True if no value differs by more than is allowed.
     """
 
@@ -58,7 +53,7 @@ class Rerun:
     Attributes:
         recorded: The record.
         again: What the same job gave now; it is not kept.
-        metrics: One comparison a metric.
+        metrics: One comparison per metric.
         changed: What is no longer as recorded: versions of plugins and packages.
     """
 
@@ -75,9 +70,8 @@ class Rerun:
 
 def rerun_record(
     path: Path,
-    request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    request: RunRequest,
+    environment: Environment,
     *,
     tolerance: float,
     report: Callable[[Progress], None],
@@ -85,15 +79,14 @@ def rerun_record(
     """Run the job of a record again; nothing is written.
 
     Args:
-        path: A record in ``runs/`` of a results folder, whose ``splits/`` holds its split.
-        request: Folders and device; its data set is used where it is not empty.
-        registry: Registered models and data sets.
-        manager: Plugins.
+        path: A record in ``runs/`` of a results folder, whose ``splits/`` contains its split.
+        request: How the data set is read; its data set is used where it is not empty.
+        environment: Registry, plugins, folders and device.
         tolerance: Largest difference of a value that still agrees.
         report: Callback for progress.
 
     Raises:
-        ResultsError: If it is no record, or one of submitted predictions.
+        ResultsError: If it is not a record, or one of submitted predictions.
         SplitError: If the split is not there, or the data set is another.
         DygeneptError: Whatever the job refuses.
     """
@@ -109,7 +102,7 @@ def rerun_record(
     asked = replace(
         request,
         dataset=recorded_dataset(
-            request.dataset, record.dataset.name, registry, manager, flag="--dataset"
+            request.dataset, record.dataset.name, environment, flag="--dataset"
         ),
         suite=record.suite,
         split=record.split.name,
@@ -120,19 +113,22 @@ def rerun_record(
         resume=False,
         keep_predictions=False,
     )
-    model = recorded_model(record, registry, manager)
-    data = open_data(asked, registry, manager, report)
-    if data.sha256 != record.dataset.sha256:
-        raise SplitError(
-            f"{asked.dataset} is not the data set of this record: its fingerprint is "
-            f"{data.sha256[:12]}…, recorded is {record.dataset.sha256[:12]}…; name the file with "
-            "--dataset"
-        )
-    check_split(split, data)
-    device = pick_device(asked.device) if model.uses_device else "cpu"
-    station = make_station(asked, registry, manager, data=data, split=split, device=device)
-    task, conditions = fold_task(station, model, record.fold, report, checkpoint_dir=None)
-    again = record_of(station, model, record.fold, task, conditions, keep=False)
+    model = with_file_hashes(recorded_model(record, environment), environment)
+
+    def split_of(data: PerturbationData) -> Split:
+        if data.sha256 != record.dataset.sha256:
+            raise SplitError(
+                f"{asked.dataset} is not the data set of this record: its fingerprint is "
+                f"{data.sha256[:12]}…, recorded is {record.dataset.sha256[:12]}…; name the file "
+                "with --dataset"
+            )
+        check_split(split, data)
+        return split
+
+    device = run_device((model,), environment)
+    context = open_run(asked, environment, report, device=device, split_of=split_of)
+    job, task = fold_job(context, model, record.fold, report)
+    again = record_of(job, task, keep=False)
     return Rerun(
         recorded=record,
         again=again,
@@ -144,44 +140,29 @@ def rerun_record(
     )
 
 
-def recorded_model(record: RunRecord, registry: Registry, manager: PluginManager) -> ResolvedModel:
-    """Build the model of a record from the configuration that it holds.
+def recorded_model(record: RunRecord, environment: Environment) -> ResolvedModel:
+    """Resolve the model of a record from the configuration that it contains.
 
     Raises:
         ConfigError: If a plugin's options have changed since.
         PluginError: If a plugin is not installed.
     """
     if record.role == "model":
-        document = {
-            key: value for key, value in record.config.items() if key in AssemblyConfig.model_fields
-        }
-        config = validated(AssemblyConfig, document, "config")
-        plugins = [manager.provenance(PARTS[part].kind, config.part(part)[0]) for part in PARTS]
-        return ResolvedModel(
-            name=record.model,
-            base=record.base_model,
-            role="model",
-            needs_cells=True,
-            config=complete_config(config, registry, manager),
-            plugins=(*plugins, *knowledge_plugins(config, registry, manager)),
-            build=lambda: build_assembly(config, registry, manager),
+        known = AssemblyText.model_fields
+        document = {key: value for key, value in record.config.items() if key in known}
+        text = validated(AssemblyText, document, "config")
+        return ResolvedModel.from_assembly(
+            Assembly.of(text, environment), environment, name=record.model, base=record.base_model
         )
     names = [plugin.name for plugin in record.plugins if plugin.kind == BaselineSpec.kind]
     if not names:
         raise ConfigError(f"the record of {record.model!r} names no baseline plugin")
-    spec = manager.get(BaselineSpec, names[0])
-    given = {key: value for key, value in record.config.items() if key in spec.config.model_fields}
-    options = manager.configure(spec, given)
-    return ResolvedModel(
-        name=record.model,
-        base=record.base_model,
-        role=spec.role,
-        needs_cells=spec.needs_cells,
-        config=options.model_dump(mode="json"),
-        plugins=(manager.provenance(spec.kind, spec.name),),
-        build=lambda: spec.factory(options),
-        uses_device=spec.uses_device,
-        baseline=ConfiguredBaseline(record.model, spec, options),
+    known = environment.manager.get(BaselineSpec, names[0]).config.model_fields
+    # A record's configuration also says what its knowledge file contains: no option.
+    given = {key: value for key, value in record.config.items() if key in known}
+    plugin = environment.configured(BaselineSpec, names[0], given)
+    return ResolvedModel.from_baseline(
+        ConfiguredBaseline(record.model, plugin), environment, base=record.base_model
     )
 
 

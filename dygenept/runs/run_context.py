@@ -1,94 +1,225 @@
-"""What all jobs of a run share, and what names a job."""
+"""What all jobs of a run share: the opened data set, its folds, and what metrics need."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from dygenept.data.catalog import resolve_dataset
+from dygenept.data.de.lists import de_genes
+from dygenept.data.de.tests import de_tests
+from dygenept.data.pseudobulk import pseudobulk
+from dygenept.data.request import DataRequest, open_data
+from dygenept.data.splits import check_split, make_split, split_sha256
+from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.machine import processes
+from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.configured import ConfiguredPlugin
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
-from dygenept.plugin.manager import Provenance
-from dygenept.plugin.specs import MetricSpec
-from dygenept.results.records import (
-    ResultsStore,
-    key_of,
-)
+from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
+from dygenept.results.store import ResultsStore
+from dygenept.runs.job_identity import derived_seed
 from dygenept.types import (
     DeGenes,
     DeTests,
-    KnowledgeReader,
     MetricCells,
     PerturbationData,
+    Progress,
     Pseudobulk,
     Split,
 )
+from dygenept.types.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest(DataRequest):
+    """A data set, the protocol that it is run under, and where results go.
+
+    Attributes:
+        suite: Name that goes into every record.
+        split: Split protocol.
+        split_options: Options of the split plugin.
+        n_folds: Folds, for protocols that have several.
+        seed: Seed of the split and of all that follows.
+        metrics: Metrics to score; empty scores all.
+        de_list: Top-20 DE list.
+        results: Results folder.
+        resume: False computes again what is there.
+        keep_predictions: False leaves predictions out of the results folder.
+    """
+
+    suite: str = "custom"
+    split: str = "kfold"
+    split_options: Mapping[str, object] = field(default_factory=dict)
+    n_folds: int = 5
+    seed: int = 42
+    metrics: tuple[str, ...] = ()
+    de_list: str = "top_non_dropout_de_20"
+    results: Path
+    resume: bool = True
+    keep_predictions: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class Scoring:
+    """What predictions are scored with.
+
+    Attributes:
+        metrics: Metrics, each with what computes it.
+        de_tests: DE tests of every gene, where a metric reads them.
+        cells: Samples of cells, where a metric reads them.
+    """
+
+    metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
+    de_tests: DeTests | None = None
+    cells: MetricCells | None = None
+
+    @property
+    def plugins(self) -> tuple[Provenance, ...]:
+        """Where the metrics came from."""
+        return tuple(plugin.provenance for plugin, _ in self.metrics)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
     """What every job of a run shares.
 
     Attributes:
+        environment: Registry, plugins and folders.
         data: The data set.
         pseudobulk: Its means.
         de: Its DE lists.
         split: The folds.
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
-        metrics: Metrics to score, with their provenance.
+        scoring: What predictions are scored with.
         shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
         device: Torch device.
-        cache_dir: Where computed knowledge is cached.
-        data_dir: Where data sets and knowledge graphs live.
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
-        de_tests: DE tests of every gene, where a metric reads them.
-        cells: Samples of cells, where a metric reads them.
-        knowledge: Opens the registry's facet sets for models that ask for them.
     """
 
+    environment: Environment
     data: PerturbationData
     pseudobulk: Pseudobulk
     de: DeGenes
     split: Split
     split_sha256: str
     suite: str
-    metrics: tuple[tuple[MetricSpec, Metric, Provenance], ...]
-    shared_plugins: tuple[Provenance, ...]
+    scoring: Scoring = Scoring()
+    shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore
-    device: str
-    cache_dir: Path
-    data_dir: Path | None = None
+    device: str = "cpu"
     keep_predictions: bool = True
     resume: bool = True
-    de_tests: DeTests | None = None
-    cells: MetricCells | None = None
-    knowledge: KnowledgeReader | None = None
 
 
-def derived_seed(seed: int, *names: object) -> int:
-    """Derive a 32-bit seed from a run's seed and names such as suite, fold and model."""
-    text = "\x1f".join(str(part) for part in (seed, *names))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+def open_run(
+    request: RunRequest,
+    environment: Environment,
+    report: Callable[[Progress], None],
+    *,
+    device: str,
+    split_of: Callable[[PerturbationData], Split],
+    is_scored: bool = True,
+) -> RunContext:
+    """Open the data set, split it, and compute once what every job shares.
 
+    Args:
+        request: Data set, protocol and results folder.
+        environment: Registry, plugins and folders.
+        report: Callback for progress.
+        device: Torch device of the run.
+        split_of: Cuts the data set into folds, or checks that recorded folds fit it.
+        is_scored: False prepares no metrics, for runs that score nothing.
 
-def job_key(station: Station, model: ResolvedModel, fold: int) -> str:
-    """Return the name of a job's record."""
-    return key_of(
-        {
-            "model": model.base,
-            "suite": station.suite,
-            "dataset": station.data.sha256,
-            "split": station.split_sha256,
-            "fold": fold,
-            "seed": station.split.seed,
-            "de_list": station.de.name,
-            "config": model.config,
-            "plugins": [
-                (plugin.kind, plugin.name, plugin.distribution, plugin.version)
-                for plugin in model.plugins
-            ],
-        }
+    Raises:
+        DygeneptError: If the data set, the split or a metric is refused.
+    """
+    report(Progress("read", 0, 1, request.dataset))
+    data = open_data(request, environment, report)
+    split = split_of(data)
+    report(Progress("read", 1, 1))
+    report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
+    means, de = data_summary(data, request.de_list)
+    context = RunContext(
+        environment=environment,
+        data=data,
+        pseudobulk=means,
+        de=de,
+        split=split,
+        split_sha256=split_sha256(split),
+        suite=request.suite,
+        scoring=_scoring(request, environment, data, means) if is_scored else Scoring(),
+        shared_plugins=_shared_plugins(request, environment),
+        store=ResultsStore(request.results, is_writer=processes.current().is_writer),
+        device=device,
+        keep_predictions=request.keep_predictions,
+        resume=request.resume,
     )
+    report(Progress("means", 1, 1))
+    return context
+
+
+def cut_split(
+    request: RunRequest,
+    environment: Environment,
+    data: PerturbationData,
+    *,
+    needs_test: bool = True,
+) -> Split:
+    """Cut a data set into the folds that a request asks for, and check them."""
+    plugin = environment.configured(SplitSpec, request.split, request.split_options)
+    splitter = plugin.spec.factory(plugin.options)
+    split = make_split(plugin.spec, splitter, data, n_folds=request.n_folds, seed=request.seed)
+    check_split(split, data, needs_test=needs_test)
+    return split
+
+
+def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGenes]:
+    """Compute the means and the DE lists of a data set."""
+    means = pseudobulk(data)
+    return means, de_genes(data, means, list_name=de_list)
+
+
+def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str:
+    """Pick the device of a run: the CPU where no model computes on another and none is asked for.
+
+    Raises:
+        ConfigError: If the device that was asked for is not there.
+    """
+    asked = environment.device
+    if any(model.uses_device for model in models) or asked not in ("auto", "cpu"):
+        return pick_device(asked)
+    return "cpu"
+
+
+def _scoring(
+    request: RunRequest, environment: Environment, data: PerturbationData, means: Pseudobulk
+) -> Scoring:
+    names = request.metrics or environment.manager.names(MetricSpec.kind)
+    plugins = [environment.configured(MetricSpec, name) for name in names]
+    uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
+    uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
+    seed = derived_seed(request.seed, "cells")
+    return Scoring(
+        metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
+        de_tests=de_tests(data, means) if uses_de_tests else None,
+        cells=cell_samples(data, means, seed=seed) if uses_cells else None,
+    )
+
+
+def _shared_plugins(request: RunRequest, environment: Environment) -> tuple[Provenance, ...]:
+    """Provenance of the split protocol and, for a registered data set, of its source."""
+    manager = environment.manager
+    found = [manager.provenance(SplitSpec.kind, request.split)]
+    if request.opened is not None:
+        return tuple(found)
+    entry = resolve_dataset(request.dataset, environment).entry
+    if entry is not None:
+        found.append(manager.provenance(DatasetSpec.kind, entry.source))
+    return tuple(found)

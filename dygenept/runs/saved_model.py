@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.data.splits import SplitManifest
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.model.config import AssemblyConfig
-from dygenept.model.resolve import build_parts, knowledge_reader
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
-from dygenept.results.records import DatasetRecord, PluginRecord, write_atomically
+from dygenept.model.assembly_text import AssemblyText
+from dygenept.model.config import Assembly
+from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.environment import Environment
+from dygenept.results.records import DatasetRecord, PluginRecord
+from dygenept.results.store import write_atomically
 from dygenept.types import Runtime
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SavedModel(BaseModel):
     schema_version: Literal[1] = 1
     model: str
     base_model: str
-    config: AssemblyConfig
+    config: AssemblyText
     dataset: DatasetRecord
     split: SplitManifest
     fold: int
@@ -59,7 +60,7 @@ def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> N
 
 
 def read_manifest(directory: Path) -> SavedModel:
-    """Read what a folder holds.
+    """Read the manifest in a folder.
 
     Raises:
         DataUnavailableError: If there is no trained model.
@@ -81,21 +82,37 @@ def read_manifest(directory: Path) -> SavedModel:
         )
 
 
+def resolved_model(manifest: SavedModel, environment: Environment) -> ResolvedModel:
+    """Resolve the assembly that a manifest describes, as a benchmark resolves it by name.
+
+    Raises:
+        ConfigError: If a plugin's options have changed since.
+        PluginError: If a plugin is not installed.
+    """
+    return ResolvedModel.from_assembly(
+        Assembly.of(manifest.config, environment),
+        environment,
+        name=manifest.model,
+        base=manifest.base_model,
+    )
+
+
 def load_model(
-    directory: Path, registry: Registry, manager: PluginManager, runtime: Runtime
+    directory: Path, environment: Environment, runtime: Runtime
 ) -> tuple[DyGenePTModel, SavedModel]:
     """Read a trained model and its manifest.
 
     Raises:
-        DygeneptError: If the folder holds none, or its parts' plugins are not installed.
+        DygeneptError: If the folder contains none, or its parts' plugins are not installed.
     """
     from dygenept.model.estimator import DyGenePTModel
 
     manifest = read_manifest(directory)
+    assembly = Assembly.of(manifest.config, environment)
     model = DyGenePTModel.load(
         directory,
-        parts=build_parts(manifest.config, manager),
-        knowledge=knowledge_reader(manifest.config, registry, manager),
+        parts=assembly.network_parts(),
+        knowledge=assembly.knowledge(environment),
         runtime=runtime,
     )
     return model, manifest

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.held_out import effect_sizes
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
     installed_versions,
     peak_memory,
     reset_peak_memory,
+    thread_counts,
 )
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.faults import plugin_code
-from dygenept.results.record_parts import dataset_record, split_record
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.records import (
+    CodeRecord,
+    DatasetRecord,
     MetricRecord,
     PluginRecord,
     RunRecord,
+    SplitRecord,
     TimingRecord,
-    ValueRecord,
 )
-from dygenept.runs.run_context import Station, job_key
+from dygenept.runs.job_identity import job_key
+from dygenept.runs.run_context import RunContext
 from dygenept.types import (
     Condition,
     DoubleArray,
@@ -36,148 +43,171 @@ from dygenept.types import (
 )
 
 
-def record_of(
-    station: Station,
-    model: ResolvedModel,
-    fold: int,
-    task: Task,
-    conditions: tuple[Condition, ...],
-    *,
-    is_fitted: bool = False,
-    keep: bool = True,
-) -> RunRecord:
-    """Fit (unless ``is_fitted``), predict and score; keep the record unless told otherwise.
+@dataclass(frozen=True, slots=True)
+class FoldJob:
+    """One model on one fold.
+
+    It does not contain the model's task: the garbage collector leads from an object to whatever
+    refers to it, and so would lead a model from its task to the held-out cells.
+
+    Attributes:
+        context: What every job of the run shares.
+        model: The model.
+        fold: Position of the fold.
+        conditions: The held-out conditions that the model predicts.
+    """
+
+    context: RunContext
+    model: ResolvedModel
+    fold: int
+    conditions: tuple[Condition, ...]
+
+
+def fitted(model: ResolvedModel, task: Task) -> Model:
+    """Build a model and fit it.
 
     Raises:
-        PluginError: If the model's or a metric's code fails, or the model's predictions break its
-            contract.
+        PluginError: If the model's code fails.
     """
-    key = job_key(station, model, fold)
-    # Before the model gets hold of the task: it must not change what it is held against.
-    references = train_means(task)
-    reset_peak_memory(task.runtime.device)
-    started = time.perf_counter()
     with plugin_code(f"{model.name}: fit"):
         built = model.build()
-        if not is_fitted:
-            built.fit(task)
-    fitted = time.perf_counter()
+        built.fit(task)
+    return built
+
+
+def predicted(model: ResolvedModel, built: Model, conditions: Sequence[Condition]) -> Predictions:
+    """Predict conditions with a fitted model.
+
+    Raises:
+        PluginError: If the model's code fails, or its predictions break their contract.
+    """
     with plugin_code(f"{model.name}: predict"):
         predictions = built.predict(conditions)
     check_predictions(predictions, conditions, model)
-    predicted = time.perf_counter()
-    metrics = _scored(station, references, predictions)
-    scored = time.perf_counter()
+    return predictions
+
+
+def record_of(
+    job: FoldJob, task: Task, *, built: Model | None = None, keep: bool = True
+) -> RunRecord:
+    """Fit, predict and score.
+
+    Args:
+        job: The model, the fold and what is held out.
+        task: What the model may learn from.
+        built: The model where it is fitted already.
+        keep: Write the record, and the predictions where the run keeps them.
+
+    Raises:
+        PluginError: If the model's or a metric's code fails, or the model's predictions break
+            their contract.
+    """
+    context, model = job.context, job.model
+    key = job_key(context, model, job.fold)
+    # Before the model receives the task: it must not change what it is compared with.
+    references = train_means(task)
+    reset_peak_memory(task.runtime.device)
+    started = time.perf_counter()
+    if built is None:
+        built = fitted(model, task)
+    fit_done = time.perf_counter()
+    predictions = predicted(model, built, job.conditions)
+    predict_done = time.perf_counter()
+    metrics = _scored(context, references, predictions)
+    score_done = time.perf_counter()
     kept = None
-    if keep and station.keep_predictions:
-        kept = station.store.write_predictions(key, predictions, station.data.gene_ids)
+    if keep and context.keep_predictions:
+        kept = context.store.write_predictions(key, predictions, context.data.gene_ids)
     record = RunRecord(
         key=key,
         model=model.name,
         base_model=model.base,
         role=model.role,
-        suite=station.suite,
-        dataset=dataset_record(station.data),
-        split=split_record(station.split, station.split_sha256),
-        fold=fold,
-        seed=station.split.seed,
+        suite=context.suite,
+        dataset=DatasetRecord.of(context.data),
+        split=SplitRecord.of(context.split, context.split_sha256),
+        fold=job.fold,
+        seed=context.split.seed,
         config=model.config,
-        de_list=station.de.name,
-        de_origin=station.de.origin,
-        subgroups=station.split.folds[fold].subgroups,
-        effects=effect_sizes(station.data, station.pseudobulk, conditions),
+        de_list=context.de.name,
+        de_origin=context.de.origin,
+        subgroups=context.split.folds[job.fold].subgroups,
+        effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
         metrics=metrics,
         timings=TimingRecord(
-            fit_s=fitted - started, predict_s=predicted - fitted, score_s=scored - predicted
+            fit_s=fit_done - started,
+            predict_s=predict_done - fit_done,
+            score_s=score_done - predict_done,
         ),
         peak_memory_bytes=peak_memory(task.runtime.device),
         device=device_name(task.runtime.device),
         versions=installed_versions(),
+        threads=thread_counts(),
+        code=CodeRecord.of(project_code()),
         plugins=tuple(
-            PluginRecord(
-                kind=plugin.kind,
-                name=plugin.name,
-                distribution=plugin.distribution,
-                version=plugin.version,
-            )
-            for plugin in (
-                *model.plugins,
-                *station.shared_plugins,
-                *(owner for _, _, owner in station.metrics),
-            )
+            PluginRecord.of(plugin)
+            for plugin in (*model.plugins, *context.shared_plugins, *context.scoring.plugins)
         ),
-        notes=tuple(getattr(built, "notes", ())),
-        chosen=dict(getattr(built, "chosen", {})),
-        child=getattr(built, "child", None),
+        notes=notes_of(built),
+        chosen=chosen_by(built),
+        child=child_of(built),
         predictions=kept,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if keep:
-        station.store.write(record)
+        context.store.write(record)
     return record
 
 
-def rescored(
-    station: Station, record: RunRecord, task: Task, predictions: Predictions
-) -> RunRecord:
+def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:
     """Score kept predictions again, and keep a record with both old and new metrics."""
-    scored = _scored(station, train_means(task), predictions)
+    context = job.context
+    scored = _scored(context, train_means(task), predictions)
     fresh = {metric.name: metric for metric in scored}
     kept = {metric.name: metric for metric in record.metrics}
-    effects = effect_sizes(station.data, station.pseudobulk, predictions.conditions)
+    effects = effect_sizes(context.data, context.pseudobulk, predictions.conditions)
+    owners = {(owner.kind, owner.name): owner for owner in record.plugins}
+    owners |= {
+        (owner.kind, owner.name): PluginRecord.of(owner) for owner in context.scoring.plugins
+    }
     updated = record.model_copy(
-        update={"metrics": tuple({**kept, **fresh}.values()), "effects": effects}
+        update={
+            "metrics": tuple({**kept, **fresh}.values()),
+            "effects": effects,
+            "plugins": tuple(owners.values()),
+        }
     )
-    station.store.write(updated)
+    context.store.write(updated)
     return updated
 
 
 def _scored(
-    station: Station, references: Mapping[str, DoubleArray], predictions: Predictions
+    context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
-    pairs = [(spec, metric) for spec, metric, _ in station.metrics]
+    pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
+    against = GroundTruth(
+        data=context.data,
+        pseudobulk=context.pseudobulk,
+        de=context.de,
+        de_tests=context.scoring.de_tests,
+        cells=context.scoring.cells,
+    )
     draws = [
-        score(
-            pairs,
-            metric_inputs(
-                draw,
-                data=station.data,
-                pseudobulk=station.pseudobulk,
-                de=station.de,
-                train_means=references,
-                de_tests=station.de_tests,
-                cells=station.cells,
-            ),
-        )
+        score(pairs, metric_inputs(draw, against, train_means=references))
         for draw in (predictions, *predictions.others)
     ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
     for item in averaged(draws):
         by_metric[item.metric].append(item)
     return tuple(
-        MetricRecord(
-            name=spec.name,
-            higher_is_better=spec.higher_is_better,
-            neutral=spec.neutral,
-            de_list=station.de.name if spec.uses_de_genes else None,
-            values=tuple(
-                ValueRecord(
-                    perturbation=item.condition.label,
-                    cell_type=item.condition.cell_type,
-                    value=item.value,
-                    reason=item.reason,
-                )
-                for item in by_metric[spec.name]
-            ),
-        )
-        for spec, _ in pairs
+        MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
     )
 
 
 def check_predictions(
     predictions: Predictions, conditions: Sequence[Condition], model: ResolvedModel
 ) -> None:
-    """Refuse what are no predictions, or of other conditions, or with a truth of one's own.
+    """Refuse what is not predictions, or of other conditions, or brings a truth of its own.
 
     Raises:
         PluginError: As said; the model is named.
@@ -201,6 +231,6 @@ def check_predictions(
         )
     if (predictions.truth is not None or predictions.others) and not model.is_oracle:
         raise PluginError(
-            f"{model.name} is no ceiling or floor and may not choose its own truth, nor hand over "
-            "several draws"
+            f"{model.name}: only ceilings and floors may set their own truth or return several "
+            "draws"
         )

@@ -42,7 +42,7 @@ class Suite(BaseModel):
         grid: Assemblies with parts swapped, run beside ``models``.
         study: Study whose figures ``dygenept reproduce STUDY`` compares with, where there is one.
         published: Figures quoted from papers, under this suite's protocol.
-        published_in: Other suites whose quoted figures hold here as well, since their data set,
+        published_in: Other suites whose quoted figures apply here as well, since their data set,
             split and seed are the same.
     """
 
@@ -75,7 +75,7 @@ def load_suite(name: str, directory: Path) -> Suite:
     """Read a suite by name from the folder of suites, or from a YAML file.
 
     Raises:
-        ConfigError: If there is none, or it is not valid; the nearest name is given.
+        ConfigError: If there is no such suite, or it is not valid; the nearest name is given.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else directory / f"{name}.yaml"
     if not path.is_file():

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from dygenept.data.request import open_data
-from dygenept.data.splits import SplitManifest, check_split, split_from_json, split_to_json
+from dygenept.data.splits import (
+    SplitManifest,
+    check_split,
+    save_split,
+    split_from_json,
+    split_to_json,
+)
 from dygenept.errors import ConfigError, SplitError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
-from dygenept.model.config import assembly_config
-from dygenept.model.resolve import ResolvedModel, resolve_model
-from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.registry import Registry
-from dygenept.results.record_parts import dataset_record
-from dygenept.results.records import PluginRecord, RunRecord, check_can_write
-from dygenept.runs.jobs import fold_task
-from dygenept.runs.run_context import Station
-from dygenept.runs.runner import BenchRequest, make_station, request_split
-from dygenept.runs.saved_model import SavedModel, load_model, read_manifest, save_model
-from dygenept.runs.scored_job import record_of
-from dygenept.types import Progress, Runtime
+from dygenept.model.resolve import resolve_model
+from dygenept.plugin.environment import Environment
+from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
+from dygenept.results.store import check_can_write
+from dygenept.runs.jobs import fold_job
+from dygenept.runs.readiness import with_file_hashes
+from dygenept.runs.run_context import RunRequest, cut_split, open_run
+from dygenept.runs.runner import BenchRequest
+from dygenept.runs.saved_model import (
+    SavedModel,
+    load_model,
+    read_manifest,
+    resolved_model,
+    save_model,
+)
+from dygenept.runs.scored_job import fitted, record_of
+from dygenept.types import PerturbationData, Progress, Split
 
 if TYPE_CHECKING:
     from dygenept.model.estimator import DyGenePTModel
@@ -30,8 +41,7 @@ if TYPE_CHECKING:
 
 def train_model(
     request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     *,
     fold: int,
     report: Callable[[Progress], None],
@@ -42,62 +52,59 @@ def train_model(
         ConfigError: If the model is not an assembly, or the fold does not exist.
         DygeneptError: Whatever the data set, the split or the training refuses.
     """
-    device = pick_device(request.device)
+    device = pick_device(environment.device)
     with processes.session(device):
-        return _train(request, registry, manager, fold=fold, device=device, report=report)
+        return _train(request, environment, fold=fold, device=device, report=report)
 
 
 def _train(
     request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    environment: Environment,
     *,
     fold: int,
     device: str,
     report: Callable[[Progress], None],
 ) -> SavedModel:
-    name = request.models[0]
-    model = resolve_model(name, registry, manager, request.overrides)
-    if model.role != "model":
+    (name,) = request.models
+    model = resolve_model(name, environment, request.overrides)
+    if model.assembly is None:
         raise ConfigError(
             f"{name} is fitted in closed form and keeps no weights; use `dygenept predict "
             f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
         )
     check_can_write(request.results)
-    data = open_data(request, registry, manager, report)
-    split = request_split(request, data, manager, needs_test=False)
-    if fold >= len(split.folds):
-        raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
-    station = make_station(request, registry, manager, data=data, split=split, device=device)
-    task, _ = fold_task(
-        station, model, fold, report, checkpoint_dir=request.results / "checkpoints"
+
+    def split_of(data: PerturbationData) -> Split:
+        split = cut_split(request, environment, data, needs_test=False)
+        if fold >= len(split.folds):
+            raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
+        return split
+
+    context = open_run(
+        request, environment, report, device=device, split_of=split_of, is_scored=False
     )
-    built: DyGenePTModel = model.build()  # type: ignore[assignment]
-    built.fit(task)
-    config, _ = assembly_config(name, registry, manager, request.overrides)
+    checkpoints = request.results / "checkpoints"
+    _, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
+    built = cast("DyGenePTModel", fitted(model, task))
     manifest = SavedModel(
         model=model.name,
         base_model=model.base,
-        config=config,
-        dataset=dataset_record(data),
-        split=SplitManifest.model_validate_json(split_to_json(split)),
+        config=model.assembly.text,
+        dataset=DatasetRecord.of(context.data),
+        split=SplitManifest.model_validate_json(split_to_json(context.split)),
         fold=fold,
         seed=request.seed,
         suite=request.suite,
-        plugins=tuple(
-            PluginRecord(kind=p.kind, name=p.name, distribution=p.distribution, version=p.version)
-            for p in model.plugins
-        ),
+        plugins=tuple(map(PluginRecord.of, model.plugins)),
     )
-    if station.store.is_writer:
+    if context.store.is_writer:
         save_model(built, manifest, request.results)
     return manifest
 
 
 def evaluate_model(
-    request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    request: RunRequest,
+    environment: Environment,
     *,
     checkpoint: Path,
     keep: bool,
@@ -105,26 +112,29 @@ def evaluate_model(
 ) -> RunRecord:
     """Score a kept model on the held-out perturbations of its fold.
 
+    The record is the one that ``bench`` makes of the same model and fold: the same key,
+    configuration and plugins.
+
+    Args:
+        request: Data set, metrics and results folder; the protocol is that of the training.
+        environment: Registry, plugins, folders and device.
+        checkpoint: Folder of the trained model.
+        keep: Write the record and its split into the results folder.
+        report: Callback for progress.
+
     Raises:
         SplitError: If the data set is not the one that the model was trained on.
     """
-    device = pick_device(request.device)
+    device = pick_device(environment.device)
     with processes.session(device):
         return _evaluate(
-            request,
-            registry,
-            manager,
-            checkpoint=checkpoint,
-            keep=keep,
-            device=device,
-            report=report,
+            request, environment, checkpoint=checkpoint, keep=keep, device=device, report=report
         )
 
 
 def _evaluate(
-    request: BenchRequest,
-    registry: Registry,
-    manager: PluginManager,
+    request: RunRequest,
+    environment: Environment,
     *,
     checkpoint: Path,
     keep: bool,
@@ -134,24 +144,23 @@ def _evaluate(
     manifest = read_manifest(checkpoint)
     if keep:
         check_can_write(request.results)
-    data = open_data(request, registry, manager, report)
-    split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
-    check_split(split, data)
-    runtime = Runtime(
-        device=device, report=report, cache_dir=request.cache_dir, data_dir=request.data_dir
+
+    def split_of(data: PerturbationData) -> Split:
+        split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
+        check_split(split, data)
+        return split
+
+    context = open_run(
+        replace(request, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
+        environment,
+        report,
+        device=device,
+        split_of=split_of,
     )
-    model, _ = load_model(checkpoint, registry, manager, runtime)
-    station: Station = make_station(
-        request, registry, manager, data=data, split=split, device=device
-    )
-    resolved = ResolvedModel(
-        name=manifest.model,
-        base=manifest.base_model,
-        role="model",
-        needs_cells=False,
-        config=manifest.config.model_dump(mode="json"),
-        plugins=(),
-        build=lambda: model,
-    )
-    task, conditions = fold_task(station, resolved, manifest.fold, report, checkpoint_dir=None)
-    return record_of(station, resolved, manifest.fold, task, conditions, is_fitted=True, keep=keep)
+    resolved = with_file_hashes(resolved_model(manifest, environment), environment)
+    built, _ = load_model(checkpoint, environment, environment.runtime(report, device=device))
+    # It is fitted already, so nothing reads the cells of its task.
+    job, task = fold_job(context, replace(resolved, needs_cells=False), manifest.fold, report)
+    if keep and context.store.is_writer:
+        save_split(context.split, request.results)
+    return record_of(job, task, built=built, keep=keep)

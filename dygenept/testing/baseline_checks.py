@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.plugin.interfaces import Model
+from dygenept.plugin.interfaces import HasChosen, HasNotes, Model
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
@@ -60,6 +60,24 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
             twin.fit(toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)[0])
             again = _predict(twin, conditions, task, rules, is_oracle=is_oracle)
             rules.require(_close(again, predictions), "fitted twice, it predicts two things")
+            _check_offers(model, rules)
+
+
+def _check_offers(model: Model, rules: Rules) -> None:
+    if isinstance(model, HasNotes):
+        rules.require(
+            not isinstance(model.notes, str) and all(isinstance(n, str) for n in model.notes),
+            f"notes must be a sequence of sentences, got {model.notes!r}",
+        )
+    if isinstance(model, HasChosen):
+        chosen = dict(model.chosen)
+        rules.require(
+            all(
+                isinstance(name, str) and type(value) in (float, int, str)
+                for name, value in chosen.items()
+            ),
+            f"chosen must map names to plain floats, ints or strings, got {chosen!r}",
+        )
 
 
 def _hard_conditions(task: Task) -> tuple[Condition, ...]:

@@ -76,7 +76,7 @@ def check_perturbation_data(data: PerturbationData, rules: Rules) -> None:
     rules.require(bool(matrix.has_sorted_indices), "expression has unsorted indices")
     rules.require(
         bool(np.isfinite(matrix.data).all()) and not (matrix.data < 0).any(),
-        "expression holds NaN, infinite or negative values",
+        "expression contains NaN, infinite or negative values",
     )
     rules.require(
         len(data.gene_ids) == len(set(data.gene_ids)) == len(data.gene_symbols) == n_genes,
@@ -85,7 +85,7 @@ def check_perturbation_data(data: PerturbationData, rules: Rules) -> None:
     codes, cell_types = data.condition_codes, data.cell_type_codes
     rules.require(
         len(codes) == len(cell_types) == len(data.cell_ids) == n_cells,
-        "condition_codes, cell_type_codes and cell_ids must have one entry a cell",
+        "condition_codes, cell_type_codes and cell_ids must have one entry per cell",
     )
     rules.require(
         bool(np.array_equal(np.unique(codes[codes >= 0]), np.arange(len(data.conditions)))),
@@ -105,7 +105,8 @@ def check_perturbation_data(data: PerturbationData, rules: Rules) -> None:
         rules.require(
             lists.shape == (len(data.conditions), 20)
             and bool(((lists >= -1) & (lists < n_genes)).all()),
-            f"DE list {name!r} must hold 20 positions below {n_genes} a condition, padded with -1",
+            f"DE list {name!r} must have 20 positions below {n_genes} per condition, padded with "
+            "-1",
         )
 
 

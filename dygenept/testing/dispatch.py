@@ -68,4 +68,4 @@ def check_plugin(spec: PluginSpec, *, options: Mapping[str, object] | None = Non
         case MetricSpec():
             check_metric(spec, options=options)
         case _:
-            raise PluginError(f"{type(spec).__name__} is no spec class of dygenept.plugin.specs")
+            raise PluginError(f"{type(spec).__name__} is not a spec class of dygenept.plugin.specs")

@@ -12,7 +12,10 @@ from dygenept.plugin.interfaces import (
     CellEncoderContext,
     ControlPool,
     FacetBatch,
+    GeneEncoder,
     GeneEncoderContext,
+    HasFacetVectors,
+    HasIdentityShare,
 )
 from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec
 from dygenept.testing.rules import Rules, checking, configured
@@ -34,7 +37,8 @@ def check_gene_encoder(
     """Check a gene encoder.
 
     A padded slot, a gene without a known facet and a gene that the knowledge lacks give no known
-    facet; padding and batch-mates change nothing; the saved state restores it.
+    facet; padding and batch-mates change nothing; the saved state restores it. Facet vectors that
+    it offers are added to the values of known facets, and it works at every identity share offered.
 
     Args:
         spec: The plugin.
@@ -81,6 +85,35 @@ def check_gene_encoder(
         rules.require(
             same_facets(twin(indices), batch), "a saved state restored gives other embeddings"
         )
+        _check_gene_encoder_offers(encoder, indices, rules)
+
+
+def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rules: Rules) -> None:
+    if isinstance(encoder, HasFacetVectors):
+        vectors = encoder.facet_vectors()
+        if vectors is not None:
+            batch = encoder(indices)
+            n_facets = batch.known.shape[-1]
+            rules.require(
+                tuple(vectors.shape) == (n_facets, WIDTH) and vectors.requires_grad,
+                f"facet_vectors must return a trainable ({n_facets}, {WIDTH}), got "
+                f"{tuple(vectors.shape)}",
+            )
+            vectors.add_(1.0)
+            moved = encoder(indices).values - batch.values
+            rules.require(
+                close(moved, batch.known[..., None].expand_as(moved).float()),
+                "facet_vectors must be added to the values of known facets, and of no others",
+            )
+    if isinstance(encoder, HasIdentityShare):
+        shares = tuple(encoder.identity_shares)
+        rules.require(
+            bool(shares) and all(0 <= share <= 1 for share in shares),
+            f"identity_shares must be at least one number in [0, 1], got {shares}",
+        )
+        for share in shares:
+            encoder.set_identity_share(share)
+            _check_facet_batch(encoder(indices), tuple(encoder(indices).known.shape), rules)
 
 
 def check_cell_encoder(
@@ -88,7 +121,7 @@ def check_cell_encoder(
 ) -> None:
     """Check a cell encoder.
 
-    A cell's state depends on that cell alone, not on its batch; the pool is left as it was; the
+    A cell's state depends only on that cell, not on its batch; the pool is left as it was; the
     saved state restores it; a cell that expresses nothing has a finite state.
 
     Args:
@@ -178,7 +211,7 @@ def _check_facet_batch(batch: FacetBatch, shape: tuple[int, ...], rules: Rules) 
     rules.require(batch.known.dtype == torch.bool, f"known must be bool, got {batch.known.dtype}")
     rules.require(
         bool(batch.values.isfinite().all()) and bool(batch.null.isfinite().all()),
-        "values or null hold NaN or infinite numbers",
+        "values or null contain NaN or infinite numbers",
     )
     rules.require(
         bool(((batch.confidence >= 0) & (batch.confidence <= 1)).all()),

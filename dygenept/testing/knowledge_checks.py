@@ -65,7 +65,7 @@ def check_text_encoder(
         if not encoder.corpus_dependent:
             rules.require(
                 _close(_encode(encoder, TOY_TEXTS[1:2], rules)[0], vectors[1]),
-                "a text alone gives another vector than beside others; it must say that it is "
+                "a text by itself gives another vector than beside others; it must say that it is "
                 "corpus_dependent",
             )
         empty = encoder.encode([], runtime)
@@ -222,7 +222,7 @@ def _encode(encoder: TextEncoder, texts: Sequence[str], rules: Rules) -> FloatAr
         f"{len(texts)} texts must give ({len(texts)}, D) vectors, got {np.shape(vectors)}",
     )
     rules.require(vectors.dtype == np.float32, f"vectors must be float32, got {vectors.dtype}")
-    rules.require(bool(np.isfinite(vectors).all()), "vectors hold NaN or infinite values")
+    rules.require(bool(np.isfinite(vectors).all()), "vectors contain NaN or infinite values")
     return vectors
 
 

@@ -44,7 +44,7 @@ class Secrets:
         }
 
     def found_in(self, item: object) -> bool:
-        """Tell whether an array or sparse matrix holds a held-out mean or cell."""
+        """Tell whether an array or sparse matrix contains a held-out mean or cell."""
         if sparse.issparse(item):
             matrix = sparse.csr_matrix(item)
             values = matrix.data.astype(np.float32)

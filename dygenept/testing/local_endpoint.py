@@ -1,4 +1,4 @@
-"""A server on this machine that speaks the OpenAI API, and misbehaves as it is told.
+"""A server on this machine that speaks the OpenAI API, and misbehaves as instructed.
 
 For tests of whatever calls an endpoint: it answers chat completions with facet texts and embedding
 requests with vectors, and records every request.
@@ -49,9 +49,9 @@ class EndpointRequest:
 
     @property
     def gene(self) -> str:
-        """Gene of the record that a chat request holds."""
+        """Gene of the record in a chat request."""
         match = _RECORD.search(self.messages[1])
-        assert match is not None, "the request holds no gene record"
+        assert match is not None, "the request contains no gene record"
         return str(json.loads(match[1])["gene"])
 
     @property
@@ -130,7 +130,7 @@ def first_then(bad: EndpointAnswer, *, times: int = 1, gene: str | None = None) 
     Args:
         bad: The bad answer.
         times: How often each gene gets it.
-        gene: The gene that gets it alone; None means every gene.
+        gene: The only gene that gets it; None means every gene.
     """
     seen: Counter[str] = Counter()
 
@@ -221,7 +221,7 @@ class LocalEndpoint:
 
 
 def text_vector(text: str, width: int = WIDTH) -> list[float]:
-    """Return the vector that the server gives a text; a function of the text alone."""
+    """Return the vector that the server gives a text; a function only of the text."""
     digest = hashlib.sha256(text.encode()).digest()
     return [byte / 127.5 - 1.0 for byte in digest[:width]]
 

@@ -12,6 +12,8 @@ from dygenept.plugin.interfaces import (
     Decoder,
     DecoderContext,
     FacetBatch,
+    HasSharedShift,
+    LinearReadout,
 )
 from dygenept.plugin.specs import AttentionSpec, DecoderSpec
 from dygenept.testing.encoder_checks import WIDTH, close, evaluation_mode, restore
@@ -74,7 +76,8 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
     """Check a decoder.
 
     It returns the control where no gene is perturbed; the order of the genes, what padding holds
-    and batch-mates change nothing; one gene or more than two work alike; gradients are finite.
+    and batch-mates change nothing; one gene or more than two work alike; gradients are finite. One
+    that offers a linear readout predicts, at its start, what the readout was set to.
 
     Args:
         spec: The plugin.
@@ -105,6 +108,9 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
                 close(_decode(twin, inputs, rules), output),
                 "a saved state restored gives another output",
             )
+            fresh = spec.factory(config, context)
+            evaluation_mode(fresh, rules)
+            _check_decoder_offers(fresh, inputs, rules)
         module.train()
         leaf = inputs.embedding.clone().requires_grad_()
         output = decoder(leaf, inputs.gene_mask, inputs.cell, inputs.control)
@@ -161,7 +167,7 @@ def _attend(
     rules.require(weights.dtype == torch.float32, f"weights must be float32, got {weights.dtype}")
     rules.require(
         bool(embedding.isfinite().all()) and bool(weights.isfinite().all()),
-        "embedding or weights hold NaN or infinite numbers",
+        "embedding or weights contain NaN or infinite numbers",
     )
     rules.require(not (weights < 0).any(), "a weight is negative")
     unknown = ~facets.known[:, :, None, :].expand_as(weights)
@@ -288,4 +294,33 @@ def _check_decoder_invariants(
         rules.require(
             close(_decode(decoder, alone, rules)[0], output[row]),
             "padding or the rest of the batch changes a prediction",
+        )
+
+
+def _check_decoder_offers(decoder: Decoder, inputs: _DecoderInputs, rules: Rules) -> None:
+    import torch
+
+    if not isinstance(decoder, LinearReadout):
+        return
+    features = decoder.readout_features(inputs.embedding, inputs.gene_mask, inputs.cell)
+    rules.require(
+        features.ndim == 2 and len(features) == B and bool(features.isfinite().all()),
+        f"readout_features must be ({B}, F) and finite, got {tuple(features.shape)}",
+    )
+    rules.require(
+        not features[3].any(), "readout_features must be zeros where no gene is perturbed"
+    )
+    weights = torch.randn(G, features.shape[1], generator=torch.Generator().manual_seed(3))
+    weights = weights / features.norm(dim=1).max().clamp(min=1e-6)
+    decoder.set_readout(weights)
+    rules.require(
+        close(_decode(decoder, inputs, rules), inputs.control + features @ weights.T),
+        "after set_readout a new decoder must predict control + readout_features · weightsᵀ",
+    )
+    if isinstance(decoder, HasSharedShift):
+        shared = decoder.shared_features(inputs.cell)
+        rules.require(
+            shared.shape == features.shape and bool(shared.isfinite().all()),
+            f"shared_features must be {tuple(features.shape)} and finite, got "
+            f"{tuple(shared.shape)}",
         )

@@ -58,7 +58,7 @@ def check_split(
             isinstance(folds, tuple) and len(folds) > 0, "it must return a tuple of folds"
         )
         for number, fold in enumerate(folds, start=1):
-            rules.require(isinstance(fold, Fold), f"fold {number} is no Fold: {fold!r}")
+            rules.require(isinstance(fold, Fold), f"fold {number} is not a Fold: {fold!r}")
             _check_fold(fold, data, f"fold {number}", rules)
         rules.require(
             splitter.folds(data, n_folds=n_folds, seed=seed) == folds,
@@ -98,7 +98,7 @@ def _check_fold(fold: Fold, data: PerturbationData, where: str, rules: Rules) ->
         rules.require(not both, f"{where}: {pair} share {sorted(both)[:3]}")
     rules.require(
         fold.test_cell_type is None or fold.test_cell_type in data.cell_types,
-        f"{where} holds out {fold.test_cell_type!r}, which is no cell type of the data",
+        f"{where} holds out {fold.test_cell_type!r}, which is not a cell type of the data",
     )
     for subgroup, members in fold.subgroups.items():
         stray = sorted(set(members) - set(fold.test))

@@ -50,7 +50,7 @@ class ToyShape:
         n_controls: Control cells per cell type.
         n_singles: Single perturbations, 2 to 12.
         n_doubles: Combinations of two of these.
-        n_cell_types: 1 or 2; the last single occurs in the last cell type alone.
+        n_cell_types: 1 or 2; the last single occurs only in the last cell type.
         seed: Seed of all draws.
     """
 
@@ -198,7 +198,7 @@ def toy_task(
     """
     from dygenept.data.de.lists import de_genes
     from dygenept.data.pseudobulk import pseudobulk
-    from dygenept.data.task import build_task
+    from dygenept.data.task import Access, build_task
 
     data = data or toy_data()
     means = pseudobulk(data)
@@ -207,10 +207,8 @@ def toy_task(
         means,
         de_genes(data, means),
         toy_fold(data),
-        needs_cells=needs_cells,
-        held_out=held_out,
+        access=Access(cells=needs_cells, truth=held_out),
         runtime=Runtime(seed=seed),
-        rng=np.random.default_rng(seed),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dygenept.types.data import (
     CONTROL_LABEL,
+    SYMBOL_COLUMNS,
     BoolArray,
     Condition,
     DeGenes,
@@ -35,6 +36,7 @@ from dygenept.types.results import (
     Score,
 )
 from dygenept.types.runtime import (
+    FacetSetReader,
     GeneKnowledge,
     KnowledgeReader,
     Progress,
@@ -50,6 +52,7 @@ from dygenept.types.task import (
 __all__ = [
     "CONTROL_LABEL",
     "FACETS",
+    "SYMBOL_COLUMNS",
     "BoolArray",
     "CellDistances",
     "ChildResources",
@@ -57,6 +60,7 @@ __all__ = [
     "DeGenes",
     "DeTests",
     "DoubleArray",
+    "FacetSetReader",
     "FloatArray",
     "Fold",
     "GeneKnowledge",

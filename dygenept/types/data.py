@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 CONTROL_LABEL = "ctrl"
 
+# Columns of ``var`` that may contain gene symbols; the first one found is read.
+SYMBOL_COLUMNS: tuple[str, ...] = (
+    "gene_name",
+    "gene_symbol",
+    "gene_symbols",
+    "gene_names",
+    "symbol",
+    "feature_name",
+)
+
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -128,7 +138,7 @@ class PerturbationData:
         """Return the conditions with these labels, sorted, in all cell types or one.
 
         Raises:
-            DataError: If a label names no perturbation of this data set.
+            DataError: If a label does not name a perturbation of this data set.
         """
         wanted = set(labels)
         unknown = wanted - {condition.label for condition in self.conditions}

@@ -16,7 +16,7 @@ Rows = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class DeTests:
-    """DE tests of every gene, one row a condition.
+    """DE tests of every gene, one row per condition.
 
     Attributes:
         is_significant: True where the gene differs from the control of the condition's cell type

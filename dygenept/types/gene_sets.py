@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-def gene_positions(conditions: Iterable[Condition]) -> Mapping[str, int]:
+def numbered_targets(conditions: Iterable[Condition]) -> Mapping[str, int]:
     """Number the target genes of conditions in sorted order."""
     genes = sorted({gene for condition in conditions for gene in condition.genes})
     return {gene: position for position, gene in enumerate(genes)}
@@ -53,7 +53,7 @@ def target_columns(
         gene_symbols: Output genes, (G,); a symbol may occur more than once.
 
     Returns:
-        Positions in ``gene_symbols``, sorted, one tuple a condition.
+        Positions in ``gene_symbols``, sorted, one tuple per condition.
     """
     columns: dict[str, list[int]] = {}
     for position, symbol in enumerate(gene_symbols):

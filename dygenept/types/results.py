@@ -20,9 +20,9 @@ class Predictions:
         conditions: What was predicted, in the order of ``expression``.
         expression: Predicted mean log1p expression, (n_conditions, G), float64.
         truth: Where set, scored against this instead of the data set's means (the technical
-            duplicate scores one half of the cells against the other); oracles alone may set it.
+            duplicate scores one half of the cells against the other); only oracles may set it.
         others: Further draws of the same conditions, whose scores are averaged with these;
-            oracles alone may set it.
+            only oracles may set it.
     """
 
     conditions: tuple[Condition, ...]
@@ -31,7 +31,7 @@ class Predictions:
     others: tuple[Predictions, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is an array with one row a condition."""
+        """Check that there is an array with one row per condition."""
         if not isinstance(self.expression, np.ndarray):
             raise ShapeError(
                 f"predictions must be a numpy array, got {type(self.expression).__name__}"
@@ -39,7 +39,7 @@ class Predictions:
         if self.expression.ndim != 2 or len(self.expression) != len(self.conditions):
             raise ShapeError(
                 f"predictions are {self.expression.shape} for {len(self.conditions)} conditions; "
-                "expected one row of G genes a condition"
+                "expected one row of G genes per condition"
             )
 
 

@@ -66,7 +66,9 @@ def no_report(progress: Progress) -> None:
     """Drop a progress report."""
 
 
+# Opens any facet set or knowledge file by name; ``FacetSetReader`` is bound to one of them.
 KnowledgeReader = Callable[[str, Sequence[str], "Runtime"], GeneKnowledge]
+FacetSetReader = Callable[[Sequence[str], "Runtime"], GeneKnowledge]
 
 
 @dataclass(frozen=True, slots=True)

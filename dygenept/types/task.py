@@ -35,7 +35,7 @@ class TaskCells:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The truth of the held-out conditions; handed to oracles (truth, shuffled …) alone.
+    """The truth of the held-out conditions; handed only to oracles (truth, shuffled …).
 
     Attributes:
         conditions: Held-out conditions.
@@ -60,16 +60,16 @@ class Task:
         is_simulated: True when its cells are simulated.
         gene_ids: Index of ``var``, (G,).
         gene_symbols: Gene symbols, (G,).
-        target_genes: Every target gene of the data set, held-out ones too (names alone).
+        target_genes: Every target gene of the data set, held-out ones too (only their names).
         cell_types: Cell type names.
         control_means: Mean of each cell type's control cells, (n_cell_types, G), log1p scale.
         train: Conditions to fit on.
-        val: Conditions for early stopping alone (closed-form baselines fit on them as well).
+        val: Conditions only for early stopping (closed-form baselines fit on them as well).
         means: Pseudobulk of ``train + val``, (n_train + n_val, G), log1p scale.
         n_cells: Cells behind each row of ``means``.
         de_indices: Top-20 DE genes of ``train + val``, (n_train + n_val, 20), padded with -1.
         cells: The cells, for models that ask for them; None otherwise.
-        held_out: The truth, for oracles alone; None otherwise.
+        held_out: The truth, only for oracles; None otherwise.
         runtime: Device, seed, progress.
     """
 

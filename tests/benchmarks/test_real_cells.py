@@ -10,6 +10,7 @@ import pytest
 from sklearn.model_selection import KFold
 
 from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
 
 pytestmark = pytest.mark.shared_data
@@ -77,9 +78,8 @@ def test_pooled_values_agree_with_an_independent_recomputation(
             dataset=str(norman_subset),
             models=BASELINES,
             results=tmp_path / "results",
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-        )
+        ),
+        Environment.load(data_dir=tmp_path, cache_dir=tmp_path),
     )
     rows = {
         row.model: row
@@ -87,9 +87,9 @@ def test_pooled_values_agree_with_an_independent_recomputation(
         if row.metric == "pearson_delta_top20"
     }
     for model, value in recomputed(norman_subset).items():
-        assert rows[model].pooled == pytest.approx(value, abs=1e-6), model
-        assert rows[model].n_perturbations == 33
-    assert rows["control_mean"].n_undefined == 33
+        assert rows[model].total.pooled == pytest.approx(value, abs=1e-6), model
+        assert rows[model].total.n_perturbations == 33
+    assert rows["control_mean"].total.n_undefined == 33
 
 
 @pytest.mark.slow
@@ -101,9 +101,8 @@ def test_dygenept_small_beats_the_perturbed_mean_clearly(
             dataset=str(norman_subset),
             models=("dygenept_small", "perturbed_mean"),
             results=tmp_path / "results",
-            data_dir=tmp_path,
-            cache_dir=tmp_path / "cache",
-        )
+        ),
+        Environment.load(data_dir=tmp_path, cache_dir=tmp_path / "cache"),
     )
     assert not outcome.failures
     rows = {
@@ -111,5 +110,5 @@ def test_dygenept_small_beats_the_perturbed_mean_clearly(
         for row in leaderboard_rows(outcome.records)
         if row.metric == "pearson_delta_top20"
     }
-    assert rows["dygenept_small"].pooled >= 0.55
-    assert rows["dygenept_small"].pooled > rows["perturbed_mean"].pooled + 0.1
+    assert rows["dygenept_small"].total.pooled >= 0.55
+    assert rows["dygenept_small"].total.pooled > rows["perturbed_mean"].total.pooled + 0.1

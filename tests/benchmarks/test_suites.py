@@ -6,21 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.data.catalog import DatasetEntry, resolve_dataset
-from dygenept.data.request import dataset_entries
+from dygenept.data.catalog import DatasetEntry, dataset_entries, resolve_dataset
 from dygenept.errors import ConfigError
-from dygenept.leaderboard.published import compare
+from dygenept.evaluation.aggregates import Aggregate
+from dygenept.leaderboard.judgements import Judgement
+from dygenept.leaderboard.published import check_figures
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.model.resolve import resolve_models
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import MetricSpec, SplitSpec
-from dygenept.runs.runner import default_models
+from dygenept.runs.default_models import default_models
 from dygenept.runs.suites import CEILINGS_AND_FLOORS, all_suites, load_suite, published_rows
-from dygenept.types import Runtime
 
 DIRECTORY = Path(str(files("dygenept_benchmarks")))
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.yaml"))
+
+
+def environment_of() -> Environment:
+    registry = load_registry()
+    return Environment(
+        registry=registry, manager=PluginManager.load(registry.plugins, entry_points=False)
+    )
 
 
 def test_the_declared_suites_ship() -> None:
@@ -40,9 +48,7 @@ def test_the_declared_suites_ship() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_suite_runs_the_ceilings_and_floors(name: str) -> None:
     suite = load_suite(name, DIRECTORY)
-    registry = load_registry()
-    manager = PluginManager.load(registry.plugins, entry_points=False)
-    models = suite.models or default_models(registry, manager, Runtime()).models
+    models = suite.models or default_models(environment_of()).models
     assert set(CEILINGS_AND_FLOORS) <= set(models)
 
 
@@ -59,7 +65,7 @@ def test_the_langpert_suites_are_its_protocol() -> None:
 def test_every_quoted_figure_names_a_metric_a_data_set_and_its_source(name: str) -> None:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
-    entries = dataset_entries(registry)
+    entries = dataset_entries(Environment.load())
     suite = load_suite(name, DIRECTORY)
     for publication in suite.published:
         assert publication.dataset in {entries_name(item, entries) for item in suite.datasets}
@@ -121,10 +127,10 @@ def test_a_published_figure_matches_within_its_error_and_half_a_digit() -> None:
     ]
     assert (mean.value, mean.error) == (0.332, 0.006)
     for ours, matches in ((0.332, True), (0.3384, True), (0.3386, False), (0.3254, False)):
-        (result,) = compare([mean], [leaderboard_row("perturbed_mean", "mae_top20", ours)])
+        (result,) = check_figures([mean], [leaderboard_row("perturbed_mean", "mae_top20", ours)])
         assert result.matches is matches
         assert result.difference == pytest.approx(ours - 0.332)
-    (missing,) = compare([mean], [leaderboard_row("additive", "mae_top20", 0.332)])
+    (missing,) = check_figures([mean], [leaderboard_row("additive", "mae_top20", 0.332)])
     assert missing.ours is None
     assert missing.matches is False
 
@@ -135,20 +141,25 @@ def leaderboard_row(model: str, metric: str, mean: float) -> LeaderboardRow:
         role="baseline",
         metric=metric,
         higher_is_better=False,
-        mean=mean,
-        std=None,
-        stderr=None,
-        pooled=mean,
-        ci_low=None,
-        ci_high=None,
-        n_folds=5,
-        n_perturbations=10,
-        n_undefined=0,
         rank=1,
-        is_best=True,
-        indistinguishable_from_best=False,
-        beats_perturbed_mean=None,
-        normalised=None,
+        total=Aggregate(
+            mean=mean,
+            std=None,
+            stderr=None,
+            pooled=mean,
+            ci_low=None,
+            ci_high=None,
+            n_folds=5,
+            n_perturbations=10,
+            n_undefined=0,
+        ),
+        judgement=Judgement(
+            is_best=True,
+            indistinguishable_from_best=False,
+            beats_perturbed_mean=None,
+            normalised=None,
+        ),
+        n_split_folds=5,
     )
 
 
@@ -178,17 +189,15 @@ def test_a_quoted_figure_without_a_proper_source_is_refused(
 @pytest.mark.parametrize("name", NAMES)
 def test_a_suite_names_only_what_exists(name: str) -> None:
     suite = load_suite(name, DIRECTORY)
-    registry = load_registry()
-    manager = PluginManager.load(registry.plugins, entry_points=False)
+    environment = environment_of()
+    manager = environment.manager
     assert suite.name == name
-    assert resolve_models(suite.models, registry, manager) or not suite.models
+    assert resolve_models(suite.models, environment) or not suite.models
     manager.configure(manager.get(SplitSpec, suite.split), dict(suite.split_options))
     for metric in suite.metrics:
         manager.get(MetricSpec, metric)
     for dataset in suite.datasets:
-        resolve_dataset(
-            dataset, entries=dataset_entries(registry), manager=manager, scale=suite.scale
-        )
+        resolve_dataset(dataset, environment, scale=suite.scale)
 
 
 def test_an_unknown_key_of_a_suite_names_the_nearest(tmp_path: Path) -> None:

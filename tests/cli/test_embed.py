@@ -69,11 +69,17 @@ def test_embed_writes_the_published_packages_cls_embedding_of_every_control_cell
 
 def test_embed_tells_in_json_what_it_did(cli, dataset: Path, tmp_path: Path) -> None:
     output = tmp_path / "cells.npz"
-    result = embed(cli, dataset, output, "--json", "--max-length", "20", "--device", "cpu", "-q")
+    result = embed(
+        cli, dataset, output, "--json", "--set", "max_length=20", "--device", "cpu", "-q"
+    )
     assert result.code == 0, result.err
     document = result.json()
     assert document["schema_version"] == 1
-    assert (document["n_cells"], document["width"], document["pooling"]) == (12, 16, "cls")
+    assert (document["n_cells"], document["width"], document["options"]["pooling"]) == (
+        12,
+        16,
+        "cls",
+    )
     assert document["device"] == "cpu"
     assert document["output"] == str(output)
     unknown, cut = document["notes"]
@@ -86,9 +92,9 @@ def test_batch_size_changes_nothing_and_pooling_does(
 ) -> None:
     found = {}
     for name, arguments in {
-        "one": ("--batch", "1"),
+        "one": ("--set", "encode_batch=1"),
         "all": (),
-        "mean": ("--pooling", "mean"),
+        "mean": ("--set", "pooling=mean"),
     }.items():
         result = embed(cli, dataset, tmp_path / f"{name}.npz", *arguments)
         assert result.code == 0, result.err
@@ -105,7 +111,14 @@ def test_batch_size_changes_nothing_and_pooling_does(
         (("--output", "cells.csv"), "--output must name an .npz file"),
         (("--output", "c.npz"), "give --checkpoint DIR, or fetch them"),
         (("--output", "c.npz", "--checkpoint", "no/folder"), "lacks best_model.pt"),
-        (("--output", "c.npz", "--pooling", "clss"), "did you mean 'cls'"),
+        (
+            ("--output", "c.npz", "--checkpoint", FIXTURES, "--set", "pooling=clss"),
+            "cell_encoders.scgpt.pooling: Input should be 'cls'",
+        ),
+        (
+            ("--output", "c.npz", "--checkpoint", FIXTURES, "--set", "poolin=cls"),
+            "did you mean 'pooling'",
+        ),
         (("--output", "c.npz", "--cell-encoder", "mlp"), "choose one of: scgpt"),
         (("--output", "c.npz", "--cell-encoder", "scgptt"), "did you mean 'scgpt'"),
     ],
@@ -118,6 +131,59 @@ def test_embed_says_in_one_line_what_is_wrong(
     assert message in result.err
     assert len(result.err.strip().splitlines()) == 1
     assert result.out == ""
+
+
+OWN_ENCODER = """
+import torch
+from dygenept.plugin import CellEncoderSpec, PluginConfig, hookimpl
+
+class OwnConfig(PluginConfig):
+    scale: float = 1.0
+
+class Own(torch.nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.scale = config.scale
+
+    def prepare(self, pool):
+        self.totals = torch.from_numpy(pool.expression.sum(axis=1))
+
+    def forward(self, indices):
+        return self.embed(indices)
+
+    def embed(self, indices):
+        return self.scale * self.totals[indices]
+
+@hookimpl
+def dygenept_cell_encoders():
+    return [
+        CellEncoderSpec(
+            name="own", summary="Totals.", source="a test", config=OwnConfig,
+            factory=lambda config, context: Own(config), embed_options={"scale": 2.0},
+        )
+    ]
+"""
+
+
+def test_any_plugin_with_an_embedding_embeds_with_options_of_its_own(
+    cli, dataset: Path, oracle: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    plugin = tmp_path / "own.py"
+    plugin.write_text(OWN_ENCODER)
+    asked = ("embed", "--plugin", plugin, "--dataset", dataset, "--device", "cpu", "-q")
+    totals = oracle["expression"].sum(axis=1, keepdims=True)
+    for sets, scale in ((), 2.0), (("--set", "scale=3"), 3.0):
+        output = tmp_path / f"{scale}.npz"
+        result = cli(*asked, "--cell-encoder", "own", "--output", output, "--json", *sets)
+        assert result.code == 0, result.err
+        assert result.json()["options"] == {"scale": scale}
+        np.testing.assert_allclose(np.load(output)["embedding"], scale * totals, rtol=1e-5)
+    refused = cli(*asked, "--output", tmp_path / "c.npz")
+    assert "say which cell encoder: --cell-encoder X, one of: scgpt, own" in refused.err
+    refused = cli(
+        *asked, "--cell-encoder", "own", "--checkpoint", "x", "--output", tmp_path / "c.npz"
+    )
+    assert "'own' reads no checkpoint" in refused.err
 
 
 def test_a_checkpoint_of_other_genes_is_refused(cli, dataset: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_removing_all_takes_along_what_killed_builds_left_and_spares_a_running_o
     ("arguments", "message"),
     [
         (("build", "gaers"), "did you mean 'gears'"),
-        (("build", "ridge"), "'ridge' is no isolated baseline"),
+        (("build", "ridge"), "'ridge' is not an isolated baseline"),
         (("remove", "gears"), "no environment 'gears' is built"),
         (("remove",), "--all"),
     ],

@@ -11,7 +11,7 @@ import pytest
 
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.knowledge.facets.controls import identity_knowledge
-from dygenept.knowledge.store.store import read_header, write_knowledge
+from dygenept.knowledge.store.knowledge_files import read_header, write_knowledge
 
 
 class Result(Protocol):

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from dygenept.knowledge.store.store import read_knowledge
+from dygenept.knowledge.store.knowledge_files import read_knowledge
 from dygenept.testing.local_endpoint import EndpointAnswer, LocalEndpoint, well_behaved
 from dygenept.testing.toy import TOY_TARGETS
 from dygenept.testing.toy_file import write_toy_h5ad

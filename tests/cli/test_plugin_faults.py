@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from dygenept.errors import DygeneptError
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import BenchDefaults, Registry
-from dygenept.runs.runner import default_models
-from dygenept.types import Runtime
+from dygenept.runs.default_models import default_models
 
 BASELINES = """
 import os
@@ -270,7 +270,7 @@ def test_a_baseline_that_cannot_run_with_its_defaults_is_left_out_where_none_is_
     )
     manager = PluginManager.load(files=(path,), entry_points=False)
     registry = Registry(defaults=BenchDefaults(model="control"))
-    choice = default_models(registry, manager, Runtime())
+    choice = default_models(Environment(registry=registry, manager=manager))
     assert choice.models == ("plain", "control")
     assert "without needy: needy needs what is not installed: pip install" in choice.reason
     assert "without strict: baselines.strict.depth must be given" in choice.reason

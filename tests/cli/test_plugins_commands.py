@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.plugin.manager import KINDS
+from dygenept.plugin.specs import KINDS
 
 BROKEN_METRIC = """
 import numpy as np

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dygenept.plugin.environment import Environment
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.testing import write_toy_h5ad
 
@@ -37,10 +38,9 @@ def benched(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_folds=2,
         metrics=("mse", "pearson_delta"),
         results=folder,
-        data_dir=folder,
-        cache_dir=folder,
     )
-    assert not run_bench(request).failures
+    environment = Environment.load(data_dir=folder, cache_dir=folder)
+    assert not run_bench(request, environment).failures
     return folder
 
 
@@ -220,7 +220,7 @@ def test_ray_that_is_not_installed_is_said_plainly(
 def test_a_record_of_a_file_asks_where_the_file_is(cli, results) -> None:
     result = cli("rerun", results["additive 1"])
     assert result.code == 2
-    assert "the record is of 'toy', which is no registered data set" in result.err
+    assert "the record is of 'toy', which is not a registered data set" in result.err
     assert "--dataset FILE" in result.err
     result = cli("export", "cell-eval", "--model", "additive", "--output", "out")
     assert result.code == 2

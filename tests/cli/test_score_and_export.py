@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.plugin.environment import Environment
 from dygenept.results.cell_eval import shifted
-from dygenept.results.records import ResultsStore
+from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.testing import ToyShape, write_toy_h5ad
 
@@ -29,10 +30,9 @@ def computed(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_folds=2,
         metrics=("mse", "pearson_delta"),
         results=folder,
-        data_dir=folder,
-        cache_dir=folder,
     )
-    assert not run_bench(request).failures
+    environment = Environment.load(data_dir=folder, cache_dir=folder)
+    assert not run_bench(request, environment).failures
     return folder
 
 
@@ -59,8 +59,8 @@ def test_exported_predictions_score_as_the_model_that_made_them(
         assert row["model"] == "mine"
         assert row["role"] == "baseline"
         own = benched["additive", row["metric"]]
-        assert row["pooled"] == pytest.approx(own.pooled, abs=1e-6)
-        assert row["n_perturbations"] == own.n_perturbations
+        assert row["pooled"] == pytest.approx(own.total.pooled, abs=1e-6)
+        assert row["n_perturbations"] == own.total.n_perturbations
     (board,) = json.loads(cli("leaderboard", "--format", "json").out)
     assert {row["model"] for row in board["leaderboard"]} == {"additive", "truth", "mine"}
 

@@ -99,7 +99,7 @@ def test_a_data_set_that_cannot_be_had_does_not_stop_the_others(cli, tmp_path: P
     assert [bench["dataset"]["name"] for bench in document["benches"]] == ["two"]
     assert "gone.h5ad" in document["failures"]["gone.h5ad"]
     assert result.err.count("no file gone.h5ad") == 1
-    assert result.err.endswith("dygenept: error: 1 job(s) failed: gone.h5ad: told above\n")
+    assert result.err.endswith("dygenept: error: 1 job(s) failed: gone.h5ad: reported above\n")
 
 
 def test_a_reason_that_jobs_share_is_told_once() -> None:

@@ -36,6 +36,28 @@ def test_train_evaluate_gives_what_bench_gives_for_that_fold(
         assert rows[metric["name"]] == pytest.approx(sum(values) / len(values), abs=1e-6)
 
 
+def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> None:
+    """The same key, configuration and plugins, down to the files of the knowledge graphs."""
+    same = ("--dataset", toy, "--folds", "3", *SHORT, "--kg", "go")
+    trained = cli("train", *same, "--output", tmp_path / "model", "--fold", "2")
+    assert trained.code == 0, trained.err
+    asked = ("--checkpoint", tmp_path / "model", "--dataset", toy)
+    evaluated = cli("evaluate", *asked, "--results", tmp_path / "evaluated")
+    assert evaluated.code == 0, evaluated.err
+    (path,) = (tmp_path / "evaluated" / "runs").iterdir()
+    mine = json.loads(path.read_text())
+    assert set(mine["config"]["kg_files"]) == {"kg.go"}
+    assert [f.name for f in (tmp_path / "evaluated/splits").iterdir()] == [
+        f"{mine['split']['sha256']}.json"
+    ]
+    benched = cli("bench", *same, "--model", "dygenept_small", "--results", tmp_path / "benched")
+    assert benched.code == 0, benched.err
+    theirs = json.loads((tmp_path / "benched" / "runs" / path.name).read_text())
+    for name in ("key", "model", "base_model", "role", "suite", "fold", "config", "plugins"):
+        assert mine[name] == theirs[name], name
+    assert mine["metrics"] == theirs["metrics"]
+
+
 def test_evaluate_refuses_another_data_set(cli, checkpoint: Path) -> None:
     result = cli("evaluate", "--checkpoint", checkpoint, "--dataset", "sim:dixit@0.02")
     assert result.code == 2

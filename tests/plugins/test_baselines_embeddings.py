@@ -13,8 +13,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.knowledge.gene_embedding import gene_embedding, pooled
-from dygenept.knowledge.store.store import write_knowledge
-from dygenept.model.resolve import registry_knowledge
+from dygenept.knowledge.store.knowledge_files import write_knowledge
+from dygenept.model.knowledge import RegistryKnowledge
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
@@ -206,7 +207,8 @@ def test_an_embedding_is_read_from_any_of_the_file_formats(tmp_path: Path, suffi
     else:
         frame.write_csv(path, separator="\t" if suffix == ".tsv" else ",")
     registry = load_registry()
-    reader = registry_knowledge(registry, PluginManager.load(registry.plugins, entry_points=False))
+    manager = PluginManager.load(registry.plugins, entry_points=False)
+    reader = RegistryKnowledge(Environment(registry=registry, manager=manager))
     # KIAA1804 is an outdated symbol of MAP3K21.
     read = gene_embedding(str(path), ("KIAA1804", "NOSUCH", "KLF1"), Runtime(knowledge=reader))
     np.testing.assert_allclose(read.values, [vectors[1], [0, 0], vectors[0]])
@@ -217,10 +219,10 @@ def test_bad_embeddings_are_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailableError, match="no file of gene vectors"):
         gene_embedding(str(tmp_path / "none.npz"), ("A",), Runtime())
     (tmp_path / "text.csv").write_text("gene,a\nKLF1,much\n")
-    with pytest.raises(DataError, match="names the gene in its first column"):
+    with pytest.raises(DataError, match="expected one column of genes"):
         gene_embedding(str(tmp_path / "text.csv"), ("A",), Runtime())
     (tmp_path / "twice.csv").write_text("gene,a\nKLF1,1\nKLF1,2\n")
-    with pytest.raises(DataError, match="names a gene twice"):
+    with pytest.raises(DataError, match="names the gene 'KLF1' twice"):
         gene_embedding(str(tmp_path / "twice.csv"), ("A",), Runtime())
     with pytest.raises(ConfigError, match="Runtime\\(knowledge="):
         gene_embedding("go_minilm", ("A",), Runtime())
@@ -239,12 +241,11 @@ def test_ridge_on_identity_reaches_its_known_correlation_on_real_cells(
             models=("ridge", "knn", "gp", "linear", "perturbed_mean"),
             metrics=("pearson_delta_top20",),
             results=tmp_path / "results",
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-        )
+        ),
+        Environment.load(data_dir=tmp_path, cache_dir=tmp_path),
     )
     assert not outcome.failures
-    pooled_r = {row.model: row.pooled for row in leaderboard_rows(outcome.records)}
+    pooled_r = {row.model: row.total.pooled for row in leaderboard_rows(outcome.records)}
     assert pooled_r["ridge"] == pytest.approx(0.71, abs=0.02)
     assert min(pooled_r["knn"], pooled_r["gp"]) > 0.65  # type: ignore[type-var]
     # One target gene alone is an output gene, so the linear model has next to nothing to go by.

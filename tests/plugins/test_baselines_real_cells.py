@@ -15,10 +15,10 @@ from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.splits import make_split
-from dygenept.data.task import build_task
+from dygenept.data.task import Access, build_task
 from dygenept.evaluation.aggregates import Aggregate, aggregate
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import BaselineSpec, MetricSpec, SplitSpec
 from dygenept.types import Runtime
@@ -65,17 +65,14 @@ def ours(norman_subset: Path) -> dict[tuple[str, str], Aggregate]:
                 bulk,
                 de,
                 fold,
-                needs_cells=False,
-                held_out=spec.role != "baseline",
+                access=Access(truth=spec.role != "baseline"),
                 runtime=Runtime(seed=number),
-                rng=np.random.default_rng(number),
             )
             model = spec.factory(spec.config())
             model.fit(task)
             predictions = model.predict(held_out)
-            inputs = metric_inputs(
-                predictions, data=data, pseudobulk=bulk, de=de, train_means=train_means(task)
-            )
+            against = GroundTruth(data=data, pseudobulk=bulk, de=de)
+            inputs = metric_inputs(predictions, against, train_means=train_means(task))
             scores = score(metrics, inputs)
             for name in METRICS:
                 folds[name].append([item.value for item in scores if item.metric == name])

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dygenept.plugin.manager import SPEC_CLASSES, PluginManager
+from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
-from dygenept.plugin.specs import BaselineSpec, PluginSpec
+from dygenept.plugin.specs import SPEC_CLASSES, BaselineSpec, PluginSpec
 from dygenept.testing import NotCheckedError, check_plugin, toy_data
 from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept.testing.split_checks import TOY_SPLIT_SHAPE

@@ -273,11 +273,11 @@ def test_a_graph_is_parsed_once_and_its_manifest_says_from_what(
     # Other options and other content are other graphs.
     assert edges(source(weight=0.5))["CDKN1A-TP53"] == 0.5
     assert len(list((tmp_path / "cache" / "graphs").glob("string-*.npz"))) == 2
-    # A damaged matrix is warned of and read anew.
+    # A damaged matrix is warned of and read again.
     manifest.with_suffix(".npz").write_bytes(b"no matrix")
     with caplog.at_level(logging.WARNING):
         assert edges(source()) == edges(first)
-    assert "read anew" in caplog.text
+    assert "read again" in caplog.text
     caplog.clear()
     assert edges(source()) == edges(first)
     assert caplog.text == ""

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dygenept.model.training.tuning import RecomputesLayers
-from dygenept.plugin.interfaces import CellEncoderContext
+from dygenept.plugin.interfaces import CellEncoderContext, RecomputesLayers
 from dygenept.testing import toy_control_pool
 from dygenept_plugins.networks import scgpt
 from dygenept_plugins.networks.scgpt_cells import CellOptions, ScGptCellState

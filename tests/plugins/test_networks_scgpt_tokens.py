@@ -10,11 +10,12 @@ from scipy import sparse
 
 from dygenept.errors import DataError
 from dygenept_plugins.networks import scgpt_tokens
+from dygenept_plugins.networks.scgpt_binning import bin_values
 from dygenept_plugins.networks.scgpt_tokens import (
     PAD_VALUE,
+    TokenRules,
     TokenTable,
     Vocabulary,
-    bin_values,
     tokenise,
 )
 
@@ -41,11 +42,8 @@ def table(
     return tokenise(
         matrix,
         vocabulary.lookup(GENES),
-        vocabulary=vocabulary,
-        n_bins=51,
-        max_length=max_length,
+        rules=TokenRules(vocabulary=vocabulary, n_bins=51, max_length=max_length, seed=seed),
         keep=np.isin(GENES, keep),
-        seed=seed,
     )
 
 
@@ -111,11 +109,8 @@ def test_genes_outside_the_vocabulary_are_left_out_before_binning_and_named_once
     without = tokenise(
         matrix[:, 10:].tocsr(),
         vocabulary.lookup(GENES[10:]),
-        vocabulary=vocabulary,
-        n_bins=51,
-        max_length=1200,
+        rules=TokenRules(vocabulary=vocabulary, n_bins=51, max_length=1200, seed=0),
         keep=np.zeros(30, dtype=bool),
-        seed=0,
     )
     assert found.tokens.tolist() == without.tokens.tolist()
     assert found.values.tolist() == without.values.tolist()

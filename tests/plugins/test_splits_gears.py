@@ -18,28 +18,20 @@ from dygenept.errors import SplitError
 from dygenept.testing.split_checks import check_split as check_conformance
 from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import Condition, Fold, PerturbationData
-from dygenept_plugins.splits import (
-    _gears_draws,
-    gears_combo_seen0,
-    gears_combo_seen1,
-    gears_combo_seen2,
-    gears_no_test,
-    gears_simulation,
-    gears_simulation_single,
-    gears_single,
-)
+from dygenept_plugins.splits import _gears_draws, gears
 
 FIXTURE = Path(__file__).with_name("split_fixtures") / "gears_0_1_2.json"
-MODULES = {
-    "simulation": gears_simulation,
-    "simulation_single": gears_simulation_single,
-    "combo_seen0": gears_combo_seen0,
-    "combo_seen1": gears_combo_seen1,
-    "combo_seen2": gears_combo_seen2,
-    "single": gears_single,
-    "no_test": gears_no_test,
-}
-SPECS = {name: module.dygenept_splits()[0] for name, module in MODULES.items()}
+PROTOCOLS = (
+    "gears_simulation",
+    "gears_simulation_single",
+    "gears_combo_seen0",
+    "gears_combo_seen1",
+    "gears_combo_seen2",
+    "gears_single",
+    "gears_no_test",
+)
+NAMES = tuple(name.removeprefix("gears_") for name in PROTOCOLS)
+SPECS = {spec.name.removeprefix("gears_"): spec for spec in gears.dygenept_splits()}
 N_SEEDS = 31
 
 
@@ -50,7 +42,7 @@ def oracle() -> dict[str, Any]:
 
 
 def data_of(labels: Sequence[str]) -> PerturbationData:
-    """One empty cell a label, in order."""
+    """One empty cell per label, in order."""
     parsed = parse_labels(("ctrl", *labels)).perturbations
     named = {raw: item for raw, item in parsed.items() if item is not None}
     conditions = tuple(sorted({Condition(item, "cell") for item in named.values()}))
@@ -101,8 +93,12 @@ def appearing(oracle: dict[str, Any], name: str, order: str) -> list[str]:
     return labels
 
 
+def test_there_are_seven_protocols_by_these_names() -> None:
+    assert tuple(spec.name for spec in gears.dygenept_splits()) == PROTOCOLS
+
+
 @pytest.mark.parametrize("order", ["sorted", "reversed", "shuffled"])
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NAMES)
 def test_raw_labels_are_split_as_cell_gears_splits_them(
     name: str, order: str, oracle: dict[str, Any]
 ) -> None:
@@ -118,7 +114,7 @@ def test_raw_labels_are_split_as_cell_gears_splits_them(
     assert digests == oracle["digests"][order][name]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_fold_pools_what_cell_gears_splits(name: str, oracle: dict[str, Any]) -> None:
     expected = oracle["full"][name]
     labels = appearing(oracle, name, "shuffled")
@@ -213,7 +209,7 @@ def test_no_test_has_nothing_to_score() -> None:
         check_split(split, data)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", NAMES)
 def test_gears_protocols_conform(name: str) -> None:
     n_doubles = 0 if name == "simulation_single" else 12
     shape = ToyShape(n_singles=12, n_doubles=n_doubles, n_cell_types=2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.knowledge.store.store import build_knowledge
+from dygenept.knowledge.building import FacetSource, build_knowledge
 from dygenept.testing.local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
@@ -155,15 +155,13 @@ def test_refused_request_ends_the_run_at_once(make: Make, endpoint: LocalEndpoin
 def test_interrupted_run_embeds_only_what_is_missing(
     make: Make, endpoint: LocalEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dygenept.knowledge.store.store.CHUNK", 4)
+    monkeypatch.setattr("dygenept.knowledge.store.embedding.CHUNK", 4)
 
     def build_it() -> None:
         build_knowledge(
-            "x",
-            writer=GoFacetWriter(GoConfig()),
-            encoder=make(batch_size=4),
-            genes=["KLF1", "MAPK1"],
-            runtime=Runtime(cache_dir=tmp_path),
+            FacetSource("x", GoFacetWriter(GoConfig()), make(batch_size=4)),
+            ["KLF1", "MAPK1"],
+            Runtime(cache_dir=tmp_path),
         )
 
     endpoint.respond = lambda item: (

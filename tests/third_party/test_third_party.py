@@ -30,7 +30,8 @@ PLUGINS = {
 RUN = "from dygenept_cli.main import run; run()"
 CHECK = """
 import sys
-from dygenept.plugin.manager import PluginManager, SPEC_CLASSES
+from dygenept.plugin.manager import PluginManager
+from dygenept.plugin.specs import SPEC_CLASSES
 from dygenept.testing import check_plugin
 manager = PluginManager.load()
 assert not manager.failures, manager.failures
@@ -55,6 +56,12 @@ models:
     attention: softmax
     decoder: summed
     training: {epochs: 1}
+  started: {extends: mine, training: {epochs: 0, warm_start: true}}
+"""
+OFFERS = """
+import dygenept.plugin
+from dygenept_toyplugins.networks import Summed
+assert isinstance(Summed(4, 5), dygenept.plugin.LinearReadout)
 """
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -147,3 +154,23 @@ def test_a_bench_runs_them_beside_the_built_in_plugins(python: Python, tmp_path:
         "metrics/cosine_delta",
         "text_encoders/trigrams",
     }
+
+
+def test_its_decoder_takes_part_in_the_closed_form_start(python: Python, tmp_path: Path) -> None:
+    python(OFFERS)
+    registry, results = tmp_path / "mine.yaml", tmp_path / "results"
+    registry.write_text(REGISTRY)
+    done = python(
+        RUN,
+        *("bench", "--registry", str(registry), "--dataset", "toys"),
+        *("--split", "alternate", "--folds", "2", "--results", str(results), "--json"),
+        *("--model", "mine", "--model", "started"),
+    )
+    board = json.loads(done.stdout)["leaderboard"]
+    error = {row["model"]: row["mean"] for row in board if row["metric"] == "mse"}
+    assert error["started"] < error["mine"]
+    records = [json.loads(path.read_text()) for path in (results / "runs").glob("*.json")]
+    chosen = {record["model"]: record["chosen"] for record in records}
+    assert chosen["started"]["penalty"] > 0
+    assert chosen["started"]["epochs_kept"] == 0
+    assert "penalty" not in chosen["mine"]

@@ -20,7 +20,7 @@ def de_tests(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> De
         pseudobulk: Its means, where they are at hand.
 
     Returns:
-        One row a condition of ``data``.
+        One row per condition of ``data``.
 
     Source: cell-eval, whose DE tables are Mann-Whitney U tests with Benjamini-Hochberg FDR;
         Mejia et al. 2025 for the scores against the rest.
@@ -35,8 +35,8 @@ def de_tests(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> De
 def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArray:
     """Score every gene of every condition against all other perturbed cells of its cell type.
 
-    t = (mean - rest mean) / sqrt((variance + rest variance) / n), n the condition's cells alone:
-    the larger n of the rest is not believed (scanpy's ``t-test_overestim_var``). Control cells
+    t = (mean - rest mean) / sqrt((variance + rest variance) / n), n only the condition's own cells:
+    the larger n of the rest is not used (scanpy's ``t-test_overestim_var``). Control cells
     are in neither group.
 
     Returns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
 from dygenept.data.reading.expression import check_values, normalize_counts, read_expression
-from dygenept.data.reading.fingerprint import fingerprint
+from dygenept.data.reading.fingerprint import Content, fingerprint
 from dygenept.data.reading.h5ad import (
     column_names,
     open_h5ad,
@@ -20,19 +20,10 @@ from dygenept.data.reading.h5ad import (
 )
 from dygenept.data.reading.labels import ParsedLabels
 from dygenept.errors import DataError
-from dygenept.types import PerturbationData
+from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
 if TYPE_CHECKING:
     import h5py
-
-SYMBOL_COLUMNS = (
-    "gene_name",
-    "gene_symbol",
-    "gene_symbols",
-    "gene_names",
-    "symbol",
-    "feature_name",
-)
 
 
 def read_anndata(
@@ -41,9 +32,9 @@ def read_anndata(
     """Read and check an ``.h5ad`` file of perturbed and control cells.
 
     Args:
-        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` holds the labels,
+        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` has the labels,
             ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such column),
-            and ``var`` may hold gene symbols beside its index.
+            and ``var`` may have gene symbols beside its index.
         name: Name of the data set; the file's stem by default.
         normalize: ``X`` is raw counts: scale each cell to the median total and take log1p.
 
@@ -51,43 +42,50 @@ def read_anndata(
         The data set; what was accepted or mended is in its ``notes``.
 
     Raises:
-        DataError: If the file is missing or damaged, has no conditions or controls, or holds
+        DataError: If the file is missing or damaged, has no conditions or controls, or has
             expression that is dense, raw, negative or not finite, or a gene twice. The message
             says what to do.
     """
-    notes: list[str] = []
     with open_h5ad(path) as file:
-        cell_ids = read_index(file, "obs")
-        gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
-        _check_genes(gene_ids, path)
-        parsed, cells = read_cells(file, notes)
-        symbols = _symbols(file, gene_ids, notes)
-        expression = read_expression(file, notes)
-        if expression.shape != (len(cell_ids), len(gene_ids)):
-            raise DataError(
-                f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
-                f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
-            )
-        de_lists = read_de_lists(file, cells, gene_ids, notes)
-        is_simulated = says_simulated(file)
+        return read_opened(file, path, name=name or path.stem, normalize=normalize)
+
+
+def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> PerturbationData:
+    """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
+    notes: list[str] = []
+    cell_ids = read_index(file, "obs")
+    gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
+    _check_genes(gene_ids, path)
+    parsed, cells = read_cells(file, notes)
+    symbols = _symbols(file, gene_ids, notes)
+    expression = read_expression(file, notes)
+    if expression.shape != (len(cell_ids), len(gene_ids)):
+        raise DataError(
+            f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
+            f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
+        )
+    de_lists = read_de_lists(file, cells, gene_ids, notes)
+    is_simulated = says_simulated(file)
     check_values(expression, where=str(path), normalize=normalize)
     sha256 = fingerprint(
-        expression,
-        gene_ids=gene_ids,
-        gene_symbols=symbols,
-        cell_labels=(cells.labels, cells.label_codes),
-        cell_types=(cells.cell_types, cells.cell_type_codes),
-        de_lists=de_lists,
-        normalized=normalize,
+        Content(
+            expression=expression,
+            gene_ids=gene_ids,
+            gene_symbols=symbols,
+            cell_labels=(cells.labels, cells.label_codes),
+            cell_types=(cells.cell_types, cells.cell_type_codes),
+            de_lists=de_lists,
+            normalized=normalize,
+        )
     )
     if normalize:
         target = normalize_counts(expression)
-        notes.append(f"Counts were scaled to {target:g} a cell (the median total), then log1p.")
+        notes.append(f"Counts were scaled to {target:g} per cell (the median total), then log1p.")
     _note_repeated(symbols, notes)
     _note_targets(cells, symbols, notes)
     raw_labels = _raw_labels(parsed, cells)
     return PerturbationData(
-        name=name or path.stem,
+        name=name,
         source=str(path),
         sha256=sha256,
         is_simulated=is_simulated,
@@ -121,7 +119,7 @@ def _symbols(file: h5py.File, gene_ids: tuple[str, ...], notes: list[str]) -> tu
     columns = column_names(file, "var")
     found = [column for column in SYMBOL_COLUMNS if column in columns]
     if not found:
-        notes.append("var has no column of gene symbols: its index is taken for them.")
+        notes.append("var has no column of gene symbols: its index is used instead.")
         return gene_ids
     column = read_column(file, "var", found[0])
     if found[0] != SYMBOL_COLUMNS[0]:

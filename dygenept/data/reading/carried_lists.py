@@ -23,8 +23,8 @@ def read_de_lists(
 
     Keys are values of ``obs['condition_name']``; entries are index values of ``var``. A
     perturbation with several raw labels takes the list of the label that names it. Lists that
-    lack a condition of two cells or more, or hold a gene that is not there (as after a subset),
-    are left alone and told in ``notes``: the lists are then computed for all conditions alike.
+    lack a condition of two cells or more, or contain a gene that is not there (as after a subset),
+    are ignored and reported in ``notes``: the lists are then computed for all conditions alike.
 
     Returns:
         Positions in ``gene_ids``, (n_conditions, 20), padded with -1, by list name.
@@ -35,7 +35,7 @@ def read_de_lists(
         return {}
     if "condition_name" not in column_names(file, "obs"):
         notes.append(
-            "The DE lists in uns were left alone: obs has no column 'condition_name' to match them."
+            "The DE lists in uns were ignored: obs has no column 'condition_name' to match them."
         )
         return {}
     names = _names_by_preference(file, cells)
@@ -54,12 +54,12 @@ def read_de_lists(
         foreign = {gene for key in keys if key for gene in lists[key][:N_TOP]} - position.keys()
         if missing:
             notes.append(
-                f"{list_name} in uns was left alone: {len(missing)} condition(s) have no list, "
+                f"{list_name} in uns was ignored: {len(missing)} condition(s) have no list, "
                 f"such as {missing[0]!r}."
             )
         elif foreign:
             notes.append(
-                f"{list_name} in uns was left alone: {len(foreign)} of its genes are not in var, "
+                f"{list_name} in uns was ignored: {len(foreign)} of its genes are not in var, "
                 f"such as {min(foreign)!r}."
             )
         else:

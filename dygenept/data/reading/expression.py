@@ -49,7 +49,7 @@ def read_expression(file: h5py.File, notes: list[str]) -> sparse.csr_matrix:
     """Read ``X`` as CSR, float32, in canonical form: indices sorted, no explicit zero.
 
     A CSR matrix goes from disk straight into its final arrays. CSC is converted, which takes
-    memory for a second copy and is told in ``notes``.
+    memory for a second copy and is reported in ``notes``.
 
     Raises:
         DataError: If ``X`` is dense, or its arrays disagree.
@@ -97,28 +97,28 @@ def check_values(matrix: sparse.csr_matrix, *, where: str, normalize: bool) -> N
             raw counts and ``normalize`` is False, or they are not and it is True.
     """
     if matrix.nnz == 0:
-        raise DataError(f"{where}: X holds zeros alone; put log1p expression there")
+        raise DataError(f"{where}: X contains only zeros; put log1p expression there")
     summary = summarise(matrix.data)
     if not summary.is_finite:
         raise DataError(
-            f"{where}: X holds NaN or infinite values, {_count(matrix, finite=False)}; mend "
+            f"{where}: X contains NaN or infinite values, {_count(matrix, finite=False)}; mend "
             "them before writing the file: adata.X.data = numpy.nan_to_num(adata.X.data, posinf=0)"
         )
     if summary.lowest < 0:
         raise DataError(
-            f"{where}: X holds negative values, {_count(matrix, finite=True)}; z-scored or "
+            f"{where}: X contains negative values, {_count(matrix, finite=True)}; z-scored or "
             "residual expression cannot be used: put log1p of scaled counts in X"
         )
     if summary.looks_raw and not normalize:
-        what = "whole numbers alone" if summary.is_integral else f"values up to {summary.highest:g}"
+        what = "only whole numbers" if summary.is_integral else f"values up to {summary.highest:g}"
         raise DataError(
-            f"{where}: X holds {what}, so it looks like raw counts, not log1p expression; pass "
+            f"{where}: X contains {what}, so it looks like raw counts, not log1p expression; pass "
             "--normalize, or run scanpy.pp.normalize_total(adata) and scanpy.pp.log1p(adata)"
         )
     if normalize and not summary.looks_raw:
         raise DataError(
             f"{where}: X is not raw counts (largest value {summary.highest:g}, not whole "
-            "numbers), so it is log1p expression already; leave --normalize out"
+            "numbers), so it is already log1p expression; leave --normalize out"
         )
 
 

@@ -1,10 +1,11 @@
-"""The fingerprint of a data set: SHA-256 of its content, whatever file holds it."""
+"""The fingerprint of a data set: SHA-256 of its content, whatever file it is in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,47 +20,50 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-def fingerprint(
-    expression: sparse.csr_matrix,
-    *,
-    gene_ids: Sequence[str],
-    gene_symbols: Sequence[str],
-    cell_labels: tuple[Sequence[str], IntArray],
-    cell_types: tuple[Sequence[str], IntArray],
-    de_lists: Mapping[str, IntArray],
-    normalized: bool = False,
-) -> str:
-    """Hash what a data set holds, without copying its arrays.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What identifies a data set.
+
+    Attributes:
+        expression: CSR, canonical, as stored, (N, G); before normalisation, since log1p differs in
+            the last bit between processors.
+        gene_ids: Index of ``var``, (G,).
+        gene_symbols: Gene symbols, (G,).
+        cell_labels: Raw condition labels, and each cell's position among them, (N,).
+        cell_types: Cell types, and each cell's position among them, (N,).
+        de_lists: DE lists in use, (n_conditions, 20) each.
+        normalized: True if the harness normalises ``expression`` afterwards.
+    """
+
+    expression: sparse.csr_matrix
+    gene_ids: Sequence[str]
+    gene_symbols: Sequence[str]
+    cell_labels: tuple[Sequence[str], IntArray]
+    cell_types: tuple[Sequence[str], IntArray]
+    de_lists: Mapping[str, IntArray]
+    normalized: bool = False
+
+
+def fingerprint(content: Content) -> str:
+    """Hash a data set without copying its arrays; 64 hexadecimal digits.
 
     File name, compression, number width on disk, category order and further columns play no part;
     the order of cells and genes does.
-
-    Args:
-        expression: CSR, canonical, as stored; before normalisation, since log1p differs in the
-            last bit between processors.
-        gene_ids: Index of ``var``.
-        gene_symbols: Gene symbols.
-        cell_labels: Raw condition labels, and the position there of each cell's.
-        cell_types: Cell types, and the position there of each cell's.
-        de_lists: DE lists in use, (n_conditions, 20) each.
-        normalized: True if the harness normalises ``expression`` afterwards.
-
-    Returns:
-        64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    labels, label_codes = _canonical(*cell_labels)
-    types, type_codes = _canonical(*cell_types)
+    expression, de_lists = content.expression, content.de_lists
+    labels, label_codes = _canonical(*content.cell_labels)
+    types, type_codes = _canonical(*content.cell_types)
     header = {
         "version": VERSION,
         "shape": [int(size) for size in expression.shape],
         "n_values": int(expression.nnz),
-        "gene_ids": list(gene_ids),
-        "gene_symbols": list(gene_symbols),
+        "gene_ids": list(content.gene_ids),
+        "gene_symbols": list(content.gene_symbols),
         "labels": labels,
         "cell_types": types,
         "de_lists": {name: lists.shape for name, lists in sorted(de_lists.items())},
-        "normalized": normalized,
+        "normalized": content.normalized,
     }
     digest.update(json.dumps(header, sort_keys=True, ensure_ascii=True).encode())
     _update(digest, expression.data, "<f4")

@@ -1,6 +1,6 @@
 """The parts of an ``.h5ad`` file that a data set is read from, old and new encodings alike.
 
-Read with h5py alone: codes of categoricals stay codes, and no column is read that is not asked
+Read only with h5py: codes of categoricals stay codes, and no column is read that is not asked
 for.
 """
 
@@ -39,10 +39,10 @@ class Column:
 
 @contextmanager
 def open_h5ad(path: Path) -> Iterator[h5py.File]:
-    """Open a file to read; errors of the HDF5 library while it is open are told as damage.
+    """Open a file to read; errors of the HDF5 library while it is open are reported as damage.
 
     Raises:
-        DataError: If the file is missing, is no ``.h5ad`` file, or is cut short.
+        DataError: If the file is missing, is not an ``.h5ad`` file, or is cut short.
     """
     import h5py
 
@@ -126,8 +126,8 @@ def says_simulated(file: h5py.File) -> bool:
 
 def _is_damage(error: Exception) -> bool:
     # The HDF5 library reports a damaged structure as any of four kinds of error.
-    told = str(error).lstrip("'")
-    return isinstance(error, OSError | UnicodeError) or told.startswith(("Unable to", "Can't"))
+    message = str(error).lstrip("'")
+    return isinstance(error, OSError | UnicodeError) or message.startswith(("Unable to", "Can't"))
 
 
 def _table(file: h5py.File, frame: str) -> h5py.Group:

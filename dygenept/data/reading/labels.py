@@ -10,7 +10,7 @@ from dygenept.types import CONTROL_LABEL, Perturbation
 
 CONTROL_SPELLINGS = (CONTROL_LABEL, "control", "non-targeting", "NT")
 _LOWER_SPELLINGS = frozenset(spelling.lower() for spelling in CONTROL_SPELLINGS)
-# CTRL is the symbol of a human gene (chymotrypsin like), so upper case alone says nothing.
+# CTRL is the symbol of a human gene (chymotrypsin like), so upper case by itself says nothing.
 _CONTROL_GENE = "CTRL"
 
 

@@ -1,7 +1,7 @@
 """Negative-binomial counts of cells, drawn block by block straight into CSR.
 
 The mean count of gene g in cell c of group q (a condition in a cell state) is
-``library[c] · mean[q, g] · exp(axis[c] · loading[g])``. One uniform number a cell and gene
+``library[c] · mean[q, g] · exp(axis[c] · loading[g])``. One uniform number per cell and gene
 decides the count by inversion: most are zero after one comparison, and the rest climb the
 distribution together. Decisions are taken in float64, so that the last digit of a machine's
 exp and log changes no count.
@@ -36,7 +36,7 @@ AXIS_GENE_SHARE, AXIS_SPREAD = 0.10, 0.35
 
 BLOCK_CELLS = 512
 NORMALIZE_CELLS = 16_384
-# Values sit on a grid that float32 holds exactly, far coarser than the error of a logarithm.
+# Values sit on a grid that float32 represents exactly, far coarser than the error of a logarithm.
 VALUE_GRID = 2.0**16
 
 

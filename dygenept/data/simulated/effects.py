@@ -108,7 +108,7 @@ def draw_targets(
     is nothing to weigh, come last. A small share has no known facet at all.
 
     Raises:
-        ConfigError: If the gene tables hold too few genes that qualify.
+        ConfigError: If the gene tables have too few genes that qualify.
     """
     priority = draw_priorities(rng, n_facets=programs.is_known.shape[1])
     responsible = responsible_facets(programs.is_known, priority)
@@ -125,7 +125,7 @@ def draw_targets(
     known = order[np.lexsort((turn, n_known[order] < 2))][: profile.n_singles - len(unknown)]
     if len(known) + len(unknown) < profile.n_singles:
         raise ConfigError(
-            f"sim:{profile.name} needs {profile.n_singles} target genes, the gene tables hold "
+            f"sim:{profile.name} needs {profile.n_singles} target genes, the gene tables have "
             f"{len(known) + len(unknown)} that qualify; use a smaller scale"
         )
     positions = np.sort(np.concatenate([known, unknown])).astype(np.int32)

@@ -39,7 +39,7 @@ class SimulationProfile:
         n_genes: Output genes.
         n_controls: Control cells.
         n_singles: Perturbations of one gene.
-        n_doubles: Perturbations of two genes, both of which are also perturbed alone.
+        n_doubles: Perturbations of two genes, both of which are also perturbed singly.
         cell_type: Name of the one cell type.
         modality: What a perturbation does to its own target's expression.
         stands_for: Citation of the data set whose shape this is.

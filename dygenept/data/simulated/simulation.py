@@ -108,7 +108,7 @@ def simulate(
     if seed < 0:
         raise ConfigError(f"seed of sim:{profile} is {seed}; allowed: 0 and above")
     root = np.random.SeedSequence([seed, zlib.crc32(profile.encode()), SIMULATION_VERSION])
-    # One stream a job, so that a change in one leaves the draws of the others alone.
+    # One stream per job, so that a change in one does not change the draws of the others.
     target_seed, gene_seed, effect_seed, cell_seed, count_seed = root.spawn(5)
     tables = load_gene_tables()
     programs = assign_programs(tables, n_per_facet=programs_per_facet(shape.n_singles))

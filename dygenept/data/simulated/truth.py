@@ -76,7 +76,7 @@ def read_truth(path: str | Path) -> PlantedTruth:
         path: The data set's ``.h5ad`` file, or the ``.truth.npz`` file beside it.
 
     Raises:
-        DataUnavailableError: If there is no such file; real data have none.
+        DataUnavailableError: If the file does not exist; real data have none.
         DataError: If the file is damaged or of another version.
     """
     path = Path(path)

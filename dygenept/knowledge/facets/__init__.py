@@ -1,1 +1,6 @@
-"""To be described."""
+"""The eight facets of a gene: their texts, how gaps are filled, and where each facet is from.
+
+Read ``go_roots`` (which GO terms belong to which facet), ``texts`` (written and kept),
+``informants`` and ``imputation`` (gaps filled from neighbours), ``regeneration`` (step 2.5),
+``origins`` (native, regenerated or imputed), ``selection`` and ``controls`` (wrong on purpose).
+"""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.types import FACETS, GeneKnowledge
 
 
@@ -63,7 +64,7 @@ def identity_knowledge(
 ) -> GeneKnowledge:
     """Give each gene one facet that says nothing but which gene it is.
 
-    A gene's vector is a Gaussian one of unit length drawn from its current symbol alone: whatever
+    A gene's vector is a Gaussian one of unit length drawn from its current symbol only: whatever
     other genes are asked for, it is the same, and two genes' vectors are orthogonal but for
     1/sqrt(dim).
 
@@ -73,23 +74,7 @@ def identity_knowledge(
         dim: Width of the vectors.
         seed: Other seeds draw other vectors.
     """
-    from dygenept.knowledge.genes.tables import load_gene_tables
-
-    resolve = load_gene_tables().resolve
-    asked = tuple(dict.fromkeys(genes))
-    values = np.zeros((len(asked), 1, dim), dtype=np.float32)
-    for row, gene in enumerate(asked):
-        digest = hashlib.sha256(f"identity/{seed}/{resolve(gene) or gene}".encode()).digest()
-        drawn = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(dim)
-        values[row, 0] = drawn / np.linalg.norm(drawn)
-    return GeneKnowledge(
-        name=name,
-        sha256=hashlib.sha256(f"identity/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
-        genes=asked,
-        facet_names=("Identity",),
-        values=values,
-        confidence=np.ones((len(asked), 1), dtype=np.float32),
-    )
+    return _drawn_per_gene("identity", ("Identity",), genes, name=name, dim=dim, seed=seed)
 
 
 def gaussian_knowledge(
@@ -97,7 +82,7 @@ def gaussian_knowledge(
 ) -> GeneKnowledge:
     """Give each gene eight known facets of Gaussian vectors: the shape of knowledge, no content.
 
-    A gene's vectors are drawn from its current symbol alone, so they are the same whatever other
+    A gene's vectors are drawn from its current symbol only, so they are the same whatever other
     genes are asked for.
 
     Args:
@@ -106,23 +91,36 @@ def gaussian_knowledge(
         dim: Width of the vectors; each has unit length.
         seed: Other seeds draw other vectors.
     """
-    from dygenept.knowledge.genes.tables import load_gene_tables
+    return _drawn_per_gene("gaussian", FACETS, genes, name=name, dim=dim, seed=seed)
 
+
+def _drawn_per_gene(
+    kind: str,
+    facet_names: tuple[str, ...],
+    genes: Sequence[str],
+    *,
+    name: str,
+    dim: int,
+    seed: int,
+) -> GeneKnowledge:
+    """Draw unit vectors from each gene's current symbol, whatever other genes are asked for."""
     resolve = load_gene_tables().resolve
     asked = tuple(dict.fromkeys(genes))
-    values = np.zeros((len(asked), len(FACETS), dim), dtype=np.float32)
+    values = np.zeros((len(asked), len(facet_names), dim), dtype=np.float32)
     for row, gene in enumerate(asked):
-        digest = hashlib.sha256(f"gaussian/{seed}/{resolve(gene) or gene}".encode()).digest()
+        digest = hashlib.sha256(f"{kind}/{seed}/{resolve(gene) or gene}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest, "big"))
-        drawn = rng.standard_normal((len(FACETS), dim))
-        values[row] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+        drawn = rng.standard_normal((len(facet_names), dim))
+        # A lone vector's length is a dot product, whose last bit may differ from a sum of squares.
+        axis = 1 if len(facet_names) > 1 else None
+        values[row] = drawn / np.linalg.norm(drawn, axis=axis, keepdims=True)
     return GeneKnowledge(
         name=name,
-        sha256=hashlib.sha256(f"gaussian/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
+        sha256=hashlib.sha256(f"{kind}/{seed}/{dim}/{'/'.join(asked)}".encode()).hexdigest(),
         genes=asked,
-        facet_names=FACETS,
+        facet_names=facet_names,
         values=values,
-        confidence=np.ones((len(asked), len(FACETS)), dtype=np.float32),
+        confidence=np.ones((len(asked), len(facet_names)), dtype=np.float32),
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dygenept.errors import ShapeError
 from dygenept.knowledge.facets.imputation import Imputed
-from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbour
 from dygenept.types import FloatArray, IntArray
 
 OriginName = Literal["unknown", "native", "regenerated", "imputed"]
@@ -39,7 +39,7 @@ class FacetOrigins:
         codes: ``UNKNOWN``, ``NATIVE``, the round r ≥ 1 of imputation, or ``REGENERATED``,
             (n_genes, K), int8.
         informed: Gene row and facet position of each facet that neighbours informed, (n, 2).
-        starts: Neighbours of ``informed[i]`` stand at ``starts[i]:starts[i + 1]``, (n + 1,).
+        starts: Neighbours of ``informed[i]`` are at ``starts[i]:starts[i + 1]``, (n + 1,).
         neighbours: Gene rows of the neighbours, strongest first.
         weights: Edge weight of each neighbour.
         source_codes: Position in ``sources`` of each neighbour's edge.
@@ -85,7 +85,7 @@ class FacetOrigins:
         )
 
     def tensors(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return the arrays as a knowledge file holds them."""
+        """Return the arrays as a knowledge file contains them."""
         arrays = (
             self.codes,
             self.informed,

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.errors import PluginError
-from dygenept.knowledge.facets.files import FacetTexts
-from dygenept.knowledge.graph.merged import CombinedGraph, Neighbour
-from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.knowledge.facets.texts import FacetTexts
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbour, Neighbours
 from dygenept.plugin.interfaces import (
     CorpusEntry,
     FacetRequest,
@@ -100,7 +99,7 @@ def regenerate(
     if len(written) != len(requests):
         raise PluginError(
             f"facet writer {writer.identity}: {len(requests)} requests gave {len(written)} texts; "
-            "it must return one a request, in order"
+            "it must return one per request, in order"
         )
     fresh: dict[tuple[str, int], str] = {}
     partners: dict[tuple[str, int], tuple[Neighbour, ...]] = {}

@@ -1,6 +1,6 @@
 """Step 1: what is known of each gene as text, from the shipped tables or from a user's table.
 
-A user's table has one row a gene and NCBI-style columns (symbol, description, summary, GO,
+A user's table has one row per gene and NCBI-style columns (symbol, description, summary, GO,
 pathways), tab- or comma-separated, gzipped or not; which column is which can be said.
 """
 
@@ -20,12 +20,13 @@ from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.machine.json_lines import read_lines, write_lines
 from dygenept.plugin.interfaces import CorpusEntry
+from dygenept.types import SYMBOL_COLUMNS
 
 TABLES_SOURCE = "gene tables"
 
 
 class CorpusColumns(BaseModel):
-    """Which column of a user's table holds what; found by name, upper and lower case alike."""
+    """Which column of a user's table contains what; found by name, upper and lower case alike."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,7 +41,7 @@ class CorpusOptions(BaseModel):
     """Options of step 1.
 
     Attributes:
-        columns: Which column holds what.
+        columns: Which column contains what.
         separator: Splits GO terms and pathways within a cell.
         max_go: Most GO terms kept for a gene, the most specific first.
         fill: Genes that the user's table lacks are taken from the shipped tables.
@@ -84,7 +85,7 @@ def corpus_from_tables(
 def corpus_from_file(
     path: Path, genes: Sequence[str] | None, options: CorpusOptions = DEFAULTS
 ) -> tuple[CorpusEntry, ...]:
-    """Return what a user's table says of some genes, or of all that it holds.
+    """Return what a user's table says of some genes, or of all that it contains.
 
     A gene is found by its own spelling first, then by its current symbol.
 
@@ -117,21 +118,23 @@ def corpus_from_file(
 
 
 def read_gene_list(path: Path) -> tuple[str, ...]:
-    """Read gene symbols: one a line, or the first column of a table; ``#`` begins a comment.
+    """Read gene symbols: one per line, or the first column of a table; ``#`` begins a comment.
 
     Raises:
         DataUnavailableError: If there is no such file.
         DataError: If it names no gene.
     """
     if not path.is_file():
-        raise DataUnavailableError(f"no list of genes at {path}; give a file with one gene a line")
+        raise DataUnavailableError(
+            f"no list of genes at {path}; give a file with one gene per line"
+        )
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     first = (re.split(r"[\t,]", line.partition("#")[0].strip())[0].strip() for line in lines)
     genes = [gene for gene in first if gene]
-    if genes and genes[0].lower() in ("symbol", "gene", "gene_symbol", "gene_name"):
+    if genes and genes[0].lower() in ("gene", *SYMBOL_COLUMNS):
         genes = genes[1:]
     if not genes:
-        raise DataError(f"{path} names no gene; it must hold one gene a line")
+        raise DataError(f"{path} names no gene; it must contain one gene per line")
     return tuple(dict.fromkeys(genes))
 
 
@@ -188,7 +191,7 @@ def _rows(path: Path, options: CorpusOptions) -> dict[str, CorpusEntry]:
             continue
         if gene in entries:
             raise DataError(
-                f"{path}, line {number} describes {gene!r} a second time; keep one row a gene"
+                f"{path}, line {number} describes {gene!r} a second time; keep one row per gene"
             )
         entries[gene] = CorpusEntry(
             gene,
@@ -199,7 +202,7 @@ def _rows(path: Path, options: CorpusOptions) -> dict[str, CorpusEntry]:
             source=path.name,
         )
     if not entries:
-        raise DataError(f"{path} describes no gene; it needs a header and one row a gene")
+        raise DataError(f"{path} describes no gene; it needs a header and one row per gene")
     return entries
 
 
@@ -210,7 +213,7 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            # Tab-separated exports hold lone quotes; only CSV quotes its cells.
+            # Tab-separated exports contain lone quotes; only CSV quotes its cells.
             quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
             reader = csv.reader(stream, delimiter=delimiter, quoting=quoting)
             header = [name.strip() for name in next(reader, [])]

@@ -1,7 +1,7 @@
 """The shipped gene tables: symbols, aliases, Ensembl ids, and GO annotation sorted into facets.
 
 Derived from NCBI Gene and the Gene Ontology by ``scripts/build_gene_tables.py``; versions and
-licences stand in ``dygenept/resources/genes/README.md``.
+licences are in ``dygenept/resources/genes/README.md``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GoTerm:
 
     Attributes:
         name: Its name.
-        definition: Its definition; empty where the table holds none (terms that annotate no gene).
+        definition: Its definition; empty where the table has none (terms that annotate no gene).
         aspect: ``BP``, ``MF`` or ``CC``.
     """
 
@@ -142,7 +142,7 @@ class GeneTables:
         Args:
             symbol: Current gene symbol.
             evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
-                ``experimental`` keeps those from experiments alone.
+                ``experimental`` keeps those only from experiments.
 
         Returns:
             GO ids for each of the 8 facets, most specific (fewest annotated genes) first. A term
@@ -171,7 +171,7 @@ class GeneTables:
         return GoTerm(terms.names[index], terms.definitions[index], terms.aspects[index])
 
     def find_term(self, text: str) -> str | None:
-        """Return the GO id that a text holds or whose term it names; None where it does neither.
+        """Return the GO id that a text contains or whose term it names; None where it does neither.
 
         Args:
             text: Such as ``GO:0006355``, ``GO:0006355 regulation of …``, or a term's name in any
@@ -217,7 +217,7 @@ class GeneTables:
         if position is None:
             current = self.resolve(symbol)
             hint = f"its current symbol is {current!r}" if current else "resolve() it first"
-            raise DataError(f"{symbol!r} is no current gene symbol; {hint}")
+            raise DataError(f"{symbol!r} is not a current gene symbol; {hint}")
         return position
 
     def _term_position(self, go_id: str) -> int:

@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dygenept.knowledge.graph.tables import WholeGraph
+from dygenept.knowledge.graph.whole_graph import WholeGraph
 from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
 
 
 class GraphManifest(BaseModel):
-    """What stands beside a cached graph.
+    """What is kept beside a cached graph.
 
     Attributes:
         schema_version: Version of this document.
@@ -77,12 +77,13 @@ class GraphCache:
         try:
             manifest = GraphManifest.model_validate_json(manifest_path.read_bytes())
             content = matrix_path.read_bytes()
+            # An interrupted write of another version may have left a matrix without its manifest.
             if hashlib.sha256(content).hexdigest() != manifest.matrix_sha256:
                 raise ValueError("its checksum is not the one of its manifest")
             upper = sparse.load_npz(io.BytesIO(content))
         except (ValidationError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split())
-            logger.warning("cached graph %s is read anew from its files (%s)", matrix_path, reason)
+            logger.warning("cached graph %s is read again from its files (%s)", matrix_path, reason)
             return None
         return WholeGraph(
             genes=manifest.genes,
@@ -100,6 +101,7 @@ class GraphCache:
         from scipy import sparse
 
         buffer = io.BytesIO()
+        # SciPy chooses 64-bit indices for some products; half of them would be zeros on disk.
         upper = graph.upper.copy()
         upper.indices, upper.indptr = _compact(upper.indices), _compact(upper.indptr)
         sparse.save_npz(buffer, upper)
@@ -116,6 +118,7 @@ class GraphCache:
         )
         manifest_path, matrix_path = self._paths(manifest.identity)
         try:
+            # A reader trusts a manifest that it sees, so the matrix must be complete before it.
             write_whole(matrix_path, content)
             write_whole(manifest_path, (whole.model_dump_json(indent=1) + "\n").encode())
         except OSError as error:

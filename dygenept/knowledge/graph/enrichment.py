@@ -8,9 +8,7 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.knowledge.genes.corpus import corpus_from_tables, described
-from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.knowledge.graph.merged import CombinedGraph
-from dygenept.knowledge.graph.neighbours import Neighbours
+from dygenept.knowledge.graph.combined import CombinedGraph, Neighbours
 from dygenept.plugin.interfaces import CorpusEntry, PartnerText
 from dygenept.types import Progress, Runtime
 
@@ -34,17 +32,6 @@ class EnrichmentOptions(BaseModel):
     min_weight: float = Field(default=0.5, ge=0, le=1)
 
 
-def graph_universe(genes: Sequence[str]) -> tuple[str, ...]:
-    """Return the genes themselves and every other gene of the shipped tables, each gene once.
-
-    A gene that is asked for under an outdated symbol does not stand there under its current one.
-    """
-    tables = load_gene_tables()
-    asked = tuple(dict.fromkeys(genes))
-    taken = {tables.resolve(gene) or gene for gene in asked}
-    return asked + tuple(symbol for symbol in tables.symbols if symbol not in taken)
-
-
 def enrich(
     corpus: Sequence[CorpusEntry],
     graph: CombinedGraph,
@@ -63,11 +50,13 @@ def enrich(
     """
     neighbors = Neighbours(graph)
     texts = {entry.gene: described(entry) for entry in corpus}
+    # Partners may lie outside the corpus: the graph covers every gene of the shipped tables.
     outside = [gene for gene in graph.genes if gene not in texts]
     texts |= {entry.gene: described(entry) for entry in corpus_from_tables(outside)}
     enriched = []
     for position, entry in enumerate(corpus, start=1):
         found = neighbors.strongest(entry.gene, min_weight=options.min_weight)
+        # Filter before cutting, so that a partner without text does not use up a place.
         known = [item for item in found if texts[item.gene]][: options.max_neighbors]
         partners = tuple(
             PartnerText(item.gene, texts[item.gene], item.weight, item.source) for item in known

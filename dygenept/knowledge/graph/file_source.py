@@ -15,14 +15,14 @@ from pydantic import Field
 
 import dygenept
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.graph.files import FoundFiles, Layout, file_sha256, find_files
+from dygenept.knowledge.graph.files import FoundFiles, Layout, find_files, verified_sha256
 from dygenept.machine.folders import default_data_dir
 from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.cache import GraphManifest
-    from dygenept.knowledge.graph.tables import WholeGraph
+    from dygenept.knowledge.graph.whole_graph import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -122,6 +122,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             "inputs": {Path(path).name: sha256 for path, sha256 in manifest.inputs.items()},
             "layout": manifest.layout,
             "config": manifest.config,
+            # A new release alone does not make a parsed graph stale; ``reader`` does.
             "versions": {**manifest.versions, "dygenept": ""},
         }
         content = json.dumps(document, sort_keys=True)
@@ -134,13 +135,15 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             DataUnavailableError: If its files are not there.
             DataError: If a file cannot be read.
         """
-        from dygenept.knowledge.graph.rows import rows_of, select_rows
+        from dygenept.knowledge.genes.matching import rows_of
+        from dygenept.knowledge.graph.combined import select_rows
 
         asked = tuple(dict.fromkeys(genes))
         whole, found = self._whole(runtime), self._found
+        # Only the upper triangle is cached; adding its transpose restores both directions.
         upper = whole.upper
         weights = select_rows(upper + upper.T, rows_of(asked, whole.genes))
-        weights = weights.astype(np.float32)
+        weights = weights.astype(np.float32)  # (n_asked, n_asked)
         report = GraphReport(
             source=self.name,
             layout=found.layout.name,
@@ -170,7 +173,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             source=self.name,
             layout=self._found.layout.name,
             identity="",
-            inputs={str(path): file_sha256(path) for path in self._found.all},
+            inputs={str(path): verified_sha256(path) for path in self._found.all},
+            # Where the files lie does not change the graph; what is in them is in ``inputs``.
             config=self.config.model_dump(mode="json", exclude={"path", "data_dir"}),
             versions={
                 "dygenept": dygenept.__version__,

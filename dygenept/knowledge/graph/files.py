@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.errors import DataError
-from dygenept.machine.checksums import record_path, sha256_of_file, verify_file
+from dygenept.machine.checksums import file_sha256, record_path, verify_file
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class FileHead:
 
     @property
     def opening(self) -> str:
-        """The first character that is no white space; ``{`` or ``[`` for JSON."""
+        """The first character that is not white space; ``{`` or ``[`` for JSON."""
         return next((line.strip()[0] for line in self.lines if line.strip()), "")
 
 
@@ -101,7 +101,7 @@ def find_files(path: Path, layouts: Sequence[Layout]) -> FoundFiles | None:
             continue
         if len(main) > 1 and not layout.takes_many:
             raise DataError(
-                f"{path} holds {len(main)} files of the layout {layout.name} "
+                f"{path} contains {len(main)} files of the layout {layout.name} "
                 f"({', '.join(file.name for file in main)}); give the path of one of them"
             )
         companions = _companions(layout, path, heads, main)
@@ -161,21 +161,23 @@ def line_blocks(path: Path, *, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         yield rest
 
 
-def file_sha256(path: Path) -> str:
+def verified_sha256(path: Path) -> str:
     """Hash a file; a fetched one is checked against its record, and none is hashed twice.
 
     Raises:
         DataError: If it is another than recorded.
     """
+    # A fetched file has a record, whose check also finds a file that was changed afterwards.
     if record_path(path).is_file():
         return verify_file(path)
     status = path.stat()
     return _sha256(path, status.st_size, status.st_mtime_ns)
 
 
+# Size and time belong to the key, so that a file replaced during a run is hashed again.
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, modified_ns: int) -> str:
-    return sha256_of_file(path)
+    return file_sha256(path)
 
 
 def _companions(

@@ -1,6 +1,6 @@
 """Text vectors on disk, so that a text is embedded once, whichever data set asks for it.
 
-One folder an encoder identity, holding shards that are written once under a name of their content
+One folder per encoder identity, holding shards that are written once under a name of their content
 and never changed: two processes at once can lose no vector and need no lock.
 """
 
@@ -89,9 +89,9 @@ def _read_shard(shard: Path, wanted: dict[bytes, str]) -> dict[str, FloatArray]:
     except (SafetensorError, OSError, ValueError) as error:
         is_whole, reason = False, f"{type(error).__name__}: {error}"
     else:
-        reason = "it holds non-finite values or lacks rows"
+        reason = "it contains non-finite values or lacks rows"
     if not is_whole:
-        logger.warning("embedding cache %s is damaged and computed anew (%s)", shard, reason)
+        logger.warning("embedding cache %s is damaged and computed again (%s)", shard, reason)
         shard.unlink(missing_ok=True)
         return {}
     return {text: vectors[row] for row, text in rows}

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.knowledge.store.embedding import FacetVectors
 from dygenept.machine.whole_files import write_whole
-from dygenept.types import FACETS, FloatArray, IntArray
+from dygenept.types import FACETS
 
 INDEX_NAME = "embeddings.json"
 FORMAT = "dygenept-embeddings-1"
 SHARD_BYTES = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class FacetVectors:
-    """Embedded facets, unknown ones taking no space.
-
-    Attributes:
-        genes: Gene symbols, (n_genes,).
-        index: Row in ``vectors`` of each facet, (n_genes, K); -1 where unknown.
-        vectors: Vectors, (n_texts, D_text), float32.
-    """
-
-    genes: tuple[str, ...]
-    index: IntArray
-    vectors: FloatArray
-
-    def dense(self) -> FloatArray:
-        """Return the facet tensor, (n_genes, K, D_text); zeros where unknown."""
-        values = np.zeros((*self.index.shape, self.vectors.shape[1]), dtype=np.float32)
-        known = self.index >= 0
-        values[known] = self.vectors[self.index[known]]
-        return values
 
 
 def write_vectors(
@@ -99,11 +76,3 @@ def read_vectors(folder: Path) -> FacetVectors:
             f"the embedded facets in {folder} are damaged ({error}); run step 3 again"
         ) from error
     return FacetVectors(genes, index, vectors)
-
-
-def text_index(texts: Sequence[Sequence[str | None]], rows: dict[str, int]) -> IntArray:
-    """Return the row of each gene's texts, (n_genes, K); -1 where there is none."""
-    index = np.array(
-        [[-1 if text is None else rows[text] for text in item] for item in texts], dtype=np.int32
-    )
-    return index.reshape(len(texts), len(FACETS))

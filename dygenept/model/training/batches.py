@@ -6,39 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 
 from dygenept.errors import DataError
-from dygenept.model.assembly import gene_positions
+from dygenept.model.conditions import ConditionSet, IndexArray
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Task
-
-IndexArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionSet:
-    """Conditions with their true mean change.
-
-    Attributes:
-        gene_indices: Perturbed genes, (n, P), as ``gene_positions`` gives them.
-        cell_types: Cell type of each condition, (n,).
-        deltas: Mean change from the cell type's mean control, (n, G), float32.
-        de_indices: Top-DE genes, (n, 20), padded with -1.
-    """
-
-    gene_indices: torch.Tensor
-    cell_types: IndexArray
-    deltas: torch.Tensor
-    de_indices: torch.Tensor
-
-    def __len__(self) -> int:
-        """Number of conditions."""
-        return len(self.cell_types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +50,7 @@ WHOLE = Share()
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """What a step draws: positions alone, so that a resumed epoch skips to its place in no time.
+    """What a step draws: only positions, so that a resumed epoch skips to its place at once.
 
     Attributes:
         drawn: Conditions, or perturbed cells, (n,).
@@ -97,11 +73,11 @@ class Batch:
         gene_indices: (n_rows, P).
         control_indices: Positions in the control pool, (n_rows,).
         control: Expression of these cells, (n_rows, G), log1p scale.
-        target: Change that each condition's rows must reach in the mean, (n_conditions, G).
+        target: Change that the mean over each condition's rows must reach, (n_conditions, G).
         reference: Mean change of each condition, (n_conditions, G).
         de_indices: (n_conditions, 20), padded with -1.
-        counts: Of the whole step, whatever part of it these rows are.
-        weight: 1; 0 for a row that stands in where a process has none of its own, since every
+        counts: Of the whole step, whichever part of it these rows are.
+        weight: 1; 0 for a row that fills in where a process has none of its own, since every
             process must take part in every step.
     """
 
@@ -127,19 +103,6 @@ class Batch:
         )
 
 
-def condition_set(task: Task, rows: slice, genes: tuple[str, ...]) -> ConditionSet:
-    """Take the conditions at ``rows`` of ``task.known``."""
-    conditions = task.known[rows]
-    types = np.array([task.cell_types.index(c.cell_type) for c in conditions], dtype=np.int64)
-    deltas = task.means[rows] - task.control_means[types]
-    return ConditionSet(
-        gene_indices=gene_positions(conditions, genes),
-        cell_types=types,
-        deltas=torch.from_numpy(deltas.astype(np.float32)),
-        de_indices=torch.from_numpy(task.de_indices[rows].astype(np.int64)),
-    )
-
-
 def perturbed_cells(task: Task, n_train: int) -> PerturbedCells:
     """Gather the cells of the first ``n_train`` conditions of the task.
 
@@ -147,7 +110,7 @@ def perturbed_cells(task: Task, n_train: int) -> PerturbedCells:
         DataError: If a condition has no cell.
     """
     if task.cells is None:
-        raise DataError("training on single cells needs them; the task carries none")
+        raise DataError("training on single cells needs cells, and the task has none")
     codes = task.cells.condition_codes
     chosen = np.flatnonzero((codes >= 0) & (codes < n_train))
     order = chosen[np.argsort(codes[chosen], kind="stable")]
@@ -161,12 +124,12 @@ def perturbed_cells(task: Task, n_train: int) -> PerturbedCells:
 
 @dataclass(frozen=True, slots=True)
 class BatchSource:
-    """Draws batches; what an epoch draws depends on its generator alone.
+    """Draws batches; what an epoch draws depends only on its generator.
 
     Attributes:
         conditions: Train conditions.
         controls: Control cells, as the cell encoder was prepared with.
-        cells: Perturbed cells, where rows are held against single cells; None otherwise.
+        cells: Perturbed cells, where rows are compared with single cells; None otherwise.
         options: Batch size, target.
     """
 
@@ -177,14 +140,14 @@ class BatchSource:
 
     @property
     def conditions_per_batch(self) -> int:
-        """Conditions (with repeats, for single cells) in a step."""
+        """Conditions (with repeats, for single cells) per step."""
         if self.cells is not None:
             return self.options.batch_size
         return max(1, self.options.batch_size // self.options.cells_per_condition)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch."""
+        """Steps per epoch."""
         if self.options.steps_per_epoch:
             return self.options.steps_per_epoch
         n = len(self.conditions) if self.cells is None else int(self.cells.starts[-1])
@@ -222,6 +185,7 @@ class BatchSource:
             drawn = order[start : min(start + size, stop)]
             rows = drawn
             if self.cells is not None:
+                # Cells lie condition by condition: the last start at or below a cell is its own.
                 rows = np.searchsorted(self.cells.starts, drawn, side="right") - 1
             cell_types = np.repeat(self.conditions.cell_types[rows], self._repeats)
             yield BatchPlan(drawn, rows, self._draw_controls(cell_types, rng))
@@ -247,16 +211,19 @@ class BatchSource:
     def _batch(self, plan: BatchPlan, part: slice) -> Batch:
         known, repeats = self.conditions, self._repeats
         control_indices = plan.control_indices[part.start * repeats : part.stop * repeats]
-        control = self.controls.rows(control_indices)
+        control = self.controls.rows(control_indices)  # (n_rows, G)
         picked = torch.from_numpy(plan.rows[part])
-        reference = known.deltas[picked]
+        reference = known.deltas[picked]  # (n_conditions, G)
         target = reference
         if self.cells is not None:
             cells = self.cells.expression[plan.drawn[part]]
             target = torch.from_numpy(cells.toarray()) - control
+        # Counted over the whole plan, so that the losses of its pieces add up.
         n_de = int((known.de_indices[torch.from_numpy(plan.rows)] >= 0).sum())
         return Batch(
-            gene_indices=known.gene_indices[picked].repeat_interleave(repeats, dim=0),
+            gene_indices=known.gene_indices[picked].repeat_interleave(
+                repeats, dim=0
+            ),  # (n_rows, P)
             control_indices=torch.from_numpy(control_indices),
             control=control,
             target=target,

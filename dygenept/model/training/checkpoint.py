@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from dygenept.machine.whole_files import remove_leftovers, replaced_whole
-from dygenept.model.training.averaging import WeightAverage
+from dygenept.model.training.optimisation import WeightAverage
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(slots=True)
 class TrainingState:
-    """What a training has come to, besides weights and optimizer.
+    """How far a training has come, besides weights and optimizer.
 
     Attributes:
         epoch: Epochs done.
@@ -54,7 +55,7 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        fingerprint: Hash of data, parts and options; a file with another one is left aside.
+        fingerprint: Hash of data, parts and options; a file with a different one is ignored.
     """
 
     path: Path
@@ -70,8 +71,8 @@ class Checkpoint:
     ) -> None:
         """Write everything that a resumed training needs.
 
-        Batches, rate and dropout hang on seed, epoch and step alone, so the position stands for
-        the schedule and all random states.
+        Batches, learning rate and dropout depend only on seed, epoch and step, so the position
+        stands for the schedule and all random states.
         """
         from safetensors.torch import save_file
 
@@ -107,8 +108,8 @@ class Checkpoint:
         """Put a checkpoint back.
 
         Returns:
-            Its state, or None where there is no checkpoint of this very training; a damaged file,
-            or one of other data or options, is named in the log and left aside.
+            Its state, or None where there is no checkpoint of this training; a damaged file, or one
+            of other data or options, is named in the log and ignored.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -123,15 +124,13 @@ class Checkpoint:
                     self.fingerprint,
                 ):
                     logger.warning(
-                        "checkpoint %s is of other data, parts or options; training starts anew",
+                        "checkpoint %s is of other data, parts or options; training restarts",
                         self.path,
                     )
                     return None
                 tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, OSError) as error:
-            logger.warning(
-                "checkpoint %s cannot be read (%s); training starts anew", self.path, error
-            )
+            logger.warning("checkpoint %s cannot be read (%s); training restarts", self.path, error)
             return None
         header = json.loads(metadata["state"])
         restore_tensors(network, dict(_under(tensors, "weights.")))
@@ -155,6 +154,31 @@ class Checkpoint:
             best=dict(_under(tensors, "best.")),
             is_finished=header["is_finished"],
         )
+
+
+@dataclass(slots=True)
+class Saver:
+    """Saves a training from time to time.
+
+    Attributes:
+        checkpoint: Where to; None saves nothing.
+        seconds: Least time between two saves.
+        write: Writes the current state of the training into a checkpoint.
+        saved_at: When it was last saved.
+    """
+
+    checkpoint: Checkpoint | None
+    seconds: float
+    write: Callable[[Checkpoint], None]
+    saved_at: float = field(default_factory=time.monotonic)
+
+    def save(self, *, now: bool = False) -> None:
+        """Save if it is time to, or at once."""
+        if self.checkpoint is None:
+            return
+        if now or time.monotonic() - self.saved_at >= self.seconds:
+            self.write(self.checkpoint)
+            self.saved_at = time.monotonic()
 
 
 def _device_of(network: nn.Module) -> torch.device:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,19 +14,21 @@ import torch
 from dygenept.errors import DygeneptError
 from dygenept.machine import processes
 from dygenept.model.assembly import DyGenePT
+from dygenept.model.conditions import ConditionSet, IndexArray
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
-from dygenept.model.prediction import IndexArray, predict_means
-from dygenept.model.training.averaging import WeightAverage
-from dygenept.model.training.batches import Batch, BatchSource, ConditionSet, Share
+from dygenept.model.prediction import predict_means
+from dygenept.model.seeds import derived_seed, forked_torch
+from dygenept.model.training.batches import Batch, BatchSource, Share
 from dygenept.model.training.checkpoint import (
     Checkpoint,
+    Saver,
     TrainingState,
     changing_tensors,
     restore_tensors,
 )
+from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.prefetch import prefetched
-from dygenept.model.training.schedule import learning_rate
 from dygenept.model.training.tuning import autocast_dtype, compile_parts, recompute_layers
 
 logger = logging.getLogger(__name__)
@@ -53,12 +54,12 @@ class History:
 class Trainer:
     """Trains one network.
 
-    Under torchrun each process runs its part of every batch; what all of them do together is
-    what one process would do with the whole batch.
+    Under torchrun each process runs its part of every batch; together they do what one process
+    would do with the whole batch.
 
     Attributes:
         source: Where batches come from.
-        validation: Conditions held out of training; None for none.
+        validation: Conditions that training does not see; None without any.
         positions: Control cells that validation averages over.
         options: How to train.
         seed: Decides batches and dropout.
@@ -144,7 +145,7 @@ class Trainer:
         n_steps = self.source.steps_per_epoch
         world = processes.current()
         steps = self.source.steps(
-            np.random.default_rng(self._seed(state.epoch)),
+            np.random.default_rng(derived_seed(self.seed, state.epoch)),
             first=state.step,
             share=Share(world.rank, world.size, self.options.accumulation_steps),
         )
@@ -159,8 +160,8 @@ class Trainer:
                 )
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                # Dropout hangs on the position alone, so that a resumed step draws the same.
-                torch.manual_seed(self._seed(state.epoch, state.step, world.rank))
+                # Dropout depends only on the position, so that a resumed step draws the same.
+                torch.manual_seed(derived_seed(self.seed, state.epoch, state.step, world.rank))
                 loss = self.step(stepper, optimizer, pieces)
                 average.update()
                 state.total = loss if state.total is None else state.total + loss
@@ -235,7 +236,7 @@ class Trainer:
     def _validate(self, network: DyGenePT, average: WeightAverage, state: TrainingState) -> None:
         """Score the averaged weights, keep the best, and decide whether to stop.
 
-        Before the first epoch this scores a warm start, which may turn out the best.
+        Before the first epoch this scores the start, which may turn out to be the best.
         """
         state.is_finished = state.epoch >= self.options.epochs
         if self.validation is None or not len(self.validation):
@@ -269,59 +270,3 @@ class Trainer:
         )
         r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
         return float(processes.gathered(r, mine, len(held)).mean())
-
-    def _seed(self, *position: int) -> int:
-        return int(np.random.SeedSequence([self.seed, *position]).generate_state(1)[0])
-
-
-def make_optimizer(
-    network: torch.nn.Module, options: TrainingOptions, device: torch.device
-) -> torch.optim.AdamW:
-    """Make AdamW over the trainable parameters; only matrices decay."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=options.lr, fused=device.type == "cuda")
-
-
-@dataclass(slots=True)
-class Saver:
-    """Saves a training now and then.
-
-    Attributes:
-        checkpoint: Where to; None saves nothing.
-        seconds: Least time between two saves.
-        write: Writes the training as it stands into a checkpoint.
-        saved_at: When it last did.
-    """
-
-    checkpoint: Checkpoint | None
-    seconds: float
-    write: Callable[[Checkpoint], None]
-    saved_at: float = field(default_factory=time.monotonic)
-
-    def save(self, *, now: bool = False) -> None:
-        """Save if it is time to, or at once."""
-        if self.checkpoint is None:
-            return
-        if now or time.monotonic() - self.saved_at >= self.seconds:
-            self.write(self.checkpoint)
-            self.saved_at = time.monotonic()
-
-
-@contextmanager
-def forked_torch(device: torch.device) -> Iterator[None]:
-    """Put torch's own generators back as they were after a block."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
-
-
-@contextmanager
-def seeded_torch(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generators for a block and put them back as they were after it."""
-    with forked_torch(device):
-        torch.manual_seed(seed)
-        yield

@@ -43,33 +43,33 @@ class TrainingOptions:
         warmup_steps: Steps of linear warm-up; at most a tenth of all steps is used.
         min_lr: Learning rate at the end of the cosine.
         clip_norm: Largest gradient norm.
-        batch_size: Rows (control cell with perturbation) in a step.
+        batch_size: Rows (control cell with perturbation) per step.
         epochs: Passes over the train data at most; 0 leaves a warm start as it is.
-        steps_per_epoch: Steps in an epoch; 0 takes what one pass over the train data needs.
+        steps_per_epoch: Steps per epoch; 0 takes what one pass over the train data needs.
         patience: Epochs without a better validation score before training stops; 0 never stops
             early and keeps the last epoch.
         precision: ``bf16`` autocast in training, ``float32``, or ``auto``: bf16 on a GPU that has
             it, float32 elsewhere. Losses, attention weights and predictions stay float32.
-        target: What a row is held against: ``cell``, a random perturbed cell of the condition, or
+        target: What a row is compared with: ``cell``, a random perturbed cell of the condition, or
             ``pseudobulk``, the condition's mean change, which ``cells_per_condition`` rows
             predict together.
-        cells_per_condition: Control cells a condition in a step, for ``pseudobulk``.
+        cells_per_condition: Control cells per condition in a step, for ``pseudobulk``.
         warm_start: Fit the decoder's output map in closed form before the first step, where the
             decoder has a linear readout.
         fit_on_validation: Train on validation conditions too, as closed-form baselines do; only
-            with ``patience`` 0, since a model that stops early reads them for that alone.
-        ema_decay: Decay of the averaged weights that are validated and kept; 0 averages none.
+            with ``patience`` 0, since a model that stops early reads them only for that.
+        ema_decay: Decay of the averaged weights that are validated and kept; 0 averages nothing.
         n_members: Models trained from different seeds, whose predictions are averaged.
         n_prediction_cells: Control cells of a cell type that a prediction averages over; 0 takes
             all of them.
         clamp_min_zero: Raise negative predicted means to 0; log1p expression has none.
         checkpoint_seconds: Least time between two checkpoints of one training.
-        accumulation_steps: Parts that a step's batch is run in, one after the other; the
-            gradient is that of the whole batch, the memory that of a part.
+        accumulation_steps: Pieces that a step's batch is run in, one after the other; the
+            gradient is that of the whole batch, the memory that of a piece.
         gradient_checkpointing: Compute the trained layers of the cell encoder again in the
-            backward pass in place of keeping their activations.
+            backward pass instead of keeping their activations.
         compile: Compile the cell encoder's layers and the decoder with ``torch.compile``.
-        prefetch: Batches that a thread of its own makes ahead; 0 makes each when it is due.
+        prefetch: Batches that a separate thread makes ahead; 0 makes each when it is needed.
         loss: Weights of the loss's terms.
     """
 

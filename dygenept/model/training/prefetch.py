@@ -1,4 +1,4 @@
-"""Makes batches ahead in a thread of its own, so that a step does not wait for its rows."""
+"""Makes batches ahead in a separate thread, so that a step does not wait for its rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _End:
 
 
 def prefetched(items: Iterator[T], depth: int) -> Generator[T, None, None]:
-    """Yield an iterator's items, the next ``depth`` of them made meanwhile.
+    """Yield an iterator's items, with the next ``depth`` of them made ahead.
 
     The items and their order are those of the iterator: only one thread runs it. When the
     consumer closes this generator the thread stops with it.

@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import torch
 
 from dygenept.errors import ConfigError
 from dygenept.model.assembly import DyGenePT
 from dygenept.model.training.options import TrainingOptions
-
-
-@runtime_checkable
-class RecomputesLayers(Protocol):
-    """A cell encoder that can compute its trained layers again in the backward pass."""
-
-    def recompute_layers(self, wanted: bool) -> None:
-        """Keep no activations inside trained layers, or keep them again."""
-        ...
-
-
-@runtime_checkable
-class CompilesLayers(Protocol):
-    """A cell encoder that can compile its trained layers and nothing else."""
-
-    def compile_layers(self) -> None:
-        """Compile them in place."""
-        ...
+from dygenept.plugin.interfaces import CompilesLayers, RecomputesLayers
 
 
 def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtype | None:
@@ -50,7 +31,7 @@ def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtyp
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Say whether a GPU computes in bfloat16 by itself; older ones emulate it, slowly."""
+    """Say whether a GPU computes in bfloat16 natively; older ones emulate it, slowly."""
     return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8
 
 
@@ -73,8 +54,8 @@ def recompute_layers(network: DyGenePT) -> None:
 def compile_parts(network: DyGenePT) -> None:
     """Compile what a step spends its time in: the cell encoder's layers and the decoder.
 
-    What gathers cells and genes on the way in is left as it is: it works on positions, and every
-    batch would compile it anew.
+    What gathers cells and genes on the way in is left alone: it works on positions, and every
+    batch would compile it again.
     """
     if isinstance(network.cell_encoder, CompilesLayers):
         network.cell_encoder.compile_layers()

@@ -1,6 +1,9 @@
-"""What each plugin kind must do: one small protocol or base class a kind.
+"""What each plugin kind must do, and what a plugin may offer besides.
 
-Importing this package loads no torch; the neural interfaces name ``torch`` in annotations alone.
+Read in this order: ``bench`` (data sets, splits, models, metrics), ``knowledge`` (facet writers,
+text encoders, graphs), ``networks`` (the four parts of DyGenePT, which are torch modules), and
+``offers`` (optional protocols, such as a decoder that can be started in closed form). Importing
+this package loads no torch; ``torch`` appears only in annotations.
 """
 
 from __future__ import annotations
@@ -10,7 +13,6 @@ from dygenept.plugin.interfaces.bench import (
     DatasetStatus,
     Metric,
     Model,
-    Persistable,
     Splitter,
 )
 from dygenept.plugin.interfaces.knowledge import (
@@ -41,6 +43,17 @@ from dygenept.plugin.interfaces.networks import (
     GeneEncoder,
     GeneEncoderContext,
 )
+from dygenept.plugin.interfaces.offers import (
+    CompilesLayers,
+    HasChosen,
+    HasFacetVectors,
+    HasIdentityShare,
+    HasNotes,
+    HasSharedShift,
+    LinearReadout,
+    RecomputesLayers,
+    UsesChild,
+)
 
 __all__ = [
     "Attention",
@@ -49,6 +62,7 @@ __all__ = [
     "CellEmbedder",
     "CellEncoder",
     "CellEncoderContext",
+    "CompilesLayers",
     "ControlPool",
     "CorpusEntry",
     "DatasetSource",
@@ -62,15 +76,22 @@ __all__ = [
     "GeneEncoderContext",
     "GeneFacets",
     "GraphReport",
+    "HasChosen",
+    "HasFacetVectors",
+    "HasIdentityShare",
+    "HasNotes",
+    "HasSharedShift",
     "KgSource",
     "KnowledgeGraph",
+    "LinearReadout",
     "Metric",
     "Model",
     "PartnerText",
-    "Persistable",
     "PlansCalls",
     "ReadsCorpus",
+    "RecomputesLayers",
     "RegeneratesFacets",
     "Splitter",
     "TextEncoder",
+    "UsesChild",
 ]

@@ -37,17 +37,17 @@ class DatasetStatus:
 
 @runtime_checkable
 class DatasetSource(Protocol):
-    """Opens one registered data set; the factory's config holds its registry entry."""
+    """Opens one registered data set; the factory's config is its registry entry."""
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say where the data set is, without reading it."""
         ...
 
     def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
-        """Make the file be on disk and return its path.
+        """Make sure that the file is on disk and return its path.
 
         Raises:
-            DataUnavailableError: If it cannot be had; the message says where it belongs.
+            DataUnavailableError: If it cannot be fetched; the message says where it belongs.
         """
         ...
 
@@ -69,6 +69,7 @@ class Splitter(Protocol):
         ...
 
 
+@runtime_checkable
 class Model(Protocol):
     """A model of perturbation effects: learns from a task, predicts conditions."""
 
@@ -81,17 +82,9 @@ class Model(Protocol):
         ...
 
 
-class Persistable(Protocol):
-    """A model that can be written to and read from a folder."""
-
-    def save(self, directory: Path) -> None:
-        """Write safetensors and JSON."""
-        ...
-
-
 class Metric(Protocol):
     """A pure function of prediction, truth and reference."""
 
     def __call__(self, inputs: MetricInputs) -> MetricValues:
-        """Return one value a condition."""
+        """Return one value per condition."""
         ...

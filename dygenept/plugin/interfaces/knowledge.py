@@ -27,7 +27,7 @@ class TextEncoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
-        """Return one vector a text, (n_texts, D_text), float32."""
+        """Return one vector per text, (n_texts, D_text), float32."""
         ...
 
 
@@ -37,7 +37,7 @@ class GeneFacets:
 
     Attributes:
         gene: Gene symbol as asked for.
-        texts: One text a facet in the order of ``FACETS``; None where nothing is known.
+        texts: One text per facet, in the order of ``FACETS``; None where nothing is known.
     """
 
     gene: str
@@ -77,14 +77,14 @@ class PartnerText:
 
 @dataclass(frozen=True, slots=True)
 class CorpusEntry:
-    """All that is known of one gene as text: one line of ``corpus.jsonl``.
+    """Everything known about one gene as text: one line of ``corpus.jsonl``.
 
     Attributes:
         gene: Gene symbol as asked for.
         symbol: Current symbol; None where the shipped tables do not know the gene.
         description: Full name or one-line description; empty where there is none.
         summary: Free text on the gene's function; empty where there is none.
-        go: Names of GO terms, most specific first where the source tells.
+        go: Names of GO terms, most specific first where the source says so.
         pathways: Names of pathways.
         partners: Descriptions of the strongest neighbours (step 1.5), strongest first.
         source: Where the text is from, such as ``gene tables`` or a file's name.
@@ -107,9 +107,9 @@ class CorpusEntry:
 
 @runtime_checkable
 class ReadsCorpus(Protocol):
-    """A facet writer that writes from the corpus of steps 1 and 1.5, not from symbols alone.
+    """A facet writer that writes from the corpus of steps 1 and 1.5, not only from symbols.
 
-    ``dygenept precompute`` calls ``write_from`` in place of ``write`` where it is there. Like
+    ``dygenept precompute`` calls ``write_from`` instead of ``write`` where there is one. Like
     ``write``, it keeps what it has done in ``runtime.checkpoint_dir`` (``runtime.cache_dir`` where
     that is None), so that an interrupted or failed call loses nothing.
     """
@@ -143,13 +143,13 @@ class FacetRequest:
 class RegeneratesFacets(Protocol):
     """A facet writer that can write an unknown facet from the partners' texts of that facet.
 
-    Where a writer lacks it, the partners' texts are put together by rule.
+    For a writer that lacks it, the partners' texts are combined by rule.
     """
 
     def regenerate(
         self, requests: Sequence[FacetRequest], runtime: Runtime
     ) -> tuple[str | None, ...]:
-        """Return one text a request, in order; None where the partners do not suffice.
+        """Return one text per request, in order; None where the partners do not suffice.
 
         Raises:
             DygeneptError: As ``ReadsCorpus.write_from``.
@@ -162,7 +162,7 @@ class CallPlan:
     """What writing would cost.
 
     Attributes:
-        n_calls: Calls still to be made; what is kept already is not counted.
+        n_calls: Calls still to be made; those kept already are not counted.
         n_done: Calls that are kept already.
         input_tokens: Estimated tokens sent.
         output_tokens: Estimated tokens received.
@@ -199,7 +199,7 @@ class GraphReport:
         dropped: Records left out, by reason.
         n_genes: Genes with an edge in the whole graph.
         n_edges: Edges of the whole graph, each once.
-        n_renamed: Names that stand for a gene of another current symbol.
+        n_renamed: Names whose gene has a different current symbol.
         n_unknown: Names that the gene tables do not know, kept as they are.
         n_asked: Genes asked for.
         n_genes_kept: Genes asked for that have an edge among them.

@@ -1,4 +1,4 @@
-"""Plugin kinds that are ``torch.nn.Module`` s; ``torch`` is named in annotations alone."""
+"""Plugin kinds that are ``torch.nn.Module``s; ``torch`` appears only in annotations."""
 
 from __future__ import annotations
 
@@ -88,10 +88,7 @@ class CellEncoderContext:
 
 
 class CellEncoder(Protocol):
-    """A ``torch.nn.Module`` from control cells to cell states.
-
-    One that has something to tell the user of a run offers ``notes``, a tuple of sentences.
-    """
+    """A ``torch.nn.Module`` from control cells to cell states."""
 
     def prepare(self, pool: ControlPool) -> None:
         """Compute once whatever training cannot change."""

@@ -20,9 +20,9 @@ def read_answer(folder: Path, conditions: Sequence[Condition], task: Task) -> Do
     """Return the predicted mean expression of each condition, (n, G), log1p scale.
 
     A table (parquet, csv, tsv) has the columns ``perturbation``, ``cell_type`` (not needed where
-    there is one cell type) and one column a gene, named as in ``gene_ids``, in any order. An npz
-    file holds ``perturbation`` (n,), ``cell_type`` (n,) and ``expression`` (n, G) in the order of
-    ``gene_ids``. Further conditions than those asked for are left out.
+    there is one cell type) and one column per gene, named as in ``gene_ids``, in any order. An npz
+    file contains ``perturbation`` (n,), ``cell_type`` (n,) and ``expression`` (n, G) in the order
+    of ``gene_ids``. Further conditions than those asked for are left out.
 
     Raises:
         ChildError: If there is no such file, or more than one; it cannot be read; a gene, a
@@ -47,7 +47,7 @@ def read_answer(folder: Path, conditions: Sequence[Condition], task: Task) -> Do
     n_genes = len(task.gene_ids)
     if values.ndim != 2 or values.shape != (len(labels), n_genes):
         raise ChildError(
-            f"its {path.name} holds expression of shape {values.shape} for {len(labels)} "
+            f"its {path.name} has expression of shape {values.shape} for {len(labels)} "
             f"conditions; expected ({len(labels)}, {n_genes})"
         )
     rows = _rows(labels, types, task, path.name)
@@ -96,7 +96,7 @@ def _selected(
     if is_bad.any():
         bad = [keys[row][0] for row in np.flatnonzero(is_bad)]
         raise ChildError(
-            f"its {name} holds NaN or infinite values for {len(bad)} conditions: "
+            f"its {name} contains NaN or infinite values for {len(bad)} conditions: "
             f"{', '.join(bad[:5])}{' …' if len(bad) > 5 else ''}"
         )
     return picked

@@ -33,7 +33,7 @@ REMOVED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCH
 
 
 class EnvironmentManifest(BaseModel):
-    """What an environment holds; its presence says that the build was finished."""
+    """What an environment contains; its presence says that the build was finished."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,7 +82,7 @@ def build_environment(
     It is built under a temporary name and renamed when it is whole, under a lock.
 
     Args:
-        spec: What it holds.
+        spec: What it contains.
         cache_dir: Where computed things are kept.
         report: Callback for progress.
         name: What to call it in messages.
@@ -248,7 +248,7 @@ def _gist(output: str) -> str:
 
 
 def _remove_leftovers(folder: Path, digest: str) -> None:
-    """Remove what a killed build or removal left; whoever holds the lock is the only one."""
+    """Remove what a killed build or removal left; whoever has the lock is the only one."""
     for path in folder.glob(f".{digest}.*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

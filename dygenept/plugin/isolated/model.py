@@ -27,7 +27,7 @@ class IsolatedProgram:
 
     Attributes:
         name: The plugin's name, for messages.
-        environment: What its environment holds.
+        environment: What its environment contains.
         script: A file that is copied into the working folder.
         command: How the script is run, in the working folder; ``{python}`` is the environment's
             interpreter and ``{script}`` the copy. A shell script is ``("sh", "{script}")``.
@@ -51,7 +51,7 @@ class IsolatedProgram:
 class IsolatedModel:
     """Hands files to a child process, which learns and predicts in one go, and reads its answer.
 
-    After ``predict``, ``notes`` holds what the child wants recorded and ``child`` what it took.
+    After ``predict``, ``notes`` is what the child wants recorded and ``child`` what it used.
     """
 
     def __init__(self, program: IsolatedProgram) -> None:

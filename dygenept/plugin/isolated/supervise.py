@@ -2,7 +2,7 @@
 
 It runs as a small process of its own, since a child's peak of memory starts at its parent's: that
 of the harness would hide a smaller child's. It stops its whole process group when its standard
-input ends: the harness, which holds the other end, is gone then, however it went.
+input ends: the harness, which has the other end, is gone then, however it went.
 The standard library is all that it needs.
 """
 

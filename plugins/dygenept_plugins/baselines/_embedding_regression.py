@@ -117,7 +117,7 @@ class EmbeddingRegression(ClosedFormModel):
         is_val = np.array([condition in val for condition in view.conditions])
         if not is_val.any() or is_val.all():
             self.notes.append(
-                f"no validation perturbation in {cell_type} to choose by, so the defaults hold: "
+                f"no validation perturbation in {cell_type} to choose by, so defaults are used: "
                 + ", ".join(f"{name} {value}" for name, value in self.default().items())
             )
             return self.default()

@@ -56,7 +56,7 @@ def main() -> None:
             )
             rows.append(means[item["cell_type"]])
             continue
-        # Each prediction draws its control cells anew, whatever was predicted before it.
+        # Each prediction draws its control cells afresh, whatever was predicted before it.
         seed_everything(task["seed"])
         predicted = model.predict([item["genes"]])["_".join(item["genes"])]
         rows.append(predicted - shift + controls[item["cell_type"]])
@@ -126,7 +126,7 @@ def prepared(
     write_go_graph(genes, terms)
     data.new_data_process(dataset_name=NAME, adata=cells)
     present = set(cells.obs["condition"].astype(str))
-    # no_test: a part for test cells is not looked for, since the harness hands none over.
+    # no_test: a part for test cells is not looked for, since the harness provides none.
     data.split, data.seed, data.subgroup, data.train_gene_set_size = "no_test", 1, None, 0.75
     data.set2conditions = {
         "train": [*(label for label in split["train"] if label in present), "ctrl"],

@@ -1,8 +1,8 @@
 """Fine-tunes scGPT (0.2.4) on perturbations from the files of a task folder and predicts.
 
-It runs in an environment of its own and imports nothing of dygenept. The model, its prediction and
-its loss are the package's (``TransformerGenerator``, ``pred_perturb``, ``masked_mse_loss``); the
-loop around them follows the package's perturbation tutorial, which ships no function for it.
+It runs in an environment of its own and imports nothing from dygenept. The model, its prediction
+and its loss are the package's (``TransformerGenerator``, ``pred_perturb``, ``masked_mse_loss``);
+the loop around them follows the package's perturbation tutorial, which ships no function for it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import logging
 import random
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ class Cells:
         )
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What fine-tuning and prediction are given besides the model.
+
+    Attributes:
+        cells: The task's cells.
+        ids: Vocabulary id of each output gene, (G,).
+        options: Options of the baseline.
+        seed: Decides order, basal cells and sampled genes.
+    """
+
+    cells: Cells
+    ids: np.ndarray
+    options: dict[str, Any]
+    seed: int
+
+
 def main() -> None:
     """Read the task, fine-tune, predict, and leave predictions.npz and notes.txt."""
     task = json.loads(Path("task.json").read_text())
@@ -118,12 +136,13 @@ def main() -> None:
     if unknown:
         notes.append(f"{len(unknown)} output genes are not in scGPT's vocabulary and read as <pad>")
     ids = np.array([vocabulary.get(s, vocabulary["<pad>"]) for s in task["gene_symbols"]])
-    model = fine_tuned(model.to(device), cells, ids, train, val, options, seed)
+    plan = Plan(cells, ids, options, seed)
+    model = fine_tuned(model.to(device), plan, train, val)
     means = train_means(cells)
     rows = []
     for item in task["predict"]:
         if cells.can_flag(item["genes"]):
-            rows.append(predicted(model, cells, ids, item, options["batch_size"], seed))
+            rows.append(predicted(model, plan, item))
             continue
         absent = [gene for gene in item["genes"] if gene not in cells.column]
         notes.append(
@@ -203,17 +222,10 @@ def load_model(folder: Path, dropout: float) -> tuple[dict[str, int], Any, list[
     return vocabulary, model, [f"checkpoint {path.name}, SHA-256 {digest[:16]}"]
 
 
-def fine_tuned(
-    model: Any,
-    cells: Cells,
-    ids: np.ndarray,
-    train: np.ndarray,
-    val: np.ndarray,
-    options: dict[str, Any],
-    seed: int,
-) -> Any:
-    """Train, and return the weights of the epoch with the smallest validation error."""
-    rng = np.random.default_rng(seed)
+def fine_tuned(model: Any, plan: Plan, train: np.ndarray, val: np.ndarray) -> Any:
+    """Train on some rows, and return the weights of the epoch with the smallest error on others."""
+    options = plan.options
+    rng = np.random.default_rng(plan.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=options["lr"])
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.9)
     best, best_error, since = copy.deepcopy(model), float("inf"), 0
@@ -221,8 +233,8 @@ def fine_tuned(
         model.train()
         order = rng.permutation(train)
         for start in range(0, len(order), options["batch_size"]):
-            batch = cells.batch(order[start : start + options["batch_size"]], rng)
-            loss = loss_of(model, batch, ids, options["max_seq_len"], rng)
+            batch = plan.cells.batch(order[start : start + options["batch_size"]], rng)
+            loss = loss_of(model, batch, plan, rng)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -231,7 +243,7 @@ def fine_tuned(
         if not len(val):
             best = model
             continue
-        error = validation_error(model, cells, ids, val, options, seed)
+        error = validation_error(model, plan, val)
         sys.stderr.write(f"epoch {epoch + 1}: validation error {error:.5f}\n")
         if error < best_error:
             best, best_error, since = copy.deepcopy(model), error, 0
@@ -242,17 +254,15 @@ def fine_tuned(
     return best
 
 
-def validation_error(
-    model: Any, cells: Cells, ids: np.ndarray, val: np.ndarray, options: dict[str, Any], seed: int
-) -> float:
+def validation_error(model: Any, plan: Plan, val: np.ndarray) -> float:
     """Mean loss over validation cells; the same basal cells are drawn every time."""
     model.eval()
-    rng = np.random.default_rng(seed)
-    losses, size = [], options["batch_size"]
+    rng = np.random.default_rng(plan.seed)
+    losses, size = [], plan.options["batch_size"]
     with torch.no_grad():
         for start in range(0, len(val), size):
             rows = val[start : start + size]
-            loss = loss_of(model, cells.batch(rows, rng), ids, options["max_seq_len"], rng)
+            loss = loss_of(model, plan.cells.batch(rows, rng), plan, rng)
             losses.append(float(loss) * len(rows))
     return sum(losses) / len(val)
 
@@ -260,8 +270,7 @@ def validation_error(
 def loss_of(
     model: Any,
     batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    ids: np.ndarray,
-    max_length: int,
+    plan: Plan,
     rng: np.random.Generator,
 ) -> torch.Tensor:
     """Squared error of the predicted cells; longer sequences are sampled, as in the tutorial."""
@@ -269,10 +278,11 @@ def loss_of(
     device = next(model.parameters()).device
     basal, flags, target = (part.to(device) for part in batch)
     kept = np.arange(basal.shape[1])
+    max_length = plan.options["max_seq_len"]
     if len(kept) > max_length:
         kept = np.sort(rng.permutation(kept)[:max_length])
     columns = torch.from_numpy(kept).to(device)
-    tokens = torch.from_numpy(ids[kept]).to(device).repeat(len(basal), 1)
+    tokens = torch.from_numpy(plan.ids[kept]).to(device).repeat(len(basal), 1)
     with torch.autocast(device.type, enabled=device.type == "cuda"):
         output = model(
             tokens,
@@ -286,11 +296,10 @@ def loss_of(
     return loss
 
 
-def predicted(
-    model: Any, cells: Cells, ids: np.ndarray, item: dict[str, Any], size: int, seed: int
-) -> np.ndarray:
-    """Mean predicted expression over control cells drawn anew for each condition, (G,)."""
-    rng = np.random.default_rng(seed)
+def predicted(model: Any, plan: Plan, item: dict[str, Any]) -> np.ndarray:
+    """Mean predicted expression over control cells drawn afresh for each condition, (G,)."""
+    cells, size = plan.cells, plan.options["batch_size"]
+    rng = np.random.default_rng(plan.seed)
     pool = rng.choice(cells.controls(item["cell_type"]), POOL_SIZE)
     device = next(model.parameters()).device
     flags = torch.from_numpy(cells.flags(item["genes"]))
@@ -300,7 +309,7 @@ def predicted(
             basal = torch.from_numpy(cells.expression[pool[start : start + size]])
             batch = Batch(basal, flags.expand_as(basal))
             output = model.pred_perturb(
-                batch, include_zero_gene="all", gene_ids=ids, amp=device.type == "cuda"
+                batch, include_zero_gene="all", gene_ids=plan.ids, amp=device.type == "cuda"
             )
             total += output.double().cpu().numpy().sum(axis=0)
     return total / POOL_SIZE

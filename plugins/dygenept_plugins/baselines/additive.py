@@ -14,7 +14,7 @@ from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
 from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Condition, DoubleArray
-from dygenept.types.gene_sets import gene_membership, gene_positions
+from dygenept.types.gene_sets import gene_membership, numbered_targets
 
 
 class Additive(ClosedFormModel):
@@ -27,7 +27,7 @@ class Additive(ClosedFormModel):
         """
         rows = [row for row, item in enumerate(view.conditions) if len(item.genes) == 1]
         singles = [view.conditions[row] for row in rows]
-        genes = gene_positions(singles)
+        genes = numbered_targets(singles)
         trained = gene_membership(singles, genes)  # (n_singles, n_genes)
         counts = np.asarray(trained.sum(axis=0)).ravel()
         deltas = view.means[rows] - view.control

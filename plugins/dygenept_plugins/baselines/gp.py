@@ -1,8 +1,8 @@
 """Gaussian process from gene embeddings to deltas: Gaussian kernel, mean of the train deltas.
 
-All output genes share one kernel, so the posterior mean is closed-form: one eigendecomposition a
-length scale. Source: Rasmussen and Williams 2006, section 2.2; on gene embeddings as in LangPert
-(Märtens et al. 2025). Loads nothing but the embedding that it is told to.
+All output genes share one kernel, so the posterior mean is closed-form: one eigendecomposition
+per length scale. Source: Rasmussen and Williams 2006, section 2.2; on gene embeddings as in
+LangPert (Märtens et al. 2025). Loads nothing but the embedding that is configured.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Averages the deltas of the perturbations with the most similar embeddings (cosine).
 
 Source: Fix and Hodges 1951; on gene embeddings as in LangPert (Märtens et al. 2025). Loads
-nothing but the embedding that it is told to.
+nothing but the embedding that is configured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dygenept_plugins.baselines._embedding_regression import (
 )
 
 NEIGHBORS: tuple[int, ...] = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
-# Similarities closer than this are the same: they differ by rounding alone.
+# Similarities closer than this are the same: they differ only by rounding.
 TIE = 1e-9
 
 

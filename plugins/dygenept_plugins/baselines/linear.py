@@ -4,8 +4,8 @@ Y is expression of genes × train perturbations, b its row means, G the genes' f
 components (genes as observations, columns centred), P the rows of G of the target genes, or a
 given embedding; W by ridge on both sides. A combination's row of P is the sum of its genes', and
 a target gene without a row adds nothing.
-Source: Ahlmann-Eltze et al. 2025, equations 1 and 2. Loads nothing but the embedding that it is
-told to.
+Source: Ahlmann-Eltze et al. 2025, equations 1 and 2. Loads nothing but the embedding that is
+configured.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
 from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Condition, DoubleArray
-from dygenept.types.gene_sets import gene_membership, gene_positions
+from dygenept.types.gene_sets import gene_membership, numbered_targets
 
 
 class MatchingMean(ClosedFormModel):
@@ -25,7 +25,7 @@ class MatchingMean(ClosedFormModel):
         A target gene that no train perturbation has is left out; where all are, the prediction
         is the mean of the train perturbations.
         """
-        genes = gene_positions(view.conditions)
+        genes = numbered_targets(view.conditions)
         trained = gene_membership(view.conditions, genes)  # (n_train, n_genes)
         # Every gene here occurs in a train perturbation, so no count is zero.
         counts = np.asarray(trained.sum(axis=0)).ravel()

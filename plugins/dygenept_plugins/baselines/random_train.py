@@ -1,6 +1,6 @@
 """Predicts the delta of a train perturbation picked at random.
 
-The pick depends on the run's seed and the condition alone, not on what else is asked for.
+The pick depends only on the run's seed and the condition, not on what else is asked for.
 Source: this project; the usual random model. Loads nothing.
 """
 

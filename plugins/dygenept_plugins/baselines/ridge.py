@@ -2,7 +2,7 @@
 
 Solved in its dual form by one eigendecomposition, so that every penalty costs one product.
 Source: Hoerl and Kennard 1970; used so by Ahlmann-Eltze et al. 2025. Loads nothing but the
-embedding that it is told to.
+embedding that is configured.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 It starts from a checkpoint folder in the published format (``best_model.pt``, ``vocab.json``,
 ``args.json``). Its loop follows the package's perturbation tutorial: Adam, learning rate times 0.9
-an epoch, gradients clipped at 1, squared error over all output genes, the best epoch on validation
+per epoch, gradients clipped at 1, squared error over all output genes, the best epoch on validation
 perturbations. Attention runs without flash-attention.
-scGPT marks the perturbed gene's own token, so a target that is no output gene cannot be told from
-another: such train perturbations are left out, and the mean of the train perturbations stands in
-for their predictions, each named in the notes.
+scGPT marks the perturbed gene's own token, so a target that is not an output gene cannot be
+distinguished from another: such train perturbations are left out, and the mean of the train
+perturbations stands in for their predictions, each named in the notes.
 Source: Cui et al. 2024. Licence of code and weights: MIT. Its environment takes about 1.3 GB.
 """
 

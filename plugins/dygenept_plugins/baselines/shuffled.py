@@ -24,7 +24,7 @@ class Shuffled:
         self._shuffled: dict[Condition, DoubleArray] = {}
 
     def fit(self, task: Task) -> None:
-        """Permute the held-out truth within each cell type so that nobody keeps their own.
+        """Permute the held-out truth within each cell type so that none keeps its own.
 
         The permutation is one random cycle, seeded by the run. A cell type with one held-out
         perturbation has nothing to exchange, and takes a random train perturbation instead.

@@ -61,8 +61,8 @@ class ScGptConfig(PluginConfig):
             and runs), ``off``, or ``auto``: disk with a checkpoint, memory without one.
         cache_dtype: ``float32`` or ``bf16``; ``auto`` takes bf16 on a GPU, float32 elsewhere.
         cache_bytes: What the cache may take; None takes half of what is free, and of a disk 64 GB
-            at most. Cells beyond it run through the frozen layers anew in each batch.
-        cache_cells: Control cells that the cache holds at most; None for every one that fits.
+            at most. Cells beyond it run through the frozen layers again in each batch.
+        cache_cells: Control cells that the cache contains at most; None for every one that fits.
     """
 
     checkpoint: str | None = None
@@ -243,6 +243,11 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             factory=build,
             missing=missing,
             label=label,
+            embed_options={
+                "freeze_layers": "all",
+                "cache": "memory",
+                "cache_dtype": "float32",
+            },
             check_options={"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},
         )
     ]

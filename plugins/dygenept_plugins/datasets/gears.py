@@ -1,9 +1,9 @@
 """Data sets as GEARS publishes them on Harvard Dataverse.
 
-Each is a zip archive that holds ``perturb_processed.h5ad``: log1p expression with labels,
+Each is a zip archive that contains ``perturb_processed.h5ad``: log1p expression with labels,
 controls and DE gene lists. Source: Roohani et al. 2024, Nature Biotechnology,
-doi:10.1038/s41587-023-01905-6; each registry entry cites the study whose cells it holds. The files
-stay under the terms of their deposit: they are fetched, never shipped.
+doi:10.1038/s41587-023-01905-6; each registry entry cites the study whose cells it contains.
+The files stay under the terms of their deposit: they are fetched, never shipped.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class GearsSource:
         """Return the verified file, downloading it where it is not there.
 
         Raises:
-            DataUnavailableError: If it cannot be had; says where it belongs and what works offline.
+            DataUnavailableError: If it cannot be fetched; the message says where it belongs
+                and what works offline.
             DataError: If the file on disk has another checksum than pinned or recorded.
         """
         from dygenept.machine.checksums import verify_file

@@ -40,7 +40,7 @@ class JoinedConfig(PluginConfig):
         gears: Members from GEARS' deposit, by name.
         files: Members that are ``.h5ad`` files of one's own, by name.
         simulated: Simulated members, by name. Each draws its own genes and effects, so that
-            what they share tells nothing about transfer; they serve checks alone.
+            what they share tells nothing about transfer; they serve only checks.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.:-]+$")
@@ -100,7 +100,7 @@ class JoinedSource:
         """Fetch every member and return the path of the first.
 
         Raises:
-            DataUnavailableError: If a member cannot be had.
+            DataUnavailableError: If a member cannot be fetched.
         """
         first, *_ = [member.fetch(data_dir, runtime) for member in self._members.values()]
         return first
@@ -131,7 +131,7 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
     """
     from scipy import sparse
 
-    from dygenept.data.reading.fingerprint import fingerprint
+    from dygenept.data.reading.fingerprint import Content, fingerprint
     from dygenept.types import PerturbationData
 
     parts = tuple(members.values())
@@ -170,12 +170,14 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
         name=name,
         source=" + ".join(part.source for part in parts),
         sha256=fingerprint(
-            expression,
-            gene_ids=genes,
-            gene_symbols=symbols,
-            cell_labels=(labels, label_codes),
-            cell_types=(cell_types, type_codes),
-            de_lists={},
+            Content(
+                expression=expression,
+                gene_ids=genes,
+                gene_symbols=symbols,
+                cell_labels=(labels, label_codes),
+                cell_types=(cell_types, type_codes),
+                de_lists={},
+            )
         ),
         is_simulated=any(part.is_simulated for part in parts),
         expression=expression,

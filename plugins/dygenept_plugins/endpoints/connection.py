@@ -1,4 +1,4 @@
-"""Opens a client of an OpenAI-compatible endpoint; its key comes from the environment alone."""
+"""Opens a client of an OpenAI-compatible endpoint; its key comes from the environment only."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def checked_base_url(base_url: str) -> str:
     """Return a base URL without trailing slash.
 
     Raises:
-        ConfigError: If it is no http(s) URL, or carries a user, password, query or fragment: what
-            stands in a configuration is written to results. The message does not repeat it.
+        ConfigError: If it is not an http(s) URL, or carries a user, password, query or fragment:
+            a configuration is written to results. The message does not repeat it.
     """
     parts = urlsplit(base_url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -41,7 +41,7 @@ def checked_base_url(base_url: str) -> str:
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(
-            "base_url must hold no user, password, query or fragment, since configurations are "
+            "base_url must contain no user, password, query or fragment, since configurations are "
             f"written to results; put the key into {KEY_VARIABLE}"
         )
     return base_url.strip().rstrip("/")

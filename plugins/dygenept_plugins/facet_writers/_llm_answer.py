@@ -32,12 +32,12 @@ def parse_answer(
     Args:
         text: What the model wrote.
         gene: Symbol that the answer must name.
-        facets: Facets that it must hold; it may hold them in any order.
+        facets: Facets that it must contain, in any order.
         min_sentences: Fewest sentences of a text.
         max_sentences: Most sentences of a text.
 
     Returns:
-        One text a facet, in the order of ``facets``; None where the model wrote ``<NULL>``.
+        One text per facet, in the order of ``facets``; None where the model wrote ``<NULL>``.
 
     Raises:
         AnswerError: If anything is wrong; nothing is taken from such an answer.
@@ -54,7 +54,7 @@ def parse_answer(
     if missing:
         raise AnswerError(f"the facet {missing[0]!r} is missing")
     if len(written) != len(facets):
-        raise AnswerError(f"there are {len(written)} facets, expected these {len(facets)} alone")
+        raise AnswerError(f"there are {len(written)} facets, expected only these {len(facets)}")
     return tuple(_text(written[facet], facet, min_sentences, max_sentences) for facet in facets)
 
 
@@ -82,7 +82,7 @@ def _text(value: object, facet: str, fewest: int, most: int) -> str | None:
     if len(text) > MAX_TEXT:
         raise AnswerError(f"the facet {facet!r} is longer than {MAX_TEXT} characters")
     if any(unicodedata.category(sign) in ("Cc", "Cs", "Cn", "Co") for sign in text):
-        raise AnswerError(f"the facet {facet!r} holds signs that are no text")
+        raise AnswerError(f"the facet {facet!r} holds characters that are not text")
     count = n_sentences(text)
     if not fewest <= count <= most:
         raise AnswerError(f"the facet {facet!r} has {count} sentences, expected {fewest}-{most}")

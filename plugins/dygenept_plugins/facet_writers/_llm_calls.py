@@ -107,7 +107,7 @@ class Caller:
 
         Args:
             asks: What to ask, by request key.
-            report: Told how many are done, failed ones too.
+            report: Called with how many are done, failed ones too.
 
         Raises:
             DataUnavailableError: If the journal cannot be written.

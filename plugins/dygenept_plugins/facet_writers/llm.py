@@ -1,9 +1,9 @@
 """Facet texts written by a language model behind any OpenAI-compatible endpoint.
 
-One call a gene asks for all eight facets, each two to four sentences or ``<NULL>``; a further call
-a gene can write its unknown facets from its partners' texts. Every answer is kept in a journal
-(``llm_journal.jsonl``), so that nothing is paid for twice; what failed is a failure, never an
-unknown facet, and is asked again on the next run. The key is read from ``LLM_API_KEY`` alone.
+One call per gene asks for all eight facets, each two to four sentences or ``<NULL>``; one further
+call per gene can write its unknown facets from its partners' texts. Every answer is kept in a
+journal (``llm_journal.jsonl``), so that nothing is paid for twice; what failed is a failure, never
+an unknown facet, and is asked again on the next run. The key is read from ``LLM_API_KEY`` only.
 
 Source: this project; the idea of gene text from a language model: Chen & Zou 2024, GenePT,
 doi:10.1101/2023.10.16.562533. Loads no weights; the texts' licence is the endpoint's.
@@ -53,7 +53,7 @@ class LlmFacetWriter:
     def identity(self) -> str:
         """Model, prompt version and the settings that shape an answer.
 
-        The same identity gives the same texts as long as the journal is kept: a model asked anew
+        The same identity gives the same texts as long as the journal is kept: a model asked again
         may answer otherwise.
         """
         config = self._config
@@ -86,7 +86,7 @@ class LlmFacetWriter:
     def regenerate(
         self, requests: Sequence[FacetRequest], runtime: Runtime
     ) -> tuple[str | None, ...]:
-        """Return one text a request, in order; one call a gene writes all its facets.
+        """Return one text per request, in order; one call per gene writes all its facets.
 
         Raises:
             DataUnavailableError: If a gene failed, after all others are done and kept.
@@ -190,7 +190,7 @@ class LlmFacetWriter:
             + (f"; and {len(named) - N_NAMED} more" if len(named) > N_NAMED else "")
             + (f"; the run was stopped: {outcome.stopped_by}" if outcome.stopped_by else "")
             + f"; all answers are kept in {journal.path}; run the same command again to ask for "
-            "the rest alone"
+            "the rest"
         )
 
     def _call_settings(self) -> CallSettings:
@@ -226,7 +226,7 @@ def build(config: LlmConfig) -> FacetWriter:
 
 
 def _split(journal: Journal, asks: Mapping[str, Ask]) -> tuple[dict[str, Texts], dict[str, Ask]]:
-    """Part what is asked into what the journal holds and what is missing."""
+    """Part what is asked into what the journal contains and what is missing."""
     answers = journal.read().answers
     kept = {key: answers[key] for key, ask in asks.items() if _fits(answers.get(key), ask)}
     return kept, {key: ask for key, ask in asks.items() if key not in kept}
@@ -246,7 +246,7 @@ def dygenept_facet_writers() -> list[FacetWriterSpec]:
     return [
         FacetWriterSpec(
             name="llm",
-            summary="A language model behind any OpenAI-compatible endpoint; costs a call a gene.",
+            summary="A language model behind any OpenAI-compatible endpoint; one call per gene.",
             source="this project; idea: Chen & Zou 2024, doi:10.1101/2023.10.16.562533",
             config=LlmConfig,
             factory=build,

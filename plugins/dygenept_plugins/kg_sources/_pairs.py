@@ -1,4 +1,4 @@
-"""Tables of pairs: two names a row and, in a third column, a score. Plain or gzipped."""
+"""Tables of pairs: two names per row and, in a third column, a score. Plain or gzipped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dygenept.knowledge.graph.files import FileHead
-    from dygenept.knowledge.graph.tables import EdgeTable
+    from dygenept.knowledge.graph.whole_graph import EdgeTable
 
 # First cells of a row that names columns; compared in lower case without punctuation.
 HEADER_WORDS = frozenset(
@@ -57,7 +57,7 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
         has_header: True if the first row names columns; None decides by its words.
 
     Raises:
-        DataError: If rows differ in width, or a score is no number.
+        DataError: If rows differ in width, or a score is not a number.
     """
     import polars as pl
 
@@ -76,7 +76,7 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
         )
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path} is no table of pairs: {reason}") from error
+        raise DataError(f"{path} is not a table of pairs: {reason}") from error
     frame = frame.slice(int(has_header)).with_columns(
         pl.nth(0, 1).str.strip_chars(' "').replace("", None)
     )
@@ -86,7 +86,7 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
         try:
             scores = frame.to_series(2).str.strip_chars(' "').cast(pl.Float64)
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"{path}: a score in column 3 is no number") from error
+            raise DataError(f"{path}: a score in column 3 is not a number") from error
     return Pairs(frame.to_series(0), frame.to_series(1), scores)
 
 
@@ -111,7 +111,7 @@ def edges_of_pairs(
     """
     import numpy as np
 
-    from dygenept.knowledge.graph.tables import EdgeTable
+    from dygenept.knowledge.graph.whole_graph import EdgeTable
 
     codes = NameCodes()
     first, second = codes.add(pairs.first), codes.add(pairs.second)
@@ -122,8 +122,8 @@ def edges_of_pairs(
     highest = scores.max(initial=0.0)
     if not highest <= full_score:
         raise DataError(
-            f"{path}: column 3 holds the score {highest:g}, and scores must be numbers of at most "
-            f"{full_score:g}; name the score of full evidence as full_score, such as 1000"
+            f"{path}: column 3 contains the score {highest:g}, and scores must be numbers of at "
+            f"most {full_score:g}; name the score of full evidence as full_score, such as 1000"
         )
     is_kept = scores > 0
     weights = (weight * scores[is_kept] / full_score).astype(np.float32)

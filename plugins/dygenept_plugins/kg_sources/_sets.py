@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dygenept.knowledge.graph.files import FileHead
-    from dygenept.knowledge.graph.tables import SetRule, SetTable
+    from dygenept.knowledge.graph.whole_graph import SetRule, SetTable
 
 
 class SetConfig(GraphConfig):
@@ -45,7 +45,7 @@ class SetConfig(GraphConfig):
     @property
     def rule(self) -> SetRule:
         """When two genes have an edge."""
-        from dygenept.knowledge.graph.tables import SetRule
+        from dygenept.knowledge.graph.whole_graph import SetRule
 
         return SetRule(self.weight, self.min_size, self.max_size, self.min_shared)
 
@@ -92,7 +92,7 @@ def memberships(frame: pl.DataFrame, *, n_records: int | None = None, **dropped:
     """
     import numpy as np
 
-    from dygenept.knowledge.graph.tables import SetTable
+    from dygenept.knowledge.graph.whole_graph import SetTable
 
     codes = NameCodes()
     members = codes.add(frame["gene"])

@@ -22,7 +22,7 @@ from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph.tables import EdgeTable, WholeGraph
+    from dygenept.knowledge.graph.whole_graph import EdgeTable, WholeGraph
     from dygenept.types import Runtime
 
 COLUMNS = ("SymbolA", "SymbolB")
@@ -63,7 +63,7 @@ class BioplexGraph(FileGraphSource[BioplexConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph.tables import graph_of_edges
+        from dygenept.knowledge.graph.whole_graph import graph_of_edges
 
         if found.layout.name == "json":
             return graph_of_edges(self._json(found.main[0]))
@@ -97,7 +97,7 @@ class BioplexGraph(FileGraphSource[BioplexConfig]):
     def _table(self, first: pl.Series, second: pl.Series, n_records: int) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph.tables import EdgeTable
+        from dygenept.knowledge.graph.whole_graph import EdgeTable
 
         codes = NameCodes()
         return EdgeTable(

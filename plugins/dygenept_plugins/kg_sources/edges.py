@@ -15,7 +15,7 @@ from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.tables import WholeGraph
+    from dygenept.knowledge.graph.whole_graph import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -51,7 +51,7 @@ class EdgesGraph(FileGraphSource[EdgesConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the table."""
-        from dygenept.knowledge.graph.tables import graph_of_edges
+        from dygenept.knowledge.graph.whole_graph import graph_of_edges
 
         path = found.main[0]
         table, _ = edges_of_pairs(

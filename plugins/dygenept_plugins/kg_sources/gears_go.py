@@ -18,7 +18,7 @@ from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._pairs import Pairs, edges_of_pairs, is_pair_table, read_pairs
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.tables import WholeGraph
+    from dygenept.knowledge.graph.whole_graph import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -54,7 +54,7 @@ class GearsGoGraph(FileGraphSource[GearsGoConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the table; the stronger of two directions counts."""
-        from dygenept.knowledge.graph.tables import graph_of_edges
+        from dygenept.knowledge.graph.whole_graph import graph_of_edges
 
         path = found.main[0]
         pairs, least = read_pairs(path), self.config.min_importance

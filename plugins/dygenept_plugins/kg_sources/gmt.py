@@ -13,7 +13,7 @@ from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, read_gmt
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.tables import WholeGraph
+    from dygenept.knowledge.graph.whole_graph import WholeGraph
     from dygenept.types import Runtime
 
 
@@ -34,7 +34,7 @@ class GmtGraph(FileGraphSource[SetConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the sets."""
-        from dygenept.knowledge.graph.tables import graph_of_sets
+        from dygenept.knowledge.graph.whole_graph import graph_of_sets
 
         return graph_of_sets(read_gmt(found.main[0]), self.config.rule)
 

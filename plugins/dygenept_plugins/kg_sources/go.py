@@ -23,7 +23,7 @@ from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph.tables import SetTable, WholeGraph
+    from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
     from dygenept.types import Runtime
 
 Aspect = Literal["BP", "MF", "CC"]
@@ -50,7 +50,7 @@ class GoConfig(SetConfig):
         max_size: Genes that a term may have.
         min_shared: Terms that two genes must share.
         evidence: ``reviewed`` leaves out annotations made without a curator (IEA);
-            ``experimental`` keeps those from experiments alone. JSON and GMT do not tell.
+            ``experimental`` keeps those only from experiments. JSON and GMT do not tell.
         aspects: Aspects that count: BP, MF, CC. JSON and GMT do not tell.
         propagate: Count a gene for the terms above its own too (``is_a``, ``part_of``); needs
             ``go-basic.obo``, or no file at all.
@@ -88,7 +88,7 @@ class GoGraph(FileGraphSource[GoConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph.tables import graph_of_sets
+        from dygenept.knowledge.graph.whole_graph import graph_of_sets
 
         return graph_of_sets(self._sets(found), self.config.rule)
 

@@ -17,7 +17,7 @@ from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_se
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.graph.tables import SetTable, WholeGraph
+    from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
     from dygenept.types import Runtime
 
 SPECIES = "Homo sapiens"
@@ -39,7 +39,7 @@ class ReactomeGraph(FileGraphSource[SetConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph.tables import graph_of_sets
+        from dygenept.knowledge.graph.whole_graph import graph_of_sets
 
         readers = {"gmt": read_gmt, "ncbi2reactome": _read_ncbi, "json": _read_json}
         return graph_of_sets(readers[found.layout.name](found.main[0]), self.config.rule)

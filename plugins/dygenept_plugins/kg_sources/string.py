@@ -25,7 +25,7 @@ from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, re
 if TYPE_CHECKING:
     import polars as pl
 
-    from dygenept.knowledge.graph.tables import EdgeTable, WholeGraph
+    from dygenept.knowledge.graph.whole_graph import EdgeTable, WholeGraph
     from dygenept.types import FloatArray, IntArray, Runtime
 
 FULL_SCORE = 1000
@@ -83,7 +83,7 @@ class StringGraph(FileGraphSource[StringConfig]):
 
     def read(self, found: FoundFiles, runtime: Runtime) -> WholeGraph:
         """Read the files of one layout."""
-        from dygenept.knowledge.graph.tables import graph_of_edges
+        from dygenept.knowledge.graph.whole_graph import graph_of_edges
 
         if found.layout.name == "json":
             return graph_of_edges(self._json(found.main[0]))
@@ -94,7 +94,7 @@ class StringGraph(FileGraphSource[StringConfig]):
     def _links(self, found: FoundFiles, runtime: Runtime) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph.tables import EdgeTable
+        from dygenept.knowledge.graph.whole_graph import EdgeTable
         from dygenept.types import Progress
 
         codes, n_records = NameCodes(), 0
@@ -139,7 +139,7 @@ class StringGraph(FileGraphSource[StringConfig]):
     def _json(self, path: Path) -> EdgeTable:
         import numpy as np
 
-        from dygenept.knowledge.graph.tables import EdgeTable
+        from dygenept.knowledge.graph.whole_graph import EdgeTable
 
         genes, partners, evidence = read_json_pairs(path)
         weights = np.array([self._strongest(item) for item in evidence], dtype=np.float32)

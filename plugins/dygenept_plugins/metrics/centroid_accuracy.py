@@ -16,7 +16,16 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
-    """Return the share of the other held-out truths that are farther from ŷ, (n,)."""
+    """Return the share of the other held-out truths that are farther from ŷ, (n,).
+
+    Example:
+        One gene, truths 0, 1 and 3. From 0.9, one of two others is farther than the right one.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[0.9], [1.0], [0.0]], [[0.0], [1.0], [3.0]])
+        >>> centroid_accuracy(inputs).values
+        array([0.5, 1. , 0. ])
+    """
     farther, others, reasons = share_farther(
         inputs.conditions,
         lambda rows: euclidean(inputs.predicted[rows], inputs.truth[rows]),

@@ -24,7 +24,19 @@ TIE_DECIMALS = 12
 
 
 def de_overlap(inputs: MetricInputs) -> MetricValues:
-    """Return |significant genes ∩ the prediction's top k| / k, (n,)."""
+    """Return |significant genes ∩ the prediction's top k| / k, (n,).
+
+    Example:
+        Genes 0 and 1 are significant; the largest two predicted changes are of genes 0 and 2.
+
+        >>> from dataclasses import replace
+        >>> from dygenept.testing import small_metric_inputs
+        >>> from dygenept.types import DeTests
+        >>> plain = small_metric_inputs([[3.0, 0.0, -2.0, 1.0]], [[2.0, 2.0, 0.0, 0.0]])
+        >>> tests = DeTests(np.array([[True, True, False, False]]), np.zeros((1, 4)))
+        >>> de_overlap(replace(plain, de_tests=tests)).values
+        array([0.5])
+    """
     n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
         return MetricValues(

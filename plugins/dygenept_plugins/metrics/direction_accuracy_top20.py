@@ -16,7 +16,18 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
-    """Return the share of the DE list with Δ predicted · Δ truth > 0, (n,)."""
+    """Return the share of the DE list with Δ predicted · Δ truth > 0, (n,).
+
+    Example:
+        Of deltas 1, -1, 0, 1 the first and the last have the sign of the true 2, 1, 1, 3.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs(
+        ...     predicted=[[2.0, 0.0, 1.0, 2.0]], truth=[[3.0, 2.0, 2.0, 4.0]], control=1.0
+        ... )
+        >>> direction_accuracy_top20(inputs).values
+        array([0.5])
+    """
     predicted = gather_de(inputs.predicted - inputs.control, inputs.de_indices)
     truth = gather_de(inputs.truth - inputs.control, inputs.de_indices)
     # Signs, since the product of two tiny deltas may underflow to zero.

@@ -3,7 +3,7 @@
 2E|X-Y| - E|X-X'| - E|Y-Y'| with Euclidean distances over all genes, each expectation over all
 pairs (a cell with itself too, so it is never negative). Predicted cells X are sampled control
 cells plus the predicted delta, not cut at zero; Y are sampled cells of the perturbation. Where a
-control brings a truth of its own (the technical duplicate), Y is moved to have that mean. Without
+control sets a truth of its own (the technical duplicate), Y is moved to have that mean. Without
 samples of cells it is undefined, and left out of means.
 Source: Székely and Rizzo 2013; scPerturb (Peidli et al. 2024); cell-eval and scipy take the same
 pairs.
@@ -21,7 +21,26 @@ NO_CELLS = "no cell-level prediction"
 
 
 def energy_distance(inputs: MetricInputs) -> MetricValues:
-    """Return the energy distance of predicted and real cells, (n,)."""
+    """Return the energy distance of predicted and real cells, (n,).
+
+    Example:
+        Control cells 0 and 2 with a predicted delta of 2 are 2 and 4; real cells are 4 and 6:
+        2 · (2 + 4 + 0 + 2) / 4 - 1 - 1.
+
+        >>> from dataclasses import replace
+        >>> from scipy.sparse import csr_matrix
+        >>> from dygenept.evaluation.cell_samples import samples_of
+        >>> from dygenept.testing import small_metric_inputs
+        >>> plain = small_metric_inputs(predicted=[[3.0]], truth=[[5.0]], control=1.0)
+        >>> cells = samples_of(
+        ...     csr_matrix([[0.0], [2.0], [4.0], [6.0]]),
+        ...     control_rows=(np.array([0, 1]),),
+        ...     real_rows=(np.array([2, 3]),),
+        ...     means=plain.truth,
+        ... )
+        >>> energy_distance(replace(plain, cells=cells)).values
+        array([2.])
+    """
     n_conditions = len(inputs.conditions)
     if inputs.cells is None:
         return MetricValues(
@@ -30,7 +49,7 @@ def energy_distance(inputs: MetricInputs) -> MetricValues:
     values = np.empty(n_conditions)
     for row in range(n_conditions):
         # Moving all predicted cells leaves distances within them as they are, and changes those
-        # to real cells by terms in the projections on the delta alone.
+        # to real cells only by terms in the projections on the delta.
         moved = inputs.predicted[row] - inputs.control[row]
         moved = moved - (inputs.truth[row] - inputs.cells.mean(row))
         fixed = inputs.cells.distances(row)
@@ -57,7 +76,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             factory=_build,
             higher_is_better=False,
             lower=0.0,
-            undefined="there is no sample of cells; left out of means",
+            undefined="no cells were sampled; left out of means",
             uses_cells=True,
         )
     ]

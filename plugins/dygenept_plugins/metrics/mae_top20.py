@@ -15,7 +15,16 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def mae_top20(inputs: MetricInputs) -> MetricValues:
-    """Return the mean over the DE list of abs(Δ predicted - Δ truth), (n,)."""
+    """Return the mean over the DE list of abs(Δ predicted - Δ truth), (n,).
+
+    Example:
+        The third gene is not a DE gene: (0 + 2) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 2.0, 9.0]], [[1.0, 4.0, 0.0]], de_genes=[0, 1])
+        >>> mae_top20(inputs).values
+        array([1.])
+    """
     error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
     return masked_mean(np.abs(error), inputs.de_indices >= 0)
 

@@ -14,7 +14,15 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def mse(inputs: MetricInputs) -> MetricValues:
-    """Return the mean over G of (predicted - truth)², (n,)."""
+    """Return the mean over G of (predicted - truth)², (n,).
+
+    Example:
+        Errors of 0 and 2 have the mean square (0 + 4) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> mse(small_metric_inputs(predicted=[[1.0, 2.0]], truth=[[1.0, 4.0]])).values
+        array([2.])
+    """
     error = inputs.predicted - inputs.truth
     return MetricValues(np.einsum("ng,ng->n", error, error) / error.shape[1])
 

@@ -13,7 +13,16 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def mse_top20(inputs: MetricInputs) -> MetricValues:
-    """Return the mean over the DE list of (predicted - truth)², (n,)."""
+    """Return the mean over the DE list of (predicted - truth)², (n,).
+
+    Example:
+        The third gene is not a DE gene: (0 + 4) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 2.0, 9.0]], [[1.0, 4.0, 0.0]], de_genes=[0, 1])
+        >>> mse_top20(inputs).values
+        array([2.])
+    """
     error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
     return masked_mean(error**2, inputs.de_indices >= 0)
 

@@ -15,7 +15,23 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def pearson_delta(inputs: MetricInputs) -> MetricValues:
-    """Return r(Δ predicted, Δ truth) over all G genes, (n,)."""
+    """Return r(Δ predicted, Δ truth) over all G genes, (n,).
+
+    Example:
+        Deltas of 1, 2, 3 and 1, 3, 2 correlate at 0.5; control itself has no delta to correlate.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs(
+        ...     predicted=[[2.0, 3.0, 4.0], [1.0, 1.0, 1.0]],
+        ...     truth=[[2.0, 4.0, 3.0], [2.0, 4.0, 3.0]],
+        ...     control=1.0,
+        ... )
+        >>> result = pearson_delta(inputs)
+        >>> result.values.round(12)
+        array([0.5, nan])
+        >>> result.reasons
+        {1: 'constant prediction'}
+    """
     return masked_pearson(
         inputs.predicted - inputs.control,
         inputs.truth - inputs.control,

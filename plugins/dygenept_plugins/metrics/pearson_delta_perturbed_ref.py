@@ -16,7 +16,20 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def pearson_delta_perturbed_ref(inputs: MetricInputs) -> MetricValues:
-    """Return r(predicted - m, truth - m) over all G genes, (n,)."""
+    """Return r(predicted - m, truth - m) over all G genes, (n,).
+
+    Example:
+        Changes from m of 1, 2, 3 and 1, 3, 2 correlate at 0.5; m itself has none.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs(
+        ...     predicted=[[5.0, 6.0, 7.0], [4.0, 4.0, 4.0]],
+        ...     truth=[[5.0, 7.0, 6.0], [5.0, 7.0, 6.0]],
+        ...     perturbed_mean=4.0,
+        ... )
+        >>> pearson_delta_perturbed_ref(inputs).values.round(12)
+        array([0.5, nan])
+    """
     return masked_pearson(
         inputs.predicted - inputs.perturbed_mean,
         inputs.truth - inputs.perturbed_mean,

@@ -13,7 +13,18 @@ from dygenept.types import MetricInputs, MetricValues
 
 
 def pearson_top20(inputs: MetricInputs) -> MetricValues:
-    """Return r(predicted, truth) over the DE list, (n,)."""
+    """Return r(predicted, truth) over the DE list, (n,).
+
+    Example:
+        Over the three DE genes, 2, 3, 4 and 2, 4, 3 correlate at 0.5, whatever control is.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs(
+        ...     predicted=[[2.0, 3.0, 4.0, 9.0]], truth=[[2.0, 4.0, 3.0, 1.0]], de_genes=[0, 1, 2]
+        ... )
+        >>> pearson_top20(inputs).values.round(12)
+        array([0.5])
+    """
     predicted = gather_de(inputs.predicted, inputs.de_indices)
     truth = gather_de(inputs.truth, inputs.de_indices)
     return masked_pearson(

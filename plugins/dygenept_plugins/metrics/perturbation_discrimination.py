@@ -20,7 +20,16 @@ from dygenept.types.gene_sets import target_columns
 
 
 def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
-    """Return 1 - rank / N of the right perturbation, (n,)."""
+    """Return 1 - rank / N of the right perturbation, (n,).
+
+    Example:
+        One gene, true deltas 0, 1 and 3. From 0.9, the right one is the second of three.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[0.9], [1.0], [0.0]], [[0.0], [1.0], [3.0]])
+        >>> perturbation_discrimination(inputs).values.round(3)
+        array([0.667, 1.   , 0.333])
+    """
     columns = target_columns(inputs.conditions, inputs.gene_symbols)
     predicted = inputs.predicted - inputs.control
     truth = inputs.truth - inputs.control

@@ -18,7 +18,19 @@ NO_SCORES = "no DE scores against the rest"
 
 
 def wmse(inputs: MetricInputs) -> MetricValues:
-    """Return the weighted mean over G of (predicted - truth)², (n,)."""
+    """Return the weighted mean over G of (predicted - truth)², (n,).
+
+    Example:
+        Scores 0, 2, 4 scale to 0, 0.5, 1; their squares weigh 0, 0.2, 0.8: 0.2 · 1 + 0.8 · 4.
+
+        >>> from dataclasses import replace
+        >>> from dygenept.testing import small_metric_inputs
+        >>> from dygenept.types import DeTests
+        >>> plain = small_metric_inputs([[1.0, 1.0, 2.0]], [[0.0, 0.0, 0.0]])
+        >>> tests = DeTests(np.zeros((1, 3), dtype=bool), np.array([[0.0, -2.0, 4.0]]))
+        >>> wmse(replace(plain, de_tests=tests)).values.round(12)
+        array([3.4])
+    """
     n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
         return MetricValues(

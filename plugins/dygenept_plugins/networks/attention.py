@@ -40,7 +40,7 @@ class FacetAttention(nn.Module):
             num_heads: Heads H; must divide ``width``.
             normalise: From scores to weights that sum to 1 over the last dimension.
             link: Applied to the scaled dot products before log(confidence) is added.
-            reads_cell: False gives every known facet the score log(confidence) alone.
+            reads_cell: False gives every known facet only the score log(confidence).
 
         Raises:
             ConfigError: If ``num_heads`` does not divide ``width``.
@@ -80,7 +80,7 @@ class FacetAttention(nn.Module):
         """
         known = facets.known & (facets.confidence > 0)  # (B, P, K)
         has_known = known.any(dim=-1)  # (B, P)
-        # Zeroed, so that whatever stands in an unknown facet's place (NaN even) cannot leak.
+        # Zeroed, so that whatever is in an unknown facet's place (NaN even) cannot leak.
         values = facets.values.masked_fill(~known[..., None], 0.0)
         scores = self._scores(cell, values)  # (B, P, H, K), or (1, 1, H, 1)
         projected = self._split(self.value(values))  # (B, P, K, H, d)

@@ -12,7 +12,7 @@ from dygenept_plugins.networks.sparse_rows import SparseRows
 
 
 class ConstantCellState(nn.Module):
-    """One learned state for every cell: the prediction then depends on the perturbation alone."""
+    """One learned state for every cell: the prediction then depends only on the perturbation."""
 
     def __init__(self, *, width: int) -> None:
         """Draw the state, (D,)."""

@@ -13,14 +13,14 @@ from dygenept.plugin import FacetBatch, GeneEncoderContext
 from dygenept_plugins.networks.linear_start import pair_units, principal_rows
 
 NULL_SCALE = 0.02
-# What a warm start tries where the share is left to it.
+# What the closed-form start tries where the share is left to it.
 IDENTITY_SHARES = (0.0, 0.3, 0.5, 0.7, 0.9)
 
 
 class FacetEncoder(nn.Module):
     """Looks up the facets of perturbed genes and adapts them to the model's width.
 
-    Facet vectors and confidences are frozen buffers that no checkpoint holds: they come from the
+    Facet vectors and confidences are frozen buffers that no checkpoint contains: they come from the
     knowledge set. The statistics that standardise them are saved, so that a trained encoder treats
     a gene it meets later as it treated the genes it was built with.
     """
@@ -50,10 +50,10 @@ class FacetEncoder(nn.Module):
                 every vector to norm √D_text; else raw vectors go in.
             facet_types: Add a learned vector per facet, (K, D), after the adapter.
             facet_signs: Flip the signs of text dimensions at random, alike for all genes but
-                differently per facet, so that like texts in unlike facets do not look alike.
+                differently per facet, so that similar texts in different facets do not look alike.
             identity_share: Share in [0, 1] of each text vector's squared norm that a random code
-                of the gene's symbol takes, so that genes with like texts can still have effects
-                of their own. None leaves the choice to a warm start, and is 0 without one.
+                of the gene's symbol takes, so that genes with similar texts can still have effects
+                of their own. None leaves the choice to the closed-form start, and is 0 without one.
             dropout: Share of text dimensions dropped in training.
         """
         super().__init__()
@@ -118,6 +118,10 @@ class FacetEncoder(nn.Module):
         """Set the share of a gene's own code, in [0, 1]."""
         self.identity_share.fill_(share)
 
+    def facet_vectors(self) -> nn.Parameter | None:
+        """Return the learned vector per facet, (K, D); None where there are none."""
+        return self.facet_types
+
     @property
     def _first_layer(self) -> nn.Linear:
         layer = self.adapter[0]
@@ -160,7 +164,7 @@ def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
     for row, gene in enumerate(genes):
         seed = int.from_bytes(hashlib.sha256(gene.encode()).digest()[:8], "little")
         codes[row] = np.random.default_rng(seed).standard_normal(width)
-    # QR goes through the columns in order: a column's direction depends on those before it alone.
+    # QR goes through the columns in order: a column's direction depends only on those before it.
     basis, upper = np.linalg.qr(codes[: width - 1].T)
     codes[: width - 1] = (basis * np.sign(np.diag(upper))).T
     norm = np.linalg.norm(codes, axis=1, keepdims=True)

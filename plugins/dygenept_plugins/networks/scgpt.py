@@ -1,9 +1,10 @@
 """The scGPT transformer at any size, with the parameter names of its published checkpoints.
 
 Structure of Cui et al. 2024, doi:10.1038/s41592-024-02201-0 (code MIT): gene and value embeddings
-are added and pass through post-norm ReLU layers. Written anew on scaled_dot_product_attention,
-which on a CPU is faster than nn.TransformerEncoder. Dropout acts on embeddings and residual
-branches but not on attention weights, where it makes a training step on a CPU eight times slower.
+are added and pass through post-norm ReLU layers. Written from scratch on
+scaled_dot_product_attention, which on a CPU is faster than nn.TransformerEncoder. Dropout acts on
+embeddings and residual branches but not on attention weights, where it makes a training step on a
+CPU eight times slower.
 """
 
 from __future__ import annotations

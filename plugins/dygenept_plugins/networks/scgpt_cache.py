@@ -34,8 +34,8 @@ class CacheOptions:
             folds and runs meet the same weights, memory otherwise.
         dtype: float32 or bfloat16.
         max_bytes: Bytes that it may take; None takes half of what is free, and of a disk at most
-            64 GB. On disk the bound holds for all weights together.
-        max_cells: Cells that it may hold; None for every cell.
+            64 GB. On disk the bound is for all weights together.
+        max_cells: Cells that it may contain; None for every cell.
         folder: Where files go; None for none.
         is_lasting: True for weights that other folds and runs have too.
     """
@@ -51,7 +51,7 @@ class CacheOptions:
         """Return where states may be kept, best first.
 
         Raises:
-            ConfigError: If a disk is asked for and there is no folder for it.
+            ConfigError: If the disk is asked for without a folder.
         """
         if self.place == "disk" and self.folder is None:
             raise ConfigError(
@@ -83,7 +83,7 @@ def keep_states(
         The states; None where nothing is kept.
 
     Raises:
-        ConfigError: If a disk is asked for and there is no folder for it.
+        ConfigError: If the disk is asked for without a folder.
     """
     fitting = {place: _fitting(cells, options, place, device) for place in options.places()}
     if not fitting or not len(cells.keys):
@@ -93,7 +93,7 @@ def keep_states(
     if len(rows) < len(cells.keys) and options.max_cells is None:
         logger.warning(
             "outputs of scGPT's frozen layers over %d control cells take %.1f GB; %d cells fit into"
-            " cell_encoder.cache_bytes, the others are computed anew in each batch",
+            " cell_encoder.cache_bytes, the others are computed again in each batch",
             len(cells.keys),
             cells.row_bytes(options.dtype).sum() / 1e9,
             len(rows),

@@ -57,7 +57,7 @@ class CacheFolder:
     """The files of one set of weights.
 
     Attributes:
-        root: Folder of all such caches; their bound holds for all of them together.
+        root: Folder of all such caches; their bound is for all of them together.
         fingerprint: Names the weights and options.
         dtype: Type of the states.
         width: Width of a state.
@@ -100,7 +100,7 @@ class CacheFolder:
                     first = opened.get_tensor("first").tolist()
                     states = opened.get_tensor("states")
             except (SafetensorError, OSError) as error:
-                logger.warning("%s is damaged (%s); it is removed and made anew", path, error)
+                logger.warning("%s is damaged (%s); it is removed and written again", path, error)
                 path.unlink(missing_ok=True)
                 continue
             rows = {key.tobytes(): row for key, row in zip(keys, first, strict=True)}

@@ -15,7 +15,12 @@ from torch import nn
 from dygenept.plugin import CellEncoderContext, ConfigError, ControlPool
 from dygenept.types import Progress
 from dygenept_plugins.networks.scgpt import ScGpt
-from dygenept_plugins.networks.scgpt_buckets import length_buckets, padding_slack
+from dygenept_plugins.networks.scgpt_batching import (
+    length_buckets,
+    mean_over_tokens,
+    padding_mask,
+    padding_slack,
+)
 from dygenept_plugins.networks.scgpt_cache import CacheOptions, keep_states
 from dygenept_plugins.networks.scgpt_states import (
     Encoder,
@@ -24,7 +29,13 @@ from dygenept_plugins.networks.scgpt_states import (
     cell_keys,
     weights_digest,
 )
-from dygenept_plugins.networks.scgpt_tokens import N_SHOWN, TokenTable, Vocabulary, tokenise
+from dygenept_plugins.networks.scgpt_tokens import (
+    N_SHOWN,
+    TokenRules,
+    TokenTable,
+    Vocabulary,
+    tokenise,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +74,7 @@ class ScGptCellState(nn.Module):
     """Runs control cells through scGPT, pools, and projects to the model's width.
 
     Frozen layers run once per cell, in evaluation mode and without gradients, and their output is
-    kept; cells that the cache has no room for run through them anew in each batch.
+    kept; cells that the cache has no room for run through them again in each batch.
     """
 
     def __init__(
@@ -121,21 +132,21 @@ class ScGptCellState(nn.Module):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know: random weights, unknown genes, cells that were cut."""
-        told = list(self._notes)
+        notes = list(self._notes)
         if self._outside:
             shown = ", ".join(self._outside[:N_SHOWN])
             more = ", …" if len(self._outside) > N_SHOWN else ""
-            told.append(
+            notes.append(
                 f"{len(self._outside)} genes are not in scGPT's vocabulary and are left out of the "
                 f"cell encoder: {shown}{more}."
             )
         if self._table is not None and self._table.n_cut:
-            told.append(
+            notes.append(
                 f"{self._table.n_cut} of {len(self._table)} control cells express more genes than "
                 f"cell_encoder.max_length {self.options.max_length} takes; a fixed sample of their "
                 "genes is read, expressed perturbed genes always."
             )
-        return tuple(told)
+        return tuple(notes)
 
     @property
     def table(self) -> TokenTable:
@@ -185,11 +196,13 @@ class ScGptCellState(nn.Module):
         table = tokenise(
             expression,
             gene_tokens,
-            vocabulary=self.vocabulary,
-            n_bins=self.options.n_bins,
-            max_length=self.options.max_length,
+            rules=TokenRules(
+                vocabulary=self.vocabulary,
+                n_bins=self.options.n_bins,
+                max_length=self.options.max_length,
+                seed=self.options.sampling_seed,
+            ),
             keep=np.array([gene in self._target_genes for gene in pool.gene_symbols], dtype=bool),
-            seed=self.options.sampling_seed,
         )
         self._lengths = table.starts.diff().numpy()
         self._table = table.to(self._device)
@@ -239,10 +252,10 @@ class ScGptCellState(nn.Module):
         """Run frozen layers over a few cells, to their states one after the other, float32."""
         hidden, real = self._frozen_prefix(rows)
         if self._ends_frozen and self.pooling != "attention":
-            return self._pool(hidden, real).float()
+            return self._pool(hidden, real).float()  # (B, d)
         if real is None:
             return hidden.flatten(0, 1).float()
-        return hidden[real].float()
+        return hidden[real].float()  # (n_tokens, d), padding left out
 
     @torch.no_grad()
     def _frozen_prefix(self, rows: Int64Array) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -283,7 +296,7 @@ class ScGptCellState(nn.Module):
         return torch.cat(pooled)[back]
 
     def _buckets(self, rows: Int64Array) -> list[Int64Array]:
-        """Group cells by length, and those that the cache holds apart from the others."""
+        """Group cells by length, and cached cells apart from the others."""
         is_kept = np.zeros(len(rows), dtype=bool)
         if self._frozen is not None:
             is_kept = self._frozen.has(rows)
@@ -297,7 +310,7 @@ class ScGptCellState(nn.Module):
         ]
 
     def _embed_bucket(self, rows: Int64Array) -> torch.Tensor:
-        """Pool the hidden states of a few cells that the cache holds all or none of."""
+        """Pool the hidden states of a few cells, all cached or none."""
         if self._frozen is not None and self._frozen.has(rows).all():
             hidden = self._frozen.gather(rows, self._device)
             if self._frozen.cells.is_pooled:
@@ -314,27 +327,13 @@ class ScGptCellState(nn.Module):
         return self._pool(hidden, real)
 
     def _mask(self, rows: Int64Array) -> torch.Tensor | None:
-        """True at real positions, (B, S); None where all are: attention is faster without."""
-        lengths = torch.from_numpy(self._lengths[rows])
-        longest = int(lengths.max())
-        if bool((lengths == longest).all()):
-            return None
-        positions = torch.arange(longest, device=self._device)
-        return positions < lengths.to(self._device)[:, None]
+        return padding_mask(torch.from_numpy(self._lengths[rows]), self._device)
 
     def _pool(self, hidden: torch.Tensor, real: torch.Tensor | None) -> torch.Tensor:
         """Pool hidden states, (B, S, d) to (B, d)."""
         if self.pooling == "cls":
             return hidden[:, 0]
-        if real is None:
-            real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        if self.pool_query is None:
-            weights = real / real.sum(dim=1, keepdim=True)  # (B, S)
-        else:
-            scores = self.pool_query(hidden)[..., 0].float() / hidden.shape[-1] ** 0.5
-            weights = scores.masked_fill(~real, -torch.inf).softmax(dim=1)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return torch.einsum("bs,bsd->bd", weights, hidden.to(weights.dtype))
+        return mean_over_tokens(hidden, real, self.pool_query)
 
 
 def _forget_frozen(module: nn.Module, _incompatible_keys: object) -> None:

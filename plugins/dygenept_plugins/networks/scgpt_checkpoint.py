@@ -60,7 +60,7 @@ class ScGptCheckpoint:
 
 
 def missing_files(folder: Path) -> tuple[str, ...]:
-    """Name the files of a checkpoint that a folder lacks; looks at the disk alone."""
+    """Name the files of a checkpoint that a folder lacks; reads nothing else."""
     missing = [name for name in (VOCABULARY_FILE, ARGS_FILE) if not (folder / name).is_file()]
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
         missing.insert(0, WEIGHT_FILES[0])
@@ -109,16 +109,16 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Read a ``vocab.json``: token of each gene symbol.
 
     Raises:
-        DataError: If it is no mapping to distinct positions, or lacks a special token.
+        DataError: If it is not a mapping to distinct positions, or lacks a special token.
     """
     tokens: dict[str, int] = {}
     for name, token in _read_json(path).items():
         if not isinstance(token, int) or isinstance(token, bool) or token < 0:
             raise DataError(f"{path}: the token of {name!r} is {token!r}, not a position")
         tokens[name] = token
-    lacking = [name for name in (PAD, CLS) if name not in tokens]
-    if lacking:
-        raise DataError(f"{path} has no token {lacking[0]!r}; it is not scGPT's vocabulary")
+    missing = [name for name in (PAD, CLS) if name not in tokens]
+    if missing:
+        raise DataError(f"{path} has no token {missing[0]!r}; it is not scGPT's vocabulary")
     if len(set(tokens.values())) != len(tokens):
         raise DataError(f"{path}: two names share a token; it is not scGPT's vocabulary")
     return Vocabulary(tokens, max(tokens.values()) + 1)
@@ -142,12 +142,12 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as tensors alone ({type(error).__name__}); download it again"
+            f"{path} cannot be read as tensors only ({type(error).__name__}); download it again"
         ) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
     ):
-        raise DataError(f"{path} is no flat mapping from names to tensors; is it scGPT's file?")
+        raise DataError(f"{path} is not a flat mapping from names to tensors; is it scGPT's file?")
     return loaded
 
 
@@ -157,7 +157,7 @@ def _read_json(path: Path) -> dict[str, object]:
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); download it again") from error
     if not isinstance(document, dict):
-        raise DataError(f"{path} holds a {type(document).__name__}, not a JSON object")
+        raise DataError(f"{path} contains a {type(document).__name__}, not a JSON object")
     return document
 
 
@@ -203,7 +203,7 @@ def _check_weights(weights: dict[str, torch.Tensor], size: ScGptSize, path: Path
     unexpected = sorted(set(weights) - set(expected))
     if missing or unexpected:
         raise DataError(
-            f"{path} does not hold the scGPT model of its args.json: {_shown(missing)} missing, "
+            f"{path} does not contain the scGPT model of its args.json: {_shown(missing)} missing, "
             f"{_shown(unexpected)} unexpected"
         )
     for name, shape in expected.items():

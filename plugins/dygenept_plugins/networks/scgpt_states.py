@@ -1,4 +1,4 @@
-"""Outputs of frozen layers, cell after cell, wherever they are held."""
+"""Outputs of frozen layers, cell after cell, wherever they are kept."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class FrozenStates:
 
     Attributes:
         cells: The pool's cells.
-        segments: Tensors that hold states, (n, d) each, on the CPU or the device.
-        segment: Which of them holds a cell, (N,); -1 for a cell that is not kept.
+        segments: Tensors of states, (n, d) each, on the CPU or the device.
+        segment: Which of them has a cell's states, (N,); -1 for a cell that is not kept.
         first: The cell's first row there, (N,).
     """
 
@@ -111,7 +111,7 @@ class FrozenStates:
         return out
 
     def packed(self, row: int) -> torch.Tensor:
-        """Return one kept cell's states as they are held, (n, d)."""
+        """Return one kept cell's states as they are stored, (n, d)."""
         first = int(self.first[row])
         return self.segments[int(self.segment[row])][first : first + int(self.cells.n_rows[row])]
 

@@ -1,4 +1,4 @@
-"""A frozen text transformer read from a local folder, pooled to one vector a text."""
+"""A frozen text transformer read from a local folder, pooled to one vector per text."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class TextTransformer:
             reason = " ".join(str(error).split())[:300]
             raise DataError(
                 f"{folder} cannot be read as a text model of Hugging Face's layout ({reason}); "
-                "fetch it anew"
+                "fetch it again"
             ) from error
-        lacking = sorted(name for name in loading["missing_keys"] if not name.startswith(UNREAD))
-        if lacking:
+        missing = sorted(name for name in loading["missing_keys"] if not name.startswith(UNREAD))
+        if missing:
             raise DataError(
-                f"the weights in {folder} lack {len(lacking)} of the model's tensors, "
-                f"{lacking[0]!r} among them; they are of another model, or cut short"
+                f"the weights in {folder} lack {len(missing)} of the model's tensors, "
+                f"{missing[0]!r} among them; they are of another model, or cut short"
             )
         self._model.eval().requires_grad_(False)
         self._max_tokens = max_tokens

@@ -40,14 +40,14 @@ class _Cut:
     subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def simulation(labels: Sequence[str], *, seed: int) -> RawSplit:
+def simulation(labels: Sequence[str], seed: int) -> RawSplit:
     """Hold out a quarter of the genes and a quarter of the combinations of seen genes."""
     outer = _cut_genes(labels, seed, genes=GENE_FRACTION, combos=COMBO_FRACTION)
     inner = _cut_genes(outer.kept, seed, genes=VAL_GENE_FRACTION, combos=VAL_COMBO_FRACTION)
     return RawSplit(inner.kept, inner.held_out, outer.held_out, outer.subgroups)
 
 
-def simulation_single(labels: Sequence[str], *, seed: int) -> RawSplit:
+def simulation_single(labels: Sequence[str], seed: int) -> RawSplit:
     """Hold out a quarter of the genes of single perturbations.
 
     Raises:
@@ -56,7 +56,7 @@ def simulation_single(labels: Sequence[str], *, seed: int) -> RawSplit:
     combos = [label for label in labels if not _is_single(label)]
     if combos:
         raise SplitError(
-            f"gears_simulation_single is for data of single perturbations alone, but there are "
+            f"gears_simulation_single needs data with only single perturbations, but there are "
             f"{len(combos)} combinations such as {combos[0]!r}; use --split gears_simulation"
         )
     outer = _cut_singles(labels, seed, genes=GENE_FRACTION)
@@ -64,7 +64,7 @@ def simulation_single(labels: Sequence[str], *, seed: int) -> RawSplit:
     return RawSplit(inner.kept, inner.held_out, outer.held_out, outer.subgroups)
 
 
-def combo(labels: Sequence[str], *, n_seen: int, seed: int) -> RawSplit:
+def combo(labels: Sequence[str], seed: int, *, n_seen: int) -> RawSplit:
     """Hold out combinations with ``n_seen`` of two genes seen (0, 1 or 2)."""
     rng = np.random.RandomState(seed)
     outer = _cut_combos(labels, rng, n_seen=n_seen)
@@ -72,7 +72,7 @@ def combo(labels: Sequence[str], *, n_seen: int, seed: int) -> RawSplit:
     return RawSplit(inner.kept, inner.held_out, outer.held_out)
 
 
-def single(labels: Sequence[str], *, seed: int) -> RawSplit:
+def single(labels: Sequence[str], seed: int) -> RawSplit:
     """Hold out the singles of a tenth of the genes, and drop the combinations with them."""
     rng = np.random.RandomState(seed)
     outer = _cut_single_genes(labels, rng)
@@ -80,7 +80,7 @@ def single(labels: Sequence[str], *, seed: int) -> RawSplit:
     return RawSplit(inner.kept, inner.held_out, outer.held_out)
 
 
-def no_test(labels: Sequence[str], *, seed: int) -> RawSplit:
+def no_test(labels: Sequence[str], seed: int) -> RawSplit:
     """Hold out a tenth of the labels for validation and nothing for test."""
     rng = np.random.RandomState(seed)
     # GEARS draws test genes first and does not use them; the draw moves the generator.

@@ -1,4 +1,4 @@
-"""Each cell type is held out in turn: one fold a cell type.
+"""Each cell type is held out in turn: one fold per cell type.
 
 The held-out type's perturbations are the test part; the model learns from the other types and is
 given every type's controls. Source: METRICS of this project; the cross-context task of PerturBench
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
+from dygenept.evaluation.held_out import subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, PerturbationData
 

@@ -12,8 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
+from dygenept.evaluation.held_out import subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
 
@@ -92,7 +91,7 @@ class Kfold:
         always: Sequence[Perturbation],
         seed: Sequence[int],
     ) -> Fold:
-        # Validation is drawn from what is cut alone, so that it asks what the test asks.
+        # Validation is drawn only from what is cut, so that it asks what the test asks.
         drawn = validation_positions(len(known), fraction=self._config.val_fraction, seed=seed)
         val = {known[position].label for position in drawn}
         train = [item.label for item in (*known, *always) if item.label not in val]

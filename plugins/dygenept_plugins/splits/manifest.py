@@ -21,7 +21,7 @@ from dygenept.data.splits import (
     fold_from_manifest,
     load_split,
 )
-from dygenept.evaluation.subgroups import subgroups
+from dygenept.evaluation.held_out import subgroups
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl, nearest
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData, Split
 
@@ -46,7 +46,7 @@ class Manifest:
         """Return the folds.
 
         Raises:
-            SplitError: If the file is no manifest, was made for another data set, names a label
+            SplitError: If the file is not a manifest, was made for another data set, names a label
                 that the data set does not have, or leaks.
         """
         split = self._read(data)

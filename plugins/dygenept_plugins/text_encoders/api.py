@@ -1,6 +1,6 @@
 """Text encoder ``api``: embeddings of any OpenAI-compatible server (``/v1/embeddings``).
 
-The key is read from ``LLM_API_KEY`` alone; a server on this machine needs none. Vectors that were
+The key is read from ``LLM_API_KEY`` only; a server on this machine needs none. Vectors that were
 paid for are kept in the embedding cache, as those of every encoder. Source: this project; the
 licence of the vectors is the endpoint's.
 """

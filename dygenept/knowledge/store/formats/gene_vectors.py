@@ -1,4 +1,4 @@
-"""One vector a gene, as GenePT and its like publish them: knowledge of a single facet.
+"""One vector per gene, as GenePT and its like publish them: knowledge of a single facet.
 
 Read from a pickled dict (through a reader that runs no code), an ``.npz`` file, a Parquet table or
 a CSV/TSV table. Source of the first layout: Chen & Zou 2024, GenePT,
@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.knowledge.store.formats.common import file_sha256
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
-from dygenept.types import FloatArray, GeneKnowledge
+from dygenept.machine.checksums import file_sha256
+from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 FACET_NAME = "Whole Gene"
 PICKLE_SUFFIXES = (".pickle", ".pkl")
 TABLE_SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
-GENE_COLUMNS = ("gene", "genes", "gene_name", "gene_symbol", "symbol", "gene_id", "name")
+GENE_COLUMNS = ("gene", "genes", *SYMBOL_COLUMNS, "gene_id", "name")
 
 
 def read_gene_vectors(path: Path) -> GeneKnowledge:
-    """Read one vector a gene as knowledge of one facet.
+    """Read one vector per gene as knowledge of one facet.
 
     A vector of zeros stands for a gene of which nothing is known, as in the published files.
 
@@ -39,7 +39,7 @@ def read_gene_vectors(path: Path) -> GeneKnowledge:
         path: A pickle, ``.npz``, ``.parquet``, ``.csv`` or ``.tsv`` file.
 
     Raises:
-        DataError: If it is damaged, holds other things, or its vectors differ in length.
+        DataError: If it is damaged, contains other things, or its vectors differ in length.
     """
     name = path.name.lower()
     if name.endswith(TABLE_SUFFIXES):
@@ -52,10 +52,10 @@ def read_gene_vectors(path: Path) -> GeneKnowledge:
         twice = next(gene for gene, count in Counter(genes).items() if count > 1)
         raise DataError(f"{path} names the gene {twice!r} twice")
     if not genes or vectors.shape[1] == 0:
-        raise DataError(f"{path} holds no gene, or vectors of length 0")
+        raise DataError(f"{path} contains no gene, or vectors of length 0")
     if not np.isfinite(vectors).all():
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise DataError(f"{path}: the vector of {genes[row]!r} holds NaN or infinite values")
+        raise DataError(f"{path}: the vector of {genes[row]!r} contains NaN or infinite values")
     is_known = (vectors != 0).any(axis=1)
     return GeneKnowledge(
         name=path.stem,
@@ -69,10 +69,10 @@ def read_gene_vectors(path: Path) -> GeneKnowledge:
 
 def _from_mapping(document: object, path: Path) -> tuple[list[str], FloatArray]:
     if not isinstance(document, Mapping) or not document:
-        raise DataError(f"{path} must hold a dict of gene symbol to vector")
+        raise DataError(f"{path} must contain a dict of gene symbol to vector")
     for gene in document:
         if not isinstance(gene, str):
-            raise DataError(f"{path}: the key {gene!r} is no gene symbol")
+            raise DataError(f"{path}: the key {gene!r} is not a gene symbol")
     genes = list(document)
     return genes, _stacked(genes, list(document.values()), path)
 
@@ -99,7 +99,7 @@ def _vector(given: object, gene: str, path: Path) -> FloatArray:
     is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
     if is_list and all(type(item) in (float, int) for item in given):  # type: ignore[attr-defined]
         return np.array(given, dtype=np.float32)
-    raise DataError(f"{path}: what stands for {gene!r} is no vector of numbers")
+    raise DataError(f"{path}: what stands for {gene!r} is not a vector of numbers")
 
 
 def _read_npz(path: Path) -> tuple[list[str], FloatArray]:
@@ -108,8 +108,8 @@ def _read_npz(path: Path) -> tuple[list[str], FloatArray]:
             arrays: dict[str, npt.NDArray[np.generic]] = {name: opened[name] for name in opened}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise DataError(
-            f"{path} is no .npz file of plain arrays, or is damaged ({error}); gene names must be "
-            "an array of text (numpy dtype str), not of objects"
+            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); gene names must "
+            "be an array of text (numpy dtype str), not of objects"
         ) from error
     texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
     tables = [name for name, array in arrays.items() if array.ndim == 2]
@@ -135,7 +135,7 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path} cannot be read as a table ({error})") from error
     if frame.height == 0:
-        raise DataError(f"{path} holds no gene")
+        raise DataError(f"{path} contains no gene")
     column = _gene_column(frame, path)
     genes = [str(gene) for gene in frame[column]]
     if frame[column].null_count():
@@ -153,7 +153,7 @@ def _wide(frame: pl.DataFrame, path: Path) -> FloatArray:
     words = [item for item in frame.columns if not frame.schema[item].is_numeric()]
     if words:
         raise DataError(
-            f"{path}: column {words[0]!r} holds no numbers; expected one column of genes "
+            f"{path}: column {words[0]!r} contains no numbers; expected one column of genes "
             f"({', '.join(GENE_COLUMNS)}) and numbers in all others"
         )
     if any(frame[item].null_count() for item in frame.columns):

@@ -1,7 +1,7 @@
 """The original model's tensor file: ``{tensor, gene_to_idx, facet_names, confidence}``.
 
 As PyTorch (``.pt``), as ``.npz`` or as ``.safetensors``. None of them is unpickled: PyTorch files
-are read by torch's own reader of weights, which knows tensors and plain values alone.
+are read by torch's own reader of weights, which knows only tensors and plain values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, ShapeError, nearest
-from dygenept.knowledge.store.formats.common import file_sha256
+from dygenept.machine.checksums import file_sha256
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import GeneKnowledge
 
@@ -29,21 +29,21 @@ FIELDS = ("tensor", "gene_to_idx", "facet_names", "confidence")
 def read_original(path: Path) -> GeneKnowledge:
     """Read an original tensor file.
 
-    Rows that no gene points to are left out. Where the file holds no confidence, a facet is known
+    Rows that no gene points to are left out. Where the file has no confidence, a facet is known
     (confidence 1) if its vector is not all zeros.
 
     Args:
         path: A ``.pt``, ``.pth``, ``.npz`` or ``.safetensors`` file.
 
     Raises:
-        DataError: If it is damaged, holds other things than these, or breaks a rule.
+        DataError: If it is damaged, contains other things than these, or breaks a rule.
     """
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     document = readers.get(path.suffix.lower(), _read_torch)(path)
     for field in FIELDS[:3]:
         if field not in document:
             raise DataError(
-                f"{path} lacks {field!r}; an original tensor file holds {', '.join(FIELDS)}"
+                f"{path} lacks {field!r}; an original tensor file contains {', '.join(FIELDS)}"
             )
     tensor = _numbers(document["tensor"], path, "tensor")
     if tensor.ndim != 3:
@@ -59,10 +59,10 @@ def read_original(path: Path) -> GeneKnowledge:
             raise DataError(f"{path}: confidence is {given.shape}, expected {tensor.shape[:2]}")
         confidence = given[rows]
     if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise DataError(f"{path} holds confidence outside [0, 1]")
+        raise DataError(f"{path} contains confidence outside [0, 1]")
     values[confidence == 0] = 0.0
     if not np.isfinite(values).all():
-        raise DataError(f"{path} holds NaN or infinite values")
+        raise DataError(f"{path} contains NaN or infinite values")
     try:
         return GeneKnowledge(
             name=path.stem,
@@ -141,17 +141,17 @@ def _read_torch(path: Path) -> Mapping[str, object]:
         name = re.search(r"GLOBAL\s+([\w.]+)", str(error))
         held = f"the name {name[1]}" if name else "more than tensors and plain values"
         raise DataError(
-            f"{path} is refused: it holds {held}, and loading that may run any code; or it is "
+            f"{path} is refused: it contains {held}, and loading that may run any code; or it is "
             "damaged. Ask its maker for an .npz or .safetensors file"
         ) from error
     # A damaged file makes torch raise nearly anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is no PyTorch file, or is damaged ({reason})") from error
+        raise DataError(f"{path} is not a PyTorch file, or is damaged ({reason})") from error
     if not isinstance(document, Mapping):
         raise DataError(
-            f"{path} holds a {type(document).__name__}; an original tensor file holds a dict of "
-            f"{', '.join(FIELDS)}"
+            f"{path} contains a {type(document).__name__}; an original tensor file contains "
+            f"a dict of {', '.join(FIELDS)}"
         )
     return {str(name): value for name, value in document.items()}
 
@@ -162,7 +162,7 @@ def _read_npz(path: Path) -> Mapping[str, object]:
             document: dict[str, object] = {name: opened[name] for name in opened.files}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise DataError(
-            f"{path} is no .npz file of plain arrays, or is damaged ({error}); genes and "
+            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); genes and "
             "facet_names must be arrays of text (numpy dtype str), not objects"
         ) from error
     if "gene_to_idx" not in document and "genes" in document:
@@ -186,7 +186,7 @@ def _read_safetensors(path: Path) -> Mapping[str, object]:
             if field in metadata:
                 document[field] = json.loads(metadata[field])
     except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} is no safetensors file, or is damaged ({error})") from error
+        raise DataError(f"{path} is not a safetensors file, or is damaged ({error})") from error
     return document
 
 

@@ -47,7 +47,7 @@ class _DtypeNote:
         except (TypeError, ValueError) as error:
             raise _ForbiddenError(f"arrays of type {self.code!r}") from error
         if dtype.kind not in _KINDS:
-            raise _ForbiddenError(f"arrays of type {dtype}; numbers alone are read")
+            raise _ForbiddenError(f"arrays of type {dtype}; only numbers are read")
         return dtype
 
 
@@ -83,7 +83,7 @@ class _ArrayNote:
 
 
 class _Named:
-    """Stands for a name that a pickle may use; holds nothing that a pickle could change."""
+    """Stands for a name that a pickle may use; contains nothing that a pickle could change."""
 
     __slots__ = ("_call",)
     _call: Callable[..., object]
@@ -176,14 +176,14 @@ def read_pickle(path: Path) -> object:
     """Read a pickle of dicts, lists, tuples, texts, numbers and numpy arrays of numbers.
 
     Raises:
-        DataError: If it is damaged or holds anything else; no code of it runs.
+        DataError: If it is damaged or contains anything else; no code of it runs.
     """
     try:
         content = path.read_bytes()
         return _Plain()(_Reader(io.BytesIO(content)).load())
     except _ForbiddenError as error:
         raise DataError(
-            f"{path} is refused: it holds {error}, and a pickle may run any code; only dicts, "
+            f"{path} is refused: it contains {error}, and a pickle may run any code; only dicts, "
             "lists, texts, numbers and numpy arrays are read. Ask its maker for an .npz, .parquet "
             "or .csv file"
         ) from error
@@ -192,7 +192,7 @@ def read_pickle(path: Path) -> object:
     # A damaged pickle makes the reader raise nearly anything.
     except Exception as error:
         raise DataError(
-            f"{path} is no pickle, or is damaged ({type(error).__name__}: {error})"
+            f"{path} is not a pickle, or is damaged ({type(error).__name__}: {error})"
         ) from error
 
 

@@ -26,9 +26,10 @@ from conftest import toy_model, toy_network
 
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
+from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.training import loop
-from dygenept.model.training.batches import BatchSource, Share, condition_set, perturbed_cells
+from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
 

@@ -28,7 +28,11 @@ class MostConfident(nn.Module):
 
 
 class Summed(nn.Module):
-    """Adds one linear shift a gene to the control."""
+    """Adds one linear shift per gene to the control.
+
+    Offers ``LinearReadout``: its change is a linear map of the summed embeddings, so that a
+    closed-form start can fit the map.
+    """
 
     def __init__(self, width: int, n_genes: int) -> None:
         super().__init__()
@@ -42,8 +46,18 @@ class Summed(nn.Module):
         control: torch.Tensor,
     ) -> torch.Tensor:
         """Predict; without a bias, no gene gives no shift."""
-        total = embedding.masked_fill(~gene_mask[..., None], 0.0).sum(dim=1)  # (B, D)
-        return control + self.shift(total)
+        return control + self.shift(self.readout_features(embedding, gene_mask, cell))
+
+    def readout_features(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum the embeddings of the perturbed genes, (B, P, D) to (B, D)."""
+        return embedding.masked_fill(~gene_mask[..., None], 0.0).sum(dim=1)
+
+    @torch.no_grad()
+    def set_readout(self, weights: torch.Tensor) -> None:
+        """Set the map, (G, D)."""
+        self.shift.weight.copy_(weights)
 
 
 class Projected(nn.Module):
@@ -81,7 +95,7 @@ class Projected(nn.Module):
 
 
 class Depth(nn.Module):
-    """Projects two numbers a cell."""
+    """Projects two numbers per cell."""
 
     features: torch.Tensor
 

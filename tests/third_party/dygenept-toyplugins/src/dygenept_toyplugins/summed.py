@@ -1,4 +1,4 @@
-"""Decoder that sums one linear shift a gene. Source: this project."""
+"""Decoder that sums one linear shift per gene. Source: this project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def dygenept_decoders() -> list[DecoderSpec]:
     return [
         DecoderSpec(
             name="summed",
-            summary="Control plus the sum of one linear shift a gene.",
+            summary="Control plus the sum of one linear shift per gene.",
             source="this project",
             factory=build,
         )

@@ -1,0 +1,145 @@
+"""Artefacts of the knowledge pipeline: files with a manifest that says what determined them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dygenept.machine.checksums import file_sha256
+from dygenept.machine.whole_files import write_whole
+
+logger = logging.getLogger(__name__)
+
+VERSIONED = ("dygenept", "numpy", "scipy", "scikit-learn", "torch", "transformers")
+
+
+class ArtefactManifest(BaseModel):
+    """What an artefact is made of; written after the artefact, so that one with it is whole.
+
+    Attributes:
+        schema_version: Version of this document.
+        step: Step of the pipeline, ``1`` to ``4``.
+        files: SHA-256 of each file of the artefact, by name.
+        inputs: Hash or identity of whatever it was made from, by name.
+        config: Options that determined it.
+        counts: What is in it, for people.
+        versions: Versions of the packages it was made with; they make nothing stale.
+        created: When it was made.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    step: str
+    files: Mapping[str, str]
+    inputs: Mapping[str, str]
+    config: Mapping[str, object]
+    counts: Mapping[str, int]
+    versions: Mapping[str, str]
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOf:
+    """What determines an artefact: where these are unchanged, it is kept.
+
+    Attributes:
+        step: Step of the pipeline, ``1`` to ``4``.
+        inputs: Hash or identity of whatever it is made from, by name.
+        config: Options that determine it.
+    """
+
+    step: str
+    inputs: Mapping[str, str]
+    config: Mapping[str, object]
+
+
+def manifest_path(folder: Path, artefact: str) -> Path:
+    """Return where the manifest of an artefact is."""
+    return folder / f"{artefact}.manifest.json"
+
+
+def write_manifest(
+    folder: Path,
+    artefact: str,
+    made_of: MadeOf,
+    *,
+    files: Sequence[str],
+    counts: Mapping[str, int],
+) -> ArtefactManifest:
+    """Describe an artefact whose files are written.
+
+    Args:
+        folder: Folder of the artefacts.
+        artefact: Its name.
+        made_of: What determined it.
+        files: Its files.
+        counts: What is in it, for people.
+    """
+    manifest = ArtefactManifest(
+        step=made_of.step,
+        files={name: file_sha256(folder / name) for name in files},
+        inputs=made_of.inputs,
+        config=_plain(made_of.config),
+        counts=counts,
+        versions=_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    content = manifest.model_dump_json(indent=1) + "\n"
+    write_whole(manifest_path(folder, artefact), content.encode())
+    return manifest
+
+
+def read_manifest(folder: Path, artefact: str) -> ArtefactManifest | None:
+    """Return the manifest of an artefact; None where it is missing or damaged."""
+    path = manifest_path(folder, artefact)
+    if not path.is_file():
+        return None
+    try:
+        return ArtefactManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        logger.warning("%s is damaged, so its step is done again: %s", path, error.errors()[0])
+        return None
+
+
+def current_manifest(folder: Path, artefact: str, made_of: MadeOf) -> ArtefactManifest | None:
+    """Return the manifest of an artefact that is whole and made of just this; else None."""
+    manifest = read_manifest(folder, artefact)
+    if manifest is None or (manifest.inputs, manifest.config) != (
+        made_of.inputs,
+        _plain(made_of.config),
+    ):
+        return None
+    return manifest if is_whole(folder, manifest) else None
+
+
+def is_whole(folder: Path, manifest: ArtefactManifest) -> bool:
+    """True if every file of an artefact is there with the content that was written."""
+    return all(
+        (folder / name).is_file() and file_sha256(folder / name) == digest
+        for name, digest in manifest.files.items()
+    )
+
+
+def _plain(config: Mapping[str, object]) -> dict[str, object]:
+    """Return what JSON makes of a configuration, so that it equals what is read back."""
+    document: dict[str, object] = json.loads(json.dumps(config))
+    return document
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

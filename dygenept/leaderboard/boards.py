@@ -1,0 +1,175 @@
+"""A whole board: what it is about, its rows, and how they are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from dygenept.leaderboard import rows as leaderboard
+from dygenept.leaderboard import seeds as over_seeds
+from dygenept.leaderboard.columns import JsonDocument, Layout, Row
+from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.published import PublishedRow
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
+from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+
+SCHEMA_VERSION = 1
+SIMULATED = "SIMULATED DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """Rows about the same held-out perturbations.
+
+    Attributes:
+        rows: By metric and then by rank.
+        name: Name of the group; None for all held-out perturbations.
+        n_perturbations: How many the group has; None where nobody counts them.
+    """
+
+    rows: tuple[Row, ...]
+    name: str | None = None
+    n_perturbations: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board(Generic[Row]):
+    """One board to show.
+
+    Attributes:
+        layout: Its columns.
+        first: A record of it, for its data set, suite and split.
+        overall: Its rows over all held-out perturbations.
+        groups: Its rows group by group; empty where it is not grouped.
+        by: What it is grouped by; None where it is not.
+        seeds: The seeds that it spans; empty for the seed of its split.
+        quoted: Published figures under the same protocol, shown apart.
+    """
+
+    layout: Layout[Row]
+    first: RunRecord
+    overall: Part[Row]
+    groups: tuple[Part[Row], ...] = ()
+    by: str | None = None
+    seeds: tuple[int, ...] = ()
+    quoted: tuple[PublishedRow, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part[Row], ...]:
+        """What the board shows: its groups, or all held-out perturbations."""
+        return (self.overall,) if self.by is None else self.groups
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Rows of all parts."""
+        return tuple(row for part in self.parts for row in part.rows)
+
+    @property
+    def title(self) -> str:
+        """What the board is about; simulated data are labelled."""
+        if not self.seeds:
+            return title(self.first.dataset, self.first.split)
+        shown = ", ".join(str(seed) for seed in self.seeds)
+        return f"{title(self.first.dataset, self.first.split, with_seed=False)}, seeds {shown}"
+
+    def document(self) -> JsonDocument:
+        """Return the board for JSON."""
+        first = self.first
+        rows = [self.layout.document(row) for row in self.rows]
+        # Over seeds, neither a seed nor the manifest's hash is the board's own.
+        shared = {"name", "n_folds"} if self.seeds else None
+        document: JsonDocument = {
+            "schema_version": SCHEMA_VERSION,
+            "dataset": first.dataset.model_dump(mode="json", exclude={"notes"}),
+            "split": first.split.model_dump(mode="json", include=shared),
+            "suite": first.suite,
+            "de_list": first.de_list,
+        }
+        if self.seeds:
+            return {**document, "seeds": list(self.seeds), "across_seeds": rows}
+        grouped = {} if self.by is None else {"by": self.by}
+        references = [row.document() for row in self.quoted]
+        return {**document, **grouped, "leaderboard": rows, "references": references}
+
+    def origin(self) -> JsonDocument:
+        """Return what tells the board's rows from those of other boards in one table."""
+        first = self.first
+        return {
+            "dataset": first.dataset.name,
+            "simulated": first.dataset.simulated,
+            "suite": first.suite,
+            "split": first.split.name,
+            **({} if self.seeds else {"seed": first.split.seed}),
+        }
+
+
+def leaderboard_of(
+    records: Sequence[RunRecord],
+    *,
+    metrics: Sequence[str] = (),
+    by: str | None = None,
+    quoted: Sequence[PublishedRow] = (),
+) -> Board[LeaderboardRow]:
+    """Put the leaderboard of one group of records together.
+
+    Args:
+        records: Records of one group, one per model and fold, at least one.
+        metrics: Metrics to show; empty shows all.
+        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        quoted: Published figures that belong beside it; left out where it is grouped.
+
+    Raises:
+        ConfigError: If ``by`` is something else.
+        ResultsError: If the records lack what they are grouped by.
+    """
+    overall = _part(_of_metrics(leaderboard_rows(records), metrics))
+    layout, first = leaderboard.LEADERBOARD, records[0]
+    if by is None:
+        beside = tuple(row for row in quoted if not metrics or row.metric in metrics)
+        return Board(layout=layout, first=first, overall=overall, quoted=beside)
+    found: dict[str | None, list[LeaderboardRow]] = {}
+    for row in _of_metrics(grouped_rows(records, by), metrics):
+        found.setdefault(row.group, []).append(row)
+    groups = tuple(map(_part, found.values()))
+    return Board(layout=layout, first=first, overall=overall, groups=groups, by=by)
+
+
+def seed_boards(
+    boards: Sequence[Sequence[RunRecord]], *, metrics: Sequence[str] = ()
+) -> tuple[Board[SeedRow], ...]:
+    """Put leaderboards that differ only in their seed together, with the spread over seeds.
+
+    Args:
+        boards: Records of each leaderboard.
+        metrics: Metrics to show; empty shows all.
+    """
+    return tuple(
+        Board(
+            layout=over_seeds.SEEDS,
+            first=group[0][0],
+            overall=Part(_of_metrics(seed_rows(group), metrics)),
+            seeds=tuple(records[0].seed for records in group),
+        )
+        for group in seed_groups(boards)
+    )
+
+
+def title(dataset: DatasetRecord, split: SplitRecord, *, with_seed: bool = True) -> str:
+    """Say what a board is about; simulated data are labelled."""
+    label = f"{SIMULATED} · " if dataset.simulated else ""
+    seed = f", seed {split.seed}" if with_seed else ""
+    return (
+        f"{label}{dataset.name} · {dataset.n_cells:,} cells × {dataset.n_genes:,} genes · "
+        f"{dataset.n_perturbations:,} perturbations · {split.name}, {split.n_folds} folds{seed}"
+    )
+
+
+def _part(rows: Sequence[LeaderboardRow]) -> Part[LeaderboardRow]:
+    n_perturbations = max((row.total.n_perturbations for row in rows), default=0)
+    return Part(tuple(rows), rows[0].group if rows else None, n_perturbations)
+
+
+def _of_metrics(rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if not metrics or row.metric in metrics)

@@ -1,0 +1,109 @@
+"""Puts a model that a user hands over as an object behind the protocol of all models."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from dygenept.errors import ConfigError
+from dygenept.model.assembly_text import AssemblyText
+from dygenept.model.baselines import baseline_of_config
+from dygenept.model.config import Assembly
+from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import plugin_sources, sources_sha256
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.interfaces import Model
+from dygenept.plugin.specs import PluginConfig
+from dygenept.types.provenance import Provenance
+
+OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenModel:
+    """A model that is not named but handed over.
+
+    Attributes:
+        name: How leaderboards call it; None takes the name of its class or plugin.
+        value: An assembly's text, the configuration of a baseline, or an object (or a class that
+            needs no argument) with ``fit`` and ``predict``.
+    """
+
+    name: str | None
+    value: object
+
+
+def resolve_given(given: GivenModel, environment: Environment) -> ResolvedModel:
+    """Resolve a model that was handed over.
+
+    Raises:
+        ConfigError: If it is none of the things that ``GivenModel`` lists.
+    """
+    value = given.value
+    if isinstance(value, AssemblyText):
+        assembly = Assembly.of(value, environment)
+        name = assembly.labelled(given.name or "assembly", environment)
+        return ResolvedModel.from_assembly(assembly, environment, name=name, base=name)
+    if isinstance(value, PluginConfig):
+        baseline = baseline_of_config(value, environment, shown=given.name)
+        return ResolvedModel.from_baseline(baseline, environment, base=baseline.spec.name)
+    if isinstance(value, type) and issubclass(value, Model):
+        return _object_model(given.name, value, value, {})
+    if isinstance(value, Model):
+        # Each fold fits a copy, so that none begins where another ended.
+        return _object_model(
+            given.name, type(value), partial(copy.deepcopy, value), _state_of(value)
+        )
+    raise ConfigError(
+        f"{type(value).__name__} is not a model: give a name, an AssemblyText, the configuration "
+        "of a baseline, or an object with fit(task) and predict(conditions)"
+    )
+
+
+def _object_model(
+    name: str | None, kind: type, build: Callable[[], Model], state: object
+) -> ResolvedModel:
+    where = f"{kind.__module__}.{kind.__qualname__}"
+    shown = name or kind.__name__
+    code = _code_of(kind)
+    return ResolvedModel(
+        name=shown,
+        base=shown,
+        role="baseline",
+        needs_cells=True,
+        config={OBJECT: where, "state": state},
+        plugins=(Provenance("baselines", shown, where, OBJECT, code, code_sha256=code),),
+        build=build,
+    )
+
+
+def _code_of(kind: type) -> str:
+    """Hash the sources of a class; of one typed into a console, a name that never comes again."""
+    module = sys.modules.get(kind.__module__)
+    if module is not None and module.__name__ != "__main__":
+        sources = plugin_sources(module)
+        if sources:
+            return sources_sha256(sources)
+    try:
+        return hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
+    except (OSError, TypeError):
+        return secrets.token_hex(32)
+
+
+def _state_of(value: object) -> object:
+    """Say what an object was made with, so that it is resumed only when it is the same again.
+
+    What JSON cannot say, such as an array, gives a name that never comes again: such a model is
+    always computed.
+    """
+    try:
+        return json.loads(json.dumps(vars(value), sort_keys=True))
+    except (TypeError, ValueError):
+        return secrets.token_hex(16)

@@ -1,0 +1,107 @@
+"""What models know of genes: the registry's facet sets, and what opens them for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dygenept.knowledge.catalog import (
+    FacetSetEntry,
+    facet_sets,
+    is_imputed_already,
+    missing_knowledge,
+    open_knowledge,
+)
+from dygenept.knowledge.graph.sources import NO_KG, KgChoice
+from dygenept.machine.checksums import file_sha256
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
+from dygenept.types import GeneKnowledge, Runtime
+from dygenept.types.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryKnowledge:
+    """Opens any facet set of the registry, or a file; a run passes it on in ``Runtime``."""
+
+    environment: Environment
+
+    def __call__(self, name_or_file: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        """Return the knowledge of some genes, without imputation."""
+        return open_knowledge(name_or_file, genes, environment=self.environment, runtime=runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class AssemblyKnowledge:
+    """Opens the facet set of one assembly, imputed from the assembly's knowledge graphs.
+
+    Attributes:
+        facets: A facet set of the registry, or a file.
+        kg: The knowledge graphs.
+        environment: Knows the facet sets and the plugins behind them.
+    """
+
+    facets: str
+    kg: KgChoice
+    environment: Environment
+
+    def __call__(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        """Return the knowledge of some genes."""
+        return open_knowledge(
+            self.facets, genes, environment=self.environment, runtime=runtime, kg=self.kg
+        )
+
+
+def facet_document(name_or_file: str, environment: Environment) -> dict[str, object]:
+    """Return what identifies a facet set or a file, for a model's configuration and so its key."""
+    entry = facet_sets(environment).get(name_or_file)
+    if entry is not None:
+        return {"facet_set": entry.model_dump(mode="json")}
+    path = Path(name_or_file).expanduser()
+    return {"knowledge_sha256": file_sha256(path)} if path.is_file() else {}
+
+
+def facet_plugins(name_or_file: str, environment: Environment) -> tuple[Provenance, ...]:
+    """Provenance of the facet writer and text encoder behind a facet set; none for a file."""
+    entry = _written_set(name_or_file, environment)
+    if entry is None:
+        return ()
+    pairs = ((FacetWriterSpec.kind, entry.writer), (TextEncoderSpec.kind, entry.encoder))
+    return tuple(
+        environment.manager.provenance(kind, name) for kind, name in pairs if name is not None
+    )
+
+
+def missing_facets(
+    name_or_file: str, environment: Environment, kg: KgChoice = NO_KG
+) -> tuple[str, ...]:
+    """Say what a facet set needs that is not on this machine, one sentence each.
+
+    That is its file, the files of its knowledge graphs (unless it was imputed from them already),
+    and what its writer and its encoder lack, such as weights or a key.
+    """
+    runtime = environment.runtime()
+    missing: list[str] = []
+    without = missing_knowledge(name_or_file, environment=environment, runtime=runtime)
+    if without is not None:
+        missing.append(without)
+    elif not is_imputed_already(name_or_file, environment=environment, runtime=runtime, kg=kg):
+        missing.extend(kg.missing(environment.manager, runtime))
+    entry = _written_set(name_or_file, environment)
+    if entry is not None and entry.writer is not None and entry.encoder is not None:
+        plugins = (
+            environment.configured(FacetWriterSpec, entry.writer, entry.writer_options),
+            environment.configured(TextEncoderSpec, entry.encoder, entry.encoder_options),
+        )
+        missing.extend(lack for plugin in plugins if (lack := plugin.missing()) is not None)
+    return tuple(missing)
+
+
+def _written_set(name_or_file: str, environment: Environment) -> FacetSetEntry | None:
+    """Return the facet set that a chain of derived ones starts from; None for a file."""
+    entries = facet_sets(environment)
+    entry = entries.get(name_or_file)
+    while entry is not None and entry.base is not None:
+        entry = entries.get(entry.base)
+    return entry

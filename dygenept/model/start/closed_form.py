@@ -1,0 +1,103 @@
+"""A closed-form start: the decoder's output map fitted to train changes before any step.
+
+Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
+2022, arXiv:2202.10054). Choices are made by leave-one-out error over the train perturbations, so
+that nothing held out is read. So is the identity share, except that what is known of genes counts
+for more than the genes themselves only where it helps by more than chance.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dygenept.model.assembly import DyGenePT
+from dygenept.model.conditions import IndexArray
+from dygenept.model.start.facet_tuning import tune_facets
+from dygenept.model.start.features import StartData, mean_features, mean_shared_features
+from dygenept.model.start.readout import Readout, best_beyond_chance, fit_readout
+from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
+
+logger = logging.getLogger(__name__)
+
+CELLS_PER_TYPE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFormStart:
+    """What a start fitted and chose.
+
+    Attributes:
+        readout: The fit, which the decoder now starts from.
+        identity_share: Share of the genes' own codes; None where the gene encoder has none.
+        facet_tuning_steps: Steps that the facet vectors were tuned for.
+    """
+
+    readout: Readout
+    identity_share: float | None
+    facet_tuning_steps: int
+
+
+@torch.no_grad()
+def start_in_closed_form(
+    network: DyGenePT, data: StartData, rng: np.random.Generator
+) -> ClosedFormStart | None:
+    """Fit the output map of a network to the mean changes of train conditions.
+
+    Args:
+        network: Changed in place: its decoder, and its gene encoder's identity share and facet
+            vectors.
+        data: Train conditions and control cells.
+        rng: Draws the control cells that features are averaged over.
+
+    Returns:
+        What was fitted, or None for a decoder without a linear readout, which keeps its first
+        weights.
+    """
+    decoder = network.decoder
+    if not isinstance(decoder, LinearReadout):
+        logger.info(
+            "decoder %s has no linear readout; no closed-form start", type(decoder).__name__
+        )
+        return None
+    network.eval()
+    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    readout, share = _fit_with_best_share(network, data, positions)
+    with torch.enable_grad():
+        n_steps = tune_facets(network, data, rng)
+    if n_steps:
+        # The features have changed, and with them the best penalty and share.
+        readout, share = _fit_with_best_share(network, data, positions)
+    decoder.set_readout(torch.from_numpy(readout.weights).float().to(data.device))
+    return ClosedFormStart(readout, share, n_steps)
+
+
+def _fit_with_best_share(
+    network: DyGenePT, data: StartData, positions: IndexArray
+) -> tuple[Readout, float | None]:
+    """Fit the readout, and leave the gene encoder at the identity share that fits best."""
+    states = data.encode_cells(network, positions)  # (C, D)
+    shared = mean_shared_features(network.decoder, states)  # (F,)
+    targets = data.conditions.deltas.double().numpy()  # (n, G)
+
+    def fit() -> Readout:
+        features = mean_features(network, data, positions)  # (n, F)
+        return fit_readout(features, targets, None if shared is None else shared.cpu().numpy())
+
+    encoder = network.gene_encoder
+    if not isinstance(encoder, HasIdentityShare):
+        return fit(), None
+    shares = tuple(encoder.identity_shares)
+    fits = []
+    for share in shares:
+        encoder.set_identity_share(share)
+        fits.append(fit())
+    # The genes' own codes are the reference; texts must beat them by more than chance.
+    errors = np.stack([each.errors for each in fits], axis=1)  # (n, n_shares)
+    best = best_beyond_chance(errors, reference=int(np.argmax(shares)))
+    encoder.set_identity_share(shares[best])
+    logger.debug("readout: penalty %g, identity share %g", fits[best].penalty, shares[best])
+    return fits[best], float(shares[best])

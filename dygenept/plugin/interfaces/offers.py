@@ -1,0 +1,159 @@
+"""What a plugin may offer beyond its kind's interface, and what the harness then does with it.
+
+No protocol here is a duty: the harness asks with ``isinstance`` and does without where a plugin
+lacks the members. Built-in plugins have no other way in. Members are methods, properties or plain
+attributes; a parameter or buffer of a ``torch.nn.Module`` is not seen by ``isinstance`` from
+Python 3.12 on, so a protocol that hands one over does so by a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from dygenept.types import ChildResources
+
+Chosen = Mapping[str, float | int | str]
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """A model or a cell encoder with something to say to the user, such as random weights.
+
+    The sentences are shown after a run and kept in its records.
+    """
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences, after ``fit`` or ``prepare``."""
+        ...
+
+
+@runtime_checkable
+class HasChosen(Protocol):
+    """A model that settles something itself, such as a penalty; kept in the run's records."""
+
+    @property
+    def chosen(self) -> Chosen:
+        """Names with numbers or strings, after ``fit``."""
+        ...
+
+
+@runtime_checkable
+class UsesChild(Protocol):
+    """A model that runs in a process of its own; what the process took goes into the records."""
+
+    @property
+    def child(self) -> ChildResources | None:
+        """What the process took, after ``predict``; None where none ran."""
+        ...
+
+
+@runtime_checkable
+class LinearReadout(Protocol):
+    """A decoder whose predicted change is, before any training, a linear map of features.
+
+    With ``training.warm_start`` the map is fitted to the train conditions in closed form before
+    the first gradient step.
+    """
+
+    def readout_features(
+        self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what the map reads.
+
+        Args:
+            embedding: Dynamic gene embeddings, (B, P, D).
+            gene_mask: True where a perturbed gene is real, (B, P).
+            cell: Cell state, (B, D).
+
+        Returns:
+            Features, (B, F); zeros where nothing is perturbed.
+        """
+        ...
+
+    def set_readout(self, weights: torch.Tensor) -> None:
+        """Set the map, (G, F): the predicted change becomes features · weightsᵀ."""
+        ...
+
+
+@runtime_checkable
+class HasSharedShift(Protocol):
+    """A decoder with a linear readout in which all perturbations share one direction of features.
+
+    The closed-form start then fits the typical change along that direction, and only what is left
+    by ridge regression.
+    """
+
+    def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
+        """Return the features of the shared shift by itself, (B, D) to (B, F)."""
+        ...
+
+
+@runtime_checkable
+class HasIdentityShare(Protocol):
+    """A gene encoder that mixes a code of the gene itself into what is known of it.
+
+    The closed-form start chooses the share by the error on train conditions that are left out.
+    """
+
+    @property
+    def identity_shares(self) -> Sequence[float]:
+        """Shares to choose from, each in [0, 1]; at least one."""
+        ...
+
+    def set_identity_share(self, share: float) -> None:
+        """Set the share of the gene's own code, in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class HasFacetVectors(Protocol):
+    """A gene encoder that adds a learned vector per facet to the values of known facets.
+
+    The closed-form start tunes these vectors, so that attention reads the facets that predict
+    effects.
+    """
+
+    def facet_vectors(self) -> torch.nn.Parameter | None:
+        """Return the vectors, (K, D), of which ``values`` is the sum; None where switched off."""
+        ...
+
+
+@runtime_checkable
+class RecomputesLayers(Protocol):
+    """A cell encoder that can compute its trained layers again in the backward pass.
+
+    ``training.gradient_checkpointing`` asks for it, and is an error without it.
+    """
+
+    def recompute_layers(self, wanted: bool) -> None:
+        """Keep no activations inside trained layers, or keep them again."""
+        ...
+
+
+@runtime_checkable
+class CompilesLayers(Protocol):
+    """A cell encoder that can compile its trained layers; ``training.compile`` asks for it."""
+
+    def compile_layers(self) -> None:
+        """Compile them in place."""
+        ...
+
+
+def notes_of(plugin: object) -> tuple[str, ...]:
+    """Return a plugin's notes; empty where it offers none."""
+    return tuple(plugin.notes) if isinstance(plugin, HasNotes) else ()
+
+
+def chosen_by(model: object) -> dict[str, float | int | str]:
+    """Return what a model settled on itself; empty where it does not say."""
+    return dict(model.chosen) if isinstance(model, HasChosen) else {}
+
+
+def child_of(model: object) -> ChildResources | None:
+    """Return what a model's own process took; None where it had none."""
+    return model.child if isinstance(model, UsesChild) else None

@@ -1,0 +1,213 @@
+"""One reader per format of submitted predictions; each finds labels, genes and values by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.data.reading.expression import read_expression
+from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, read_index
+from dygenept.errors import DataError
+from dygenept.types import SYMBOL_COLUMNS, DoubleArray
+
+if TYPE_CHECKING:
+    import h5py
+    import polars as pl
+    from scipy import sparse
+
+LABEL_NAMES = ("perturbation", "condition", "label", "target_gene", "target")
+CELL_TYPE_NAMES = ("cell_type", "celltype")
+FOLD_NAME = "fold"
+LONG_GENE_NAMES = ("gene_id", "gene", "gene_name", "feature")
+EXPRESSION_NAMES = ("predicted", "expression", "value")
+DELTA_NAMES = ("delta", "value")
+NPZ_GENES = ("genes", "gene_ids", "gene_symbols", "var_names")
+NPZ_VALUES = ("values", "expression", "predictions", "deltas", "X")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a reader of one format returns; see ``Submission`` for the fields."""
+
+    labels: Sequence[str]
+    cell_types: Sequence[str] | None
+    folds: Sequence[int] | None
+    genes: Sequence[str]
+    values: npt.NDArray[Any]
+    alternatives: Sequence[str] | None = None
+
+
+def _first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """Return the first of some names that is among the columns."""
+    return next((name for name in names if name in columns), None)
+
+
+def _read_h5ad(path: Path, is_delta: bool) -> Rows:
+    """Read an AnnData file; rows with the same label, cell type and fold are averaged.
+
+    Labels are a column of ``obs``, or else its index. Genes are the index of ``var``; a column of
+    symbols beside it is tried for genes that are not found.
+
+    Raises:
+        DataError: If it is not such a file.
+    """
+    from scipy import sparse
+
+    with open_h5ad(path) as file:
+        columns = column_names(file, "obs")
+        label = _first_of(LABEL_NAMES, columns)
+        index = [str(name) for name in read_index(file, "obs")]
+        parts = [index if label is None else _texts(file, "obs", label)]
+        cell_type = _first_of(CELL_TYPE_NAMES, columns)
+        if cell_type is not None:
+            parts.append(_texts(file, "obs", cell_type))
+        has_folds = FOLD_NAME in columns
+        if has_folds:
+            parts.append(_texts(file, "obs", FOLD_NAME))
+        genes = [str(gene) for gene in read_index(file, "var")]
+        symbols = _first_of(SYMBOL_COLUMNS, column_names(file, "var"))
+        alternatives = None if symbols is None else _texts(file, "var", symbols)
+        matrix = _matrix(file)
+    if matrix.shape[0] != len(index):
+        raise DataError(f"{path}: X has {matrix.shape[0]} rows, but obs has {len(index)}")
+    keys: dict[tuple[str, ...], int] = {}
+    group = np.array(
+        [keys.setdefault(key, len(keys)) for key in zip(*parts, strict=True)], dtype=np.int64
+    )
+    sizes = np.bincount(group, minlength=len(keys))
+    weights = sparse.csr_matrix(
+        (1.0 / sizes[group], (group, np.arange(len(group)))), shape=(len(keys), len(group))
+    )
+    values: DoubleArray = np.asarray(
+        (weights @ sparse.csr_matrix(matrix, dtype=np.float64)).toarray(), dtype=np.float64
+    )
+    columns_of = list(zip(*keys, strict=True))
+    return Rows(
+        labels=columns_of[0],
+        cell_types=None if cell_type is None else columns_of[1],
+        folds=[int(float(fold)) for fold in columns_of[-1]] if has_folds else None,
+        genes=genes,
+        values=values,
+        alternatives=alternatives,
+    )
+
+
+def _texts(file: h5py.File, frame: str, name: str) -> list[str]:
+    column = read_column(file, frame, name)
+    # The last entry is where the code -1 of a missing value points to.
+    values = (*column.categories, "")
+    return [values[code] for code in column.codes]
+
+
+def _matrix(file: h5py.File) -> sparse.csr_matrix:
+    import h5py
+    from scipy import sparse
+
+    item = file["X"]
+    if isinstance(item, h5py.Dataset):
+        return sparse.csr_matrix(item[:])
+    return read_expression(file, [])
+
+
+def _read_table(path: Path, is_delta: bool) -> Rows:
+    import polars as pl
+    from polars.exceptions import PolarsError
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pl.read_parquet(path)
+        else:
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            table = pl.read_csv(path, separator=separator, infer_schema_length=None)
+    except (PolarsError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    label = _first_of(LABEL_NAMES, table.columns)
+    if label is None:
+        raise DataError(
+            f"{path} has no column of perturbations; name one {', '.join(LABEL_NAMES)}; it has "
+            f"{', '.join(table.columns[:5])}"
+        )
+    cell_type = _first_of(CELL_TYPE_NAMES, table.columns)
+    keys = [name for name in (label, cell_type, FOLD_NAME) if name in table.columns]
+    gene = _first_of(LONG_GENE_NAMES, table.columns)
+    value = _first_of(DELTA_NAMES if is_delta else EXPRESSION_NAMES, table.columns)
+    if gene is not None and value is not None:
+        table = _widened(table, keys, gene, value, path)
+    genes = [name for name in table.columns if name not in keys]
+    if not all(table[name].dtype.is_numeric() for name in genes):
+        text = next(name for name in genes if not table[name].dtype.is_numeric())
+        raise DataError(
+            f"{path}: column {text!r} contains text; a table has one column per gene, or the "
+            f"columns {label}, gene and {'delta' if is_delta else 'predicted'}"
+        )
+    return Rows(
+        labels=table[label].to_list(),
+        cell_types=None if cell_type is None else table[cell_type].to_list(),
+        folds=table[FOLD_NAME].to_list() if FOLD_NAME in keys else None,
+        genes=genes,
+        values=table.select(genes).to_numpy(),
+    )
+
+
+def _widened(
+    table: pl.DataFrame, keys: Sequence[str], gene: str, value: str, path: Path
+) -> pl.DataFrame:
+    twice = table.select([*keys, gene]).is_duplicated()
+    if twice.any():
+        row = table.row(int(twice.arg_true()[0]), named=True)
+        raise DataError(
+            f"{path} gives gene {row[gene]!r} of {row[keys[0]]!r} more than once; keep one value"
+        )
+    return table.pivot(on=gene, index=list(keys), values=value)
+
+
+def _read_npz(path: Path, is_delta: bool) -> Rows:
+    from zipfile import BadZipFile
+
+    names = [*LABEL_NAMES, *(f"{name}s" for name in LABEL_NAMES)]
+    try:
+        # Object arrays would need pickle, which may run code from the file.
+        with np.load(path, allow_pickle=False) as file:
+            found = {
+                part: _first_of(options, file.files)
+                for part, options in (
+                    ("perturbations", names),
+                    ("genes", NPZ_GENES),
+                    ("values", NPZ_VALUES),
+                    ("cell_types", ("cell_types", *CELL_TYPE_NAMES)),
+                    ("folds", ("folds", FOLD_NAME)),
+                )
+            }
+            for part in ("perturbations", "genes", "values"):
+                if found[part] is None:
+                    raise DataError(
+                        f"{path} has no array {part!r}; it has {', '.join(file.files)}; write "
+                        "np.savez(file, perturbations=labels, genes=genes, values=values)"
+                    )
+            arrays = {part: file[name] for part, name in found.items() if name is not None}
+    except (BadZipFile, ValueError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); names must be plain string arrays: "
+            "np.array(labels, dtype=str)"
+        ) from error
+    return Rows(
+        labels=arrays["perturbations"].tolist(),
+        cell_types=arrays["cell_types"].tolist() if "cell_types" in arrays else None,
+        folds=arrays["folds"].tolist() if "folds" in arrays else None,
+        genes=arrays["genes"].tolist(),
+        values=arrays["values"],
+    )
+
+
+READERS: Mapping[str, Callable[[Path, bool], Rows]] = {
+    ".h5ad": _read_h5ad,
+    ".parquet": _read_table,
+    ".csv": _read_table,
+    ".tsv": _read_table,
+    ".npz": _read_npz,
+}

@@ -1,0 +1,129 @@
+"""What a benchmark gives back to Python: records as tables, comparisons and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dygenept.leaderboard.boards import leaderboard_of
+from dygenept.leaderboard.comparisons import compare_models
+from dygenept.leaderboard.formats import render
+from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.machine.whole_files import write_whole
+from dygenept.results.records import RunRecord
+from dygenept.runs.runner import BenchOutcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+class BenchResult:
+    """Records of one data set under one split, one per model and fold.
+
+    Attributes:
+        records: The records.
+        failures: The reason of each job that failed, by ``model, fold n``.
+        results: Folder that the records and predictions are in; None once a temporary one is gone.
+    """
+
+    def __init__(
+        self, outcome: BenchOutcome, results: Path, temporary: TemporaryDirectory[str] | None = None
+    ) -> None:
+        """Keep what a run left.
+
+        Args:
+            outcome: Records and failures.
+            results: The results folder.
+            temporary: The same folder where it should vanish with this object.
+        """
+        self.records: tuple[RunRecord, ...] = outcome.records
+        self.failures: Mapping[str, str] = outcome.failures
+        self.results = results
+        self._temporary = temporary
+
+    def leaderboard(self, metric: str | None = None) -> pl.DataFrame:
+        """Return the leaderboard, one row per model and metric, by metric and rank.
+
+        The columns are those of ``dygenept bench --json``. ``.to_pandas()`` of the table gives a
+        pandas one where pyarrow is installed; ``BenchResult.to_pandas`` always does.
+
+        Args:
+            metric: Only this metric; None for all.
+        """
+        import polars as pl
+
+        rows = leaderboard_rows(self.records)
+        documents = [row.document() for row in rows if metric in (None, row.metric)]
+        return pl.DataFrame(documents, infer_schema_length=None)
+
+    def to_pandas(self, metric: str | None = None) -> pd.DataFrame:
+        """Return ``leaderboard`` as a pandas table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.leaderboard(metric).to_dicts())
+
+    def per_perturbation(self, metric: str | None = None) -> pl.DataFrame:
+        """Return every score, one row per model, metric and held-out perturbation.
+
+        Columns: ``model``, ``fold`` (from 1), ``metric``, ``perturbation``, ``cell_type``,
+        ``value`` (null where undefined) and ``reason`` (why it is).
+
+        Args:
+            metric: Only this metric; None for all.
+        """
+        import polars as pl
+
+        return pl.DataFrame(
+            [
+                {
+                    "model": record.model,
+                    "fold": record.fold + 1,
+                    "metric": entry.name,
+                    "perturbation": score.perturbation,
+                    "cell_type": score.cell_type,
+                    "value": score.value,
+                    "reason": score.reason,
+                }
+                for record in self.records
+                for entry in record.metrics
+                if metric in (None, entry.name)
+                for score in entry.values
+            ],
+            infer_schema_length=None,
+        )
+
+    def compare(self, model: str, *others: str, metrics: Sequence[str] = ()) -> pl.DataFrame:
+        """Compare one model with others by a paired bootstrap over the same perturbations.
+
+        Args:
+            model: Shown name of the first model.
+            others: Shown names; ``difference`` is ``model`` minus the other.
+            metrics: Metrics to compare under; empty takes all.
+
+        Raises:
+            ConfigError: If a model has no result here.
+        """
+        import polars as pl
+
+        rows = compare_models(self.records, (model, *others), metrics=metrics)
+        return pl.DataFrame([row.document() for row in rows], infer_schema_length=None)
+
+    def save_html(self, path: str | Path) -> Path:
+        """Write the leaderboard as one HTML page that needs no network, and return its path."""
+        target = Path(path)
+        write_whole(target, render([leaderboard_of(self.records)], "html").encode())
+        return target
+
+    def __repr__(self) -> str:
+        """Say what was run, for a console."""
+        models = dict.fromkeys(record.model for record in self.records)
+        folds = {record.fold for record in self.records}
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"BenchResult({len(models)} models, {len(folds)} folds{failed}: {', '.join(models)})"
+
+    def _repr_html_(self) -> str:
+        """Show the leaderboard in a notebook."""
+        return str(self.leaderboard()._repr_html_())

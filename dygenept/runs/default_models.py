@@ -1,0 +1,53 @@
+"""Which models run when none is named, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dygenept.errors import ConfigError
+from dygenept.model.config import is_baseline, named_assembly
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.specs import BaselineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The models that run when none is named, and why."""
+
+    models: tuple[str, ...]
+    reason: str
+
+
+def default_models(environment: Environment) -> ModelChoice:
+    """Pick the closed-form baselines and the best assembly whose requirements are at hand."""
+    closed_form = {
+        spec.name: _cannot_run(spec, environment)
+        for spec in environment.manager.specs(BaselineSpec)
+        if spec.closed_form
+    }
+    baselines = tuple(name for name, lacks in closed_form.items() if lacks is None)
+    without = "".join(
+        f"; without {name}: {lacks}" for name, lacks in closed_form.items() if lacks is not None
+    )
+    defaults = environment.registry.defaults
+    preferred, fallback = defaults.model, defaults.fallback
+    missing: tuple[str, ...] = ()
+    if not is_baseline(preferred, environment):
+        assembly, _ = named_assembly(preferred, environment)
+        missing = assembly.missing(environment)
+    if not missing:
+        reason = f"no --model given: running the closed-form baselines and {preferred}{without}"
+        return ModelChoice((*baselines, preferred), reason)
+    reason = (
+        f"no --model given: running the closed-form baselines and {fallback}, because "
+        f"{preferred} lacks weights, facets or packages that `dygenept doctor` names{without}"
+    )
+    return ModelChoice((*baselines, fallback), reason)
+
+
+def _cannot_run(spec: BaselineSpec, environment: Environment) -> str | None:
+    """Say why a baseline does not run with its defaults; None where it does."""
+    try:
+        return environment.configured(BaselineSpec, spec.name).missing()
+    except ConfigError as error:
+        return str(error)

@@ -1,0 +1,45 @@
+"""What names a job's record, and where its randomness comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from dygenept.plugin.code_identity import project_code
+from dygenept.results.store import key_of
+
+if TYPE_CHECKING:
+    from dygenept.model.resolve import ResolvedModel
+    from dygenept.runs.run_context import RunContext
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """Derive a 32-bit seed from a run's seed and names such as suite, fold and model."""
+    text = "\x1f".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def fold_seed(context: RunContext, model: ResolvedModel, fold: int) -> int:
+    """Return the seed of one model on one fold."""
+    return derived_seed(context.split.seed, context.suite, fold, model.base)
+
+
+def job_key(context: RunContext, model: ResolvedModel, fold: int) -> str:
+    """Return the name of a job's record."""
+    return key_of(
+        {
+            "model": model.base,
+            "suite": context.suite,
+            "dataset": context.data.sha256,
+            "split": context.split_sha256,
+            "fold": fold,
+            "seed": context.split.seed,
+            "de_list": context.de.name,
+            "config": model.config,
+            "code": project_code().sha256,
+            "plugins": [
+                (plugin.kind, plugin.name, plugin.distribution, plugin.version, plugin.code_sha256)
+                for plugin in model.plugins
+            ],
+        }
+    )

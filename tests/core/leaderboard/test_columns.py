@@ -1,0 +1,177 @@
+"""One list of columns serves every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from dygenept.leaderboard import rows as leaderboard
+from dygenept.leaderboard import seeds
+from dygenept.leaderboard.boards import leaderboard_of, seed_boards
+from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
+from dygenept.leaderboard.formats import render
+from dygenept.results.records import RunRecord
+from dygenept_cli.boards import FORMATS, render_boards, render_seeds
+
+MakeRecord = Callable[..., RunRecord]
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=160))
+
+
+@pytest.fixture
+def records(record: MakeRecord) -> list[RunRecord]:
+    made = [("a", "model", 0.9), ("b", "baseline", 0.4), ("top", "ceiling", 1.0)]
+    return [
+        record(key=name, model=name, role=role, values=(value,) * 3, simulated=True)
+        for name, role, value in made
+    ]
+
+
+@pytest.mark.parametrize("chosen", FORMATS)
+def test_a_column_that_is_added_in_one_place_shows_in_every_format(
+    records: list[RunRecord], monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    column = Column("doubled", lambda row: 2000.0 * (row.total.pooled or 0.0))
+    layout = leaderboard.LEADERBOARD
+    monkeypatch.setattr(
+        leaderboard, "LEADERBOARD", replace(layout, columns=(*layout.columns, column))
+    )
+    text = render_boards([records], chosen=chosen)  # type: ignore[arg-type]
+    assert "doubled" in text
+    for value in ("1800.0", "800.0", "2000.0"):
+        assert value in text
+
+
+@pytest.mark.parametrize("chosen", FORMATS)
+def test_so_does_a_column_of_a_board_over_seeds(
+    record: MakeRecord, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
+    column = Column("range", lambda row: row.high - row.low)
+    layout = replace(seeds.SEEDS, columns=(*seeds.SEEDS.columns, column))
+    monkeypatch.setattr(seeds, "SEEDS", layout)
+    boards = [[record(key=f"{seed}", seed=seed, values=(seed / 8,))] for seed in (1, 4)]
+    text = render_seeds(boards, chosen=chosen)  # type: ignore[arg-type]
+    assert "range" in text
+    assert "0.375" in text
+
+
+def test_json_keeps_the_fields_that_programs_read(records: list[RunRecord]) -> None:
+    (document,) = json.loads(render([leaderboard_of(records)], "json"))
+    assert list(document) == [
+        *("schema_version", "dataset", "split", "suite", "de_list", "leaderboard", "references")
+    ]
+    assert set(document["leaderboard"][0]) == {
+        *("model", "role", "metric", "higher_is_better", "rank"),
+        *("mean", "std", "stderr", "pooled", "ci_low", "ci_high"),
+        *("n_folds", "n_perturbations", "n_undefined"),
+        *("is_best", "indistinguishable_from_best", "beats_perturbed_mean", "normalised"),
+    }
+    assert leaderboard.leaderboard_rows(records)[0].document() == document["leaderboard"][0]
+
+
+def test_json_over_seeds_keeps_its_fields(record: MakeRecord) -> None:
+    boards = seed_boards([[record(key="1", seed=1, values=(0.5,))]])
+    (document,) = json.loads(render(boards, "json"))
+    assert document["split"] == {"name": "kfold", "n_folds": 2}
+    assert document["seeds"] == [1]
+    assert set(document["across_seeds"][0]) == {
+        *("model", "role", "metric", "higher_is_better", "rank"),
+        *("mean", "std", "low", "high", "n_seeds", "by_seed"),
+    }
+
+
+def test_csv_markdown_and_latex_have_the_same_columns_in_the_same_order(
+    records: list[RunRecord],
+) -> None:
+    board = leaderboard_of(records)
+    head = next(csv.reader(io.StringIO(render([board], "csv"))))
+    data = [name for name in head if name not in board.origin()]
+    paper = re.findall(r"[a-z_]+", render([board], "markdown").splitlines()[2])
+    latex = re.findall(r"[a-z_]+", render([board], "latex").split("\\hline\n")[1].replace("\\", ""))
+    assert paper == latex
+    assert [name for name in paper if name in data] == [name for name in data if name in paper]
+    judgements = {"is_best", "indistinguishable_from_best", "beats_perturbed_mean"}
+    assert set(data) - set(paper) == judgements
+    assert set(paper) - set(data) == {"marks"}
+
+
+def test_a_group_is_a_column_only_where_a_board_has_groups(records: list[RunRecord]) -> None:
+    whole, parts = leaderboard_of(records), leaderboard_of(records, by="cell_type")
+    for chosen in ("csv", "markdown", "latex"):
+        assert "group" not in render([whole], chosen)
+        assert "group" in render([parts], chosen)
+    assert "group" not in json.loads(render([whole], "json"))[0]["leaderboard"][0]
+    (document,) = json.loads(render([parts], "json"))
+    assert document["by"] == "cell_type"
+    assert {row["group"] for row in document["leaderboard"]} == {"K562"}
+
+
+@pytest.mark.parametrize("chosen", ["table", "html"])
+def test_folds_show_only_where_some_are_missing(
+    records: list[RunRecord], record: MakeRecord, chosen: str
+) -> None:
+    # The split has two folds; the fixture's models have one.
+    partial = render_boards([records], chosen=chosen)  # type: ignore[arg-type]
+    assert "1/2" in partial
+    others = [
+        record(key=f"{item.key}1", model=item.model, role=item.role, fold=1, simulated=True)
+        for item in records
+    ]
+    text = render_boards([[*records, *others]], chosen=chosen)  # type: ignore[arg-type]
+    assert "2/2" not in text
+
+
+def test_a_page_sets_the_best_and_the_ceilings_apart(records: list[RunRecord]) -> None:
+    page = render([leaderboard_of(records)], "html")
+    lines = {name: next(x for x in page.splitlines() if f">{name}<" in x) for name in ("a", "top")}
+    assert 'class="best">0.900 *' in lines["a"]
+    assert lines["top"].startswith('<tr class="ceiling">')
+    assert "best" not in lines["top"]
+    assert page.index('<tr class="ceiling">') < page.index('<tr class="model">')
+
+
+def test_names_are_escaped_in_every_format(record: MakeRecord) -> None:
+    board = leaderboard_of([record(model="a|b<i>&_[bold]", values=(0.5,))])
+    assert "a\\|b<i>" in render([board], "markdown")
+    assert "a|b&lt;i&gt;&amp;_[bold]" in render([board], "html")
+    assert "a|b<i>\\&\\_[bold]" in render([board], "latex")
+    assert "[bold]" in render_boards([[record(model="a[bold]", values=(0.5,))]], chosen="table")
+
+
+def test_no_board_is_an_empty_document() -> None:
+    assert json.loads(render([], "json")) == []
+    assert render([], "markdown") == ""
+    assert "</html>" in render([], "html")
+
+
+@pytest.mark.parametrize(
+    ("value", "short", "long"),
+    [
+        (None, MISSING, MISSING),
+        (0.5, "0.500", "0.5000"),
+        (0.05, "0.0500", "0.0500"),
+        (0.0004, "4.0e-04", "0.0004"),
+        (0.0, "0.000", "0.0000"),
+        (-0.05, "-0.0500", "-0.0500"),
+        (12, "12", "12"),
+        (True, "True", "True"),
+        ("1/2", "1/2", "1/2"),
+    ],
+)
+def test_values_are_written_in_few_digits(value: object, short: str, long: str) -> None:
+    assert (number(value), decimal(value)) == (short, long)
+
+
+def test_the_leading_metric_is_the_first_known_one() -> None:
+    assert lead_metric(["mse", "mse_top20", "pearson_delta_top20"]) == "pearson_delta_top20"
+    assert lead_metric(["mine", "mse"]) == "mine"

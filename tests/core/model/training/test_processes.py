@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dygenept.errors import ConfigError, DistributedError
+from dygenept.machine import processes
+
+SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
+
+
+def run(work: str, folder: Path) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, work, folder], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_two_processes_train_as_one_does_with_the_same_batch(tmp_path: Path) -> None:
+    found = run("same", tmp_path)
+    gaps = found["gaps"]
+    assert isinstance(gaps, dict)
+    # Batches of 11 rows are cut into uneven parts, one row leaves a process idle.
+    assert set(gaps) == {"cells", "pieces", "pseudobulk", "one row", "trained"}
+    assert all(gap < 1e-5 for name, gap in gaps.items() if name != "trained"), gaps
+    assert gaps["trained"] < 1e-3
+    assert found["writers"] == [True, False]
+    assert found["files"] == ["member-0.safetensors"]
+
+
+def test_a_process_whose_peer_dies_ends_soon_and_says_so(tmp_path: Path) -> None:
+    found = run("death", tmp_path)
+    assert found["codes"] == [2, -9]
+    assert "process 0 of 2 stops: another process ended" in str(found["error"])
+    assert "run the same command again" in str(found["error"])
+    assert float(str(found["seconds"])) < 60
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}
+    settings |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_torchrun_launch_is_recognised_and_without_one_there_is_one_process(
+    launch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert processes.launched() == processes.World(1, 4, 1)
+    assert not processes.launched().is_writer
+    # No group is open yet, so nothing is shared.
+    assert processes.current() == processes.ALONE
+    monkeypatch.delenv("MASTER_ADDR")
+    assert processes.launched() == processes.ALONE
+
+
+def test_a_launch_with_words_for_numbers_is_refused(
+    launch: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "first")
+    with pytest.raises(ConfigError, match="whole numbers"):
+        processes.launched()
+
+
+def test_one_gpu_cannot_be_named_for_several_processes(launch: None) -> None:
+    assert processes.local_device("cpu") == "cpu"
+    with pytest.raises(ConfigError, match="CUDA_VISIBLE_DEVICES"):
+        processes.local_device("cuda:0")
+
+
+def test_a_timeout_must_be_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processes.timeout_s() == processes.DEFAULT_TIMEOUT_S
+    monkeypatch.setenv(processes.TIMEOUT_VARIABLE, "12.5")
+    assert processes.timeout_s() == 12.5
+    monkeypatch.setenv(processes.TIMEOUT_VARIABLE, "soon")
+    with pytest.raises(ConfigError, match="soon"):
+        processes.timeout_s()
+
+
+def test_other_errors_are_not_taken_for_a_lost_process() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), processes.lost_peers():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(DistributedError, match="stops"), processes.lost_peers():
+        raise RuntimeError("[gloo] Connection closed by peer")
+
+
+def test_alone_every_share_is_the_whole() -> None:
+    assert processes.share_of(7) == slice(0, 7)
+    with processes.session("cpu") as world:
+        assert world.is_writer
+        assert world.size == 1
