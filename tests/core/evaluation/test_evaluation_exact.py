@@ -14,14 +14,12 @@ from dygenept.evaluation.aggregates import aggregate, competition_ranks
 from dygenept.evaluation.bootstrap import bootstrap_interval, bootstrap_means
 from dygenept.evaluation.cell_samples import cell_samples, samples_of
 from dygenept.evaluation.closed_form import ClosedFormModel, require_held_out
-from dygenept.evaluation.comparison import holm, paired_comparison
-from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.comparison import holm, paired_difference
+from dygenept.evaluation.held_out import effect_sizes, subgroups, validation_positions
 from dygenept.evaluation.neighbours import ONE_CONDITION, euclidean, manhattan, share_farther
 from dygenept.evaluation.reference import TrainView, train_means, train_view
 from dygenept.evaluation.rows import gather_de, masked_mean, masked_pearson, row_scale
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,
@@ -86,7 +84,7 @@ def test_default_seeds_and_levels_on_values_that_tell_them_apart() -> None:
     assert bootstrap_interval(MANY) == pytest.approx(ends, abs=1e-9)
     found = aggregate([MANY], neutral=None)
     assert (found.ci_low, found.ci_high) == pytest.approx(ends, abs=1e-9)
-    compared = paired_comparison(MANY, [0.0] * 40)
+    compared = paired_difference(MANY, [0.0] * 40)
     assert (compared.ci_low, compared.ci_high) == pytest.approx(ends, abs=1e-9)
     other = np.quantile(means_of(2000, MANY, 1), [0.025, 0.975])
     assert abs(other - ends).min() > 1e-4
@@ -119,14 +117,14 @@ def test_ranks_ignore_what_rounding_leaves_and_put_missing_values_last() -> None
 
 def test_a_paired_comparison_worked_out_by_hand() -> None:
     first, second = [1.0, 2.0, 6.0, 0.0], [0.0, 2.5, 2.0, 0.5]
-    found = paired_comparison(first, second, n_models=30, seed=2)
+    found = paired_difference(first, second, n_models=30, seed=2)
     drawn = means_of(2400, [1.0, -0.5, 4.0, -0.5], 2)
     assert found.difference == 1.0
     assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
     smaller = min((drawn <= 0).sum(), (drawn >= 0).sum())
     assert found.p_value == pytest.approx(2 * (1 + smaller) / 2401)
     assert found.n_perturbations == 4
-    few = paired_comparison(first, second)
+    few = paired_difference(first, second)
     smaller = (means_of(2000, [1.0, -0.5, 4.0, -0.5], 0) <= 0).sum()
     assert few.p_value == pytest.approx(2 * (1 + smaller) / 2001)
 

@@ -20,25 +20,19 @@ from dygenept.model.assembly import DyGenePT
 from dygenept.model.control_pool import control_cells
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
 from dygenept.model.prediction import predict_means
+from dygenept.model.seeds import derived_seed, forked_torch, seeded_torch
+from dygenept.model.training import checkpoint as checkpoints
 from dygenept.model.training import loop, tuning
-from dygenept.model.training.averaging import WeightAverage
 from dygenept.model.training.batches import (
     BatchSource,
     Share,
     condition_set,
     perturbed_cells,
 )
-from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
-from dygenept.model.training.loop import (
-    History,
-    Saver,
-    Trainer,
-    forked_torch,
-    make_optimizer,
-    seeded_torch,
-)
+from dygenept.model.training.checkpoint import Checkpoint, Saver, changing_tensors
+from dygenept.model.training.loop import History, Trainer
+from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import LossOptions, TrainingOptions
-from dygenept.model.training.schedule import learning_rate
 from dygenept.testing import toy_task
 
 CPU = torch.device("cpu")
@@ -305,8 +299,10 @@ def test_training_is_what_a_plain_loop_does(
 def test_dropout_is_drawn_anew_by_epoch_step_and_process(network: DyGenePT) -> None:
     trainer = Run(network, OPTIONS).trainer()
     positions = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    assert len({trainer._seed(*position) for position in positions}) == 4
-    assert trainer._seed(2, 3) == int(np.random.SeedSequence([5, 2, 3]).generate_state(1)[0])
+    assert len({derived_seed(trainer.seed, *position) for position in positions}) == 4
+    assert derived_seed(trainer.seed, 2, 3) == int(
+        np.random.SeedSequence([5, 2, 3]).generate_state(1)[0]
+    )
 
 
 def test_a_loss_that_stops_being_finite_names_the_epoch_and_a_lower_rate(
@@ -414,7 +410,7 @@ def test_a_save_is_due_after_so_many_seconds_or_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
     checkpoint = Checkpoint(tmp_path / "x", "print")
     written: list[tuple[Checkpoint, float]] = []
     saver = Saver(checkpoint, 30.0, lambda to: written.append((to, clock[0])), saved_at=100.0)
