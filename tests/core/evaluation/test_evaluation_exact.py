@@ -19,7 +19,7 @@ from dygenept.evaluation.held_out import effect_sizes, subgroups, validation_pos
 from dygenept.evaluation.neighbours import ONE_CONDITION, euclidean, manhattan, share_farther
 from dygenept.evaluation.reference import TrainView, train_means, train_view
 from dygenept.evaluation.rows import gather_de, masked_mean, masked_pearson, row_scale
-from dygenept.evaluation.scoring import averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,
@@ -342,7 +342,7 @@ def test_another_fit_forgets_the_first() -> None:
 
 
 def test_a_model_must_be_fitted_before_it_predicts() -> None:
-    with pytest.raises(PluginError, match=r"^Echo predicts before it was fitted; call fit"):
+    with pytest.raises(PluginError, match=r"^Echo cannot predict before it is fitted; call fit"):
         Echo().predict([Condition(A, X)])
 
 
@@ -514,11 +514,13 @@ def inputs_of(
     data = cells_data()
     return metric_inputs(
         Predictions(data.conditions[1:], expression, truth=truth),
-        data=data,
-        pseudobulk=BULK,
-        de=DeGenes("top", "file", np.arange(60, dtype=np.int32).reshape(3, 20)),
+        GroundTruth(
+            data=data,
+            pseudobulk=BULK,
+            de=DeGenes("top", "file", np.arange(60, dtype=np.int32).reshape(3, 20)),
+            **evidence,  # type: ignore[arg-type]
+        ),
         train_means={X: np.array([7.0, 8.0]), Y: np.array([9.0, 6.0])},
-        **evidence,  # type: ignore[arg-type]
     )
 
 

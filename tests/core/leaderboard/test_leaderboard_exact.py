@@ -42,9 +42,9 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         record(key="2", model="a", fold=1, values=(0.75, 0.75)),
     ]
     (row,) = leaderboard_rows(records)
-    assert row.ci_low is not None
-    assert row.ci_high is not None
-    assert 0.0 <= row.ci_low < 0.4375 < row.ci_high <= 0.75
+    assert row.total.ci_low is not None
+    assert row.total.ci_high is not None
+    assert 0.0 <= row.total.ci_low < 0.4375 < row.total.ci_high <= 0.75
     # Means of the folds: 0.125 and 0.75.
     assert row.document() == {
         "model": "a",
@@ -53,8 +53,8 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "std": pytest.approx(0.625 / 2**0.5),
         "stderr": pytest.approx(0.3125),
         "pooled": 0.4375,
-        "ci_low": row.ci_low,
-        "ci_high": row.ci_high,
+        "ci_low": row.total.ci_low,
+        "ci_high": row.total.ci_high,
         "n_folds": 2,
         "n_perturbations": 4,
         "n_undefined": 1,
@@ -71,7 +71,6 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
 def test_a_row_of_a_part_names_the_part(record: MakeRecord) -> None:
     (row,) = leaderboard_rows([record(values=(0.5,))], group="small effect")
     assert row.group == "small effect"
-    assert list(row.document())[-1] == "group"
     assert row.document()["group"] == "small effect"
 
 
@@ -127,19 +126,21 @@ def test_standing_of_each_model(board: list[RunRecord]) -> None:
         "perturbed_mean": 3,
         "poor": 4,
     }
-    assert [name for name, row in rows.items() if row.is_best] == ["good"]
-    assert [name for name, row in rows.items() if row.indistinguishable_from_best] == ["good"]
-    assert {name: row.beats_perturbed_mean for name, row in rows.items()} == {
+    assert [name for name, row in rows.items() if row.judgement.is_best] == ["good"]
+    assert [name for name, row in rows.items() if row.judgement.indistinguishable_from_best] == [
+        "good"
+    ]
+    assert {name: row.judgement.beats_perturbed_mean for name, row in rows.items()} == {
         "technical_duplicate": None,
         "good": True,
         "perturbed_mean": None,
         "poor": False,
     }
     # 0 at the mean's 0.555 and 1 at the duplicate's 1.255.
-    assert rows["perturbed_mean"].normalised == 0
-    assert rows["technical_duplicate"].normalised == pytest.approx(1)
-    assert rows["good"].normalised == pytest.approx(0.3 / 0.7)
-    assert rows["poor"].normalised == pytest.approx(-0.4 / 0.7)
+    assert rows["perturbed_mean"].judgement.normalised == 0
+    assert rows["technical_duplicate"].judgement.normalised == pytest.approx(1)
+    assert rows["good"].judgement.normalised == pytest.approx(0.3 / 0.7)
+    assert rows["poor"].judgement.normalised == pytest.approx(-0.4 / 0.7)
 
 
 def test_a_mean_as_good_as_the_duplicate_leaves_nothing_to_normalise(record: MakeRecord) -> None:
@@ -149,20 +150,23 @@ def test_a_mean_as_good_as_the_duplicate_leaves_nothing_to_normalise(record: Mak
             record(key="2", model="technical_duplicate", role="ceiling", values=(0.5,)),
         ]
     )
-    assert [row.normalised for row in rows] == [None, None]
+    assert [row.judgement.normalised for row in rows] == [None, None]
 
 
 def test_ceilings_without_a_competitor_stand_alone(record: MakeRecord) -> None:
     (row,) = leaderboard_rows([record(model="truth", role="ceiling", values=(1.0,))])
-    assert not row.is_best
-    assert not row.indistinguishable_from_best
-    assert row.beats_perturbed_mean is None
+    assert not row.judgement.is_best
+    assert not row.judgement.indistinguishable_from_best
+    assert row.judgement.beats_perturbed_mean is None
 
 
 def test_two_that_share_the_best_value_are_both_the_best(record: MakeRecord) -> None:
     tied = [record(key=name, model=name, values=HIGH) for name in "ba"]
     rows = leaderboard_rows([*tied, record(key="z", model="z", values=LOW)])
-    assert [(row.model, row.is_best, row.indistinguishable_from_best) for row in rows] == [
+    assert [
+        (row.model, row.judgement.is_best, row.judgement.indistinguishable_from_best)
+        for row in rows
+    ] == [
         ("a", True, True),
         ("b", True, True),
         ("z", False, False),
@@ -180,13 +184,13 @@ def test_p_values_of_the_standing_are_corrected_over_the_rivals(record: MakeReco
             [record(key=name, model=name, values=tuple(of.tolist())) for name, of in made.items()]
         )
     }
-    assert rows["best"].is_best
+    assert rows["best"].judgement.is_best
     p_values = [paired_difference(of, best, n_models=3).p_value for of in rivals.values()]
     corrected = holm(p_values)
     # One is told apart, one is not, and one only before correction.
     assert [p < 0.05 for p in p_values] == [True, False, True]
     assert [p < 0.05 for p in corrected] == [True, False, False]
-    near = [rows[name].indistinguishable_from_best for name in rivals]
+    near = [rows[name].judgement.indistinguishable_from_best for name in rivals]
     assert near == [p >= 0.05 for p in corrected]
 
 
@@ -495,7 +499,7 @@ def test_parts_come_in_the_order_of_difficulty_and_then_by_name(record: MakeReco
     }
     made = record(values=(0.1, 0.2, 0.3, 0.4, 0.5), subgroups=groups)
     rows = grouped_rows([made], "subgroup")
-    assert [(row.group, row.pooled) for row in rows] == [
+    assert [(row.group, row.total.pooled) for row in rows] == [
         ("seen_single", 0.3),
         ("combo_seen1", 0.2),
         ("other_a", 0.4),
@@ -508,7 +512,7 @@ def test_terciles_of_effect_size_put_a_boundary_into_the_smaller_part(record: Ma
     sizes = {f"g{number}+ctrl": float(number) for number in range(4)}
     made = record(values=(0.0, 0.1, 0.2, 0.3), effects={"K562": sizes})
     rows = grouped_rows([made], "effect")
-    assert [(row.group, row.n_perturbations, row.pooled) for row in rows] == [
+    assert [(row.group, row.total.n_perturbations, row.total.pooled) for row in rows] == [
         ("small effect", 2, pytest.approx(0.05)),
         ("medium effect", 1, 0.2),
         ("large effect", 1, 0.3),
@@ -626,7 +630,7 @@ def test_without_one_of_three_values_nothing_is_normalised(
             for name, value in made.items()
         ]
     )
-    normalised = {row.model: row.normalised for row in rows}
+    normalised = {row.model: row.judgement.normalised for row in rows}
     assert normalised["ours"] is None
     assert normalised[without] is None
 

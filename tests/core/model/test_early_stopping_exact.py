@@ -17,18 +17,14 @@ from torch import nn
 from dygenept.errors import ConfigError, DygeneptError
 from dygenept.machine.processes import World
 from dygenept.model.assembly import DyGenePT
+from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
 from dygenept.model.prediction import predict_means
 from dygenept.model.seeds import derived_seed, forked_torch, seeded_torch
 from dygenept.model.training import checkpoint as checkpoints
 from dygenept.model.training import loop, tuning
-from dygenept.model.training.batches import (
-    BatchSource,
-    Share,
-    condition_set,
-    perturbed_cells,
-)
+from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, Saver, changing_tensors
 from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
