@@ -79,7 +79,7 @@ AREAS = {
     "splits": Area(
         ("dygenept/data/splits.py", "dygenept_plugins/splits/*.py"),
         (
-            "tests/core/test_splits.py",
+            "tests/core/data/test_splits.py",
             "tests/core/data/test_splits_exact.py",
             "tests/plugins/test_splits_cross_cell_type.py",
             "tests/plugins/test_splits_exact.py",
@@ -89,58 +89,51 @@ AREAS = {
         ),
     ),
     "seeds": Area(
-        ("dygenept/runs/run_context.py",),
-        ("tests/core/runs/test_job_key_exact.py",),
+        ("dygenept/model/seeds.py", "dygenept/runs/job_identity.py"),
+        (
+            "tests/core/model/test_early_stopping_exact.py",
+            "tests/core/runs/test_job_identity.py",
+            "tests/core/runs/test_job_key_exact.py",
+        ),
     ),
     "losses": Area(
         ("dygenept/model/losses.py",),
-        ("tests/core/model/test_losses_exact.py", "tests/core/model/test_model_losses.py"),
+        ("tests/core/model/test_losses.py", "tests/core/model/test_losses_exact.py"),
     ),
     "imputation": Area(
         ("dygenept/knowledge/facets/imputation.py",),
         (
             "tests/core/knowledge/test_imputation_exact.py",
-            "tests/core/test_knowledge_imputation.py",
+            "tests/core/knowledge/test_knowledge_imputation.py",
         ),
     ),
     "early-stopping": Area(
         (
-            "dygenept/model/training/averaging.py",
             "dygenept/model/training/loop.py",
-            "dygenept/model/training/schedule.py",
+            "dygenept/model/training/optimisation.py",
             "dygenept/model/training/tuning.py",
         ),
-        (
-            "tests/core/model/test_early_stopping_exact.py",
-            "tests/core/model/test_training_loop.py",
-            "tests/core/model/test_training_steps.py",
-        ),
+        ("tests/core/model/test_early_stopping_exact.py", "tests/core/model/training"),
     ),
     "facet-tuning": Area(
-        ("dygenept/model/start/clear_winner.py", "dygenept/model/start/facet_tuning.py"),
         (
-            "tests/core/model/test_facet_tuning_exact.py",
-            "tests/core/model/test_model_clear_winner.py",
+            "dygenept/model/start/facet_tuning.py",
+            "dygenept/model/start/tuning_rows.py",
         ),
+        ("tests/core/model/test_facet_tuning_exact.py", "tests/core/model/start"),
     ),
-    "evaluation": Area(
-        ("dygenept/evaluation/*.py",),
-        (
-            "tests/core/evaluation",
-            "tests/core/test_evaluation_aggregates.py",
-            "tests/core/test_evaluation_comparison.py",
-            "tests/core/test_evaluation_scoring.py",
-            "tests/core/test_subgroups_and_seeds.py",
-        ),
-    ),
+    "evaluation": Area(("dygenept/evaluation/*.py",), ("tests/core/evaluation",)),
     "leaderboard": Area(
-        ("dygenept/leaderboard/*.py",),
         (
-            "tests/core/leaderboard",
-            "tests/core/test_leaderboard.py",
-            "tests/core/test_standing.py",
-            "tests/core/test_subgroups_and_seeds.py",
+            "dygenept/leaderboard/comparisons.py",
+            "dygenept/leaderboard/groups.py",
+            "dygenept/leaderboard/judgements.py",
+            "dygenept/leaderboard/metric_table.py",
+            "dygenept/leaderboard/published.py",
+            "dygenept/leaderboard/rows.py",
+            "dygenept/leaderboard/seeds.py",
         ),
+        ("tests/core/leaderboard",),
     ),
 }
 
@@ -177,10 +170,11 @@ def main() -> int:
 
 def _prepare(folder: Path, area: Area, *, fresh: bool) -> None:
     """Bring the flat tree of an area up to date, and let survivors be tried again."""
-    missing = [test for test in area.tests if not (ROOT / test).exists()]
-    if missing:
-        sys.exit(f"there is no {missing[0]}; name the tests that took its place in {__file__}")
     wanted = dict(_tree_files())
+    missing = [test for test in area.tests if not (ROOT / test).exists()]
+    missing += [path for path in area.modules if not any(item.match(path) for item in wanted)]
+    if missing:
+        sys.exit(f"there is no {missing[0]}; name what took its place in {__file__}")
     stale = {path for part in TREE.values() for path in _files_below(folder, part)} - set(wanted)
     if fresh or stale:
         # mutmut never removes a file, and a leftover module would go on being imported.

@@ -10,28 +10,22 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli import (
-    bench_command,
-    compare_command,
-    data_commands,
-    doctor_command,
-    embed_command,
-    env_commands,
-    evaluate_command,
-    explain_command,
-    export_commands,
-    knowledge_commands,
-    leaderboard_command,
-    plugins_commands,
-    precompute_command,
-    predict_command,
-    rank_command,
-    reproduce_command,
-    rerun_command,
-    score_command,
-    suites_commands,
-    train_command,
-)
+from dygenept_cli.commands import data, env, export, knowledge, plugins, suites
+from dygenept_cli.commands.bench import bench
+from dygenept_cli.commands.compare import compare
+from dygenept_cli.commands.doctor import doctor
+from dygenept_cli.commands.embed import embed
+from dygenept_cli.commands.evaluate import evaluate
+from dygenept_cli.commands.explain import explain
+from dygenept_cli.commands.leaderboard import leaderboard
+from dygenept_cli.commands.precompute import precompute
+from dygenept_cli.commands.predict import predict
+from dygenept_cli.commands.rank import rank
+from dygenept_cli.commands.reproduce import reproduce
+from dygenept_cli.commands.rerun import rerun
+from dygenept_cli.commands.score import score
+from dygenept_cli.commands.train import train
+from dygenept_cli.flags.records import with_flags
 
 app = typer.Typer(
     name="dygenept",
@@ -43,28 +37,24 @@ app = typer.Typer(
         "Start with `dygenept bench --suite quick` (no download), or "
         "`dygenept bench --dataset k562`."
     ),
-    epilog="Add --debug to any command for a traceback in place of the one-line error.",
+    epilog="Add --debug to any command for a traceback instead of the one-line error.",
 )
-app.command("bench")(bench_command.bench)
-app.command("leaderboard")(leaderboard_command.leaderboard)
-app.command("precompute")(precompute_command.precompute)
-app.command("compare")(compare_command.compare)
-app.command("rank")(rank_command.rank)
-app.command("train")(train_command.train)
-app.command("evaluate")(evaluate_command.evaluate)
-app.command("predict")(predict_command.predict)
-app.command("explain")(explain_command.explain)
-app.command("score")(score_command.score)
-app.command("rerun")(rerun_command.rerun)
-app.command("reproduce")(reproduce_command.reproduce)
-app.command("embed")(embed_command.embed)
-app.add_typer(data_commands.app, name="data")
-app.add_typer(knowledge_commands.app, name="knowledge")
-app.add_typer(plugins_commands.app, name="plugins")
-app.add_typer(suites_commands.app, name="suites")
-app.add_typer(export_commands.app, name="export")
-app.command("doctor")(doctor_command.doctor)
-app.add_typer(env_commands.app, name="env")
+COMMANDS = (
+    *(bench, leaderboard, precompute, compare, rank, train, evaluate, predict, explain, score),
+    *(rerun, reproduce, embed, doctor),
+)
+GROUPS = {
+    "data": data.app,
+    "knowledge": knowledge.app,
+    "plugins": plugins.app,
+    "suites": suites.app,
+    "export": export.app,
+    "env": env.app,
+}
+for command in COMMANDS:
+    app.command(command.__name__)(with_flags(command))
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def _show_version(wanted: bool) -> None:

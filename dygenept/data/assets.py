@@ -153,13 +153,7 @@ def fetch_asset(
     """Make an asset's files be on disk, each verified, and return its folder.
 
     A file that is there is verified and kept. Every missing file is tried, even after
-    another has failed.
-
-    Args:
-        name: Name of the asset.
-        entries: Assets of the registry.
-        data_dir: Data folder.
-        runtime: Its callback gets the bytes so far.
+    another has failed. The runtime's callback gets the bytes so far.
 
     Raises:
         DataUnavailableError: If a file cannot be fetched; one message says which and why,

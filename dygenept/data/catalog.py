@@ -138,7 +138,6 @@ def fetch_dataset(
     environment: Environment,
     runtime: Runtime,
     *,
-    scale: float | None = None,
     also_known: Sequence[str] = (),
 ) -> Path:
     """Make a data set's file be on disk and return its path.
@@ -146,7 +145,7 @@ def fetch_dataset(
     Raises:
         DataError: If nothing has this name, or the file cannot be fetched.
     """
-    resolved = resolve_dataset(name, environment, scale=scale, also_known=also_known)
+    resolved = resolve_dataset(name, environment, also_known=also_known)
     if resolved.name is None or resolved.entry is None:
         path = resolved.path or Path(name)
         if not path.is_file():

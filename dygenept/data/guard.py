@@ -32,13 +32,8 @@ def guard_task(
 ) -> None:
     """Refuse a task from which held-out expression can be reached.
 
-    Args:
-        task: What would be handed to a model.
-        data: The whole data set.
-        pseudobulk: Its means.
-        de: Its DE lists.
-        held_out: Conditions that the model will be asked for.
-        is_oracle: True for ceilings and floors, which are handed the truth on purpose.
+    ``held_out`` are the conditions that the model will be asked for; ``is_oracle`` is True for
+    ceilings and floors, which are handed the truth on purpose.
 
     Raises:
         LeakageError: If the task contains a held-out condition, mean, DE list or cell, the truth

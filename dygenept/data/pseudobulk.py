@@ -91,11 +91,6 @@ def half_means(
 ) -> DoubleArray:
     """Average two random disjoint halves of each condition's cells.
 
-    Args:
-        data: The data set.
-        conditions: Conditions of it.
-        rng: Draws the halves.
-
     Returns:
         Means, (2, n_conditions, G), float64. Of an odd number of cells the second half has one
         more; the first half of a condition with one cell is empty and NaN.

@@ -161,10 +161,7 @@ def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True
     ``test_cell_type``: there train and validation are conditions of the other cell types, so the
     same label may be held out in this one.
 
-    Args:
-        split: The split.
-        data: The data set it is meant for.
-        needs_test: Refuse an empty test part; pass False where nothing is to be scored.
+    Where nothing is to be scored, ``needs_test=False`` lets an empty test part pass.
 
     Raises:
         SplitError: As said; the message names the fold and the fix.

@@ -54,13 +54,7 @@ def build_task(
     Where the fold names a held-out cell type, train and validation conditions are those of the
     other cell types, and the controls of all cell types are given.
 
-    Args:
-        data: The data set.
-        pseudobulk: Its means.
-        de: Its DE lists.
-        fold: Labels of train, validation and test.
-        access: What the model is given beside means.
-        runtime: Passed on; where the truth is handed over, its seed draws the halves.
+    The runtime is passed on; where the truth is handed over, its seed draws the halves.
 
     Returns:
         The task, and the held-out conditions in the order in which to predict them.

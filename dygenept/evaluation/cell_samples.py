@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.evaluation.neighbours import squared_distances
 from dygenept.types import CellDistances, DoubleArray, PerturbationData, Pseudobulk, Rows
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ class CellSamples:
             control, real = self.control(row), self.real(row)
             within, rows = self._store.within_control, self._store.control_rows[position].tobytes()
             if rows not in within:
-                within[rows] = float(np.sqrt(_squared(control, control)).mean())
+                within[rows] = float(np.sqrt(squared_distances(control, control)).mean())
             self._store.distances[position] = CellDistances(
-                squared=_squared(control, real).astype(np.float32),
+                squared=squared_distances(control, real).astype(np.float32),
                 within_control=within[rows],
-                within_real=float(np.sqrt(_squared(real, real)).mean()),
+                within_real=float(np.sqrt(squared_distances(real, real)).mean()),
             )
         return self._store.distances[position]
 
@@ -160,11 +161,3 @@ def _drawn(
 def _dense(cells: sparse.csr_matrix) -> DoubleArray:
     dense: DoubleArray = cells.toarray().astype(np.float64)
     return dense
-
-
-def _squared(left: DoubleArray, right: DoubleArray) -> DoubleArray:
-    squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("ng,ng->n", right, right)
-    squares -= 2.0 * (left @ right.T)  # (m, k)
-    # Cancellation may leave a tiny negative square where two cells are equal.
-    distances: DoubleArray = np.maximum(squares, 0.0)
-    return distances

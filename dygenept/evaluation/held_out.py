@@ -46,9 +46,7 @@ def subgroups(
 
     A gene counts as seen if it occurs in any known perturbation, single or combined.
 
-    Args:
-        known: Train and validation perturbations.
-        test: Held-out perturbations.
+    ``known`` are the train and validation perturbations.
 
     Returns:
         Sorted labels by subgroup: ``combo_seen0``, ``combo_seen1``, ``combo_seen2`` … for
@@ -76,11 +74,6 @@ def effect_sizes(
     data: PerturbationData, pseudobulk: Pseudobulk, conditions: Sequence[Condition]
 ) -> Mapping[str, Mapping[str, float]]:
     """Return the root mean square over genes of each condition's true delta.
-
-    Args:
-        data: The data set.
-        pseudobulk: Its means.
-        conditions: Conditions of it.
 
     Returns:
         Effect size by cell type and perturbation label, log1p scale.

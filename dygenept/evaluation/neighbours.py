@@ -66,9 +66,16 @@ def euclidean(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     # Around a common centre the product loses fewer digits to cancellation.
     centre = right.mean(axis=0)
     left, right = left - centre, right - centre
+    distances: DoubleArray = np.sqrt(squared_distances(left, right))
+    return distances
+
+
+def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
+    """Squared Euclidean distance of each row to each row, (n, G) and (m, G) to (n, m)."""
     squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("mg,mg->m", right, right)
     squares -= 2.0 * (left @ right.T)  # (n, m)
-    distances: DoubleArray = np.sqrt(np.maximum(squares, 0.0))
+    # Cancellation may leave a tiny negative square where two rows are equal.
+    distances: DoubleArray = np.maximum(squares, 0.0)
     return distances
 
 

@@ -99,10 +99,6 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     A condition without a truth (the technical duplicate of a condition with one cell) is
     undefined under every metric, and no metric sees it.
 
-    Args:
-        metrics: Metrics with their declarations.
-        inputs: Predictions and truth.
-
     Returns:
         Scores, metric by metric, conditions in the order of ``inputs``.
 

@@ -118,7 +118,9 @@ def open_knowledge(
     entries, manager = facet_sets(environment), environment.manager
     entry = _entry(name_or_file, entries)
     if entry is None or entry.file is not None:
-        path = _present(_path_of(name_or_file, entry, runtime), name_or_file)
+        path = _path_of(name_or_file, entry, runtime)
+        if absence := _absence(path, name_or_file):
+            raise DataUnavailableError(absence)
         if kg.sources and not kg.is_covered_by(recorded_imputation(path)):
             knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
         else:
@@ -196,13 +198,7 @@ def missing_knowledge(
         return missing_knowledge(entry.base, environment=environment, runtime=runtime)
     if entry is not None and entry.file is None:
         return None
-    path = _path_of(name_or_file, entry, runtime)
-    if path.is_file():
-        return None
-    return (
-        f"facet set {name_or_file!r} needs the knowledge file {path}, which is not there; "
-        f"{OFFLINE_ALTERNATIVE}"
-    )
+    return _absence(_path_of(name_or_file, entry, runtime), name_or_file)
 
 
 def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetEntry | None:
@@ -226,13 +222,13 @@ def _path_of(name_or_file: str, entry: FacetSetEntry | None, runtime: Runtime) -
     return folder / Path(str(entry.file)).expanduser()
 
 
-def _present(path: Path, name: str) -> Path:
-    if not path.is_file():
-        raise DataUnavailableError(
-            f"facet set {name!r} needs the knowledge file {path}, which is not there; "
-            f"put it there, or: {OFFLINE_ALTERNATIVE}"
-        )
-    return path
+def _absence(path: Path, name: str) -> str | None:
+    if path.is_file():
+        return None
+    return (
+        f"facet set {name!r} needs the knowledge file {path}, which is not there; "
+        f"put it there, or: {OFFLINE_ALTERNATIVE}"
+    )
 
 
 def _check_chain(name: str, entries: Mapping[str, FacetSetEntry]) -> None:

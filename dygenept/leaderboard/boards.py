@@ -141,9 +141,7 @@ def seed_boards(
 ) -> tuple[Board[SeedRow], ...]:
     """Put leaderboards that differ only in their seed together, with the spread over seeds.
 
-    Args:
-        boards: Records of each leaderboard.
-        metrics: Metrics to show; empty shows all.
+    Without ``metrics`` all are shown.
     """
     return tuple(
         Board(

@@ -1,7 +1,7 @@
 """What the machine gives: files, folders, downloads, locks, threads, devices and processes.
 
 Nothing here knows a data set, a plugin or a model. Read in this order: ``folders`` (where things
-live), ``whole_files`` and ``json_lines`` (files that are whole or absent), ``checksums`` and
+live), ``whole_files`` (files that are whole or absent), ``checksums`` and
 ``download`` (files of others), ``locks`` (one job, one run), ``threads`` and ``devices`` (what
 computes), ``processes`` (one job in several processes), ``progress`` (bars on stderr),
 ``versions_and_memory`` (what a record says of all this).

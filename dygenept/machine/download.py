@@ -73,7 +73,6 @@ def download_member(
     *,
     expected_sha256: str | None = None,
     report: Callable[[Progress], None] = no_report,
-    timeout_s: float = TIMEOUT_S,
 ) -> str:
     """Fetch a zip archive and keep the one file of this name in it.
 
@@ -86,7 +85,6 @@ def download_member(
         destination: Where the file goes.
         expected_sha256: Checksum that the file must have.
         report: Gets the bytes so far, as stages ``download`` and ``extract``.
-        timeout_s: Longest wait for a connection or for the next bytes.
 
     Returns:
         SHA-256 of the file.
@@ -96,7 +94,7 @@ def download_member(
     """
     archive = _temporary(destination, "zip.")
     try:
-        _fetch(url, archive, file_name, None, report, timeout_s)
+        _fetch(url, archive, file_name, None, report, TIMEOUT_S)
         return extract_member(
             archive,
             file_name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -28,8 +28,13 @@ VERSIONED = (
 
 def installed_versions() -> Mapping[str, str]:
     """Versions of Python and of the distributions that results depend on."""
-    found = {"python": sys.version.split()[0]}
-    for name in VERSIONED:
+    return {"python": sys.version.split()[0], **distribution_versions(VERSIONED)}
+
+
+def distribution_versions(names: Iterable[str]) -> dict[str, str]:
+    """Versions of those of some distributions that are installed."""
+    found = {}
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,13 +1,16 @@
-"""Files that are whole or absent: written beside their place, then renamed."""
+"""Files that are whole or absent, JSON lines too: written beside their place, then renamed."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from dygenept.errors import DataError, DataUnavailableError
 
 SUFFIX = ".partial"
 
@@ -55,3 +58,31 @@ def remove_leftovers(path: Path) -> None:
         pid = left.name.removesuffix(SUFFIX).rpartition("-")[2]
         if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             left.unlink(missing_ok=True)
+
+
+def write_lines(path: Path, documents: Iterable[Mapping[str, object]]) -> None:
+    """Write one document per line, atomically."""
+    text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in documents)
+    write_whole(path, text.encode())
+
+
+def read_lines(path: Path) -> Iterator[dict[str, object]]:
+    """Read the documents of a file, one by one.
+
+    Raises:
+        DataUnavailableError: If there is no such file.
+        DataError: If a line is not a JSON document; the line is named.
+    """
+    if not path.is_file():
+        raise DataUnavailableError(f"no file {path}")
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                document = json.loads(line)
+            except ValueError as error:
+                raise DataError(
+                    f"{path}, line {number} is not JSON ({error}); write it again"
+                ) from (error)
+            if not isinstance(document, dict):
+                raise DataError(f"{path}, line {number} is not a JSON object; write it again")
+            yield document

@@ -30,7 +30,7 @@ from dygenept.plugin.specs import (
     PluginSpec,
 )
 from dygenept.plugin.validation import validated
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.sources import ImputationOptions

@@ -21,7 +21,7 @@ from dygenept.plugin.code_identity import plugin_sources, sources_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.specs import PluginConfig
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 OBJECT = "object"
 

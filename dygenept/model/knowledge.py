@@ -18,7 +18,7 @@ from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dygenept.model.overrides import (
 )
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 # What records of predictions that somebody handed in have as their base model.
 SUBMITTED = "submitted"

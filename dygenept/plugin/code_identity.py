@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import dygenept
-from dygenept.types.provenance import CodeIdentity
+from dygenept.types.results import CodeIdentity
 
 CORE_PACKAGE, BUILT_IN_PACKAGE = "dygenept", "dygenept_plugins"
 # Rooms that show, keep or check what was computed; every other room may change a number.

@@ -1,13 +1,14 @@
-"""A plugin together with its options, validated once and then handed along."""
+"""A plugin together with its options, validated once, and what it needs that is not there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Generic, TypeVar
 
-from dygenept.plugin.requirements import unmet_need
+from dygenept.errors import PluginError
 from dygenept.plugin.specs import PluginConfig, PluginSpec
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
 
@@ -43,3 +44,39 @@ class ConfiguredPlugin(Generic[S_co]):
     def document(self) -> dict[str, object]:
         """Return the plugin's name and every option, ready for JSON."""
         return {"name": self.name, **self.options.model_dump(mode="json")}
+
+
+def absent_packages(spec: PluginSpec) -> tuple[str, ...]:
+    """Return those of a plugin's ``requires`` that are not installed in a version that fits.
+
+    Raises:
+        PluginError: If one is not a valid requirement.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    absent = []
+    for text in spec.requires:
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement as error:
+            raise PluginError(
+                f"{spec.kind}/{spec.name}: requires has {text!r}; write distributions, such as "
+                "'openai>=1'"
+            ) from error
+        try:
+            version = metadata.version(wanted.name)
+        except metadata.PackageNotFoundError:
+            absent.append(text)
+            continue
+        if not wanted.specifier.contains(version, prereleases=True):
+            absent.append(text)
+    return tuple(absent)
+
+
+def unmet_need(spec: PluginSpec, config: PluginConfig) -> str | None:
+    """Say in one sentence what a plugin with this configuration still needs; None if nothing."""
+    absent = absent_packages(spec)
+    if absent:
+        names = " ".join(f"'{text}'" if set(text) & set("<>; ") else text for text in absent)
+        return f"{spec.name} needs what is not installed: pip install {names}"
+    return None if spec.missing is None else spec.missing(config)

@@ -17,11 +17,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def declared_specs(module: ModuleType, owner: str) -> list[PluginSpec]:
-    """Return every spec that a module's hooks declare.
-
-    Args:
-        module: The imported module.
-        owner: What errors call it.
+    """Return every spec that a module's hooks declare; ``owner`` is what errors call it.
 
     Raises:
         PluginError: If there is no hook, a hook is misspelt or undecorated, takes arguments, or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +25,7 @@ from dygenept.plugin.loading import (
 from dygenept.plugin.moved import new_home
 from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.plugin.validation import validated
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 logger = logging.getLogger(__name__)
 
@@ -79,14 +79,6 @@ class PluginManager:
             manager._import_and_register(candidate)
         return manager
 
-    def register_file(self, path: Path) -> None:
-        """Import and register one Python file; one that fails to import goes to ``failures``.
-
-        Raises:
-            PluginError: If the file does not exist, or does what ``register`` refuses.
-        """
-        self._import_and_register(file_candidate(path))
-
     def register(self, module: ModuleType, origin: Origin) -> None:
         """Register a module's hooks and collect its specs: all of them, or none on an error.
 
@@ -130,14 +122,7 @@ class PluginManager:
         added: dict[tuple[str, str], _Entry] = {}
         for spec in specs:
             key = (spec.kind, spec.name)
-            provenance = Provenance(
-                kind=spec.kind,
-                name=spec.name,
-                owner=origin.owner,
-                distribution=origin.distribution,
-                version=origin.version,
-                code_sha256=origin.code_sha256,
-            )
+            provenance = Provenance(kind=spec.kind, name=spec.name, **asdict(origin))
             taken = self._entries.get(key) or added.get(key)
             if taken is not None:
                 first = taken.provenance

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import dygenept
-from dygenept.errors import ConfigError, nearest
+from dygenept.errors import ConfigError
+from dygenept.plugin.validation import validated
 
 ENVIRONMENT_VARIABLE = "DYGENEPT_REGISTRY"
 
@@ -136,12 +137,6 @@ def _plugins(document: Mapping[str, object], path: Path) -> list[str]:
 
 def _validate(document: Mapping[str, object], path: Path) -> Registry:
     try:
-        return Registry.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = BenchDefaults if len(first["loc"]) > 1 else Registry
-            hint = nearest(str(first["loc"][-1]), known.model_fields)
-            raise ConfigError(f"{path}: unknown key {key!r}; {hint}") from error
-        raise ConfigError(f"{path}: {key}: {first['msg'].lower()}") from error
+        return validated(Registry, document, "")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error

@@ -26,7 +26,7 @@ def validated(target: type[T], document: object, where: str) -> T:
         # A misspelt key comes first: it may be what makes another one seem missing.
         first = next((item for item in found if item["type"] in UNKNOWN), found[0])
         loc = [str(part) for part in first["loc"]]
-        key = ".".join([where, *loc])
+        key = ".".join(filter(None, (where, *loc)))
         if first["type"] in UNKNOWN:
             hint = nearest(loc[-1], _fields(target, loc[:-1]))
             raise ConfigError(f"unknown key {key!r}; {hint}") from error

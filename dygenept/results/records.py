@@ -14,7 +14,7 @@ from dygenept.types import ChildResources, PerturbationData, Score, Split
 
 if TYPE_CHECKING:
     from dygenept.plugin.specs import MetricSpec
-    from dygenept.types.provenance import CodeIdentity, Provenance
+    from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
 
@@ -85,13 +85,7 @@ class PluginRecord(_Record):
     @classmethod
     def of(cls, plugin: Provenance) -> PluginRecord:
         """Record where a plugin came from, but not the path of its file on this machine."""
-        return cls(
-            kind=plugin.kind,
-            name=plugin.name,
-            distribution=plugin.distribution,
-            version=plugin.version,
-            code_sha256=plugin.code_sha256,
-        )
+        return cls.model_validate(plugin, from_attributes=True)
 
 
 class CodeRecord(_Record):
@@ -134,13 +128,7 @@ class MetricRecord(_Record):
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
-        """Record the scores of one metric.
-
-        Args:
-            spec: The metric's declaration.
-            scores: Its scores, one per held-out condition.
-            de_list: The DE list of the run; recorded only if the metric reads it.
-        """
+        """Record a metric's scores, one per held-out condition; the DE list only if it is read."""
         return cls(
             name=spec.name,
             higher_is_better=spec.higher_is_better,

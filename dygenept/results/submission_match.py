@@ -92,11 +92,7 @@ class MatchedSubmission:
             )
 
     def mismatch(self, held_out: Sequence[tuple[int, Sequence[Condition]]]) -> Mismatch:
-        """Compare with what is held out.
-
-        Args:
-            held_out: Each fold's position, and its conditions.
-        """
+        """Compare with what is held out: each fold's position, and its conditions."""
         missing: dict[str, None] = {}
         n_missing_values = 0
         columns = list(self._columns.values())

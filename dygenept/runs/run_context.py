@@ -31,7 +31,7 @@ from dygenept.types import (
     Pseudobulk,
     Split,
 )
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,8 @@
 """Toy data and one conformance check per plugin kind, for the project and for third parties.
 
-Read in this order: ``toy``, ``toy_file`` and ``toy_knowledge`` (what checks run on), ``rules`` (how
+Read in this order: ``toy`` and ``toy_knowledge`` (what checks run on), ``rules`` (how
 a broken rule is reported), ``dispatch`` (which check a plugin gets), the checks, one module per
-kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose). ``local_endpoint`` is a
-server that speaks the OpenAI API.
+kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose).
 """
 
 from __future__ import annotations
@@ -21,11 +20,14 @@ from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.metric_checks import check_metric
 from dygenept.testing.network_checks import check_attention, check_decoder
 from dygenept.testing.rules import ConformanceError, NotCheckedError
-from dygenept.testing.small_metric_inputs import small_metric_inputs
 from dygenept.testing.split_checks import check_split
-from dygenept.testing.toy import ToyShape, toy_data, toy_fold, toy_task
-from dygenept.testing.toy_file import write_toy_h5ad
-from dygenept.testing.toy_knowledge import toy_control_pool, toy_knowledge, toy_metric_inputs
+from dygenept.testing.toy import ToyShape, toy_data, toy_fold, toy_task, write_toy_h5ad
+from dygenept.testing.toy_knowledge import (
+    small_metric_inputs,
+    toy_control_pool,
+    toy_knowledge,
+    toy_metric_inputs,
+)
 
 __all__ = [
     "ConformanceError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dygenept.errors import PluginError
 from dygenept.plugin.specs import (
@@ -31,6 +31,20 @@ from dygenept.testing.metric_checks import check_metric
 from dygenept.testing.network_checks import check_attention, check_decoder
 from dygenept.testing.split_checks import check_split
 
+CHECKS: Mapping[type[PluginSpec], Callable[..., None]] = {
+    DatasetSpec: check_dataset,
+    SplitSpec: check_split,
+    GeneEncoderSpec: check_gene_encoder,
+    TextEncoderSpec: check_text_encoder,
+    FacetWriterSpec: check_facet_writer,
+    KgSourceSpec: check_kg_source,
+    CellEncoderSpec: check_cell_encoder,
+    AttentionSpec: check_attention,
+    DecoderSpec: check_decoder,
+    BaselineSpec: check_baseline,
+    MetricSpec: check_metric,
+}
+
 
 def check_plugin(spec: PluginSpec, *, options: Mapping[str, object] | None = None) -> None:
     """Check a plugin against the rules of its kind.
@@ -44,28 +58,8 @@ def check_plugin(spec: PluginSpec, *, options: Mapping[str, object] | None = Non
         NotCheckedError: If the plugin needs something that is not here; the message says what.
         PluginError: If the spec is of no known kind.
     """
-    match spec:
-        case DatasetSpec():
-            check_dataset(spec, options=options)
-        case SplitSpec():
-            check_split(spec, options=options)
-        case GeneEncoderSpec():
-            check_gene_encoder(spec, options=options)
-        case TextEncoderSpec():
-            check_text_encoder(spec, options=options)
-        case FacetWriterSpec():
-            check_facet_writer(spec, options=options)
-        case KgSourceSpec():
-            check_kg_source(spec, options=options)
-        case CellEncoderSpec():
-            check_cell_encoder(spec, options=options)
-        case AttentionSpec():
-            check_attention(spec, options=options)
-        case DecoderSpec():
-            check_decoder(spec, options=options)
-        case BaselineSpec():
-            check_baseline(spec, options=options)
-        case MetricSpec():
-            check_metric(spec, options=options)
-        case _:
-            raise PluginError(f"{type(spec).__name__} is not a spec class of dygenept.plugin.specs")
+    for spec_class, check in CHECKS.items():
+        if isinstance(spec, spec_class):
+            check(spec, options=options)
+            return
+    raise PluginError(f"{type(spec).__name__} is not a spec class of dygenept.plugin.specs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from dygenept.plugin.interfaces import (
     CellEncoder,
     CellEncoderContext,
-    ControlPool,
     FacetBatch,
     GeneEncoder,
     GeneEncoderContext,
@@ -39,10 +38,6 @@ def check_gene_encoder(
     A padded slot, a gene without a known facet and a gene that the knowledge lacks give no known
     facet; padding and batch-mates change nothing; the saved state restores it. Facet vectors that
     it offers are added to the values of known facets, and it works at every identity share offered.
-
-    Args:
-        spec: The plugin.
-        options: Its options.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -124,10 +119,6 @@ def check_cell_encoder(
     A cell's state depends only on that cell, not on its batch; the pool is left as it was; the
     saved state restores it; a cell that expresses nothing has a finite state.
 
-    Args:
-        spec: The plugin.
-        options: Its options.
-
     Raises:
         ConformanceError: If a rule is broken.
         NotCheckedError: If it needs options, weights or a package that are not here.
@@ -163,25 +154,14 @@ def check_cell_encoder(
         )
         reverse = _states(encoder, indices.flip(0), rules).flip(0)
         rules.require(close(reverse, states), "a cell's state depends on its place in the batch")
-        _check_restored(lambda: spec.factory(config, context), module, pool, indices, states, rules)
-
-
-def _check_restored(
-    build: Callable[[], CellEncoder],
-    module: nn.Module,
-    pool: ControlPool,
-    indices: torch.Tensor,
-    states: torch.Tensor,
-    rules: Rules,
-) -> None:
-    # The second one starts from other weights, so that only the state can make it equal.
-    twin = build()
-    restore(module, evaluation_mode(twin, rules), rules)
-    twin.prepare(pool)
-    rules.require(
-        close(_states(twin, indices, rules), states),
-        "a saved state restored before prepare gives other cell states",
-    )
+        # The second one starts from other weights, so that only the state can make it equal.
+        twin = spec.factory(config, context)
+        restore(module, evaluation_mode(twin, rules), rules)
+        twin.prepare(pool)
+        rules.require(
+            close(_states(twin, indices, rules), states),
+            "a saved state restored before prepare gives other cell states",
+        )
 
 
 def _states(encoder: CellEncoder, indices: torch.Tensor, rules: Rules) -> torch.Tensor:

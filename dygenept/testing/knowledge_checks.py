@@ -36,10 +36,6 @@ def check_text_encoder(
 ) -> None:
     """Check a text encoder: shape, type, and the same vector for the same text.
 
-    Args:
-        spec: The plugin.
-        options: Its options.
-
     Raises:
         ConformanceError: If a rule is broken.
         NotCheckedError: If it needs options, weights or a package that are not here.

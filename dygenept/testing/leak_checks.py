@@ -23,12 +23,7 @@ MIN_VALUES = 5
 
 
 class Secrets:
-    """Held-out expression, in a form in which it can be recognised.
-
-    Args:
-        data: The data set.
-        held_out: Its held-out conditions.
-    """
+    """The expression of held-out conditions, in a form in which it can be recognised."""
 
     def __init__(self, data: PerturbationData, held_out: Sequence[Condition]) -> None:
         rows = condition_positions(data, held_out)

@@ -19,10 +19,6 @@ TOLERANCE = 1e-9
 def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = None) -> None:
     """Check a metric: pure, within its range, undefined cases marked, and won by the truth.
 
-    Args:
-        spec: The plugin.
-        options: Its options.
-
     Raises:
         ConformanceError: If a rule is broken.
         NotCheckedError: If it needs options that were not given.
@@ -35,30 +31,23 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
         values = _values(metric, inputs, spec, rules)
         again = _values(metric, inputs, spec, rules)
         rules.require(np.array_equal(values, again, equal_nan=True), "a second call differs")
+        other_lists = np.roll(inputs.de_indices, 1, axis=0)
         order = np.random.default_rng(0).permutation(len(inputs.conditions))
         shuffled = _values(metric, inputs.take(order), spec, rules)
         rules.require(
             bool(np.allclose(shuffled, values[order], atol=TOLERANCE, equal_nan=True)),
             "a condition's value depends on the order of the conditions",
         )
-        if not spec.uses_de_tests:
-            bare = replace(inputs, de_tests=None)
-            rules.require(
-                np.array_equal(_values(metric, bare, spec, rules), values, equal_nan=True),
-                "it depends on the DE tests; declare uses_de_tests",
-            )
-        if not spec.uses_cells:
-            bare = replace(inputs, cells=None)
-            rules.require(
-                np.array_equal(_values(metric, bare, spec, rules), values, equal_nan=True),
-                "it depends on samples of cells; declare uses_cells",
-            )
-        if not spec.uses_de_genes:
-            other = replace(inputs, de_indices=np.roll(inputs.de_indices, 1, axis=0))
-            rules.require(
-                np.array_equal(_values(metric, other, spec, rules), values, equal_nan=True),
-                "it depends on the DE lists; declare uses_de_genes",
-            )
+        for is_declared, what, other in (
+            (spec.uses_de_tests, "DE tests; declare uses_de_tests", {"de_tests": None}),
+            (spec.uses_cells, "samples of cells; declare uses_cells", {"cells": None}),
+            (spec.uses_de_genes, "DE lists; declare uses_de_genes", {"de_indices": other_lists}),
+        ):
+            if not is_declared:
+                changed = _values(metric, replace(inputs, **other), spec, rules)
+                rules.require(
+                    np.array_equal(changed, values, equal_nan=True), f"it depends on {what}"
+                )
         _check_truth_wins(metric, inputs, spec, rules)
         for case in _hard_cases(inputs):
             _values(metric, case, spec, rules)

@@ -22,6 +22,7 @@ from dygenept.types import FACETS
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 B, P, G = 4, 3, 50
 PERMUTATION = [2, 0, 1]
@@ -33,10 +34,6 @@ def check_attention(spec: AttentionSpec, *, options: Mapping[str, object] | None
     Weights are float32, not negative, zero for unknown facets, and sum to 1, or to 0 where no
     facet is known, in which case the embedding is zero too; what an unknown facet holds, padding,
     batch-mates and the order of the genes change nothing; gradients are finite.
-
-    Args:
-        spec: The plugin.
-        options: Its options.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -65,11 +62,7 @@ def check_attention(spec: AttentionSpec, *, options: Mapping[str, object] | None
         leaf = facets.values.clone().requires_grad_()
         output = attention(cell, replace(facets, values=leaf))
         torch.autograd.backward(output.embedding.square().sum())
-        gradients = [leaf.grad, *(parameter.grad for parameter in module.parameters())]
-        rules.require(
-            all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients),
-            "a gradient is NaN or infinite where a gene has no known facet",
-        )
+        _check_gradients(leaf, module, rules, " where a gene has no known facet")
 
 
 def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = None) -> None:
@@ -78,10 +71,6 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
     It returns the control where no gene is perturbed; the order of the genes, what padding holds
     and batch-mates change nothing; one gene or more than two work alike; gradients are finite. One
     that offers a linear readout predicts, at its start, what the readout was set to.
-
-    Args:
-        spec: The plugin.
-        options: Its options.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -115,11 +104,15 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
         leaf = inputs.embedding.clone().requires_grad_()
         output = decoder(leaf, inputs.gene_mask, inputs.cell, inputs.control)
         torch.autograd.backward(output.square().sum())
-        gradients = [leaf.grad, *(parameter.grad for parameter in module.parameters())]
-        rules.require(
-            all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients),
-            "a gradient is NaN or infinite",
-        )
+        _check_gradients(leaf, module, rules, "")
+
+
+def _check_gradients(leaf: torch.Tensor, module: nn.Module, rules: Rules, where: str) -> None:
+    gradients = [leaf.grad, *(parameter.grad for parameter in module.parameters())]
+    rules.require(
+        all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients),
+        f"a gradient is NaN or infinite{where}",
+    )
 
 
 def _attention_inputs() -> tuple[torch.Tensor, FacetBatch]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
-from dygenept.plugin.requirements import absent_packages
+from dygenept.plugin.configured import absent_packages
 from dygenept.plugin.specs import BaselineSpec, PluginConfig, PluginSpec
 from dygenept.plugin.validation import validated
 
@@ -31,11 +31,7 @@ class Rules:
     plugin: str
 
     def require(self, holds: bool, sentence: str) -> None:
-        """Hold the plugin to a rule.
-
-        Args:
-            holds: True if the rule is kept.
-            sentence: What is wrong otherwise.
+        """Hold the plugin to a rule; the sentence says what is wrong otherwise.
 
         Raises:
             ConformanceError: If it is broken.

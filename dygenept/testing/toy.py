@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import (
     CONTROL_LABEL,
     Condition,
@@ -171,6 +173,43 @@ def toy_data(shape: ToyShape | None = None) -> PerturbationData:
         raw_labels=raw_labels,
         raw_to_label={raw: perturbations[raw].label for raw in raw_labels},
     )
+
+
+def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
+    """Write the toy data set as an ``.h5ad`` file in GEARS' layout, without DE lists.
+
+    The file says of itself that it is simulated. Its folder is made where it is missing.
+    """
+    import anndata
+    import pandas as pd
+
+    cells = toy_cells(shape or ToyShape())
+    is_control = cells.labels == CONTROL_LABEL
+    dose = np.where(is_control, "1", "1+1")
+    names = [
+        f"{cell_type}_{label}_{of}"
+        for cell_type, label, of in zip(cells.cell_types, cells.labels, dose, strict=True)
+    ]
+    obs = pd.DataFrame(
+        {
+            "condition": pd.Categorical(cells.labels),
+            "cell_type": pd.Categorical(cells.cell_types),
+            "dose_val": pd.Categorical(dose),
+            "control": is_control.astype(np.int64),
+            "condition_name": pd.Categorical(names),
+        },
+        index=pd.Index([f"cell{number}" for number in range(len(names))], name="cell_barcode"),
+    )
+    var = pd.DataFrame(
+        {"gene_name": list(cells.gene_symbols)},
+        index=pd.Index(list(cells.gene_ids), name="gene_id"),
+    )
+    adata = anndata.AnnData(
+        X=cells.expression, obs=obs, var=var, uns={"dygenept": {"simulated": True}}
+    )
+    with replaced_whole(path) as temporary:
+        adata.write_h5ad(temporary)
+    return path
 
 
 def toy_fold(data: PerturbationData) -> Fold:

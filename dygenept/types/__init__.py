@@ -32,7 +32,6 @@ from dygenept.types.evidence import (
     MetricCells,
     Rows,
 )
-from dygenept.types.facets import FACETS
 from dygenept.types.results import (
     ChildResources,
     MetricInputs,
@@ -41,6 +40,7 @@ from dygenept.types.results import (
     Score,
 )
 from dygenept.types.runtime import (
+    FACETS,
     FacetSetReader,
     GeneKnowledge,
     KnowledgeReader,

@@ -27,16 +27,9 @@ SYMBOL_COLUMNS: tuple[str, ...] = (
     "feature_name",
 )
 
-
 FloatArray = npt.NDArray[np.float32]
-
-
 DoubleArray = npt.NDArray[np.float64]
-
-
 IntArray = npt.NDArray[np.int32]
-
-
 BoolArray = npt.NDArray[np.bool_]
 
 

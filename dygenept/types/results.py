@@ -1,9 +1,9 @@
-"""What comes out of a model, and what metrics make of it."""
+"""What comes out of a model, what metrics make of it, and which code made it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,14 +74,14 @@ class MetricInputs:
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
         kept = np.arange(len(self.conditions))[np.asarray(rows)]
-        return MetricInputs(
+        return replace(
+            self,
             conditions=tuple(self.conditions[row] for row in kept),
             predicted=self.predicted[kept],
             truth=self.truth[kept],
             control=self.control[kept],
             perturbed_mean=self.perturbed_mean[kept],
             de_indices=self.de_indices[kept],
-            gene_symbols=self.gene_symbols,
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),
         )
@@ -123,3 +123,44 @@ class Score:
     metric: str
     value: float | None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a plugin came from; recorded in every result.
+
+    Attributes:
+        kind: Plugin kind.
+        name: Plugin name.
+        owner: Module that registered it, or the path of a single file.
+        distribution: Installed distribution, ``file`` for a single file, or ``unknown`` for a
+            module that belongs to no distribution.
+        version: Version of the distribution, or the SHA-256 of the file or module.
+        code_sha256: SHA-256 over the plugin's sources: its package, or its file and whatever that
+            imports from its own folder. Empty for a built-in plugin, whose sources are part of
+            the harness's own ``CodeIdentity``.
+    """
+
+    kind: str
+    name: str
+    owner: str
+    distribution: str
+    version: str
+    code_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeIdentity:
+    """Which code of the harness computed something.
+
+    Attributes:
+        version: Version of the distribution.
+        commit: Git commit of the checkout that the code runs from; None outside a checkout.
+        is_dirty: True if that checkout has changes that are not committed; None outside one.
+        sha256: SHA-256 over every source file that takes part in predictions and scores.
+    """
+
+    version: str
+    commit: str | None
+    is_dirty: bool | None
+    sha256: str

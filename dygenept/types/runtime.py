@@ -9,6 +9,18 @@ from pathlib import Path
 from dygenept.errors import ConfigError, ShapeError
 from dygenept.types.data import FloatArray
 
+# The eight facets of a gene, in their fixed order.
+FACETS: tuple[str, ...] = (
+    "Transcriptional Regulation",
+    "Cell Cycle & Proliferation",
+    "Cell Death & Survival",
+    "Metabolic Processes",
+    "Immune Response",
+    "Signal Transduction",
+    "Cell Motility & Adhesion",
+    "Transport & Localization",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class GeneKnowledge:

@@ -42,7 +42,7 @@ def bench_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def set_width(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """Print tables as a terminal of this width would show them."""
-    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=width))
+    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: Console(width=width))
 
 
 def test_compare_gives_difference_interval_p_and_winner(cli, bench_folder: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import pytest
+from local_endpoint import EndpointAnswer, LocalEndpoint, well_behaved
 
 from dygenept.knowledge.store.knowledge_files import read_knowledge
-from dygenept.testing.local_endpoint import EndpointAnswer, LocalEndpoint, well_behaved
+from dygenept.testing import write_toy_h5ad
 from dygenept.testing.toy import TOY_TARGETS
-from dygenept.testing.toy_file import write_toy_h5ad
 
 
 class Result(Protocol):

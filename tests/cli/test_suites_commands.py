@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from dygenept.testing import write_toy_h5ad
-from dygenept_cli.bench_command import failed_text
+from dygenept_cli.commands.bench import failed_text
 
 SUITE = """
 name: mine
@@ -153,7 +153,7 @@ def test_every_format_of_a_leaderboard_shows_quoted_figures_apart(cli, tmp_path:
 def test_a_narrow_terminal_cuts_no_name_that_is_to_be_typed(
     cli, monkeypatch: pytest.MonkeyPatch, command: str, names: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=80))
+    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: Console(width=80))
     result = cli(command, "list")
     assert result.code == 0, result.err
     assert max(map(len, result.out.splitlines())) <= 80

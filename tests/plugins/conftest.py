@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from local_endpoint import LocalEndpoint
 
-from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 
 WORDS = "activates transcription imports glucose across the membrane cell cycle ##s".split()

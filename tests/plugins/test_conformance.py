@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from local_endpoint import LocalEndpoint
 
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import SPEC_CLASSES, BaselineSpec, PluginSpec
 from dygenept.testing import NotCheckedError, check_plugin, toy_data
-from dygenept.testing.local_endpoint import LocalEndpoint
 from dygenept.testing.split_checks import TOY_SPLIT_SHAPE
 
 # What a plugin cannot be built without, or what makes it small enough for a test.

@@ -8,6 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from local_endpoint import (
+    EndpointAnswer,
+    EndpointRequest,
+    LocalEndpoint,
+    completion,
+    facet_answer,
+    well_behaved,
+)
 
 from dygenept.errors import ConfigError, DataUnavailableError
 from dygenept.plugin.interfaces import (
@@ -17,14 +25,6 @@ from dygenept.plugin.interfaces import (
     PlansCalls,
     ReadsCorpus,
     RegeneratesFacets,
-)
-from dygenept.testing.local_endpoint import (
-    EndpointAnswer,
-    EndpointRequest,
-    LocalEndpoint,
-    completion,
-    facet_answer,
-    well_behaved,
 )
 from dygenept.types import FACETS, Progress, Runtime
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter

@@ -13,15 +13,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from dygenept.errors import DataError, DataUnavailableError
-from dygenept.plugin.interfaces import CorpusEntry, GeneFacets
-from dygenept.testing.local_endpoint import (
+from local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
     LocalEndpoint,
     well_behaved,
 )
+
+from dygenept.errors import DataError, DataUnavailableError
+from dygenept.plugin.interfaces import CorpusEntry, GeneFacets
 from dygenept.types import Runtime
 from dygenept_plugins.facet_writers.llm import LlmConfig, LlmFacetWriter
 from dygenept_plugins.facet_writers.llm.journal import FORMAT, Journal

@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-
-from dygenept.errors import DataUnavailableError
-from dygenept.plugin.interfaces import CorpusEntry
-from dygenept.testing.local_endpoint import (
+from local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
     LocalEndpoint,
@@ -19,6 +16,9 @@ from dygenept.testing.local_endpoint import (
     first_then,
     well_behaved,
 )
+
+from dygenept.errors import DataUnavailableError
+from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import FACETS, Runtime
 from dygenept_plugins.facet_writers.llm import LlmFacetWriter
 

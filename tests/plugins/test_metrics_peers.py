@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.data.reading.anndata_file import read_anndata
-from dygenept.testing.toy_file import write_toy_h5ad
+from dygenept.testing import write_toy_h5ad
 
 FOLDER = Path(__file__).with_name("metric_fixtures")
 PEERS: dict[str, dict[str, dict[str, float]]] = json.loads((FOLDER / "peers.json").read_text())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from dygenept.data.reading.labels import parse_labels
 from dygenept.errors import SplitError
 from dygenept.plugin.specs import SplitSpec
 from dygenept.types import Condition, Fold, PerturbationData
+from dygenept_plugins.splits import _gears_draws
 
 SINGLES = tuple(f"G{number:02d}+ctrl" for number in range(30))
 PAIRS = tuple(f"G{i:02d}+G{j:02d}" for i in range(12) for j in range(i + 1, 12))
@@ -131,3 +134,39 @@ def test_kfold_cuts_labels_in_their_own_order() -> None:
     cut = KFold(n_splits=3, shuffle=True, random_state=1).split(labels)
     for fold, (_, test) in zip(folds_of("kfold", data), cut, strict=True):
         assert fold.test == tuple(labels[position] for position in test)
+
+
+def test_simulation_single_carries_the_subgroups_of_its_own_draw() -> None:
+    raw = _gears_draws.simulation_single(SINGLES, seed=1)
+    assert raw.subgroups == {"unseen_single": raw.test}
+
+
+def test_subgroups_of_a_manifest_are_read_in_any_spelling(tmp_path: Path) -> None:
+    data = data_of(("A+ctrl", "B+ctrl", "A+B"))
+    path = tmp_path / "mine.json"
+    document = {
+        "train": ["A"],
+        "val": ["ctrl"],
+        "test": ["B", "B+A"],
+        "subgroups": {"mine": ["B+A"], "rest": ["ctrl+B"]},
+    }
+    path.write_text(json.dumps(document))
+    spec = SPECS["manifest"]
+    (fold,) = spec.factory(spec.config(path=path)).folds(data, n_folds=3, seed=1)
+    assert (fold.train, fold.val, fold.test) == (("A+ctrl",), (), ("A+B", "B+ctrl"))
+    assert fold.subgroups == {"mine": ("A+B",), "rest": ("B+ctrl",)}
+
+
+def test_a_label_that_the_data_set_lacks_is_named_with_file_and_nearest(tmp_path: Path) -> None:
+    data = data_of(("AAAA+ctrl", "BBBB+ctrl"))
+    path = tmp_path / "mine.json"
+    spec = SPECS["manifest"]
+    splitter = spec.factory(spec.config(path=path))
+    for label, hint in (("AAA+ctrl", "did you mean 'AAAA+ctrl'?"), ("?", "remove it")):
+        path.write_text(json.dumps({"train": [label], "test": ["BBBB"]}))
+        with pytest.raises(SplitError) as caught:
+            splitter.folds(data, n_folds=3, seed=1)
+        message = str(caught.value)
+        assert message.startswith(str(path))
+        assert repr(label) in message
+        assert message.endswith(hint)

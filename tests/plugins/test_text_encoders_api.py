@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from dygenept.errors import ConfigError, DataUnavailableError
-from dygenept.knowledge.building import FacetSource, build_knowledge
-from dygenept.testing.local_endpoint import (
+from local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
     LocalEndpoint,
     text_vector,
     well_behaved,
 )
+
+from dygenept.errors import ConfigError, DataUnavailableError
+from dygenept.knowledge.building import FacetSource, build_knowledge
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
 from dygenept_plugins.text_encoders.api import ApiConfig, ApiEncoder

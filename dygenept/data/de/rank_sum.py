@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,8 +67,10 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
             cells = order[starts[code] : starts[code + 1]]
             return code, _p_values(data.expression[cells], control)
 
-        for code, row in _in_threads(test, codes):
-            p_values[code] = row
+        # Sorting and searching release the interpreter lock.
+        with ThreadPoolExecutor(n_threads()) as pool:
+            for code, row in pool.map(test, codes):
+                p_values[code] = row
     return p_values
 
 
@@ -95,14 +96,6 @@ def significant(p_values: DoubleArray, fdr: float) -> npt.NDArray[np.bool_]:
     )
     is_significant: npt.NDArray[np.bool_] = p_values <= cut[:, None]
     return is_significant
-
-
-def _in_threads(
-    test: Callable[[int], tuple[int, DoubleArray]], codes: list[int]
-) -> Iterator[tuple[int, DoubleArray]]:
-    # Sorting and searching release the interpreter lock.
-    with ThreadPoolExecutor(n_threads()) as pool:
-        yield from pool.map(test, codes)
 
 
 def _keys(cells: sparse.csr_matrix) -> UnsignedArray:

@@ -15,12 +15,8 @@ FDR = 0.05
 def de_tests(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> DeTests:
     """Test every gene of every condition against control, and score it against the rest.
 
-    Args:
-        data: The data set.
-        pseudobulk: Its means, where they are at hand.
-
     Returns:
-        One row per condition of ``data``.
+        One row per condition of ``data``; its means are computed where they are not given.
 
     Source: cell-eval, whose DE tables are Mann-Whitney U tests with Benjamini-Hochberg FDR;
         Mejia et al. 2025 for the scores against the rest.

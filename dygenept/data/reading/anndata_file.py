@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from dygenept.data.reading.h5ad import (
     read_index,
     says_simulated,
 )
-from dygenept.data.reading.labels import ParsedLabels
 from dygenept.errors import DataError
 from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
@@ -83,7 +82,9 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
         notes.append(f"Counts were scaled to {target:g} per cell (the median total), then log1p.")
     _note_repeated(symbols, notes)
     _note_targets(cells, symbols, notes)
-    raw_labels = _raw_labels(parsed, cells)
+    label_of = {
+        raw: found.label for raw in cells.labels if (found := parsed.perturbations[raw]) is not None
+    }
     return PerturbationData(
         name=name,
         source=str(path),
@@ -97,8 +98,8 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
         condition_codes=cells.condition_codes,
         cell_types=cells.cell_types,
         cell_type_codes=cells.cell_type_codes,
-        raw_labels=raw_labels,
-        raw_to_label=_label_of(parsed, raw_labels),
+        raw_labels=tuple(label_of),
+        raw_to_label=label_of,
         de_lists=de_lists,
         notes=(*parsed.notes, *notes),
     )
@@ -148,16 +149,3 @@ def _note_targets(cells: LabelledCells, symbols: Sequence[str], notes: list[str]
         notes.append(
             f"{len(absent)} of {len(targets)} target genes are not among the output genes: {shown}."
         )
-
-
-def _raw_labels(parsed: ParsedLabels, cells: LabelledCells) -> tuple[str, ...]:
-    return tuple(label for label in cells.labels if parsed.perturbations[label] is not None)
-
-
-def _label_of(parsed: ParsedLabels, raw_labels: Sequence[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
-    for raw in raw_labels:
-        perturbation = parsed.perturbations[raw]
-        if perturbation is not None:
-            found[raw] = perturbation.label
-    return found

@@ -82,12 +82,6 @@ def draw_count_model(
     Mean counts follow the quantiles of one log-normal. A data set of fewer genes keeps its upper
     part (the share ``sqrt(n_genes / full_n_genes)``), as choosing variable genes would, so that
     small stand-ins stay informative.
-
-    Args:
-        n_genes: Output genes G.
-        full_n_genes: Output genes at full size.
-        n_states: Cell states S.
-        rng: Source of draws.
     """
     from scipy.special import ndtri
 

@@ -50,7 +50,7 @@ class SimulationProfile:
     n_genes: int
     n_controls: int
     n_singles: int
-    n_doubles: int
+    n_doubles: int = 0
     cell_type: str
     modality: Modality
     stands_for: str
@@ -111,7 +111,6 @@ PROFILES: Mapping[str, SimulationProfile] = MappingProxyType(
                 n_genes=5_060,
                 n_controls=24_263,
                 n_singles=86,
-                n_doubles=0,
                 cell_type="K562",
                 modality="interference",
                 stands_for="Adamson et al. 2016, Cell, doi:10.1016/j.cell.2016.11.048",
@@ -123,7 +122,6 @@ PROFILES: Mapping[str, SimulationProfile] = MappingProxyType(
                 # The number of controls of the real file is not published with its shape.
                 n_controls=4_000,
                 n_singles=19,
-                n_doubles=0,
                 cell_type="K562",
                 modality="knockout",
                 stands_for="Dixit et al. 2016, Cell, doi:10.1016/j.cell.2016.11.038",
@@ -134,7 +132,6 @@ PROFILES: Mapping[str, SimulationProfile] = MappingProxyType(
                 n_genes=5_000,
                 n_controls=10_691,
                 n_singles=1_092,
-                n_doubles=0,
                 cell_type="K562",
                 modality="interference",
                 stands_for="Replogle et al. 2022, Cell, doi:10.1016/j.cell.2022.05.013",
@@ -145,7 +142,6 @@ PROFILES: Mapping[str, SimulationProfile] = MappingProxyType(
                 n_genes=5_000,
                 n_controls=11_485,
                 n_singles=1_543,
-                n_doubles=0,
                 cell_type="RPE1",
                 modality="interference",
                 stands_for="Replogle et al. 2022, Cell, doi:10.1016/j.cell.2022.05.013",

@@ -58,10 +58,6 @@ def assign_programs(tables: GeneTables, *, n_per_facet: int) -> GenePrograms:
     The terms of a facet are chosen greedily, each the one that is annotated to the most genes
     which no chosen term covers yet, among terms of 20 to 2,000 genes. No random draw is made, and
     the answer is kept, since reading the facets of all genes takes a second or two.
-
-    Args:
-        tables: The shipped gene tables.
-        n_per_facet: Programs a facet.
     """
     genes = tuple(sorted(gene for gene in tables.protein_coding if tables.ensembl(gene)))
     annotated = [tables.facet_terms(gene) for gene in genes]

@@ -87,21 +87,14 @@ def read_truth(path: str | Path) -> PlantedTruth:
         )
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            parts = {field.name: arrays[field.name] for field in fields(PlantedTruth)}
+            # Names are tuples of text in memory and arrays of text in the file.
+            is_text = {name: array.dtype.kind == "U" for name, array in parts.items()}
             return PlantedTruth(
-                labels=tuple(arrays["labels"].tolist()),
-                delta=arrays["delta"],
-                log_fold=arrays["log_fold"],
-                facet_names=tuple(arrays["facet_names"].tolist()),
-                target_genes=tuple(arrays["target_genes"].tolist()),
-                responsible=arrays["responsible"],
-                responsible_by_state=arrays["responsible_by_state"],
-                priority=arrays["priority"],
-                state_shares=arrays["state_shares"],
-                state_codes=arrays["state_codes"],
-                program_terms=tuple(arrays["program_terms"].tolist()),
-                program_facets=arrays["program_facets"],
-                program_effects=arrays["program_effects"],
-                target_programs=arrays["target_programs"],
+                **{
+                    name: tuple(array.tolist()) if is_text[name] else array
+                    for name, array in parts.items()
+                }
             )
     except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(

@@ -18,10 +18,6 @@ def shuffle_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> 
 
     Same shape, same vectors, same number of known facets over all; no gene keeps its own row. A
     gene that alone knows something loses it, since there is no wrong knowledge to give.
-
-    Args:
-        knowledge: True knowledge.
-        rng: Source of the permutation.
     """
     known = np.flatnonzero(knowledge.confidence.sum(axis=1) > 0)
     values, confidence = knowledge.values.copy(), knowledge.confidence.copy()
@@ -41,12 +37,7 @@ def shuffle_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> 
 
 
 def random_knowledge(knowledge: GeneKnowledge, *, rng: np.random.Generator) -> GeneKnowledge:
-    """Replace each known facet by a Gaussian vector of the same norm, at the same confidence.
-
-    Args:
-        knowledge: True knowledge.
-        rng: Source of the vectors.
-    """
+    """Replace each known facet by a Gaussian vector of the same norm, at the same confidence."""
     drawn = rng.standard_normal(knowledge.values.shape)
     norms = np.linalg.norm(knowledge.values.astype(np.float64), axis=-1, keepdims=True)
     drawn *= norms / np.linalg.norm(drawn, axis=-1, keepdims=True)
@@ -66,13 +57,7 @@ def identity_knowledge(
 
     A gene's vector is a Gaussian one of unit length drawn from its current symbol only: whatever
     other genes are asked for, it is the same, and two genes' vectors are orthogonal but for
-    1/sqrt(dim).
-
-    Args:
-        genes: Gene symbols.
-        name: Name of the facet set.
-        dim: Width of the vectors.
-        seed: Other seeds draw other vectors.
+    1/sqrt(dim). Other seeds draw other vectors.
     """
     return _drawn_per_gene("identity", ("Identity",), genes, name=name, dim=dim, seed=seed)
 
@@ -82,14 +67,8 @@ def gaussian_knowledge(
 ) -> GeneKnowledge:
     """Give each gene eight known facets of Gaussian vectors: the shape of knowledge, no content.
 
-    A gene's vectors are drawn from its current symbol only, so they are the same whatever other
-    genes are asked for.
-
-    Args:
-        genes: Gene symbols.
-        name: Name of the facet set.
-        dim: Width of the vectors; each has unit length.
-        seed: Other seeds draw other vectors.
+    A gene's vectors, each of unit length, are drawn from its current symbol only, so they are the
+    same whatever other genes are asked for. Other seeds draw other vectors.
     """
     return _drawn_per_gene("gaussian", FACETS, genes, name=name, dim=dim, seed=seed)
 

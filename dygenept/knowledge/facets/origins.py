@@ -66,13 +66,7 @@ class FacetOrigins:
             raise ShapeError("origins of facets: the arrays disagree on the number of neighbours")
 
     def of(self, row: int, facet: int, genes: Sequence[str]) -> tuple[Neighbour, ...]:
-        """Return the neighbours that informed a facet, strongest first.
-
-        Args:
-            row: Row of the gene.
-            facet: Position of the facet.
-            genes: Symbols of all rows.
-        """
+        """Return the neighbours that informed a facet, strongest first; ``genes`` name all rows."""
         found = np.flatnonzero((self.informed == (row, facet)).all(axis=1))
         if not len(found):
             return ()
@@ -142,12 +136,9 @@ def written_origins(
 
 
 def with_imputed(origins: FacetOrigins, imputed: Imputed, graph: CombinedGraph) -> FacetOrigins:
-    """Add what was imputed.
+    """Add what was imputed from a graph over the same genes in the same order.
 
-    Args:
-        origins: Origins before, whose sources begin with the graph's.
-        imputed: The imputation, of the same rows.
-        graph: The graph it used, over the same genes in the same order.
+    The sources of the origins before begin with the graph's.
     """
     rounds, found = imputed.rounds, imputed.neighbours
     counts = np.diff(found.starts)
@@ -171,12 +162,7 @@ def with_imputed(origins: FacetOrigins, imputed: Imputed, graph: CombinedGraph) 
 
 
 def of_rows(origins: FacetOrigins, is_kept: npt.NDArray[np.bool_]) -> FacetOrigins:
-    """Return the origins of some rows; rows that are left out must know no facet.
-
-    Args:
-        origins: Origins of all rows.
-        is_kept: True where a row stays.
-    """
+    """Return the origins of some rows; rows that are left out must know no facet."""
     new_rows = (np.cumsum(is_kept) - 1).astype(np.int32)
     informed = origins.informed.copy()
     informed[:, 0] = new_rows[informed[:, 0]]

@@ -13,12 +13,6 @@ from dygenept.knowledge.genes.matching import rows_of
 from dygenept.types import GeneKnowledge
 
 
-def genes_without_knowledge(knowledge: GeneKnowledge) -> tuple[str, ...]:
-    """Return the genes with no known facet, in order."""
-    is_unknown = knowledge.confidence.sum(axis=1) == 0
-    return tuple(gene for gene, flag in zip(knowledge.genes, is_unknown, strict=True) if flag)
-
-
 def select_genes(knowledge: GeneKnowledge, genes: Sequence[str]) -> GeneKnowledge:
     """Return the knowledge of some genes, in their order; absent ones have confidence 0.
 

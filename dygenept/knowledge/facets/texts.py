@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dygenept.errors import DataError, PluginError
 from dygenept.knowledge.graph.combined import Neighbour
-from dygenept.machine.json_lines import read_lines, write_lines
+from dygenept.machine.whole_files import read_lines, write_lines
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import CorpusEntry, FacetWriter, GeneFacets, ReadsCorpus
 from dygenept.types import FACETS, Runtime
@@ -42,12 +42,7 @@ def written_facets(
 ) -> tuple[GeneFacets, ...]:
     """Have a writer write the facets of genes, and check what it returns.
 
-    Args:
-        writer: Facet writer.
-        genes: Gene symbols, each once.
-        runtime: Progress and folders.
-        name: What error messages call the facet set.
-        corpus: Entries of the genes, for a writer that reads a corpus.
+    Each gene is named once; ``corpus`` has their entries, for a writer that reads a corpus.
 
     Raises:
         PluginError: If the writer returns what it must not.

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.machine.json_lines import read_lines, write_lines
+from dygenept.machine.whole_files import read_lines, write_lines
 from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import SYMBOL_COLUMNS
 

@@ -45,35 +45,6 @@ class GoTerm:
     aspect: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Genes:
-    symbols: tuple[str, ...]
-    names: list[str]
-    ensembl: list[list[str]]
-    aliases: list[list[str]]
-    is_protein_coding: list[bool]
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    ids: list[str]
-    names: list[str]
-    definitions: list[str]
-    aspects: list[str]
-    parents: list[list[int]]
-    facets: npt.NDArray[np.uint8]
-    n_genes: npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class _Annotation:
-    """CSR over genes: ``starts[i]:starts[i + 1]`` are gene i's terms, most specific first."""
-
-    starts: npt.NDArray[np.int64]
-    terms: npt.NDArray[np.int32]
-    ranks: npt.NDArray[np.uint8]
-
-
 class GeneTables:
     """Human genes and their GO annotation.
 
@@ -83,28 +54,39 @@ class GeneTables:
         sha256: Hash of the files the tables were read from.
     """
 
-    def __init__(
-        self, *, genes: _Genes, annotation: _Annotation, terms: _Terms, sha256: str
-    ) -> None:
-        self.symbols = genes.symbols
+    def __init__(self, frames: Mapping[str, pl.DataFrame], *, sha256: str) -> None:
+        genes, annotation, terms = (frames[table] for table in TABLES)
+        self.symbols: tuple[str, ...] = tuple(genes["symbol"].to_list())
         self.protein_coding = tuple(
             symbol
-            for symbol, is_coding in zip(genes.symbols, genes.is_protein_coding, strict=True)
-            if is_coding
+            for symbol, kind in zip(self.symbols, genes["gene_type"].to_list(), strict=True)
+            if kind == "protein-coding"
         )
         self.sha256 = sha256
-        self._genes = genes
-        self._annotation = annotation
-        self._terms = terms
-        self._gene_index = {symbol: index for index, symbol in enumerate(genes.symbols)}
+        self._names: list[str] = genes["name"].to_list()
+        self._ensembl: list[list[str]] = genes["ensembl_ids"].to_list()
+        self._aliases: list[list[str]] = genes["aliases"].to_list()
+        self._gene_index = {symbol: index for index, symbol in enumerate(self.symbols)}
+        # CSR: a gene's terms lie at starts[i]:starts[i + 1], the most specific first.
+        counts = np.bincount(annotation["gene"].to_numpy(), minlength=genes.height)
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._annotated = annotation["term"].to_numpy().astype(np.int32)
+        self._ranks = annotation["evidence"].to_numpy().astype(np.uint8)
+        self._go_ids: list[str] = terms["go_id"].to_list()
+        self._term_names: list[str] = terms["name"].to_list()
+        self._definitions: list[str] = terms["definition"].to_list()
+        self._aspects: list[str] = terms["aspect"].cast(str).to_list()
+        self._parents: list[list[int]] = terms["parents"].to_list()
+        self._facets: npt.NDArray[np.uint8] = terms["facets"].to_numpy()
+        self._n_genes: npt.NDArray[np.int32] = terms["n_genes"].to_numpy()
+        self._term_index = {go_id: index for index, go_id in enumerate(self._go_ids)}
         self._ancestors: dict[str, frozenset[str]] = {}
-        self._term_index = {go_id: index for index, go_id in enumerate(terms.ids)}
 
     @functools.cached_property
     def _other_names(self) -> dict[str, str | None]:
         names: dict[str, str | None] = {}
         for symbol, aliases, ensembl in zip(
-            self.symbols, self._genes.aliases, self._genes.ensembl, strict=True
+            self.symbols, self._aliases, self._ensembl, strict=True
         ):
             for name in (*aliases, *ensembl):
                 names[name] = None if names.get(name, symbol) != symbol else symbol
@@ -128,11 +110,11 @@ class GeneTables:
 
     def name(self, symbol: str) -> str:
         """Return the full name of a gene, such as ``KLF transcription factor 1``."""
-        return self._genes.names[self._position(symbol)]
+        return self._names[self._position(symbol)]
 
     def ensembl(self, symbol: str) -> tuple[str, ...]:
         """Return the Ensembl gene ids of a gene, without version; some have none."""
-        return tuple(self._genes.ensembl[self._position(symbol)])
+        return tuple(self._ensembl[self._position(symbol)])
 
     def facet_terms(
         self, symbol: str, *, evidence: Evidence = "all"
@@ -149,26 +131,25 @@ class GeneTables:
             may stand in several facets.
         """
         terms = self._terms_of(symbol, evidence)
-        facets = self._terms.facets[terms]
+        facets = self._facets[terms]
         return tuple(
-            tuple(self._terms.ids[index] for index in terms[(facets >> bit) & 1 == 1])
+            tuple(self._go_ids[index] for index in terms[(facets >> bit) & 1 == 1])
             for bit in range(len(FACETS))
         )
 
     def terms_of(self, symbol: str, *, evidence: Evidence = "all") -> tuple[str, ...]:
         """Return all GO terms a gene is annotated with, most specific first."""
-        return tuple(self._terms.ids[index] for index in self._terms_of(symbol, evidence))
+        return tuple(self._go_ids[index] for index in self._terms_of(symbol, evidence))
 
     def facets_of_term(self, go_id: str) -> tuple[int, ...]:
         """Return the positions in ``FACETS`` that a GO term belongs to."""
-        mask = int(self._terms.facets[self._term_position(go_id)])
+        mask = int(self._facets[self._term_position(go_id)])
         return tuple(bit for bit in range(len(FACETS)) if mask >> bit & 1)
 
     def term(self, go_id: str) -> GoTerm:
         """Return a GO term."""
         index = self._term_position(go_id)
-        terms = self._terms
-        return GoTerm(terms.names[index], terms.definitions[index], terms.aspects[index])
+        return GoTerm(self._term_names[index], self._definitions[index], self._aspects[index])
 
     def find_term(self, text: str) -> str | None:
         """Return the GO id that a text contains or whose term it names; None where it does neither.
@@ -185,8 +166,7 @@ class GeneTables:
     @functools.cached_property
     def _terms_by_name(self) -> dict[str, str]:
         return {
-            name.lower(): go_id
-            for name, go_id in zip(self._terms.names, self._terms.ids, strict=True)
+            name.lower(): go_id for name, go_id in zip(self._term_names, self._go_ids, strict=True)
         }
 
     def ancestors(self, go_id: str) -> frozenset[str]:
@@ -196,21 +176,21 @@ class GeneTables:
         found: set[int] = set()
         stack = [self._term_position(go_id)]
         while stack:
-            parents = self._terms.parents[stack.pop()]
+            parents = self._parents[stack.pop()]
             stack.extend(parent for parent in parents if parent not in found)
             found.update(parents)
-        self._ancestors[go_id] = frozenset(self._terms.ids[index] for index in found)
+        self._ancestors[go_id] = frozenset(self._go_ids[index] for index in found)
         return self._ancestors[go_id]
 
     def n_genes_of_term(self, go_id: str) -> int:
         """Return how many genes are annotated with a term or with one of its descendants."""
-        return int(self._terms.n_genes[self._term_position(go_id)])
+        return int(self._n_genes[self._term_position(go_id)])
 
     def _terms_of(self, symbol: str, evidence: Evidence) -> npt.NDArray[np.int32]:
         position = self._position(symbol)
-        part = slice(*self._annotation.starts[position : position + 2])
-        is_kept = self._annotation.ranks[part] >= EVIDENCE_RANKS[evidence]
-        return self._annotation.terms[part][is_kept]
+        part = slice(*self._starts[position : position + 2])
+        is_kept = self._ranks[part] >= EVIDENCE_RANKS[evidence]
+        return self._annotated[part][is_kept]
 
     def _position(self, symbol: str) -> int:
         position = self._gene_index.get(symbol)
@@ -253,40 +233,4 @@ def load_gene_tables() -> GeneTables:
                 "run scripts/build_gene_tables.py"
             ) from error
         digest.update(content)
-    return GeneTables(
-        genes=_genes_from(frames["genes"]),
-        annotation=_annotation_from(frames["annotation"], frames["genes"].height),
-        terms=_terms_from(frames["terms"]),
-        sha256=digest.hexdigest(),
-    )
-
-
-def _genes_from(frame: pl.DataFrame) -> _Genes:
-    return _Genes(
-        symbols=tuple(frame["symbol"].to_list()),
-        names=frame["name"].to_list(),
-        ensembl=frame["ensembl_ids"].to_list(),
-        aliases=frame["aliases"].to_list(),
-        is_protein_coding=(frame["gene_type"] == "protein-coding").to_list(),
-    )
-
-
-def _annotation_from(frame: pl.DataFrame, n_genes: int) -> _Annotation:
-    counts = np.bincount(frame["gene"].to_numpy(), minlength=n_genes)
-    return _Annotation(
-        starts=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        terms=frame["term"].to_numpy().astype(np.int32),
-        ranks=frame["evidence"].to_numpy().astype(np.uint8),
-    )
-
-
-def _terms_from(frame: pl.DataFrame) -> _Terms:
-    return _Terms(
-        ids=frame["go_id"].to_list(),
-        names=frame["name"].to_list(),
-        definitions=frame["definition"].to_list(),
-        aspects=frame["aspect"].cast(str).to_list(),
-        parents=frame["parents"].to_list(),
-        facets=frame["facets"].to_numpy(),
-        n_genes=frame["n_genes"].to_numpy(),
-    )
+    return GeneTables(frames, sha256=digest.hexdigest())

@@ -99,11 +99,7 @@ class CombinedGraph:
 
 
 class Neighbours:
-    """Looks neighbours up in a graph.
-
-    Args:
-        graph: The combined graph; genes that it lacks have no neighbours.
-    """
+    """Looks neighbours up in a graph; genes that it lacks have none."""
 
     def __init__(self, graph: CombinedGraph) -> None:
         self._graph = graph

@@ -7,8 +7,10 @@ import gzip
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from dygenept.errors import DataError
 from dygenept.machine.checksums import file_sha256, record_path, verify_file
@@ -115,11 +117,8 @@ def read_head(path: Path) -> FileHead:
     Raises:
         DataError: If it cannot be read.
     """
-    try:
-        with _opened(path) as stream:
-            content = stream.read(HEAD_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}; fetch it again") from error
+    with _opened(path) as stream:
+        content = stream.read(HEAD_BYTES)
     lines = content.decode("utf-8", errors="replace").splitlines()
     if len(content) == HEAD_BYTES and len(lines) > 1:
         # The last line may be cut.
@@ -133,11 +132,8 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: If it is damaged.
     """
-    try:
-        with _opened(path) as stream:
-            return stream.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}; fetch it again") from error
+    with _opened(path) as stream:
+        return stream.read()
 
 
 def line_blocks(path: Path, *, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
@@ -147,16 +143,13 @@ def line_blocks(path: Path, *, n_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         DataError: If it is damaged.
     """
     rest = b""
-    try:
-        with _opened(path) as stream:
-            while block := stream.read(n_bytes):
-                block = rest + block
-                cut = block.rfind(b"\n") + 1
-                rest = block[cut:]
-                if cut:
-                    yield block[:cut]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}; fetch it again") from error
+    with _opened(path) as stream:
+        while block := stream.read(n_bytes):
+            block = rest + block
+            cut = block.rfind(b"\n") + 1
+            rest = block[cut:]
+            if cut:
+                yield block[:cut]
     if rest:
         yield rest
 
@@ -214,8 +207,13 @@ def _candidates(path: Path) -> list[Path]:
     )
 
 
-def _opened(path: Path) -> gzip.GzipFile:
-    with path.open("rb") as stream:
-        is_gzipped = stream.read(2) == _GZIP_MAGIC
-    # A plain file has the same reading interface.
-    return gzip.open(path, "rb") if is_gzipped else path.open("rb")  # type: ignore[return-value]
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as stream:
+            is_gzipped = stream.read(2) == _GZIP_MAGIC
+        # A plain file has the same reading interface.
+        with gzip.open(path, "rb") if is_gzipped else path.open("rb") as opened:
+            yield cast(BinaryIO, opened)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}; fetch it again") from error

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.machine.checksums import file_sha256
+from dygenept.machine.versions_and_memory import distribution_versions
 from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -75,22 +75,14 @@ def write_manifest(
     files: Sequence[str],
     counts: Mapping[str, int],
 ) -> ArtefactManifest:
-    """Describe an artefact whose files are written.
-
-    Args:
-        folder: Folder of the artefacts.
-        artefact: Its name.
-        made_of: What determined it.
-        files: Its files.
-        counts: What is in it, for people.
-    """
+    """Describe an artefact whose files are written."""
     manifest = ArtefactManifest(
         step=made_of.step,
         files={name: file_sha256(folder / name) for name in files},
         inputs=made_of.inputs,
         config=_plain(made_of.config),
         counts=counts,
-        versions=_versions(),
+        versions=distribution_versions(VERSIONED),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     content = manifest.model_dump_json(indent=1) + "\n"
@@ -133,13 +125,3 @@ def _plain(config: Mapping[str, object]) -> dict[str, object]:
     """Return what JSON makes of a configuration, so that it equals what is read back."""
     document: dict[str, object] = json.loads(json.dumps(config))
     return document
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -55,13 +55,7 @@ logger = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """Does steps of one request.
-
-    Args:
-        request: What is asked for.
-        manager: Finds writers, encoders and graphs.
-        runtime: Device, progress and cache.
-    """
+    """Does steps of one request."""
 
     def __init__(
         self, request: PrecomputeRequest, *, manager: PluginManager, runtime: Runtime

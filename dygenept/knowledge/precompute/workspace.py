@@ -23,12 +23,7 @@ Done = tuple[Literal["done", "kept"], ArtefactManifest]
 
 
 class Workspace:
-    """The output folder of one request.
-
-    Args:
-        request: What is asked for.
-        steps: Steps of this run.
-    """
+    """The output folder of one request, and the steps of this run."""
 
     def __init__(self, request: PrecomputeRequest, steps: Sequence[str] = ()) -> None:
         self._request = request

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +18,6 @@ from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import FloatArray, GeneKnowledge
 
 FORMAT = "dygenept-knowledge-1"
-# Texts embedded between two writes of the cache: what an interrupted run can lose.
-CHUNK = 512
 
 
 def write_knowledge(
@@ -76,25 +76,12 @@ def read_confidence(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], Float
     Raises:
         DataError: If it is damaged or something else.
     """
-    from safetensors import SafetensorError, safe_open
-
     if is_foreign(path):
         knowledge = read_foreign(path)
         return knowledge.genes, knowledge.facet_names, knowledge.confidence
-    document = read_header(path)
-    try:
-        if document is None:
-            raise ValueError("it has no header of ours")
-        with safe_open(path, framework="numpy") as opened:
-            confidence = opened.get_tensor("confidence")
-        genes, names = document["genes"], document["facet_names"]
-        if not isinstance(genes, list) or not isinstance(names, list):
-            raise TypeError("genes and facets are not lists")
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is not gene knowledge of dygenept, or is damaged ({error})") from (
-            error
-        )
-    return tuple(map(str, genes)), tuple(map(str, names)), confidence
+    with _opened(path) as (document, tensors):
+        genes, facet_names = _names(document, "genes"), _names(document, "facet_names")
+        return genes, facet_names, tensors.get_tensor("confidence")
 
 
 def read_origins(path: Path) -> FacetOrigins | None:
@@ -103,34 +90,14 @@ def read_origins(path: Path) -> FacetOrigins | None:
     Raises:
         DataError: If it says so in a damaged way.
     """
-    from safetensors import SafetensorError, safe_open
-
-    document = read_header(path)
-    if document is None:
+    if read_header(path) is None:
         return None
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            if TENSORS[0] not in opened.keys():
-                return None
-            codes, informed, starts, rows, weights, source_codes = (
-                opened.get_tensor(name) for name in TENSORS
-            )
-        sources = document["sources"]
-        if not isinstance(sources, list):
-            raise TypeError("sources are not a list")
-        return FacetOrigins(
-            codes=codes,
-            informed=informed,
-            starts=starts,
-            neighbours=rows,
-            weights=weights,
-            source_codes=source_codes,
-            sources=tuple(map(str, sources)),
-        )
-    except (SafetensorError, OSError, KeyError, TypeError, ShapeError) as error:
-        raise DataError(
-            f"{path}: its record of origins is damaged ({error}); build it again"
-        ) from (error)
+    with _opened(path) as (document, tensors):
+        if TENSORS[0] not in tensors.keys():
+            return None
+        # The names of the tensors stand in the order of the record's arrays.
+        arrays = [tensors.get_tensor(name) for name in TENSORS]
+        return FacetOrigins(*arrays, sources=_names(document, "sources"))
 
 
 def read_knowledge(path: Path) -> GeneKnowledge:
@@ -140,34 +107,49 @@ def read_knowledge(path: Path) -> GeneKnowledge:
         DataUnavailableError: If there is no such file.
         DataError: If it is damaged or something else.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise DataUnavailableError(f"no knowledge file {path}")
     if is_foreign(path):
         return read_foreign(path)
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            document = json.loads((opened.metadata() or {})["dygenept"])
-            if document["format"] != FORMAT:
-                raise DataError(
-                    f"{path} is of format {document['format']!r}; this version reads {FORMAT!r}"
-                )
-            knowledge = GeneKnowledge(
-                name=str(document["name"]),
-                sha256=str(document["sha256"]),
-                genes=tuple(map(str, document["genes"])),
-                facet_names=tuple(map(str, document["facet_names"])),
-                values=opened.get_tensor("values"),
-                confidence=opened.get_tensor("confidence"),
+    with _opened(path) as (document, tensors):
+        if document["format"] != FORMAT:
+            raise DataError(
+                f"{path} is of format {document['format']!r}; this version reads {FORMAT!r}"
             )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        knowledge = GeneKnowledge(
+            name=str(document["name"]),
+            sha256=str(document["sha256"]),
+            genes=_names(document, "genes"),
+            facet_names=_names(document, "facet_names"),
+            values=tensors.get_tensor("values"),
+            confidence=tensors.get_tensor("confidence"),
+        )
+    _check_read(knowledge, path)
+    return knowledge
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Mapping[str, object], Any]]:
+    """Open a knowledge file: its header and its tensors; what fails while it is open is damage."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            yield json.loads((tensors.metadata() or {})["dygenept"]), tensors
+    except DataError:
+        raise
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ShapeError) as error:
         raise DataError(
             f"{path} is not gene knowledge of dygenept, or is damaged ({error}); "
             "build it again or use --facets go_minilm"
         ) from error
-    _check_read(knowledge, path)
-    return knowledge
+
+
+def _names(document: Mapping[str, object], field: str) -> tuple[str, ...]:
+    names = document[field]
+    if not isinstance(names, list):
+        raise TypeError(f"{field} is not a list")
+    return tuple(map(str, names))
 
 
 def _check_read(knowledge: GeneKnowledge, path: Path) -> None:

@@ -79,13 +79,8 @@ def build_environment(
 ) -> BuiltEnvironment:
     """Return the environment, built where it is not there.
 
-    It is built under a temporary name and renamed when it is whole, under a lock.
-
-    Args:
-        spec: What it contains.
-        cache_dir: Where computed things are kept.
-        report: Callback for progress.
-        name: What to call it in messages.
+    It is built under a temporary name and renamed when it is whole, under a lock. ``name`` is what
+    messages call it.
 
     Raises:
         EnvironmentBuildError: If no Python fits, pip fails, or the folder cannot be written; the

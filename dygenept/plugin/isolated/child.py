@@ -35,23 +35,19 @@ class Consumption:
     peak_memory_bytes: int
 
 
-def run_child(
-    command: Sequence[str], folder: Path, *, timeout_s: float, n_threads: int | None = None
-) -> Consumption:
+def run_child(command: Sequence[str], folder: Path, *, timeout_s: float) -> Consumption:
     """Run a command in a folder; its output goes to ``stdout.txt`` and ``stderr.txt`` there.
 
     Args:
         command: Program and arguments.
         folder: Working folder.
         timeout_s: Seconds after which it and all that it started are killed.
-        n_threads: Threads for the usual numeric libraries; None leaves it to them.
 
     Raises:
         ChildError: If it takes too long, cannot be started, is killed or returns a failure; the
             end of its error output is quoted.
     """
     report = folder / REPORT
-    threads = {} if n_threads is None else {"OMP_NUM_THREADS": str(n_threads)}
     with (folder / STDOUT).open("wb") as out, (folder / STDERR).open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(supervise.__file__), str(report), *command],
@@ -62,7 +58,7 @@ def run_child(
             stderr=err,
             # A group of its own, so that what the child starts is stopped with it.
             start_new_session=True,
-            env=child_environment(PYTHONHASHSEED="0", **threads),
+            env=child_environment(PYTHONHASHSEED="0"),
         )
         try:
             process.wait(timeout=timeout_s)

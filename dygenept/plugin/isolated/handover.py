@@ -95,6 +95,11 @@ def write_cells(task: Task, path: Path) -> None:
 
 
 def _task_document(order: Order, task: Task) -> dict[str, object]:
+    files = {"split": SPLIT}
+    if "cells" in order.inputs:
+        files["cells"] = CELLS
+    if "means" in order.inputs:
+        files |= {"means": MEANS, "controls": CONTROLS, "predict": PREDICT}
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": task.dataset,
@@ -109,17 +114,7 @@ def _task_document(order: Order, task: Task) -> dict[str, object]:
             {"perturbation": item.label, "genes": list(item.genes), "cell_type": item.cell_type}
             for item in order.conditions
         ],
-        "files": {
-            name: file
-            for name, file in (
-                ("split", SPLIT),
-                ("cells", CELLS if "cells" in order.inputs else None),
-                ("means", MEANS if "means" in order.inputs else None),
-                ("controls", CONTROLS if "means" in order.inputs else None),
-                ("predict", PREDICT if "means" in order.inputs else None),
-            )
-            if file is not None
-        },
+        "files": files,
     }
 
 

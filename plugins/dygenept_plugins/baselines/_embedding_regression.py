@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -33,6 +33,8 @@ class EmbeddingConfig(PluginConfig):
 class Solver(Protocol):
     """Fitted to features and deltas; predicts under any choice of hyper-parameters."""
 
+    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None: ...
+
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
         ...
@@ -54,11 +56,11 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
     fitted on both. Without validation perturbations the defaults are used, and noted.
 
     Attributes:
-        solver: Fits to features (n, D) and deltas (n, G).
+        solver: Is fitted to features (n, D) and deltas (n, G).
         config: The options.
     """
 
-    solver: ClassVar[Callable[[DoubleArray, DoubleArray], Solver]]
+    solver: ClassVar[type[Solver]]
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
 from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept_plugins.networks.scgpt_folder import checkpoint_folder
 
 # The package's own pins exclude today's torch and load torchtext; its model needs neither.
 ENVIRONMENT = EnvironmentSpec(
@@ -54,8 +55,6 @@ class ScGptFinetuneConfig(PluginConfig):
 
 def missing(config: ScGptFinetuneConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
-    from dygenept_plugins.cell_encoders.scgpt import checkpoint_folder
-
     folder = checkpoint_folder(config.checkpoint)
     needed = ("best_model.pt", "vocab.json", "args.json")
     absent = [name for name in needed if not (folder / name).is_file()]
@@ -68,8 +67,6 @@ def missing(config: ScGptFinetuneConfig) -> str | None:
 
 
 def _build(config: ScGptFinetuneConfig) -> IsolatedModel:
-    from dygenept_plugins.cell_encoders.scgpt import checkpoint_folder
-
     options = config.model_dump(mode="json", exclude={"timeout_s"})
     return IsolatedModel(
         IsolatedProgram(

@@ -8,12 +8,17 @@ from scratch at any size, with the data set's own genes as vocabulary.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
 from dygenept.plugin import CellEncoderSpec, ConfigError, PluginConfig, hookimpl
+from dygenept_plugins.networks.scgpt_folder import (
+    VOCABULARY_FILE,
+    checkpoint_folder,
+    describe_missing,
+    missing_files,
+)
 
 if TYPE_CHECKING:
     from dygenept.plugin import CellEncoder, CellEncoderContext
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINTS = "scgpt"
 CACHE_FOLDER = "scgpt_states"
 RANDOM = "random"
 PUBLISHED = "whole_human"
@@ -88,16 +92,6 @@ class ScGptConfig(PluginConfig):
         return "off" if value is False else value  # YAML reads a bare off as false
 
 
-def checkpoint_folder(checkpoint: str) -> Path:
-    """Return the folder that a ``checkpoint`` option means."""
-    path = Path(checkpoint).expanduser()
-    if path.is_dir() or len(path.parts) > 1:
-        return path
-    from dygenept.machine.folders import default_data_dir
-
-    return default_data_dir() / CHECKPOINTS / checkpoint
-
-
 def label(config: ScGptConfig) -> str | None:
     """Return what the model's name must say, so that nobody takes it for the published one."""
     return "random weights" if config.checkpoint == RANDOM else None
@@ -107,8 +101,6 @@ def missing(config: ScGptConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
     if config.checkpoint in (None, RANDOM):
         return None
-    from dygenept_plugins.networks.scgpt_checkpoint import describe_missing, missing_files
-
     folder = checkpoint_folder(config.checkpoint)
     files = missing_files(folder)
     return describe_missing(folder, files) if files else None
@@ -185,7 +177,7 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
 
 
 def _published_vocabulary() -> Vocabulary | None:
-    from dygenept_plugins.networks.scgpt_checkpoint import VOCABULARY_FILE, read_vocabulary
+    from dygenept_plugins.networks.scgpt_checkpoint import read_vocabulary
 
     path = checkpoint_folder(PUBLISHED) / VOCABULARY_FILE
     return read_vocabulary(path) if path.is_file() else None

@@ -13,10 +13,15 @@ from safetensors.torch import load_file
 
 from dygenept.plugin import DataError, DataUnavailableError
 from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
+from dygenept_plugins.networks.scgpt_folder import (
+    ARGS_FILE,
+    VOCABULARY_FILE,
+    WEIGHT_FILES,
+    describe_missing,
+    missing_files,
+)
 from dygenept_plugins.networks.scgpt_tokens import CLS, PAD, PAD_VALUE, Vocabulary
 
-VOCABULARY_FILE, ARGS_FILE = "vocab.json", "args.json"
-WEIGHT_FILES = ("best_model.pt", "model.safetensors")
 # Heads for pre-training tasks, which follow the hidden states and are not needed here.
 IGNORED = (
     "flag_encoder.",
@@ -57,23 +62,6 @@ class ScGptCheckpoint:
         weights = {name: value.float().clone() for name, value in self.weights.items()}
         network.load_state_dict(weights, assign=True)
         return network
-
-
-def missing_files(folder: Path) -> tuple[str, ...]:
-    """Name the files of a checkpoint that a folder lacks; reads nothing else."""
-    missing = [name for name in (VOCABULARY_FILE, ARGS_FILE) if not (folder / name).is_file()]
-    if not any((folder / name).is_file() for name in WEIGHT_FILES):
-        missing.insert(0, WEIGHT_FILES[0])
-    return tuple(missing)
-
-
-def describe_missing(folder: Path, missing: tuple[str, ...]) -> str:
-    """Say what is missing where, and how to get it or go without."""
-    return (
-        f"the scGPT checkpoint in {folder} lacks {', '.join(missing)}; fetch whole_human with "
-        "`dygenept data fetch scgpt` or by hand from the README of github.com/bowang-lab/scGPT, or "
-        "use --model dygenept_small, which needs no weights"
-    )
 
 
 def read_checkpoint(folder: Path) -> ScGptCheckpoint:

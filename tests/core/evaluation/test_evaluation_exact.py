@@ -14,14 +14,12 @@ from dygenept.evaluation.aggregates import aggregate, competition_ranks
 from dygenept.evaluation.bootstrap import bootstrap_interval, bootstrap_means
 from dygenept.evaluation.cell_samples import cell_samples, samples_of
 from dygenept.evaluation.closed_form import ClosedFormModel, require_held_out
-from dygenept.evaluation.comparison import holm, paired_comparison
-from dygenept.evaluation.effects import effect_sizes
+from dygenept.evaluation.comparison import holm, paired_difference
+from dygenept.evaluation.held_out import effect_sizes, subgroups, validation_positions
 from dygenept.evaluation.neighbours import ONE_CONDITION, euclidean, manhattan, share_farther
 from dygenept.evaluation.reference import TrainView, train_means, train_view
 from dygenept.evaluation.rows import gather_de, masked_mean, masked_pearson, row_scale
 from dygenept.evaluation.scoring import averaged, metric_inputs, score
-from dygenept.evaluation.subgroups import subgroups
-from dygenept.evaluation.validation_labels import validation_positions
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,
@@ -77,6 +75,28 @@ def test_the_seed_of_an_aggregate_is_that_of_its_interval() -> None:
     assert (default.ci_low, default.ci_high) == bootstrap_interval(values, seed=0)
 
 
+MANY = np.random.default_rng(11).normal(1.0, 1.0, 40).tolist()
+
+
+def test_default_seeds_and_levels_on_values_that_tell_them_apart() -> None:
+    drawn = means_of(2000, MANY, 0)
+    ends = tuple(np.quantile(drawn, [0.025, 0.975]))
+    assert bootstrap_interval(MANY) == pytest.approx(ends, abs=1e-9)
+    found = aggregate([MANY], neutral=None)
+    assert (found.ci_low, found.ci_high) == pytest.approx(ends, abs=1e-9)
+    compared = paired_difference(MANY, [0.0] * 40)
+    assert (compared.ci_low, compared.ci_high) == pytest.approx(ends, abs=1e-9)
+    other = np.quantile(means_of(2000, MANY, 1), [0.025, 0.975])
+    assert abs(other - ends).min() > 1e-4
+
+
+def test_float32_values_are_averaged_in_float64() -> None:
+    values = np.asarray(MANY, dtype=np.float32)
+    found = bootstrap_means(values)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, means_of(2000, values.astype(np.float64), 0), rtol=1e-12)
+
+
 def test_an_aggregate_of_unequal_folds() -> None:
     found = aggregate([[1.0, None], [2.0, 3.0, 4.0], [None]], neutral=None)
     assert found.mean == pytest.approx((1 + 3) / 2)
@@ -97,14 +117,14 @@ def test_ranks_ignore_what_rounding_leaves_and_put_missing_values_last() -> None
 
 def test_a_paired_comparison_worked_out_by_hand() -> None:
     first, second = [1.0, 2.0, 6.0, 0.0], [0.0, 2.5, 2.0, 0.5]
-    found = paired_comparison(first, second, n_models=30, seed=2)
+    found = paired_difference(first, second, n_models=30, seed=2)
     drawn = means_of(2400, [1.0, -0.5, 4.0, -0.5], 2)
     assert found.difference == 1.0
     assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
     smaller = min((drawn <= 0).sum(), (drawn >= 0).sum())
     assert found.p_value == pytest.approx(2 * (1 + smaller) / 2401)
     assert found.n_perturbations == 4
-    few = paired_comparison(first, second)
+    few = paired_difference(first, second)
     smaller = (means_of(2000, [1.0, -0.5, 4.0, -0.5], 0) <= 0).sum()
     assert few.p_value == pytest.approx(2 * (1 + smaller) / 2001)
 
@@ -381,6 +401,14 @@ def test_ties_are_judged_by_the_largest_distance() -> None:
         assert farther.tolist() == [expected, 0.0]
 
 
+def test_each_row_has_a_margin_of_its_own() -> None:
+    conditions = [Condition(A, X), Condition(B, X)]
+    # The first row's margin is 1e-9, the second's 1.
+    table = np.array([[1.0, 1.0 + 1e-6], [1e9, 1e9 + 0.5]])
+    farther, _, _ = share_farther(conditions, lambda rows: table)
+    assert farther.tolist() == [1.0, 0.5]
+
+
 def test_distances_agree_with_plain_loops() -> None:
     rng = np.random.default_rng(0)
     left, right = rng.normal(100.0, 1.0, (130, 5)), rng.normal(100.0, 1.0, (70, 5))
@@ -435,6 +463,14 @@ def test_correlations_worked_out_by_hand() -> None:
     assert tiny.values.tolist() == pytest.approx([0.5])
     assert correlated([[0, 1]], [[0, 2]]).values.tolist() == pytest.approx([1.0])
     assert correlated([[0, 1]], [[3, 1]]).values.tolist() == pytest.approx([-1.0])
+
+
+def test_each_row_is_correlated_by_itself() -> None:
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(2, 4, 6)) * np.array([[1.0], [5.0], [0.1], [2.0]])
+    found = correlated(left.tolist(), right.tolist())
+    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(left, right, strict=True)]
+    np.testing.assert_allclose(found.values, expected)
 
 
 def test_what_has_no_correlation_says_why() -> None:

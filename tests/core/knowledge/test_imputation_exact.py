@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
 
+from dygenept.errors import DataError
 from dygenept.knowledge.facets import imputation
 from dygenept.knowledge.facets.imputation import ImputationOptions, impute
 from dygenept.types import GeneKnowledge
@@ -106,3 +109,31 @@ def test_an_option_of_no_rounds_fills_nothing() -> None:
     assert found.rounds[:, 0].tolist() == [0, 0, -1]
     assert found.neighbours.entries.tolist() == []
     assert found.neighbours.of(2, 0)[0].tolist() == []
+
+
+def test_results_have_the_declared_types_whatever_the_input_has() -> None:
+    rng = np.random.default_rng(0)
+    known = np.ones((6, 3))
+    known[4:] = 0.0
+    values = rng.normal(size=(6, 3, 4)) * known[..., None]
+    edges = {(i, j): 0.5 for i in (4, 5) for j in range(4)}
+    plain = impute(knowledge_of(values, known), graph_of(6, edges), options=ImputationOptions())
+    wide = replace(
+        knowledge_of(values, known),
+        values=np.asfortranarray(values.astype(np.float32).astype(np.float64)),
+        confidence=known,
+    )
+    found = impute(wide, graph_of(6, edges), options=ImputationOptions())
+    np.testing.assert_allclose(found.knowledge.values, plain.knowledge.values, rtol=1e-6)
+    assert np.abs(found.knowledge.values[4:]).min() > 0
+    for of in (plain, found):
+        assert of.knowledge.values.dtype == of.knowledge.confidence.dtype == np.float32
+        assert (of.neighbours.entries.dtype, of.neighbours.starts.dtype) == (np.int64, np.int64)
+        assert (of.neighbours.rows.dtype, of.neighbours.weights.dtype) == (np.int32, np.float32)
+
+
+def test_weights_that_cannot_be_are_refused() -> None:
+    knowledge = knowledge_of(np.ones((2, 1, 1)), np.ones((2, 1)))
+    for weight in (-0.5, np.nan, np.inf):
+        with pytest.raises(DataError, match=r"^edge weights must be finite and not negative$"):
+            impute(knowledge, graph_of(2, {(0, 1): weight}), options=ONE_ROUND)

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
 from dygenept.knowledge.catalog import FacetSetEntry, missing_knowledge, open_knowledge
-from dygenept.knowledge.facets.selection import genes_without_knowledge
 from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
@@ -69,7 +68,8 @@ def test_registered_facet_set_is_written_and_embedded(
     knowledge = _open("go_tfidf", manager, cache_dir)
     assert (knowledge.name, knowledge.genes) == ("go_tfidf", GENES)
     assert knowledge.values.shape == (4, 8, 16)
-    assert genes_without_knowledge(knowledge) == ("NO_SUCH_GENE",)
+    known = dict(zip(knowledge.genes, knowledge.confidence.any(axis=1), strict=True))
+    assert [gene for gene in known if not known[gene]] == ["NO_SUCH_GENE"]
 
 
 def test_shuffled_facet_set_misplaces_every_known_row(

@@ -12,7 +12,7 @@ import pytest
 from dygenept.errors import DataError, DataUnavailableError, PluginError
 from dygenept.knowledge.building import FacetSource, build_knowledge
 from dygenept.knowledge.facets.controls import random_knowledge, shuffle_knowledge
-from dygenept.knowledge.facets.selection import genes_without_knowledge, select_genes
+from dygenept.knowledge.facets.selection import select_genes
 from dygenept.knowledge.store.embedding_cache import EmbeddingCache
 from dygenept.knowledge.store.knowledge_files import read_knowledge, write_knowledge
 from dygenept.machine.folders import default_cache_dir
@@ -75,6 +75,11 @@ def test_known_facet_has_its_texts_vector_and_confidence_one() -> None:
     assert knowledge.values.dtype == np.float32
     np.testing.assert_array_equal(knowledge.values[1, 2], [6, ord("M"), ord("A")])
     np.testing.assert_array_equal(knowledge.confidence.sum(axis=1), [4, 5, 4, 4])
+
+
+def genes_without_knowledge(knowledge: GeneKnowledge) -> tuple[str, ...]:
+    is_known = knowledge.confidence.any(axis=1)
+    return tuple(gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known)
 
 
 def test_unknown_facet_is_zero_with_confidence_zero() -> None:

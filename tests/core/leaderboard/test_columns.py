@@ -18,14 +18,14 @@ from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
 from dygenept.results.records import RunRecord
-from dygenept_cli.boards import FORMATS, render_boards, render_seeds
+from dygenept_cli.views.boards import FORMATS, render_boards
 
 MakeRecord = Callable[..., RunRecord]
 
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dygenept_cli.context.stdout", lambda: Console(width=160))
+    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: Console(width=160))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_so_does_a_column_of_a_board_over_seeds(
     layout = replace(seeds.SEEDS, columns=(*seeds.SEEDS.columns, column))
     monkeypatch.setattr(seeds, "SEEDS", layout)
     boards = [[record(key=f"{seed}", seed=seed, values=(seed / 8,))] for seed in (1, 4)]
-    text = render_seeds(boards, chosen=chosen)  # type: ignore[arg-type]
+    text = render_boards(boards, chosen=chosen, across_seeds=True)  # type: ignore[arg-type]
     assert "range" in text
     assert "0.375" in text
 

@@ -9,7 +9,7 @@ import pytest
 
 from dygenept.leaderboard.rows import group_records, leaderboard_rows
 from dygenept.results.records import RunRecord
-from dygenept_cli.boards import render_boards
+from dygenept_cli.views.boards import render_boards
 
 MakeRecord = Callable[..., RunRecord]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,24 +15,24 @@ import torch
 from torch import nn
 
 from dygenept.errors import ConfigError, DygeneptError
+from dygenept.machine.processes import World
 from dygenept.model.assembly import DyGenePT
 from dygenept.model.control_pool import control_cells
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
 from dygenept.model.prediction import predict_means
+from dygenept.model.seeds import derived_seed, forked_torch, seeded_torch
+from dygenept.model.training import checkpoint as checkpoints
 from dygenept.model.training import loop, tuning
-from dygenept.model.training.averaging import WeightAverage
-from dygenept.model.training.batches import BatchSource, condition_set, perturbed_cells
-from dygenept.model.training.checkpoint import Checkpoint
-from dygenept.model.training.loop import (
-    History,
-    Saver,
-    Trainer,
-    forked_torch,
-    make_optimizer,
-    seeded_torch,
+from dygenept.model.training.batches import (
+    BatchSource,
+    Share,
+    condition_set,
+    perturbed_cells,
 )
+from dygenept.model.training.checkpoint import Checkpoint, Saver, changing_tensors
+from dygenept.model.training.loop import History, Trainer
+from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import LossOptions, TrainingOptions
-from dygenept.model.training.schedule import learning_rate
 from dygenept.testing import toy_task
 
 CPU = torch.device("cpu")
@@ -298,8 +299,10 @@ def test_training_is_what_a_plain_loop_does(
 def test_dropout_is_drawn_anew_by_epoch_step_and_process(network: DyGenePT) -> None:
     trainer = Run(network, OPTIONS).trainer()
     positions = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
-    assert len({trainer._seed(*position) for position in positions}) == 4
-    assert trainer._seed(2, 3) == int(np.random.SeedSequence([5, 2, 3]).generate_state(1)[0])
+    assert len({derived_seed(trainer.seed, *position) for position in positions}) == 4
+    assert derived_seed(trainer.seed, 2, 3) == int(
+        np.random.SeedSequence([5, 2, 3]).generate_state(1)[0]
+    )
 
 
 def test_a_loss_that_stops_being_finite_names_the_epoch_and_a_lower_rate(
@@ -407,7 +410,7 @@ def test_a_save_is_due_after_so_many_seconds_or_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock[0])
     checkpoint = Checkpoint(tmp_path / "x", "print")
     written: list[tuple[Checkpoint, float]] = []
     saver = Saver(checkpoint, 30.0, lambda to: written.append((to, clock[0])), saved_at=100.0)
@@ -481,6 +484,114 @@ def test_an_average_starts_from_the_weights_and_leaves_frozen_ones_out() -> None
     # The first decay is a tenth, so that nine tenths of the step are taken.
     torch.testing.assert_close(average.average["0.weight"], start + 9.0)
     assert average.n_updates == 1
+
+
+def test_an_interrupted_epoch_goes_on_where_it_was_left(
+    network: DyGenePT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(OPTIONS, epochs=2, steps_per_epoch=4, checkpoint_seconds=0.0, ema_decay=0.5)
+    start, whole = copy.deepcopy(network), copy.deepcopy(network)
+    expected = Run(whole, options, validates=False).train()
+    step, n_steps = Trainer.step, [0]
+
+    def interrupted(self: Trainer, *arguments: object) -> torch.Tensor:
+        if n_steps[0] == 6:
+            raise KeyboardInterrupt
+        n_steps[0] += 1
+        return step(self, *arguments)  # type: ignore[arg-type]
+
+    checkpoint = Checkpoint(tmp_path / "training.safetensors", "print")
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Run(network, options, validates=False, checkpoint=checkpoint).train()
+    n_steps[0] = 0
+    resumed = Run(start, options, validates=False, checkpoint=checkpoint).train()
+    assert n_steps[0] == 2
+    assert resumed == expected
+    assert same(weights_of(start), weights_of(whole))
+
+
+class Calls:
+    """Stands in for what processes do together; this one is the second of two."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = World(rank=1, size=2)
+        self.agreed: list[tuple[tuple[int, ...], str]] = []
+        self.sent: list[list[tuple[int, ...]]] = []
+        self.last: list[bool] = []
+        self.wrapped: list[tuple[nn.Module, torch.device]] = []
+        self.summed = 0
+        monkeypatch.setattr(loop.processes, "current", lambda: self.world)
+        monkeypatch.setattr(
+            loop.processes,
+            "check_agreement",
+            lambda values, what: self.agreed.append((values, what)),
+        )
+        monkeypatch.setattr(
+            loop.processes,
+            "broadcast",
+            lambda tensors: self.sent.append([tuple(tensor.shape) for tensor in tensors]),
+        )
+        monkeypatch.setattr(loop.processes, "local_gradients", self._local)
+        monkeypatch.setattr(loop.processes, "parallel", self._parallel)
+        monkeypatch.setattr(loop.processes, "total", self._total)
+
+    def _local(self, stepper: nn.Module, *, is_last: bool) -> AbstractContextManager[None]:
+        assert isinstance(stepper, nn.Module)
+        self.last.append(is_last)
+        return nullcontext()
+
+    def _parallel(self, network: nn.Module, device: torch.device) -> nn.Module:
+        self.wrapped.append((network, device))
+        return network
+
+    def _total(self, tensor: torch.Tensor) -> torch.Tensor:
+        self.summed += 1
+        return 2 * tensor
+
+
+def test_a_process_among_two_runs_its_part_and_writes_nothing(
+    network: DyGenePT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    checkpoint = Checkpoint(tmp_path / "training.safetensors", "print")
+    options = replace(OPTIONS, epochs=1, accumulation_steps=3, checkpoint_seconds=0.0)
+    shares: list[Share] = []
+    steps = BatchSource.steps
+
+    def watched(self: BatchSource, rng: np.random.Generator, *, first: int, share: Share) -> object:
+        shares.append(share)
+        return steps(self, rng, first=first, share=share)
+
+    monkeypatch.setattr(BatchSource, "steps", watched)
+    Run(network, options, validates=False, checkpoint=checkpoint).train()
+    assert shares == [Share(rank=1, size=2, pieces=3)]
+    assert calls.agreed == [((0, 0), "where the checkpoint left off")]
+    assert calls.last == [False, False, True] * 2
+    assert calls.wrapped == [(network, CPU)]
+    assert calls.summed == 2
+    assert [len(shapes) for shapes in calls.sent] == [len(changing_tensors(network))]
+    assert not checkpoint.path.exists()
+    calls.world = World(rank=0, size=2)
+    Run(network, options, validates=False, checkpoint=checkpoint).train()
+    assert checkpoint.path.exists()
+
+
+def test_gradients_of_a_part_count_once_per_process_before_they_are_averaged(
+    network: DyGenePT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Run(network, OPTIONS).trainer()
+    pieces = next(trainer.source.steps(np.random.default_rng(0)))
+    alone = trainer.backward(network, pieces)
+    gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+    network.zero_grad()
+    Calls(monkeypatch)
+    both = trainer.backward(network, pieces)
+    # The losses of the processes are summed; here each is taken to have the same.
+    assert float(both) == pytest.approx(2 * float(alone))
+    doubled = [p.grad for p in network.parameters() if p.grad is not None]
+    for left, right in zip(gradients, doubled, strict=True):
+        torch.testing.assert_close(right, 2 * left)
 
 
 class Recomputes(nn.Module):

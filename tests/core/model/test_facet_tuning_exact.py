@@ -13,9 +13,11 @@ from torch import nn
 from dygenept.model.assembly import PADDING, DyGenePT, Parts
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.start import facet_tuning
-from dygenept.model.start.clear_winner import clear_winner
+from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.facet_tuning import tune_facets
-from dygenept.model.start.warm_start import warm_start
+from dygenept.model.start.features import StartData
+from dygenept.model.start.readout import best_beyond_chance
+from dygenept.model.training.batches import ConditionSet
 from dygenept.plugin.interfaces import (
     AttentionOutput,
     CellEncoderContext,
@@ -47,6 +49,9 @@ class Encoder(nn.Module):
         if is_typed:
             self.facet_types = nn.Parameter(0.3 * torch.randn(N_FACETS, WIDTH))
         self.null = nn.Parameter(torch.full((WIDTH,), 0.1))
+
+    def facet_vectors(self) -> nn.Parameter | None:
+        return self.facet_types
 
     def forward(self, gene_indices: torch.Tensor) -> FacetBatch:
         known = self.known[gene_indices.clamp(min=0)] & (gene_indices >= 0)[..., None]
@@ -116,6 +121,13 @@ class Case:
     controls: ControlCells
 
     @property
+    def data(self) -> StartData:
+        n = len(self.deltas)
+        no_genes = torch.full((n, 20), -1)
+        conditions = ConditionSet(self.genes, self.cell_types, self.deltas, no_genes)
+        return StartData(conditions=conditions, controls=self.controls, device=CPU)
+
+    @property
     def types(self) -> nn.Parameter:
         types = self.network.gene_encoder.facet_types
         assert isinstance(types, nn.Parameter)
@@ -161,15 +173,7 @@ def make_case(n: int, *, shares: bool = False, is_typed: bool = True) -> Case:
 
 
 def tuned(case: Case, seed: int = 0) -> int:
-    return tune_facets(
-        case.network,
-        gene_indices=case.genes,
-        cell_types=case.cell_types,
-        deltas=case.deltas,
-        controls=case.controls,
-        rng=np.random.default_rng(seed),
-        device=CPU,
-    )
+    return tune_facets(case.network, case.data, np.random.default_rng(seed))
 
 
 class Slow:
@@ -265,7 +269,7 @@ def slowly_tuned(case: Case, checkpoints: tuple[int, ...], n_turns: int) -> np.n
 
 
 class Chooser:
-    """Stands in for ``clear_winner``: takes one checkpoint and keeps what it was asked."""
+    """Stands in for ``best_beyond_chance``: takes one checkpoint and keeps what it was asked."""
 
     def __init__(self, chosen: int) -> None:
         self.chosen = chosen
@@ -279,7 +283,7 @@ class Chooser:
 
 def choosing(monkeypatch: pytest.MonkeyPatch, chosen: int, *checkpoints: int) -> Chooser:
     chooser = Chooser(chosen)
-    monkeypatch.setattr(facet_tuning, "clear_winner", chooser)
+    monkeypatch.setattr(facet_tuning, "best_beyond_chance", chooser)
     monkeypatch.setattr(facet_tuning, "CHECKPOINTS", checkpoints)
     return chooser
 
@@ -304,12 +308,12 @@ def test_tuning_agrees_with_refits_that_leave_each_condition_out(
 def test_a_gain_is_held_against_two_standard_errors_of_its_own() -> None:
     # Gains 1 and 3: mean 2, standard error √2 / √2 = 1, so that two of them are not exceeded.
     errors = np.array([[5.0, 4.0], [5.0, 2.0]])
-    assert clear_winner(errors, reference=0) == 0
-    assert clear_winner(errors - [[0.0, 1e-6]], reference=0) == 1
-    assert clear_winner(errors, reference=0, n_spreads=1.99) == 1
-    assert clear_winner(errors, reference=1) == 1
+    assert best_beyond_chance(errors, reference=0) == 0
+    assert best_beyond_chance(errors - [[0.0, 1e-6]], reference=0) == 1
+    assert best_beyond_chance(errors, reference=0, n_spreads=1.99) == 1
+    assert best_beyond_chance(errors, reference=1) == 1
     # A single condition has no spread, however large its gain.
-    assert clear_winner(errors[:1], reference=0, n_spreads=0.1) == 0
+    assert best_beyond_chance(errors[:1], reference=0, n_spreads=0.1) == 0
 
 
 def test_tuning_runs_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,14 +352,6 @@ def test_a_warm_start_tunes_the_facets(monkeypatch: pytest.MonkeyPatch) -> None:
     choosing(monkeypatch, 1, 0, 1)
     case = make_case(9)
     before = case.types.detach().clone()
-    fit = warm_start(
-        case.network,
-        gene_indices=case.genes,
-        cell_types=case.cell_types,
-        deltas=case.deltas,
-        controls=case.controls,
-        rng=np.random.default_rng(0),
-        device=CPU,
-    )
+    fit = start_in_closed_form(case.network, case.data, np.random.default_rng(0))
     assert fit is not None
     assert float((case.types.data - before).abs().min()) > 1e-3

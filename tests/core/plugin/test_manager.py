@@ -12,10 +12,10 @@ import pytest
 from dygenept import __version__
 from dygenept.errors import ConfigError, PluginError
 from dygenept.plugin.code_identity import sources_sha256
-from dygenept.plugin.loading import Origin
+from dygenept.plugin.loading import Origin, file_candidate
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import KINDS, AttentionSpec, MetricSpec, SplitSpec
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 ATTENTION = """
 from pydantic import Field
@@ -118,9 +118,10 @@ def test_a_duplicate_leaves_none_of_the_second_module(package: Path) -> None:
         "\ndef make(name):\n    return AttentionSpec("
         "name=name, summary='A test.', source='this project', factory=build)\n"
     )
-    manager.register_file(package / "plugin_one.py")
+    manager.register(*file_candidate(package / "plugin_one.py").load())
+    second = file_candidate(write(package, "plugin_two", body)).load()
     with pytest.raises(PluginError, match="same"):
-        manager.register_file(write(package, "plugin_two", body))
+        manager.register(*second)
     assert manager.names("attention") == ("same",)
 
 

@@ -23,7 +23,7 @@ from dygenept.results.records import (
 from dygenept.results.store import ResultsStore, read_record
 from dygenept.testing import toy_data
 from dygenept.types import Condition, Fold, Perturbation, Score, Split
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 MakeRecord = Callable[..., RunRecord]
 # Written by the first version of the schema, from simulated data.

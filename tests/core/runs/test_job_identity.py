@@ -20,7 +20,7 @@ from dygenept.runs.job_identity import derived_seed, fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
-from dygenept.types.provenance import Provenance
+from dygenept.types.results import Provenance
 
 PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
 

@@ -15,8 +15,10 @@ from typing import cast
 import pytest
 
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.manager import Provenance
-from dygenept.runs.run_context import Station, derived_seed, job_key
+from dygenept.runs.job_identity import derived_seed, job_key
+from dygenept.runs.run_context import RunContext
 
 SHARED = {"suite": "quick", "sha256": "ab", "split_sha256": "cd", "seed": 42, "de": "top20"}
 PLUGIN = Provenance(
@@ -33,10 +35,10 @@ MODEL = ResolvedModel(
 )
 
 
-def shared(**changes: object) -> Station:
+def shared(**changes: object) -> RunContext:
     values = {**SHARED, **changes}
     return cast(
-        Station,
+        RunContext,
         SimpleNamespace(
             suite=values["suite"],
             data=SimpleNamespace(sha256=values["sha256"]),
@@ -49,12 +51,13 @@ def shared(**changes: object) -> Station:
 
 def test_a_job_key_is_the_hash_of_what_determines_the_result() -> None:
     document = {
+        "code": project_code().sha256,
         "config": {"penalty": 0.1},
         "dataset": "ab",
         "de_list": "top20",
         "fold": 1,
         "model": "ridge",
-        "plugins": [["baselines", "ridge", "lab", "1.0"]],
+        "plugins": [["baselines", "ridge", "lab", "1.0", PLUGIN.code_sha256]],
         "seed": 42,
         "split": "cd",
         "suite": "quick",

@@ -27,8 +27,8 @@ from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import MetricSpec
+from dygenept.testing import write_toy_h5ad
 from dygenept.testing.toy import ToyShape
-from dygenept.testing.toy_file import write_toy_h5ad
 from dygenept.types import MetricInputs, PerturbationData
 
 FIXTURE = Path(__file__).with_name("peers.json")

@@ -102,15 +102,24 @@ def _vector(given: object, gene: str, path: Path) -> FloatArray:
     raise DataError(f"{path}: what stands for {gene!r} is not a vector of numbers")
 
 
-def _read_npz(path: Path) -> tuple[list[str], FloatArray]:
+def plain_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """Read an ``.npz`` file without unpickling anything.
+
+    Raises:
+        DataError: If it is damaged or contains objects.
+    """
     try:
         with np.load(path, allow_pickle=False) as opened:
-            arrays: dict[str, npt.NDArray[np.generic]] = {name: opened[name] for name in opened}
+            return {name: opened[name] for name in opened}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise DataError(
-            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); gene names must "
-            "be an array of text (numpy dtype str), not of objects"
+            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); names must be "
+            "arrays of text (numpy dtype str), not of objects"
         ) from error
+
+
+def _read_npz(path: Path) -> tuple[list[str], FloatArray]:
+    arrays = plain_arrays(path)
     texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
     tables = [name for name, array in arrays.items() if array.ndim == 2]
     if len(texts) == 1 and len(tables) == 1:

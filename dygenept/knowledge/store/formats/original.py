@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, ShapeError, nearest
+from dygenept.knowledge.store.formats.gene_vectors import plain_arrays
 from dygenept.machine.checksums import file_sha256
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import GeneKnowledge
@@ -157,14 +157,7 @@ def _read_torch(path: Path) -> Mapping[str, object]:
 
 
 def _read_npz(path: Path) -> Mapping[str, object]:
-    try:
-        with np.load(path, allow_pickle=False) as opened:
-            document: dict[str, object] = {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise DataError(
-            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); genes and "
-            "facet_names must be arrays of text (numpy dtype str), not objects"
-        ) from error
+    document: dict[str, object] = {**plain_arrays(path)}
     if "gene_to_idx" not in document and "genes" in document:
         genes = _names(document["genes"], path, "genes")
         if len(set(genes)) != len(genes):

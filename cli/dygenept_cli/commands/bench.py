@@ -1,0 +1,202 @@
+"""``dygenept bench``: models × folds, then a leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.benchmark import BenchmarkFlags
+from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.models import AssemblyFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dygenept.plugin.environment import Environment
+    from dygenept.runs.runner import BenchOutcome, BenchRequest
+    from dygenept.runs.suites import Suite
+    from dygenept.types import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFlags:
+    """Which models run, how, and what is kept of them."""
+
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="M",
+            help="Model; may be given several times [default: the closed-form baselines and "
+            "dygenept, or dygenept_small where dygenept's weights are not on disk].",
+        ),
+    ] = None
+    results: options.ResultsOption = Path("results")
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Processes, or workers on a Ray cluster.")
+    ] = 1
+    executor: Annotated[
+        str,
+        typer.Option(
+            "--executor",
+            help="Executor: inline, process (implied by --jobs 2 or more), or ray (an existing "
+            "cluster).",
+        ),
+    ] = "inline"
+    resume: options.ResumeOption = True
+    keep_predictions: Annotated[
+        bool,
+        typer.Option("--keep-predictions/--drop-predictions", help="Keep predictions on disk."),
+    ] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOutputFlags(options.OutputFlags):
+    """What is shown of a bench."""
+
+    all_metrics: options.AllMetricsOption = False
+
+
+def bench(
+    benchmark: BenchmarkFlags,
+    jobs: JobFlags,
+    assembly: AssemblyFlags,
+    where: MachineFlags,
+    output: BenchOutputFlags,
+) -> None:
+    """Cross-validate models on a data set and print a leaderboard."""
+    from dygenept.errors import DygeneptError
+    from dygenept.runs.default_models import default_models
+
+    environment = where.environment()
+    declared = benchmark.declared(environment)
+    names = tuple(jobs.model or declared.models)
+    choice = None if names else default_models(environment)
+    grid = None if jobs.model else declared.grid
+    if grid is not None and assembly.kg is None:
+        grid.check(assembly.set_ or ())
+    requests = [
+        replace(
+            benchmark.request(declared, dataset=name, results=jobs.results),
+            models=names if choice is None else choice.models,
+            variants=() if grid is None else grid.variants(),
+            overrides=assembly.overrides(),
+            jobs=jobs.jobs,
+            executor=jobs.executor,
+            resume=jobs.resume,
+            keep_predictions=jobs.keep_predictions,
+        )
+        for name in declared.datasets
+    ]
+    opening = None if choice is None else choice.reason
+    show = _Show(environment, declared, output, benchmark.metrics, opening)
+    document, failures = (
+        _bench(requests[0], show) if len(requests) == 1 else _bench_each(requests, show)
+    )
+    if output.as_json:
+        console.print_json(document)
+    if failures:
+        raise DygeneptError(failed_text(failures))
+
+
+def failed_text(failures: Mapping[str, str]) -> str:
+    """Say what failed, each reason once."""
+    jobs: dict[str, list[str]] = {}
+    for job, reason in failures.items():
+        jobs.setdefault(reason, []).append(job)
+    reasons = (f"{' and '.join(names)}: {reason}" for reason, names in jobs.items())
+    return f"{len(failures)} job(s) failed: {'; '.join(reasons)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """Where a run works and how it is shown.
+
+    Attributes:
+        environment: What the run works in.
+        declared: The suite.
+        output: What is shown.
+        metrics: Metrics to show; empty shows as many as fit.
+        opening: Why these models run, where the user named none.
+    """
+
+    environment: Environment
+    declared: Suite
+    output: BenchOutputFlags
+    metrics: tuple[str, ...]
+    opening: str | None
+
+
+def _run(request: BenchRequest, show: _Show) -> BenchOutcome:
+    """Run a benchmark; its opening is shown once nothing is refused and the first job begins."""
+    from dygenept.runs.runner import run_bench
+
+    not_shown = [] if show.opening is None else [show.opening]
+    with show.output.progress() as report:
+
+        def report_job(progress: Progress) -> None:
+            if not_shown and progress.stage == "job":
+                console.note(f"note: {not_shown.pop()}")
+            report(progress)
+
+        return run_bench(request, show.environment, report=report_job)
+
+
+def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
+    """Run one data set; print its leaderboard, or return it as a document."""
+    from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept.runs.document import bench_document
+    from dygenept_cli.views.boards import render_board
+    from dygenept_cli.views.published import published_beside
+
+    outcome = _run(request, show)
+    for text in (*outcome.dataset.notes, *_model_notes(outcome)):
+        console.note(f"note: {text}")
+    quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
+    board = leaderboard_of(outcome.records, quoted=quoted) if outcome.records else None
+    if board is not None and not show.output.as_json:
+        is_whole = show.output.all_metrics
+        sys.stdout.write(render_board(board, metrics=show.metrics, all_metrics=is_whole))
+        for job, reason in outcome.failures.items():
+            sys.stdout.write(f"not in this leaderboard: {job}: {reason}\n")
+        console.note(
+            f"results in {request.results}; show them again with "
+            f"`dygenept leaderboard --results {request.results}`"
+        )
+    rows = () if board is None else board.rows
+    document = bench_document(outcome, rows, results_dir=request.results)
+    return {**document, "references": [row.document() for row in quoted]}, outcome.failures
+
+
+def _bench_each(
+    requests: Sequence[BenchRequest], show: _Show
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Run several data sets; one that cannot be opened does not stop the others."""
+    from dygenept.errors import DygeneptError
+
+    documents: list[dict[str, object]] = []
+    refused: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    for request in requests:
+        try:
+            document, failed = _bench(request, show)
+        except DygeneptError as error:
+            console.note(f"{request.dataset}: {error}")
+            refused[request.dataset] = str(error)
+            continue
+        show = replace(show, opening=None)
+        documents.append(document)
+        failures |= {f"{request.dataset}, {job}": reason for job, reason in failed.items()}
+    reported = dict.fromkeys(refused, "reported above")
+    return {"benches": documents, "failures": refused | failures}, reported | failures
+
+
+def _model_notes(outcome: BenchOutcome) -> tuple[str, ...]:
+    notes = (f"{record.model}: {text}" for record in outcome.records for text in record.notes)
+    return tuple(dict.fromkeys(notes))

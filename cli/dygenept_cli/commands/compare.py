@@ -1,0 +1,90 @@
+"""``dygenept compare``: is one model better than another, over the same perturbations?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.results import ResultsFlags
+
+if TYPE_CHECKING:
+    from dygenept.leaderboard.columns import JsonDocument
+    from dygenept.leaderboard.comparisons import ComparisonRow
+    from dygenept.results.records import RunRecord
+
+
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(metavar="A B [C …]", help="Models as the leaderboard names them.")
+    ],
+    wanted: ResultsFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Compare model A with B (and with C …) by a paired bootstrap over perturbations.
+
+    Shows the mean difference A minus B over the perturbations that both were scored on, its 95 %
+    interval (2,000 seeded draws or more) and a two-sided p value; with more than two models, p is
+    Holm-corrected over the models that A is compared with.
+    """
+    from dygenept.errors import ConfigError
+    from dygenept.leaderboard.comparisons import compare_models
+    from dygenept_cli.views.boards import chosen_boards
+    from dygenept_cli.views.comparisons import show_comparison
+
+    if len(set(models)) < 2:
+        raise ConfigError("name two different models, such as: dygenept compare ridge additive")
+    metrics = wanted.metrics
+    present = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
+    boards = [
+        records
+        for records in present
+        if len({record.model for record in records} & set(models)) > 1
+    ]
+    if not boards:
+        _refuse(wanted, models)
+    found = [
+        (records[0], compare_models(records, _present(models, records), metrics=metrics))
+        for records in boards
+    ]
+    if as_json:
+        console.print_json({"comparisons": [_document(first, rows) for first, rows in found]})
+        return
+    for first, rows in found:
+        show_comparison(first, rows)
+
+
+def _present(models: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
+    """Keep the models of this leaderboard; the first one asked for must be among them."""
+    here = {record.model for record in records}
+    return [name for name in models if name in here or name == models[0]]
+
+
+def _refuse(wanted: ResultsFlags, models: Sequence[str]) -> NoReturn:
+    """Say which model has no result, or that no leaderboard has results of several."""
+    from dygenept.errors import ConfigError, nearest
+    from dygenept_cli.views.boards import chosen_boards
+
+    present = {
+        record.model
+        for records in chosen_boards(wanted.results, dataset=wanted.dataset, metrics=())
+        for record in records
+    }
+    for name in models:
+        if name not in present:
+            raise ConfigError(f"no result of model {name!r}; {nearest(name, present)}")
+    raise ConfigError(
+        f"no leaderboard of {wanted.results} has results of {' and '.join(models)} together"
+    )
+
+
+def _document(first: RunRecord, rows: Sequence[ComparisonRow]) -> JsonDocument:
+    return {
+        "dataset": first.dataset.model_dump(mode="json", exclude={"notes"}),
+        "split": first.split.model_dump(mode="json"),
+        "suite": first.suite,
+        "rows": [row.document() for row in rows],
+    }

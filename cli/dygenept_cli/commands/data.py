@@ -1,0 +1,239 @@
+"""``dygenept data``: what is on disk, fetching, verifying and simulating."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import DataDirOption, DataFlags
+from dygenept_cli.flags.records import with_flags
+
+if TYPE_CHECKING:
+    from dygenept.data.catalog import DatasetEntry
+    from dygenept.plugin.environment import Environment
+
+app = typer.Typer(
+    help="Show, fetch, verify and simulate data sets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set or .h5ad file.")]
+
+
+@app.command("list")
+@with_flags
+def list_(where: DataFlags, as_json: options.JsonOption = False) -> None:
+    """List the registered data sets and further files, and say which are on disk."""
+    from dygenept.data.catalog import dataset_entries
+    from dygenept_cli.views import assets
+    from dygenept_cli.views.listing import listing, show_table
+
+    environment = where.environment()
+    directory = environment.data_dir
+    rows = [
+        _status(name, entry, environment) for name, entry in dataset_entries(environment).items()
+    ]
+    further = [
+        assets.status_row(name, entry, directory)
+        for name, entry in assets.entries_of(environment).items()
+    ]
+    if as_json:
+        console.print_json({"data_dir": str(directory), "datasets": rows, "assets": further})
+        return
+    columns = ("name", "aliases", "on disk", "what", "detail")
+    table = listing(f"data sets in {directory}", columns, whole=("name",))
+    for row in rows:
+        table.add_row(
+            str(row["name"]),
+            ", ".join(row["aliases"]) if isinstance(row["aliases"], list) else "",
+            "yes" if row["on_disk"] else "no",
+            str(row["summary"]),
+            str(row["detail"]),
+        )
+    show_table(table)
+    assets.show_rows(further, directory)
+
+
+@app.command()
+@with_flags
+def info(
+    *,
+    name: NameArgument,
+    normalize: options.NormalizeOption = False,
+    where: DataFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Describe a data set: where it is and, if it is on disk, what it contains."""
+    from dygenept.data.catalog import resolve_dataset
+    from dygenept_cli.views import assets
+    from dygenept_cli.views.listing import show_facts
+
+    environment = where.environment()
+    if (asset := assets.entries_of(environment).get(name)) is not None:
+        assets.show_info(name, asset, environment.data_dir, as_json=as_json)
+        return
+    document: dict[str, object] = {}
+    resolved = resolve_dataset(name, environment)
+    is_readable = True
+    if resolved.name is not None and resolved.entry is not None:
+        status = _status(resolved.name, resolved.entry, environment)
+        document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
+        is_readable = bool(status["on_disk"])
+    if is_readable:
+        document |= _content(name, environment, normalize=normalize)
+    if as_json:
+        console.print_json(document)
+    else:
+        show_facts((key, value) for key, value in document.items() if key != "entry")
+
+
+@app.command()
+@with_flags
+def fetch(
+    name: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME…", help="Names that `dygenept data list` shows."),
+    ],
+    where: DataFlags,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Download (or simulate) data sets and further files, verify them and keep them on disk."""
+    from dygenept.data.assets import fetch_asset
+    from dygenept.data.catalog import fetch_dataset
+    from dygenept.errors import DataError
+    from dygenept.machine.progress import shown_progress
+    from dygenept.types import Runtime
+    from dygenept_cli.views.assets import entries_of
+
+    environment = where.environment()
+    further = entries_of(environment)
+    failures: list[str] = []
+    for wanted in dict.fromkeys(name):
+        try:
+            with shown_progress(quiet=quiet) as report:
+                runtime = Runtime(report=report)
+                if wanted in further:
+                    path = fetch_asset(
+                        wanted, entries=further, data_dir=environment.data_dir, runtime=runtime
+                    )
+                else:
+                    path = fetch_dataset(wanted, environment, runtime, also_known=tuple(further))
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        console.note(f"{wanted} is at {path}")
+    if failures:
+        # One that cannot be fetched does not stop the others.
+        raise DataError("; ".join(failures))
+
+
+@app.command()
+@with_flags
+def verify(
+    *,
+    name: NameArgument,
+    normalize: options.NormalizeOption = False,
+    where: DataFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Hash a fetched file again, read it, apply every check and print its fingerprint."""
+    from dygenept.data.catalog import resolve_dataset, source_of
+    from dygenept.machine.checksums import record_path, verify_file
+    from dygenept_cli.views import assets
+
+    environment = where.environment()
+    if name in assets.entries_of(environment):
+        assets.verify(name, environment, as_json=as_json)
+        return
+    resolved = resolve_dataset(name, environment)
+    if resolved.name is not None and resolved.entry is not None:
+        source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+        path = source.status(environment.data_dir).path
+        # A fetched file has a record of its checksum beside it; other files have none.
+        if path is not None and record_path(path).is_file():
+            verify_file(path, rehash=True)
+    content = _content(name, environment, normalize=normalize)
+    if as_json:
+        console.print_json(content)
+    else:
+        console.stdout().print(f"{name}: valid, sha256 {content['sha256']}", highlight=False)
+
+
+@app.command()
+@with_flags
+def simulate(
+    profile: Annotated[
+        str,
+        typer.Argument(metavar="PROFILE", help="One of norman, adamson, dixit, k562 or rpe1."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="File to write, .h5ad [default: in the data folder]."
+        ),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option("--scale", min=0.0, max=1.0, help="Shrink the data set (0 to 1).")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw.")] = 0,
+    data_dir: DataDirOption = None,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Simulate a stand-in with planted facet effects; the truth is written beside it."""
+    from dygenept.data.simulated.export import write_simulation
+    from dygenept.data.simulated.simulation import simulate as make
+    from dygenept.data.simulated.truth import truth_path
+    from dygenept.errors import DataError
+    from dygenept.machine.folders import default_data_dir
+    from dygenept.machine.progress import shown_progress
+    from dygenept.types import Runtime
+
+    name = profile.removeprefix("sim:")
+    directory = data_dir or default_data_dir()
+    path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
+    if path.suffix != ".h5ad":
+        raise DataError(f"--output must name an .h5ad file, got {path}")
+    with shown_progress(quiet=quiet) as report:
+        simulation = make(name, scale=scale, seed=seed, runtime=Runtime(report=report))
+        write_simulation(simulation, path)
+    console.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
+
+
+def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[str, object]:
+    from dygenept.data.catalog import source_of
+
+    status = source_of(name, entry, manager=environment.manager).status(environment.data_dir)
+    return {
+        "name": name,
+        "aliases": list(entry.aliases),
+        "summary": entry.summary,
+        "source": entry.source,
+        "on_disk": status.path is not None and status.path.is_file(),
+        "path": None if status.path is None else str(status.path),
+        "detail": status.detail,
+    }
+
+
+def _content(name: str, environment: Environment, *, normalize: bool) -> dict[str, object]:
+    from dygenept.data.catalog import open_dataset
+
+    data = open_dataset(name, environment, environment.runtime(), normalize=normalize)
+    n_control = int((data.condition_codes < 0).sum())
+    return {
+        "dataset": data.name,
+        "source_file": data.source,
+        "sha256": data.sha256,
+        "simulated": data.is_simulated,
+        "n_cells": data.n_cells,
+        "n_genes": data.n_genes,
+        "n_control_cells": n_control,
+        "n_perturbations": len(data.perturbations),
+        "n_combinations": sum(len(p.genes) > 1 for p in data.perturbations),
+        "cell_types": list(data.cell_types),
+        "de_lists": sorted(data.de_lists),
+        "notes": list(data.notes),
+    }

@@ -1,0 +1,54 @@
+"""``dygenept evaluate``: score a trained model on the held-out perturbations of its fold."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import MachineFlags
+
+
+def evaluate(
+    *,
+    checkpoint: options.CheckpointOption,
+    data: options.DatasetFlags,
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", metavar="DIR", help="Keep the record in this folder too."),
+    ] = None,
+    where: MachineFlags,
+    output: options.OutputFlags,
+) -> None:
+    """Score a trained model on the held-out perturbations of its fold."""
+    from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept.runs.document import bench_document
+    from dygenept.runs.run_context import RunRequest
+    from dygenept.runs.runner import BenchOutcome
+    from dygenept.runs.train import evaluate_model
+    from dygenept_cli.views.boards import render_board
+
+    environment = where.environment()
+    keep = results is not None
+    request = RunRequest(
+        dataset=data.dataset,
+        results=results or checkpoint / "results",
+        normalize=data.normalize,
+        scale=data.scale,
+        de_list=environment.registry.defaults.de_list,
+        keep_predictions=keep,
+    )
+    with output.progress() as report:
+        record = evaluate_model(
+            request, environment, checkpoint=checkpoint, keep=keep, report=report
+        )
+    board = leaderboard_of([record])
+    if output.as_json:
+        outcome = BenchOutcome(record.dataset, record.split, (record,), {})
+        console.print_json(bench_document(outcome, board.rows, results_dir=results))
+    else:
+        sys.stdout.write(render_board(board))

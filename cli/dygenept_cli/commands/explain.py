@@ -1,0 +1,35 @@
+"""``dygenept explain``: which facets of the target genes a kept model relies on."""
+
+from __future__ import annotations
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import MachineFlags
+
+
+def explain(
+    checkpoint: options.CheckpointOption,
+    wanted: options.ConditionFlags,
+    where: MachineFlags,
+    output: options.OutputFlags,
+) -> None:
+    """Show the attention weight of each facet of each target gene."""
+    from dataclasses import asdict
+
+    from dygenept.machine.devices import pick_device
+    from dygenept.runs.explain import explain_from_checkpoint
+    from dygenept_cli.views.predictions import show_facet_weights
+
+    environment = where.environment()
+    with output.progress() as report:
+        name, explained = explain_from_checkpoint(
+            checkpoint,
+            wanted.perturbation,
+            environment,
+            cell_type=wanted.cell_type,
+            runtime=environment.runtime(report, device=pick_device(where.device)),
+        )
+    if output.as_json:
+        console.print_json({"model": name, "explanations": [asdict(item) for item in explained]})
+    else:
+        show_facet_weights(name, explained)

@@ -1,0 +1,236 @@
+"""``dygenept export``: kept predictions for other tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import DataFlags
+from dygenept_cli.flags.records import with_flags
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dygenept.results.cell_eval import CellEvalFiles, Level
+    from dygenept.results.kept import KeptPredictions
+    from dygenept.types import PerturbationData
+
+app = typer.Typer(
+    help="Write kept predictions for other tools.", no_args_is_help=True, rich_markup_mode=None
+)
+FORMATS = (".csv", ".tsv", ".parquet", ".h5ad")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptFlags:
+    """Which kept predictions are written."""
+
+    model: Annotated[
+        str, typer.Option("--model", metavar="M", help="Model, as the leaderboard names it.")
+    ]
+    results: options.ResultsOption = Path("results")
+    fold: Annotated[
+        int | None, typer.Option("--fold", min=1, help="Fold [default: all of them].")
+    ] = None
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME", help="Name of the data set, if the folder has several."
+        ),
+    ] = None
+    suite: Annotated[
+        str | None,
+        typer.Option("--suite", metavar="S", help="Suite, if the folder has several."),
+    ] = None
+
+    def kept(self) -> KeptPredictions:
+        """Read the predictions."""
+        from dygenept.results.kept import kept_predictions
+
+        return kept_predictions(
+            self.results,
+            self.model,
+            dataset=self.dataset,
+            suite=self.suite,
+            fold=None if self.fold is None else self.fold - 1,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellEvalFlags(options.CellsFlags):
+    """The real cells, and how cells are predicted from them."""
+
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            "--cells",
+            metavar="NAME|FILE",
+            help="The real cells [default: the registered data set of the recorded name].",
+        ),
+    ] = None
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level",
+            help="Level: cells (control cells plus the predicted change) or pseudobulk (one row "
+            "per perturbation).",
+        ),
+    ] = "cells"
+    n_cells: Annotated[
+        int, typer.Option("--n-cells", min=1, help="Most predicted cells per perturbation.")
+    ] = 100
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the draw of control cells.")
+    ] = 0
+
+    def chosen_level(self) -> Level:
+        """Return the level.
+
+        Raises:
+            ConfigError: If it is unknown.
+        """
+        from dygenept.errors import ConfigError, nearest
+
+        if self.level == "cells":
+            return "cells"
+        if self.level == "pseudobulk":
+            return "pseudobulk"
+        raise ConfigError(
+            f"unknown --level {self.level!r}; {nearest(self.level, ('cells', 'pseudobulk'))}"
+        )
+
+
+@app.command("cell-eval")
+@with_flags
+def cell_eval(
+    wanted: KeptFlags,
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="DIR", help="Folder for real.h5ad and predicted.h5ad."),
+    ],
+    cells: CellEvalFlags,
+    where: DataFlags,
+    shown: options.OutputFlags,
+) -> None:
+    """Write the real and the predicted AnnData file that `cell-eval run` reads."""
+    from dygenept.results.cell_eval import write_cell_eval
+    from dygenept.results.kept import as_predictions
+
+    level = cells.chosen_level()
+    kept = wanted.kept()
+    data = _real_cells(kept, cells, where, shown)
+    files = write_cell_eval(
+        data,
+        as_predictions(kept, data),
+        output,
+        level=level,
+        n_cells=cells.n_cells,
+        seed=cells.seed,
+    )
+    command = _command(files, level, output / "cell-eval")
+    if shown.as_json:
+        console.print_json(
+            {
+                "model": wanted.model,
+                "real": str(files.real),
+                "predicted": str(files.predicted),
+                "n_perturbations": files.n_conditions,
+                "clipped": files.clipped,
+                "command": command,
+            }
+        )
+        return
+    console.note(
+        f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
+        "means were outside [0, 15), the range that cell-eval requires, and were clipped"
+    )
+    console.stdout().print(command, markup=False, highlight=False, soft_wrap=True)
+
+
+def _real_cells(
+    kept: KeptPredictions, cells: CellEvalFlags, where: DataFlags, output: options.OutputFlags
+) -> PerturbationData:
+    """Open the data set that was predicted.
+
+    Raises:
+        SplitError: If the data set is another one.
+    """
+    from dygenept.data.request import DataRequest, open_data, recorded_dataset
+    from dygenept.errors import SplitError
+
+    environment = where.environment()
+    recorded = kept.records[0].dataset
+    request = DataRequest(
+        dataset=recorded_dataset(cells.cells, recorded.name, environment, flag="--cells"),
+        normalize=cells.normalize,
+        scale=cells.scale,
+    )
+    with output.progress() as report:
+        data = open_data(request, environment, report)
+    if data.sha256 != recorded.sha256:
+        raise SplitError(
+            f"{request.dataset} is not the data set that was predicted: its fingerprint is "
+            f"{data.sha256[:12]}…, recorded is {recorded.sha256[:12]}…; name the file with --cells"
+        )
+    return data
+
+
+def _command(files: CellEvalFiles, level: Level, output: Path) -> str:
+    """Return the command that scores the files."""
+    from dygenept.results.cell_eval import CELL_TYPE_COLUMN, CONTROL, LABEL_COLUMN
+
+    several = f" --celltype-col {CELL_TYPE_COLUMN}" if len(files.cell_types) > 1 else ""
+    profile = " --profile anndata" if level == "pseudobulk" else ""
+    return (
+        f"cell-eval run -ap {files.predicted} -ar {files.real} --pert-col {LABEL_COLUMN} "
+        f"--control-pert {CONTROL}{several}{profile} -o {output}"
+    )
+
+
+@app.command()
+@with_flags
+def predictions(
+    wanted: KeptFlags,
+    output: Annotated[
+        Path,
+        typer.Option("--output", metavar="FILE", help="File: .csv, .tsv, .parquet or .h5ad."),
+    ],
+) -> None:
+    """Write kept predictions as one table: one row per perturbation, one column per gene.
+
+    `dygenept score` reads the file back.
+    """
+    from dygenept.errors import ConfigError, nearest
+
+    if output.suffix not in FORMATS:
+        raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")
+    table = wanted.kept().table
+    if output.suffix == ".h5ad":
+        _write_anndata(table, output)
+    else:
+        console.write_table(table, output)
+    console.note(
+        f"{len(table):,} prediction(s) of {wanted.model} written to {output}: mean log1p expression"
+    )
+
+
+def _write_anndata(table: pl.DataFrame, output: Path) -> None:
+    import anndata
+    import numpy as np
+    import pandas as pd
+
+    from dygenept.machine.whole_files import replaced_whole
+
+    keys = ["perturbation", "cell_type", "fold"]
+    index = [f"row{number}" for number in range(len(table))]
+    frame = pd.DataFrame({name: table[name].to_list() for name in keys}, index=index)
+    genes = table.drop(keys)
+    adata = anndata.AnnData(X=genes.to_numpy().astype(np.float32), obs=frame)
+    adata.var_names = genes.columns
+    with replaced_whole(output) as temporary:
+        adata.write_h5ad(temporary)

@@ -1,0 +1,111 @@
+"""``dygenept knowledge``: what is known of a gene, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import DataFlags
+from dygenept_cli.flags.records import with_flags
+
+if TYPE_CHECKING:
+    from dygenept.knowledge.gene_view import GeneView
+    from dygenept.knowledge.graph.combined import Neighbour
+
+app = typer.Typer(help="Show what is known of a gene.", no_args_is_help=True, rich_markup_mode=None)
+
+DECIMALS = 6
+
+
+@app.callback()
+def knowledge() -> None:
+    """Show what is known of a gene."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeFlags:
+    """Which knowledge is shown."""
+
+    facets: Annotated[
+        str,
+        typer.Option(
+            "--facets",
+            metavar="X|DIR|FILE",
+            help="Facet set, knowledge file, or folder written by `dygenept precompute`.",
+        ),
+    ] = "go_minilm"
+    kg: options.KgOption = None
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set an option of a graph or of the imputation, such as imputation.num_rounds=2.",
+        ),
+    ] = None
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", min=0, help="Most neighbours shown.")
+    ] = 10
+
+
+@app.command()
+@with_flags
+def show(
+    gene: Annotated[
+        str, typer.Argument(metavar="GENE", help="A symbol, an alias or an Ensembl gene id.")
+    ],
+    wanted: KnowledgeFlags,
+    where: DataFlags,
+    output: options.OutputFlags,
+) -> None:
+    """Show a gene's facets (text, source, confidence) and its neighbours in the graphs."""
+    from dygenept.knowledge.gene_view import view_gene
+    from dygenept_cli.flags.models import graph_choice
+    from dygenept_cli.views.gene import show_gene
+
+    environment = where.environment()
+    choice = graph_choice(wanted.kg, wanted.set_)
+    with output.progress() as report:
+        view = view_gene(
+            gene,
+            wanted.facets,
+            environment=environment,
+            kg=choice,
+            runtime=environment.runtime(report),
+            n_neighbours=wanted.neighbours,
+        )
+    if output.as_json:
+        console.print_json(_document(view))
+    else:
+        show_gene(view)
+
+
+def _document(view: GeneView) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {
+        "gene": view.asked,
+        "symbol": view.symbol,
+        "description": view.description,
+        "knowledge": view.knowledge,
+        "kg": list(view.kg),
+        "facets": [
+            {
+                **asdict(facet),
+                "confidence": round(facet.confidence, DECIMALS),
+                "informed_by": [_edge(item) for item in facet.informed_by],
+            }
+            for facet in view.facets
+        ],
+        "neighbours": [_edge(item) for item in view.neighbours],
+    }
+
+
+def _edge(neighbour: Neighbour) -> dict[str, object]:
+    # Weights are kept in single precision, whose last digits say nothing.
+    weight = round(neighbour.weight, DECIMALS)
+    return {"gene": neighbour.gene, "weight": weight, "source": neighbour.source}

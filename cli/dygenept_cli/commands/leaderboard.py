@@ -1,0 +1,98 @@
+"""``dygenept leaderboard``: tables from any folder of results."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.views.boards import FORMATS
+
+if TYPE_CHECKING:
+    from dygenept_cli.views.boards import Format
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatFlags:
+    """How leaderboards are written, and where."""
+
+    format_: Annotated[
+        str, typer.Option("--format", help=f"Format: {', '.join(FORMATS)}.", show_default=True)
+    ] = "table"
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="File to write [default: stdout]."),
+    ] = None
+    as_json: options.JsonOption = False
+
+    def chosen(self) -> Format:
+        """Return the format.
+
+        Raises:
+            ConfigError: If it is unknown; the nearest is named.
+        """
+        from dygenept.errors import ConfigError, nearest
+
+        name = "json" if self.as_json else self.format_
+        for known in FORMATS:
+            if known == name:
+                return known
+        raise ConfigError(f"unknown format {name!r}; {nearest(name, FORMATS)}")
+
+
+def leaderboard(
+    *,
+    wanted: ResultsFlags,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="subgroup|effect|cell_type",
+            help="Group the held-out perturbations: by how many of their genes training saw "
+            "perturbed, by effect size (terciles), or by cell type.",
+        ),
+    ] = None,
+    across_seeds: Annotated[
+        bool,
+        typer.Option(
+            "--across-seeds",
+            help="Show mean and spread over results that differ only in their seed.",
+        ),
+    ] = False,
+    all_metrics: options.AllMetricsOption = False,
+    written: FormatFlags,
+) -> None:
+    """Show the leaderboards of a results folder; simulated and real data stay apart.
+
+    Each value is pooled over all held-out perturbations. Marks: * best; ≈ not distinguishable from
+    the best by a paired bootstrap over the same perturbations; ! does not beat perturbed_mean
+    (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
+    """
+    from dygenept.errors import ConfigError
+    from dygenept.results.store import write_atomically
+    from dygenept_cli.views.boards import chosen_boards, render_boards
+
+    chosen = written.chosen()
+    if across_seeds and by is not None:
+        raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
+    metrics = wanted.metrics
+    boards = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
+    text = render_boards(
+        boards,
+        metrics=metrics,
+        chosen=chosen,
+        by=by,
+        across_seeds=across_seeds,
+        all_metrics=all_metrics,
+    )
+    if written.output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(written.output, text.encode())
+        console.note(f"{len(boards)} leaderboard(s) written to {written.output}")

@@ -1,0 +1,205 @@
+"""``dygenept plugins``: list and show plugins, check that they keep the rules, start a new one."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import PluginFlags
+from dygenept_cli.flags.records import with_flags
+
+if TYPE_CHECKING:
+    from dygenept.plugin.manager import PluginManager
+    from dygenept.plugin.specs import PluginSpec
+
+logger = logging.getLogger("dygenept.cli")
+
+app = typer.Typer(
+    help="List, show, check and start plugins.", no_args_is_help=True, rich_markup_mode=None
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name, or kind/name.")]
+
+
+@app.command("list")
+@with_flags
+def list_plugins(
+    *,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="K", help="Show only this kind.")
+    ] = None,
+    plugins: PluginFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """List every plugin: built in, installed, and from files."""
+    from dygenept_cli.views.listing import listing, show_table
+    from dygenept_cli.views.plugin_details import plugin_rows
+
+    manager = plugins.environment().manager
+    rows = plugin_rows(manager, kind=kind)
+    if as_json:
+        console.print_json(
+            {
+                "plugins": [row.summary() for row in rows],
+                "failures": dict(manager.failures),
+            }
+        )
+        return
+    table = listing(None, ("kind", "name", "summary", "from"))
+    for row in rows:
+        table.add_row(row.spec.kind, row.spec.name, row.spec.summary, row.found_in)
+    show_table(table)
+
+
+@app.command("show")
+@with_flags
+def show_plugin(
+    name: NameArgument,
+    plugins: PluginFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Show one plugin: its source, where it is from, and every option with its default."""
+    from dygenept_cli.views.listing import listing, show_facts, show_table
+    from dygenept_cli.views.plugin_details import find_plugin, option_rows
+
+    row = find_plugin(plugins.environment().manager, name)
+    rows = option_rows(row.spec.config)
+    if as_json:
+        console.print_json(
+            {**row.summary(), "options": [asdict(option) for option in rows]},
+        )
+        return
+    show_facts((key, value or "-") for key, value in row.summary().items())
+    if not rows:
+        console.stdout().print("It has no options.")
+        return
+    table = listing(None, ("option", "type", "default", "allowed", "what it is"))
+    for option in rows:
+        default = "must be given" if option.required else repr(option.default)
+        description = option.description.replace("``", "")
+        table.add_row(option.name, option.type, default, option.allowed, description)
+    show_table(table)
+
+
+@app.command("check")
+@with_flags
+def check_plugins(
+    *,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Name, or kind/name [default: all]."),
+    ] = None,
+    plugins: PluginFlags,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Run the conformance check of each plugin's kind; exit with code 2 if one breaks a rule.
+
+    With --plugin and no NAME, only the plugins of the given files are checked.
+    """
+    manager = plugins.environment().manager
+    # Verdicts are shown as they come, since a neural plugin may take seconds.
+    verdicts = [
+        Verdict(owner, "failed", reason)
+        for owner, reason in manager.failures.items()
+        if name is None and (not plugins.plugin or owner in {str(path) for path in plugins.plugin})
+    ]
+    for verdict in verdicts:
+        _report(verdict, as_json)
+    for spec in _chosen(manager, name, only_files=bool(plugins.plugin)):
+        verdict = _verdict(spec)
+        _report(verdict, as_json)
+        verdicts.append(verdict)
+    if as_json:
+        checks = [
+            {"plugin": verdict.plugin, "verdict": verdict.word, "reason": verdict.reason}
+            for verdict in verdicts
+        ]
+        console.print_json({"checks": checks})
+    if any(verdict.word == "failed" for verdict in verdicts):
+        raise typer.Exit(2)
+
+
+@app.command("new")
+def new_plugin(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind, such as attention.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name in lower snake case.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="File [default: NAME.py]."),
+    ] = None,
+) -> None:
+    """Write a single-file plugin that passes its check, to start from."""
+    from dygenept.errors import ConfigError, PluginError, nearest
+    from dygenept.plugin.specs import KINDS
+    from dygenept_cli.bundled import plugin_template
+
+    if kind not in KINDS:
+        raise PluginError(f"unknown kind {kind!r}; {nearest(kind, KINDS)}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise PluginError(f"plugin name {name!r} is not lower snake case, such as my_{kind}")
+    manager = PluginFlags().environment().manager
+    if name in manager.names(kind):
+        raise PluginError(f"there is already a plugin {kind}/{name}; choose another name")
+    path = output or Path(f"{name}.py")
+    if path.exists():
+        raise ConfigError(f"{path} exists; give another file with --output")
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    text = plugin_template(kind).replace("@NAME@", name).replace("@CLASS@", class_name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as stream:
+        stream.write(text)
+    console.note(f"{path} written; next: dygenept plugins check --plugin {path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found: ``ok``, ``failed`` or ``skipped``, and why."""
+
+    plugin: str
+    word: str
+    reason: str = ""
+
+
+def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> list[PluginSpec]:
+    from dygenept.plugin.loading import FILE_DISTRIBUTION
+    from dygenept_cli.views.plugin_details import find_plugin, plugin_rows
+
+    if name is not None:
+        return [find_plugin(manager, name).spec]
+    return [
+        row.spec
+        for row in plugin_rows(manager)
+        if not only_files or row.origin.distribution == FILE_DISTRIBUTION
+    ]
+
+
+def _verdict(spec: PluginSpec) -> Verdict:
+    from dygenept.errors import DygeneptError
+    from dygenept.testing import NotCheckedError, check_plugin
+
+    full_name = f"{spec.kind}/{spec.name}"
+    try:
+        # What a plugin prints is not a verdict.
+        with redirect_stdout(sys.stderr):
+            check_plugin(spec)
+    except NotCheckedError as error:
+        return Verdict(full_name, "skipped", str(error).removeprefix(f"{full_name}: "))
+    except DygeneptError as error:
+        logger.debug("%s", full_name, exc_info=error)
+        return Verdict(full_name, "failed", str(error).removeprefix(f"{full_name}: "))
+    return Verdict(full_name, "ok")
+
+
+def _report(verdict: Verdict, as_json: bool) -> None:
+    if not as_json:
+        reason = " ".join(verdict.reason.split())
+        typer.echo(f"{verdict.word:<8}{verdict.plugin}{': ' if reason else ''}{reason}")

@@ -1,0 +1,175 @@
+"""``dygenept precompute``: from gene annotations to an imputed facet tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import MachineFlags
+
+if TYPE_CHECKING:
+    from dygenept.knowledge.graph.sources import KgChoice
+    from dygenept.knowledge.precompute.request import PrecomputeConfig
+    from dygenept.plugin.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFlags:
+    """Which steps run, where they are kept, and how they work."""
+
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder of all artefacts.")
+    ] = Path("knowledge")
+    step: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--step",
+            metavar="S",
+            help="Step: 1 gene text, 1.5 enrich, 2 write facets, 2.5 regenerate, 3 embed, 4 "
+            "impute; may be given several times, or as 1,2,3,4 [default: all].",
+        ),
+    ] = None
+    writer: Annotated[
+        str, typer.Option("--writer", metavar="X", help="Facet writer.", show_default=True)
+    ] = "go"
+    encoder: Annotated[
+        str, typer.Option("--encoder", metavar="X", help="Text encoder.", show_default=True)
+    ] = "minilm"
+    kg: options.KgOption = None
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set an option of a step, such as writer.model=NAME, encoder.max_tokens=128, "
+            "enrichment.max_neighbors=3, kg.string.weight=0.5 or imputation.num_rounds=2.",
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="YAML file of the same options."),
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume/--no-resume", help="Keep steps whose inputs have not changed."),
+    ] = True
+
+    def named(self) -> tuple[str, ...]:
+        """Return the steps that the user named, or ``all``."""
+        steps = [part.strip() for item in self.step or ["all"] for part in item.split(",")]
+        return tuple(dict.fromkeys(steps))
+
+    def settings(self) -> tuple[PrecomputeConfig, KgChoice]:
+        """Return the options of the steps, and the graphs with those of the imputation."""
+        from dygenept.knowledge.precompute.request import PrecomputeConfig
+        from dygenept.model.overrides import from_dotlist
+        from dygenept.plugin.registry import merge, read_yaml
+        from dygenept.plugin.validation import validated
+        from dygenept_cli.flags.models import graph_choice
+
+        document = {} if self.config is None else read_yaml(self.config)
+        choice = graph_choice(self.kg, self.set_, document)
+        document = merge(document, from_dotlist(tuple(self.set_ or ())))
+        steps = {key: value for key, value in document.items() if key not in ("kg", "imputation")}
+        return validated(PrecomputeConfig, steps, "precompute"), choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneFlags(options.CellsFlags):
+    """Which genes, and where their texts come from."""
+
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME|FILE", help="Take a data set's target and output genes."
+        ),
+    ] = None
+    genes: Annotated[
+        Path | None,
+        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one per line."),
+    ] = None
+    all_genes: Annotated[
+        bool, typer.Option("--all-genes", help="Take every gene of the shipped tables.")
+    ] = False
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Take gene texts from your own table with columns symbol, description, summary, "
+            "GO, pathways (other names by --set corpus.columns.summary=NAME).",
+        ),
+    ] = None
+
+    def chosen(self, environment: Environment) -> tuple[str, ...] | None:
+        """Return the genes; None leaves them to the corpus or the user's table."""
+        from dygenept.data.request import DataRequest, open_data
+        from dygenept.errors import ConfigError
+        from dygenept.knowledge.genes.corpus import read_gene_list
+        from dygenept.knowledge.genes.tables import load_gene_tables
+        from dygenept.types import no_report
+
+        if sum((self.dataset is not None, self.genes is not None, self.all_genes)) > 1:
+            raise ConfigError("--dataset, --genes and --all-genes exclude each other; give one")
+        if self.all_genes:
+            return load_gene_tables().symbols
+        if self.genes is not None:
+            return read_gene_list(self.genes)
+        if self.dataset is None:
+            return None
+        request = DataRequest(dataset=self.dataset, scale=self.scale, normalize=self.normalize)
+        opened = open_data(request, environment, no_report)
+        return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
+
+
+def precompute(
+    *,
+    wanted: StepFlags,
+    genes: GeneFlags,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the first prompt, the calls and the estimated tokens of step 2; send "
+            "nothing.",
+        ),
+    ] = False,
+    where: MachineFlags,
+    output: options.OutputFlags,
+) -> None:
+    """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
+    from dygenept.knowledge.precompute.pipeline import Pipeline
+    from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
+    from dygenept.machine.devices import pick_device
+    from dygenept_cli.views.precompute import show_outcomes, show_plan
+
+    environment = where.environment()
+    settings, choice = wanted.settings()
+    request = PrecomputeRequest(
+        output=wanted.output,
+        genes=genes.chosen(environment),
+        table=genes.table,
+        writer=wanted.writer,
+        encoder=wanted.encoder,
+        kg=choice,
+        config=settings,
+        resume=wanted.resume,
+    )
+    steps = planned_steps(wanted.named(), request)
+    with output.progress() as report:
+        runtime = environment.runtime(report, device=pick_device(where.device))
+        pipeline = Pipeline(request, manager=environment.manager, runtime=runtime)
+        if dry_run:
+            # The corpus costs nothing, and the prompt is made from it.
+            pipeline.run([name for name in steps if name in ("1", "1.5")])
+            plan = pipeline.plan()
+        else:
+            outcomes = pipeline.run(steps)
+    if dry_run:
+        show_plan(plan, as_json=output.as_json)
+    else:
+        show_outcomes(outcomes, wanted.output, as_json=output.as_json)

@@ -1,0 +1,114 @@
+"""``dygenept predict``: expression after perturbations that the user names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.models import ModelFlags
+
+if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
+    from dygenept.runs.predict import PredictRequest
+
+FORMATS = (".csv", ".tsv", ".parquet", ".json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitFlags(ModelFlags):
+    """What to fit before predicting, and on what."""
+
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME|FILE", help="Data to fit a model on, without --checkpoint."
+        ),
+    ] = None
+    model: Annotated[str, typer.Option("--model", help="Model to fit, without --checkpoint.")] = (
+        "dygenept_small"
+    )
+    seed: options.SeedOption = None
+    scale: options.ScaleOption = None
+    normalize: options.NormalizeOption = False
+
+    def request(self, environment: Environment) -> PredictRequest:
+        """Return the request to fit the model on all perturbations of the data set."""
+        from dygenept.runs.predict import PredictRequest
+
+        defaults = environment.registry.defaults
+        return PredictRequest(
+            dataset=str(self.dataset),
+            model=self.model,
+            de_list=defaults.de_list,
+            seed=defaults.seed if self.seed is None else self.seed,
+            overrides=self.overrides(),
+            normalize=self.normalize,
+            scale=self.scale,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictOutputFlags(options.OutputFlags):
+    """Where predictions go."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="Write the whole table: .csv, .tsv, .parquet, .json."
+        ),
+    ] = None
+
+
+def predict(
+    *,
+    wanted: options.ConditionFlags,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
+    ] = None,
+    fit: FitFlags,
+    where: MachineFlags,
+    shown: PredictOutputFlags,
+) -> None:
+    """Predict mean log1p expression after perturbations, with gene names."""
+    from dygenept.errors import ConfigError, nearest
+    from dygenept.machine.devices import pick_device
+    from dygenept.runs.predict import predict_from_checkpoint, predict_from_data
+    from dygenept_cli.views.predictions import show_strongest
+
+    output = shown.output
+    if output is not None and output.suffix not in FORMATS:
+        raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")
+    if (checkpoint is None) == (fit.dataset is None):
+        raise ConfigError(
+            "give either --checkpoint DIR (written by `dygenept train`) or --dataset NAME|FILE "
+            "with --model"
+        )
+    environment = where.environment()
+    labels, cell_type = wanted.perturbation, wanted.cell_type
+    with shown.progress() as report:
+        if checkpoint is not None:
+            runtime = environment.runtime(report, device=pick_device(where.device))
+            found = predict_from_checkpoint(
+                checkpoint, labels, environment, cell_type=cell_type, runtime=runtime
+            )
+        else:
+            request = fit.request(environment)
+            found = predict_from_data(
+                request, labels, environment, cell_type=cell_type, report=report
+            )
+    for text in found.notes:
+        console.note(f"note: {text}")
+    if output is not None:
+        console.write_table(found.table, output)
+        console.note(f"{len(found.table):,} rows written to {output}")
+    if shown.as_json:
+        console.print_json({"predictions": found.table.to_dicts()})
+    elif output is None:
+        show_strongest(found.table)

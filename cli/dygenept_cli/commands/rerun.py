@@ -1,0 +1,72 @@
+"""``dygenept rerun``: does a recorded job give the same metrics today?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import MachineFlags
+
+TOLERANCE = 1e-6
+
+
+def rerun(
+    *,
+    record: Annotated[
+        Path, typer.Argument(metavar="RECORD.json", help="A record in runs/ of a results folder.")
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME|FILE",
+            help="The recorded cells [default: the registered data set of the recorded name].",
+        ),
+    ] = None,
+    cells: options.CellsFlags,
+    tolerance: Annotated[
+        float,
+        typer.Option("--tolerance", min=0.0, help="Largest difference that counts as agreement."),
+    ] = TOLERANCE,
+    where: MachineFlags,
+    output: options.OutputFlags,
+) -> None:
+    """Run a recorded job again and say whether the metrics agree.
+
+    Nothing is written. Exit code 0: all metrics agree; 1: some do not.
+    """
+    from dataclasses import asdict
+
+    from dygenept.runs.rerun import rerun_record
+    from dygenept.runs.run_context import RunRequest
+    from dygenept_cli.views.agreement import show_rerun
+
+    request = RunRequest(
+        dataset=dataset or "",
+        results=record.parent.parent,
+        scale=cells.scale,
+        normalize=cells.normalize,
+    )
+    environment = where.environment()
+    with output.progress() as report:
+        found = rerun_record(record, request, environment, tolerance=tolerance, report=report)
+    if output.as_json:
+        console.print_json(
+            {
+                "model": found.recorded.model,
+                "fold": found.recorded.fold + 1,
+                "dataset": found.recorded.dataset.name,
+                "agrees": found.agrees,
+                "tolerance": tolerance,
+                "metrics": [asdict(item) for item in found.metrics],
+                "changed": list(found.changed),
+            }
+        )
+    else:
+        show_rerun(found)
+    if not found.agrees:
+        raise typer.Exit(1)

@@ -1,0 +1,82 @@
+"""``dygenept train``: one assembled model on one fold, kept in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.benchmark import BenchmarkFlags, SplitFlags
+from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.models import AssemblyFlags
+
+if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
+    from dygenept.runs.runner import BenchRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFlags(SplitFlags):
+    """What is trained, on which fold, and where it is kept."""
+
+    dataset: options.DatasetOption
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder of the trained model.")
+    ]
+    model: Annotated[str, typer.Option("--model", help="Assembled model.")] = "dygenept_small"
+    fold: Annotated[int, typer.Option("--fold", min=1, help="Fold to train on.")] = 1
+    resume: options.ResumeOption = True
+
+    def request(self, environment: Environment) -> BenchRequest:
+        """Return the request for this data set and split, without models."""
+        benchmark = BenchmarkFlags(
+            dataset=self.dataset,
+            split=self.split,
+            folds=self.folds,
+            seed=self.seed,
+            scale=self.scale,
+            normalize=self.normalize,
+        )
+        declared = benchmark.declared(environment)
+        return benchmark.request(declared, dataset=self.dataset, results=self.output)
+
+
+def train(
+    wanted: TrainFlags, assembly: AssemblyFlags, where: MachineFlags, output: options.OutputFlags
+) -> None:
+    """Train a model on one fold and keep it in a folder."""
+    from dataclasses import replace
+
+    from dygenept.machine.processes import launched
+    from dygenept.runs.train import train_model
+
+    environment = where.environment()
+    request = replace(
+        wanted.request(environment),
+        models=(wanted.model,),
+        overrides=assembly.overrides(),
+        resume=wanted.resume,
+    )
+    with output.progress() as report:
+        manifest = train_model(request, environment, fold=wanted.fold - 1, report=report)
+    if output.as_json:
+        console.print_json(
+            {
+                "model": manifest.model,
+                "fold": wanted.fold,
+                "dataset": manifest.dataset.model_dump(mode="json"),
+                "checkpoint": str(wanted.output),
+            }
+        )
+    elif launched().is_writer:
+        read = f" --scale {wanted.scale}" if wanted.scale is not None else ""
+        read += " --normalize" if wanted.normalize else ""
+        console.note(
+            f"{manifest.model} trained on fold {wanted.fold} of {manifest.dataset.name}; score "
+            f"it with `dygenept evaluate --checkpoint {wanted.output} "
+            f"--dataset {wanted.dataset}{read}`"
+        )

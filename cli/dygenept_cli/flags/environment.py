@@ -1,0 +1,80 @@
+"""Options that say which registries, plugins, folders and device a command works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dygenept.plugin.environment import Environment
+
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Folder of data sets [default: $DYGENEPT_DATA, else a folder in your home].",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginFlags:
+    """Registries and plugins beside the bundled ones."""
+
+    registry: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--registry",
+            metavar="FILE",
+            help="Registry merged over the bundled one; may be given several times.",
+        ),
+    ] = None
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--plugin",
+            metavar="FILE",
+            help="Python file with plugins; may be given several times.",
+        ),
+    ] = None
+
+    def environment(self) -> Environment:
+        """Load registries and plugins; a plugin that fails to import is named on stderr."""
+        return _load(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFlags(PluginFlags):
+    """Registries and plugins, and where data are."""
+
+    data_dir: DataDirOption = None
+
+    def environment(self) -> Environment:
+        """Load registries and plugins, with this folder of data sets."""
+        return _load(self, data_dir=self.data_dir)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFlags(DataFlags):
+    """Registries and plugins, where data are, and what computes."""
+
+    device: Annotated[
+        str, typer.Option("--device", help="Device: auto, cpu, cuda or cuda:N.", show_default=True)
+    ] = "auto"
+
+    def environment(self) -> Environment:
+        """Load registries and plugins, with this folder of data sets and this device."""
+        return _load(self, data_dir=self.data_dir, device=self.device)
+
+
+def _load(flags: PluginFlags, *, data_dir: Path | None = None, device: str = "auto") -> Environment:
+    from dygenept.plugin.environment import Environment
+
+    return Environment.load(
+        tuple(flags.registry or ()), tuple(flags.plugin or ()), data_dir=data_dir, device=device
+    )

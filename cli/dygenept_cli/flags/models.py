@@ -1,0 +1,120 @@
+"""Options that change assembled models and the knowledge graphs that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli.flags import options
+
+if TYPE_CHECKING:
+    from dygenept.knowledge.graph.sources import KgChoice
+    from dygenept.model.overrides import Overrides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFlags:
+    """Changes to every assembled model of a run."""
+
+    facets: Annotated[
+        str | None,
+        typer.Option(
+            "--facets", metavar="X|FILE", help="Swap the facet set: a name, or a knowledge file."
+        ),
+    ] = None
+    attention: Annotated[
+        str | None, typer.Option("--attention", metavar="X", help="Swap the attention.")
+    ] = None
+    kg: options.KgOption = None
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="YAML file merged into every assembled model."
+        ),
+    ] = None
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set an option of every assembled model, such as training.lr=5e-5, or of one "
+            "model, such as ridge.embedding=go_minilm; may be given several times.",
+        ),
+    ] = None
+
+    def parts(self) -> dict[str, str | None]:
+        """Return the plugins to swap in, by section; None keeps an assembly's own."""
+        return {"attention": self.attention}
+
+    def overrides(self) -> Overrides:
+        """Collect what the flags change in assembled models."""
+        from dygenept.knowledge.graph.sources import kg_names
+        from dygenept.model.overrides import Overrides
+        from dygenept.plugin.registry import read_yaml
+
+        return Overrides(
+            parts={section: name for section, name in self.parts().items() if name is not None},
+            facets=self.facets,
+            kg=None if self.kg is None else kg_names(self.kg),
+            document=None if self.config is None else read_yaml(self.config),
+            sets=tuple(self.set_ or ()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssemblyFlags(ModelFlags):
+    """Changes to every assembled model of a run, with each of its parts."""
+
+    gene_encoder: Annotated[
+        str | None, typer.Option("--gene-encoder", metavar="X", help="Swap the gene encoder.")
+    ] = None
+    cell_encoder: Annotated[
+        str | None, typer.Option("--cell-encoder", metavar="X", help="Swap the cell encoder.")
+    ] = None
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", metavar="X", help="Swap the decoder.")
+    ] = None
+
+    def parts(self) -> dict[str, str | None]:
+        """Return the plugins to swap in, by section; None keeps an assembly's own."""
+        return {
+            "gene_encoder": self.gene_encoder,
+            "cell_encoder": self.cell_encoder,
+            "attention": self.attention,
+            "decoder": self.decoder,
+        }
+
+
+def graph_choice(
+    kg: str | None, sets: Sequence[str] | None, base: Mapping[str, object] | None = None
+) -> KgChoice:
+    """Collect the knowledge graphs, their options, and those of the imputation.
+
+    Args:
+        kg: Names, as ``--kg`` has them.
+        sets: ``key=value`` settings; all but ``kg.…`` and ``imputation.…`` are ignored.
+        base: A document with ``kg`` and ``imputation`` that the flags change.
+    """
+    from dygenept.errors import ConfigError
+    from dygenept.knowledge.graph.sources import KgChoice, check_graph_options, graphs_of, kg_names
+    from dygenept.model.overrides import from_dotlist
+    from dygenept.plugin.registry import merge
+
+    document = dict(base or {})
+    graphs = graphs_of(document.get("kg", {}))
+    if kg is not None:
+        graphs = {name: graphs.get(name, {}) for name in kg_names(kg)}
+    changes = from_dotlist(tuple(sets or ()))
+    check_graph_options(changes.get("kg"), graphs)
+    graphs = graphs_of(merge(graphs, graphs_of(changes.get("kg", {}))))
+    imputation: dict[str, object] = {}
+    for one in (document, changes):
+        section = one.get("imputation", {})
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"imputation must be a mapping of options, got {section!r}")
+        imputation |= {str(key): value for key, value in section.items()}
+    return KgChoice(graphs, imputation)

@@ -1,0 +1,106 @@
+"""Options that several records of flags or commands share, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from dygenept.types import Progress
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress on stderr.")]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", metavar="DIR", help="Results folder.", show_default=True)
+]
+AllMetricsOption = Annotated[
+    bool,
+    typer.Option(
+        "--all-metrics", help="Show every metric [default: as many as fit the terminal's width]."
+    ),
+]
+DATASET_HELP = "Registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file"
+DatasetOption = Annotated[
+    str, typer.Option("--dataset", metavar="NAME|FILE", help=f"{DATASET_HELP}.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of the split and of everything after it.")
+]
+CheckpointOption = Annotated[
+    Path, typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`.")
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Reuse what is already on disk.")
+]
+KgOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kg",
+        metavar="a,b",
+        help="Knowledge graphs that unknown facets are imputed from, such as string,go; or none.",
+    ),
+]
+NormalizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--normalize", help="Scale raw counts to the median total per cell and take log1p."
+    ),
+]
+ScaleOption = Annotated[
+    float | None,
+    typer.Option("--scale", min=0.0, max=1.0, help="Shrink a simulated data set (0 to 1)."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFlags:
+    """What is shown, beside the result."""
+
+    quiet: QuietOption = False
+    as_json: JsonOption = False
+
+    def progress(self) -> AbstractContextManager[Callable[[Progress], None]]:
+        """Show progress on stderr while the context is open, and give the callback for it."""
+        from dygenept.machine.progress import shown_progress
+
+        return shown_progress(quiet=self.quiet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellsFlags:
+    """How a data set is read."""
+
+    scale: ScaleOption = None
+    normalize: NormalizeOption = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFlags(CellsFlags):
+    """A data set that must be named, and how it is read."""
+
+    dataset: DatasetOption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionFlags:
+    """Perturbations that the user names."""
+
+    perturbation: Annotated[
+        list[str],
+        typer.Option(
+            "--perturbation",
+            metavar="A+B",
+            help="Genes perturbed together, such as KLF1+MAPK1; may be given several times.",
+        ),
+    ]
+    cell_type: Annotated[
+        str | None, typer.Option("--cell-type", help="Cell type [default: all of them].")
+    ] = None

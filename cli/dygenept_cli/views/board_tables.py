@@ -1,0 +1,193 @@
+"""Boards as Rich tables that fit the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from dygenept.leaderboard.boards import Board
+    from dygenept.leaderboard.columns import BoardRow, Cell, Layout
+    from dygenept.leaderboard.wide import Heading, WideTable
+
+    Row = TypeVar("Row", bound=BoardRow)
+
+ROLE_MARKS = {"ceiling": " (ceiling)", "floor": " (floor)", "baseline": "", "model": ""}
+WIDTH = 160
+# A column's padding and border.
+GAP = 3
+VALUE_WIDTH = 7
+MARKS_WIDTH = 3
+MAX_NAME = 40
+GROUP_WIDTH = 11
+KEY = "model"
+
+
+def board_tables(
+    board: Board[Row], *, metrics: Sequence[str] = (), width: int = WIDTH
+) -> list[Table]:
+    """Lay a board of any kind out; one that is grouped has one column per group.
+
+    Args:
+        board: The board.
+        metrics: Metrics to show; empty shows as many as fit, or the leading one of a grouped board.
+        width: Columns of the terminal.
+    """
+    from dygenept.leaderboard.columns import lead_metric
+
+    if not board.rows:
+        return []
+    if board.by is None:
+        return _wide_tables(board.layout, board.rows, board.title, metrics=metrics, width=width)
+    shown = metrics or (lead_metric([row.metric for row in board.overall.rows]),)
+    return [table for name in shown for table in _grouped_tables(board, name, width=width)]
+
+
+def _wide_tables(
+    layout: Layout[Row],
+    rows: Sequence[Row],
+    heading: str,
+    *,
+    metrics: Sequence[str] = (),
+    width: int = WIDTH,
+) -> list[Table]:
+    """Lay rows out, one line per model and one column per metric.
+
+    Args:
+        layout: Columns, and what a metric's cell shows.
+        rows: Rows of one board.
+        heading: What the board is about.
+        metrics: Metrics to show, in as many tables as the width needs; empty shows one table with
+            as many as fit, leading ones first.
+        width: Columns of the terminal.
+    """
+    from dygenept.leaderboard.columns import LEAD_METRICS
+    from dygenept.leaderboard.wide import wide_table
+
+    present = list(dict.fromkeys(row.metric for row in rows))
+    left = [name for name in metrics if name in present]
+    is_one_table = not left
+    if is_one_table:
+        left = list(dict.fromkeys((*(n for n in LEAD_METRICS if n in present), *present)))
+    tables: list[Table] = []
+    while left:
+        is_first = not tables
+        whole = wide_table(layout, rows, left, "table", is_detailed=is_first)
+        n_shown = _n_fitting(whole, width)
+        table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
+        hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
+        is_normalised = any(head.text == "norm." for head in table.headings)
+        caption = _caption(layout, hidden, is_normalised=is_normalised)
+        tables.append(_rich_table(table, heading, caption))
+        left = [] if is_one_table else left[n_shown:]
+    return tables
+
+
+def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table]:
+    """Lay one metric out: one row per model, one column per part of the held-out perturbations."""
+    from dygenept.leaderboard.columns import MISSING, Cell
+    from dygenept.leaderboard.wide import direction
+
+    parts, missing = (board.overall, *board.groups), Cell(MISSING)
+    cells = [
+        {row.model: board.layout.cell(row) for row in part.rows if row.metric == metric}
+        for part in parts
+    ]
+    overall = [row for row in board.overall.rows if row.metric == metric]
+    models = sorted(overall, key=lambda row: (row.rank, row.model))
+    longest = max(len(row.model + ROLE_MARKS[row.role]) for row in models)
+    n_fitting = max(1, (width - 1 - min(longest, MAX_NAME) - GAP) // (GROUP_WIDTH + GAP))
+    heading = f"{board.title}\n{metric} {direction(overall, metric)} by {board.by}"
+    tables = []
+    for first in range(0, len(parts), n_fitting):
+        shown = range(len(parts))[first : first + n_fitting]
+        table = _empty_table(heading, board.layout.legend)
+        table.add_column("model", overflow="fold")
+        for place in shown:
+            name = (parts[place].name or "all").replace("_", "\n").replace(" ", "\n")
+            table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
+        for row in models:
+            values = (cells[place].get(row.model, missing) for place in shown)
+            table.add_row(_name(row.model, row.role), *map(_aligned, values))
+        tables.append(table)
+    return tables
+
+
+def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
+    rich_table = _empty_table(heading, caption)
+    for head in table.headings:
+        rich_table.add_column(
+            "\n".join(_heading_lines(head)),
+            justify="left" if head.is_text else "right",
+            no_wrap=head.text != KEY,
+            # A name longer than the room is folded onto a second line.
+            overflow="fold",
+        )
+    for role, cells in table.lines:
+        rich_table.add_row(*map(_text, table.headings, cells, repeat(role)))
+    return rich_table
+
+
+def _text(head: Heading, cell: Cell, role: str) -> str:
+    from rich.markup import escape
+
+    if head.direction:
+        return _aligned(cell)
+    return escape(cell.text) + (ROLE_MARKS[role] if head.text == KEY else "")
+
+
+def _n_fitting(table: WideTable, width: int) -> int:
+    """Count the metrics, from the front, for which there is room; one always fits."""
+    room, needed = width - 1, []
+    for place, head in enumerate(table.headings):
+        marks = ROLE_MARKS if head.text == KEY else {}
+        texts = (cells[place].text + marks.get(role, "") for role, cells in table.lines)
+        longest = max(map(len, (*_heading_lines(head), *texts)))
+        if head.direction:
+            needed.append(max(longest, VALUE_WIDTH + MARKS_WIDTH) + GAP)
+        else:
+            room -= min(longest, MAX_NAME) + GAP
+    return max(1, sum(total <= room for total in accumulate(needed)))
+
+
+def _heading_lines(head: Heading) -> list[str]:
+    """Put a metric's name on several short lines."""
+    if not head.direction:
+        return head.text.split("\n")
+    *words, last = head.text.split("_")
+    return [*words, f"{last} {head.direction}"]
+
+
+def _empty_table(heading: str, caption: str) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    return Table(
+        title=escape(heading),
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+    )
+
+
+def _caption(layout: Layout[Row], hidden: Sequence[str], *, is_normalised: bool) -> str:
+    scale = "norm.: 0 perturbed_mean, 1 technical_duplicate" if is_normalised else ""
+    text = "; ".join(part for part in (layout.caption, layout.legend, scale) if part)
+    if hidden:
+        text += f"\n{len(hidden)} more metric(s): --all-metrics, or --metric {hidden[0]}"
+    return text
+
+
+def _name(model: str, role: str) -> str:
+    from rich.markup import escape
+
+    return escape(model) + ROLE_MARKS[role]
+
+
+def _aligned(cell: Cell) -> str:
+    text = f"{cell.text:>{VALUE_WIDTH}}"
+    text = f"[bold]{text}[/bold]" if "best" in cell.tones else text
+    return f"{text} {cell.marks}".rstrip()

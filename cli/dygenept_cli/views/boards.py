@@ -1,0 +1,124 @@
+"""The boards of a results folder: chosen, put together and written in any format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from dygenept_cli import console
+from dygenept_cli.views.published import published_beside, published_table
+
+if TYPE_CHECKING:
+    from dygenept.leaderboard.boards import Board
+    from dygenept.leaderboard.columns import BoardRow
+    from dygenept.results.records import RunRecord
+
+    Row = TypeVar("Row", bound=BoardRow)
+
+Format = Literal["table", "json", "csv", "markdown", "latex", "html"]
+FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "latex", "html")
+
+
+def chosen_boards(
+    results: Path, *, dataset: str | None, metrics: Sequence[str]
+) -> list[tuple[RunRecord, ...]]:
+    """Read a results folder and group its records into leaderboards.
+
+    Args:
+        results: The folder.
+        dataset: Keep only this data set.
+        metrics: Metrics that must be there.
+
+    Raises:
+        ResultsError: If the folder has no result.
+        ConfigError: If the data set or a metric has none; the nearest name is given.
+    """
+    from dygenept.errors import ConfigError, ResultsError, nearest
+    from dygenept.leaderboard.rows import group_records
+    from dygenept.results.store import ResultsStore
+
+    records = list(ResultsStore(results).records())
+    if not records:
+        raise ResultsError(f"{results} has no result yet; run `dygenept bench` first")
+    datasets = {record.dataset.name for record in records}
+    if dataset is not None and dataset not in datasets:
+        raise ConfigError(f"no result for data set {dataset!r}; {nearest(dataset, datasets)}")
+    present = {entry.name for record in records for entry in record.metrics}
+    for metric in metrics:
+        if metric not in present:
+            raise ConfigError(f"unknown metric {metric!r}; {nearest(metric, present)}")
+    return [
+        members for key, members in group_records(records).items() if dataset in (None, key.dataset)
+    ]
+
+
+def render_boards(
+    boards: Sequence[Sequence[RunRecord]],
+    *,
+    metrics: Sequence[str] = (),
+    chosen: Format,
+    by: str | None = None,
+    across_seeds: bool = False,
+    all_metrics: bool = False,
+) -> str:
+    """Write leaderboards one below another, published figures beside them.
+
+    Args:
+        boards: Records of each leaderboard.
+        metrics: Metrics to show; empty shows all, or in a table as many as fit.
+        chosen: One of ``FORMATS``.
+        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        across_seeds: Write leaderboards that differ only in their seed as one, with the spread.
+        all_metrics: A table shows every metric, whatever the terminal's width.
+    """
+    from dygenept.leaderboard.boards import leaderboard_of, seed_boards
+
+    if across_seeds:
+        found = seed_boards(boards, metrics=metrics)
+        return _written(found, chosen, metrics=metrics, all_metrics=all_metrics)
+    leaderboards = [
+        leaderboard_of(
+            records,
+            metrics=metrics,
+            by=by,
+            quoted=published_beside(records[0].suite, records[0].dataset),
+        )
+        for records in boards
+    ]
+    return _written(leaderboards, chosen, metrics=metrics, all_metrics=all_metrics)
+
+
+def render_board(
+    board: Board[Row], *, metrics: Sequence[str] = (), all_metrics: bool = False
+) -> str:
+    """Write one leaderboard as tables that fit the terminal, published figures below.
+
+    Args:
+        board: The leaderboard.
+        metrics: Metrics to show; empty shows as many as fit.
+        all_metrics: Show every metric, whatever the terminal's width.
+    """
+    from dygenept_cli.views.board_tables import board_tables
+
+    screen = console.stdout()
+    # Every metric of a grouped board would be a table of its own.
+    is_whole = all_metrics and board.by is None
+    shown = tuple(dict.fromkeys(row.metric for row in board.rows)) if is_whole else metrics
+    with screen.capture() as capture:
+        for table in board_tables(board, metrics=shown, width=screen.width):
+            screen.print(table)
+        if board.quoted:
+            screen.print(published_table(board.quoted))
+    return capture.get()
+
+
+def _written(
+    boards: Sequence[Board[Row]], chosen: Format, *, metrics: Sequence[str], all_metrics: bool
+) -> str:
+    if chosen != "table":
+        from dygenept.leaderboard.formats import render
+
+        return render(boards, chosen)
+    texts = (render_board(board, metrics=metrics, all_metrics=all_metrics) for board in boards)
+    return "\n".join(texts)

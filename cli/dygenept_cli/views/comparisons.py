@@ -1,0 +1,92 @@
+"""Tables of pairwise comparisons and of mean ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dygenept_cli import console
+
+if TYPE_CHECKING:
+    from dygenept.leaderboard.comparisons import ComparisonRow, RankRow
+    from dygenept.results.records import RunRecord
+
+
+def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
+    """Print how one model compares with others on one leaderboard.
+
+    Args:
+        first: A record of the leaderboard.
+        rows: One row per other model and metric.
+    """
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from dygenept.leaderboard.boards import title
+    from dygenept.leaderboard.columns import number
+
+    others = list(dict.fromkeys(row.other for row in rows))
+    names = f"A = {rows[0].model}" if rows else ""
+    names += f", B = {others[0]}" if len(others) == 1 else ""
+    table = Table(
+        title=escape(f"{title(first.dataset, first.split)}\n{names}"),
+        caption="paired bootstrap over the same perturbations; –: not distinguishable"
+        + ("; p Holm-corrected over models" if len(others) > 1 else ""),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    # Beside a second model name, only the metric's can give way in a narrow terminal.
+    table.add_column("metric", overflow="fold", no_wrap=len(others) == 1)
+    if len(others) > 1:
+        table.add_column("B", overflow="fold", min_width=10)
+    table.add_column("A - B", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    table.add_column("p", justify="right", no_wrap=True)
+    table.add_column("wins", no_wrap=True)
+    for row in rows:
+        winner = "A" if row.better == row.model else "B"
+        table.add_row(
+            f"{row.metric} {'↑' if row.higher_is_better else '↓'}",
+            *([escape(row.other)] if len(others) > 1 else []),
+            number(row.difference),
+            f"\\[{number(row.ci_low)}, {number(row.ci_high)}]",
+            f"{row.p_holm:.3f}",
+            "–" if row.better is None else winner,
+        )
+    console.stdout().print(table)
+
+
+def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow]) -> None:
+    """Print models by their mean rank over leaderboards, all simulated or all real.
+
+    Args:
+        boards: Records of each leaderboard.
+        rows: One row per model, best first.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    names = ", ".join(sorted({records[0].dataset.name for records in boards}))
+    label = "SIMULATED DATA · " if boards[0][0].dataset.simulated else ""
+    table = Table(
+        title=escape(f"{label}mean rank over {len(boards)} leaderboard(s): {names}"),
+        caption="≈ best: the best, or not distinguishable from it by a paired bootstrap",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("model", overflow="fold")
+    for heading in ("mean\nrank", "best", "≈ best", "does not beat\nperturbed_mean", "ranked"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            escape(row.model),
+            f"{row.mean_rank:.2f}",
+            str(row.n_best),
+            str(row.n_near_best),
+            f"{row.n_not_beating}/{row.n_judged}" if row.n_judged else "–",
+            f"{row.n_ranked}/{row.n_possible}",
+        )
+    console.stdout().print(table)

@@ -1,0 +1,64 @@
+"""What a model predicts, and which facets it relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dygenept_cli import console
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dygenept.runs.explain import GeneExplanation
+
+TOP_GENES = 20
+
+
+def show_strongest(table: pl.DataFrame) -> None:
+    """Print the largest predicted changes of each perturbation and cell type.
+
+    Args:
+        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta.
+    """
+    import polars as pl
+    from rich.table import Table
+
+    screen = console.stdout()
+    for (label, cell_type), part in table.group_by(
+        ["perturbation", "cell_type"], maintain_order=True
+    ):
+        shown = Table(title=f"{label} in {cell_type}: the {TOP_GENES} largest predicted changes")
+        for name in ("gene", "gene_id", "control", "predicted", "delta"):
+            shown.add_column(name, justify="left" if name.startswith("gene") else "right")
+        for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
+            expression = (f"{row[name]:.3f}" for name in ("control", "predicted"))
+            shown.add_row(row["gene"], row["gene_id"], *expression, f"{row['delta']:+.3f}")
+        screen.print(shown)
+    console.note("mean log1p expression; --output FILE writes every gene")
+
+
+def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None:
+    """Print attention weights: one row per facet, one column per target gene.
+
+    Args:
+        model: The model's name.
+        explained: Explanations of the same facets, at least one.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column("facet", no_wrap=True)
+    for item in explained:
+        head = f"{item.gene} in {item.perturbation}\n{item.cell_type}"
+        table.add_column(Text(head), justify="right", overflow="fold")
+    for row, facet in enumerate(item.facet for item in explained[0].facets):
+        weights = [item.facets[row] for item in explained]
+        cells = (f"{of.weight:.3f}" if of.confidence > 0 else "unknown" for of in weights)
+        table.add_row(facet, *cells)
+    console.stdout().print(Text(f"{model}: attention weights over facets"), table)
+    for item in explained:
+        if not item.is_known:
+            console.note(f"note: nothing is known of {item.gene}; the null gene stands in for it")
+    console.note("mean over control cells, heads and ensemble members; a gene's weights sum to 1")
