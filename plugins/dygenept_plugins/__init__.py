@@ -1,4 +1,4 @@
-"""The plugins that ship with DyGenePT; each is one module and is listed in ``registry.yaml``.
+"""The plugins that ship with DyGenePT; their modules are listed in ``registry.yaml``.
 
 The rooms are named after the kinds: ``datasets``, ``splits``, ``gene_encoders``,
 ``text_encoders``, ``facet_writers``, ``kg_sources``, ``cell_encoders``, ``attention``,
