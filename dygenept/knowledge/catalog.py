@@ -130,7 +130,7 @@ def open_knowledge(
         draw = identity_knowledge if entry.transform == "identity" else gaussian_knowledge
         return draw(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
     if entry.base is not None:
-        _check_chain(name_or_file, entries)
+        _underlying(name_or_file, entries)  # refuses a circle
         base = open_knowledge(entry.base, genes, environment=environment, runtime=runtime, kg=kg)
         rng = np.random.default_rng(entry.seed)
         derive = shuffle_knowledge if entry.transform == "shuffled" else random_knowledge
@@ -159,16 +159,12 @@ def is_imputed_already(
     Raises:
         ConfigError: If the name is unknown.
     """
-    entries = facet_sets(environment)
-    entry = _entry(name_or_file, entries)
-    if entry is not None and entry.base is not None:
-        _check_chain(name_or_file, entries)
-        return is_imputed_already(entry.base, environment=environment, runtime=runtime, kg=kg)
+    name, entry = _underlying(name_or_file, facet_sets(environment))
     if not kg.sources or (entry is not None and entry.transform in BASELESS):
         return True
     if entry is not None and entry.file is None:
         return False
-    return kg.is_covered_by(recorded_imputation(_path_of(name_or_file, entry, runtime)))
+    return kg.is_covered_by(recorded_imputation(_path_of(name, entry, runtime)))
 
 
 def facet_file(name_or_file: str, *, environment: Environment, runtime: Runtime) -> Path | None:
@@ -191,14 +187,10 @@ def missing_knowledge(
     Raises:
         ConfigError: If the name is unknown.
     """
-    entries = facet_sets(environment)
-    entry = _entry(name_or_file, entries)
-    if entry is not None and entry.base is not None:
-        _check_chain(name_or_file, entries)
-        return missing_knowledge(entry.base, environment=environment, runtime=runtime)
+    name, entry = _underlying(name_or_file, facet_sets(environment))
     if entry is not None and entry.file is None:
         return None
-    return _absence(_path_of(name_or_file, entry, runtime), name_or_file)
+    return _absence(_path_of(name, entry, runtime), name)
 
 
 def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetEntry | None:
@@ -231,11 +223,15 @@ def _absence(path: Path, name: str) -> str | None:
     )
 
 
-def _check_chain(name: str, entries: Mapping[str, FacetSetEntry]) -> None:
+def _underlying(
+    name: str, entries: Mapping[str, FacetSetEntry]
+) -> tuple[str, FacetSetEntry | None]:
+    """Follow a derived facet set to the set or file that it comes from; None for a file."""
     seen = [name]
-    while (entry := entries.get(seen[-1])) is not None and entry.base is not None:
+    while (entry := _entry(seen[-1], entries)) is not None and entry.base is not None:
         if entry.base in seen:
             raise ConfigError(
                 f"facet sets derive from each other in a circle: {' -> '.join([*seen, entry.base])}"
             )
         seen.append(entry.base)
+    return seen[-1], entry

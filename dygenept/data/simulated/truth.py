@@ -8,6 +8,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,15 +88,14 @@ def read_truth(path: str | Path) -> PlantedTruth:
         )
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            parts = {field.name: arrays[field.name] for field in fields(PlantedTruth)}
-            # Names are tuples of text in memory and arrays of text in the file.
-            is_text = {name: array.dtype.kind == "U" for name, array in parts.items()}
-            return PlantedTruth(
-                **{
-                    name: tuple(array.tolist()) if is_text[name] else array
-                    for name, array in parts.items()
-                }
-            )
+            parts: dict[str, Any] = {
+                field.name: arrays[field.name] for field in fields(PlantedTruth)
+            }
+            for name, array in parts.items():
+                # Names are tuples of text in memory and arrays of text in the file.
+                if array.dtype.kind == "U":
+                    parts[name] = tuple(array.tolist())
+            return PlantedTruth(**parts)
     except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(
             f"{file} is not a readable truth file ({error}); delete it and simulate again"

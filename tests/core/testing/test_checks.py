@@ -297,7 +297,7 @@ def crashing(inner: Any, data: Any, *, n_folds: int, seed: int) -> tuple[Fold, .
         (fold_changed(train=lambda fold: ()), "nothing to train on"),
         (fold_changed(test=lambda fold: (), val=lambda fold: ()), "holds nothing out"),
         (fold_changed(subgroups=lambda fold: {"seen": fold.train[:1]}), "not in test"),
-        (fold_changed(test_cell_type=lambda fold: "neuron"), "no cell type"),
+        (fold_changed(test_cell_type=lambda fold: "neuron"), "is not a cell type"),
         (global_draw, "numpy's global generator"),
         (unseeded, "on a second call"),
         (crashing, "ValueError"),
