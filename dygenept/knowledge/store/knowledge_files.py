@@ -95,9 +95,19 @@ def read_origins(path: Path) -> FacetOrigins | None:
     with _opened(path) as (document, tensors):
         if TENSORS[0] not in tensors.keys():
             return None
-        # The names of the tensors stand in the order of the record's arrays.
-        arrays = [tensors.get_tensor(name) for name in TENSORS]
-        return FacetOrigins(*arrays, sources=_names(document, "sources"))
+        # The names of the tensors are in the order of the record's arrays.
+        codes, informed, starts, neighbours, weights, source_codes = (
+            tensors.get_tensor(name) for name in TENSORS
+        )
+        return FacetOrigins(
+            codes=codes,
+            informed=informed,
+            starts=starts,
+            neighbours=neighbours,
+            weights=weights,
+            source_codes=source_codes,
+            sources=_names(document, "sources"),
+        )
 
 
 def read_knowledge(path: Path) -> GeneKnowledge:
