@@ -93,7 +93,7 @@ def root(
 
 
 def run() -> None:
-    """Run the command line; an error that a user can mend is one line and exit code 2."""
+    """Run the command line; an error that a user can fix is one line and exit code 2."""
     import logging
 
     from dygenept.errors import DygeneptError
@@ -121,7 +121,7 @@ def run() -> None:
             raise
         where = "" if error.filename is None else f"{error.filename}: "
         sys.stderr.write(
-            f"dygenept: error: {where}{error.strerror}; mend that, or name another place\n"
+            f"dygenept: error: {where}{error.strerror}; fix that, or name another place\n"
         )
         sys.exit(2)
     except KeyboardInterrupt:

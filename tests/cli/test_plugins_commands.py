@@ -186,7 +186,7 @@ def test_new_plugins_keep_the_house_style(cli, tmp_path: Path) -> None:
     [
         (("attentions", "mine"), "did you mean 'attention'?"),
         (("attention", "Mine"), "not lower snake case"),
-        (("attention", "sparsemax"), "is there already"),
+        (("attention", "sparsemax"), "already exists"),
     ],
 )
 def test_a_new_plugin_with_a_bad_name_is_refused(

@@ -148,7 +148,7 @@ def new_plugin(
         raise PluginError(f"plugin name {name!r} is not lower snake case, such as my_{kind}")
     manager = PluginFlags().environment().manager
     if name in manager.names(kind):
-        raise PluginError(f"there is already a plugin {kind}/{name}; choose another name")
+        raise PluginError(f"plugin {kind}/{name} already exists; choose another name")
     path = output or Path(f"{name}.py")
     if path.exists():
         raise ConfigError(f"{path} exists; give another file with --output")

@@ -1,4 +1,4 @@
-"""Commands that take records of flags in place of one parameter per option."""
+"""Commands that take records of flags instead of one parameter per option."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from inspect import Parameter
 
 
@@ -38,6 +39,7 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+@cache
 def _fields(record: type) -> list[Parameter]:
     hints = typing.get_type_hints(record, include_extras=True)
     defaults = {
