@@ -31,6 +31,7 @@ from dygenept.plugin.interfaces import (
     FacetWriter,
     GeneFacets,
 )
+from dygenept.plugin.loading import Origin
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, PluginConfig, TextEncoderSpec
 from dygenept.types import FloatArray, Runtime
@@ -115,7 +116,7 @@ def manager(writer: Writer) -> PluginManager:
         FacetWriterSpec(name="test", config=PluginConfig, factory=make, **about),
         TextEncoderSpec(name="drawn", config=DrawnConfig, factory=Drawn, **about),
     )
-    manager._add(specs, "test", ("test", "1"))
+    manager._add(specs, Origin("test", "test", "1"))
     return manager
 
 
