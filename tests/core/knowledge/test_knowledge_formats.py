@@ -136,7 +136,7 @@ def test_table_of_vectors_is_read_as_one_facet(tmp_path: Path, name: str) -> Non
         ("gene,a\nA,1\nA,2\n", "'A' twice"),
         ("gene,a\nA,1\nB,\n", "empty cells"),
         ("gene,a\nA,1\n,2\n", "names no gene"),
-        ("gene,a\nA,1\nB,x\n", "holds no numbers"),
+        ("gene,a\nA,1\nB,x\n", "contains no numbers"),
         ("first,second,a\nA,B,1\n", "2 columns of text"),
         ("a,b\n1,2\n", "0 columns of text"),
         ("gene,a\n", "no gene"),

@@ -47,6 +47,8 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
 ) -> None:
     written = ResultsStore(tmp_path).write(read_record(FIRST))
     old, new = json.loads(FIRST.read_text()), json.loads(written.read_text())
+    # That version had no hash of a plugin's code, which is written as empty.
+    old["plugins"] = [{**plugin, "code_sha256": ""} for plugin in old["plugins"]]
     assert {name: new[name] for name in old} == old
 
 
@@ -82,13 +84,14 @@ def test_a_record_cannot_be_changed(record: MakeRecord) -> None:
 
 
 def test_a_plugins_path_stays_on_its_machine() -> None:
-    plugin = Provenance("metric", "mse", "/home/me/mine.py", "file", "ab" * 32)
+    plugin = Provenance("metric", "mse", "/home/me/mine.py", "file", "ab" * 32, "cd" * 32)
     document = PluginRecord.of(plugin).model_dump()
     assert document == {
         "kind": "metric",
         "name": "mse",
         "distribution": "file",
         "version": "ab" * 32,
+        "code_sha256": "cd" * 32,
     }
 
 
