@@ -6,7 +6,7 @@ Names are loaded on first use, so that the import itself takes no time.
 
 The rooms, from the ground up: ``types``, ``machine``, ``plugin``, ``knowledge``, ``data`` and
 ``model`` (neither knows the other), ``evaluation``, ``results`` and ``testing``, ``leaderboard``,
-``runs``. The core knows no plugin by name and imports no command line. ``docs/architecture.md``
+``runs``. The core imports no plugin and no command line. ``docs/architecture.md``
 shows the walk through them.
 """
 

@@ -17,7 +17,7 @@ from dygenept.types.results import CodeIdentity
 
 CORE_PACKAGE, BUILT_IN_PACKAGE = "dygenept", "dygenept_plugins"
 # Rooms that show, keep or check what was computed; every other room may change a number.
-ROOMS_WITHOUT_NUMBERS = ("leaderboard", "reports", "results", "testing")
+ROOMS_WITHOUT_NUMBERS = ("leaderboard", "results", "testing")
 # Other people's packages lie side by side here, so a plugin's neighbours are not its own code.
 SHARED_FOLDERS = ("site-packages", "dist-packages")
 GIT_TIMEOUT_S = 5.0

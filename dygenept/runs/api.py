@@ -218,19 +218,20 @@ def score(
 
 
 def load_model(
-    path: str | Path, *, device: str = "auto", environment: Environment | None = None
+    path: str | Path, *, device: str | None = None, environment: Environment | None = None
 ) -> LoadedModel:
     """Open a model that ``dygenept train`` kept.
 
     Args:
         path: Folder of the model.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        environment: Registry, plugins and folders; None loads the default ones.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; None for the environment's.
+        environment: Registry, plugins, folders and device; None loads the default ones.
 
     Raises:
         DataUnavailableError: If the folder contains no trained model.
     """
-    return LoadedModel(Path(path), environment or Environment.load(), device=pick_device(device))
+    used = environment or Environment.load()
+    return LoadedModel(Path(path), used, device=pick_device(device or used.device))
 
 
 def precompute(

@@ -1,4 +1,4 @@
-"""The types that travel along the walk, one for each arrow: frozen records without logic.
+"""The types that travel along the walk, one for each arrow: frozen records.
 
 Read in this order: ``data`` (what is read and how it is cut), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
