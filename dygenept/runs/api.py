@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
 from dygenept.data.catalog import open_dataset
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import ConfigError
 from dygenept.knowledge.graph.sources import KgChoice, kg_names
 from dygenept.knowledge.precompute.pipeline import Pipeline
 from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome, planned_steps
@@ -286,9 +286,11 @@ def _layout_fields() -> set[str]:
 def _read_file(path: Path) -> anndata.AnnData:
     import anndata
 
-    if not path.is_file():
-        raise DataError(f"no file {path}; check the path")
-    return anndata.read_h5ad(path)
+    from dygenept.data.reading.h5ad import open_h5ad
+
+    # While it is open, whatever the HDF5 library says of damage becomes one line that names it.
+    with open_h5ad(path):
+        return anndata.read_h5ad(path)
 
 
 def _models(models: object) -> tuple[tuple[str, ...], tuple[GivenModel, ...]]:

@@ -147,6 +147,18 @@ def test_a_slip_in_a_name_is_answered_with_the_nearest(
         dg.load_dataset(anndata.read_h5ad(path), **layout)  # type: ignore[arg-type]
 
 
+def test_a_file_that_cannot_be_read_is_named_whether_columns_are_mapped_or_not(
+    path: Path, tmp_path: Path
+) -> None:
+    text, cut = tmp_path / "text.h5ad", tmp_path / "cut.h5ad"
+    text.write_text("not cells")
+    cut.write_bytes(path.read_bytes()[:20_000])
+    for wrong in (text, cut, tmp_path / "absent.h5ad", tmp_path):
+        for layout in ({}, {"cell_type": "cell_type"}):
+            with pytest.raises(DataError, match=str(wrong)):
+                dg.load_dataset(wrong, **layout)  # type: ignore[arg-type]
+
+
 def test_an_unknown_option_is_named(path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown option 'kondition'"):
         dg.load_dataset(path, kondition="x")
