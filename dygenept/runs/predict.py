@@ -199,7 +199,7 @@ def _without_knowledge(
     is_known = dict(zip(knowledge.genes, knowledge.confidence.max(axis=1) > 0, strict=True))
     targets = dict.fromkeys(gene for condition in conditions for gene in condition.genes)
     return tuple(
-        f"nothing is known of {gene}; it stands as the null gene"
+        f"nothing is known about {gene}; the learned null embedding is used instead"
         for gene in targets
         if not is_known.get(gene, False)
     )

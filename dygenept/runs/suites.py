@@ -13,15 +13,6 @@ from dygenept.model.grids import Grid
 from dygenept.plugin.registry import read_yaml
 from dygenept.plugin.validation import validated
 
-# Every suite runs these, so that each leaderboard shows how much room there is.
-CEILINGS_AND_FLOORS = (
-    "truth",
-    "technical_duplicate",
-    "control_mean",
-    "perturbed_mean",
-    "shuffled",
-)
-
 
 class Suite(BaseModel):
     """One declared benchmark.

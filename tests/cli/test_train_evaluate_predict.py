@@ -121,7 +121,10 @@ def test_a_target_of_which_nothing_is_known_is_named(cli, checkpoint: Path) -> N
     asked = ("--perturbation", "KLF1+NOSUCHGENE", "--json")
     result = cli("predict", "--checkpoint", checkpoint, *asked)
     assert result.code == 0, result.err
-    assert "note: nothing is known of NOSUCHGENE; it stands as the null gene" in result.err
+    assert (
+        "note: nothing is known about NOSUCHGENE; the learned null embedding is used instead"
+        in result.err
+    )
     assert "known of KLF1" not in result.err
 
 
