@@ -19,6 +19,7 @@ from dygenept.data.reading.h5ad import (
     says_simulated,
 )
 from dygenept.errors import DataError
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
     cell_ids = read_index(file, "obs")
     gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
     _check_genes(gene_ids, path)
-    parsed, cells = read_cells(file, notes)
     symbols = _symbols(file, gene_ids, notes)
+    parsed, cells = read_cells(file, GeneNames(symbols, gene_ids), notes)
     expression = read_expression(file, notes)
     if expression.shape != (len(cell_ids), len(gene_ids)):
         raise DataError(
