@@ -37,7 +37,7 @@ class FitFlags(ModelFlags):
     scale: options.ScaleOption = None
     normalize: options.NormalizeOption = False
 
-    def request(self, environment: Environment) -> PredictRequest:
+    def request(self, environment: Environment, *, allow_unknown: bool) -> PredictRequest:
         """Return the request to fit the model on all perturbations of the data set."""
         from dygenept.runs.predict import PredictRequest
 
@@ -50,7 +50,23 @@ class FitFlags(ModelFlags):
             overrides=self.overrides(),
             normalize=self.normalize,
             scale=self.scale,
+            allow_unknown=allow_unknown,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedFlags(options.ConditionFlags):
+    """What to predict."""
+
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Predict genes that nobody knows (data, gene tables, embedding) as average "
+            "genes. Without it they are refused where they look like something else or where no "
+            "other gene is asked for; beside known genes a note names them.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +83,7 @@ class PredictOutputFlags(options.OutputFlags):
 
 def predict(
     *,
-    wanted: options.ConditionFlags,
+    wanted: AskedFlags,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
@@ -96,10 +112,15 @@ def predict(
         if checkpoint is not None:
             runtime = environment.runtime(report, device=pick_device(where.device))
             found = predict_from_checkpoint(
-                checkpoint, labels, environment, cell_type=cell_type, runtime=runtime
+                checkpoint,
+                labels,
+                environment,
+                cell_type=cell_type,
+                runtime=runtime,
+                allow_unknown=wanted.allow_unknown,
             )
         else:
-            request = fit.request(environment)
+            request = fit.request(environment, allow_unknown=wanted.allow_unknown)
             found = predict_from_data(
                 request, labels, environment, cell_type=cell_type, report=report
             )

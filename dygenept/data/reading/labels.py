@@ -154,12 +154,17 @@ def parse_labels(
     return ParsedLabels(perturbations, tuple(notes))
 
 
+def parts_of(label: str) -> tuple[str, ...]:
+    """Return the names in a label, without the blanks around them; some may be empty."""
+    return tuple(part.strip() for part in _PLUS.split(label))
+
+
 def _each(parts: Mapping[str, tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(part for of in parts.values() for part in of))
 
 
 def _parts(label: str, column: str) -> tuple[str, ...]:
-    parts = tuple(part.strip() for part in _PLUS.split(label))
+    parts = parts_of(label)
     if not all(parts):
         what = "an empty condition label" if not label.strip() else f"condition label {label!r}"
         raise DataError(
