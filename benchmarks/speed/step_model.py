@@ -57,7 +57,7 @@ SMALL = Size(
     n_tokens=500,
     batch=8,
     lengths=(120, 300),
-    matrix=1024,
+    matrix=256,
 )
 
 
