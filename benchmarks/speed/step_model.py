@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.conditions import PADDING
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
+from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.training.batches import Batch
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.types import FACETS, GeneKnowledge
