@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError
@@ -18,6 +19,7 @@ from dygenept.plugin.specs import MetricSpec, SplitSpec
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
 from dygenept.results.store import check_can_write
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
+from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
 from dygenept.runs.run_context import RunContext, RunRequest, cut_split, open_run, run_device
 from dygenept.types import Progress, no_report
@@ -53,12 +55,31 @@ class BenchOutcome:
         split: The split.
         records: One record per finished job.
         failures: The error of each job that failed, by ``model, fold n``.
+        n_recorded: Jobs that were taken from the results folder, not computed.
+        n_rescored: Jobs whose kept predictions were scored again.
     """
 
     dataset: DatasetRecord
     split: SplitRecord
     records: tuple[RunRecord, ...]
     failures: Mapping[str, str]
+    n_recorded: int = 0
+    n_rescored: int = 0
+
+    def reused(self, results: Path) -> str | None:
+        """Say how many jobs the results folder saved; None where it saved none.
+
+        Args:
+            results: What the sentence calls the folder.
+        """
+        n_reused = self.n_recorded + self.n_rescored
+        if not n_reused:
+            return None
+        again = f" ({self.n_rescored} of them scored again)" if self.n_rescored else ""
+        return (
+            f"{n_reused} of {len(self.records)} finished job(s) were recorded already in "
+            f"{results}{again}"
+        )
 
 
 def run_bench(
@@ -104,19 +125,21 @@ def _run_jobs(
     else:
         results = run_inline(context, jobs, report)
     found = {(model.name, fold): result for model, fold, result in results}
-    records: list[RunRecord] = []
+    finished: list[FinishedJob] = []
     # In the order of the jobs, whichever worker was the first to end.
     for model, fold in jobs:
         result = found[model.name, fold]
-        if isinstance(result, RunRecord):
-            records.append(result)
+        if isinstance(result, FinishedJob):
+            finished.append(result)
         else:
             failures[f"{model.name}, fold {fold + 1}"] = str(result)
     return BenchOutcome(
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
-        records=tuple(records),
+        records=tuple(job.record for job in finished),
         failures=failures,
+        n_recorded=sum(job.source == "recorded" for job in finished),
+        n_rescored=sum(job.source == "rescored" for job in finished),
     )
 
 
