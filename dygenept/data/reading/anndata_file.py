@@ -21,6 +21,7 @@ from dygenept.data.reading.h5ad import (
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
     cell_ids = read_index(file, "obs")
     gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
     _check_genes(gene_ids, path)
-    parsed, cells = read_cells(file, notes)
     symbols = _symbols(file, gene_ids, notes)
+    parsed, cells = read_cells(file, GeneNames(symbols, gene_ids), notes)
     shape = (len(cell_ids), len(gene_ids))
     expression = read_matrix(place.item, shape, called=place.called, notes=notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)
