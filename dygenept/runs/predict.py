@@ -21,7 +21,7 @@ from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
-from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.job_identity import job_seed
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
@@ -137,7 +137,7 @@ def predict_from_data(
     )
     asked = asked_conditions(labels, vocabulary, cell_type)
     conditions = asked.conditions
-    seed = derived_seed(request.seed, "predict", model.base)
+    seed = job_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
     means, de = data_summary(data, request.de_list)
     task, _ = build_task(

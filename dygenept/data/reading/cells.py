@@ -67,7 +67,7 @@ def read_cells(
     columns = column_names(file, "obs")
     if "condition" not in columns:
         raise DataError(_no_condition(file.filename, columns))
-    labels = read_column(file, "obs", "condition")
+    labels = read_column(file, "obs", "condition", notes)
     n_missing = int((labels.codes < 0).sum())
     if n_missing:
         raise DataError(
@@ -107,7 +107,7 @@ def _read_cell_types(
     if "cell_type" not in columns:
         notes.append(f"obs has no column 'cell_type': all cells are of type {UNKNOWN_CELL_TYPE!r}.")
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
-    types = read_column(file, "obs", "cell_type")
+    types = read_column(file, "obs", "cell_type", notes)
     n_missing = int((types.codes < 0).sum())
     if not n_missing:
         return types
