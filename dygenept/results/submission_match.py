@@ -11,6 +11,7 @@ import numpy as np
 from dygenept.data.reading.labels import parse_labels
 from dygenept.errors import DataError, nearest
 from dygenept.evaluation.reference import train_view
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.results.submission import Submission
 from dygenept.types import Condition, DoubleArray, PerturbationData, Predictions, Task
 
@@ -205,7 +206,7 @@ def _gene_columns(
 def _rows(
     submission: Submission, data: PerturbationData
 ) -> tuple[dict[RowKey, int], tuple[str, ...]]:
-    parsed = parse_labels(submission.labels).perturbations
+    targets = _targets(submission, data)
     known = {item.genes for item in data.perturbations}
     types = submission.cell_types or (None,) * len(submission.labels)
     folds = submission.folds or (None,) * len(submission.labels)
@@ -214,16 +215,16 @@ def _rows(
     for row, (label, cell_type, fold) in enumerate(
         zip(submission.labels, types, folds, strict=True)
     ):
-        perturbation = parsed[label]
-        if perturbation is None:
+        genes = targets[label]
+        if not genes:
             continue
         if cell_type is not None and cell_type not in data.cell_types:
             hint = nearest(cell_type, data.cell_types)
             raise DataError(f"{data.name!r} has no cell type {cell_type!r}; {hint}")
-        if perturbation.genes not in known:
+        if genes not in known:
             unknown[label] = None
             continue
-        key = (perturbation.genes, cell_type, fold)
+        key = (genes, cell_type, fold)
         if key in rows:
             raise DataError(
                 f"the file predicts {label!r} twice (as {submission.labels[rows[key]]!r} first); "
@@ -231,3 +232,19 @@ def _rows(
             )
         rows[key] = row
     return rows, tuple(unknown)
+
+
+def _targets(submission: Submission, data: PerturbationData) -> dict[str, tuple[str, ...]]:
+    """Return the target genes of each label as the data set spells them; none for control."""
+    parsed = parse_labels(submission.labels).perturbations
+    named = {label: of.genes if of is not None else () for label, of in parsed.items()}
+    by_label = {item.label: item.genes for item in data.perturbations}
+    names = GeneNames(data.gene_symbols, data.gene_ids)
+    written = sorted({gene for genes in named.values() for gene in genes} - set(data.target_genes))
+    spelt = names.among(data.target_genes, written) if written else {}
+    return {
+        label: by_label[data.raw_to_label[label]]
+        if label in data.raw_to_label
+        else tuple(sorted({spelt.get(gene, gene) for gene in genes}))
+        for label, genes in named.items()
+    }

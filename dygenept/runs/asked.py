@@ -127,9 +127,7 @@ def _spelling(part: str, vocabulary: Vocabulary, reading: _Reading) -> str:
     if part in vocabulary.targets or vocabulary.names.has(part):
         gene = part
     else:
-        unified = vocabulary.names.unified((*vocabulary.targets, part))
-        here = {unified[target]: target for target in reversed(vocabulary.targets)}
-        gene = here.get(unified[part], unified[part])
+        gene = vocabulary.names.among(vocabulary.targets, (part,))[part]
         if gene == part and load_gene_tables().resolve(part) is None:
             gene = vocabulary.names.spelling(part) or part
     if gene != part:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import Column, column_names, read_column
 from dygenept.data.reading.labels import (
     NO_RULES,
@@ -107,7 +108,7 @@ def _read_cell_types(
     if "cell_type" not in columns:
         notes.append(f"obs has no column 'cell_type': all cells are of type {UNKNOWN_CELL_TYPE!r}.")
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
-    types = read_column(file, "obs", "cell_type", notes)
+    types = clean_groups(read_column(file, "obs", "cell_type", notes), "cell_type", notes)
     n_missing = int((types.codes < 0).sum())
     if not n_missing:
         return types

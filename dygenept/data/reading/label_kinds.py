@@ -27,7 +27,7 @@ _UNASSIGNED = re.compile(
     r"un(assigned|mapped|known|determined|identified|classified|defined|labell?ed)"
     r"|no[ _.-]?(guides?|s?grnas?|assignment|calls?|umis?|barcodes?|signal)"
     r"|not[ _.-]?(assigned|detected|called)|(multi(ple(ts?)?)?|doublet|dublet|singlet)s?"
-    r"|multi(ple)?[ _.-]?(guide|s?grna|perturbation)s?|ambiguous|undetected|negative|empty|other"
+    r"|multi(ple)?[ _.-]?(guide|s?grna|perturbation)s?|ambiguous|undetected|negative|empty"
 )
 # Around a control's name: what it is, where it lies, which one it is; never a gene.
 # Possessive (*+), so that a long label of digits takes no time.
