@@ -1,8 +1,8 @@
 """What the machine gives: files, folders, downloads, locks, threads, devices and processes.
 
 Nothing here knows a data set, a plugin or a model. Read in this order: ``folders`` (where things
-live), ``whole_files`` (files that are whole or absent), ``checksums`` and
-``download`` (files of others), ``locks`` (one job, one run), ``threads`` and ``devices`` (what
-computes), ``processes`` (one job in several processes), ``progress`` (bars on stderr),
-``versions_and_memory`` (what a record says of all this).
+live), ``whole_files`` (files that are whole or absent), ``file_kinds`` (what a file is by its
+first bytes), ``checksums`` and ``download`` (files of others), ``locks`` (one job, one run),
+``threads`` and ``devices`` (what computes), ``processes`` (one job in several processes),
+``progress`` (bars on stderr), ``versions_and_memory`` (what a record says of all this).
 """

@@ -11,9 +11,10 @@ from typing import Literal
 
 from dygenept.data.guard import guard_task
 from dygenept.data.task import Access, build_task
-from dygenept.errors import DistributedError
+from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
+from dygenept.machine.places import check_can_write
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
 from dygenept.results.records import PluginRecord, RunRecord
@@ -68,14 +69,21 @@ def run_job(
     existing = _recorded(context, key)
     if existing is not None and _has_all_metrics(context, existing):
         return FinishedJob(existing, "recorded")
-    with job_lock(context.store.directory, key, wait=wait) as is_ours:
-        if not is_ours:
-            return None
-        # Another run may have finished it between the first look and the lock.
-        existing = _recorded(context, key)
-        if existing is not None and _has_all_metrics(context, existing):
-            return FinishedJob(existing, "recorded")
-        return _computed(context, model, fold, report, existing)
+    # A folder that only serves what is recorded gets so far.
+    check_can_write(context.store.directory)
+    try:
+        with job_lock(context.store.directory, key, wait=wait) as is_ours:
+            if not is_ours:
+                return None
+            # Another run may have finished it between the first look and the lock.
+            existing = _recorded(context, key)
+            if existing is not None and _has_all_metrics(context, existing):
+                return FinishedJob(existing, "recorded")
+            return _computed(context, model, fold, report, existing)
+    except OSError as error:
+        # A full disk fails this job; the others go on.
+        where = "" if error.filename is None else f"{error.filename}: "
+        raise ResultsError(f"{where}{error.strerror or error}") from error
 
 
 def _shared(
@@ -123,7 +131,7 @@ def _computed(
     checkpoints = context.store.directory / "checkpoints" / job_key(context, model, fold)
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
-        kept = context.store.read_predictions(existing, job.conditions)
+        kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
         if kept is not None and not model.is_oracle:
             return FinishedJob(rescored(job, task, existing, kept), "rescored")
     record = record_of(job, task)

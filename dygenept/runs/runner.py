@@ -11,13 +11,13 @@ from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
+from dygenept.machine.places import check_can_write
 from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import MetricSpec, SplitSpec
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
-from dygenept.results.store import check_can_write
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
 from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
@@ -160,7 +160,9 @@ def _prepare(
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two models are called {min(twice)!r}; give one another name")
     # Everything that a typing slip can break is checked before the data set is read.
-    check_can_write(request.results)
+    if not (request.resume and any((request.results / "runs").glob("*.json"))):
+        # Else it may be a folder that can only be read and has all that is asked for.
+        check_can_write(request.results)
     environment.manager.get(SplitSpec, request.split)
     for name in request.metrics:
         environment.manager.get(MetricSpec, name)
