@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import printable
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -36,9 +38,9 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
     if quiet or not launched().is_writer:
         yield lambda report: None
         return
-    from rich.console import Console
+    from dygenept.machine.terminal import safe_console
 
-    console = Console(stderr=True)
+    console = safe_console(stderr=True)
     if not (sys.stderr.isatty() or console.is_jupyter):
         yield _plain
         return
@@ -58,17 +60,18 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[message]}"),
+        TextColumn("{task.fields[message]}", markup=False),
         console=console,
         transient=True,
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(report: Report) -> None:
+            message = printable(report.message)
             label = LABELS.get(report.stage, report.stage.capitalize())
             total = report.total or None
             if report.stage not in tasks:
-                tasks[report.stage] = bars.add_task(label, total=total, message=report.message)
+                tasks[report.stage] = bars.add_task(label, total=total, message=message)
             task = tasks[report.stage]
             if report.step == 0:
                 bars.reset(task, total=total)
@@ -77,7 +80,7 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
                 task,
                 completed=report.step,
                 total=total,
-                message=report.message,
+                message=message,
                 visible=report.stage == "job" or not finished,
             )
 
@@ -86,6 +89,6 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 
 def _plain(report: Report) -> None:
     if report.stage == "job" and report.step < report.total:
-        sys.stderr.write(f"[{report.step + 1}/{report.total}] {report.message}\n")
+        sys.stderr.write(f"[{report.step + 1}/{report.total}] {printable(report.message)}\n")
     elif report.stage in ("download", "simulate", "encode") and report.step == 0:
-        sys.stderr.write(f"{LABELS[report.stage].strip()}: {report.message}\n")
+        sys.stderr.write(f"{LABELS[report.stage].strip()}: {printable(report.message)}\n")

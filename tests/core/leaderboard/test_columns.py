@@ -142,9 +142,9 @@ def test_a_page_sets_the_best_and_the_ceilings_apart(records: list[RunRecord]) -
 
 def test_names_are_escaped_in_every_format(record: MakeRecord) -> None:
     board = leaderboard_of([record(model="a|b<i>&_[bold]", values=(0.5,))])
-    assert "a\\|b<i>" in render([board], "markdown")
+    assert "a\\|b\\<i\\>" in render([board], "markdown")
     assert "a|b&lt;i&gt;&amp;_[bold]" in render([board], "html")
-    assert "a|b<i>\\&\\_[bold]" in render([board], "latex")
+    assert r"a\textbar{}b\textless{}i\textgreater{}\&\_[bold]" in render([board], "latex")
     assert "[bold]" in render_boards([[record(model="a[bold]", values=(0.5,))]], chosen="table")
 
 
