@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
+from dygenept.machine.terminal import safe_console
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import FORMATS, render_boards
 
@@ -25,7 +25,7 @@ MakeRecord = Callable[..., RunRecord]
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: Console(width=160))
+    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: safe_console(width=160))
 
 
 @pytest.fixture
