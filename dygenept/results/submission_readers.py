@@ -14,6 +14,7 @@ from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, rea
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
+from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ def _read_table(path: Path, is_delta: bool) -> Rows:
         else:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
             table = pl.read_csv(path, separator=separator, infer_schema_length=None)
+            table = table.rename(from_csv_cell).with_columns(
+                pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
+            )
     except (PolarsError, OSError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     label = _first_of(LABEL_NAMES, table.columns)
