@@ -6,9 +6,9 @@ A folder outlives the code that wrote it: new fields are optional, and no field 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.types import ChildResources, PerturbationData, Score, Split
 
@@ -113,7 +113,7 @@ class ValueRecord(_Record):
 
     perturbation: str
     cell_type: str
-    value: float | None
+    value: Annotated[float | None, Field(allow_inf_nan=False)]
     reason: str | None = None
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.reading.expression import read_expression
 from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, read_index
+from dygenept.data.reading.matrices import read_matrix
+from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
     import h5py
     import polars as pl
-    from scipy import sparse
 
 LABEL_NAMES = ("perturbation", "condition", "label", "target_gene", "target")
 CELL_TYPE_NAMES = ("cell_type", "celltype")
@@ -62,19 +62,20 @@ def _read_h5ad(path: Path, is_delta: bool) -> Rows:
         columns = column_names(file, "obs")
         label = _first_of(LABEL_NAMES, columns)
         index = [str(name) for name in read_index(file, "obs")]
-        parts = [index if label is None else _texts(file, "obs", label)]
+        parts = [index if label is None else _column(file, "obs", label)]
         cell_type = _first_of(CELL_TYPE_NAMES, columns)
         if cell_type is not None:
-            parts.append(_texts(file, "obs", cell_type))
+            parts.append(_column(file, "obs", cell_type))
         has_folds = FOLD_NAME in columns
         if has_folds:
-            parts.append(_texts(file, "obs", FOLD_NAME))
+            parts.append(_column(file, "obs", FOLD_NAME))
         genes = [str(gene) for gene in read_index(file, "var")]
         symbols = _first_of(SYMBOL_COLUMNS, column_names(file, "var"))
-        alternatives = None if symbols is None else _texts(file, "var", symbols)
-        matrix = _matrix(file)
-    if matrix.shape[0] != len(index):
-        raise DataError(f"{path}: X has {matrix.shape[0]} rows, but obs has {len(index)}")
+        alternatives = None if symbols is None else _column(file, "var", symbols)
+        place, shape = find_place(file, None), (len(index), len(genes))
+        matrix = read_matrix(
+            place.item, shape, called=place.called, notes=[], dense_type=np.float64
+        )
     keys: dict[tuple[str, ...], int] = {}
     group = np.array(
         [keys.setdefault(key, len(keys)) for key in zip(*parts, strict=True)], dtype=np.int64
@@ -97,21 +98,16 @@ def _read_h5ad(path: Path, is_delta: bool) -> Rows:
     )
 
 
-def _texts(file: h5py.File, frame: str, name: str) -> list[str]:
+def _column(file: h5py.File, frame: str, name: str) -> list[str]:
+    """Read a column of texts; one of ``obs`` must have a value in each row."""
     column = read_column(file, frame, name)
-    # The last entry is where the code -1 of a missing value points to.
-    values = (*column.categories, "")
-    return [values[code] for code in column.codes]
-
-
-def _matrix(file: h5py.File) -> sparse.csr_matrix:
-    import h5py
-    from scipy import sparse
-
-    item = file["X"]
-    if isinstance(item, h5py.Dataset):
-        return sparse.csr_matrix(item[:])
-    return read_expression(file, [])
+    n_missing = int((column.codes < 0).sum())
+    if n_missing and frame == "obs":
+        raise DataError(
+            f"{file.filename}: {n_missing:,} row(s) have no {name}; drop them: "
+            f"adata = adata[adata.obs[{name!r}].notna()]"
+        )
+    return column.texts()
 
 
 def _read_table(path: Path, is_delta: bool) -> Rows:

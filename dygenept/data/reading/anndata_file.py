@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
-from dygenept.data.reading.expression import check_values, normalize_counts, read_expression
+from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
 from dygenept.data.reading.h5ad import (
     column_names,
@@ -18,7 +18,10 @@ from dygenept.data.reading.h5ad import (
     read_index,
     says_simulated,
 )
+from dygenept.data.reading.matrices import read_matrix
+from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import SYMBOL_COLUMNS, PerturbationData
 
 if TYPE_CHECKING:
@@ -52,20 +55,17 @@ def read_anndata(
 def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
     notes: list[str] = []
+    place = find_place(file, None)
     cell_ids = read_index(file, "obs")
     gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
     _check_genes(gene_ids, path)
-    parsed, cells = read_cells(file, notes)
     symbols = _symbols(file, gene_ids, notes)
-    expression = read_expression(file, notes)
-    if expression.shape != (len(cell_ids), len(gene_ids)):
-        raise DataError(
-            f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
-            f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
-        )
+    parsed, cells = read_cells(file, GeneNames(symbols, gene_ids), notes)
+    shape = (len(cell_ids), len(gene_ids))
+    expression = read_matrix(place.item, shape, called=place.called, notes=notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)
     is_simulated = says_simulated(file)
-    check_values(expression, where=str(path), normalize=normalize)
+    notes += check_values(expression, place, normalize=normalize)
     sha256 = fingerprint(
         Content(
             expression=expression,

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.reading.h5ad import Column, column_names, read_column
-from dygenept.data.reading.labels import ParsedLabels, parse_labels
+from dygenept.data.reading.labels import (
+    NO_RULES,
+    LabelRules,
+    ParsedLabels,
+    apply_rules,
+    parse_labels,
+)
 from dygenept.errors import DataError, nearest
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import Condition, IntArray
 
 if TYPE_CHECKING:
@@ -41,17 +48,26 @@ class LabelledCells:
     condition_codes: IntArray
 
 
-def read_cells(file: h5py.File, notes: list[str]) -> tuple[ParsedLabels, LabelledCells]:
+def read_cells(
+    file: h5py.File, names: GeneNames, notes: list[str], *, rules: LabelRules = NO_RULES
+) -> tuple[ParsedLabels, LabelledCells]:
     """Read the labels and cell types of all cells and pool them into conditions.
 
+    Args:
+        file: The open file.
+        names: What its genes are called.
+        notes: Takes what was accepted, one sentence each.
+        rules: How its labels are spelt; labels are kept as the rules write them.
+
     Raises:
-        DataError: If there is no column ``condition``, a label is missing or empty, or a cell
-            type has perturbed cells and no control.
+        DataError: If there is no column ``condition``, a label is missing, empty or no
+            perturbation, most targets are unknown, or a cell type has perturbed cells and no
+            control.
     """
     columns = column_names(file, "obs")
     if "condition" not in columns:
         raise DataError(_no_condition(file.filename, columns))
-    labels = read_column(file, "obs", "condition")
+    labels = read_column(file, "obs", "condition", notes)
     n_missing = int((labels.codes < 0).sum())
     if n_missing:
         raise DataError(
@@ -61,8 +77,13 @@ def read_cells(file: h5py.File, notes: list[str]) -> tuple[ParsedLabels, Labelle
     if len(labels.codes) == 0:
         raise DataError(f"{file.filename}: there are no cells; write a file with cells")
     types = _read_cell_types(file, columns, len(labels.codes), notes)
-    labels, types = _in_order_of_appearance(labels), _sorted(types)
-    parsed = parse_labels(labels.categories)
+    try:
+        written = apply_rules(labels.categories, names, rules)
+        labels = _merged(Column(tuple(written[text] for text in labels.categories), labels.codes))
+        labels, types = _in_order_of_appearance(labels), _sorted(types)
+        parsed = parse_labels(labels.categories, names, column=rules.column)
+    except DataError as error:
+        raise DataError(f"{file.filename}: {error}") from error
     cells = _conditions(parsed, labels, types)
     _check_controls(cells, file.filename)
     _note_small_groups(cells, notes)
@@ -86,7 +107,7 @@ def _read_cell_types(
     if "cell_type" not in columns:
         notes.append(f"obs has no column 'cell_type': all cells are of type {UNKNOWN_CELL_TYPE!r}.")
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
-    types = read_column(file, "obs", "cell_type")
+    types = read_column(file, "obs", "cell_type", notes)
     n_missing = int((types.codes < 0).sum())
     if not n_missing:
         return types
@@ -94,6 +115,14 @@ def _read_cell_types(
     names = dict.fromkeys((*types.categories, UNKNOWN_CELL_TYPE))
     place = list(names).index(UNKNOWN_CELL_TYPE)
     return Column(tuple(names), np.where(types.codes < 0, place, types.codes).astype(np.int32))
+
+
+def _merged(column: Column) -> Column:
+    """Give categories with the same text one code."""
+    names = tuple(dict.fromkeys(column.categories))
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.asarray([*(place[name] for name in column.categories), -1], dtype=np.int32)
+    return Column(names, codes[column.codes])
 
 
 def _in_order_of_appearance(column: Column) -> Column:
