@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,11 +37,33 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def check_output(output: Path, *, suffixes: Sequence[str] = (), as_json: bool = False) -> None:
+    """Refuse a file that cannot be written, before any work.
+
+    Args:
+        output: What ``--output`` names: a file, ``-`` for stdout, a FIFO or a device.
+        suffixes: Formats that a file's name may tell; empty allows any.
+        as_json: The command prints a document on stdout too.
+
+    Raises:
+        ConfigError: If its format is unknown, or stdout would get two results.
+        ResultsError: If it cannot be written.
+    """
+    from dygenept.errors import ConfigError, nearest
+    from dygenept.machine.places import check_can_write_file, is_stdout, is_streamed
+
+    if as_json and is_stdout(output):
+        raise ConfigError("--json and --output would both write to stdout; give --output a file")
+    if suffixes and output.suffix not in suffixes and not is_streamed(output):
+        raise ConfigError(f"cannot write {output}: {nearest(output.suffix, suffixes)}")
+    check_can_write_file(output)
+
+
 def write_table(table: pl.DataFrame, output: Path) -> None:
-    """Write a table whole as ``.csv``, ``.tsv``, ``.parquet`` or ``.json``, by its suffix."""
+    """Write a table as ``.parquet``, ``.json`` or ``.tsv`` by its suffix, as CSV otherwise."""
     from io import BytesIO
 
-    from dygenept.results.store import write_atomically
+    from dygenept.machine.whole_files import write_whole
 
     buffer = BytesIO()
     if output.suffix == ".parquet":
@@ -50,4 +72,4 @@ def write_table(table: pl.DataFrame, output: Path) -> None:
         table.write_json(buffer)
     else:
         table.write_csv(buffer, separator="\t" if output.suffix == ".tsv" else ",")
-    write_atomically(output, buffer.getvalue())
+    write_whole(output, buffer.getvalue())

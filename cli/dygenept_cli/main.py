@@ -26,6 +26,7 @@ from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
+from dygenept_cli.interruption import resumption
 
 app = typer.Typer(
     name="dygenept",
@@ -94,6 +95,13 @@ def root(
 
 def run() -> None:
     """Run the command line; an error that a user can fix is one line and exit code 2."""
+    from dygenept.machine.stopping import stoppable
+
+    with stoppable(resumption(sys.argv)):
+        _run()
+
+
+def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
@@ -124,9 +132,6 @@ def run() -> None:
             f"dygenept: error: {where}{error.strerror}; fix that, or name another place\n"
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("dygenept: interrupted; run the same command again to resume\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

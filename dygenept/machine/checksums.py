@@ -117,6 +117,6 @@ def _write_record(path: Path, record: ChecksumRecord) -> None:
     place = record_path(path)
     try:
         write_whole(place, (json.dumps(record.model_dump(), indent=2) + "\n").encode())
-    except PermissionError as error:
-        # A shared, read-only data folder still serves; only the hash is computed every time.
+    except OSError as error:
+        # A shared, read-only or full data folder still serves; the hash is computed every time.
         logger.warning("the checksum of %s could not be recorded: %s", path, error)

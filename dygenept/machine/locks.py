@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     The operating system drops the lock when its process ends, however it ends. Where a file system
     knows no locks the job runs without one: records are still written whole or not at all.
 
+    So does it where no lock can be made, unless the disk is full, which no record would survive.
+
     Args:
         results: Results folder; locks are ``.locks/<key>.lock`` in it.
         key: Name of the job's record.
@@ -30,15 +33,17 @@ def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     from filelock import FileLock, Timeout
 
     path = results / FOLDER / f"{key}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         yield False
         return
-    except NotImplementedError:
-        logger.warning("no locks on the file system of %s; do not share this folder", results)
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        logger.warning("no lock in %s (%s); do not share this folder", path.parent, error)
         yield True
         return
     try:

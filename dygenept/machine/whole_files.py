@@ -1,49 +1,154 @@
-"""Files that are whole or absent, JSON lines too: written beside their place, then renamed."""
+"""Files that are whole or absent, JSON lines too: written beside their place, then renamed.
+
+What is not a regular file (stdout, a FIFO, a device) has no place to rename to: it is written in
+place once all of the content is there.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import shutil
 import stat
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.errors import DataError, DataUnavailableError, DygeneptError, ResultsError
+from dygenept.machine.places import STDOUT, descriptor_of, followed, is_streamed
+from dygenept.machine.stopping import Stopped
 
 SUFFIX = ".partial"
+# What a folder that may not be changed answers, and a file that is mounted over another.
+_NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
+_PROBE = bytes(1 << 20)
 
 
 @contextmanager
 def replaced_whole(path: Path, *, flush: bool = False) -> Iterator[Path]:
-    """Give a path beside a file to write to; it takes the file's place when all went well.
+    """Give a path to write to, which can be sought; its content takes a place when all went well.
 
-    The file gets the permissions that a new file of this user gets, whatever the writer gave it
-    (some make files that nobody else can read).
+    Links are followed. A file that is there keeps its permissions and, where possible, its owner;
+    a new one gets those that a new file of this user gets, whatever the writer gave it (some make
+    files that nobody else can read).
 
     Args:
-        path: The file; its folder is made where it is missing.
+        path: The file, or ``-`` for stdout; its folder is made where it is missing.
         flush: Wait until the content is on the disk before it takes the place.
 
     Raises:
-        OSError: If the folder cannot be made or written.
+        OSError: If it cannot be written, by whatever error a library says so; ``path`` is named.
+        ResultsError: If a library names a system's error without its number.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_hex(4)
-    temporary = path.with_name(f".{path.name}.{token}-{os.getpid()}{SUFFIX}")
+    try:
+        if is_streamed(path):
+            with tempfile.TemporaryDirectory(prefix="dygenept-") as folder:
+                temporary = Path(folder, path.name)
+                temporary.touch()
+                with _disk_errors(temporary):
+                    yield temporary
+                _stream(temporary, path)
+            return
+        target = followed(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _new_file_for(target)
+        try:
+            made = temporary.stat()
+            with _disk_errors(temporary):
+                yield temporary
+            _give_permissions(temporary, target, made)
+            if flush:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+            _take_place(temporary, target)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _naming(error, path) from error
+
+
+@contextmanager
+def _disk_errors(temporary: Path) -> Iterator[None]:
+    """Turn whatever a library raises where the disk takes no more into the disk's own error."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, Stopped, DygeneptError):
+        raise
+    except BaseException as error:
+        # polars panics, torch and safetensors have errors of their own, HDF5's have no number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        with suppress(FileNotFoundError), temporary.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+        raise
+
+
+def _new_file_for(target: Path) -> Path:
+    """Make an empty file beside another, or elsewhere where only that file may be written."""
+    name = f".{target.name}." if len(os.fsencode(target.name)) < 200 else "."
+    temporary = target.with_name(f"{name}{secrets.token_hex(4)}-{os.getpid()}{SUFFIX}")
     try:
         temporary.touch()
-        mode = stat.S_IMODE(temporary.stat().st_mode)
-        yield temporary
-        temporary.chmod(mode)
-        if flush:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        if error.errno not in _NOT_BESIDE or not _is_writable_file(target):
+            raise
+        descriptor, elsewhere = tempfile.mkstemp(suffix=SUFFIX, prefix="dygenept-")
+        os.close(descriptor)
+        return Path(elsewhere)
+    return temporary
+
+
+def _give_permissions(temporary: Path, target: Path, made: os.stat_result) -> None:
+    before = target.stat() if target.is_file() else made
+    if (before.st_uid, before.st_gid) != (made.st_uid, made.st_gid):
+        with suppress(PermissionError):
+            os.chown(temporary, before.st_uid, before.st_gid)
+    temporary.chmod(stat.S_IMODE(before.st_mode) & 0o777)
+
+
+def _take_place(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)  # noqa: PTH105
+    except OSError as error:
+        if error.errno not in _NOT_BESIDE or not _is_writable_file(target):
+            raise
+        with temporary.open("rb") as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)
+
+
+def _is_writable_file(target: Path) -> bool:
+    return target.is_file() and os.access(target, os.W_OK)
+
+
+def _stream(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as source:
+        if str(path) == STDOUT:
+            sys.stdout.flush()
+            shutil.copyfileobj(source, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        number = descriptor_of(path)
+        if number == 1:
+            sys.stdout.flush()
+        opened = os.open(path, os.O_WRONLY) if number is None else os.dup(number)
+        with os.fdopen(opened, "wb") as file:
+            shutil.copyfileobj(source, file)
+
+
+def _naming(error: OSError, path: Path) -> OSError | ResultsError:
+    """Say an error of the file that the user named, not of one that stands in for it."""
+    if error.errno is None:
+        return ResultsError(f"cannot write {path}: {' '.join(str(error).split())}")
+    is_other = error.filename is not None and not str(error.filename).endswith(SUFFIX)
+    return error if is_other else OSError(error.errno, error.strerror, str(path))
 
 
 def write_whole(path: Path, content: bytes, *, flush: bool = False) -> None:

@@ -3,11 +3,11 @@
 Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
 ``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``,
 ``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
-``registry.yaml`` names), ``validation`` and ``configured`` (a plugin with its options),
-``environment`` (registry, plugins, folders and device, which a whole run is given), ``isolated``
-(models in an environment of their own). ``faults`` and ``moved`` say what is wrong with a plugin,
-``code_identity`` which code it is. Names are loaded on first
-use, so that an attention module needs no pydantic.
+``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read), ``validation`` and
+``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
+which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and
+``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Names are loaded on
+first use, so that an attention module needs no pydantic.
 """
 
 from __future__ import annotations

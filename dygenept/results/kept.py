@@ -11,7 +11,7 @@ import numpy as np
 
 from dygenept.errors import ResultsError, nearest
 from dygenept.results.records import RunRecord
-from dygenept.results.store import ResultsStore
+from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.types import PerturbationData, Predictions
 
 if TYPE_CHECKING:
@@ -109,15 +109,18 @@ def _narrowed(
 
 
 def _read(store: ResultsStore, record: RunRecord) -> pl.DataFrame:
-    import polars as pl
-
-    path = None if record.predictions is None else store.directory / record.predictions
-    if path is None or not path.is_file():
+    path = store.predictions_path(record)
+    if path is None:
         raise ResultsError(
             f"no predictions of {record.model!r}, fold {record.fold + 1}, are kept in "
             f"{store.directory}; run the bench again with --keep-predictions --no-resume"
         )
-    return pl.read_parquet(path)
+    try:
+        return read_kept_table(path)
+    except ResultsError as error:
+        raise ResultsError(
+            f"{error}; run the bench again with --keep-predictions --no-resume"
+        ) from error
 
 
 def as_predictions(kept: KeptPredictions, data: PerturbationData) -> Predictions:

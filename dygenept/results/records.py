@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
@@ -145,7 +145,7 @@ class ValueRecord(_Record):
 
     perturbation: str
     cell_type: str
-    value: float | None
+    value: Annotated[float | None, Field(allow_inf_nan=False)]
     reason: str | None = None
 
 

@@ -6,18 +6,31 @@ A record's file name is a hash of what determines it, so that a run knows what i
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
-from dygenept.machine.whole_files import replaced_whole, write_whole
+from dygenept.machine.whole_files import write_whole
 from dygenept.results.records import RunRecord
 from dygenept.types import Condition, Predictions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+logger = logging.getLogger(__name__)
+
+# The largest records, of thousands of perturbations and every metric, have some megabytes.
+MAX_BYTES = 1 << 28
+MOST_NAMED = 10
 
 
 def key_of(parts: Mapping[str, object]) -> str:
@@ -36,21 +49,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         write_whole(path, content, flush=True)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def check_can_write(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, before any work; it is not made here.
-
-    Raises:
-        ResultsError: If it is a file or cannot be written.
-    """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ResultsError(f"cannot write into {folder}: {existing} is a file; name another folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ResultsError(
-            f"cannot write into {folder}: {existing} is not writable; name another folder"
-        )
 
 
 class ResultsStore:
@@ -72,9 +70,9 @@ class ResultsStore:
         return self.directory / "runs" / f"{key}.json"
 
     def read(self, key: str) -> RunRecord | None:
-        """Return a record, or None if it is not written yet."""
+        """Return a record, or None if it is not written yet; a damaged one is set aside."""
         path = self.path_of(key)
-        return read_record(path) if path.is_file() else None
+        return self._usable(path, is_named=True) if os.path.lexists(path) else None
 
     def write(self, record: RunRecord) -> Path:
         """Write a record; an existing one with the same key is replaced."""
@@ -84,19 +82,51 @@ class ResultsStore:
         write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
         return path
 
-    def records(self) -> Iterator[RunRecord]:
-        """Yield every record of the folder, by file name.
+    def paths(self) -> list[Path]:
+        """Return the files of all records, by name.
 
         Raises:
-            ResultsError: If the folder does not exist or a record cannot be read.
+            ResultsError: If the folder does not exist.
         """
         if not self.directory.is_dir():
             raise ResultsError(
                 f"no results folder {self.directory}; run `dygenept bench --results "
                 f"{self.directory}` first or name another with --results"
             )
-        for path in sorted((self.directory / "runs").glob("*.json")):
-            yield read_record(path)
+        return sorted((self.directory / "runs").glob("*.json"))
+
+    def records(self) -> Iterator[RunRecord]:
+        """Yield every record of the folder, by file name; damaged ones are named and set aside.
+
+        Raises:
+            ResultsError: If the folder does not exist.
+        """
+        return self.usable(self.paths())
+
+    def usable(self, paths: Iterable[Path]) -> Iterator[RunRecord]:
+        """Yield the records of some files; those that cannot be read are named and set aside."""
+        n_left_out = 0
+        for path in paths:
+            record = self._usable(path, is_named=n_left_out < MOST_NAMED)
+            if record is None:
+                n_left_out += 1
+            else:
+                yield record
+        if n_left_out > MOST_NAMED:
+            logger.warning("%d more records cannot be read", n_left_out - MOST_NAMED)
+
+    def _usable(self, path: Path, *, is_named: bool) -> RunRecord | None:
+        try:
+            return read_record(path)
+        except DamagedRecordError as error:
+            aside = _set_aside(path) if self.is_writer else None
+            kept = "it is left out" if aside is None else f"it is set aside as {aside.name}"
+            text = f"{error}; {kept}, and the next bench computes it again"
+        except ResultsError as error:
+            text = f"{error}; it is left out"
+        if is_named:
+            logger.warning("%s", text)
+        return None
 
     def write_predictions(self, key: str, predictions: Predictions, gene_ids: Sequence[str]) -> str:
         """Keep predictions as Parquet, one row per condition, one column per gene (log1p).
@@ -109,32 +139,47 @@ class ResultsStore:
         relative = f"predictions/{key}.parquet"
         if not self.is_writer:
             return relative
-        path = self.directory / relative
         values = predictions.expression.astype(np.float32)
-        labels = pl.DataFrame(
-            {
-                "perturbation": [condition.label for condition in predictions.conditions],
-                "cell_type": [condition.cell_type for condition in predictions.conditions],
-            },
-            schema={"perturbation": pl.String, "cell_type": pl.String},
-        )
-        table = labels.hstack(pl.from_numpy(values, schema=list(gene_ids)))
-        with replaced_whole(path) as temporary:
-            table.write_parquet(temporary)
+        buffer = io.BytesIO()
+        try:
+            labels = pl.DataFrame(
+                {
+                    "perturbation": [condition.label for condition in predictions.conditions],
+                    "cell_type": [condition.cell_type for condition in predictions.conditions],
+                },
+                schema={"perturbation": pl.String, "cell_type": pl.String},
+            )
+            table = labels.hstack(pl.from_numpy(values, schema=list(gene_ids)))
+            table.write_parquet(buffer)
+        except pl.exceptions.PolarsError as error:
+            raise ResultsError(f"cannot keep predictions as a table: {error}") from error
+        write_atomically(self.directory / relative, buffer.getvalue())
         return relative
 
-    def read_predictions(
-        self, record: RunRecord, conditions: Sequence[Condition]
-    ) -> Predictions | None:
-        """Return kept predictions in the order of ``conditions``; None where they are not kept."""
-        import polars as pl
-
+    def predictions_path(self, record: RunRecord) -> Path | None:
+        """Where a record's predictions are; None where they are not kept in this folder."""
         if record.predictions is None:
             return None
         path = self.directory / record.predictions
-        if not path.is_file():
+        # A record of somebody else's may name any file.
+        is_inside = path.resolve().is_relative_to(self.directory.resolve())
+        return path if is_inside and path.is_file() else None
+
+    def read_predictions(
+        self, record: RunRecord, conditions: Sequence[Condition], gene_ids: Sequence[str]
+    ) -> Predictions | None:
+        """Return kept predictions, (conditions, genes); None where they are not kept, or damaged.
+
+        Damaged ones are named in the log.
+        """
+        path = self.predictions_path(record)
+        if path is None:
             return None
-        table = pl.read_parquet(path)
+        try:
+            table = read_kept_table(path)
+        except ResultsError as error:
+            logger.warning("%s; they are computed again", error)
+            return None
         rows = {
             (label, cell_type): row
             for row, (label, cell_type) in enumerate(
@@ -142,24 +187,89 @@ class ResultsStore:
             )
         }
         wanted = [rows.get((condition.label, condition.cell_type)) for condition in conditions]
-        if None in wanted:
+        if None in wanted or not set(gene_ids) <= set(table.columns):
             return None
-        values = table.drop("perturbation", "cell_type").to_numpy().astype(np.float64)
+        values = table.select(gene_ids).to_numpy().astype(np.float64)
         return Predictions(tuple(conditions), values[[row for row in wanted if row is not None]])
+
+
+def read_kept_table(path: Path) -> pl.DataFrame:
+    """Read kept predictions: perturbation, cell_type, then one column of numbers per gene.
+
+    Raises:
+        ResultsError: If they are damaged.
+    """
+    import polars as pl
+
+    try:
+        # Through memory: a file that changes while it is mapped would end the process.
+        table = pl.read_parquet(io.BytesIO(path.read_bytes()))
+        numbers = table.drop("perturbation", "cell_type")
+        is_whole = (
+            all(table[name].dtype == pl.String for name in ("perturbation", "cell_type"))
+            and all(dtype.is_numeric() for dtype in numbers.dtypes)
+            and bool(np.isfinite(numbers.to_numpy()).all())
+        )
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # A damaged file may make polars panic, which is no Exception.
+    except BaseException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ResultsError(f"predictions {path} are damaged ({reason})") from error
+    if not is_whole:
+        raise ResultsError(f"predictions {path} are damaged (not a finite number for every gene)")
+    return table
+
+
+class DamagedRecordError(ResultsError):
+    """A file among the records that nobody can read as one."""
 
 
 def read_record(path: Path) -> RunRecord:
     """Read one record.
 
     Raises:
-        ResultsError: If it is not a record; the message says which file to delete.
+        DamagedRecordError: If it is not a record.
+        ResultsError: If it cannot be read, or another version wrote it.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedRecordError(f"{path} is not a result record (it is no regular file)")
+        if status.st_size > MAX_BYTES:
+            raise DamagedRecordError(
+                f"{path} is not a result record ({status.st_size:,} bytes, more than any has)"
+            )
         return RunRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DamagedRecordError(f"{path} is not a result record (a link to nothing)") from error
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise ResultsError(
-            f"{path} is not a result record ({where}: {first['msg'].lower()}); "
-            "delete it and run the bench again"
+        errors = error.errors(include_input=False, include_url=False)
+        where = ".".join(str(part) for part in errors[0]["loc"]) or "file"
+        is_newer = all(item["type"] == "extra_forbidden" for item in errors)
+        if is_newer or any(
+            item["loc"] == ("schema_version",) and item["type"] == "literal_error"
+            for item in errors
+        ):
+            raise ResultsError(
+                f"another version of dygenept wrote {path} ({where}: {errors[0]['msg'].lower()}); "
+                "install the newest"
+            ) from error
+        raise DamagedRecordError(
+            f"{path} is not a result record ({where}: {errors[0]['msg'].lower()})"
         ) from error
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename a file out of the way of records, and return its new path; None if that is refused."""
+    for number in range(1, 1000):
+        aside = path.with_name(f"{path.name}.damaged{'' if number == 1 else f'-{number}'}")
+        if not os.path.lexists(aside):
+            try:
+                path.rename(aside)
+            except OSError:
+                return None
+            return aside
+    return None

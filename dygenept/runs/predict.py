@@ -18,7 +18,7 @@ from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of
-from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.job_identity import job_seed
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
@@ -115,7 +115,7 @@ def predict_from_data(
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
     data = open_data(request, environment, report)
     conditions = named_conditions(labels, data.cell_types, cell_type)
-    seed = derived_seed(request.seed, "predict", model.base)
+    seed = job_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
     means, de = data_summary(data, request.de_list)
     task, _ = build_task(

@@ -21,7 +21,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
 from dygenept.results.store import ResultsStore
-from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
     DeGenes,
     DeTests,
@@ -205,7 +205,7 @@ def _scoring(
     plugins = [environment.configured(MetricSpec, name) for name in names]
     uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
     uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    seed = derived_seed(request.seed, "cells")
+    seed = job_seed(request.seed, "cells")
     return Scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
         de_tests=de_tests(data, means) if uses_de_tests else None,

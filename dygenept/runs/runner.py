@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
+from dygenept.machine.places import check_can_write
 from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import MetricSpec, SplitSpec
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
-from dygenept.results.store import check_can_write
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
+from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
 from dygenept.runs.run_context import RunContext, RunRequest, cut_split, open_run, run_device
 from dygenept.types import Progress, no_report
@@ -53,12 +55,31 @@ class BenchOutcome:
         split: The split.
         records: One record per finished job.
         failures: The error of each job that failed, by ``model, fold n``.
+        n_recorded: Jobs that were taken from the results folder, not computed.
+        n_rescored: Jobs whose kept predictions were scored again.
     """
 
     dataset: DatasetRecord
     split: SplitRecord
     records: tuple[RunRecord, ...]
     failures: Mapping[str, str]
+    n_recorded: int = 0
+    n_rescored: int = 0
+
+    def reused(self, results: Path) -> str | None:
+        """Say how many jobs the results folder saved; None where it saved none.
+
+        Args:
+            results: What the sentence calls the folder.
+        """
+        n_reused = self.n_recorded + self.n_rescored
+        if not n_reused:
+            return None
+        again = f" ({self.n_rescored} of them scored again)" if self.n_rescored else ""
+        return (
+            f"{n_reused} of {len(self.records)} finished job(s) were recorded already in "
+            f"{results}{again}"
+        )
 
 
 def run_bench(
@@ -104,19 +125,21 @@ def _run_jobs(
     else:
         results = run_inline(context, jobs, report)
     found = {(model.name, fold): result for model, fold, result in results}
-    records: list[RunRecord] = []
+    finished: list[FinishedJob] = []
     # In the order of the jobs, whichever worker was the first to end.
     for model, fold in jobs:
         result = found[model.name, fold]
-        if isinstance(result, RunRecord):
-            records.append(result)
+        if isinstance(result, FinishedJob):
+            finished.append(result)
         else:
             failures[f"{model.name}, fold {fold + 1}"] = str(result)
     return BenchOutcome(
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
-        records=tuple(records),
+        records=tuple(job.record for job in finished),
         failures=failures,
+        n_recorded=sum(job.source == "recorded" for job in finished),
+        n_rescored=sum(job.source == "rescored" for job in finished),
     )
 
 
@@ -137,7 +160,9 @@ def _prepare(
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two models are called {min(twice)!r}; give one another name")
     # Everything that a typing slip can break is checked before the data set is read.
-    check_can_write(request.results)
+    if not (request.resume and any((request.results / "runs").glob("*.json"))):
+        # Else it may be a folder that can only be read and has all that is asked for.
+        check_can_write(request.results)
     environment.manager.get(SplitSpec, request.split)
     for name in request.metrics:
         environment.manager.get(MetricSpec, name)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError, DataError
+from dygenept.machine.places import check_can_write
 from dygenept.model.config import model_names
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, SplitRecord
-from dygenept.results.store import check_can_write
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
 from dygenept.results.submission_scale import scale_notes

@@ -18,10 +18,10 @@ from dygenept.data.splits import (
 from dygenept.errors import ConfigError, SplitError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
+from dygenept.machine.places import check_can_write
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
-from dygenept.results.store import check_can_write
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.runs.run_context import RunRequest, cut_split, open_run

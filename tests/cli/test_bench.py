@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -7,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from dygenept.machine import places
+from dygenept.machine.whole_files import write_whole
+from dygenept.results import store
 
 BASELINES = ("control_mean", "perturbed_mean", "matching_mean", "additive")
 FIELDS = {
@@ -284,14 +289,13 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
     )
 
 
-def test_what_the_system_refuses_is_one_line(cli, tmp_path: Path) -> None:
-    (tmp_path / "taken").touch()
-    result = cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py")
+def test_what_the_system_refuses_is_one_line(cli) -> None:
+    result = cli("plugins", "new", "metrics", "mine", "--output", "/dev/full")
     assert result.code == 2
-    assert result.err.startswith("dygenept: error: taken: File exists")
+    assert result.err.startswith("dygenept: error: /dev/full: No space left on device")
     assert result.err.count("\n") == 1
-    with pytest.raises(OSError, match="File exists"):
-        cli("plugins", "new", "metrics", "mine", "--output", "taken/mine.py", "--debug")
+    with pytest.raises(OSError, match="No space left"):
+        cli("plugins", "new", "metrics", "mine", "--output", "/dev/full", "--debug")
 
 
 def test_a_missing_file_of_labels_is_told_before_the_data_are_read(cli) -> None:
@@ -299,3 +303,39 @@ def test_a_missing_file_of_labels_is_told_before_the_data_are_read(cli) -> None:
     assert result.code == 2
     assert "no file labels.json; give --split a JSON file" in result.err
     assert not Path("data").exists()
+
+
+def test_a_folder_that_can_only_be_read_serves_what_is_recorded(
+    cli, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("bench", "--dataset", toy, "--folds", "2", "--json", "--model")
+    first = cli(*asked, "additive")
+    assert first.code == 0, first.err
+    monkeypatch.setattr(places.os, "access", lambda path, mode: not mode & os.W_OK)
+    again = cli(*asked, "additive")
+    assert again.code == 0, again.err
+    assert again.json()["leaderboard"] == first.json()["leaderboard"]
+    both = cli(*asked, "additive", "--model", "perturbed_mean")
+    assert both.code == 2
+    assert {row["model"] for row in both.json()["leaderboard"]} == {"additive"}
+    assert "2 job(s) failed: perturbed_mean, fold 1 and perturbed_mean, fold 2" in both.err
+    assert "is not writable; name another folder" in both.err
+
+
+def test_a_job_that_cannot_be_written_fails_and_the_others_go_on(
+    cli, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes, *, flush: bool = False) -> None:
+        if path.suffix == ".parquet":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_whole(path, content, flush=flush)
+
+    monkeypatch.setattr(store, "write_whole", refuse)
+    asked = ("bench", "--dataset", toy, "--folds", "2", "--model", "additive")
+    result = cli(*asked)
+    assert result.code == 2
+    assert "2 job(s) failed" in result.err
+    assert "No space left on device" in result.err
+    assert "Traceback" not in result.err
+    assert not list(Path("results/runs").glob("*"))
+    assert cli(*asked, "--drop-predictions").code == 0

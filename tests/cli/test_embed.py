@@ -108,7 +108,7 @@ def test_batch_size_changes_nothing_and_pooling_does(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--output", "cells.csv"), "--output must name an .npz file"),
+        (("--output", "cells.csv"), "cannot write cells.csv: known: .npz"),
         (("--output", "c.npz"), "give --checkpoint DIR, or fetch them"),
         (("--output", "c.npz", "--checkpoint", "no/folder"), "lacks best_model.pt"),
         (

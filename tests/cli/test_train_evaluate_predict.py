@@ -13,12 +13,18 @@ SHORT = (
 )
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained") / "model"
+
+
 @pytest.fixture
-def checkpoint(cli, toy: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    result = cli("train", "--dataset", toy, "--folds", "3", "--output", folder, *SHORT)
-    assert result.code == 0, result.err
-    return folder
+def checkpoint(cli, toy: Path, trained: Path) -> Path:
+    """One trained model for all tests, which only read it."""
+    if not trained.exists():
+        result = cli("train", "--dataset", toy, "--folds", "3", "--output", trained, *SHORT)
+        assert result.code == 0, result.err
+    return trained
 
 
 def test_train_evaluate_gives_what_bench_gives_for_that_fold(

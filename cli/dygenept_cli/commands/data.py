@@ -201,6 +201,8 @@ def simulate(
     path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
     if path.suffix != ".h5ad":
         raise DataError(f"--output must name an .h5ad file, got {path}")
+    for file in (path, truth_path(path)):
+        console.check_output(file)
     with shown_progress(quiet=quiet) as report:
         simulation = make(name, scale=scale, seed=seed, runtime=Runtime(report=report))
         write_simulation(simulation, path)

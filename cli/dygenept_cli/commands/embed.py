@@ -77,11 +77,9 @@ def embed(
     """Write control cells' raw pooled embedding, before projection and normalisation."""
     import time
 
-    from dygenept.errors import ConfigError
     from dygenept.runs.embed import embed_controls
 
-    if output.suffix != ".npz":
-        raise ConfigError(f"--output must name an .npz file, got {output}")
+    console.check_output(output, suffixes=(".npz",), as_json=shown.as_json)
     environment = where.environment()
     request = wanted.request()
     began = time.perf_counter()
@@ -119,9 +117,9 @@ def _write(result: CellEmbedding, output: Path) -> None:
 
     import numpy as np
 
-    from dygenept.results.store import write_atomically
+    from dygenept.machine.whole_files import write_whole
 
     buffer = BytesIO()
     # A fixed-width text array, so that numpy reads it back without unpickling.
     np.savez(buffer, cells=np.array(result.cells, dtype=np.str_), embedding=result.embedding)
-    write_atomically(output, buffer.getvalue())
+    write_whole(output, buffer.getvalue())

@@ -119,10 +119,12 @@ def cell_eval(
     shown: options.OutputFlags,
 ) -> None:
     """Write the real and the predicted AnnData file that `cell-eval run` reads."""
+    from dygenept.machine.places import check_can_write
     from dygenept.results.cell_eval import write_cell_eval
     from dygenept.results.kept import as_predictions
 
     level = cells.chosen_level()
+    check_can_write(output)
     kept = wanted.kept()
     data = _real_cells(kept, cells, where, shown)
     files = write_cell_eval(
@@ -196,17 +198,18 @@ def predictions(
     wanted: KeptFlags,
     output: Annotated[
         Path,
-        typer.Option("--output", metavar="FILE", help="File: .csv, .tsv, .parquet or .h5ad."),
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="File: .csv, .tsv, .parquet or .h5ad; - for CSV on stdout.",
+        ),
     ],
 ) -> None:
     """Write kept predictions as one table: one row per perturbation, one column per gene.
 
     `dygenept score` reads the file back.
     """
-    from dygenept.errors import ConfigError, nearest
-
-    if output.suffix not in FORMATS:
-        raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")
+    console.check_output(output, suffixes=FORMATS)
     table = wanted.kept().table
     if output.suffix == ".h5ad":
         _write_anndata(table, output)

@@ -27,7 +27,9 @@ class FormatFlags:
     ] = "table"
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="File to write [default: stdout]."),
+        typer.Option(
+            "--output", metavar="FILE", help="File to write, - for stdout [default: stdout]."
+        ),
     ] = None
     as_json: options.JsonOption = False
 
@@ -75,12 +77,14 @@ def leaderboard(
     (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
     """
     from dygenept.errors import ConfigError
-    from dygenept.results.store import write_atomically
+    from dygenept.machine.whole_files import write_whole
     from dygenept_cli.views.boards import chosen_boards, render_boards
 
     chosen = written.chosen()
     if across_seeds and by is not None:
         raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
+    if written.output is not None:
+        console.check_output(written.output)
     metrics = wanted.metrics
     boards = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
     text = render_boards(
@@ -94,5 +98,5 @@ def leaderboard(
     if written.output is None:
         sys.stdout.write(text)
     else:
-        write_atomically(written.output, text.encode())
+        write_whole(written.output, text.encode())
         console.note(f"{len(boards)} leaderboard(s) written to {written.output}")

@@ -139,6 +139,8 @@ def new_plugin(
 ) -> None:
     """Write a single-file plugin that passes its check, to start from."""
     from dygenept.errors import ConfigError, PluginError, nearest
+    from dygenept.machine.places import is_streamed
+    from dygenept.machine.whole_files import write_whole
     from dygenept.plugin.specs import KINDS
     from dygenept_cli.bundled import plugin_template
 
@@ -150,13 +152,12 @@ def new_plugin(
     if name in manager.names(kind):
         raise PluginError(f"plugin {kind}/{name} already exists; choose another name")
     path = output or Path(f"{name}.py")
-    if path.exists():
+    if path.exists() and not is_streamed(path):
         raise ConfigError(f"{path} exists; give another file with --output")
+    console.check_output(path)
     class_name = "".join(part.capitalize() for part in name.split("_"))
     text = plugin_template(kind).replace("@NAME@", name).replace("@CLASS@", class_name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as stream:
-        stream.write(text)
+    write_whole(path, text.encode())
     console.note(f"{path} written; next: dygenept plugins check --plugin {path}")
 
 

@@ -60,7 +60,9 @@ class PredictOutputFlags(options.OutputFlags):
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="FILE", help="Write the whole table: .csv, .tsv, .parquet, .json."
+            "--output",
+            metavar="FILE",
+            help="Write the whole table: .csv, .tsv, .parquet, .json; - for CSV on stdout.",
         ),
     ] = None
 
@@ -78,14 +80,14 @@ def predict(
     shown: PredictOutputFlags,
 ) -> None:
     """Predict mean log1p expression after perturbations, with gene names."""
-    from dygenept.errors import ConfigError, nearest
+    from dygenept.errors import ConfigError
     from dygenept.machine.devices import pick_device
     from dygenept.runs.predict import predict_from_checkpoint, predict_from_data
     from dygenept_cli.views.predictions import show_strongest
 
     output = shown.output
-    if output is not None and output.suffix not in FORMATS:
-        raise ConfigError(f"cannot write {output}: {nearest(output.suffix, FORMATS)}")
+    if output is not None:
+        console.check_output(output, suffixes=FORMATS, as_json=shown.as_json)
     if (checkpoint is None) == (fit.dataset is None):
         raise ConfigError(
             "give either --checkpoint DIR (written by `dygenept train`) or --dataset NAME|FILE "

@@ -42,6 +42,9 @@ def reproduce(
             environment=replace(where.environment(), device="cpu"),
             report=report,
         )
+    for outcome in found.outcomes:
+        if (reused := outcome.reused(results)) is not None:
+            console.note(f"{outcome.dataset.name}: {reused}")
     if output.as_json:
         console.print_json(_document(found))
     elif found.comparisons:
@@ -74,4 +77,8 @@ def _document(found: Reproduction) -> dict[str, object]:
             for item in found.missing
         ],
         "failures": list(found.failures),
+        "reused": {
+            "recorded": sum(outcome.n_recorded for outcome in found.outcomes),
+            "scored_again": sum(outcome.n_rescored for outcome in found.outcomes),
+        },
     }

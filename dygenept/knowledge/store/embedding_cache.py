@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,8 @@ def _read_shard(shard: Path, wanted: dict[bytes, str]) -> dict[str, FloatArray]:
         reason = "it contains non-finite values or lacks rows"
     if not is_whole:
         logger.warning("embedding cache %s is damaged and computed again (%s)", shard, reason)
-        shard.unlink(missing_ok=True)
+        # A shared, read-only cache keeps it.
+        with suppress(OSError):
+            shard.unlink()
         return {}
     return {text: vectors[row] for row, text in rows}

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +100,9 @@ class CacheFolder:
                     first = opened.get_tensor("first").tolist()
                     states = opened.get_tensor("states")
             except (SafetensorError, OSError) as error:
-                logger.warning("%s is damaged (%s); it is removed and written again", path, error)
-                path.unlink(missing_ok=True)
+                logger.warning("%s is damaged (%s); it is written again", path, error)
+                with suppress(OSError):
+                    path.unlink()
                 continue
             rows = {key.tobytes(): row for key, row in zip(keys, first, strict=True)}
             stored.append(StoredCells(path, states, rows))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import DataError
+from dygenept.machine import checksums
 from dygenept.machine.checksums import file_sha256, read_record, record_path, verify_file
 
 CONTENT = b"cells" * 1000
@@ -82,3 +84,15 @@ def test_an_empty_file_has_the_hash_of_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
     assert file_sha256(path) == hashlib.sha256().hexdigest()
+
+
+@pytest.mark.parametrize("refusal", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_folder_that_takes_no_record_still_serves(
+    file: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(refusal, os.strerror(refusal), str(path))
+
+    monkeypatch.setattr(checksums, "write_whole", refuse)
+    assert verify_file(file) == SHA256
+    assert read_record(file) is None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dygenept.errors import ResultsError
@@ -29,12 +32,74 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, record: MakeRecor
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_damaged_record_is_named_with_the_way_out(tmp_path: Path, record: MakeRecord) -> None:
+DAMAGE = {
+    "cut": b'{"schema_version": 1, "key": "00',
+    "empty": b"",
+    "not UTF-8": b'{"key": "\xff\xfe"}',
+    "deep": b"[" * 10_000 + b"]" * 10_000,
+    "a list": b"[1, 2]",
+    "wrong types": b'{"schema_version": 1, "key": 5, "fold": "two"}',
+}
+
+
+@pytest.mark.parametrize("kind", [*DAMAGE, "a folder", "NaN", "a link to nothing"])
+def test_a_damaged_record_is_named_and_set_aside_and_the_rest_is_read(
+    tmp_path: Path, record: MakeRecord, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    store = ResultsStore(tmp_path)
+    good = record(key="1" * 32)
+    store.write(good)
+    path = store.path_of("0" * 32)
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a link to nothing":
+        path.symlink_to("nowhere")
+    elif kind == "NaN":
+        path.write_text(record().model_dump_json().replace("0.25", "NaN"))
+    else:
+        path.write_bytes(DAMAGE[kind])
+    assert list(store.records()) == [good]
+    assert str(path) in caplog.text
+    aside = path.with_name(f"{path.name}.damaged")
+    assert os.path.lexists(aside)
+    assert aside.name in caplog.text
+    # The next bench finds no record, writes one, and another damage takes nothing from the first.
+    assert store.read("0" * 32) is None
+    store.write(record())
+    path.write_text("{")
+    assert store.read("0" * 32) is None
+    assert path.with_name(f"{path.name}.damaged-2").read_text() == "{"
+    assert os.path.lexists(aside)
+
+
+def test_a_record_of_another_version_is_left_where_it_is(
+    tmp_path: Path, record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
     store = ResultsStore(tmp_path)
     path = store.write(record())
-    path.write_text(path.read_text()[:40])
-    with pytest.raises(ResultsError, match=rf"{path.name}.*delete it"):
-        list(store.records())
+    for newer in ('"schema_version":2', '"schema_version":1,"unknown":0'):
+        path.write_text(record().model_dump_json().replace('"schema_version":1', newer))
+        assert list(store.records()) == []
+        assert "another version of dygenept wrote" in caplog.text
+        assert path.is_file()
+
+
+def test_in_a_folder_that_can_only_be_read_damaged_records_are_left_out(
+    tmp_path: Path,
+    record: MakeRecord,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = ResultsStore(tmp_path)
+    store.write(record())
+    store.path_of("1" * 32).write_text("{")
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert list(store.records()) == [record()]
+    assert "it is left out" in caplog.text
 
 
 def test_a_missing_results_folder_is_an_error_that_names_the_command(tmp_path: Path) -> None:
@@ -52,16 +117,46 @@ def test_predictions_come_back_in_the_order_asked_for(tmp_path: Path, record: Ma
     store = ResultsStore(tmp_path)
     expression = np.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
     relative = store.write_predictions("k", Predictions(CONDITIONS, expression), ["x", "y", "z"])
-    kept = store.read_predictions(record(predictions=relative), CONDITIONS[::-1])
+    kept = store.read_predictions(record(predictions=relative), CONDITIONS[::-1], ["z", "x"])
     assert kept is not None
-    np.testing.assert_array_equal(kept.expression, expression[::-1])
+    np.testing.assert_array_equal(kept.expression, expression[::-1][:, [2, 0]])
     assert [file.name for file in (tmp_path / "predictions").iterdir()] == ["k.parquet"]
 
 
 def test_predictions_that_lack_a_condition_are_not_used(tmp_path: Path, record: MakeRecord) -> None:
     store = ResultsStore(tmp_path)
     relative = store.write_predictions("k", Predictions(CONDITIONS[:1], np.zeros((1, 1))), ["x"])
-    assert store.read_predictions(record(predictions=relative), CONDITIONS) is None
+    kept = record(predictions=relative)
+    assert store.read_predictions(kept, CONDITIONS, ["x"]) is None
+    assert store.read_predictions(kept, CONDITIONS[:1], ["y"]) is None
+    assert store.read_predictions(kept, CONDITIONS[:1], ["x"]) is not None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "not finite", "text", "elsewhere"])
+def test_damaged_predictions_are_named_and_not_used(
+    tmp_path: Path, record: MakeRecord, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    store = ResultsStore(tmp_path / "results")
+    values = np.random.default_rng(0).random((2, 2))
+    if damage == "not finite":
+        values[0, 0] = np.nan
+    relative = store.write_predictions("k", Predictions(CONDITIONS, values), ["x", "y"])
+    path = store.directory / relative
+    content = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        path.write_bytes(content[:30] + bytes(40) + content[70:])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "text":
+        columns = {"perturbation": ["A+ctrl", "A+B"], "cell_type": ["K562"] * 2, "x": ["1", "2"]}
+        pl.DataFrame({**columns, "y": [1.0, 2.0]}).write_parquet(path)
+    elif damage == "elsewhere":
+        path.rename(tmp_path / "k.parquet")
+        relative = "../k.parquet"
+    assert store.read_predictions(record(predictions=relative), CONDITIONS, ["x", "y"]) is None
+    assert ("k.parquet are damaged" in caplog.text) == (damage != "elsewhere")
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
 from dygenept.results.store import ResultsStore
 from dygenept.runs import job_identity
-from dygenept.runs.job_identity import derived_seed, fold_seed, job_key
+from dygenept.runs.job_identity import fold_seed, job_key, job_seed
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
@@ -66,8 +66,8 @@ def test_seeds_differ_between_runs_suites_folds_and_models(
 
 def test_a_seed_stays_what_it_was() -> None:
     """Recorded results depend on it."""
-    assert derived_seed(42, "custom", 0, "ridge") == 2033195691
-    assert derived_seed(42, "a", "bc") != derived_seed(42, "ab", "c")
+    assert job_seed(42, "custom", 0, "ridge") == 2033195691
+    assert job_seed(42, "a", "bc") != job_seed(42, "ab", "c")
 
 
 def test_a_key_depends_on_all_that_decides_a_result(

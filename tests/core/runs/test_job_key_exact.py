@@ -17,7 +17,7 @@ import pytest
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.manager import Provenance
-from dygenept.runs.job_identity import derived_seed, job_key
+from dygenept.runs.job_identity import job_key, job_seed
 from dygenept.runs.run_context import RunContext
 
 SHARED = {"suite": "quick", "sha256": "ab", "split_sha256": "cd", "seed": 42, "de": "top20"}
@@ -102,16 +102,16 @@ def test_a_job_key_does_not_depend_on_the_shown_name() -> None:
     assert job_key(shared(), replace(MODEL, name="other"), 0) == job_key(shared(), MODEL, 0)
 
 
-def test_a_derived_seed_is_the_first_four_bytes_of_a_hash() -> None:
+def test_a_job_seed_is_the_first_four_bytes_of_a_hash() -> None:
     # printf '42\x1fquick\x1f0\x1fridge' | sha256sum
-    assert derived_seed(42, "quick", 0, "ridge") == 0xAE07B0E1
+    assert job_seed(42, "quick", 0, "ridge") == 0xAE07B0E1
     # printf '42' | sha256sum
-    assert derived_seed(42) == 0x73475CB4
+    assert job_seed(42) == 0x73475CB4
 
 
-def test_a_derived_seed_changes_with_the_seed_and_with_every_name() -> None:
+def test_a_job_seed_changes_with_the_seed_and_with_every_name() -> None:
     seeds = {
-        derived_seed(seed, suite, fold, model)
+        job_seed(seed, suite, fold, model)
         for seed in (0, 1)
         for suite in ("quick", "full")
         for fold in (0, 1)
@@ -122,5 +122,5 @@ def test_a_derived_seed_changes_with_the_seed_and_with_every_name() -> None:
 
 
 def test_names_that_only_join_alike_get_seeds_of_their_own() -> None:
-    assert derived_seed(1, "a", "bc") != derived_seed(1, "ab", "c")
-    assert derived_seed(1, "a") != derived_seed(1, "a", "")
+    assert job_seed(1, "a", "bc") != job_seed(1, "ab", "c")
+    assert job_seed(1, "a") != job_seed(1, "a", "")
