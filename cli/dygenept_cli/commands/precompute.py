@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class StepFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneFlags(options.CellsFlags):
+class GeneFlags(CellsFlags):
     """Which genes, and where their texts come from."""
 
     dataset: Annotated[
@@ -108,7 +109,7 @@ class GeneFlags(options.CellsFlags):
 
     def chosen(self, environment: Environment) -> tuple[str, ...] | None:
         """Return the genes; None leaves them to the corpus or the user's table."""
-        from dygenept.data.request import DataRequest, open_data
+        from dygenept.data.request import open_data
         from dygenept.errors import ConfigError
         from dygenept.knowledge.genes.corpus import read_gene_list
         from dygenept.knowledge.genes.tables import load_gene_tables
@@ -122,8 +123,7 @@ class GeneFlags(options.CellsFlags):
             return read_gene_list(self.genes)
         if self.dataset is None:
             return None
-        request = DataRequest(dataset=self.dataset, scale=self.scale, normalize=self.normalize)
-        opened = open_data(request, environment, no_report)
+        opened = open_data(self.data_request(self.dataset), environment, no_report)
         return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dygenept.machine.retries import retry_after_s
 from dygenept_plugins.endpoints.connection import AnswerTooLargeError, redacted
 
 if TYPE_CHECKING:
@@ -82,31 +80,6 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, openai.APIError):
         return Fault("server", _message(str(error)))
     raise error
-
-
-def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Read ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date).
-
-    Args:
-        headers: Headers of a response; names in any case.
-        now: Seconds since the epoch; None takes the clock.
-
-    Returns:
-        Seconds to wait, never negative; None where there is no such header, or no sense in it.
-    """
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            seconds = float(lowered[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        date = email.utils.parsedate_to_datetime(lowered["retry-after"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
 
 
 def _status_fault(error: APIStatusError) -> Fault:
