@@ -206,7 +206,7 @@ def _note_batches(
     """Say in which batches perturbed cells have no controls beside them."""
     if column is None:
         return
-    batches = read_column(file, "obs", column, notes)
+    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
     used = np.unique(batches.codes)
     has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
     lacking = [
