@@ -156,7 +156,8 @@ def predict_from_data(
     predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, (*asked.notes, *notes_of(built), *_told_apart(predictions)))
+    notes = (*asked.notes, *_unperturbed(model, data, conditions), *notes_of(built))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
 
 
 def vocabulary_of(model: DyGenePTModel, *, allow_unknown: bool = False) -> Vocabulary:
@@ -228,6 +229,22 @@ def _known_to(
         return sorted(set(genes) - set(gene_embedding(name, genes, runtime).unknown()))
 
     return known
+
+
+def _unperturbed(
+    model: ResolvedModel, data: PerturbationData, conditions: Sequence[Condition]
+) -> tuple[str, ...]:
+    """Name genes outside the screen where the model has no gene embedding to place them by."""
+    has_embedding = model.assembly is not None or (
+        model.baseline is not None and model.baseline.knowledge is not None
+    )
+    asked = {gene for condition in conditions for gene in condition.genes}
+    new = sorted(asked.difference(data.target_genes))
+    if has_embedding or not new:
+        return ()
+    return (
+        f"the data set does not perturb {listed(new)}, and {model.name} reads no gene embedding",
+    )
 
 
 def _told_apart(predictions: Predictions) -> tuple[str, ...]:

@@ -64,6 +64,9 @@ _GUIDE_SUFFIXES = (
     r"[_.-](?:sg|g|gRNA|sgRNA|guide)[_.-]?\d+$",
     r"[_.-](?:P1P2|P1|P2)(?![A-Za-z0-9]).*$",
     r"[_.-][ACGT]{15,}$",
+    r"(?:_\d+)+$",
+    r"_[A-H]$",
+    r"[ _.-](?:KO|KD|OE|ko|kd|oe)$",
 )
 
 
