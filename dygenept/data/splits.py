@@ -277,8 +277,8 @@ def _check_twins(fold: Fold, twins: Mapping[str, str], *, where: str) -> None:
             if there != part:
                 raise SplitError(
                     f"{where} has {other!r} in {there} and {label!r} in {part}, which are one set "
-                    f"of target genes ({twins[label]}); give them one label, such as "
-                    f"{other!r}: for guides pass --guide-pattern, for separators --separator"
+                    f"of target genes ({twins[label]}); give them one label (--guide-pattern for "
+                    "guides, --separator for combinations), or keep them in one part"
                 )
 
 
