@@ -49,7 +49,7 @@ from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.interfaces import CallPlan, FacetWriter, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
-from dygenept.types import Runtime
+from dygenept.types import Progress, Runtime
 
 logger = logging.getLogger(__name__)
 
