@@ -97,13 +97,6 @@ def test_a_file_without_conditions_names_the_nearest_column(
     assert "no column 'condition'" in message
     assert "--condition-column conditon" in message
 
-    def foreign(adata: Any) -> None:
-        adata.obs = adata.obs[["condition"]].rename(columns={"condition": "perturbation"})
-
-    message = refusal(foreign)
-    assert "did you mean 'perturbation'?" in message
-    assert "rename" in message
-
 
 def test_a_file_without_controls_is_refused(refusal: Callable[..., str]) -> None:
     message = refusal(lambda adata: adata[adata.obs["condition"] != "ctrl"].copy())
