@@ -105,6 +105,7 @@ def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
+    from dygenept.machine.addresses import masked
     from dygenept.machine.processes import launched
 
     # The flag is taken out here so that it may stand behind any command.
@@ -121,7 +122,7 @@ def _run() -> None:
     except DygeneptError as error:
         if is_debug:
             raise
-        sys.stderr.write(f"dygenept: error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"dygenept: error: {masked(' '.join(str(error).split()))}\n")
         sys.exit(2)
     except OSError as error:
         # What the system refuses, such as a full disk or a folder that cannot be written.
