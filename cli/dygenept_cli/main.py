@@ -106,6 +106,7 @@ def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
+    from dygenept.machine.addresses import masked
     from dygenept.machine.plain_text import printable
     from dygenept.machine.processes import launched
 
@@ -123,7 +124,8 @@ def _run() -> None:
     except DygeneptError as error:
         if is_debug:
             raise
-        sys.stderr.write(f"dygenept: error: {printable(' '.join(str(error).split()))}\n")
+        text = printable(masked(" ".join(str(error).split())))
+        sys.stderr.write(f"dygenept: error: {text}\n")
         sys.exit(2)
     except OSError as error:
         # What the system refuses, such as a full disk or a folder that cannot be written.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from dygenept.errors import DataError
@@ -47,7 +47,7 @@ _ERROR_KEYS = frozenset(
 )
 _ERROR_WORDS = re.compile(
     r"access denied|forbidden|unauthori[sz]ed|not (be )?found|no such|rate limit|too many|"
-    r"try again|\berror\b|unavailable|maintenance|expired|quota|permission|log ?in|not allowed|"
+    r"try again|\berror\b|unavailable|maintenance|expired|quota|permission|\blog ?in\b|not allowed|"
     r"bad request|bad gateway|timed? ?out|blocked|denied|invalid|moved",
     re.IGNORECASE,
 )
@@ -166,7 +166,14 @@ def _check_text(head: bytes, suffix: str, called: str, *, is_sent: bool) -> None
         expected = _FIRST_LINES[suffix][0]
         raise DataError(f"{called} begins with {first[:80]!r}, and a {suffix} file with {expected}")
     has_cells = re.search(r"[\t,;|]" if suffix == ".csv" else r"\t", first)
-    # The head may be all of the file; an error is short.
-    if is_sent and not has_cells and len(lines) <= 5 and len(head) < HEAD_BYTES:
-        if _ERROR_WORDS.search(first) or (suffix in _TABLES and len(lines) < 2):
-            raise DataError(f"{called} is a line of text, and not data: {first[:120]!r}")
+    is_lone = suffix in _TABLES and len(lines) < 2 and not has_cells
+    if is_sent and (is_lone or is_error_line(lines)):
+        raise DataError(f"{called} is a line of text, and not data: {first[:120]!r}")
+
+
+def is_error_line(lines: Sequence[str]) -> bool:
+    """True if all that a file says is a server's excuse, in a few words without tabs."""
+    first = lines[0] if lines else ""
+    is_short = len(lines) <= 5 and sum(map(len, lines)) < HEAD_BYTES
+    is_table = "\t" in first or (len(lines) > 1 and "," in first)
+    return is_short and not is_table and _ERROR_WORDS.search(first) is not None

@@ -22,6 +22,8 @@ from dygenept.knowledge.graph.files import (
     read_head,
     verified_sha256,
 )
+from dygenept.machine.file_checks import is_error_line
+from dygenept.machine.file_kinds import HEAD_BYTES, kind_of, said_of
 from dygenept.machine.folders import default_data_dir
 from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
@@ -95,6 +97,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
         """
         found = find_files(self.path, self.layouts)
         if found is not None:
+            for path in found.all:
+                self._check_is_data(path)
             return found
         known = ", ".join(layout.name for layout in self.layouts)
         if self.path.is_file():
@@ -103,6 +107,15 @@ class FileGraphSource(ABC, Generic[ConfigT]):
                 f"({known}); see docs/knowledge_graphs.md"
             )
         raise DataUnavailableError(self.missing_sentence)
+
+    def _check_is_data(self, path: Path) -> None:
+        """Refuse what servers send in place of a table; two words look like a pair of genes."""
+        head = read_head(path)
+        kind = kind_of("\n".join(head.lines[:20]).encode()[:HEAD_BYTES])
+        if kind in ("web page", "git-lfs pointer", "empty"):
+            raise DataError(f"{path} {said_of(kind, path)}")
+        if is_error_line(head.lines):
+            raise DataError(f"{path} is a line of text, and no graph: {head.first[:120]!r}")
 
     def check_layout(self, path: Path) -> None:
         """Refuse a file that no layout reads, alone or beside another.

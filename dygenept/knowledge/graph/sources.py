@@ -97,7 +97,8 @@ class KgChoice:
                 graph = spec.factory(config).graph(asked, runtime)
             check_has_edges(spec.name, graph)
             if graph.report is not None:
-                logger.info(graph.report.sentence)
+                is_idle = asked and not graph.report.n_edges_kept
+                logger.log(logging.WARNING if is_idle else logging.INFO, graph.report.sentence)
             graphs[spec.name] = graph
         return combine_graphs(graphs, genes=asked)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dygenept.machine.addresses import masked
 from dygenept.machine.retries import retry_after_s
-from dygenept_plugins.endpoints.connection import AnswerTooLargeError, redacted
+from dygenept_plugins.endpoints.connection import AnswerTooLargeError
+from dygenept_plugins.endpoints.redaction import redacted
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -104,5 +106,5 @@ def _status_fault(error: APIStatusError) -> Fault:
 
 def _message(text: str) -> str:
     # Line by line would let a server forge log lines.
-    flat = " ".join(redacted(text).split())
+    flat = " ".join(masked(redacted(text)).split())
     return flat if len(flat) <= MAX_MESSAGE else f"{flat[:MAX_MESSAGE]}…"
