@@ -99,6 +99,7 @@ def test_another_separator_is_seen_where_it_parts_genes(separator: str) -> None:
         ("C4B_2_KLF1", "_", ("C4B_2", "KLF1")),
         ("KLF1_non_targeting", "_", ("KLF1", "non_targeting")),
         ("KLF1_NegCtrl0__KLF1_NegCtrl0", "_", ("KLF1", "NegCtrl0", "KLF1", "NegCtrl0")),
+        ("KLF1_nan", "_", ("KLF1", "nan")),
         ("HLA-A", "-", ()),
         ("C4B_2", "_", ()),
         ("GATA1-AS1", "-", ()),
