@@ -86,7 +86,10 @@ def info(
         document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(_opened(name, environment, reading))
+        data = _opened(name, environment, reading)
+        document |= _content(data)
+        if not as_json:
+            document["mapping"] = data.mapping.flags()
     if as_json:
         console.print_json(document)
     else:
