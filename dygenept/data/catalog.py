@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
-from dygenept.plugin.interfaces import DatasetSource
+from dygenept.plugin.interfaces import DatasetSource, FetchesAnew
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import DatasetSpec
 from dygenept.plugin.validation import validated
@@ -140,8 +140,16 @@ def fetch_dataset(
     runtime: Runtime,
     *,
     also_known: Sequence[str] = (),
+    anew: bool = False,
 ) -> Path:
     """Make a data set's file be on disk and return its path.
+
+    Args:
+        name: Registered name, alias, or path of a file.
+        environment: Registry, plugins and folder of data sets.
+        runtime: Progress.
+        also_known: Names of something else that the caller understands; only for the message.
+        anew: Fetch it whatever is there, and forget the recorded checksum.
 
     Raises:
         DataError: If nothing has this name, or the file cannot be fetched.
@@ -153,7 +161,11 @@ def fetch_dataset(
             raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
         return path
     source = source_of(resolved.name, resolved.entry, manager=environment.manager)
-    return source.fetch(environment.data_dir, runtime)
+    if not anew:
+        return source.fetch(environment.data_dir, runtime)
+    if not isinstance(source, FetchesAnew):
+        raise ConfigError(f"data set {resolved.name!r} cannot be fetched anew; leave --force out")
+    return source.fetch_anew(environment.data_dir, runtime)
 
 
 def open_dataset(

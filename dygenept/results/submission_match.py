@@ -212,7 +212,7 @@ def _gene_columns(
 def _rows(
     submission: Submission, data: PerturbationData
 ) -> tuple[dict[RowKey, int], tuple[str, ...]]:
-    genes_of = _genes_of(submission.labels, data)
+    targets = _targets(submission, data)
     known = {item.genes for item in data.perturbations}
     types = submission.cell_types or (None,) * len(submission.labels)
     folds = submission.folds or (None,) * len(submission.labels)
@@ -221,7 +221,7 @@ def _rows(
     for row, (label, cell_type, fold) in enumerate(
         zip(submission.labels, types, folds, strict=True)
     ):
-        genes = genes_of[label]
+        genes = targets[label]
         if not genes:
             continue
         if cell_type is not None and cell_type not in data.cell_types:
@@ -240,7 +240,7 @@ def _rows(
     return rows, tuple(unknown)
 
 
-def _genes_of(labels: Sequence[str], data: PerturbationData) -> dict[str, tuple[str, ...]]:
+def _targets(submission: Submission, data: PerturbationData) -> dict[str, tuple[str, ...]]:
     """Return the target genes of each label as the data set spells them; none for control.
 
     Labels are read by the rules that the data set was read by.
@@ -250,16 +250,16 @@ def _genes_of(labels: Sequence[str], data: PerturbationData) -> dict[str, tuple[
     rules = LabelRules(
         controls=mapping.control, separator=mapping.separator, guide_pattern=mapping.guide_pattern
     )
-    written = apply_rules(labels, names, rules)
-    parsed = parse_labels(tuple(written.values())).perturbations
-    targets = {gene for item in data.perturbations for gene in item.genes}
-    own = {gene: gene for gene in targets}
-    foreign = {gene for item in parsed.values() if item for gene in item.genes} - targets
-    if foreign:
-        spelt = {names.spelling(gene) or gene: gene for gene in targets}
-        own |= {gene: spelt.get(names.spelling(gene) or gene, gene) for gene in foreign}
+    ruled = apply_rules(submission.labels, names, rules)
+    parsed = parse_labels(tuple(ruled.values())).perturbations
+    found = {label: parsed[ruled[label]] for label in submission.labels}
+    named = {label: of.genes if of is not None else () for label, of in found.items()}
+    by_label = {item.label: item.genes for item in data.perturbations}
+    written = sorted({gene for genes in named.values() for gene in genes} - set(data.target_genes))
+    spelt = names.among(data.target_genes, written) if written else {}
     return {
-        label: tuple(sorted({own[gene] for gene in found.genes})) if found else ()
-        for label in labels
-        for found in (parsed[written[label]],)
+        label: by_label[data.raw_to_label[label]]
+        if label in data.raw_to_label
+        else tuple(sorted({spelt.get(gene, gene) for gene in genes}))
+        for label, genes in named.items()
     }

@@ -15,6 +15,7 @@ from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
 from dygenept.machine.file_kinds import file_kind, said_of
+from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
@@ -165,9 +166,12 @@ def _table(path: Path) -> pl.DataFrame:
     try:
         if is_parquet:
             return pl.read_parquet(path)
-        return pl.read_csv(path, separator=separator, infer_schema_length=None)
+        table = pl.read_csv(path, separator=separator, infer_schema_length=None)
     except (PolarsError, OSError) as error:
         raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return table.rename(from_csv_cell).with_columns(
+        pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
+    )
 
 
 def _check_separator(path: Path, separator: str) -> None:

@@ -18,7 +18,7 @@ from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
 from dygenept.results.submission_scale import scale_notes
 from dygenept.runs.jobs import fold_job
-from dygenept.runs.run_context import RunRequest, cut_split, open_run
+from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchOutcome
 from dygenept.runs.scored_job import record_of
 from dygenept.types import Progress
@@ -81,6 +81,7 @@ def score_submission(
     if name in model_names(environment):
         raise ConfigError(f"--name {name}: a model of the harness is called so; choose another")
     check_can_write(request.results)
+    check_request(request, environment)
     table = read_submission(submission.path, is_delta=submission.is_delta)
     context = open_run(
         request,

@@ -70,7 +70,10 @@ def info(
     as_json: options.JsonOption = False,
 ) -> None:
     """Describe a data set: where it is and, if it is on disk, what it contains."""
+    import json
+
     from dygenept.data.catalog import resolve_dataset
+    from dygenept.machine.addresses import masked
     from dygenept_cli.views import assets
     from dygenept_cli.views.listing import show_facts
 
@@ -83,7 +86,7 @@ def info(
     is_readable = True
     if resolved.name is not None and resolved.entry is not None:
         status = _status(resolved.name, resolved.entry, environment)
-        document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
+        document |= {**status, "entry": json.loads(masked(resolved.entry.model_dump_json()))}
         is_readable = bool(status["on_disk"])
     if is_readable:
         data = _opened(name, environment, reading)
@@ -104,14 +107,20 @@ def fetch(
         typer.Argument(metavar="NAME…", help="Names that `dygenept data list` shows."),
     ],
     where: DataFlags,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Fetch anew, whatever is there, and forget the recorded checksums."
+        ),
+    ] = False,
     quiet: options.QuietOption = False,
 ) -> None:
-    """Download (or simulate) data sets and further files, verify them and keep them on disk."""
+    """Download (or simulate) data sets and further files, open them and keep them on disk."""
+    from dygenept.data.asset_graphs import graph_of_asset
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
     from dygenept.errors import DataError
     from dygenept.machine.progress import shown_progress
-    from dygenept.types import Runtime
     from dygenept_cli.views.assets import entries_of
 
     environment = where.environment()
@@ -120,13 +129,20 @@ def fetch(
     for wanted in dict.fromkeys(name):
         try:
             with shown_progress(quiet=quiet) as report:
-                runtime = Runtime(report=report)
+                runtime = environment.runtime(report)
                 if wanted in further:
                     path = fetch_asset(
-                        wanted, entries=further, data_dir=environment.data_dir, runtime=runtime
+                        wanted,
+                        entries=further,
+                        data_dir=environment.data_dir,
+                        runtime=runtime,
+                        graph=graph_of_asset(wanted, further[wanted], environment),
+                        anew=force,
                     )
                 else:
-                    path = fetch_dataset(wanted, environment, runtime, also_known=tuple(further))
+                    path = fetch_dataset(
+                        wanted, environment, runtime, also_known=tuple(further), anew=force
+                    )
         except DataError as error:
             failures.append(str(error))
             continue

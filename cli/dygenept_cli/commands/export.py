@@ -152,7 +152,7 @@ def cell_eval(
         f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
         "means were outside [0, 15), the range that cell-eval requires, and were clipped"
     )
-    console.stdout().print(command, markup=False, highlight=False, soft_wrap=True)
+    console.stdout().print(command, highlight=False, soft_wrap=True)
 
 
 def _real_cells(

@@ -36,7 +36,9 @@ class FitFlags(ModelFlags):
     )
     seed: options.SeedOption = None
 
-    def request(self, environment: Environment, cells: CellsFlags) -> PredictRequest:
+    def request(
+        self, environment: Environment, cells: CellsFlags, *, allow_unknown: bool
+    ) -> PredictRequest:
         """Return the request to fit the model on all perturbations of the data set."""
         from dygenept.runs.predict import PredictRequest
 
@@ -50,7 +52,23 @@ class FitFlags(ModelFlags):
             normalize=cells.normalize,
             scale=cells.scale,
             mapping=cells.mapping(),
+            allow_unknown=allow_unknown,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedFlags(options.ConditionFlags):
+    """What to predict."""
+
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Predict genes that nobody knows (data, gene tables, embedding) as average "
+            "genes. Without it they are refused where they look like something else or where no "
+            "other gene is asked for; beside known genes a note names them.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +87,7 @@ class PredictOutputFlags(options.OutputFlags):
 
 def predict(
     *,
-    wanted: options.ConditionFlags,
+    wanted: AskedFlags,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
@@ -99,10 +117,15 @@ def predict(
         if checkpoint is not None:
             runtime = environment.runtime(report, device=pick_device(where.device))
             found = predict_from_checkpoint(
-                checkpoint, labels, environment, cell_type=cell_type, runtime=runtime
+                checkpoint,
+                labels,
+                environment,
+                cell_type=cell_type,
+                runtime=runtime,
+                allow_unknown=wanted.allow_unknown,
             )
         else:
-            request = fit.request(environment, cells)
+            request = fit.request(environment, cells, allow_unknown=wanted.allow_unknown)
             found = predict_from_data(
                 request, labels, environment, cell_type=cell_type, report=report
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.reading.encodings import Column
+from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
 from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
@@ -115,7 +116,7 @@ def _read_cell_types(
             f"obs has no column {name!r}: all cells are of type {UNKNOWN_CELL_TYPE!r}{meant}."
         )
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
-    types = read_column(file, "obs", name, notes)
+    types = clean_groups(read_column(file, "obs", name, notes), name, notes)
     n_missing = int((types.codes < 0).sum())
     if not n_missing:
         return types
@@ -206,7 +207,7 @@ def _note_batches(
     """Say in which batches perturbed cells have no controls beside them."""
     if column is None:
         return
-    batches = read_column(file, "obs", column, notes)
+    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
     used = np.unique(batches.codes)
     has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
     lacking = [

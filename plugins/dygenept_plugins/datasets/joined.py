@@ -19,6 +19,7 @@ from dygenept.plugin import (
     DatasetSource,
     DatasetSpec,
     DatasetStatus,
+    FetchesAnew,
     PluginConfig,
     hookimpl,
 )
@@ -76,6 +77,20 @@ class JoinedSource:
             DataUnavailableError: If a member cannot be fetched.
         """
         first, *_ = [member.fetch(data_dir, runtime) for member in self._members.values()]
+        return first
+
+    def fetch_anew(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Fetch every member anew that can be, and return the path of the first.
+
+        Raises:
+            DataUnavailableError: If a member cannot be fetched.
+        """
+        first, *_ = [
+            member.fetch_anew(data_dir, runtime)
+            if isinstance(member, FetchesAnew)
+            else member.fetch(data_dir, runtime)
+            for member in self._members.values()
+        ]
         return first
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
