@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.group_names import clean_groups
-from dygenept.data.reading.h5ad import Column, column_names, read_column
+from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
 from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
 from dygenept.errors import DataError, nearest
