@@ -78,11 +78,13 @@ def _wide_tables(
         is_first = not tables
         whole = wide_table(layout, rows, left, "table", is_detailed=is_first)
         n_shown = _n_fitting(whole, width)
-        table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
+        table = whole
+        if n_shown < len(left):
+            table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
         is_normalised = any(head.text == "norm." for head in table.headings)
         caption = _caption(layout, hidden, is_normalised=is_normalised)
-        tables.append(_rich_table(table, heading, caption))
+        tables.append(_rich_table(table, heading, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
 
@@ -118,7 +120,10 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
     return tables
 
 
-def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
+def _rich_table(table: WideTable, heading: str, caption: str, *, width: int) -> Table:
+    from rich.cells import cell_len
+    from rich.text import Text
+
     rich_table = _empty_table(heading, caption)
     for head in table.headings:
         rich_table.add_column(
@@ -128,15 +133,27 @@ def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
             # A name longer than the room is folded onto a second line.
             overflow="fold",
         )
-    for role, cells in table.lines:
-        rich_table.add_row(*map(_text, table.headings, cells, repeat(role)))
+    lines = [list(map(_text, table.headings, cells, repeat(role))) for role, cells in table.lines]
+    columns = list(zip(*lines, strict=True))
+    heads = map(_heading_lines, table.headings)
+    widest = (
+        max((*map(cell_len, head), *(text.cell_len for text in column)))
+        for head, column in zip(heads, columns, strict=True)
+    )
+    if sum(size + GAP for size in widest) < width:
+        # Nothing is folded, and rich lays a column out much faster than the cells of it.
+        lines = [[Text("\n").join(column) for column in columns]]
+    for line in lines:
+        rich_table.add_row(*line)
     return rich_table
 
 
-def _text(head: Heading, cell: Cell, role: str) -> Text | str:
+def _text(head: Heading, cell: Cell, role: str) -> Text:
+    from rich.text import Text
+
     if head.direction:
         return _aligned(cell)
-    return cell.text + (ROLE_MARKS[role] if head.text == KEY else "")
+    return Text(cell.text + (ROLE_MARKS[role] if head.text == KEY else ""))
 
 
 def _n_fitting(table: WideTable, width: int) -> int:
