@@ -93,7 +93,7 @@ def test_a_mirror_is_tried_where_the_content_is_wrong(
     publisher.answers["/c"] = Answer(status=404)
     with pytest.raises(DataUnavailableError) as caught:
         fetch_file(file, anew=True)
-    for part in ("/a (what came is a web page", "/b (what came has SHA-256", "/c (", "404"):
+    for part in ("/a: what came is a web page", "/b: what came has SHA-256", "/c answered 404"):
         assert part in str(caught.value)
     assert file.path.read_bytes() == TABLE
 
