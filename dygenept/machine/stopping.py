@@ -25,28 +25,16 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 PR_SET_PDEATHSIG = 1
 
 
-class Stopped(BaseException):
-    """The user, or the system, asked this process to end; no ``except Exception`` keeps it.
-
-    Attributes:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell reports of a process that this signal ended."""
-        return 128 + self.number
+class Stopped(KeyboardInterrupt):
+    """The user, or the system, asked this process to end."""
 
 
 @contextmanager
 def stoppable(say: Callable[[], None]) -> Iterator[None]:
     """End the process when Ctrl-C, SIGTERM or a hang-up asks for it while the body runs.
 
-    The body is left by ``Stopped``, so that it can tidy up; after ``GRACE_S`` seconds, or at a
+    The body is left by ``Stopped``, so that it can tidy up, whatever becomes of that exception on
+    its way; after ``GRACE_S`` seconds, or at a
     second signal, the process ends wherever it is. Signals that whoever started the process had it
     ignore, as ``nohup`` does, stay ignored.
 
@@ -54,14 +42,21 @@ def stoppable(say: Callable[[], None]) -> Iterator[None]:
         say: Tells the user what was kept; called once, before the process ends.
 
     Raises:
-        SystemExit: After ``Stopped``, with 128 plus the signal's number: 130 for Ctrl-C.
+        SystemExit: After a signal, with 128 plus the signal's number: 130 for Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    received: list[int] = []
+
     def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         raise Stopped(number)
+
+    def is_meant(number: int) -> bool:
+        # Another part of the program may have a use of its own for a signal.
+        return bool(received) or signal.getsignal(number) is stop
 
     first = threading.Lock()
 
@@ -73,33 +68,31 @@ def stoppable(say: Callable[[], None]) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in known}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    threading.Thread(target=_end_when_stuck, args=(woken, stop, say_once), daemon=True).start()
+    threading.Thread(target=_end_when_stuck, args=(woken, is_meant, say_once), daemon=True).start()
     old_wake = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for number, handler in before.items():
         if handler not in (signal.SIG_IGN, None):
             signal.signal(number, stop)
     try:
         yield
-    except Stopped as stopped:
-        # From now on another signal ends the process at once.
-        before = dict.fromkeys(known, signal.SIG_DFL)
-        say_once()
-        sys.exit(stopped.exit_code)
     finally:
         for number, handler in before.items():
+            # After the first signal, another one ends the process at once.
             if handler is not None:
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_DFL if received else handler)
         signal.set_wakeup_fd(old_wake)
         os.close(wake)
+        if received:
+            say_once()
+            sys.exit(128 + received[0])
 
 
-def _end_when_stuck(woken: int, ours: object, say: Callable[[], None]) -> None:
+def _end_when_stuck(woken: int, is_meant: Callable[[int], bool], say: Callable[[], None]) -> None:
     """Read the signals that arrive; end the process soon after the first, at once at the second."""
     n_signals = 0
     while numbers := os.read(woken, 64):
         for number in numbers:
-            # Another part of the program may have a use of its own for a signal.
-            if n_signals == 0 and signal.getsignal(number) is not ours:
+            if n_signals == 0 and not is_meant(number):
                 continue
             n_signals += 1
             if n_signals == 1:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from dygenept.errors import DataError, DataUnavailableError, DygeneptError, ResultsError
 from dygenept.machine.places import STDOUT, descriptor_of, followed, is_streamed
-from dygenept.machine.stopping import Stopped
 
 SUFFIX = ".partial"
 # What a folder that may not be changed answers, and a file that is mounted over another.
@@ -77,7 +76,7 @@ def _disk_errors(temporary: Path) -> Iterator[None]:
     """Turn whatever a library raises where the disk takes no more into the disk's own error."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit, Stopped, DygeneptError):
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, DygeneptError):
         raise
     except BaseException as error:
         # polars panics, torch and safetensors have errors of their own, HDF5's have no number.

@@ -166,7 +166,12 @@ def _start_worker(prepare: Callable[[], Prepared], n_threads: int, parent: Conne
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
     # The parent's stdout is only for its result, and this process shares it.
     sys.stdout = sys.stderr
+    # What is to be said of plugins and data the parent has said already.
+    log = logging.getLogger("dygenept")
+    before = log.level
+    log.setLevel(logging.ERROR)
     _WORKER.append(prepare())
+    log.setLevel(before)
 
 
 def _work(position: int, fold: int, is_put_off: bool) -> FinishedJob | DygeneptError | None:

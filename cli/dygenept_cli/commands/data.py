@@ -9,12 +9,14 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
 from dygenept_cli.flags.records import with_flags
 
 if TYPE_CHECKING:
     from dygenept.data.catalog import DatasetEntry
     from dygenept.plugin.environment import Environment
+    from dygenept.types import PerturbationData
 
 app = typer.Typer(
     help="Show, fetch, verify and simulate data sets.",
@@ -63,7 +65,7 @@ def list_(where: DataFlags, as_json: options.JsonOption = False) -> None:
 def info(
     *,
     name: NameArgument,
-    normalize: options.NormalizeOption = False,
+    reading: ReadingFlags,
     where: DataFlags,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -87,7 +89,7 @@ def info(
         document |= {**status, "entry": json.loads(masked(resolved.entry.model_dump_json()))}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(name, environment, normalize=normalize)
+        document |= _content(_opened(name, environment, reading))
     if as_json:
         console.print_json(document)
     else:
@@ -152,7 +154,7 @@ def fetch(
 def verify(
     *,
     name: NameArgument,
-    normalize: options.NormalizeOption = False,
+    reading: ReadingFlags,
     where: DataFlags,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -172,11 +174,13 @@ def verify(
         # A fetched file has a record of its checksum beside it; other files have none.
         if path is not None and record_path(path).is_file():
             verify_file(path, rehash=True)
-    content = _content(name, environment, normalize=normalize)
+    data = _opened(name, environment, reading)
     if as_json:
-        console.print_json(content)
+        console.print_json(_content(data))
     else:
-        console.stdout().print(f"{name}: valid, sha256 {content['sha256']}", highlight=False)
+        for note in data.notes:
+            console.note(f"note: {note}")
+        console.stdout().print(f"{name}: valid, sha256 {data.sha256}", highlight=False)
 
 
 @app.command()
@@ -236,10 +240,19 @@ def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[st
     }
 
 
-def _content(name: str, environment: Environment, *, normalize: bool) -> dict[str, object]:
+def _opened(name: str, environment: Environment, reading: ReadingFlags) -> PerturbationData:
     from dygenept.data.catalog import open_dataset
 
-    data = open_dataset(name, environment, environment.runtime(), normalize=normalize)
+    return open_dataset(
+        name,
+        environment,
+        environment.runtime(),
+        normalize=reading.normalize,
+        mapping=reading.mapping(),
+    )
+
+
+def _content(data: PerturbationData) -> dict[str, object]:
     n_control = int((data.condition_codes < 0).sum())
     return {
         "dataset": data.name,
@@ -253,5 +266,6 @@ def _content(name: str, environment: Environment, *, normalize: bool) -> dict[st
         "n_combinations": sum(len(p.genes) > 1 for p in data.perturbations),
         "cell_types": list(data.cell_types),
         "de_lists": sorted(data.de_lists),
+        "mapping": data.mapping.given(),
         "notes": list(data.notes),
     }

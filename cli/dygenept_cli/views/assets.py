@@ -85,4 +85,4 @@ def verify(name: str, environment: Environment, *, as_json: bool) -> None:
         console.print_json({"asset": name, "sha256": hashes})
         return
     for path, sha256 in hashes.items():
-        console.stdout().print(f"{path}: valid, sha256 {sha256}", highlight=False, markup=False)
+        console.stdout().print(f"{path}: valid, sha256 {sha256}", highlight=False)
