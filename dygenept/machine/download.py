@@ -172,7 +172,7 @@ class _Transfer:
                 if wait_s is None or time.monotonic() + wait_s > end:
                     raise self._refused(f"could not be fetched: {reason}") from error
                 logger.warning(
-                    "%s: %s; trying again in %.0f s", shown(self.url), masked(reason), wait_s
+                    "%s: %s; trying again in %.1f s", shown(self.url), masked(reason), wait_s
                 )
                 time.sleep(wait_s)
             # Such as a host that is no name, or a header that cannot be sent.

@@ -174,7 +174,7 @@ def test_processes_that_are_refused_one_file_do_not_disturb_each_other(
     publisher.answers["/a"] = Answer(PAGE)
     file = wanted(publisher, tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        refusals = list(pool.map(lambda _: _refusal(file), range(24)))
+        refusals = list(pool.map(lambda _: _refusal(file), range(8)))
     assert all("web page" in refusal for refusal in refusals)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
