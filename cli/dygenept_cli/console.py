@@ -16,9 +16,9 @@ def stdout() -> Console:
     """Return a console for results; wide enough for tables when it is not a terminal."""
     import sys
 
-    from rich.console import Console
+    from dygenept.machine.terminal import safe_console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return safe_console(width=None if sys.stdout.isatty() else 160)
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -26,15 +26,20 @@ def print_json(document: Mapping[str, object]) -> None:
     import json
     import sys
 
+    from dygenept.machine.plain_text import printable_json
+
     versioned = {"schema_version": 1, **document}
-    sys.stdout.write(json.dumps(versioned, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(versioned, indent=2, ensure_ascii=False)
+    sys.stdout.write(printable_json(text) + "\n")
 
 
 def note(text: str) -> None:
     """Write a line to stderr."""
     import sys
 
-    sys.stderr.write(f"{text}\n")
+    from dygenept.machine.plain_text import printable
+
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def check_output(output: Path, *, suffixes: Sequence[str] = (), as_json: bool = False) -> None:
@@ -71,5 +76,20 @@ def write_table(table: pl.DataFrame, output: Path) -> None:
     elif output.suffix == ".json":
         table.write_json(buffer)
     else:
-        table.write_csv(buffer, separator="\t" if output.suffix == ".tsv" else ",")
+        separator = "\t" if output.suffix == ".tsv" else ","
+        _safe_for_spreadsheets(table).write_csv(buffer, separator=separator)
     write_whole(output, buffer.getvalue())
+
+
+def _safe_for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    from dygenept.machine.plain_text import csv_cell
+
+    heads = {name: str(csv_cell(name)) for name in table.columns}
+    texts = [
+        pl.Series(name, [csv_cell(value) for value in table[name].to_list()], dtype=pl.String)
+        for name, dtype in table.schema.items()
+        if dtype == pl.String
+    ]
+    return table.with_columns(texts).rename(heads)

@@ -82,10 +82,11 @@ def root(
 
     from dygenept.errors import ConfigError
     from dygenept.machine.processes import launched
+    from dygenept.machine.terminal import log_handler
 
     world = launched()
     level = logging.WARNING if world.is_writer else logging.ERROR
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=level, handlers=[log_handler()])
     if world.size > 1 and context.invoked_subcommand not in PARALLEL:
         raise ConfigError(
             f"`dygenept {context.invoked_subcommand}` runs in one process; torchrun can start "
@@ -105,6 +106,8 @@ def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
+    from dygenept.machine.addresses import masked
+    from dygenept.machine.plain_text import printable
     from dygenept.machine.processes import launched
 
     # The flag is taken out here so that it may stand behind any command.
@@ -121,13 +124,14 @@ def _run() -> None:
     except DygeneptError as error:
         if is_debug:
             raise
-        sys.stderr.write(f"dygenept: error: {' '.join(str(error).split())}\n")
+        text = printable(masked(" ".join(str(error).split())))
+        sys.stderr.write(f"dygenept: error: {text}\n")
         sys.exit(2)
     except OSError as error:
         # What the system refuses, such as a full disk or a folder that cannot be written.
         if is_debug or error.errno is None:
             raise
-        where = "" if error.filename is None else f"{error.filename}: "
+        where = "" if error.filename is None else f"{printable(str(error.filename))}: "
         sys.stderr.write(
             f"dygenept: error: {where}{error.strerror}; fix that, or name another place\n"
         )

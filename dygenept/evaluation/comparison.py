@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.bootstrap import LEVEL, N_DRAWS, bootstrap_means
+from dygenept.evaluation.bootstrap import N_DRAWS, bootstrap_means, percentile_interval
 
 ALPHA = 0.05
 
@@ -47,14 +47,13 @@ def paired_difference(
     """
     difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     means = bootstrap_means(difference, n_draws=max(N_DRAWS, 80 * n_models), seed=seed)
-    tail = (1.0 - LEVEL) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
+    low, high = percentile_interval(means)
     # The observed sample counts as one draw of its own on the other side: p is never 0.
     smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
     return PairedDifference(
         difference=float(difference.mean()),
-        ci_low=float(low),
-        ci_high=float(high),
+        ci_low=low,
+        ci_high=high,
         p_value=min(1.0, 2.0 * (1 + smaller) / (len(means) + 1)),
         n_perturbations=len(difference),
     )

@@ -13,6 +13,7 @@ from dygenept.leaderboard.groups import grouped_rows
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
+from dygenept.machine.plain_text import printable
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
 
 SCHEMA_VERSION = 1
@@ -158,9 +159,10 @@ def title(dataset: DatasetRecord, split: SplitRecord, *, with_seed: bool = True)
     """Say what a board is about; simulated data are labelled."""
     label = f"{SIMULATED} · " if dataset.simulated else ""
     seed = f", seed {split.seed}" if with_seed else ""
+    name, how = printable(dataset.name), printable(split.name)
     return (
-        f"{label}{dataset.name} · {dataset.n_cells:,} cells × {dataset.n_genes:,} genes · "
-        f"{dataset.n_perturbations:,} perturbations · {split.name}, {split.n_folds} folds{seed}"
+        f"{label}{name} · {dataset.n_cells:,} cells × {dataset.n_genes:,} genes · "
+        f"{dataset.n_perturbations:,} perturbations · {how}, {split.n_folds} folds{seed}"
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from dygenept.machine.plain_text import printable
+
 JsonDocument: TypeAlias = dict[str, object]
 View = Literal["json", "csv", "markdown", "latex", "table", "html"]
 Place = Literal["start", "key", "lead", "end"]
@@ -59,7 +61,7 @@ Row = TypeVar("Row", bound=BoardRow)
 def number(value: object) -> str:
     """Write a value in a few digits: three decimals, more where it is small."""
     if not isinstance(value, float):
-        return MISSING if value is None else str(value)
+        return MISSING if value is None else printable(str(value))
     if 0 < abs(value) < 0.001:
         return f"{value:.1e}"
     return f"{value:.4f}" if 0 < abs(value) < 0.1 else f"{value:.3f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,7 +13,19 @@ from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.columns import Column, Row, View
 from dygenept.leaderboard.pages import html_page
 from dygenept.leaderboard.published import HEADING, PublishedRow, published_lines
+from dygenept.machine.plain_text import csv_cell, printable, printable_json
 
+# An underscore within a word is no emphasis, brackets without an address are no link, and names
+# are full of both.
+_MARKDOWN = re.compile(r"[\\`*<>|~&#]|(?<=\])\(|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        **{"±": r"$\pm$", "×": r"$\times$", "≈": r"$\approx$", "·": r"$\cdot$", "–": "--"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
+    }
+)
 TextFormat = Literal["json", "csv", "markdown", "latex", "html"]
 
 
@@ -25,7 +38,7 @@ def render(boards: Sequence[Board[Row]], chosen: TextFormat) -> str:
     """
     if chosen == "json":
         documents = [board.document() for board in boards]
-        return json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
+        return printable_json(json.dumps(documents, indent=2, ensure_ascii=False)) + "\n"
     if chosen == "csv":
         return _csv(boards)
     if chosen == "html":
@@ -46,10 +59,10 @@ def _csv(boards: Sequence[Board[Row]]) -> str:
         origin = board.origin().values()
         for row in board.rows:
             values = (column.value(row) for column in columns)
-            writer.writerow([*origin, *("" if value is None else value for value in values)])
+            writer.writerow(map(csv_cell, (*origin, *values)))
         for quoted in board.quoted:
             known = _quoted_values(quoted)
-            writer.writerow([*origin, *(known.get(name, "") for name in names)])
+            writer.writerow(map(csv_cell, (*origin, *map(known.get, names))))
     return buffer.getvalue()
 
 
@@ -67,9 +80,9 @@ def _texts(
 
 
 def _markdown(board: Board[Row]) -> str:
-    columns, cells = _texts(board, "markdown", lambda text: text.replace("|", "\\|"))
+    columns, cells = _texts(board, "markdown", _markdown_text)
     lines = [
-        f"### {board.title}",
+        f"### {_markdown_text(board.title)}",
         "",
         f"| {' | '.join(column.name for column in columns)} |",
         f"|{'---|' * len(columns)}",
@@ -77,32 +90,30 @@ def _markdown(board: Board[Row]) -> str:
         "",
     ]
     if board.layout.legend:
-        lines += [board.layout.legend.replace("*", "\\*") + ".", ""]
+        lines += [_markdown_text(board.layout.legend) + ".", ""]
     if board.quoted:
-        escaped = [
-            line.replace("|", "\\|").replace("_", "\\_") for line in published_lines(board.quoted)
-        ]
+        escaped = map(_markdown_text, published_lines(board.quoted))
         lines += [f"**{HEADING}:**", "", *(f"* {line}" for line in escaped), ""]
     return "\n".join(lines)
 
 
 def _latex(board: Board[Row]) -> str:
-    columns, cells = _texts(board, "latex", _escaped)
+    columns, cells = _texts(board, "latex", _latex_text)
     body = "\n".join(f"{' & '.join(line)} \\\\" for line in cells)
     sides = "".join("l" if column.is_text else "r" for column in columns)
     legend = f". {board.layout.legend}." if board.layout.legend else ""
-    heading = " & ".join(_escaped(column.name) for column in columns)
+    heading = " & ".join(_latex_text(column.name) for column in columns)
     quoted = [f"{HEADING}:", *published_lines(board.quoted)] if board.quoted else []
     return (
-        f"\\begin{{table}}\n\\caption{{{_escaped(board.title + legend)}}}\n"
+        f"\\begin{{table}}\n\\caption{{{_latex_text(board.title + legend)}}}\n"
         f"\\begin{{tabular}}{{{sides}}}\n\\hline\n{heading} \\\\\n\\hline\n{body}\n\\hline\n"
-        "\\end{tabular}\n\\end{table}\n" + "".join(f"{_escaped(line)}\\par\n" for line in quoted)
+        "\\end{tabular}\n\\end{table}\n" + "".join(f"{_latex_text(line)}\\par\n" for line in quoted)
     )
 
 
-def _escaped(text: str) -> str:
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    for sign, command in (("±", "pm"), ("×", "times"), ("≈", "approx"), ("·", "cdot")):
-        text = text.replace(sign, f"$\\{command}$")
-    return text.replace("–", "--")
+def _latex_text(text: str) -> str:
+    return printable(text).translate(_LATEX)
+
+
+def _markdown_text(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\g<0>", printable(text))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from dygenept.errors import ConfigError, ResultsError, nearest
 from dygenept.leaderboard.metric_table import Unit
-from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.rows import LeaderboardRow, kept_rows, leaderboard_rows
+from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 
 EFFECTS = ("small effect", "medium effect", "large effect")
@@ -38,6 +40,8 @@ def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow,
     """
     if by not in GROUPINGS:
         raise ConfigError(f"unknown grouping {by!r}; {nearest(by, GROUPINGS)}")
+    if isinstance(records, IndexedRecords):
+        return kept_rows(records, f"rows by {by}", partial(grouped_rows, by=by))
     group_of = GROUPINGS[by](records)
     rows: list[LeaderboardRow] = []
     for group in _ordered(set(group_of.values())):

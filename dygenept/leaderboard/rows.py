@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
 from dygenept.leaderboard.columns import (
@@ -20,7 +24,10 @@ from dygenept.leaderboard.columns import (
 )
 from dygenept.leaderboard.judgements import Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
+from dygenept.results.record_index import IndexedRecords, RecordHeader, RecordIndex
 from dygenept.results.records import RunRecord
+
+Member = TypeVar("Member")
 
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
@@ -67,6 +74,9 @@ class LeaderboardRow(BoardRow):
     def document(self) -> JsonDocument:
         """Return the row as ``bench --json`` prints it; ``group`` only where it has one."""
         return LEADERBOARD.document(self)
+
+
+ROWS = TypeAdapter(tuple[LeaderboardRow, ...])
 
 
 def _cell(row: LeaderboardRow) -> Cell:
@@ -165,17 +175,30 @@ def group_records(records: Iterable[RunRecord]) -> dict[BoardKey, tuple[RunRecor
 
     Of two records of the same model and fold, the later one counts.
     """
-    groups: dict[BoardKey, dict[tuple[str, int], RunRecord]] = {}
-    for record in sorted(records, key=lambda item: (item.created, item.key)):
+    return _grouped((RecordHeader.of(record, stamp=""), record) for record in records)
+
+
+def indexed_boards(index: RecordIndex) -> dict[BoardKey, IndexedRecords]:
+    """Sort the records of a folder into leaderboards as ``group_records`` does, unread."""
+    named = ((header, name) for name, header in index.headers.items())
+    return {
+        key: index.records({name: index.headers[name] for name in names})
+        for key, names in _grouped(named).items()
+    }
+
+
+def _grouped(items: Iterable[tuple[RecordHeader, Member]]) -> dict[BoardKey, tuple[Member, ...]]:
+    groups: dict[BoardKey, dict[tuple[str, int], Member]] = {}
+    for header, member in sorted(items, key=lambda item: (item[0].created, item[0].key)):
         key = BoardKey(
-            dataset=record.dataset.name,
-            dataset_sha256=record.dataset.sha256,
-            is_simulated=record.dataset.simulated,
-            suite=record.suite,
-            split_sha256=record.split.sha256,
-            de_list=record.de_list,
+            dataset=header.dataset,
+            dataset_sha256=header.dataset_sha256,
+            is_simulated=header.simulated,
+            suite=header.suite,
+            split_sha256=header.split_sha256,
+            de_list=header.de_list,
         )
-        groups.setdefault(key, {})[(record.model, record.fold)] = record
+        groups.setdefault(key, {})[(header.model, header.fold)] = member
     return {key: tuple(members.values()) for key, members in groups.items()}
 
 
@@ -192,10 +215,39 @@ def leaderboard_rows(
         keep: Keeps only some held-out perturbations; None keeps all.
         group: What to call them.
     """
+    if isinstance(records, IndexedRecords) and keep is None and group is None:
+        return kept_rows(records, "rows", leaderboard_rows)
     rows: list[LeaderboardRow] = []
     for table in metric_tables(records, keep=keep):
         rows += _metric_rows(table, group, n_split_folds=records[0].split.n_folds)
     return tuple(rows)
+
+
+def kept_rows(
+    records: IndexedRecords,
+    what: str,
+    make: Callable[[Sequence[RunRecord]], tuple[LeaderboardRow, ...]],
+) -> tuple[LeaderboardRow, ...]:
+    """Return rows that the index keeps, or derive them from the records and let it keep them.
+
+    Args:
+        records: Records of one group.
+        what: Names the rows among all that are derived of these records.
+        make: Derives them.
+    """
+    made: list[LeaderboardRow] = []
+
+    def text() -> str:
+        made.extend(make(tuple(records)))
+        written = ROWS.dump_json(tuple(made)).decode()
+        # JSON has no infinity: rows that would come back otherwise are derived each time.
+        return written if ROWS.validate_json(written) == tuple(made) else ""
+
+    kept = records.derived(what, text)
+    if not made and kept:
+        with suppress(ValidationError):
+            return ROWS.validate_json(kept)
+    return tuple(made) or make(tuple(records))
 
 
 def _metric_rows(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import printable
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -46,9 +48,9 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
     if quiet or not launched().is_writer:
         yield lambda report: None
         return
-    from rich.console import Console
+    from dygenept.machine.terminal import safe_console
 
-    console = Console(stderr=True)
+    console = safe_console(stderr=True)
     if not (sys.stderr.isatty() or console.is_jupyter):
         yield _plain_lines()
         return
@@ -68,17 +70,18 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[message]}"),
+        TextColumn("{task.fields[message]}", markup=False),
         console=console,
         transient=True,
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def draw(report: Report) -> None:
+            message = printable(report.message)
             label = LABELS.get(report.stage, report.stage.capitalize())
             total = report.total or None
             if report.stage not in tasks:
-                tasks[report.stage] = bars.add_task(label, total=total, message=report.message)
+                tasks[report.stage] = bars.add_task(label, total=total, message=message)
             task = tasks[report.stage]
             if report.step == 0:
                 bars.reset(task, total=total)
@@ -87,7 +90,7 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
                 task,
                 completed=report.step,
                 total=total,
-                message=report.message,
+                message=message,
                 visible=report.stage in COUNTED or not finished,
             )
 
@@ -119,6 +122,6 @@ def _plain_lines() -> Callable[[Report], None]:
                 of = f" of {report.total:,}" if report.total else ""
                 text += f" ({report.step:,}{of})"
         last = time.monotonic()
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
 
     return write

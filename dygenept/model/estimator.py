@@ -145,6 +145,11 @@ class DyGenePTModel:
         )
         self._runtime = task.runtime
 
+    def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
+        """Read the facets of genes, whether or not the model has met them."""
+        with processes.writer_first():
+            return self._read_knowledge(tuple(genes), self._runtime)
+
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
 

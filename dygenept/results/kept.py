@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.errors import ResultsError, nearest
+from dygenept.results.record_index import RecordHeader, RecordIndex
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.types import PerturbationData, Predictions
@@ -55,24 +56,24 @@ def kept_predictions(
     """
     import polars as pl
 
-    store = ResultsStore(directory)
-    everything = list(store.records())
-    models = {record.model for record in everything}
+    store, index = ResultsStore(directory), RecordIndex(directory)
+    index.save()
+    models = {header.model for header in index.headers.values()}
     if model not in models:
         raise ResultsError(f"no result of {model!r} in {directory}; {nearest(model, models)}")
-    found = [record for record in everything if record.model == model]
+    found = [(header, name) for name, header in index.headers.items() if header.model == model]
     found = _narrowed(found, dataset, suite)
     if fold is not None:
-        folds = sorted({record.fold + 1 for record in found})
-        found = [record for record in found if record.fold == fold]
+        folds = sorted({header.fold + 1 for header, _ in found})
+        found = [(header, name) for header, name in found if header.fold == fold]
         if not found:
             raise ResultsError(
                 f"no result of {model!r} on fold {fold + 1}; folds there: "
                 f"{', '.join(map(str, folds))}"
             )
-    latest = {
-        record.fold: record for record in sorted(found, key=lambda item: (item.created, item.key))
-    }
+    found.sort(key=lambda item: (item[0].created, item[0].key))
+    names = {header.fold: name for header, name in found}
+    latest = {record.fold: record for record in index.read(names.values())}
     tables = [
         _read(store, record).with_columns(pl.lit(record.fold + 1, dtype=pl.Int64).alias("fold"))
         for _, record in sorted(latest.items())
@@ -85,20 +86,18 @@ def kept_predictions(
 
 
 def _narrowed(
-    records: Sequence[RunRecord], dataset: str | None, suite: str | None
-) -> list[RunRecord]:
+    named: Sequence[tuple[RecordHeader, str]], dataset: str | None, suite: str | None
+) -> list[tuple[RecordHeader, str]]:
     kept = [
-        record
-        for record in records
-        if dataset in (None, record.dataset.name)
-        and suite in (None, record.suite, record.suite.partition("@")[0])
+        (header, name)
+        for header, name in named
+        if dataset in (None, header.dataset)
+        and suite in (None, header.suite, header.suite.partition("@")[0])
     ]
     if not kept:
-        shown = sorted({f"{item.dataset.name} under {item.suite}" for item in records})
+        shown = sorted({f"{header.dataset} under {header.suite}" for header, _ in named})
         raise ResultsError(f"nothing matches; results there: {', '.join(shown)}")
-    groups = sorted(
-        {(item.dataset.name, item.suite, item.split.name, item.split.sha256) for item in kept}
-    )
+    groups = sorted({(item.dataset, item.suite, item.split, item.split_sha256) for item, _ in kept})
     if len(groups) > 1:
         shown = [f"{name} under {of} ({split}, {sha[:8]})" for name, of, split, sha in groups]
         raise ResultsError(

@@ -101,17 +101,17 @@ class ResultsStore:
         Raises:
             ResultsError: If the folder does not exist.
         """
-        return self.usable(self.paths())
+        return (record for _, record in self.usable(self.paths()))
 
-    def usable(self, paths: Iterable[Path]) -> Iterator[RunRecord]:
-        """Yield the records of some files; those that cannot be read are named and set aside."""
+    def usable(self, paths: Iterable[Path]) -> Iterator[tuple[Path, RunRecord]]:
+        """Yield files with their records; those that cannot be read are named and set aside."""
         n_left_out = 0
         for path in paths:
             record = self._usable(path, is_named=n_left_out < MOST_NAMED)
             if record is None:
                 n_left_out += 1
             else:
-                yield record
+                yield path, record
         if n_left_out > MOST_NAMED:
             logger.warning("%d more records cannot be read", n_left_out - MOST_NAMED)
 

@@ -14,6 +14,8 @@ from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, rea
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
+from dygenept.machine.file_kinds import file_kind, said_of
+from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ FOLD_NAME = "fold"
 LONG_GENE_NAMES = ("gene_id", "gene", "gene_name", "feature")
 EXPRESSION_NAMES = ("predicted", "expression", "value")
 DELTA_NAMES = ("delta", "value")
+# What the index of a pandas table is called in a file, where it has no name.
+INDEX_NAMES = ("", "index", "Unnamed: 0", "__index_level_0__")
 NPZ_GENES = ("genes", "gene_ids", "gene_symbols", "var_names")
 NPZ_VALUES = ("values", "expression", "predictions", "deltas", "X")
 
@@ -40,6 +44,7 @@ class Rows:
     genes: Sequence[str]
     values: npt.NDArray[Any]
     alternatives: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -111,22 +116,12 @@ def _column(file: h5py.File, frame: str, name: str) -> list[str]:
 
 
 def _read_table(path: Path, is_delta: bool) -> Rows:
-    import polars as pl
-    from polars.exceptions import PolarsError
-
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            table = pl.read_csv(path, separator=separator, infer_schema_length=None)
-    except (PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    label = _first_of(LABEL_NAMES, table.columns)
-    if label is None:
+    table, notes = _named_labels(_table(path), path)
+    label = next(name for name in LABEL_NAMES if name in table.columns)
+    if n_missing := table[label].null_count():
         raise DataError(
-            f"{path} has no column of perturbations; name one {', '.join(LABEL_NAMES)}; it has "
-            f"{', '.join(table.columns[:5])}"
+            f"{path}: {n_missing:,} row(s) have no {label}; drop them: table = "
+            f"table[table[{label!r}].notna()]"
         )
     cell_type = _first_of(CELL_TYPE_NAMES, table.columns)
     keys = [name for name in (label, cell_type, FOLD_NAME) if name in table.columns]
@@ -147,6 +142,60 @@ def _read_table(path: Path, is_delta: bool) -> Rows:
         folds=table[FOLD_NAME].to_list() if FOLD_NAME in keys else None,
         genes=genes,
         values=table.select(genes).to_numpy(),
+        notes=notes,
+    )
+
+
+def _table(path: Path) -> pl.DataFrame:
+    """Read a Parquet file, or text whose separator its name says.
+
+    Raises:
+        DataError: If the file is something else, or has another separator.
+    """
+    import polars as pl
+    from polars.exceptions import PolarsError
+
+    is_parquet = path.suffix.lower() == ".parquet"
+    kind = file_kind(path)
+    if kind != ("parquet" if is_parquet else "text"):
+        wanted = "a Parquet table" if is_parquet else "a table of text"
+        raise DataError(f"{path} is not {wanted}: it {said_of(kind, path)}")
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    if not is_parquet:
+        _check_separator(path, separator)
+    try:
+        if is_parquet:
+            return pl.read_parquet(path)
+        table = pl.read_csv(path, separator=separator, infer_schema_length=None)
+    except (PolarsError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return table.rename(from_csv_cell).with_columns(
+        pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
+    )
+
+
+def _check_separator(path: Path, separator: str) -> None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline(1 << 20)
+    other = max((mark for mark in ",;\t|" if mark != separator), key=header.count)
+    if header.count(other) > header.count(separator):
+        raise DataError(
+            f"{path} is separated by {other!r}, not by {separator!r}; write it again: "
+            f"table.to_csv({str(path)!r}, sep={separator!r}, decimal='.')"
+        )
+
+
+def _named_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Name the column of perturbations; an index that pandas wrote has no name."""
+    if _first_of(LABEL_NAMES, table.columns) is not None:
+        return table, ()
+    first = _first_of(INDEX_NAMES, table.columns)
+    if first is not None and not table[first].dtype.is_numeric():
+        named = table.rename({first: LABEL_NAMES[0]})
+        return named, ("perturbations were read from the first column, an index without a name",)
+    raise DataError(
+        f"{path} has no column of perturbations; name one {', '.join(LABEL_NAMES)}, e.g. "
+        f"table.to_csv(FILE, index_label='perturbation'); it has {', '.join(table.columns[:5])}"
     )
 
 
@@ -165,6 +214,11 @@ def _widened(
 def _read_npz(path: Path, is_delta: bool) -> Rows:
     from zipfile import BadZipFile
 
+    kind = file_kind(path)
+    if kind != "zip":
+        raise DataError(
+            f"{path} is not an .npz file: it {said_of(kind, path)}; write it with np.savez"
+        )
     names = [*LABEL_NAMES, *(f"{name}s" for name in LABEL_NAMES)]
     try:
         # Object arrays would need pickle, which may run code from the file.

@@ -26,11 +26,15 @@ def fold_seed(context: RunContext, model: ResolvedModel, fold: int) -> int:
 
 def job_key(context: RunContext, model: ResolvedModel, fold: int) -> str:
     """Return the name of a job's record."""
+    data = context.data
+    # Only where something is mapped, so that the keys of other jobs stay as they are.
+    reading = {"mapping": data.mapping.given()} if data.mapping.given() else {}
     return key_of(
         {
+            **reading,
             "model": model.base,
             "suite": context.suite,
-            "dataset": context.data.sha256,
+            "dataset": data.sha256,
             "split": context.split_sha256,
             "fold": fold,
             "seed": context.split.seed,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dygenept.data.request import recorded_dataset
+from dygenept.data.request import as_recorded
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.model.assembly_text import AssemblyText
@@ -100,10 +100,7 @@ def rerun_record(
         )
     split = load_split(path.parent.parent / "splits" / f"{record.split.sha256}.json")
     asked = replace(
-        request,
-        dataset=recorded_dataset(
-            request.dataset, record.dataset.name, environment, flag="--dataset"
-        ),
+        as_recorded(request, record.dataset.reading, environment, flag="--dataset"),
         suite=record.suite,
         split=record.split.name,
         seed=record.seed,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from dygenept.data.request import as_recorded
 from dygenept.data.splits import (
     SplitManifest,
     check_split,
@@ -155,8 +156,9 @@ def _evaluate(
         check_split(split, data)
         return split
 
+    asked = as_recorded(request, manifest.dataset.reading, environment, flag="--dataset")
     context = open_run(
-        replace(request, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
+        replace(asked, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
         environment,
         report,
         device=device,

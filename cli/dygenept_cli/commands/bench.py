@@ -151,6 +151,7 @@ def _run(request: BenchRequest, show: _Show) -> BenchOutcome:
 def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
     """Run one data set; print its leaderboard, or return it as a document."""
     from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept.machine.plain_text import printable
     from dygenept.runs.document import bench_document
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
@@ -166,7 +167,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
         is_whole = show.output.all_metrics
         sys.stdout.write(render_board(board, metrics=show.metrics, all_metrics=is_whole))
         for job, reason in outcome.failures.items():
-            sys.stdout.write(f"not in this leaderboard: {job}: {reason}\n")
+            sys.stdout.write(f"{printable(f'not in this leaderboard: {job}: {reason}')}\n")
         console.note(
             f"results in {request.results}; show them again with "
             f"`dygenept leaderboard --results {request.results}`"

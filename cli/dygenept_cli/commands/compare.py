@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -38,18 +38,25 @@ def compare(
     if len(set(models)) < 2:
         raise ConfigError("name two different models, such as: dygenept compare ridge additive")
     metrics = wanted.metrics
-    present = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
-    boards = [
-        records
-        for records in present
-        if len({record.model for record in records} & set(models)) > 1
-    ]
-    if not boards:
-        _refuse(wanted, models)
-    found = [
-        (records[0], compare_models(records, _present(models, records), metrics=metrics))
-        for records in boards
-    ]
+    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as present:
+        boards = [
+            records
+            for records in present
+            if models[0] in records.models and len(records.models & set(models)) > 1
+        ]
+        if not boards:
+            _refuse(wanted, models, {name for records in present for name in records.models})
+        found = [
+            (
+                records[0],
+                compare_models(
+                    tuple(records.of_models(models)),
+                    [name for name in models if name in records.models],
+                    metrics=metrics,
+                ),
+            )
+            for records in boards
+        ]
     if as_json:
         console.print_json({"comparisons": [_document(first, rows) for first, rows in found]})
         return
@@ -57,22 +64,10 @@ def compare(
         show_comparison(first, rows)
 
 
-def _present(models: Sequence[str], records: Sequence[RunRecord]) -> list[str]:
-    """Keep the models of this leaderboard; the first one asked for must be among them."""
-    here = {record.model for record in records}
-    return [name for name in models if name in here or name == models[0]]
-
-
-def _refuse(wanted: ResultsFlags, models: Sequence[str]) -> NoReturn:
+def _refuse(wanted: ResultsFlags, models: Sequence[str], present: Collection[str]) -> NoReturn:
     """Say which model has no result, or that no leaderboard has results of several."""
     from dygenept.errors import ConfigError, nearest
-    from dygenept_cli.views.boards import chosen_boards
 
-    present = {
-        record.model
-        for records in chosen_boards(wanted.results, dataset=wanted.dataset, metrics=())
-        for record in records
-    }
     for name in models:
         if name not in present:
             raise ConfigError(f"no result of model {name!r}; {nearest(name, present)}")

@@ -86,17 +86,21 @@ def leaderboard(
     if written.output is not None:
         console.check_output(written.output)
     metrics = wanted.metrics
-    boards = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
-    text = render_boards(
-        boards,
-        metrics=metrics,
-        chosen=chosen,
-        by=by,
-        across_seeds=across_seeds,
-        all_metrics=all_metrics,
-    )
-    if written.output is None:
-        sys.stdout.write(text)
-    else:
-        write_whole(written.output, text.encode())
-        console.note(f"{len(boards)} leaderboard(s) written to {written.output}")
+    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
+        # Tables appear one by one; what programs read is one document.
+        is_each = written.output is None and chosen == "table" and not across_seeds
+        for number, shown in enumerate([[board] for board in boards] if is_each else [boards]):
+            text = render_boards(
+                shown,
+                metrics=metrics,
+                chosen=chosen,
+                by=by,
+                across_seeds=across_seeds,
+                all_metrics=all_metrics,
+            )
+            if written.output is None:
+                sys.stdout.write(f"\n{text}" if number else text)
+                sys.stdout.flush()
+            else:
+                write_whole(written.output, text.encode())
+                console.note(f"{len(boards)} leaderboard(s) written to {written.output}")

@@ -201,6 +201,9 @@ def _verdict(spec: PluginSpec) -> Verdict:
 
 
 def _report(verdict: Verdict, as_json: bool) -> None:
+    from dygenept.machine.plain_text import printable
+
     if not as_json:
         reason = " ".join(verdict.reason.split())
-        typer.echo(f"{verdict.word:<8}{verdict.plugin}{': ' if reason else ''}{reason}")
+        text = f"{verdict.word:<8}{verdict.plugin}{': ' if reason else ''}{reason}"
+        typer.echo(printable(text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class StepFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneFlags(options.CellsFlags):
+class GeneFlags(CellsFlags):
     """Which genes, and where their texts come from."""
 
     dataset: Annotated[
@@ -113,7 +114,7 @@ class GeneFlags(options.CellsFlags):
         self, environment: Environment, report: Callable[[Progress], None]
     ) -> tuple[str, ...] | None:
         """Return the genes; None leaves them to the corpus or the user's table."""
-        from dygenept.data.request import DataRequest, open_data
+        from dygenept.data.request import open_data
         from dygenept.errors import ConfigError
         from dygenept.knowledge.genes.corpus import read_gene_list
         from dygenept.knowledge.genes.tables import load_gene_tables
@@ -127,9 +128,8 @@ class GeneFlags(options.CellsFlags):
             return read_gene_list(self.genes)
         if self.dataset is None:
             return None
-        request = DataRequest(dataset=self.dataset, scale=self.scale, normalize=self.normalize)
         report(Progress("read", 0, 1, self.dataset))
-        opened = open_data(request, environment, report)
+        opened = open_data(self.data_request(self.dataset), environment, report)
         report(Progress("read", 1, 1))
         return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
 

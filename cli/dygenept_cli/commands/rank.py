@@ -21,12 +21,12 @@ def rank(wanted: ResultsFlags, as_json: options.JsonOption = False) -> None:
     from dygenept_cli.views.comparisons import show_ranking
 
     metrics = wanted.metrics
-    boards = chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics)
-    found = [
-        (simulated, of, rank_models(of, metrics=metrics))
-        for simulated in (False, True)
-        if (of := [records for records in boards if records[0].dataset.simulated == simulated])
-    ]
+    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
+        found = [
+            (simulated, of, rank_models(of, metrics=metrics))
+            for simulated in (False, True)
+            if (of := [records for records in boards if records[0].dataset.simulated == simulated])
+        ]
     if as_json:
         rankings = [
             {

@@ -75,21 +75,6 @@ class OutputFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellsFlags:
-    """How a data set is read."""
-
-    scale: ScaleOption = None
-    normalize: NormalizeOption = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetFlags(CellsFlags):
-    """A data set that must be named, and how it is read."""
-
-    dataset: DatasetOption
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionFlags:
     """Perturbations that the user names."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow, Cell, Layout
@@ -90,6 +91,7 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
     """Lay one metric out: one row per model, one column per part of the held-out perturbations."""
     from dygenept.leaderboard.columns import MISSING, Cell
     from dygenept.leaderboard.wide import direction
+    from dygenept.machine.plain_text import printable
 
     parts, missing = (board.overall, *board.groups), Cell(MISSING)
     cells = [
@@ -107,11 +109,11 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
         table = _empty_table(heading, board.layout.legend)
         table.add_column("model", overflow="fold")
         for place in shown:
-            name = (parts[place].name or "all").replace("_", "\n").replace(" ", "\n")
+            name = printable(parts[place].name or "all").replace("_", "\n").replace(" ", "\n")
             table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
         for row in models:
             values = (cells[place].get(row.model, missing) for place in shown)
-            table.add_row(_name(row.model, row.role), *map(_aligned, values))
+            table.add_row(printable(row.model) + ROLE_MARKS[row.role], *map(_aligned, values))
         tables.append(table)
     return tables
 
@@ -131,12 +133,10 @@ def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
     return rich_table
 
 
-def _text(head: Heading, cell: Cell, role: str) -> str:
-    from rich.markup import escape
-
+def _text(head: Heading, cell: Cell, role: str) -> Text | str:
     if head.direction:
         return _aligned(cell)
-    return escape(cell.text) + (ROLE_MARKS[role] if head.text == KEY else "")
+    return cell.text + (ROLE_MARKS[role] if head.text == KEY else "")
 
 
 def _n_fitting(table: WideTable, width: int) -> int:
@@ -162,11 +162,10 @@ def _heading_lines(head: Heading) -> list[str]:
 
 
 def _empty_table(heading: str, caption: str) -> Table:
-    from rich.markup import escape
     from rich.table import Table
 
     return Table(
-        title=escape(heading),
+        title=heading,
         caption=caption,
         title_justify="left",
         caption_justify="left",
@@ -181,13 +180,8 @@ def _caption(layout: Layout[Row], hidden: Sequence[str], *, is_normalised: bool)
     return text
 
 
-def _name(model: str, role: str) -> str:
-    from rich.markup import escape
+def _aligned(cell: Cell) -> Text:
+    from rich.text import Text
 
-    return escape(model) + ROLE_MARKS[role]
-
-
-def _aligned(cell: Cell) -> str:
-    text = f"{cell.text:>{VALUE_WIDTH}}"
-    text = f"[bold]{text}[/bold]" if "best" in cell.tones else text
-    return f"{text} {cell.marks}".rstrip()
+    value = Text(f"{cell.text:>{VALUE_WIDTH}}", style="bold" if "best" in cell.tones else "")
+    return Text.assemble(value, f" {cell.marks}".rstrip())

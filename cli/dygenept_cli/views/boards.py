@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -12,6 +13,7 @@ from dygenept_cli.views.published import published_beside, published_table
 if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow
+    from dygenept.results.record_index import IndexedRecords
     from dygenept.results.records import RunRecord
 
     Row = TypeVar("Row", bound=BoardRow)
@@ -20,10 +22,11 @@ Format = Literal["table", "json", "csv", "markdown", "latex", "html"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown", "latex", "html")
 
 
+@contextmanager
 def chosen_boards(
     results: Path, *, dataset: str | None, metrics: Sequence[str]
-) -> list[tuple[RunRecord, ...]]:
-    """Read a results folder and group its records into leaderboards.
+) -> Iterator[list[IndexedRecords]]:
+    """Give the leaderboards of a results folder, unread; what is derived of them is kept.
 
     Args:
         results: The folder.
@@ -35,22 +38,26 @@ def chosen_boards(
         ConfigError: If the data set or a metric has none; the nearest name is given.
     """
     from dygenept.errors import ConfigError, ResultsError, nearest
-    from dygenept.leaderboard.rows import group_records
-    from dygenept.results.store import ResultsStore
+    from dygenept.leaderboard.rows import indexed_boards
+    from dygenept.results.record_index import RecordIndex
 
-    records = list(ResultsStore(results).records())
-    if not records:
+    index = RecordIndex(results)
+    headers = index.headers.values()
+    if not headers:
         raise ResultsError(f"{results} has no result yet; run `dygenept bench` first")
-    datasets = {record.dataset.name for record in records}
+    datasets = {header.dataset for header in headers}
     if dataset is not None and dataset not in datasets:
         raise ConfigError(f"no result for data set {dataset!r}; {nearest(dataset, datasets)}")
-    present = {entry.name for record in records for entry in record.metrics}
+    present = {metric for header in headers for metric in header.metrics}
     for metric in metrics:
         if metric not in present:
             raise ConfigError(f"unknown metric {metric!r}; {nearest(metric, present)}")
-    return [
-        members for key, members in group_records(records).items() if dataset in (None, key.dataset)
-    ]
+    boards = indexed_boards(index)
+    try:
+        yield [members for key, members in boards.items() if dataset in (None, key.dataset)]
+    finally:
+        # Also what was derived before an interruption.
+        index.save()
 
 
 def render_boards(

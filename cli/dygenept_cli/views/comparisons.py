@@ -20,17 +20,17 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
         rows: One row per other model and metric.
     """
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
     from dygenept.leaderboard.boards import title
     from dygenept.leaderboard.columns import number
+    from dygenept.machine.plain_text import printable
 
     others = list(dict.fromkeys(row.other for row in rows))
-    names = f"A = {rows[0].model}" if rows else ""
-    names += f", B = {others[0]}" if len(others) == 1 else ""
+    names = f"A = {printable(rows[0].model)}" if rows else ""
+    names += f", B = {printable(others[0])}" if len(others) == 1 else ""
     table = Table(
-        title=escape(f"{title(first.dataset, first.split)}\n{names}"),
+        title=f"{title(first.dataset, first.split)}\n{names}",
         caption="paired bootstrap over the same perturbations; –: not distinguishable"
         + ("; p Holm-corrected over models" if len(others) > 1 else ""),
         title_justify="left",
@@ -50,9 +50,9 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
         winner = "A" if row.better == row.model else "B"
         table.add_row(
             f"{row.metric} {'↑' if row.higher_is_better else '↓'}",
-            *([escape(row.other)] if len(others) > 1 else []),
+            *([printable(row.other)] if len(others) > 1 else []),
             number(row.difference),
-            f"\\[{number(row.ci_low)}, {number(row.ci_high)}]",
+            f"[{number(row.ci_low)}, {number(row.ci_high)}]",
             f"{row.p_holm:.3f}",
             "–" if row.better is None else winner,
         )
@@ -66,13 +66,14 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
         boards: Records of each leaderboard.
         rows: One row per model, best first.
     """
-    from rich.markup import escape
     from rich.table import Table
+
+    from dygenept.machine.plain_text import printable
 
     names = ", ".join(sorted({records[0].dataset.name for records in boards}))
     label = "SIMULATED DATA · " if boards[0][0].dataset.simulated else ""
     table = Table(
-        title=escape(f"{label}mean rank over {len(boards)} leaderboard(s): {names}"),
+        title=f"{label}mean rank over {len(boards)} leaderboard(s): {printable(names)}",
         caption="≈ best: the best, or not distinguishable from it by a paired bootstrap",
         title_justify="left",
         caption_justify="left",
@@ -82,7 +83,7 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            escape(row.model),
+            printable(row.model),
             f"{row.mean_rank:.2f}",
             str(row.n_best),
             str(row.n_near_best),

@@ -42,8 +42,8 @@ def listing(
 
 
 def show_table(table: Table) -> None:
-    """Print a table; square brackets in its cells are text, not markup."""
-    console.stdout().print(table, markup=False)
+    """Print a table."""
+    console.stdout().print(table)
 
 
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:
@@ -53,4 +53,4 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
         if value not in (None, "", [], {}):
             shown = "; ".join(map(str, value)) if isinstance(value, list) else value
             text = f"{name.replace('_', ' '):>16}  {shown}"
-            screen.print(text, highlight=False, markup=False)
+            screen.print(text, highlight=False)

@@ -67,4 +67,4 @@ def show_plan(plan: CallPlan, *, as_json: bool) -> None:
         "Nothing was sent."
     )
     for text in (plan.prompt, calls):
-        screen.print(text, highlight=False, markup=False)
+        screen.print(text, highlight=False)

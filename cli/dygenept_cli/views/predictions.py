@@ -24,16 +24,20 @@ def show_strongest(table: pl.DataFrame) -> None:
     import polars as pl
     from rich.table import Table
 
+    from dygenept.machine.plain_text import printable
+
     screen = console.stdout()
     for (label, cell_type), part in table.group_by(
         ["perturbation", "cell_type"], maintain_order=True
     ):
-        shown = Table(title=f"{label} in {cell_type}: the {TOP_GENES} largest predicted changes")
+        heading = printable(f"{label} in {cell_type}")
+        shown = Table(title=f"{heading}: the {TOP_GENES} largest predicted changes")
         for name in ("gene", "gene_id", "control", "predicted", "delta"):
             shown.add_column(name, justify="left" if name.startswith("gene") else "right")
         for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
             expression = (f"{row[name]:.3f}" for name in ("control", "predicted"))
-            shown.add_row(row["gene"], row["gene_id"], *expression, f"{row['delta']:+.3f}")
+            names = (printable(row[name]) for name in ("gene", "gene_id"))
+            shown.add_row(*names, *expression, f"{row['delta']:+.3f}")
         screen.print(shown)
     console.note("mean log1p expression; --output FILE writes every gene")
 
@@ -48,10 +52,12 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
     from rich.table import Table
     from rich.text import Text
 
+    from dygenept.machine.plain_text import printable
+
     table = Table()
     table.add_column("facet", no_wrap=True)
     for item in explained:
-        head = f"{item.gene} in {item.perturbation}\n{item.cell_type}"
+        head = f"{printable(f'{item.gene} in {item.perturbation}')}\n{printable(item.cell_type)}"
         table.add_column(Text(head), justify="right", overflow="fold")
     for row, facet in enumerate(item.facet for item in explained[0].facets):
         weights = [item.facets[row] for item in explained]

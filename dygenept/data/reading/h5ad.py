@@ -118,13 +118,20 @@ def read_column(file: h5py.File, frame: str, name: str, notes: list[str] | None 
 
     Raises:
         DataError: If there is no such column (the nearest is named), its encoding is not known,
-            or its text cannot be decoded.
+            its text cannot be decoded, or its length is another than the index has.
     """
     table = _table(file, frame)
     if name not in table:
         hint = nearest(name, column_names(file, frame))
         raise DataError(f"{file.filename}: {frame} has no column {name!r}; {hint}")
-    return _read_values(table, name, [] if notes is None else notes)
+    column = _read_values(table, name, [] if notes is None else notes)
+    n_rows = _n_rows(table)
+    if len(column.codes) != n_rows:
+        raise DataError(
+            f"{file.filename}: {frame}[{name!r}] has {len(column.codes):,} values, but {frame} has "
+            f"{n_rows:,} rows; write the file again"
+        )
+    return column
 
 
 def read_lists(file: h5py.File, name: str) -> Mapping[str, tuple[str, ...]]:
@@ -211,6 +218,15 @@ def _index_name(table: h5py.Group) -> str:
     return text_attribute(table, "_index") or "_index"
 
 
+def _n_rows(table: h5py.Group) -> int:
+    import h5py
+
+    item = table.get(_index_name(table))
+    if isinstance(item, h5py.Group):
+        item = item.get("codes", item.get("values"))
+    return int(item.size) if isinstance(item, h5py.Dataset) and item.size is not None else 0
+
+
 def _read_values(table: h5py.Group, name: str, notes: list[str]) -> Column:
     import h5py
 
@@ -287,7 +303,8 @@ def _texts(item: h5py.Dataset, notes: list[str]) -> tuple[str | None, ...]:
         ) from error
     if kind.encoding == "ascii" and not all(map(str.isascii, texts)):
         example = next(text for text in texts if not text.isascii())
-        notes.append(f"{called} is declared as ASCII but was read as UTF-8: {example!r}.")
+        column = called.removeprefix(f"{item.file.filename}: ")
+        notes.append(f"{column} is declared as ASCII but was read as UTF-8: {example!r}.")
     return texts
 
 

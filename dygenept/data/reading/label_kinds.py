@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dygenept.knowledge.genes.identity import GeneNames
@@ -27,7 +27,7 @@ _UNASSIGNED = re.compile(
     r"un(assigned|mapped|known|determined|identified|classified|defined|labell?ed)"
     r"|no[ _.-]?(guides?|s?grnas?|assignment|calls?|umis?|barcodes?|signal)"
     r"|not[ _.-]?(assigned|detected|called)|(multi(ple(ts?)?)?|doublet|dublet|singlet)s?"
-    r"|multi(ple)?[ _.-]?(guide|s?grna|perturbation)s?|ambiguous|undetected|negative|empty|other"
+    r"|multi(ple)?[ _.-]?(guide|s?grna|perturbation)s?|ambiguous|undetected|negative|empty"
 )
 # Around a control's name: what it is, where it lies, which one it is; never a gene.
 # Possessive (*+), so that a long label of digits takes no time.
@@ -132,8 +132,12 @@ def guide_of(name: str, names: GeneNames) -> Guide | None:
     return None
 
 
-def combination_of(name: str, separator: str, names: GeneNames) -> tuple[str, ...]:
+def combination_of(
+    name: str, separator: str, names: GeneNames, *, guide_pattern: str | None = None
+) -> tuple[str, ...]:
     """Cut a name into genes and controls at a separator; a gene may contain the separator itself.
+
+    With a pattern, guides count as genes too.
 
     Returns:
         The parts, two or more; empty where the name is a gene as a whole, or a part is none.
@@ -143,9 +147,19 @@ def combination_of(name: str, separator: str, names: GeneNames) -> tuple[str, ..
     tokens = [token for part in name.split(separator) if (token := part.strip())]
     if len(tokens) > _MOST_TOKENS:
         return ()
-    parts = _segments(tokens, separator, names)
-    has_gene = any(names.spelling(part) is not None for part in parts)
-    return parts if len(parts) > 1 and has_gene else ()
+
+    def is_gene(part: str) -> bool:
+        for text in (part, re.sub(guide_pattern, "", part) if guide_pattern else part):
+            found = names.spelling(text)
+            if found is not None and (separator not in _IN_GENES or found.lower() == text.lower()):
+                return True
+        return False
+
+    def is_name(part: str) -> bool:
+        return is_control(part) or looks_like_control(part, names) or is_gene(part)
+
+    parts = _segments(tokens, separator, is_name)
+    return parts if len(parts) > 1 and any(is_gene(part) for part in parts) else ()
 
 
 def separator_of(name: str, names: GeneNames) -> str | None:
@@ -153,21 +167,16 @@ def separator_of(name: str, names: GeneNames) -> str | None:
     return next((sep for sep in SEPARATORS if combination_of(name, sep, names)), None)
 
 
-def _segments(tokens: Sequence[str], separator: str, names: GeneNames) -> tuple[str, ...]:
-    """Join tokens to names that are genes or controls, the longest first; empty if one is none."""
+def _segments(
+    tokens: Sequence[str], separator: str, is_name: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Join tokens to genes and controls, the longest first; empty if one is none."""
     for stop in range(len(tokens), 0, -1):
         head = separator.join(tokens[:stop])
-        if not _is_name(head, separator, names):
+        if not is_name(head):
             continue
         if stop == len(tokens):
             return (head,)
-        if rest := _segments(tokens[stop:], separator, names):
+        if rest := _segments(tokens[stop:], separator, is_name):
             return (head, *rest)
     return ()
-
-
-def _is_name(name: str, separator: str, names: GeneNames) -> bool:
-    if is_control(name) or looks_like_control(name, names):
-        return True
-    found = names.spelling(name)
-    return found is not None and (separator not in _IN_GENES or found.lower() == name.lower())

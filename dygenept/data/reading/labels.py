@@ -123,11 +123,7 @@ def parse_labels(
         if is_control(part) or (part == CONTROL_GENE and not has_control)
     }
     plasmids = {part for part in _each(parts) if looks_like_plasmid(part, names)} - odd
-    lone = [
-        label
-        for label, of in parts.items()
-        if set(of) <= plasmids | plain | odd and set(of) & plasmids
-    ]
+    lone = [label for label, of in parts.items() if plasmids.issuperset(of)]
     if lone:
         raise DataError(
             f"{listed(lone)} look(s) like plasmids, not genes; if their cells are controls, pass "
@@ -154,12 +150,17 @@ def parse_labels(
     return ParsedLabels(perturbations, tuple(notes))
 
 
+def parts_of(label: str) -> tuple[str, ...]:
+    """Return the names in a label, without the blanks around them; some may be empty."""
+    return tuple(part.strip() for part in _PLUS.split(label))
+
+
 def _each(parts: Mapping[str, tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(part for of in parts.values() for part in of))
 
 
 def _parts(label: str, column: str) -> tuple[str, ...]:
-    parts = tuple(part.strip() for part in _PLUS.split(label))
+    parts = parts_of(label)
     if not all(parts):
         what = "an empty condition label" if not label.strip() else f"condition label {label!r}"
         raise DataError(
@@ -228,7 +229,7 @@ def _pieces(part: str, names: GeneNames, rules: LabelRules) -> list[str]:
     separator = rules.separator
     if separator is None or separator not in part:
         return [gene]
-    found = combination_of(part, separator, names) or combination_of(gene, separator, names)
+    found = combination_of(part, separator, names, guide_pattern=rules.guide_pattern)
     tokens = found or tuple(token.strip() for token in part.split(separator))
     return [
         CONTROL_LABEL if token in rules.controls else _without_guide(token, names, rules)

@@ -11,6 +11,7 @@ from dygenept.knowledge.genes.tables import load_gene_tables
 
 # Of all targets; beyond it the labels are not what they should be.
 MOST_UNKNOWN = 0.5
+LONGEST_SHOWN = 80
 
 
 def unknown_targets(targets: Sequence[str], names: GeneNames, *, column: str) -> list[str]:
@@ -28,8 +29,8 @@ def unknown_targets(targets: Sequence[str], names: GeneNames, *, column: str) ->
     notes = _described(unknown, names, column)
     if len(unknown) > MOST_UNKNOWN * len(targets):
         raise DataError(
-            f"{len(unknown)} of {len(targets)} targets in obs[{column!r}] are genes that neither "
-            f"var nor the gene tables know; {' '.join(notes)}".removesuffix(".")
+            f"{len(unknown)} of {len(targets)} targets in obs[{column!r}] are known to neither var "
+            f"nor the gene tables; {' '.join(notes)}".removesuffix(".")
         )
     resolve = load_gene_tables().resolve if len(unknown) < len(targets) else None
     cased = [
@@ -58,14 +59,19 @@ def looks(name: str, names: GeneNames) -> str:
 
 def listed(labels: Sequence[str], limit: int = 3) -> str:
     """Quote the first few labels and count the rest."""
-    shown = ", ".join(repr(label) for label in labels[:limit])
+    shown = ", ".join(repr(_short(label)) for label in labels[:limit])
     more = len(labels) - limit
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_SHOWN else f"{label[:LONGEST_SHOWN]}…"
 
 
 def _described(unknown: Sequence[str], names: GeneNames, column: str) -> list[str]:
     guides: dict[str, list[str]] = {}
     combinations: dict[str, list[str]] = {}
+    several: list[str] = []
     rest: list[str] = []
     for name in unknown:
         if (guide := guide_of(name, names)) is not None:
@@ -73,6 +79,8 @@ def _described(unknown: Sequence[str], names: GeneNames, column: str) -> list[st
         elif (separator := separator_of(name, names)) is not None:
             whole = "+".join(combination_of(name, separator, names))
             combinations.setdefault(separator, []).append(f"{name} looks like {whole}")
+        elif load_gene_tables().is_ambiguous(name):
+            several.append(name)
         else:
             rest.append(name)
     obs = f"adata.obs[{column!r}] = adata.obs[{column!r}].astype(str).str.replace"
@@ -86,6 +94,10 @@ def _described(unknown: Sequence[str], names: GeneNames, column: str) -> list[st
         f"{obs}({separator!r}, '+', regex=False)."
         for separator, of in combinations.items()
     ]
+    if several:
+        notes.append(
+            f"Outdated names of several genes: {listed(several)}; write the gene's symbol."
+        )
     if rest:
         is_id = " (Ensembl ids)" if all(ENSEMBL_ID.fullmatch(name) for name in rest) else ""
         notes.append(

@@ -74,6 +74,16 @@ class GeneNames:
             members.setdefault(keys[name], []).append(name)
         return {name: self._chosen(key, of) for key, of in members.items() for name in of}
 
+    def among(self, targets: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+        """Return each name as the targets of a data set spell it, where one of them is that gene.
+
+        A name of another gene takes the spelling of ``var``, or stays as it is.
+        """
+        asked = tuple(names)
+        unified = self.unified((*targets, *asked))
+        here = {unified[target]: target for target in reversed(targets)}
+        return {name: here.get(unified[name], unified[name]) for name in asked}
+
     def _keys(self, asked: Sequence[str], elsewhere: Sequence[str]) -> Mapping[str, str]:
         keys = {name: name for name in asked}
         if not elsewhere:

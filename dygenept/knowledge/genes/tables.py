@@ -112,6 +112,10 @@ class GeneTables:
         """Return the current symbol of a gene, also where upper and lower case are mixed up."""
         return self.resolve(name) or self._by_lower.get(name.lower()) or self.resolve(name.upper())
 
+    def is_ambiguous(self, name: str) -> bool:
+        """True of an outdated symbol or alias of several genes."""
+        return name in self._other_names and self.resolve(name) is None
+
     @functools.cached_property
     def _by_lower(self) -> dict[str, str]:
         return {symbol.lower(): symbol for symbol in self.symbols}

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
+from dygenept.machine.terminal import safe_console
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import FORMATS, render_boards
 
@@ -25,7 +25,7 @@ MakeRecord = Callable[..., RunRecord]
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: Console(width=160))
+    monkeypatch.setattr("dygenept_cli.console.stdout", lambda: safe_console(width=160))
 
 
 @pytest.fixture
@@ -142,9 +142,9 @@ def test_a_page_sets_the_best_and_the_ceilings_apart(records: list[RunRecord]) -
 
 def test_names_are_escaped_in_every_format(record: MakeRecord) -> None:
     board = leaderboard_of([record(model="a|b<i>&_[bold]", values=(0.5,))])
-    assert "a\\|b<i>" in render([board], "markdown")
+    assert "a\\|b\\<i\\>" in render([board], "markdown")
     assert "a|b&lt;i&gt;&amp;_[bold]" in render([board], "html")
-    assert "a|b<i>\\&\\_[bold]" in render([board], "latex")
+    assert r"a\textbar{}b\textless{}i\textgreater{}\&\_[bold]" in render([board], "latex")
     assert "[bold]" in render_boards([[record(model="a[bold]", values=(0.5,))]], chosen="table")
 
 

@@ -20,6 +20,7 @@ from dygenept.runs.job_identity import fold_seed, job_key, job_seed
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
+from dygenept.types.mapping import DataMapping
 from dygenept.types.results import Provenance
 
 PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
@@ -99,7 +100,7 @@ def key(plugin: Provenance = PLUGIN) -> str:
     """Name the job of a model of one plugin; whatever else a key depends on stays the same."""
     context: Any = SimpleNamespace(
         suite="custom",
-        data=SimpleNamespace(sha256="data"),
+        data=SimpleNamespace(sha256="data", mapping=DataMapping()),
         split_sha256="split",
         split=SimpleNamespace(seed=1),
         de=SimpleNamespace(name="list"),

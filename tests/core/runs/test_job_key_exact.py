@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +19,16 @@ from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.manager import Provenance
 from dygenept.runs.job_identity import job_key, job_seed
 from dygenept.runs.run_context import RunContext
+from dygenept.types.mapping import DataMapping
 
-SHARED = {"suite": "quick", "sha256": "ab", "split_sha256": "cd", "seed": 42, "de": "top20"}
+SHARED = {
+    "suite": "quick",
+    "sha256": "ab",
+    "split_sha256": "cd",
+    "seed": 42,
+    "de": "top20",
+    "mapping": DataMapping(),
+}
 PLUGIN = Provenance(
     kind="baselines", name="ridge", owner="lab.ridge", distribution="lab", version="1.0"
 )
@@ -36,12 +44,12 @@ MODEL = ResolvedModel(
 
 
 def shared(**changes: object) -> RunContext:
-    values = {**SHARED, **changes}
+    values: dict[str, Any] = {**SHARED, **changes}
     return cast(
         RunContext,
         SimpleNamespace(
             suite=values["suite"],
-            data=SimpleNamespace(sha256=values["sha256"]),
+            data=SimpleNamespace(sha256=values["sha256"], mapping=values["mapping"]),
             split_sha256=values["split_sha256"],
             split=SimpleNamespace(seed=values["seed"]),
             de=SimpleNamespace(name=values["de"]),
@@ -68,7 +76,15 @@ def test_a_job_key_is_the_hash_of_what_determines_the_result() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("suite", "full"), ("sha256", "ba"), ("split_sha256", "dc"), ("seed", 43), ("de", "top50")],
+    [
+        ("suite", "full"),
+        ("sha256", "ba"),
+        ("split_sha256", "dc"),
+        ("seed", 43),
+        ("de", "top50"),
+        ("mapping", DataMapping(layer="counts")),
+        ("mapping", DataMapping(control=("NT",))),
+    ],
 )
 def test_a_job_key_changes_with_everything_that_jobs_share(field: str, value: object) -> None:
     assert job_key(shared(**{field: value}), MODEL, 0) != job_key(shared(), MODEL, 0)
