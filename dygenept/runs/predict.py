@@ -12,7 +12,7 @@ import numpy as np
 from dygenept.data.reading.unknown_targets import listed
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.task import Access, build_task
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.knowledge.gene_embedding import gene_embedding
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.model.knowledge import RegistryKnowledge
@@ -22,6 +22,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
+from dygenept.runs.readiness import require_buildable, unready_models
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
@@ -127,6 +128,10 @@ def predict_from_data(
     model = resolve_model(request.model, environment, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
+    device = run_device((model,), environment)
+    require_buildable(model, environment)
+    if reasons := unready_models((model,), environment, report):
+        raise ConfigError(f"{model.name} cannot run here: {reasons[model.name]}")
     data = open_data(request, environment, report)
     vocabulary = Vocabulary(
         names=GeneNames(data.gene_symbols, data.gene_ids),
@@ -147,7 +152,7 @@ def predict_from_data(
         _whole(data, rng),
         access=Access(cells=model.needs_cells),
         runtime=replace(
-            environment.runtime(report, device=run_device((model,), environment)),
+            environment.runtime(report, device=device),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
