@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer, serving
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -21,3 +23,17 @@ def shared_data() -> Path:
 def norman_subset(shared_data: Path) -> Path:
     """The real Norman subset: 3,375 cells × 250 genes in GEARS' layout."""
     return shared_data / "norman_subset" / "perturb_processed.h5ad"
+
+
+@pytest.fixture
+def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A server on this machine that answers as scripted; asked again without long waits."""
+    from dataclasses import replace
+
+    from dygenept.machine import download
+
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setattr(download, "LIMITS", replace(download.LIMITS, base_s=0.01, slow_s=0.2))
+    with serving() as server:
+        yield server

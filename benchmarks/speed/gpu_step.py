@@ -45,8 +45,8 @@ from step_model import (
     trained_flop,
 )
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import ConditionSet
+from dygenept.model.network import DyGenePT
 from dygenept.model.training.batches import BatchSource
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.optimisation import make_optimizer

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.conditions import PADDING
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
+from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.training.batches import Batch
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.types import FACETS, GeneKnowledge
@@ -57,7 +57,7 @@ SMALL = Size(
     n_tokens=500,
     batch=8,
     lengths=(120, 300),
-    matrix=1024,
+    matrix=256,
 )
 
 

@@ -26,6 +26,7 @@ from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
+from dygenept_cli.interruption import resumption
 
 app = typer.Typer(
     name="dygenept",
@@ -95,9 +96,17 @@ def root(
 
 def run() -> None:
     """Run the command line; an error that a user can fix is one line and exit code 2."""
+    from dygenept.machine.stopping import stoppable
+
+    with stoppable(resumption(sys.argv)):
+        _run()
+
+
+def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
+    from dygenept.machine.addresses import masked
     from dygenept.machine.plain_text import printable
     from dygenept.machine.processes import launched
 
@@ -115,7 +124,8 @@ def run() -> None:
     except DygeneptError as error:
         if is_debug:
             raise
-        sys.stderr.write(f"dygenept: error: {printable(' '.join(str(error).split()))}\n")
+        text = printable(masked(" ".join(str(error).split())))
+        sys.stderr.write(f"dygenept: error: {text}\n")
         sys.exit(2)
     except OSError as error:
         # What the system refuses, such as a full disk or a folder that cannot be written.
@@ -126,9 +136,6 @@ def run() -> None:
             f"dygenept: error: {where}{error.strerror}; fix that, or name another place\n"
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("dygenept: interrupted; run the same command again to resume\n")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

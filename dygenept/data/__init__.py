@@ -2,7 +2,8 @@
 
 Read in this order: ``catalog`` and ``request`` (which data set), ``reading`` (an AnnData file to
 ``PerturbationData``), ``pseudobulk`` (means per condition), ``de`` (differentially expressed
-genes), ``splits`` (folds, and the file that keeps them), ``task`` (one fold, cut out), ``guard``
-and ``reachable`` (nothing held out can be reached from it). ``simulated`` makes data sets with
-planted effects; ``assets`` fetches files other than data sets.
+genes), ``splits`` (folds, and the file that keeps them), ``twins`` (labels of one set of genes),
+``task`` (one fold, cut out), ``guard`` and ``reachable`` (nothing held out can be reached from
+it). ``simulated`` makes data sets with planted effects; ``assets`` fetches files other than data
+sets.
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
+from dygenept.machine.checksums import record_path, verify_file
+from dygenept.machine.fetched_files import Wanted, accept, check_file, fetch_file, was_fetched
 from dygenept.plugin.validation import validated
+from dygenept.types import Runtime
 
 if TYPE_CHECKING:
+    from dygenept.data.asset_graphs import AssetGraph
     from dygenept.plugin.registry import Registry
-    from dygenept.types import Runtime
+
+logger = logging.getLogger(__name__)
 
 
 def _inside(path: str) -> str:
@@ -148,12 +154,27 @@ def asset_status(entry: AssetEntry, data_dir: Path) -> AssetStatus:
 
 
 def fetch_asset(
-    name: str, *, entries: Mapping[str, AssetEntry], data_dir: Path, runtime: Runtime
+    name: str,
+    *,
+    entries: Mapping[str, AssetEntry],
+    data_dir: Path,
+    runtime: Runtime,
+    graph: AssetGraph | None = None,
+    anew: bool = False,
 ) -> Path:
-    """Make an asset's files be on disk, each verified, and return its folder.
+    """Make an asset's files be on disk, each opened and verified, and return its folder.
 
-    A file that is there is verified and kept. Every missing file is tried, even after
-    another has failed. The runtime's callback gets the bytes so far.
+    A file that is there is verified and kept. Every missing file is tried, even after another has
+    failed. The files of a knowledge graph must give edges together: if they do not, those that an
+    earlier call fetched are fetched again, and of what this call fetched nothing is kept.
+
+    Args:
+        name: The asset.
+        entries: All assets.
+        data_dir: The data folder.
+        runtime: Its callback gets the bytes so far.
+        graph: The knowledge graph that reads the asset.
+        anew: Fetch all files, whatever is there, and forget the recorded checksums.
 
     Raises:
         DataUnavailableError: If a file cannot be fetched; one message says which and why,
@@ -161,44 +182,61 @@ def fetch_asset(
         DataError: If a file on disk is another than pinned or recorded, or nothing has this name.
     """
     entry = _entry(name, entries)
-    folder = entry.folder_in(data_dir)
-    failures: list[str] = []
-    for file in entry.files:
-        path = folder / file.path
-        if not path.is_file():
-            if tried := _download_from_any(file, path, runtime):
-                failures.append(f"{'; '.join(tried)} belongs at {path}")
-                continue
-        _verify(file, path)
-    if failures:
-        offline = f". Without it, this works: {entry.offline}" if entry.offline else ""
-        raise DataUnavailableError(
-            f"{len(failures)} of {len(entry.files)} file(s) of asset {name!r} could not be "
-            f"fetched. Fetch by hand what is missing: {'; '.join(failures)}{offline}"
-        )
-    return folder
+    wanted = _wanted(entry, data_dir, graph)
+    fetched = _fetch_all(name, entry, wanted, runtime, anew=anew)
+    if graph is not None:
+        try:
+            graph.check(runtime)
+        except DataError as error:
+            earlier = [file for file in wanted if file not in fetched and was_fetched(file.path)]
+            if not earlier:
+                _drop(fetched)
+                raise
+            logger.warning("%s; its files were fetched before and are fetched again", error)
+            fetched += _fetch_all(name, entry, earlier, runtime, anew=True)
+            try:
+                graph.check(runtime)
+            except DataError:
+                _drop(fetched)
+                raise
+    return entry.folder_in(data_dir)
 
 
-def verify_asset(name: str, *, entries: Mapping[str, AssetEntry], data_dir: Path) -> dict[str, str]:
-    """Hash an asset's files again and compare them with what is pinned or recorded.
+def verify_asset(
+    name: str,
+    *,
+    entries: Mapping[str, AssetEntry],
+    data_dir: Path,
+    graph: AssetGraph | None = None,
+) -> dict[str, str]:
+    """Open an asset's files, hash them again and compare them with what is pinned or recorded.
 
     Returns:
         SHA-256 by path inside the asset's folder.
 
     Raises:
         DataUnavailableError: If a file is missing.
-        DataError: If a file is another than pinned or recorded, or nothing has this name.
+        DataError: If a file does not open, is another than pinned or recorded, the knowledge graph
+            has no edge, or nothing has this name.
     """
     entry = _entry(name, entries)
     status = asset_status(entry, data_dir)
+    mend = f"fetch it with: dygenept data fetch {name}"
     if status.missing:
         raise DataUnavailableError(
-            f"asset {name!r} lacks {', '.join(map(str, status.missing))}; "
-            f"fetch it with: dygenept data fetch {name}"
+            f"asset {name!r} lacks {', '.join(map(str, status.missing))}; {mend}"
         )
-    return {
-        file.path: _verify(file, status.folder / file.path, rehash=True) for file in entry.files
-    }
+    hashes = {}
+    for file, wanted in zip(entry.files, _wanted(entry, data_dir, graph), strict=True):
+        try:
+            check_file(wanted)
+        except DataError as error:
+            raise DataError(f"{error}; {mend}") from error
+        hashes[file.path] = verify_file(wanted.path, pinned=file.sha256, rehash=True)
+    if graph is not None:
+        # Read from the files, not from what an earlier run kept of them.
+        graph.check(Runtime())
+    return hashes
 
 
 def _entry(name: str, entries: Mapping[str, AssetEntry]) -> AssetEntry:
@@ -207,54 +245,42 @@ def _entry(name: str, entries: Mapping[str, AssetEntry]) -> AssetEntry:
     return entries[name]
 
 
-def _download_from_any(file: AssetFile, path: Path, runtime: Runtime) -> list[str]:
-    """Try a file's addresses in turn; return what failed, nothing after a success."""
-    tried = []
-    for url in (file.url, *file.mirrors):
-        try:
-            _download(file.model_copy(update={"url": url}), path, runtime)
-        except (DataUnavailableError, OSError) as error:
-            tried.append(f"{url} ({error})")
-        else:
-            return []
-    return tried
-
-
-def _download(file: AssetFile, path: Path, runtime: Runtime) -> None:
-    from dygenept.machine.checksums import read_record, record_path, verify_file
-    from dygenept.machine.download import download, download_member
-
-    record = read_record(path)
-    expected = file.sha256 or (record.sha256 if record else None)
-    try:
-        if file.member is None:
-            download(
-                file.url,
-                path,
-                expected_sha256=expected,
-                expected_size=file.size,
-                report=runtime.report,
-            )
-        else:
-            download_member(
-                file.url, file.member, path, expected_sha256=expected, report=runtime.report
-            )
-    except DataUnavailableError as error:
-        if record is None or file.sha256 is not None or "SHA-256" not in str(error):
-            raise
-        raise DataUnavailableError(
-            f"{error}; if the publisher has a new release, delete {record_path(path)} and try again"
-        ) from error
-    verify_file(path, pinned=file.sha256, url=file.url)
-
-
-def _verify(file: AssetFile, path: Path, *, rehash: bool = False) -> str:
-    from dygenept.machine.checksums import verify_file
-
-    size = path.stat().st_size
-    if file.size is not None and file.size != size:
-        raise DataError(
-            f"{path} has {size:,} bytes, but the registry says {file.size:,}; delete the file to "
-            "fetch it again"
+def _wanted(entry: AssetEntry, data_dir: Path, graph: AssetGraph | None) -> list[Wanted]:
+    return [
+        Wanted(
+            path=entry.folder_in(data_dir) / file.path,
+            urls=(file.url, *file.mirrors),
+            member=file.member,
+            sha256=file.sha256,
+            size=file.size,
+            check=accept if graph is None else graph.check_file,
         )
-    return verify_file(path, pinned=file.sha256, rehash=rehash)
+        for file in entry.files
+    ]
+
+
+def _fetch_all(
+    name: str, entry: AssetEntry, files: Sequence[Wanted], runtime: Runtime, *, anew: bool
+) -> list[Wanted]:
+    """Fetch what is missing, all that can be had; return what was fetched."""
+    fetched, failures = [], []
+    for file in files:
+        try:
+            if fetch_file(file, runtime.report, anew=anew):
+                fetched.append(file)
+        except DataUnavailableError as error:
+            failures.append(f"{error} belongs at {file.path}")
+    if failures:
+        offline = f". Without it, this works: {entry.offline}" if entry.offline else ""
+        raise DataUnavailableError(
+            f"{len(failures)} of {len(entry.files)} file(s) of asset {name!r} could not be "
+            f"fetched. Fetch by hand what is missing: {'; '.join(failures)}{offline}"
+        )
+    return fetched
+
+
+def _drop(files: Sequence[Wanted]) -> None:
+    """Remove files that turned out to be wrong, and what was recorded of them."""
+    for file in files:
+        record_path(file.path).unlink(missing_ok=True)
+        file.path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
-from dygenept.plugin.interfaces import DatasetSource
+from dygenept.plugin.interfaces import DatasetSource, FetchesAnew
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import DatasetSpec
 from dygenept.plugin.validation import validated
-from dygenept.types import PerturbationData, Runtime
+from dygenept.types import NO_MAPPING, DataMapping, PerturbationData, Runtime
 
 SCALE_MARK = "@"
 GEARS_STEM = "perturb_processed"
@@ -24,7 +24,8 @@ GEARS_STEM = "perturb_processed"
 class DatasetEntry(BaseModel):
     """One registered data set.
 
-    Every further key is an option of the source, whose own configuration refuses unknown ones.
+    Every further key is an option of the source, whose own configuration refuses unknown ones; a
+    source of files takes the columns and rules of ``DataMapping`` under their own names.
 
     Attributes:
         source: Plugin that opens it.
@@ -139,8 +140,16 @@ def fetch_dataset(
     runtime: Runtime,
     *,
     also_known: Sequence[str] = (),
+    anew: bool = False,
 ) -> Path:
     """Make a data set's file be on disk and return its path.
+
+    Args:
+        name: Registered name, alias, or path of a file.
+        environment: Registry, plugins and folder of data sets.
+        runtime: Progress.
+        also_known: Names of something else that the caller understands; only for the message.
+        anew: Fetch it whatever is there, and forget the recorded checksum.
 
     Raises:
         DataError: If nothing has this name, or the file cannot be fetched.
@@ -152,7 +161,11 @@ def fetch_dataset(
             raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
         return path
     source = source_of(resolved.name, resolved.entry, manager=environment.manager)
-    return source.fetch(environment.data_dir, runtime)
+    if not anew:
+        return source.fetch(environment.data_dir, runtime)
+    if not isinstance(source, FetchesAnew):
+        raise ConfigError(f"data set {resolved.name!r} cannot be fetched anew; leave --force out")
+    return source.fetch_anew(environment.data_dir, runtime)
 
 
 def open_dataset(
@@ -162,6 +175,7 @@ def open_dataset(
     *,
     normalize: bool = False,
     scale: float | None = None,
+    mapping: DataMapping = NO_MAPPING,
 ) -> PerturbationData:
     """Open a data set, fetching or simulating it where needed.
 
@@ -169,8 +183,10 @@ def open_dataset(
         name: Registered name, alias, ``name@scale``, or path of an ``.h5ad`` file.
         environment: Registry, plugins and folder of data sets.
         runtime: Progress and seed.
-        normalize: The file has raw counts; registered data sets never do.
+        normalize: The file has raw counts.
         scale: Scale of a simulated data set.
+        mapping: Where the file keeps what is needed; with ``normalize``, it changes the entry of a
+            registered data set whose source reads such files.
 
     Raises:
         DataError: If nothing has this name, or the data cannot be fetched or break a rule.
@@ -181,14 +197,40 @@ def open_dataset(
         from dygenept.data.reading.anndata_file import read_anndata
 
         path = resolved.path or Path(name)
-        return read_anndata(path, name=_name_of(path), normalize=normalize)
-    if normalize:
-        raise ConfigError(
-            f"data set {resolved.name!r} already has log1p expression; leave --normalize out"
-        )
-    source = source_of(resolved.name, resolved.entry, manager=environment.manager)
-    with plugin_code(f"data set {resolved.name!r}: source {resolved.entry.source!r}"):
+        data = read_anndata(path, name=_name_of(path), normalize=normalize, mapping=mapping)
+        return replace(data, file=str(path.resolve()))
+    entry = _changed(
+        resolved.name, resolved.entry, environment, normalize=normalize, mapping=mapping
+    )
+    source = source_of(resolved.name, entry, manager=environment.manager)
+    with plugin_code(f"data set {resolved.name!r}: source {entry.source!r}"):
         return source.load(environment.data_dir, runtime)
+
+
+def _changed(
+    name: str,
+    entry: DatasetEntry,
+    environment: Environment,
+    *,
+    normalize: bool,
+    mapping: DataMapping,
+) -> DatasetEntry:
+    """Change how a registered data set is read, if its source can be told.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    options: dict[str, object] = {**mapping.given(), **({"normalize": True} if normalize else {})}
+    known = environment.manager.get(DatasetSpec, entry.source).config.model_fields
+    if unknown := [option for option in options if option not in known]:
+        flag = f"--{unknown[0].replace('_', '-')}"
+        what = (
+            "already has log1p expression"
+            if unknown[0] == "normalize"
+            else f"is read by {entry.source!r}, which knows where everything is"
+        )
+        raise ConfigError(f"data set {name!r} {what}; leave {flag} out")
+    return entry.model_copy(update=options)
 
 
 def _name_of(path: Path) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from dygenept.data.catalog import open_dataset, resolve_dataset
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
-from dygenept.types import PerturbationData, Progress
+from dygenept.plugin.specs import DatasetSpec
+from dygenept.types import NO_MAPPING, DataMapping, PerturbationData, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +24,34 @@ class DataRequest:
         opened: The data set where it is open already; ``dataset`` is only its name then.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
+        mapping: Where a file keeps what is needed.
     """
 
     dataset: str
     opened: PerturbationData | None = None
     normalize: bool = False
     scale: float | None = None
+    mapping: DataMapping = NO_MAPPING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReading:
+    """How the cells of a record were read.
+
+    Attributes:
+        name: Name of the data set; a file's is its stem.
+        file: Path of the user's own file; None for a registered data set or an object in memory.
+        mapping: Where it keeps what is needed.
+        normalize: Its counts were normalised on reading.
+    """
+
+    name: str
+    file: str | None = None
+    mapping: DataMapping = NO_MAPPING
+    normalize: bool = False
+
+
+Request = TypeVar("Request", bound=DataRequest)
 
 
 def open_data(
@@ -47,30 +72,46 @@ def open_data(
             environment.runtime(report),
             normalize=request.normalize,
             scale=request.scale,
+            mapping=request.mapping,
         )
 
 
-def recorded_dataset(
-    given: str | None, recorded: str, environment: Environment, *, flag: str
-) -> str:
-    """Return where the cells of a record are: what was given, or else the registered name.
+def as_recorded(
+    request: Request, recorded: RecordedReading, environment: Environment, *, flag: str
+) -> Request:
+    """Complete a request for the cells of a record: what the user leaves out is as recorded.
 
     Args:
-        given: What the user says.
-        recorded: The name in the record; a file's is its stem, which does not say where it is.
+        request: What the user says; an empty ``dataset`` leaves it to the record.
+        recorded: How the cells were read.
         environment: Registered data sets and plugins.
-        flag: The flag that says it.
+        flag: The flag that names the data set.
 
     Raises:
-        DataError: If nothing was given and no data set is registered under the recorded name.
+        DataError: If nothing was given, no data set is registered under the recorded name, and the
+            recorded file is not there.
     """
-    if given:
-        return given
+    dataset = request.dataset or _recorded_dataset(recorded, environment, flag)
+    mapping = request.mapping if request.mapping.given() else recorded.mapping
+    normalize = request.normalize or recorded.normalize
+    entry = resolve_dataset(dataset, environment).entry
+    if entry is not None:
+        # An entry of the registry knows how it is read, unless its source can be told otherwise.
+        options = environment.manager.get(DatasetSpec, entry.source).config.model_fields
+        if not options.keys() >= mapping.given().keys() | {"normalize"}:
+            mapping, normalize = request.mapping, request.normalize
+    return replace(request, dataset=dataset, mapping=mapping, normalize=normalize)
+
+
+def _recorded_dataset(recorded: RecordedReading, environment: Environment, flag: str) -> str:
+    if recorded.file is not None and Path(recorded.file).is_file():
+        return recorded.file
     try:
-        resolve_dataset(recorded, environment)
+        resolve_dataset(recorded.name, environment)
     except DataError as error:
+        was = f" and was read from {recorded.file}" if recorded.file is not None else ""
         raise DataError(
-            f"the record is of {recorded!r}, which is not a registered data set; say where its "
-            f"file is: {flag} FILE"
+            f"the record is of {recorded.name!r}, which is not a registered data set{was}; say "
+            f"where its file is: {flag} FILE"
         ) from error
-    return recorded
+    return recorded.name

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dygenept.data.twins import twin_labels
 from dygenept.errors import SplitError, nearest
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.faults import plugin_code
@@ -157,9 +158,10 @@ def load_split(path: Path) -> Split:
 def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True) -> None:
     """Refuse a split that does not fit the data set or leaks.
 
-    Train and validation never share a label. Test shares none with either, except under
-    ``test_cell_type``: there train and validation are conditions of the other cell types, so the
-    same label may be held out in this one.
+    Train and validation never share a label, nor a set of target genes under two spellings or
+    guides. Test shares none with either, except under ``test_cell_type``: there train and
+    validation are conditions of the other cell types, so the same label may be held out in this
+    one.
 
     Where nothing is to be scored, ``needs_test=False`` lets an empty test part pass.
 
@@ -175,10 +177,12 @@ def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True
     if not split.folds:
         raise SplitError(f"split {split.algorithm!r} has no fold; give it at least one")
     known = {condition.label for condition in data.conditions}
+    twins = twin_labels(data)
     for number, fold in enumerate(split.folds, start=1):
         where = f"fold {number} of split {split.algorithm!r}"
         _check_labels(fold, known, where=where)
         _check_overlap(fold, where=where)
+        _check_twins(fold, twins, where=where)
         _check_cell_type(fold, data, where=where)
         if not fold.train:
             raise SplitError(
@@ -256,6 +260,26 @@ def _check_overlap(fold: Fold, *, where: str) -> None:
                 f"{where} has {min(shared)!r} in both {first} and {second} "
                 f"({len(shared)} such label(s)); keep each label in one part"
             )
+
+
+def _check_twins(fold: Fold, twins: Mapping[str, str], *, where: str) -> None:
+    if not twins:
+        return
+    parts = {"train": fold.train, "val": fold.val}
+    if fold.test_cell_type is None:
+        parts["test"] = fold.test
+    found: dict[str, tuple[str, str]] = {}
+    for part, labels in parts.items():
+        for label in labels:
+            if label not in twins:
+                continue
+            other, there = found.setdefault(twins[label], (label, part))
+            if there != part:
+                raise SplitError(
+                    f"{where} has {other!r} in {there} and {label!r} in {part}, which are one set "
+                    f"of target genes ({twins[label]}); give them one label (--guide-pattern for "
+                    "guides, --separator for combinations), or keep them in one part"
+                )
 
 
 def _check_cell_type(fold: Fold, data: PerturbationData, *, where: str) -> None:

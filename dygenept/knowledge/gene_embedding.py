@@ -39,6 +39,19 @@ class GeneEmbedding:
             gene for gene, known in zip(self.genes, self.is_known, strict=True) if not known
         )
 
+    def new_in(self, conditions: Sequence[Condition]) -> tuple[str, ...]:
+        """Target genes of conditions that are not among the genes, sorted."""
+        asked = {gene for condition in conditions for gene in condition.genes}
+        return tuple(sorted(asked.difference(self.genes)))
+
+    def joined(self, more: GeneEmbedding) -> GeneEmbedding:
+        """Add the vectors of further genes."""
+        return GeneEmbedding(
+            self.genes + more.genes,
+            np.concatenate([self.values, more.values]),
+            np.concatenate([self.is_known, more.is_known]),
+        )
+
     def of(self, conditions: Sequence[Condition]) -> DoubleArray:
         """Sum the vectors of each condition's target genes, (n_conditions, D).
 
@@ -77,6 +90,19 @@ def gene_embedding(
     else:
         knowledge = runtime.open_knowledge(name, asked)
     return pooled(knowledge, pooling=pooling)
+
+
+def further_embedding(
+    name: str, genes: Sequence[str], runtime: Runtime, *, like: GeneEmbedding, pooling: Pooling
+) -> GeneEmbedding:
+    """Return vectors of genes that an embedding was not opened for, of the same width.
+
+    One-hot codes have none for a further gene.
+    """
+    if name == IDENTITY:
+        none = np.zeros(len(genes), dtype=np.bool_)
+        return GeneEmbedding(tuple(genes), np.zeros((len(genes), like.values.shape[1])), none)
+    return gene_embedding(name, genes, runtime, pooling=pooling)
 
 
 def pooled(knowledge: GeneKnowledge, *, pooling: Pooling = "mean") -> GeneEmbedding:

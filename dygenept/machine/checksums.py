@@ -73,27 +73,28 @@ def verify_file(
         and (record.size, record.modified_ns) == (status.st_size, status.st_mtime_ns)
     )
     sha256 = record.sha256 if record is not None and is_unchanged else file_sha256(path)
-    for expected, origin in (
-        (pinned, "the registry pins"),
-        (record.sha256 if record else None, f"{record_path(path).name} recorded"),
+    place = record_path(path)
+    for expected, origin, mend in (
+        (pinned, "the registry pins", "correct that entry"),
+        (record.sha256 if record else None, f"{place.name} recorded", f"delete {place}"),
     ):
         if expected is not None and expected.lower() != sha256:
             raise DataError(
-                f"{path} has SHA-256 {sha256[:16]}…, but {origin} {expected[:16]}…; delete the "
-                "file to fetch it again, or, if you trust it, correct that entry"
+                f"{path} has SHA-256 {sha256[:16]}…, but {origin} {expected[:16]}…; if the file is "
+                f"the right one, {mend}; if not, fetch it anew: dygenept data fetch --force"
             )
     if not is_unchanged:
-        kept = record.url if record else None
-        _write_record(
-            path,
-            ChecksumRecord(
-                sha256=sha256,
-                size=status.st_size,
-                modified_ns=status.st_mtime_ns,
-                url=url or kept,
-            ),
-        )
+        record_file(path, sha256, url=url or (record.url if record else None))
     return sha256
+
+
+def record_file(path: Path, sha256: str, *, url: str | None) -> None:
+    """Record a file that has this SHA-256; its size and time are looked up."""
+    status = path.stat()
+    record = ChecksumRecord(
+        sha256=sha256, size=status.st_size, modified_ns=status.st_mtime_ns, url=url
+    )
+    _write_record(path, record)
 
 
 def read_record(path: Path) -> ChecksumRecord | None:

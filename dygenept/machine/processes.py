@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from dygenept.errors import ConfigError, DistributedError
+from dygenept.machine.stopping import end_with_launcher
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_VARIABLE = "DYGENEPT_DISTRIBUTED_TIMEOUT"
 DEFAULT_TIMEOUT_S = 600.0
+# Of all that sets the variables below, only torchrun is known to stay until its processes end.
+TORCHRUN_VARIABLE = "TORCHELASTIC_RUN_ID"
 LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # Words of torch's own messages for a peer that is gone or silent; gloo raises a bare RuntimeError.
 LOST_PEER = ("gloo", "nccl", "connection closed", "connection reset", "timed out", "process group")
@@ -125,6 +128,8 @@ def session(device: str) -> Iterator[World]:
     import torch
     from torch import distributed
 
+    if os.environ.get(TORCHRUN_VARIABLE):
+        end_with_launcher()
     is_cuda = device.startswith("cuda")
     if is_cuda:
         torch.cuda.set_device(torch.device(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 LABELS = {
     "job": "Jobs",
+    "step": "Steps",
     "epoch": "  Epochs",
     "download": "Download",
     "simulate": "Simulate",
@@ -24,14 +26,22 @@ LABELS = {
     "embed": "  Embed texts",
     "encode": "  Encode cells",
     "write": "  Write facets",
+    "environment": "Environment",
+    "child": "  Isolated model",
 }
+# Each gets a line of its own.
+COUNTED = ("job", "step")
+# Their lines would stand between those of the jobs, many times over.
+WITHIN_JOBS = ("epoch", "child")
+LINE_EVERY_S = 10.0
 
 
 @contextmanager
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]:
     """Yield a callback that draws bars with the time left, on a terminal or in a notebook.
 
-    Elsewhere jobs are reported as plain lines, so that logs stay readable.
+    Elsewhere jobs and steps are reported as plain lines, at most one in ten seconds while one of
+    them lasts, so that logs stay readable.
     """
     from dygenept.machine.processes import launched
 
@@ -42,7 +52,7 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 
     console = safe_console(stderr=True)
     if not (sys.stderr.isatty() or console.is_jupyter):
-        yield _plain
+        yield _plain_lines()
         return
     from rich.progress import (
         BarColumn,
@@ -81,14 +91,37 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
                 completed=report.step,
                 total=total,
                 message=message,
-                visible=report.stage == "job" or not finished,
+                visible=report.stage in COUNTED or not finished,
             )
 
         yield draw
 
 
-def _plain(report: Report) -> None:
-    if report.stage == "job" and report.step < report.total:
-        sys.stderr.write(f"[{report.step + 1}/{report.total}] {printable(report.message)}\n")
-    elif report.stage in ("download", "simulate", "encode") and report.step == 0:
-        sys.stderr.write(f"{LABELS[report.stage].strip()}: {printable(report.message)}\n")
+def _plain_lines() -> Callable[[Report], None]:
+    """Return a callback that writes a line per job and step, and few while one of them lasts."""
+    begun: set[tuple[str, str]] = set()
+    last = time.monotonic()
+
+    def write(report: Report) -> None:
+        nonlocal last
+        is_last = report.total > 0 and report.step >= report.total
+        is_due = time.monotonic() - last >= LINE_EVERY_S
+        if report.stage in COUNTED:
+            if is_last:
+                return
+            text = f"[{report.step + 1}/{report.total}] {report.message}"
+        else:
+            step = (report.stage, report.message)
+            is_new = report.stage not in WITHIN_JOBS and step not in begun and not is_last
+            if not (is_new or is_due):
+                return
+            begun.add(step)
+            text = LABELS.get(report.stage, report.stage.capitalize()).strip()
+            text += f": {report.message}" if report.message else ""
+            if report.step:
+                of = f" of {report.total:,}" if report.total else ""
+                text += f" ({report.step:,}{of})"
+        last = time.monotonic()
+        sys.stderr.write(f"{printable(text)}\n")
+
+    return write

@@ -1,9 +1,9 @@
 """The DyGenePT model: its network, how it starts, trains and predicts, and how it is assembled.
 
-Read in this order: ``assembly`` (the whole forward pass, with shapes), ``conditions`` and
+Read in this order: ``network`` (the whole forward pass, with shapes), ``conditions`` and
 ``control_pool`` (what goes in), ``start`` (the closed-form start), ``training`` (gradient steps),
 ``prediction`` (what comes out), ``fitting`` (one member after the other) and ``estimator`` (fit,
-predict, explain, save). ``fitted`` is a trained model on disk, ``choices`` what it settled on
+predict, explain, save). ``fitted_state`` is a trained model on disk, ``choices`` what it settled on
 itself, ``losses`` and ``seeds`` what their names say.
 ``resolve`` turns a model's name into something to fit, out of ``baselines`` or of
 ``assembly_text`` (what YAML says), ``overrides`` (what flags change), ``config`` (the validated

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import IndexArray
+from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
 from dygenept.model.start.closed_form import ClosedFormStart
 from dygenept.model.start.features import StartData

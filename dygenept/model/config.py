@@ -34,8 +34,8 @@ from dygenept.types.results import Provenance
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.sources import ImputationOptions
-    from dygenept.model.assembly import Parts
     from dygenept.model.estimator import DyGenePTModel
+    from dygenept.model.network import Parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +163,7 @@ class Assembly:
 
     def network_parts(self) -> Parts:
         """Bind the four parts' factories to their configurations."""
-        from dygenept.model.assembly import Parts
+        from dygenept.model.network import Parts
 
         gene, cell = self.gene_encoder, self.cell_encoder
         attention, decoder = self.attention, self.decoder

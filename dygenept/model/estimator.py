@@ -14,11 +14,11 @@ import torch
 from dygenept.errors import ConfigError, DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
-from dygenept.model.assembly import DyGenePT, Parts, as_module
 from dygenept.model.choices import joined_choices
 from dygenept.model.conditions import IndexArray, gene_positions
-from dygenept.model.fitted import FittedState, read_fitted, write_fitted
+from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
+from dygenept.model.network import DyGenePT, Parts, as_module
 from dygenept.model.prediction import MeanPrediction, predict_means
 from dygenept.model.seeds import member_seed, seeded_torch
 from dygenept.model.training.loop import History
@@ -144,6 +144,11 @@ class DyGenePTModel:
             options=self._options,
         )
         self._runtime = task.runtime
+
+    def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
+        """Read the facets of genes, whether or not the model has met them."""
+        with processes.writer_first():
+            return self._read_knowledge(tuple(genes), self._runtime)
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.

@@ -11,11 +11,11 @@ import torch
 
 from dygenept.errors import DataError
 from dygenept.machine.threads import one_thread, suited_threads
-from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.choices import StepsEffect, member_choices
 from dygenept.model.conditions import IndexArray, condition_set
 from dygenept.model.control_pool import ControlCells, control_cells
-from dygenept.model.fitted import FittedState
+from dygenept.model.fitted_state import FittedState
+from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng, seeded_torch, start_rng
 from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.features import StartData

@@ -11,15 +11,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from dygenept.errors import ConfigError
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import baseline_of_config
 from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
-from dygenept.plugin.code_identity import plugin_sources, sources_sha256
+from dygenept.plugin.code_identity import sources_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
+from dygenept.plugin.own_files import plugin_files
 from dygenept.plugin.specs import PluginConfig
 from dygenept.types.results import Provenance
 
@@ -87,10 +89,12 @@ def _object_model(
 def _code_of(kind: type) -> str:
     """Hash the sources of a class; of one typed into a console, a name that never comes again."""
     module = sys.modules.get(kind.__module__)
-    if module is not None and module.__name__ != "__main__":
-        sources = plugin_sources(module)
-        if sources:
-            return sources_sha256(sources)
+    # A script is its file; a console and a notebook have none.
+    file = getattr(module, "__file__", None)
+    if module is not None and file is not None:
+        is_script = module.__name__ == "__main__"
+        if files := plugin_files(module, name=Path(file).stem if is_script else None):
+            return sources_sha256(files)
     try:
         return hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
     except (OSError, TypeError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import IndexArray
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.network import DyGenePT
 
 # Expression values of one pass through the network, and control cells encoded at a time.
 MAX_ELEMENTS = 8_000_000

@@ -3,11 +3,11 @@
 Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
 ``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``,
 ``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
-``registry.yaml`` names), ``validation`` and ``configured`` (a plugin with its options),
-``environment`` (registry, plugins, folders and device, which a whole run is given), ``isolated``
-(models in an environment of their own). ``faults`` and ``moved`` say what is wrong with a plugin,
-``code_identity`` which code it is. Names are loaded on first
-use, so that an attention module needs no pydantic.
+``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read), ``validation`` and
+``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
+which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and
+``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Names are loaded on
+first use, so that an attention module needs no pydantic.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         FacetBatch,
         FacetRequest,
         FacetWriter,
+        FetchesAnew,
         GeneEncoder,
         GeneEncoderContext,
         GeneFacets,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     )
     from dygenept.plugin.isolated.environment import EnvironmentSpec
     from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+    from dygenept.plugin.mapped import MappedConfig
     from dygenept.plugin.specs import (
         AttentionSpec,
         BaselineSpec,
@@ -112,6 +114,7 @@ __all__ = [
     "FacetRequest",
     "FacetWriter",
     "FacetWriterSpec",
+    "FetchesAnew",
     "GeneEncoder",
     "GeneEncoderContext",
     "GeneEncoderSpec",
@@ -128,6 +131,7 @@ __all__ = [
     "KgSourceSpec",
     "KnowledgeGraph",
     "LinearReadout",
+    "MappedConfig",
     "Metric",
     "MetricSpec",
     "Model",
@@ -169,6 +173,8 @@ def _home(name: str) -> str:
         return "dygenept.plugin.isolated.environment"
     if name == "hookimpl":
         return "dygenept.plugin.hookspecs"
+    if name == "MappedConfig":
+        return "dygenept.plugin.mapped"
     if name == "PluginConfig" or name.endswith("Spec"):
         return "dygenept.plugin.specs"
     if name == "nearest" or name.endswith("Error"):

@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,8 @@ from typing import TypeVar
 from dygenept import __version__
 from dygenept.errors import PluginError
 from dygenept.machine.checksums import file_sha256
-from dygenept.plugin.code_identity import BUILT_IN_PACKAGE, plugin_sources, sources_sha256
+from dygenept.plugin.code_identity import sources_sha256
+from dygenept.plugin.own_files import BUILT_IN_PACKAGE, distribution_files, on_disk, plugin_files
 
 ENTRY_POINT_GROUP = "dygenept"
 FILE_DISTRIBUTION = "file"
@@ -60,11 +61,12 @@ def module_candidate(name: str, distribution: tuple[str, str] | None = None) -> 
     """
 
     def load() -> tuple[ModuleType, Origin]:
+        before = frozenset(sys.modules)
         module = _quietly(lambda: importlib.import_module(name))
         owner, version = distribution or _distribution_of(name)
         if owner == UNKNOWN and module.__file__ is not None:
-            version = file_sha256(Path(module.__file__))
-        return module, Origin(name, owner, version, _code_of(module, name))
+            version = file_sha256(on_disk(Path(module.__file__)))
+        return module, Origin(name, owner, version, _code_of(module, name, before, owner))
 
     return Candidate(name, name, load)
 
@@ -95,14 +97,15 @@ def file_candidate(path: Path) -> Candidate:
     def load() -> tuple[ModuleType, Origin]:
         module = importlib.util.module_from_spec(spec)
         # Dataclasses and pydantic look their own module up while its body runs.
+        before = frozenset(sys.modules)
         sys.modules[name] = module
         try:
             _quietly(lambda: loader.exec_module(module))
         except BaseException:
             del sys.modules[name]
             raise
-        origin = Origin(str(path), FILE_DISTRIBUTION, digest, _code_of(module, path.stem))
-        return module, origin
+        code = _code_of(module, path.stem, before | {name})
+        return module, Origin(str(path), FILE_DISTRIBUTION, digest, code)
 
     return Candidate(str(path), name, load)
 
@@ -113,10 +116,20 @@ def _quietly(run: Callable[[], T]) -> T:
         return run()
 
 
-def _code_of(module: ModuleType, name: str) -> str:
+def _code_of(module: ModuleType, name: str, before: Set[str], owner: str = UNKNOWN) -> str:
+    """Hash what a plugin consists of.
+
+    Args:
+        module: Its module.
+        name: Its dotted name.
+        before: Names of the modules that were loaded before it.
+        owner: Its distribution.
+    """
     if name.split(".")[0] == BUILT_IN_PACKAGE:
         return ""
-    return sources_sha256(plugin_sources(module, name=name))
+    installed = {} if owner == UNKNOWN else distribution_files(owner)
+    found = plugin_files(module, name=name, loaded=sorted(set(sys.modules) - before))
+    return sources_sha256({**installed, **found})
 
 
 def _distribution_of(module: str) -> tuple[str, str]:

@@ -94,7 +94,7 @@ class PluginManager:
         self._pm.register(module, name=module.__name__)
 
     def _import_and_register(self, candidate: Candidate) -> None:
-        if self._pm.has_plugin(candidate.module_name):
+        if self._pm.has_plugin(candidate.module_name) or candidate.name in self.failures:
             return
         # Whatever a broken plugin raises, even SystemExit, must not stop the others; errors of
         # the harness count as failures only while the plugin's own code runs.

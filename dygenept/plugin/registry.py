@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 import dygenept
 from dygenept.errors import ConfigError
 from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import read_yaml
 
 ENVIRONMENT_VARIABLE = "DYGENEPT_REGISTRY"
 
@@ -92,28 +93,6 @@ def load_registry(extra: Sequence[Path] = ()) -> Registry:
         merged["plugins"] = list(dict.fromkeys(plugins))
         _validate(merged, path)
     return _validate(merged, paths[-1])
-
-
-def read_yaml(path: Path) -> dict[str, object]:
-    """Read one YAML mapping.
-
-    Raises:
-        ConfigError: If the file is missing, is not YAML, or contains anything but a mapping.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    if not path.is_file():
-        raise ConfigError(f"no file {path}; give the path of a YAML file")
-    try:
-        document = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {reason}") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path} must contain a mapping of keys, not {type(document).__name__}")
-    return {str(key): value for key, value in document.items()}
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.machine.addresses import masked
 
 T = TypeVar("T")
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
@@ -33,7 +34,7 @@ def validated(target: type[T], document: object, where: str) -> T:
         if first["type"].startswith("missing"):
             raise ConfigError(f"{key} must be given: it has no default") from error
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{key}: {message}, got {first['input']!r}") from error
+        raise ConfigError(f"{key}: {message}, got {masked(repr(first['input']))}") from error
 
 
 def _fields(target: type[object], path: Sequence[str]) -> list[str]:

@@ -6,11 +6,14 @@ A folder outlives the code that wrote it: new fields are optional, and no field 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dygenept.types import ChildResources, PerturbationData, Score, Split
+from dygenept.data.request import RecordedReading
+from dygenept.errors import ResultsError
+from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
 
 if TYPE_CHECKING:
     from dygenept.plugin.specs import MetricSpec
@@ -24,7 +27,11 @@ class _Record(BaseModel):
 
 
 class DatasetRecord(_Record):
-    """Which cells were used."""
+    """Which cells were used.
+
+    ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
+    read again; records of earlier versions lack them.
+    """
 
     name: str
     sha256: str
@@ -33,6 +40,28 @@ class DatasetRecord(_Record):
     n_perturbations: int
     simulated: bool
     notes: tuple[str, ...] = ()
+    file: str | None = None
+    mapping: Mapping[str, str | tuple[str, ...]] = {}
+    normalize: bool = False
+
+    @property
+    def reading(self) -> RecordedReading:
+        """How the cells were read.
+
+        Raises:
+            ResultsError: If a part of the mapping is not known.
+        """
+        known = {field.name for field in fields(DataMapping)}
+        if unknown := sorted(self.mapping.keys() - known):
+            raise ResultsError(
+                f"the record of {self.name!r} has the unknown mapping {unknown[0]!r}"
+            )
+        return RecordedReading(
+            name=self.name,
+            file=self.file,
+            mapping=DataMapping(**self.mapping),  # type: ignore[arg-type]
+            normalize=self.normalize,
+        )
 
     @classmethod
     def of(cls, data: PerturbationData) -> DatasetRecord:
@@ -45,6 +74,9 @@ class DatasetRecord(_Record):
             n_perturbations=len(data.perturbations),
             simulated=data.is_simulated,
             notes=data.notes,
+            file=data.file,
+            mapping=data.mapping.given(),
+            normalize=data.is_normalized,
         )
 
 

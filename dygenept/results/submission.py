@@ -26,6 +26,7 @@ class Submission:
         values: Mean log1p expression, or change from control, (n, m); NaN where not given.
         is_delta: True if values are changes from control.
         sha256: Hash of the file.
+        notes: What was accepted, one phrase each.
     """
 
     labels: tuple[str, ...]
@@ -36,6 +37,7 @@ class Submission:
     values: DoubleArray
     is_delta: bool
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
@@ -78,4 +80,5 @@ def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
         values=values,
         is_delta=is_delta,
         sha256=file_sha256(path),
+        notes=rows.notes,
     )

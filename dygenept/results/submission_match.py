@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.data.reading.labels import parse_labels
+from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
 from dygenept.errors import DataError, nearest
 from dygenept.evaluation.reference import train_view
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.results.submission import Submission
 from dygenept.types import Condition, DoubleArray, PerturbationData, Predictions, Task
 
@@ -84,12 +85,18 @@ class MatchedSubmission:
             data.gene_symbols[row] for row in range(data.n_genes) if row not in self._columns
         )
         self._rows, self._unknown = _rows(submission, data)
+        self.notes = submission.notes
         if not self._rows:
             raise DataError(
                 f"none of the {len(submission.labels)} prediction(s), such as "
                 f"{submission.labels[0]!r}, is for a perturbation of {data.name!r}, such as "
                 f"{data.perturbations[0].label!r}"
             )
+
+    def values(self) -> tuple[DoubleArray, list[int]]:
+        """Return what was submitted and is used, (n, m), and the position of each gene, (m,)."""
+        rows, columns = list(self._rows.values()), list(self._columns.values())
+        return self._submission.values[np.ix_(rows, columns)], list(self._columns)
 
     def mismatch(self, held_out: Sequence[tuple[int, Sequence[Condition]]]) -> Mismatch:
         """Compare with what is held out: each fold's position, and its conditions."""
@@ -205,7 +212,7 @@ def _gene_columns(
 def _rows(
     submission: Submission, data: PerturbationData
 ) -> tuple[dict[RowKey, int], tuple[str, ...]]:
-    parsed = parse_labels(submission.labels).perturbations
+    targets = _targets(submission, data)
     known = {item.genes for item in data.perturbations}
     types = submission.cell_types or (None,) * len(submission.labels)
     folds = submission.folds or (None,) * len(submission.labels)
@@ -214,16 +221,16 @@ def _rows(
     for row, (label, cell_type, fold) in enumerate(
         zip(submission.labels, types, folds, strict=True)
     ):
-        perturbation = parsed[label]
-        if perturbation is None:
+        genes = targets[label]
+        if not genes:
             continue
         if cell_type is not None and cell_type not in data.cell_types:
             hint = nearest(cell_type, data.cell_types)
             raise DataError(f"{data.name!r} has no cell type {cell_type!r}; {hint}")
-        if perturbation.genes not in known:
+        if genes not in known:
             unknown[label] = None
             continue
-        key = (perturbation.genes, cell_type, fold)
+        key = (genes, cell_type, fold)
         if key in rows:
             raise DataError(
                 f"the file predicts {label!r} twice (as {submission.labels[rows[key]]!r} first); "
@@ -231,3 +238,28 @@ def _rows(
             )
         rows[key] = row
     return rows, tuple(unknown)
+
+
+def _targets(submission: Submission, data: PerturbationData) -> dict[str, tuple[str, ...]]:
+    """Return the target genes of each label as the data set spells them; none for control.
+
+    Labels are read by the rules that the data set was read by.
+    """
+    names = GeneNames(data.gene_symbols, data.gene_ids)
+    mapping = data.mapping
+    rules = LabelRules(
+        controls=mapping.control, separator=mapping.separator, guide_pattern=mapping.guide_pattern
+    )
+    ruled = apply_rules(submission.labels, names, rules)
+    parsed = parse_labels(tuple(ruled.values())).perturbations
+    found = {label: parsed[ruled[label]] for label in submission.labels}
+    named = {label: of.genes if of is not None else () for label, of in found.items()}
+    by_label = {item.label: item.genes for item in data.perturbations}
+    written = sorted({gene for genes in named.values() for gene in genes} - set(data.target_genes))
+    spelt = names.among(data.target_genes, written) if written else {}
+    return {
+        label: by_label[data.raw_to_label[label]]
+        if label in data.raw_to_label
+        else tuple(sorted({spelt.get(gene, gene) for gene in genes}))
+        for label, genes in named.items()
+    }

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.reading.expression import read_expression
 from dygenept.data.reading.h5ad import column_names, open_h5ad, read_column, read_index
+from dygenept.data.reading.matrices import read_matrix
+from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
+from dygenept.machine.file_kinds import file_kind, said_of
 from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
     import h5py
     import polars as pl
-    from scipy import sparse
 
 LABEL_NAMES = ("perturbation", "condition", "label", "target_gene", "target")
 CELL_TYPE_NAMES = ("cell_type", "celltype")
@@ -27,6 +28,8 @@ FOLD_NAME = "fold"
 LONG_GENE_NAMES = ("gene_id", "gene", "gene_name", "feature")
 EXPRESSION_NAMES = ("predicted", "expression", "value")
 DELTA_NAMES = ("delta", "value")
+# What the index of a pandas table is called in a file, where it has no name.
+INDEX_NAMES = ("", "index", "Unnamed: 0", "__index_level_0__")
 NPZ_GENES = ("genes", "gene_ids", "gene_symbols", "var_names")
 NPZ_VALUES = ("values", "expression", "predictions", "deltas", "X")
 
@@ -41,6 +44,7 @@ class Rows:
     genes: Sequence[str]
     values: npt.NDArray[Any]
     alternatives: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _first_of(names: Sequence[str], columns: Sequence[str]) -> str | None:
@@ -63,19 +67,20 @@ def _read_h5ad(path: Path, is_delta: bool) -> Rows:
         columns = column_names(file, "obs")
         label = _first_of(LABEL_NAMES, columns)
         index = [str(name) for name in read_index(file, "obs")]
-        parts = [index if label is None else _texts(file, "obs", label)]
+        parts = [index if label is None else _column(file, "obs", label)]
         cell_type = _first_of(CELL_TYPE_NAMES, columns)
         if cell_type is not None:
-            parts.append(_texts(file, "obs", cell_type))
+            parts.append(_column(file, "obs", cell_type))
         has_folds = FOLD_NAME in columns
         if has_folds:
-            parts.append(_texts(file, "obs", FOLD_NAME))
+            parts.append(_column(file, "obs", FOLD_NAME))
         genes = [str(gene) for gene in read_index(file, "var")]
         symbols = _first_of(SYMBOL_COLUMNS, column_names(file, "var"))
-        alternatives = None if symbols is None else _texts(file, "var", symbols)
-        matrix = _matrix(file)
-    if matrix.shape[0] != len(index):
-        raise DataError(f"{path}: X has {matrix.shape[0]} rows, but obs has {len(index)}")
+        alternatives = None if symbols is None else _column(file, "var", symbols)
+        place, shape = find_place(file, None), (len(index), len(genes))
+        matrix = read_matrix(
+            place.item, shape, called=place.called, notes=[], dense_type=np.float64
+        )
     keys: dict[tuple[str, ...], int] = {}
     group = np.array(
         [keys.setdefault(key, len(keys)) for key in zip(*parts, strict=True)], dtype=np.int64
@@ -98,43 +103,25 @@ def _read_h5ad(path: Path, is_delta: bool) -> Rows:
     )
 
 
-def _texts(file: h5py.File, frame: str, name: str) -> list[str]:
+def _column(file: h5py.File, frame: str, name: str) -> list[str]:
+    """Read a column of texts; one of ``obs`` must have a value in each row."""
     column = read_column(file, frame, name)
-    # The last entry is where the code -1 of a missing value points to.
-    values = (*column.categories, "")
-    return [values[code] for code in column.codes]
-
-
-def _matrix(file: h5py.File) -> sparse.csr_matrix:
-    import h5py
-    from scipy import sparse
-
-    item = file["X"]
-    if isinstance(item, h5py.Dataset):
-        return sparse.csr_matrix(item[:])
-    return read_expression(file, [])
+    n_missing = int((column.codes < 0).sum())
+    if n_missing and frame == "obs":
+        raise DataError(
+            f"{file.filename}: {n_missing:,} row(s) have no {name}; drop them: "
+            f"adata = adata[adata.obs[{name!r}].notna()]"
+        )
+    return column.texts()
 
 
 def _read_table(path: Path, is_delta: bool) -> Rows:
-    import polars as pl
-    from polars.exceptions import PolarsError
-
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            table = pl.read_csv(path, separator=separator, infer_schema_length=None)
-            table = table.rename(from_csv_cell).with_columns(
-                pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
-            )
-    except (PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    label = _first_of(LABEL_NAMES, table.columns)
-    if label is None:
+    table, notes = _named_labels(_table(path), path)
+    label = next(name for name in LABEL_NAMES if name in table.columns)
+    if n_missing := table[label].null_count():
         raise DataError(
-            f"{path} has no column of perturbations; name one {', '.join(LABEL_NAMES)}; it has "
-            f"{', '.join(table.columns[:5])}"
+            f"{path}: {n_missing:,} row(s) have no {label}; drop them: table = "
+            f"table[table[{label!r}].notna()]"
         )
     cell_type = _first_of(CELL_TYPE_NAMES, table.columns)
     keys = [name for name in (label, cell_type, FOLD_NAME) if name in table.columns]
@@ -155,6 +142,60 @@ def _read_table(path: Path, is_delta: bool) -> Rows:
         folds=table[FOLD_NAME].to_list() if FOLD_NAME in keys else None,
         genes=genes,
         values=table.select(genes).to_numpy(),
+        notes=notes,
+    )
+
+
+def _table(path: Path) -> pl.DataFrame:
+    """Read a Parquet file, or text whose separator its name says.
+
+    Raises:
+        DataError: If the file is something else, or has another separator.
+    """
+    import polars as pl
+    from polars.exceptions import PolarsError
+
+    is_parquet = path.suffix.lower() == ".parquet"
+    kind = file_kind(path)
+    if kind != ("parquet" if is_parquet else "text"):
+        wanted = "a Parquet table" if is_parquet else "a table of text"
+        raise DataError(f"{path} is not {wanted}: it {said_of(kind, path)}")
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    if not is_parquet:
+        _check_separator(path, separator)
+    try:
+        if is_parquet:
+            return pl.read_parquet(path)
+        table = pl.read_csv(path, separator=separator, infer_schema_length=None)
+    except (PolarsError, OSError) as error:
+        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    return table.rename(from_csv_cell).with_columns(
+        pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
+    )
+
+
+def _check_separator(path: Path, separator: str) -> None:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = file.readline(1 << 20)
+    other = max((mark for mark in ",;\t|" if mark != separator), key=header.count)
+    if header.count(other) > header.count(separator):
+        raise DataError(
+            f"{path} is separated by {other!r}, not by {separator!r}; write it again: "
+            f"table.to_csv({str(path)!r}, sep={separator!r}, decimal='.')"
+        )
+
+
+def _named_labels(table: pl.DataFrame, path: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Name the column of perturbations; an index that pandas wrote has no name."""
+    if _first_of(LABEL_NAMES, table.columns) is not None:
+        return table, ()
+    first = _first_of(INDEX_NAMES, table.columns)
+    if first is not None and not table[first].dtype.is_numeric():
+        named = table.rename({first: LABEL_NAMES[0]})
+        return named, ("perturbations were read from the first column, an index without a name",)
+    raise DataError(
+        f"{path} has no column of perturbations; name one {', '.join(LABEL_NAMES)}, e.g. "
+        f"table.to_csv(FILE, index_label='perturbation'); it has {', '.join(table.columns[:5])}"
     )
 
 
@@ -173,6 +214,11 @@ def _widened(
 def _read_npz(path: Path, is_delta: bool) -> Rows:
     from zipfile import BadZipFile
 
+    kind = file_kind(path)
+    if kind != "zip":
+        raise DataError(
+            f"{path} is not an .npz file: it {said_of(kind, path)}; write it with np.savez"
+        )
     names = [*LABEL_NAMES, *(f"{name}s" for name in LABEL_NAMES)]
     try:
         # Object arrays would need pickle, which may run code from the file.

@@ -5,6 +5,7 @@ Read first what all share: ``run_context`` opens a data set, splits it and prepa
 and the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models``, ``readiness``,
 ``executors`` and ``ray_executor``; what it gives back is a ``bench_result`` in Python and a
 ``document`` in JSON. Then ``train``, ``predict`` and ``explain``, which write and read a
-``saved_model`` (``loaded_model`` in Python), ``embed``, ``score``, ``rerun``, ``reproduce``,
-``suites`` and ``doctor``. ``api`` is what ``import dygenept`` offers of all this.
+``saved_model`` (``loaded_model`` in Python; ``asked`` is what they are asked to predict),
+``embed``, ``score``, ``rerun``, ``reproduce``, ``suites`` and ``doctor``. ``api`` is what
+``import dygenept`` offers of all this.
 """

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
 from dygenept.data.catalog import open_dataset
-from dygenept.errors import ConfigError
+from dygenept.data.request import DataRequest
+from dygenept.errors import ConfigError, nearest
 from dygenept.knowledge.graph.sources import KgChoice, kg_names
 from dygenept.knowledge.precompute.pipeline import Pipeline
 from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome, planned_steps
@@ -30,7 +31,7 @@ from dygenept.runs.default_models import default_models
 from dygenept.runs.loaded_model import LoadedModel
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.runs.score import Submission, score_submission
-from dygenept.types import PerturbationData
+from dygenept.types import DataMapping, PerturbationData
 
 if TYPE_CHECKING:
     import anndata
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     Data: TypeAlias = PerturbationData | anndata.AnnData | str | Path
     Table: TypeAlias = anndata.AnnData | pd.DataFrame | pl.DataFrame | str | Path
 
+# What the parts of a mapping were called before the command line had them.
+OTHER_NAMES = {
+    "condition": "condition_column",
+    "cell_type": "cell_type_column",
+    "gene_symbols": "symbol_column",
+}
+
 
 def load_dataset(
     data: anndata.AnnData | str | Path,
@@ -48,7 +56,7 @@ def load_dataset(
     normalize: bool = False,
     scale: float | None = None,
     environment: Environment | None = None,
-    **layout: str | Sequence[str] | None,
+    **mapping: str | Sequence[str] | None,
 ) -> PerturbationData:
     """Open a data set: a registered name, an ``.h5ad`` file or an AnnData object.
 
@@ -58,8 +66,11 @@ def load_dataset(
         normalize: Expression is raw counts: scale each cell to the median total and take log1p.
         scale: Shrinks a simulated data set, in (0, 1].
         environment: Registry, plugins and folders; None loads the default ones.
-        layout: Where a file or an object keeps what is needed, as ``AnnDataLayout`` lists it:
-            ``condition``, ``control``, ``cell_type``, ``gene_symbols``, ``layer``.
+        mapping: Where a file or an object keeps what is needed, as ``DataMapping`` lists it:
+            ``condition_column``, ``control`` (one label or several), ``separator``,
+            ``guide_pattern``, ``symbol_column``, ``layer``, ``cell_type_column``,
+            ``batch_column``; ``condition``, ``cell_type`` and ``gene_symbols`` are other names of
+            three of them.
 
     Returns:
         The data set; ``notes`` says what was accepted or mended.
@@ -73,23 +84,24 @@ def load_dataset(
         >>> dg.load_dataset("sim:norman", scale=0.02).is_simulated
         True
     """
-    unknown = sorted(set(layout) - _layout_fields())
-    if unknown:
-        raise ConfigError(f"unknown option {unknown[0]!r}; known: {', '.join(_layout_fields())}")
-    is_name = isinstance(data, str | Path)
-    if is_name and not layout:
+    chosen = _mapping(mapping)
+    if isinstance(data, str | Path):
         used = environment or Environment.load()
         with shown_progress() as report:
-            runtime = used.runtime(report)
-            return open_dataset(str(data), used, runtime, normalize=normalize, scale=scale)
+            found = open_dataset(
+                str(data),
+                used,
+                used.runtime(report),
+                normalize=normalize,
+                scale=scale,
+                mapping=chosen,
+            )
+        return found if name is None else replace(found, name=name)
     if scale is not None:
         raise ConfigError("only a simulated data set can be scaled; leave scale out")
-    from dygenept.data.reading.in_memory import AnnDataLayout, read_in_memory
+    from dygenept.data.reading.in_memory import read_in_memory
 
-    adata = _read_file(Path(data)) if isinstance(data, str | Path) else data
-    called = name or (Path(str(data)).stem if is_name else "in_memory")
-    chosen = AnnDataLayout(**layout)  # type: ignore[arg-type]
-    return read_in_memory(adata, layout=chosen, name=called, normalize=normalize)
+    return read_in_memory(data, mapping=chosen, name=name or "in_memory", normalize=normalize)
 
 
 def bench(
@@ -104,7 +116,9 @@ def bench(
     results: str | Path | None = None,
     jobs: int = 1,
     environment: Environment | None = None,
+    normalize: bool = False,
     progress: bool = True,
+    **mapping: str | Sequence[str] | None,
 ) -> BenchResult:
     """Cross-validate models on a data set.
 
@@ -124,7 +138,9 @@ def bench(
             temporary one that vanishes with the result.
         jobs: Processes.
         environment: Registry, plugins, folders and device; None loads the default ones.
+        normalize: As in ``load_dataset``, where ``data`` is still to be read.
         progress: Show progress in a terminal or notebook.
+        mapping: As in ``load_dataset``, where ``data`` is still to be read.
 
     Returns:
         The records, as tables and comparisons.
@@ -143,7 +159,14 @@ def bench(
     names, given = _models(models)
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
-            _request(data, used, folder, split=split, folds=folds, seed=seed),
+            _request(
+                _reading(data, normalize=normalize, mapping=mapping),
+                used,
+                folder,
+                split=split,
+                folds=folds,
+                seed=seed,
+            ),
             models=names if names or given else default_models(used).models,
             given=given,
             metrics=tuple(metrics),
@@ -167,7 +190,9 @@ def score(
     metrics: Sequence[str] = (),
     results: str | Path | None = None,
     environment: Environment | None = None,
+    normalize: bool = False,
     progress: bool = True,
+    **mapping: str | Sequence[str] | None,
 ) -> BenchResult:
     """Score predictions made elsewhere, by the rules that the harness's own models obey.
 
@@ -185,7 +210,9 @@ def score(
         metrics: See ``bench``.
         results: See ``bench``.
         environment: See ``bench``.
+        normalize: See ``bench``.
         progress: See ``bench``.
+        mapping: See ``bench``.
 
     Raises:
         DataError: If the predictions cannot be read, match nothing, or lack something and ``fill``
@@ -208,7 +235,14 @@ def score(
         shown_progress(quiet=not progress) as report,
     ):
         request = replace(
-            _request(data, used, folder, split=split, folds=folds, seed=seed),
+            _request(
+                _reading(data, normalize=normalize, mapping=mapping),
+                used,
+                folder,
+                split=split,
+                folds=folds,
+                seed=seed,
+            ),
             metrics=tuple(metrics),
         )
         path = _written(predictions, Path(scratch))
@@ -277,20 +311,18 @@ def precompute(
         return pipeline.run(planned_steps(steps, request))
 
 
-def _layout_fields() -> set[str]:
-    from dygenept.data.reading.in_memory import AnnDataLayout
-
-    return {field.name for field in fields(AnnDataLayout)}
-
-
-def _read_file(path: Path) -> anndata.AnnData:
-    import anndata
-
-    from dygenept.data.reading.h5ad import open_h5ad
-
-    # While it is open, whatever the HDF5 library says of damage becomes one line that names it.
-    with open_h5ad(path):
-        return anndata.read_h5ad(path)
+def _mapping(given: Mapping[str, str | Sequence[str] | None]) -> DataMapping:
+    known = {field.name for field in fields(DataMapping)}
+    parts = {OTHER_NAMES.get(name, name): value for name, value in given.items() if value}
+    for name in parts:
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}; {nearest(name, known)}")
+    control = parts.pop("control", ())
+    for name, value in parts.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} must be a text, got {value!r}")
+    controls = (control,) if isinstance(control, str) else tuple(map(str, control or ()))
+    return DataMapping(**parts, control=controls)  # type: ignore[arg-type]
 
 
 def _models(models: object) -> tuple[tuple[str, ...], tuple[GivenModel, ...]]:
@@ -330,8 +362,24 @@ def _folder(results: str | Path | None) -> Iterator[Path]:
         raise
 
 
+def _reading(
+    data: Data, *, normalize: bool, mapping: Mapping[str, str | Sequence[str] | None]
+) -> DataRequest:
+    """Say which data are read and how; an AnnData object is read at once."""
+    if isinstance(data, str | Path):
+        return DataRequest(dataset=str(data), normalize=normalize, mapping=_mapping(mapping))
+    if isinstance(data, PerturbationData):
+        if normalize or mapping:
+            raise ConfigError(
+                "the data set was read already; give normalize and the mapping to load_dataset"
+            )
+        return DataRequest(dataset=data.name, opened=data)
+    opened = load_dataset(data, normalize=normalize, **mapping)  # type: ignore[arg-type]
+    return DataRequest(dataset=opened.name, opened=opened)
+
+
 def _request(
-    data: Data,
+    data: DataRequest,
     environment: Environment,
     results: Path,
     *,
@@ -339,16 +387,13 @@ def _request(
     folds: int | None,
     seed: int | None,
 ) -> BenchRequest:
-    """Say which data are run under which protocol, with the registry's defaults."""
-    opened: PerturbationData | None = None
-    if isinstance(data, PerturbationData):
-        opened = data
-    elif not isinstance(data, str | Path):
-        opened = load_dataset(data)
+    """Say under which protocol data are run, with the registry's defaults."""
     defaults = environment.registry.defaults
     return BenchRequest(
-        dataset=str(data) if opened is None else opened.name,
-        opened=opened,
+        dataset=data.dataset,
+        opened=data.opened,
+        normalize=data.normalize,
+        mapping=data.mapping,
         split=defaults.split if split is None else split,
         n_folds=defaults.n_folds if folds is None else folds,
         seed=defaults.seed if seed is None else seed,

@@ -132,7 +132,7 @@ def _embed(
 ) -> FloatArray:
     import torch
 
-    from dygenept.model.assembly import as_module
+    from dygenept.model.network import as_module
 
     if not isinstance(encoder, CellEmbedder):
         raise ConfigError(f"{type(encoder).__name__} has no embedding before its projection")

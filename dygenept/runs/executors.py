@@ -15,12 +15,13 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from multiprocessing.connection import Connection
 
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.machine import processes
+from dygenept.machine.stopping import deaf_children, end_with
 from dygenept.model.resolve import ResolvedModel
-from dygenept.results.records import RunRecord
-from dygenept.runs.jobs import run_job
+from dygenept.runs.jobs import FinishedJob, run_job
 from dygenept.runs.run_context import RunContext
 from dygenept.types import Progress, no_report
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 EXECUTORS = ("inline", "process", "ray")
 
 Job = tuple[ResolvedModel, int]
-JobResult = tuple[ResolvedModel, int, RunRecord | DygeneptError]
+JobResult = tuple[ResolvedModel, int, FinishedJob | DygeneptError]
 Prepared = tuple[RunContext, tuple[ResolvedModel, ...]]
 
 
@@ -66,7 +67,7 @@ def run_inline(
             title = f"{title} (waiting for another run that computes it)"
         report(Progress("job", done, len(jobs), title))
         try:
-            result: RunRecord | DygeneptError | None = run_job(
+            result: FinishedJob | DygeneptError | None = run_job(
                 context, model, fold, report, wait=is_put_off
             )
         except DistributedError:
@@ -94,7 +95,8 @@ def run_in_processes(
 ) -> Iterator[JobResult]:
     """Run jobs in several processes, in any order.
 
-    A process that dies makes its job fail, and a new one takes its place.
+    A process that dies makes its job fail, and a new one takes its place. When this one stops, or
+    is killed, the others end with it.
 
     Args:
         prepare: Makes the same context and models in a worker, which reads the data set itself:
@@ -109,23 +111,27 @@ def run_in_processes(
     n_workers = min(n_processes, len(jobs))
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     spawn = multiprocessing.get_context("spawn")
+    # Nothing is ever sent: its end tells the workers that this process is gone, or done.
+    theirs, ours = spawn.Pipe(duplex=False)
 
     def started() -> ProcessPoolExecutor:
         # One process per pool, so that a process that dies takes only its own job with it.
-        return ProcessPoolExecutor(
-            1, spawn, initializer=_start_worker, initargs=(prepare, n_threads)
-        )
+        with deaf_children():
+            return ProcessPoolExecutor(
+                1, spawn, initializer=_start_worker, initargs=(prepare, n_threads, theirs)
+            )
 
     waiting = deque((model, fold, False) for model, fold in jobs)
     idle = [started() for _ in range(n_workers)]
-    running: dict[Future[RunRecord | DygeneptError | None], tuple[ProcessPoolExecutor, Job]] = {}
+    running: dict[Future[FinishedJob | DygeneptError | None], tuple[ProcessPoolExecutor, Job]] = {}
     done = 0
     try:
         while waiting or running:
             while idle and waiting:
                 model, fold, is_put_off = waiting.popleft()
                 worker = idle.pop()
-                future = worker.submit(_work, position[model.name], fold, is_put_off)
+                with deaf_children():
+                    future = worker.submit(_work, position[model.name], fold, is_put_off)
                 running[future] = (worker, (model, fold))
             finished = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
             worker, (model, fold) = running.pop(finished)
@@ -146,6 +152,8 @@ def run_in_processes(
             report(Progress("job", done, len(jobs), _title(model, fold, context)))
             yield model, fold, result
     finally:
+        ours.close()
+        theirs.close()
         for worker in (*idle, *(worker for worker, _ in running.values())):
             worker.shutdown(cancel_futures=True)
 
@@ -153,14 +161,20 @@ def run_in_processes(
 _WORKER: list[Prepared] = []
 
 
-def _start_worker(prepare: Callable[[], Prepared], n_threads: int) -> None:
+def _start_worker(prepare: Callable[[], Prepared], n_threads: int, parent: Connection) -> None:
+    end_with(parent)
     os.environ["OMP_NUM_THREADS"] = str(n_threads)
     # The parent's stdout is only for its result, and this process shares it.
     sys.stdout = sys.stderr
+    # What is to be said of plugins and data the parent has said already.
+    log = logging.getLogger("dygenept")
+    before = log.level
+    log.setLevel(logging.ERROR)
     _WORKER.append(prepare())
+    log.setLevel(before)
 
 
-def _work(position: int, fold: int, is_put_off: bool) -> RunRecord | DygeneptError | None:
+def _work(position: int, fold: int, is_put_off: bool) -> FinishedJob | DygeneptError | None:
     context, models = _WORKER[0]
     try:
         return run_job(context, models[position], fold, no_report, wait=is_put_off)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.plugin.environment import Environment
-from dygenept.runs.predict import named_conditions
+from dygenept.runs.asked import asked_conditions
+from dygenept.runs.predict import vocabulary_of
 from dygenept.runs.saved_model import load_model
 from dygenept.types import Runtime
 
@@ -53,6 +54,7 @@ def explain_from_checkpoint(
     *,
     cell_type: str | None,
     runtime: Runtime,
+    allow_unknown: bool = False,
 ) -> tuple[str, tuple[GeneExplanation, ...]]:
     """Explain perturbations with a model that ``dygenept train`` kept.
 
@@ -63,7 +65,9 @@ def explain_from_checkpoint(
         DygeneptError: If the folder contains no model, or a label or cell type is refused.
     """
     model, manifest = load_model(checkpoint, environment, runtime)
-    conditions = named_conditions(labels, model.state.cell_types, cell_type)
+    conditions = asked_conditions(
+        labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type
+    ).conditions
     explanation = model.explain(conditions)
     knowledge = model.state.knowledge
     position = {gene: row for row, gene in enumerate(knowledge.genes)}

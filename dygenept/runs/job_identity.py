@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dygenept.runs.run_context import RunContext
 
 
-def derived_seed(seed: int, *names: object) -> int:
+def job_seed(seed: int, *names: object) -> int:
     """Derive a 32-bit seed from a run's seed and names such as suite, fold and model."""
     text = "\x1f".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
@@ -21,16 +21,20 @@ def derived_seed(seed: int, *names: object) -> int:
 
 def fold_seed(context: RunContext, model: ResolvedModel, fold: int) -> int:
     """Return the seed of one model on one fold."""
-    return derived_seed(context.split.seed, context.suite, fold, model.base)
+    return job_seed(context.split.seed, context.suite, fold, model.base)
 
 
 def job_key(context: RunContext, model: ResolvedModel, fold: int) -> str:
     """Return the name of a job's record."""
+    data = context.data
+    # Only where something is mapped, so that the keys of other jobs stay as they are.
+    reading = {"mapping": data.mapping.given()} if data.mapping.given() else {}
     return key_of(
         {
+            **reading,
             "model": model.base,
             "suite": context.suite,
-            "dataset": context.data.sha256,
+            "dataset": data.sha256,
             "split": context.split_sha256,
             "fold": fold,
             "seed": context.split.seed,

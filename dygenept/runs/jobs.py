@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from dygenept.data.guard import guard_task
 from dygenept.data.task import Access, build_task
@@ -23,7 +23,19 @@ from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import FoldJob, record_of, rescored
 from dygenept.types import Progress, Runtime, Task
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """A job's record, and where it is from.
+
+    Attributes:
+        record: The record.
+        source: ``recorded`` if it was in the results folder, ``rescored`` if only its predictions
+            were, else ``computed``.
+    """
+
+    record: RunRecord
+    source: Literal["computed", "recorded", "rescored"] = "computed"
 
 
 def run_job(
@@ -33,7 +45,7 @@ def run_job(
     report: Callable[[Progress], None],
     *,
     wait: bool = True,
-) -> RunRecord | None:
+) -> FinishedJob | None:
     """Fit, predict, score and record one model on one fold, or return what is recorded already.
 
     A record that lacks a metric is scored again from its kept predictions.
@@ -56,8 +68,7 @@ def run_job(
         return _shared(context, model, fold, report)
     existing = _recorded(context, key)
     if existing is not None and _has_all_metrics(context, existing):
-        logger.info("%s fold %d is recorded already: %s", model.name, fold + 1, key)
-        return existing
+        return FinishedJob(existing, "recorded")
     # A folder that only serves what is recorded gets so far.
     check_can_write(context.store.directory)
     try:
@@ -67,7 +78,7 @@ def run_job(
             # Another run may have finished it between the first look and the lock.
             existing = _recorded(context, key)
             if existing is not None and _has_all_metrics(context, existing):
-                return existing
+                return FinishedJob(existing, "recorded")
             return _computed(context, model, fold, report, existing)
     except OSError as error:
         # A full disk fails this job; the others go on.
@@ -77,7 +88,7 @@ def run_job(
 
 def _shared(
     context: RunContext, model: ResolvedModel, fold: int, report: Callable[[Progress], None]
-) -> RunRecord:
+) -> FinishedJob:
     """Run a job that several processes share; the writer decides for all what is still to do."""
     key = job_key(context, model, fold)
     is_writer = processes.current().is_writer
@@ -92,7 +103,7 @@ def _shared(
                     f"process {processes.current().rank} does not see the record {key}; all "
                     "processes must see the same results folder"
                 )
-            return existing
+            return FinishedJob(existing, "recorded")
         return _computed(context, model, fold, report, existing)
 
 
@@ -116,17 +127,17 @@ def _computed(
     fold: int,
     report: Callable[[Progress], None],
     existing: RunRecord | None,
-) -> RunRecord:
+) -> FinishedJob:
     checkpoints = context.store.directory / "checkpoints" / job_key(context, model, fold)
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
         if kept is not None and not model.is_oracle:
-            return rescored(job, task, existing, kept)
+            return FinishedJob(rescored(job, task, existing, kept), "rescored")
     record = record_of(job, task)
     if context.store.is_writer:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return record
+    return FinishedJob(record)
 
 
 def fold_job(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.plugin.environment import Environment
-from dygenept.runs.predict import named_conditions
+from dygenept.runs.asked import asked_conditions
+from dygenept.runs.predict import vocabulary_of, without_knowledge
 from dygenept.runs.saved_model import SavedModel, load_model
 
 if TYPE_CHECKING:
@@ -34,27 +35,36 @@ class LoadedModel:
         self._model, self.manifest = load_model(directory, environment, runtime)
 
     def predict(
-        self, perturbations: Sequence[str], *, cell_type: str | None = None
+        self,
+        perturbations: Sequence[str],
+        *,
+        cell_type: str | None = None,
+        allow_unknown: bool = False,
     ) -> anndata.AnnData:
         """Predict mean expression after perturbations.
 
         Args:
             perturbations: Such as ``KLF1`` or ``KLF1+MAPK1``.
             cell_type: Predict only in this cell type; None predicts in all.
+            allow_unknown: Predict genes that nobody knows, as average genes.
 
         Returns:
             One row per perturbation and cell type. ``X`` is predicted expression, (n, G), mean
             log1p of normalised counts; ``layers`` has ``control`` and ``delta``; ``obs`` has
-            ``perturbation`` and ``cell_type``; ``var`` has ``gene_name``.
+            ``perturbation`` and ``cell_type``; ``var`` has ``gene_name``; ``uns["notes"]`` says
+            which names were read otherwise than written, and of which genes nothing is known.
 
         Raises:
-            DataError: If a label names no gene or is control, or the cell type is unknown.
+            DataError: If a label names no gene or is control, a gene is known to nobody, or the
+                cell type is unknown.
         """
         import anndata
         import pandas as pd
 
         state = self._model.state
-        conditions = named_conditions(perturbations, state.cell_types, cell_type)
+        vocabulary = vocabulary_of(self._model, allow_unknown=allow_unknown)
+        asked = asked_conditions(perturbations, vocabulary, cell_type)
+        conditions = asked.conditions
         predicted = self._model.predict(conditions).expression  # (n, G)
         rows = [state.cell_types.index(condition.cell_type) for condition in conditions]
         control = np.asarray(state.control_means)[rows]  # (n, G)
@@ -67,7 +77,11 @@ class LoadedModel:
         )
         var = pd.DataFrame({"gene_name": list(state.gene_symbols)}, index=list(state.gene_ids))
         layers = {"control": control, "delta": predicted - control}
-        return anndata.AnnData(predicted, obs=obs, var=var, layers=layers)
+        # Predicting has read the facets of genes that training had not met.
+        notes = (*asked.notes, *without_knowledge(conditions, self._model.state.knowledge))
+        return anndata.AnnData(
+            predicted, obs=obs, var=var, layers=layers, uns={"notes": list(notes)}
+        )
 
     def __repr__(self) -> str:
         """Name the model and its data, for a console."""

@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.data.reading.labels import parse_labels
+from dygenept.data.reading.unknown_targets import listed
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.task import Access, build_task
-from dygenept.errors import DataError, nearest
+from dygenept.errors import ConfigError, DataError
+from dygenept.knowledge.gene_embedding import gene_embedding
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
-from dygenept.model.resolve import resolve_model
+from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of
-from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
+from dygenept.runs.job_identity import job_seed
+from dygenept.runs.readiness import require_buildable, unready_models
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
 from dygenept.types import (
-    CONTROL_LABEL,
     Condition,
     DoubleArray,
     Fold,
-    Perturbation,
     PerturbationData,
     Predictions,
     Progress,
@@ -37,9 +39,12 @@ from dygenept.types import (
 if TYPE_CHECKING:
     import polars as pl
 
+    from dygenept.model.estimator import DyGenePTModel
     from dygenept.types import GeneKnowledge
 
 VALIDATION_SHARE = 0.1
+# A tenth of fewer is one perturbation, and a choice by one is chance: defaults are better.
+LEAST_TO_VALIDATE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +56,14 @@ class PredictRequest(DataRequest):
         de_list: Top-20 DE list.
         seed: Seed of all draws.
         overrides: Changes to an assembly.
+        allow_unknown: Predict genes that nobody knows, as average genes.
     """
 
     model: str
     de_list: str
     seed: int
     overrides: Overrides = NO_OVERRIDES
+    allow_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +86,25 @@ def predict_from_checkpoint(
     *,
     cell_type: str | None,
     runtime: Runtime,
+    allow_unknown: bool = False,
 ) -> NamedPredictions:
-    """Predict with a model that ``dygenept train`` kept."""
+    """Predict with a model that ``dygenept train`` kept.
+
+    Raises:
+        DygeneptError: If the folder contains no model, or a label or cell type is refused.
+    """
     model, _ = load_model(checkpoint, environment, runtime)
     state = model.state
-    conditions = named_conditions(labels, state.cell_types, cell_type)
+    asked = asked_conditions(labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type)
+    conditions = asked.conditions
     predictions = model.predict(conditions)
     controls = np.stack(
         [state.control_means[state.cell_types.index(c.cell_type)] for c in conditions]
     )
     table = prediction_table(predictions, controls, state.gene_ids, state.gene_symbols)
     # Predicting has read the facets of genes that training had not met.
-    return NamedPredictions(table, _without_knowledge(conditions, model.state.knowledge))
+    notes = (*asked.notes, *without_knowledge(conditions, model.state.knowledge))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
 
 
 def predict_from_data(
@@ -103,19 +117,32 @@ def predict_from_data(
 ) -> NamedPredictions:
     """Fit one model on every perturbation of a data set and predict.
 
-    A tenth of the perturbations is for validation: an assembled model stops early by it, a
+    Of 20 perturbations or more, a tenth is for validation: an assembled model stops early by it, a
     baseline chooses its hyper-parameters by it and then fits on everything. A perturbation that
     the data set contains is predicted all the same, by a model that has seen it.
 
     Raises:
-        DataError: If the model is a ceiling or floor, which only copies what is known.
+        DataError: If the model is a ceiling or floor, which only copies what is known, or a label
+            or cell type is refused (see ``asked_conditions``).
     """
     model = resolve_model(request.model, environment, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
+    device = run_device((model,), environment)
+    require_buildable(model, environment)
+    if reasons := unready_models((model,), environment, report):
+        raise ConfigError(f"{model.name} cannot run here: {reasons[model.name]}")
     data = open_data(request, environment, report)
-    conditions = named_conditions(labels, data.cell_types, cell_type)
-    seed = derived_seed(request.seed, "predict", model.base)
+    vocabulary = Vocabulary(
+        names=GeneNames(data.gene_symbols, data.gene_ids),
+        targets=data.target_genes,
+        cell_types=data.cell_types,
+        known=_known_to(model, environment, report),
+        allow_unknown=request.allow_unknown,
+    )
+    asked = asked_conditions(labels, vocabulary, cell_type)
+    conditions = asked.conditions
+    seed = job_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
     means, de = data_summary(data, request.de_list)
     task, _ = build_task(
@@ -125,7 +152,7 @@ def predict_from_data(
         _whole(data, rng),
         access=Access(cells=model.needs_cells),
         runtime=replace(
-            environment.runtime(report, device=run_device((model,), environment)),
+            environment.runtime(report, device=device),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
@@ -134,36 +161,24 @@ def predict_from_data(
     predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, notes_of(built))
+    notes = (*asked.notes, *_unperturbed(model, data, conditions), *notes_of(built))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
 
 
-def named_conditions(
-    labels: Sequence[str], cell_types: Sequence[str], cell_type: str | None
-) -> tuple[Condition, ...]:
-    """Read perturbations as a user writes them, in one cell type or in all.
+def vocabulary_of(model: DyGenePTModel, *, allow_unknown: bool = False) -> Vocabulary:
+    """Return what a kept model can be asked by."""
+    state = model.state
 
-    Raises:
-        DataError: If a label names no gene or is control, or the cell type is unknown.
-    """
-    if cell_type is not None and cell_type not in cell_types:
-        raise DataError(f"unknown cell type {cell_type!r}; {nearest(cell_type, cell_types)}")
-    for label in labels:
-        if not all(part.strip() for part in label.split("+")):
-            raise DataError(
-                f"perturbation {label!r} has an empty gene; write KLF1, or KLF1+MAPK1 for both"
-            )
-    found: list[Perturbation] = []
-    for label, perturbation in parse_labels(labels).perturbations.items():
-        if perturbation is None:
-            raise DataError(f"{label!r} is control; name a gene, such as KLF1 or KLF1+MAPK1")
-        if "+" in perturbation.label or len(perturbation.genes) > 1:
-            found.append(perturbation)
-        else:
-            gene = perturbation.genes[0]
-            found.append(Perturbation(f"{gene}+{CONTROL_LABEL}", perturbation.genes))
-    chosen = tuple(cell_types) if cell_type is None else (cell_type,)
-    return tuple(
-        Condition(perturbation, of) for perturbation in dict.fromkeys(found) for of in chosen
+    def known(genes: Sequence[str]) -> Sequence[str]:
+        found = model.knowledge_of(genes)
+        return [gene for gene, row in zip(found.genes, found.confidence, strict=True) if row.any()]
+
+    return Vocabulary(
+        names=GeneNames(state.gene_symbols, state.gene_ids),
+        targets=state.target_genes,
+        cell_types=state.cell_types,
+        known=known,
+        allow_unknown=allow_unknown,
     )
 
 
@@ -192,9 +207,7 @@ def prediction_table(
     )
 
 
-def _without_knowledge(
-    conditions: Sequence[Condition], knowledge: GeneKnowledge
-) -> tuple[str, ...]:
+def without_knowledge(conditions: Sequence[Condition], knowledge: GeneKnowledge) -> tuple[str, ...]:
     """Name the target genes of which no facet is known."""
     is_known = dict(zip(knowledge.genes, knowledge.confidence.max(axis=1) > 0, strict=True))
     targets = dict.fromkeys(gene for condition in conditions for gene in condition.genes)
@@ -205,9 +218,55 @@ def _without_knowledge(
     )
 
 
+def _known_to(
+    model: ResolvedModel, environment: Environment, report: Callable[[Progress], None]
+) -> KnownTo:
+    """Ask the gene embedding of a model which genes it has."""
+    if model.assembly is not None:
+        name: str | None = model.assembly.facets
+    else:
+        name = None if model.baseline is None else model.baseline.knowledge
+    if name is None:
+        return nobody
+    runtime = replace(environment.runtime(report), knowledge=RegistryKnowledge(environment))
+
+    def known(genes: Sequence[str]) -> Sequence[str]:
+        return sorted(set(genes) - set(gene_embedding(name, genes, runtime).unknown()))
+
+    return known
+
+
+def _unperturbed(
+    model: ResolvedModel, data: PerturbationData, conditions: Sequence[Condition]
+) -> tuple[str, ...]:
+    """Name genes outside the screen where the model has no gene embedding to place them by."""
+    has_embedding = model.assembly is not None or (
+        model.baseline is not None and model.baseline.knowledge is not None
+    )
+    asked = {gene for condition in conditions for gene in condition.genes}
+    new = sorted(asked.difference(data.target_genes))
+    if has_embedding or not new:
+        return ()
+    return (
+        f"the data set does not perturb {listed(new)}, and {model.name} reads no gene embedding",
+    )
+
+
+def _told_apart(predictions: Predictions) -> tuple[str, ...]:
+    """Name perturbations of which the model predicts the very same."""
+    same: dict[tuple[str, bytes], list[str]] = {}
+    for condition, row in zip(predictions.conditions, predictions.expression, strict=True):
+        same.setdefault((condition.cell_type, row.tobytes()), []).append(condition.label)
+    groups = dict.fromkeys(tuple(labels) for labels in same.values() if len(labels) > 1)
+    return tuple(
+        f"the model has nothing to tell {listed(labels, 5)} apart, and predicts the same for them"
+        for labels in groups
+    )
+
+
 def _whole(data: PerturbationData, rng: np.random.Generator) -> Fold:
     labels = sorted({condition.label for condition in data.conditions})
-    if len(labels) < 3:
+    if len(labels) < LEAST_TO_VALIDATE:
         return Fold(train=tuple(labels), val=(), test=())
     n_val = max(1, round(VALIDATION_SHARE * len(labels)))
     val = set(rng.choice(len(labels), size=n_val, replace=False).tolist())

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dygenept.errors import ConfigError, DygeneptError
-from dygenept.results.records import RunRecord
 from dygenept.runs.executors import Job, JobResult, Prepared
-from dygenept.runs.jobs import run_job
+from dygenept.runs.jobs import FinishedJob, run_job
 from dygenept.runs.run_context import RunContext
 from dygenept.types import Progress, no_report
 
-JobReply = RunRecord | DygeneptError | None
+JobReply = FinishedJob | DygeneptError | None
 
 
 class RayWorker:

@@ -11,7 +11,7 @@ from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import FigureCheck, check_figures
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.plugin.environment import Environment
-from dygenept.runs.runner import BenchRequest, run_bench
+from dygenept.runs.runner import BenchOutcome, BenchRequest, run_bench
 from dygenept.runs.suites import Suite, published_rows
 from dygenept.types import Progress
 
@@ -42,12 +42,14 @@ class Reproduction:
         comparisons: One for each figure of a model defined alike.
         missing: Data sets that are not on disk.
         failures: Jobs that failed, by data set and job.
+        outcomes: What the run of each data set left.
     """
 
     study: str
     comparisons: tuple[FigureCheck, ...]
     missing: tuple[MissingFile, ...]
     failures: tuple[str, ...]
+    outcomes: tuple[BenchOutcome, ...] = ()
 
     @property
     def matches(self) -> bool | None:
@@ -91,6 +93,7 @@ def reproduce(
         raise ConfigError(f"unknown study {study!r}; {nearest(study, studies(suites))}")
     comparisons: list[FigureCheck] = []
     missing: list[MissingFile] = []
+    outcomes: list[BenchOutcome] = []
     failures: list[str] = []
     for suite in chosen:
         for dataset in suite.datasets:
@@ -101,10 +104,11 @@ def reproduce(
                 if not status.is_present:
                     missing.append(MissingFile(dataset, suite.name, status.path, status.detail))
                     continue
-            found, failed = _compared(suite, dataset, suites, request, environment, report)
+            found, outcome = _compared(suite, dataset, suites, request, environment, report)
             comparisons.extend(found)
-            failures.extend(failed)
-    return Reproduction(study, tuple(comparisons), tuple(missing), tuple(failures))
+            outcomes.append(outcome)
+            failures += [f"{dataset}, {job}: {why}" for job, why in outcome.failures.items()]
+    return Reproduction(study, tuple(comparisons), tuple(missing), tuple(failures), tuple(outcomes))
 
 
 def _compared(
@@ -114,7 +118,7 @@ def _compared(
     request: BenchRequest,
     environment: Environment,
     report: Callable[[Progress], None],
-) -> tuple[tuple[FigureCheck, ...], list[str]]:
+) -> tuple[tuple[FigureCheck, ...], BenchOutcome]:
     alike = [
         model
         for publication in suite.published
@@ -143,5 +147,4 @@ def _compared(
         dataset=outcome.dataset.name,
         is_simulated=outcome.dataset.simulated,
     )
-    failed = [f"{dataset}, {job}: {reason}" for job, reason in outcome.failures.items()]
-    return check_figures(quoted, leaderboard_rows(outcome.records)), failed
+    return check_figures(quoted, leaderboard_rows(outcome.records)), outcome

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dygenept.data.request import recorded_dataset
+from dygenept.data.request import as_recorded
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.model.assembly_text import AssemblyText
@@ -19,8 +19,8 @@ from dygenept.plugin.validation import validated
 from dygenept.results.records import RunRecord
 from dygenept.results.store import read_record
 from dygenept.runs.jobs import fold_job
-from dygenept.runs.readiness import with_file_hashes
-from dygenept.runs.run_context import RunRequest, open_run, run_device
+from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
+from dygenept.runs.run_context import RunRequest, check_request, open_run, run_device
 from dygenept.runs.scored_job import record_of
 from dygenept.types import PerturbationData, Progress, Split
 
@@ -100,10 +100,7 @@ def rerun_record(
         )
     split = load_split(path.parent.parent / "splits" / f"{record.split.sha256}.json")
     asked = replace(
-        request,
-        dataset=recorded_dataset(
-            request.dataset, record.dataset.name, environment, flag="--dataset"
-        ),
+        as_recorded(request, record.dataset.reading, environment, flag="--dataset"),
         suite=record.suite,
         split=record.split.name,
         seed=record.seed,
@@ -114,6 +111,11 @@ def rerun_record(
         keep_predictions=False,
     )
     model = with_file_hashes(recorded_model(record, environment), environment)
+    check_request(asked, environment, is_split_known=True)
+    require_buildable(model, environment)
+    if reasons := unready_models((model,), environment, report):
+        raise ConfigError(f"{model.name} cannot be run here: {reasons[model.name]}")
+    device = run_device((model,), environment)
 
     def split_of(data: PerturbationData) -> Split:
         if data.sha256 != record.dataset.sha256:
@@ -125,7 +127,6 @@ def rerun_record(
         check_split(split, data)
         return split
 
-    device = run_device((model,), environment)
     context = open_run(asked, environment, report, device=device, split_of=split_of)
     job, task = fold_job(context, model, record.fold, report)
     again = record_of(job, task, keep=False)

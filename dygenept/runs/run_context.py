@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset
-from dygenept.data.de.lists import de_genes
+from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
+from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
@@ -21,7 +22,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
 from dygenept.results.store import ResultsStore
-from dygenept.runs.job_identity import derived_seed
+from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
     DeGenes,
     DeTests,
@@ -165,6 +166,32 @@ def open_run(
     return context
 
 
+def check_request(
+    request: RunRequest, environment: Environment, *, is_split_known: bool = False
+) -> None:
+    """Refuse what a typing slip can break before the data set is read.
+
+    Args:
+        request: Data set, protocol and metrics.
+        environment: Registry and plugins.
+        is_split_known: The folds are recorded, and no protocol cuts them anew.
+
+    Raises:
+        DygeneptError: As said: an unknown data set, split protocol, metric or DE list, or options
+            that they do not have.
+    """
+    if request.opened is None and request.dataset:
+        resolve_dataset(request.dataset, environment, scale=request.scale)
+    if not is_split_known:
+        environment.configured(SplitSpec, request.split, request.split_options)
+    for name in request.metrics:
+        environment.manager.get(MetricSpec, name)
+    if request.de_list not in DE_LISTS:
+        raise ConfigError(
+            f"unknown DE list {request.de_list!r}; {nearest(request.de_list, DE_LISTS)}"
+        )
+
+
 def cut_split(
     request: RunRequest,
     environment: Environment,
@@ -205,7 +232,7 @@ def _scoring(
     plugins = [environment.configured(MetricSpec, name) for name in names]
     uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
     uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    seed = derived_seed(request.seed, "cells")
+    seed = job_seed(request.seed, "cells")
     return Scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
         de_tests=de_tests(data, means) if uses_de_tests else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError
@@ -15,11 +16,18 @@ from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.specs import MetricSpec, SplitSpec
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
+from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
-from dygenept.runs.run_context import RunContext, RunRequest, cut_split, open_run, run_device
+from dygenept.runs.run_context import (
+    RunContext,
+    RunRequest,
+    check_request,
+    cut_split,
+    open_run,
+    run_device,
+)
 from dygenept.types import Progress, no_report
 
 
@@ -53,12 +61,31 @@ class BenchOutcome:
         split: The split.
         records: One record per finished job.
         failures: The error of each job that failed, by ``model, fold n``.
+        n_recorded: Jobs that were taken from the results folder, not computed.
+        n_rescored: Jobs whose kept predictions were scored again.
     """
 
     dataset: DatasetRecord
     split: SplitRecord
     records: tuple[RunRecord, ...]
     failures: Mapping[str, str]
+    n_recorded: int = 0
+    n_rescored: int = 0
+
+    def reused(self, results: Path) -> str | None:
+        """Say how many jobs the results folder saved; None where it saved none.
+
+        Args:
+            results: What the sentence calls the folder.
+        """
+        n_reused = self.n_recorded + self.n_rescored
+        if not n_reused:
+            return None
+        again = f" ({self.n_rescored} of them scored again)" if self.n_rescored else ""
+        return (
+            f"{n_reused} of {len(self.records)} finished job(s) were recorded already in "
+            f"{results}{again}"
+        )
 
 
 def run_bench(
@@ -85,9 +112,13 @@ def _run_jobs(
     request: BenchRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> BenchOutcome:
     executor = executor_of(request.executor, request.jobs)
-    context, models = _prepare(request, environment, report)
-    n_folds = len(context.split.folds)
+    models, device = _checked(request, environment)
     unready = unready_models(models, environment, report)
+    if len(unready) == len(models):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in unready.items())
+        raise ConfigError(f"no model can run here: {reasons}")
+    context = _opened(request, environment, device, report)
+    n_folds = len(context.split.folds)
     failures = {f"{name}, all {n_folds} folds": reason for name, reason in unready.items()}
     jobs = [
         (model, fold) for model in models if model.name not in unready for fold in range(n_folds)
@@ -104,31 +135,40 @@ def _run_jobs(
     else:
         results = run_inline(context, jobs, report)
     found = {(model.name, fold): result for model, fold, result in results}
-    records: list[RunRecord] = []
+    finished: list[FinishedJob] = []
     # In the order of the jobs, whichever worker was the first to end.
     for model, fold in jobs:
         result = found[model.name, fold]
-        if isinstance(result, RunRecord):
-            records.append(result)
+        if isinstance(result, FinishedJob):
+            finished.append(result)
         else:
             failures[f"{model.name}, fold {fold + 1}"] = str(result)
     return BenchOutcome(
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
-        records=tuple(records),
+        records=tuple(job.record for job in finished),
         failures=failures,
+        n_recorded=sum(job.source == "recorded" for job in finished),
+        n_rescored=sum(job.source == "rescored" for job in finished),
     )
 
 
 def _prepare_worker(
     request: BenchRequest, recipe: Callable[[], Environment]
 ) -> tuple[RunContext, tuple[ResolvedModel, ...]]:
-    return _prepare(request, recipe(), no_report)
+    environment = recipe()
+    models, device = _checked(request, environment)
+    return _opened(request, environment, device, no_report), models
 
 
-def _prepare(
-    request: BenchRequest, environment: Environment, report: Callable[[Progress], None]
-) -> tuple[RunContext, tuple[ResolvedModel, ...]]:
+def _checked(
+    request: BenchRequest, environment: Environment
+) -> tuple[tuple[ResolvedModel, ...], str]:
+    """Return models and device; all that a typing slip can break is refused before data are read.
+
+    Raises:
+        DygeneptError: As said.
+    """
     models = (
         *resolve_models(request.models, environment, request.overrides, request.variants),
         *(resolve_given(given, environment) for given in request.given),
@@ -136,17 +176,22 @@ def _prepare(
     names = [model.name for model in models]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"two models are called {min(twice)!r}; give one another name")
-    # Everything that a typing slip can break is checked before the data set is read.
     if not (request.resume and any((request.results / "runs").glob("*.json"))):
         # Else it may be a folder that can only be read and has all that is asked for.
         check_can_write(request.results)
-    environment.manager.get(SplitSpec, request.split)
-    for name in request.metrics:
-        environment.manager.get(MetricSpec, name)
+    check_request(request, environment)
     device = run_device(models, environment)
     for model in models:
         require_buildable(model, environment)
-    models = tuple(with_file_hashes(model, environment) for model in models)
+    return tuple(with_file_hashes(model, environment) for model in models), device
+
+
+def _opened(
+    request: BenchRequest,
+    environment: Environment,
+    device: str,
+    report: Callable[[Progress], None],
+) -> RunContext:
     context = open_run(
         request,
         environment,
@@ -156,4 +201,4 @@ def _prepare(
     )
     if context.store.is_writer:
         save_split(context.split, request.results)
-    return context, models
+    return context

@@ -16,8 +16,9 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, SplitRecord
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
+from dygenept.results.submission_scale import scale_notes
 from dygenept.runs.jobs import fold_job
-from dygenept.runs.run_context import RunRequest, cut_split, open_run
+from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchOutcome
 from dygenept.runs.scored_job import record_of
 from dygenept.types import Progress
@@ -48,10 +49,12 @@ class ScoredSubmission:
     Attributes:
         outcome: Data set, split and one record per fold.
         mismatch: What the file lacks, and what it contains beyond the data set.
+        notes: What was accepted, passed over, filled in or looks wrong, one phrase each.
     """
 
     outcome: BenchOutcome
     mismatch: Mismatch
+    notes: tuple[str, ...]
 
 
 def score_submission(
@@ -78,6 +81,7 @@ def score_submission(
     if name in model_names(environment):
         raise ConfigError(f"--name {name}: a model of the harness is called so; choose another")
     check_can_write(request.results)
+    check_request(request, environment)
     table = read_submission(submission.path, is_delta=submission.is_delta)
     context = open_run(
         request,
@@ -100,7 +104,18 @@ def score_submission(
             "stand the mean of the train perturbations in for a perturbation and the control mean "
             "for a gene"
         )
-    notes = (*mismatch.ignored(), *(f"filled in: {what}" for what in lacks))
+    values, genes = matched.values()
+    notes = (
+        *matched.notes,
+        *mismatch.ignored(),
+        *(f"filled in (--fill): {what}" for what in lacks),
+        *scale_notes(
+            values,
+            context.pseudobulk.control_means.mean(axis=0)[genes],
+            is_delta=submission.is_delta,
+            path=submission.path,
+        ),
+    )
     submitted = SubmittedModel(matched, notes)
     config = {
         "submitted": name,
@@ -122,4 +137,4 @@ def score_submission(
         records=tuple(records),
         failures={},
     )
-    return ScoredSubmission(outcome, mismatch)
+    return ScoredSubmission(outcome, mismatch, notes)

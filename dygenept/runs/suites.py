@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import Publication, PublishedRow
 from dygenept.model.grids import Grid
-from dygenept.plugin.registry import read_yaml
 from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import read_yaml
 
 
 class Suite(BaseModel):

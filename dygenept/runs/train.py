@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from dygenept.data.request import as_recorded
 from dygenept.data.splits import (
     SplitManifest,
     check_split,
@@ -22,8 +23,8 @@ from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
-from dygenept.runs.readiness import with_file_hashes
-from dygenept.runs.run_context import RunRequest, cut_split, open_run
+from dygenept.runs.readiness import require_buildable, with_file_hashes
+from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
     SavedModel,
@@ -73,6 +74,8 @@ def _train(
             f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
         )
     check_can_write(request.results)
+    check_request(request, environment)
+    require_buildable(model, environment)
 
     def split_of(data: PerturbationData) -> Split:
         split = cut_split(request, environment, data, needs_test=False)
@@ -144,21 +147,23 @@ def _evaluate(
     manifest = read_manifest(checkpoint)
     if keep:
         check_can_write(request.results)
+    check_request(request, environment, is_split_known=True)
+    resolved = with_file_hashes(resolved_model(manifest, environment), environment)
+    built, _ = load_model(checkpoint, environment, environment.runtime(report, device=device))
 
     def split_of(data: PerturbationData) -> Split:
         split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
         check_split(split, data)
         return split
 
+    asked = as_recorded(request, manifest.dataset.reading, environment, flag="--dataset")
     context = open_run(
-        replace(request, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
+        replace(asked, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
         environment,
         report,
         device=device,
         split_of=split_of,
     )
-    resolved = with_file_hashes(resolved_model(manifest, environment), environment)
-    built, _ = load_model(checkpoint, environment, environment.runtime(report, device=device))
     # It is fitted already, so nothing reads the cells of its task.
     job, task = fold_job(context, replace(resolved, needs_cells=False), manifest.fold, report)
     if keep and context.store.is_writer:

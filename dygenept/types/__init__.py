@@ -1,6 +1,7 @@
 """The types that travel along the walk, one for each arrow: frozen records.
 
-Read in this order: ``data`` (what is read and how it is cut), ``task`` (what a model may learn
+Read in this order: ``data`` (what is read and how it is cut), ``mapping`` (where a
+file keeps it), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
 inputs, scores), ``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of
 conditions as arrays).
@@ -32,6 +33,10 @@ from dygenept.types.evidence import (
     MetricCells,
     Rows,
 )
+from dygenept.types.mapping import (
+    NO_MAPPING,
+    DataMapping,
+)
 from dygenept.types.results import (
     ChildResources,
     MetricInputs,
@@ -57,11 +62,13 @@ from dygenept.types.task import (
 __all__ = [
     "CONTROL_LABEL",
     "FACETS",
+    "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "BoolArray",
     "CellDistances",
     "ChildResources",
     "Condition",
+    "DataMapping",
     "DeGenes",
     "DeTests",
     "DoubleArray",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -86,6 +87,9 @@ class PerturbationData:
         de_lists: DE gene lists that the file carries, by list name: positions in ``gene_ids``,
             (n_conditions, 20), padded with -1.
         notes: What was accepted or mended on the way in, one sentence each.
+        mapping: Where its file keeps what was read, as said or recognised.
+        is_normalized: True if its counts were scaled and put on the log1p scale on the way in.
+        file: Absolute path of the user's own file; None where a plugin or an object gave the cells.
     """
 
     name: str
@@ -104,6 +108,9 @@ class PerturbationData:
     raw_to_label: Mapping[str, str]
     de_lists: Mapping[str, IntArray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    mapping: DataMapping = NO_MAPPING
+    is_normalized: bool = False
+    file: str | None = None
 
     @property
     def n_cells(self) -> int:

@@ -149,8 +149,10 @@ def test_export_says_what_it_cannot_find(cli, toy: Path, tmp_path: Path, benched
     assert (result.code, "did you mean 'additive'" in result.err) == (2, True)
     result = cli("export", "predictions", "--model", "additive", "--fold", "9", *output)
     assert "no result of 'additive' on fold 9; folds there: 1, 2" in result.err
+    away = toy.rename(toy.with_suffix(".away"))
     result = cli("export", "cell-eval", "--model", "additive", "--output", tmp_path / "ce")
-    assert result.code == 2
+    away.rename(toy)
+    assert (result.code, f"was read from {toy}" in result.err) == (2, True)
     other = write_toy_h5ad(tmp_path / "other.h5ad", ToyShape(seed=9))
     result = cli(
         *("export", "cell-eval", "--model", "additive", "--cells", other),

@@ -13,12 +13,18 @@ SHORT = (
 )
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained") / "model"
+
+
 @pytest.fixture
-def checkpoint(cli, toy: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    result = cli("train", "--dataset", toy, "--folds", "3", "--output", folder, *SHORT)
-    assert result.code == 0, result.err
-    return folder
+def checkpoint(cli, toy: Path, trained: Path) -> Path:
+    """One trained model for all tests, which only read it."""
+    if not trained.exists():
+        result = cli("train", "--dataset", toy, "--folds", "3", "--output", trained, *SHORT)
+        assert result.code == 0, result.err
+    return trained
 
 
 def test_train_evaluate_gives_what_bench_gives_for_that_fold(
@@ -172,3 +178,36 @@ def test_a_closed_form_baseline_is_not_trained(cli, toy: Path, tmp_path: Path) -
     assert result.code == 2
     assert "closed form" in result.err
     assert not (tmp_path / "m").exists()
+
+
+def test_predict_tells_genes_outside_the_screen_apart(cli, toy: Path, tmp_path: Path) -> None:
+    asked = [part for gene in ("FOXA1", "RUNX2", "KLF1+FOXA1", "KLF1", "NOTAGENE") for part in
+             ("--perturbation", gene)]  # fmt: skip
+    result = cli("predict", "--dataset", toy, "--model", "ridge_go", *asked, "--output", "p.csv")
+    assert result.code == 0, result.err
+    table = pl.read_csv(tmp_path / "p.csv")
+    values = {
+        str(label): part["predicted"].to_numpy()
+        for (label,), part in table.group_by("perturbation")
+    }
+    assert abs(values["FOXA1+ctrl"] - values["RUNX2+ctrl"]).max() > 1e-3
+    assert abs(values["KLF1+FOXA1"] - values["KLF1+ctrl"]).max() > 1e-3
+    assert "note: NOTAGENE is known to neither" in result.err
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [("KLF1,MAPK1", "it looks like KLF1+MAPK1"), ("NOTAGENE", "no gene 'NOTAGENE' is known")],
+)
+def test_predict_refuses_what_nobody_knows_unless_allowed(
+    cli, toy: Path, label: str, message: str
+) -> None:
+    fit = ("predict", "--dataset", toy, "--model", "additive", "--perturbation", label)
+    refused = cli(*fit)
+    assert refused.code == 2
+    assert message in refused.err
+    assert "--allow-unknown" in refused.err
+    allowed = cli(*fit, "--allow-unknown", "--json")
+    assert allowed.code == 0, allowed.err
+    assert f"note: {label} is known to neither" in allowed.err
+    assert f"does not perturb '{label}', and additive reads no gene embedding" in allowed.err

@@ -17,6 +17,7 @@ from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
+from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import BaselineSpec
@@ -253,3 +254,29 @@ def test_ridge_on_identity_reaches_its_known_correlation_on_real_cells(
     alphas = [item.chosen["alpha"] for item in outcome.records if item.model == "ridge"]
     assert len(alphas) == 5
     assert set(alphas) <= set(ridge.PENALTIES)
+
+
+@pytest.mark.parametrize("name", ["linear", "ridge", "knn", "gp"])
+def test_a_gene_outside_the_screen_is_predicted_from_its_vector(name: str, tmp_path: Path) -> None:
+    task, _ = toy_task()
+    rng = np.random.default_rng(0)
+    vectors = {gene: rng.normal(size=4) for gene in (*task.target_genes, "RUNX2")}
+    first, second = task.known[0].genes[0], "RUNX2"
+    vectors["FOXA1"] = vectors[first]
+    path = tmp_path / "vectors.tsv"
+    lines = ["\t".join([gene, *map(repr, map(float, of))]) for gene, of in vectors.items()]
+    path.write_text("\n".join(["\t".join(["gene", "a", "b", "c", "d"]), *lines]) + "\n")
+    options = {"linear": {}, "ridge": {"alpha": 0.1}, "knn": {"n_neighbors": 2}, "gp": {}}[name]
+    model = fitted(name, task, embedding=str(path), **options)
+
+    def change(*genes: str) -> DoubleArray:
+        asked = Condition(Perturbation("+".join(genes), genes), task.cell_types[0])
+        return model.predict((asked,)).expression[0]
+
+    before = change(first)
+    np.testing.assert_allclose(change("FOXA1"), before, atol=1e-12)
+    assert np.abs(change(second) - before).max() > 0.01
+    assert np.abs(change("FOXA1", second) - before).max() > 0.01
+    np.testing.assert_array_equal(change(first), before)
+    change("NOTAGENE")
+    assert "NOTAGENE" in notes_of(model)[-1]

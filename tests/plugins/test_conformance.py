@@ -18,6 +18,7 @@ from dygenept.testing.split_checks import TOY_SPLIT_SHAPE
 
 # What a plugin cannot be built without, or what makes it small enough for a test.
 OPTIONS: dict[str, dict[str, object]] = {
+    "datasets/file": {"path": "absent.h5ad"},
     "datasets/gears": {"file_id": 6154020, "folder": "norman"},
     "datasets/simulated": {"profile": "dixit", "scale": 0.02},
     "cell_encoders/scgpt": {"n_layers": 2, "d_model": 16, "n_heads": 2, "freeze_layers": 0},

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import email.utils
+import re
+from urllib.parse import quote
 
 import pytest
 
+from dygenept.machine.retries import retry_after_s
 from dygenept_plugins.endpoints.asking import RetryPolicy
-from dygenept_plugins.endpoints.connection import missing_key, redacted
-from dygenept_plugins.endpoints.faults import Fault, retry_after_s
+from dygenept_plugins.endpoints.connection import missing_key
+from dygenept_plugins.endpoints.faults import Fault
+from dygenept_plugins.endpoints.redaction import redacted
 
 POLICY = RetryPolicy(max_attempts=5, base_s=1.0, cap_s=4.0, max_retry_after_s=60.0)
 NOW = 1_700_000_000.0
@@ -52,11 +57,45 @@ def test_what_cannot_succeed_is_not_repeated(kind: str) -> None:
     assert POLICY.wait_s(Fault(kind, ""), 1) is None  # type: ignore[arg-type]
 
 
-def test_key_and_what_looks_like_one_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLM_API_KEY", "plain-key-123")
-    text = redacted("no: plain-key-123, sk-proj-abc_DEF123, Authorization: Bearer abcdef.ghi")
-    for secret in ("plain-key-123", "abc_DEF123", "abcdef.ghi"):
-        assert secret not in text
+KEY = "plain/key+123-ABCDEFGHIJ"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        KEY,
+        KEY.upper(),
+        # Servers repeat a key in part.
+        f"{KEY[:9]}…{KEY[-8:]}",
+        f"https://e.org/#{KEY[3:15]}",
+        quote(KEY, safe=""),
+        KEY.encode().hex(),
+        *(base64.b64encode(f"{'u' * n}:{KEY}".encode()).decode() for n in range(3)),
+        base64.urlsafe_b64encode(KEY.encode()).decode(),
+    ],
+)
+def test_the_key_is_taken_out_in_whatever_form(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    monkeypatch.setenv("LLM_API_KEY", KEY)
+    text = redacted(f"before {sent} after")
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert "[key]" in text
+    longest = max(
+        len(word) for word in re.split(r"\[key\]|[ …#]", text.replace("https://e.org/", ""))
+    )
+    assert longest < 8
+
+
+def test_what_looks_like_a_key_is_taken_out_and_the_rest_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLM_API_KEY", KEY)
+    text = redacted(
+        "sk-proj-abc_DEF123, Authorization: Bearer abcdef.ghi; KLF1 plainly binds İ 123"
+    )
+    assert text == "sk-[key], Authorization: Bearer [key]; KLF1 plainly binds İ 123"
+    monkeypatch.delenv("LLM_API_KEY")
+    assert redacted(KEY) == KEY
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from local_endpoint import (
     EndpointAnswer,
     EndpointRequest,
     LocalEndpoint,
+    completion,
     well_behaved,
 )
 
@@ -215,3 +217,34 @@ def test_run_makes_no_call_that_it_cannot_keep(endpoint: LocalEndpoint, tmp_path
 def test_no_journal_is_an_empty_one(tmp_path: Path) -> None:
     assert Journal(tmp_path / "none.jsonl").read().answers == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_that_a_server_sends_brings_the_key_into_the_journal(
+    endpoint: LocalEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a-key-of-somebody-4711"
+    monkeypatch.setenv("LLM_API_KEY", key)
+    packed = base64.b64encode(f"user:{key}".encode()).decode()
+
+    def respond(request: EndpointRequest) -> EndpointAnswer:
+        if request.number == 1:
+            body = {"error": {"message": f"wrong key {key[:12]}…", "code": packed, "type": key}}
+            return EndpointAnswer(json.dumps(body), 500, {"X-Key": key})
+        texts = dict.fromkeys(request.facets, f"It binds {key}. It acts.")
+        escaped = "".join(f"\\u{ord(sign):04x}" for sign in key)
+        written = json.dumps({"gene": request.gene, "facets": texts}).replace(key, escaped, 1)
+        document = json.loads(completion(written, finish_reason=f"stop#{key}").body)
+        document |= {"id": packed, "model": f"https://me:{key}@e.org/m#{key}"}
+        return EndpointAnswer(json.dumps(document))
+
+    endpoint.respond = respond
+    path = tmp_path / "journal.jsonl"
+    config = LlmConfig(
+        model="m", base_url=endpoint.base_url, journal=str(path), concurrency=1, backoff_s=0.01
+    )
+    (facets,) = LlmFacetWriter(config).write_from(corpus(1), Runtime())
+    kept = path.read_text() + repr(facets)
+    assert '"outcome": "answer"' in kept
+    assert "It binds [key]. It acts." in kept
+    for piece in (key[:8], key[-8:], packed[8:24]):
+        assert piece not in kept

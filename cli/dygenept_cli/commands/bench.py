@@ -159,6 +159,8 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     outcome = _run(request, show)
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         console.note(f"note: {text}")
+    if (reused := outcome.reused(request.results)) is not None:
+        console.note(f"{reused}; --no-resume computes them anew")
     quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
     board = leaderboard_of(outcome.records, quoted=quoted) if outcome.records else None
     if board is not None and not show.output.as_json:

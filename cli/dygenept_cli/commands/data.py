@@ -9,12 +9,14 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
 from dygenept_cli.flags.records import with_flags
 
 if TYPE_CHECKING:
     from dygenept.data.catalog import DatasetEntry
     from dygenept.plugin.environment import Environment
+    from dygenept.types import PerturbationData
 
 app = typer.Typer(
     help="Show, fetch, verify and simulate data sets.",
@@ -63,12 +65,15 @@ def list_(where: DataFlags, as_json: options.JsonOption = False) -> None:
 def info(
     *,
     name: NameArgument,
-    normalize: options.NormalizeOption = False,
+    reading: ReadingFlags,
     where: DataFlags,
     as_json: options.JsonOption = False,
 ) -> None:
     """Describe a data set: where it is and, if it is on disk, what it contains."""
+    import json
+
     from dygenept.data.catalog import resolve_dataset
+    from dygenept.machine.addresses import masked
     from dygenept_cli.views import assets
     from dygenept_cli.views.listing import show_facts
 
@@ -81,10 +86,13 @@ def info(
     is_readable = True
     if resolved.name is not None and resolved.entry is not None:
         status = _status(resolved.name, resolved.entry, environment)
-        document |= {**status, "entry": resolved.entry.model_dump(mode="json")}
+        document |= {**status, "entry": json.loads(masked(resolved.entry.model_dump_json()))}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(name, environment, normalize=normalize)
+        data = _opened(name, environment, reading)
+        document |= _content(data)
+        if not as_json:
+            document["mapping"] = data.mapping.flags()
     if as_json:
         console.print_json(document)
     else:
@@ -99,14 +107,20 @@ def fetch(
         typer.Argument(metavar="NAME…", help="Names that `dygenept data list` shows."),
     ],
     where: DataFlags,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Fetch anew, whatever is there, and forget the recorded checksums."
+        ),
+    ] = False,
     quiet: options.QuietOption = False,
 ) -> None:
-    """Download (or simulate) data sets and further files, verify them and keep them on disk."""
+    """Download (or simulate) data sets and further files, open them and keep them on disk."""
+    from dygenept.data.asset_graphs import graph_of_asset
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
     from dygenept.errors import DataError
     from dygenept.machine.progress import shown_progress
-    from dygenept.types import Runtime
     from dygenept_cli.views.assets import entries_of
 
     environment = where.environment()
@@ -115,13 +129,20 @@ def fetch(
     for wanted in dict.fromkeys(name):
         try:
             with shown_progress(quiet=quiet) as report:
-                runtime = Runtime(report=report)
+                runtime = environment.runtime(report)
                 if wanted in further:
                     path = fetch_asset(
-                        wanted, entries=further, data_dir=environment.data_dir, runtime=runtime
+                        wanted,
+                        entries=further,
+                        data_dir=environment.data_dir,
+                        runtime=runtime,
+                        graph=graph_of_asset(wanted, further[wanted], environment),
+                        anew=force,
                     )
                 else:
-                    path = fetch_dataset(wanted, environment, runtime, also_known=tuple(further))
+                    path = fetch_dataset(
+                        wanted, environment, runtime, also_known=tuple(further), anew=force
+                    )
         except DataError as error:
             failures.append(str(error))
             continue
@@ -136,7 +157,7 @@ def fetch(
 def verify(
     *,
     name: NameArgument,
-    normalize: options.NormalizeOption = False,
+    reading: ReadingFlags,
     where: DataFlags,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -156,11 +177,13 @@ def verify(
         # A fetched file has a record of its checksum beside it; other files have none.
         if path is not None and record_path(path).is_file():
             verify_file(path, rehash=True)
-    content = _content(name, environment, normalize=normalize)
+    data = _opened(name, environment, reading)
     if as_json:
-        console.print_json(content)
+        console.print_json(_content(data))
     else:
-        console.stdout().print(f"{name}: valid, sha256 {content['sha256']}", highlight=False)
+        for note in data.notes:
+            console.note(f"note: {note}")
+        console.stdout().print(f"{name}: valid, sha256 {data.sha256}", highlight=False)
 
 
 @app.command()
@@ -220,10 +243,19 @@ def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[st
     }
 
 
-def _content(name: str, environment: Environment, *, normalize: bool) -> dict[str, object]:
+def _opened(name: str, environment: Environment, reading: ReadingFlags) -> PerturbationData:
     from dygenept.data.catalog import open_dataset
 
-    data = open_dataset(name, environment, environment.runtime(), normalize=normalize)
+    return open_dataset(
+        name,
+        environment,
+        environment.runtime(),
+        normalize=reading.normalize,
+        mapping=reading.mapping(),
+    )
+
+
+def _content(data: PerturbationData) -> dict[str, object]:
     n_control = int((data.condition_codes < 0).sum())
     return {
         "dataset": data.name,
@@ -237,5 +269,6 @@ def _content(name: str, environment: Environment, *, normalize: bool) -> dict[st
         "n_combinations": sum(len(p.genes) > 1 for p in data.perturbations),
         "cell_types": list(data.cell_types),
         "de_lists": sorted(data.de_lists),
+        "mapping": data.mapping.given(),
         "notes": list(data.notes),
     }

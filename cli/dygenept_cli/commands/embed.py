@@ -10,6 +10,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import DatasetFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedFlags(options.DatasetFlags):
+class EmbedFlags(DatasetFlags):
     """Which cells are embedded, and by which encoder."""
 
     cell_encoder: Annotated[
@@ -58,6 +59,7 @@ class EmbedFlags(options.DatasetFlags):
             options=from_dotlist(self.set_ or ()),
             normalize=self.normalize,
             scale=self.scale,
+            mapping=self.mapping(),
         )
 
 

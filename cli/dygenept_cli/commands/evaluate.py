@@ -10,13 +10,22 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 
 def evaluate(
     *,
     checkpoint: options.CheckpointOption,
-    data: options.DatasetFlags,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            metavar="NAME|FILE",
+            help="The cells that it was trained on [default: as its folder records them].",
+        ),
+    ] = None,
+    data: CellsFlags,
     results: Annotated[
         Path | None,
         typer.Option("--results", metavar="DIR", help="Keep the record in this folder too."),
@@ -35,10 +44,11 @@ def evaluate(
     environment = where.environment()
     keep = results is not None
     request = RunRequest(
-        dataset=data.dataset,
+        dataset=dataset or "",
         results=results or checkpoint / "results",
         normalize=data.normalize,
         scale=data.scale,
+        mapping=data.mapping(),
         de_list=environment.registry.defaults.de_list,
         keep_predictions=keep,
     )

@@ -10,6 +10,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import DataFlags
 from dygenept_cli.flags.records import with_flags
 
@@ -62,7 +63,7 @@ class KeptFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellEvalFlags(options.CellsFlags):
+class CellEvalFlags(CellsFlags):
     """The real cells, and how cells are predicted from them."""
 
     cells: Annotated[
@@ -70,7 +71,7 @@ class CellEvalFlags(options.CellsFlags):
         typer.Option(
             "--cells",
             metavar="NAME|FILE",
-            help="The real cells [default: the registered data set of the recorded name].",
+            help="The real cells [default: the recorded file or registered data set].",
         ),
     ] = None
     level: Annotated[
@@ -162,16 +163,13 @@ def _real_cells(
     Raises:
         SplitError: If the data set is another one.
     """
-    from dygenept.data.request import DataRequest, open_data, recorded_dataset
+    from dygenept.data.request import as_recorded, open_data
     from dygenept.errors import SplitError
 
     environment = where.environment()
     recorded = kept.records[0].dataset
-    request = DataRequest(
-        dataset=recorded_dataset(cells.cells, recorded.name, environment, flag="--cells"),
-        normalize=cells.normalize,
-        scale=cells.scale,
-    )
+    wanted = cells.data_request(cells.cells or "")
+    request = as_recorded(wanted, recorded.reading, environment, flag="--cells")
     with output.progress() as report:
         data = open_data(request, environment, report)
     if data.sha256 != recorded.sha256:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dygenept.knowledge.graph.sources import KgChoice
     from dygenept.knowledge.precompute.request import PrecomputeConfig
     from dygenept.plugin.environment import Environment
+    from dygenept.types import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +71,9 @@ class StepFlags:
         """Return the options of the steps, and the graphs with those of the imputation."""
         from dygenept.knowledge.precompute.request import PrecomputeConfig
         from dygenept.model.overrides import from_dotlist
-        from dygenept.plugin.registry import merge, read_yaml
+        from dygenept.plugin.registry import merge
         from dygenept.plugin.validation import validated
+        from dygenept.plugin.yaml_files import read_yaml
         from dygenept_cli.flags.models import graph_choice
 
         document = {} if self.config is None else read_yaml(self.config)
@@ -79,7 +84,7 @@ class StepFlags:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GeneFlags(options.CellsFlags):
+class GeneFlags(CellsFlags):
     """Which genes, and where their texts come from."""
 
     dataset: Annotated[
@@ -105,13 +110,15 @@ class GeneFlags(options.CellsFlags):
         ),
     ] = None
 
-    def chosen(self, environment: Environment) -> tuple[str, ...] | None:
+    def chosen(
+        self, environment: Environment, report: Callable[[Progress], None]
+    ) -> tuple[str, ...] | None:
         """Return the genes; None leaves them to the corpus or the user's table."""
-        from dygenept.data.request import DataRequest, open_data
+        from dygenept.data.request import open_data
         from dygenept.errors import ConfigError
         from dygenept.knowledge.genes.corpus import read_gene_list
         from dygenept.knowledge.genes.tables import load_gene_tables
-        from dygenept.types import no_report
+        from dygenept.types import Progress
 
         if sum((self.dataset is not None, self.genes is not None, self.all_genes)) > 1:
             raise ConfigError("--dataset, --genes and --all-genes exclude each other; give one")
@@ -121,8 +128,9 @@ class GeneFlags(options.CellsFlags):
             return read_gene_list(self.genes)
         if self.dataset is None:
             return None
-        request = DataRequest(dataset=self.dataset, scale=self.scale, normalize=self.normalize)
-        opened = open_data(request, environment, no_report)
+        report(Progress("read", 0, 1, self.dataset))
+        opened = open_data(self.data_request(self.dataset), environment, report)
+        report(Progress("read", 1, 1))
         return tuple(dict.fromkeys((*opened.target_genes, *opened.gene_symbols)))
 
 
@@ -142,16 +150,19 @@ def precompute(
     output: options.OutputFlags,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
+    from dataclasses import replace
+
     from dygenept.knowledge.precompute.pipeline import Pipeline
     from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
+    from dygenept.machine.places import check_can_write
     from dygenept_cli.views.precompute import show_outcomes, show_plan
 
     environment = where.environment()
+    device = pick_device(where.device)
     settings, choice = wanted.settings()
     request = PrecomputeRequest(
         output=wanted.output,
-        genes=genes.chosen(environment),
         table=genes.table,
         writer=wanted.writer,
         encoder=wanted.encoder,
@@ -161,7 +172,12 @@ def precompute(
     )
     steps = planned_steps(wanted.named(), request)
     with output.progress() as report:
-        runtime = environment.runtime(report, device=pick_device(where.device))
+        runtime = environment.runtime(report, device=device)
+        if genes.dataset is not None:
+            # Whatever can be refused is, before a data set is read for its genes.
+            check_can_write(wanted.output)
+            Pipeline(request, manager=environment.manager, runtime=runtime).check(steps)
+        request = replace(request, genes=genes.chosen(environment, report))
         pipeline = Pipeline(request, manager=environment.manager, runtime=runtime)
         if dry_run:
             # The corpus costs nothing, and the prompt is made from it.

@@ -10,6 +10,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 from dygenept_cli.flags.models import ModelFlags
 
@@ -34,10 +35,10 @@ class FitFlags(ModelFlags):
         "dygenept_small"
     )
     seed: options.SeedOption = None
-    scale: options.ScaleOption = None
-    normalize: options.NormalizeOption = False
 
-    def request(self, environment: Environment) -> PredictRequest:
+    def request(
+        self, environment: Environment, cells: CellsFlags, *, allow_unknown: bool
+    ) -> PredictRequest:
         """Return the request to fit the model on all perturbations of the data set."""
         from dygenept.runs.predict import PredictRequest
 
@@ -48,8 +49,10 @@ class FitFlags(ModelFlags):
             de_list=defaults.de_list,
             seed=defaults.seed if self.seed is None else self.seed,
             overrides=self.overrides(),
-            normalize=self.normalize,
-            scale=self.scale,
+            normalize=cells.normalize,
+            scale=cells.scale,
+            mapping=cells.mapping(),
+            allow_unknown=allow_unknown,
         )
 
 
@@ -75,6 +78,7 @@ def predict(
         typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
     ] = None,
     fit: FitFlags,
+    cells: CellsFlags,
     where: MachineFlags,
     shown: PredictOutputFlags,
 ) -> None:
@@ -98,10 +102,15 @@ def predict(
         if checkpoint is not None:
             runtime = environment.runtime(report, device=pick_device(where.device))
             found = predict_from_checkpoint(
-                checkpoint, labels, environment, cell_type=cell_type, runtime=runtime
+                checkpoint,
+                labels,
+                environment,
+                cell_type=cell_type,
+                runtime=runtime,
+                allow_unknown=wanted.allow_unknown,
             )
         else:
-            request = fit.request(environment)
+            request = fit.request(environment, cells, allow_unknown=wanted.allow_unknown)
             found = predict_from_data(
                 request, labels, environment, cell_type=cell_type, report=report
             )

@@ -42,6 +42,9 @@ def reproduce(
             environment=replace(where.environment(), device="cpu"),
             report=report,
         )
+    for outcome in found.outcomes:
+        if (reused := outcome.reused(results)) is not None:
+            console.note(f"{outcome.dataset.name}: {reused}")
     if output.as_json:
         console.print_json(_document(found))
     elif found.comparisons:

@@ -9,6 +9,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 
 TOLERANCE = 1e-6
@@ -24,10 +25,10 @@ def rerun(
         typer.Option(
             "--dataset",
             metavar="NAME|FILE",
-            help="The recorded cells [default: the registered data set of the recorded name].",
+            help="The recorded cells [default: the recorded file or registered data set].",
         ),
     ] = None,
-    cells: options.CellsFlags,
+    cells: CellsFlags,
     tolerance: Annotated[
         float,
         typer.Option("--tolerance", min=0.0, help="Largest difference that counts as agreement."),
@@ -50,6 +51,7 @@ def rerun(
         results=record.parent.parent,
         scale=cells.scale,
         normalize=cells.normalize,
+        mapping=cells.mapping(),
     )
     environment = where.environment()
     with output.progress() as report:

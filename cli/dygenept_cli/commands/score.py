@@ -89,7 +89,7 @@ def score(
     request = benchmark.request(declared, dataset=declared.datasets[0], results=results)
     with output.progress() as report:
         found = score_submission(file.submission(), request, environment, report=report)
-    for text in (*found.mismatch.ignored(), *found.mismatch.lacks()):
+    for text in found.notes:
         console.note(f"note: {text}")
     outcome = found.outcome
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)

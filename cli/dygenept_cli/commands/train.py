@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags, SplitFlags
+from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 from dygenept_cli.flags.models import AssemblyFlags
 
@@ -38,8 +39,7 @@ class TrainFlags(SplitFlags):
             split=self.split,
             folds=self.folds,
             seed=self.seed,
-            scale=self.scale,
-            normalize=self.normalize,
+            **{item.name: getattr(self, item.name) for item in fields(CellsFlags)},
         )
         declared = benchmark.declared(environment)
         return benchmark.request(declared, dataset=self.dataset, results=self.output)
@@ -74,7 +74,7 @@ def train(
         )
     elif launched().is_writer:
         read = f" --scale {wanted.scale}" if wanted.scale is not None else ""
-        read += " --normalize" if wanted.normalize else ""
+        read += f" {given}" if (given := wanted.as_given()) else ""
         console.note(
             f"{manifest.model} trained on fold {wanted.fold} of {manifest.dataset.name}; score "
             f"it with `dygenept evaluate --checkpoint {wanted.output} "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dygenept_cli.flags import options
+from dygenept_cli.flags import cells, options
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitFlags(options.CellsFlags):
+class SplitFlags(cells.CellsFlags):
     """How a data set is read and split; None leaves it to the suite or the registry."""
 
     split: Annotated[
@@ -127,6 +127,7 @@ class BenchmarkFlags(SplitFlags):
             scale=declared.scale if self.scale is None else self.scale,
             results=results,
             normalize=self.normalize,
+            mapping=self.mapping(),
         )
 
     def _identity(self, declared: Suite) -> str:

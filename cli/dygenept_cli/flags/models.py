@@ -54,7 +54,7 @@ class ModelFlags:
         """Collect what the flags change in assembled models."""
         from dygenept.knowledge.graph.sources import kg_names
         from dygenept.model.overrides import Overrides
-        from dygenept.plugin.registry import read_yaml
+        from dygenept.plugin.yaml_files import read_yaml
 
         return Overrides(
             parts={section: name for section, name in self.parts().items() if name is not None},

@@ -49,11 +49,16 @@ def show_rows(rows: list[dict[str, object]], directory: Path) -> None:
 
 def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -> None:
     """Print everything about one asset."""
+    import json
+
+    from dygenept.machine.addresses import masked, shown
+
     row = status_row(name, entry, directory)
     if as_json:
-        console.print_json({"kind": "asset", **row, "entry": entry.model_dump(mode="json")})
+        shown_entry = json.loads(masked(entry.model_dump_json()))
+        console.print_json({"kind": "asset", **row, "entry": shown_entry})
         return
-    files = [("file", f"{file.path}, from {file.url}") for file in entry.files]
+    files = [("file", f"{file.path}, from {shown(file.url)}") for file in entry.files]
     show_facts(
         [
             *((key, row[key]) for key in ("name", "summary", "detail", "path")),
@@ -66,9 +71,16 @@ def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -
 
 def verify(name: str, environment: Environment, *, as_json: bool) -> None:
     """Hash an asset's files again and print their checksums."""
+    from dygenept.data.asset_graphs import graph_of_asset
     from dygenept.data.assets import verify_asset
 
-    hashes = verify_asset(name, entries=entries_of(environment), data_dir=environment.data_dir)
+    entries = entries_of(environment)
+    hashes = verify_asset(
+        name,
+        entries=entries,
+        data_dir=environment.data_dir,
+        graph=graph_of_asset(name, entries[name], environment),
+    )
     if as_json:
         console.print_json({"asset": name, "sha256": hashes})
         return

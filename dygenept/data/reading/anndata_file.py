@@ -9,63 +9,81 @@ from typing import TYPE_CHECKING
 
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
-from dygenept.data.reading.expression import check_values, normalize_counts, read_expression
+from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import (
-    column_names,
-    open_h5ad,
-    read_column,
-    read_index,
-    says_simulated,
-)
+from dygenept.data.reading.h5ad import open_h5ad, read_index, says_simulated
+from dygenept.data.reading.layouts import find_layout, words_of_labels
+from dygenept.data.reading.matrices import read_matrix
+from dygenept.data.reading.places import find_place
+from dygenept.data.reading.symbols import name_genes
 from dygenept.errors import DataError
-from dygenept.types import SYMBOL_COLUMNS, PerturbationData
+from dygenept.types import PerturbationData
+from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
     import h5py
 
 
 def read_anndata(
-    path: Path, *, name: str | None = None, normalize: bool = False
+    path: Path,
+    *,
+    name: str | None = None,
+    normalize: bool = False,
+    mapping: DataMapping = NO_MAPPING,
 ) -> PerturbationData:
     """Read and check an ``.h5ad`` file of perturbed and control cells.
 
     Args:
-        path: The file; ``X`` is CSR log1p expression, ``obs['condition']`` has the labels,
-            ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such column),
-            and ``var`` may have gene symbols beside its index.
+        path: The file; ``X`` is log1p expression, sparse or dense, ``obs['condition']`` has the
+            labels, ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such
+            column), and ``var`` may have gene symbols beside its index.
         name: Name of the data set; the file's stem by default.
-        normalize: ``X`` is raw counts: scale each cell to the median total and take log1p.
+        normalize: The expression is raw counts: scale each cell to the median total and take
+            log1p.
+        mapping: Where the file keeps these parts instead, and how its labels are spelt.
 
     Returns:
         The data set; what was accepted or mended is in its ``notes``.
 
     Raises:
         DataError: If the file is missing or damaged, has no conditions or controls, or has
-            expression that is dense, raw, negative or not finite, or a gene twice. The message
-            says what to do.
+            expression that is raw, on another scale, negative or not finite, or a gene twice. The
+            message says what to do.
     """
     with open_h5ad(path) as file:
-        return read_opened(file, path, name=name or path.stem, normalize=normalize)
+        return read_opened(file, path, name=name or path.stem, normalize=normalize, mapping=mapping)
 
 
-def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> PerturbationData:
+def read_opened(
+    file: h5py.File,
+    path: Path,
+    *,
+    name: str,
+    normalize: bool = False,
+    mapping: DataMapping = NO_MAPPING,
+) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
     notes: list[str] = []
+    place = find_place(file, mapping.layer)
     cell_ids = read_index(file, "obs")
-    gene_ids = tuple(str(gene) for gene in read_index(file, "var"))
+    gene_ids = tuple(str(gene) for gene in read_index(file, place.frame))
     _check_genes(gene_ids, path)
-    parsed, cells = read_cells(file, notes)
-    symbols = _symbols(file, gene_ids, notes)
-    expression = read_expression(file, notes)
-    if expression.shape != (len(cell_ids), len(gene_ids)):
-        raise DataError(
-            f"{path}: X is {expression.shape[0]} × {expression.shape[1]}, but obs has "
-            f"{len(cell_ids)} rows and var {len(gene_ids)}; write the file again"
-        )
+    genes = name_genes(
+        file,
+        place.frame,
+        gene_ids,
+        given=mapping.symbol_column,
+        labels=words_of_labels(file, mapping),
+        notes=notes,
+    )
+    symbols = genes.symbols
+    mapping = find_layout(file, mapping, genes.names, notes)
+    parsed, cells = read_cells(file, genes.names, mapping, notes)
+    shape = (len(cell_ids), len(gene_ids))
+    expression = read_matrix(place.item, shape, called=place.called, notes=notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)
     is_simulated = says_simulated(file)
-    check_values(expression, where=str(path), normalize=normalize)
+    notes += check_values(expression, place, normalize=normalize)
     sha256 = fingerprint(
         Content(
             expression=expression,
@@ -81,7 +99,8 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
         target = normalize_counts(expression)
         notes.append(f"Counts were scaled to {target:g} per cell (the median total), then log1p.")
     _note_repeated(symbols, notes)
-    _note_targets(cells, symbols, notes)
+    if genes.has_symbols:
+        _note_targets(cells, symbols, notes)
     label_of = {
         raw: found.label for raw in cells.labels if (found := parsed.perturbations[raw]) is not None
     }
@@ -102,6 +121,8 @@ def read_opened(file: h5py.File, path: Path, *, name: str, normalize: bool) -> P
         raw_to_label=label_of,
         de_lists=de_lists,
         notes=(*parsed.notes, *notes),
+        mapping=mapping,
+        is_normalized=normalize,
     )
 
 
@@ -114,21 +135,6 @@ def _check_genes(gene_ids: Sequence[str], path: Path) -> None:
             f"{path}: {len(twice)} gene id(s) occur more than once in var, such as {twice[0]!r}; "
             "keep the first of each: adata = adata[:, ~adata.var_names.duplicated()].copy()"
         )
-
-
-def _symbols(file: h5py.File, gene_ids: tuple[str, ...], notes: list[str]) -> tuple[str, ...]:
-    columns = column_names(file, "var")
-    found = [column for column in SYMBOL_COLUMNS if column in columns]
-    if not found:
-        notes.append("var has no column of gene symbols: its index is used instead.")
-        return gene_ids
-    column = read_column(file, "var", found[0])
-    if found[0] != SYMBOL_COLUMNS[0]:
-        notes.append(f"Gene symbols were read from var[{found[0]!r}].")
-    texts = (*column.categories, "")
-    return tuple(
-        texts[code] or gene_id for code, gene_id in zip(column.codes, gene_ids, strict=True)
-    )
 
 
 def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:

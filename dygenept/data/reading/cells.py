@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.data.reading.h5ad import Column, column_names, read_column
-from dygenept.data.reading.labels import ParsedLabels, parse_labels
+from dygenept.data.reading.encodings import Column
+from dygenept.data.reading.group_names import clean_groups
+from dygenept.data.reading.h5ad import column_names, read_column
+from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
+from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
 from dygenept.errors import DataError, nearest
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import Condition, IntArray
+from dygenept.types.mapping import DataMapping
 
 if TYPE_CHECKING:
     import h5py
 
-CONDITION_LIKE = ("perturbation", "perturbations", "pert", "target_gene", "target", "guide", "gene")
 UNKNOWN_CELL_TYPE = "unknown"
 
 
@@ -41,52 +45,78 @@ class LabelledCells:
     condition_codes: IntArray
 
 
-def read_cells(file: h5py.File, notes: list[str]) -> tuple[ParsedLabels, LabelledCells]:
+def read_cells(
+    file: h5py.File, names: GeneNames, mapping: DataMapping, notes: list[str]
+) -> tuple[ParsedLabels, LabelledCells]:
     """Read the labels and cell types of all cells and pool them into conditions.
 
+    Args:
+        file: The open file.
+        names: What its genes are called.
+        mapping: Its columns, and how its labels are spelt; labels are kept as ``ctrl``, ``+`` and
+            genes write them.
+        notes: Takes what was accepted, one sentence each.
+
     Raises:
-        DataError: If there is no column ``condition``, a label is missing or empty, or a cell
-            type has perturbed cells and no control.
+        DataError: If a column is not there, a label is missing, empty or no perturbation, most
+            targets are unknown, or a cell type has perturbed cells and no control.
     """
-    columns = column_names(file, "obs")
-    if "condition" not in columns:
-        raise DataError(_no_condition(file.filename, columns))
-    labels = read_column(file, "obs", "condition")
+    condition = mapping.condition_column or CONDITION
+    labels = read_column(file, "obs", condition, notes)
     n_missing = int((labels.codes < 0).sum())
     if n_missing:
         raise DataError(
-            f"{file.filename}: {n_missing:,} cell(s) have no condition; drop them: "
-            "adata = adata[adata.obs['condition'].notna()]"
+            f"{file.filename}: {n_missing:,} cell(s) have no {condition}; drop them: "
+            f"adata = adata[adata.obs[{condition!r}].notna()]"
         )
     if len(labels.codes) == 0:
         raise DataError(f"{file.filename}: there are no cells; write a file with cells")
-    types = _read_cell_types(file, columns, len(labels.codes), notes)
-    labels, types = _in_order_of_appearance(labels), _sorted(types)
-    parsed = parse_labels(labels.categories)
-    cells = _conditions(parsed, labels, types)
-    _check_controls(cells, file.filename)
+    types = _read_cell_types(file, mapping, len(labels.codes), notes)
+    try:
+        rules = LabelRules(
+            controls=mapping.control,
+            separator=mapping.separator,
+            guide_pattern=mapping.guide_pattern,
+            column=condition,
+        )
+        _check_given_controls(labels, mapping.control, condition)
+        written = apply_rules(labels.categories, names, rules)
+        labels = _merged(Column(tuple(written[text] for text in labels.categories), labels.codes))
+        labels, types = _in_order_of_appearance(labels), _sorted(types)
+        parsed = parse_labels(labels.categories, names, column=condition)
+        cells = _conditions(parsed, labels, types)
+        _check_controls(cells, condition, mapping.cell_type_column or CELL_TYPE)
+    except DataError as error:
+        other = "" if mapping.condition_column else suggestion(file, names, but=condition)
+        raise DataError(f"{file.filename}: {error}{other}") from error
     _note_small_groups(cells, notes)
+    _note_batches(file, mapping.batch_column, cells, notes)
     return parsed, cells
 
 
-def _no_condition(filename: str, columns: Sequence[str]) -> str:
-    likely = [column for column in CONDITION_LIKE if column in columns]
-    hint = nearest("condition", columns)
-    if "did you mean" not in hint and likely:
-        hint = f"did you mean {likely[0]!r}? {hint}"
-    return (
-        f"{filename}: obs has no column 'condition'; {hint}; rename yours: "
-        "adata.obs = adata.obs.rename(columns={'…': 'condition'})"
-    )
+def _check_given_controls(labels: Column, given: Sequence[str], column: str) -> None:
+    parts = {part.strip() for label in labels.categories for part in (label, *label.split("+"))}
+    for control in given:
+        if control not in parts and not any(control in label for label in labels.categories):
+            raise DataError(
+                f"no cell has the control label {control!r} in obs[{column!r}]; "
+                f"{nearest(control, labels.categories)}"
+            )
 
 
 def _read_cell_types(
-    file: h5py.File, columns: Sequence[str], n_cells: int, notes: list[str]
+    file: h5py.File, mapping: DataMapping, n_cells: int, notes: list[str]
 ) -> Column:
-    if "cell_type" not in columns:
-        notes.append(f"obs has no column 'cell_type': all cells are of type {UNKNOWN_CELL_TYPE!r}.")
+    name = mapping.cell_type_column or CELL_TYPE
+    columns = column_names(file, "obs")
+    if name not in columns and mapping.cell_type_column is None:
+        other = next((column for column in CELL_TYPE_COLUMNS if column in columns), None)
+        meant = f"; pass --cell-type-column {other} if that is one" if other is not None else ""
+        notes.append(
+            f"obs has no column {name!r}: all cells are of type {UNKNOWN_CELL_TYPE!r}{meant}."
+        )
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
-    types = read_column(file, "obs", "cell_type")
+    types = clean_groups(read_column(file, "obs", name, notes), name, notes)
     n_missing = int((types.codes < 0).sum())
     if not n_missing:
         return types
@@ -94,6 +124,14 @@ def _read_cell_types(
     names = dict.fromkeys((*types.categories, UNKNOWN_CELL_TYPE))
     place = list(names).index(UNKNOWN_CELL_TYPE)
     return Column(tuple(names), np.where(types.codes < 0, place, types.codes).astype(np.int32))
+
+
+def _merged(column: Column) -> Column:
+    """Give categories with the same text one code."""
+    names = tuple(dict.fromkeys(column.categories))
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.asarray([*(place[name] for name in column.categories), -1], dtype=np.int32)
+    return Column(names, codes[column.codes])
 
 
 def _in_order_of_appearance(column: Column) -> Column:
@@ -139,18 +177,18 @@ def _conditions(parsed: ParsedLabels, labels: Column, types: Column) -> Labelled
     )
 
 
-def _check_controls(cells: LabelledCells, filename: str) -> None:
+def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> None:
     is_control = cells.condition_codes < 0
     if not is_control.any():
         shown = ", ".join(repr(label) for label in cells.labels[:3])
         raise DataError(
-            f"{filename}: no cell is a control; label control cells 'ctrl' in obs['condition'] "
-            f"(also read: control, non-targeting, NT); the labels begin with {shown}"
+            f"no cell is a control; label control cells 'ctrl' in obs[{condition!r}] (also read: "
+            "control, non-targeting, NT), or name their label with --control; the labels begin "
+            f"with {shown}"
         )
     if is_control.all():
         raise DataError(
-            f"{filename}: every cell is a control; label perturbed cells like 'KLF1+ctrl' in "
-            "obs['condition']"
+            f"every cell is a control; label perturbed cells like 'KLF1+ctrl' in obs[{condition!r}]"
         )
     n_types = len(cells.cell_types)
     n_controls = np.bincount(cells.cell_type_codes[is_control], minlength=n_types)
@@ -158,10 +196,31 @@ def _check_controls(cells: LabelledCells, filename: str) -> None:
     for name, with_control, without in zip(cells.cell_types, n_controls, n_perturbed, strict=True):
         if without and not with_control:
             raise DataError(
-                f"{filename}: cell type {name!r} has {int(without):,} perturbed cells and no "
-                "control cell; add its controls, or drop it: "
-                f"adata = adata[adata.obs['cell_type'] != {name!r}]"
+                f"cell type {name!r} has {int(without):,} perturbed cells and no control cell; add "
+                f"its controls, or drop it: adata = adata[adata.obs[{cell_type!r}] != {name!r}]"
             )
+
+
+def _note_batches(
+    file: h5py.File, column: str | None, cells: LabelledCells, notes: list[str]
+) -> None:
+    """Say in which batches perturbed cells have no controls beside them."""
+    if column is None:
+        return
+    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
+    used = np.unique(batches.codes)
+    has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
+    lacking = [
+        "without a name" if code < 0 else repr(batches.categories[code])
+        for code in used[~has_control]
+    ]
+    notes.append(f"{len(used)} batches in obs[{column!r}].")
+    if lacking:
+        n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
+        notes.append(
+            f"{len(lacking)} batch(es) have no control cell, such as {lacking[0]}: the changes of "
+            f"their {n_cells:,} cells are measured from the controls of other batches."
+        )
 
 
 def _note_small_groups(cells: LabelledCells, notes: list[str]) -> None:

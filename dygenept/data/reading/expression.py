@@ -1,23 +1,36 @@
-"""Expression of cells × genes: read into CSR without a second copy, checked, normalised."""
+"""Expression of cells × genes: its values and their scale checked, counts normalised."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.places import Place
+from dygenept.data.reading.scale import Scale, ScaleFinding, find_scale, has_unit_variance
 from dygenept.errors import DataError
 from dygenept.types import FloatArray
 
 if TYPE_CHECKING:
-    import h5py
     from scipy import sparse
 
 # Values are looked at in pieces of this many, so that no check allocates an array of their size.
 CHUNK = 1 << 20
 # log1p of the largest plausible scaled count is near 14; log1p of a cell's whole total below 20.
 MAX_LOG_VALUE = 50.0
+_NORMALIZE = "pass --normalize, or run scanpy.pp.normalize_total(adata) and scanpy.pp.log1p(adata)"
+# What else a logarithm may be, and what makes log1p of it.
+_MENDS: Mapping[Scale | None, tuple[str, str]] = MappingProxyType(
+    {
+        "log2": ("log2(1 + x)", "convert it: {x} = {x} * numpy.log(2)"),
+        "log10": ("log10(1 + x)", "convert it: {x} = {x} * numpy.log(10)"),
+        "square root": ("a square root of counts", "convert it: {x} = numpy.log1p({x} ** 2)"),
+        "log1p twice": ("log1p taken twice", "undo one: {x} = numpy.expm1({x})"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,81 +58,90 @@ class ValueSummary:
         return self.is_integral or self.highest > MAX_LOG_VALUE
 
 
-def read_expression(file: h5py.File, notes: list[str]) -> sparse.csr_matrix:
-    """Read ``X`` as CSR, float32, in canonical form: indices sorted, no explicit zero.
-
-    A CSR matrix goes from disk straight into its final arrays. CSC is converted, which takes
-    memory for a second copy and is reported in ``notes``.
-
-    Raises:
-        DataError: If ``X`` is dense, or its arrays disagree.
-    """
-    import h5py
-    from scipy import sparse
-
-    item = file["X"]
-    if isinstance(item, h5py.Dataset):
-        raise DataError(
-            f"{file.filename}: X is dense; make it sparse and write the file again: "
-            "adata.X = scipy.sparse.csr_matrix(adata.X)"
-        )
-    encoding = str(item.attrs.get("encoding-type", item.attrs.get("h5sparse_format", "")))
-    shape_of = item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
-    layout = encoding.removesuffix("_matrix")
-    if layout not in ("csr", "csc") or shape_of is None:
-        raise DataError(
-            f"{file.filename}: X has the unknown encoding {encoding!r}; write it as CSR: "
-            "adata.X = scipy.sparse.csr_matrix(adata.X)"
-        )
-    absent = [part for part in ("data", "indices", "indptr") if part not in item]
-    if absent:
-        raise DataError(f"{file.filename}: X lacks its {absent[0]}; write the file again")
-    n_rows, n_columns = (int(size) for size in shape_of)
-    n_major, n_minor = (n_rows, n_columns) if layout == "csr" else (n_columns, n_rows)
-    data, indices, indptr = _arrays(item, n_major, n_minor)
-    kind = sparse.csr_matrix if layout == "csr" else sparse.csc_matrix
-    matrix = kind((data, indices, indptr), shape=(n_rows, n_columns), copy=False)
-    if layout == "csc":
-        matrix = matrix.tocsr()
-        notes.append("X was CSC and was converted to CSR.")
-    if not matrix.has_canonical_format:
-        matrix.sum_duplicates()
-    if not _is_all_nonzero(matrix.data):
-        matrix.eliminate_zeros()
-    return matrix
-
-
-def check_values(matrix: sparse.csr_matrix, *, where: str, normalize: bool) -> None:
+def check_values(matrix: sparse.csr_matrix, place: Place, *, normalize: bool) -> tuple[str, ...]:
     """Refuse values that cannot be log1p expression (or counts, where these are to be normalised).
 
+    Args:
+        matrix: Expression, cells × genes.
+        place: Where it was read from; what errors call it, and where other matrices are.
+        normalize: The values are counts, to be scaled and put on the log1p scale afterwards.
+
+    Returns:
+        What the user should know of the scale, one sentence each.
+
     Raises:
-        DataError: If there is no value, or one is NaN, infinite or negative, or the values are
-            raw counts and ``normalize`` is False, or they are not and it is True.
+        DataError: If there is no value, or one is NaN, infinite or negative; if the values are on
+            another scale than log1p and ``normalize`` is False; if they are neither counts nor
+            scaled counts and it is True.
     """
+    x, mend = f"{place.where}: {place.called}", place.code
     if matrix.nnz == 0:
-        raise DataError(f"{where}: X contains only zeros; put log1p expression there")
+        raise DataError(f"{x} contains only zeros; put log1p expression there{place.others()}")
     summary = summarise(matrix.data)
     if not summary.is_finite:
         raise DataError(
-            f"{where}: X contains NaN or infinite values, {_count(matrix, finite=False)}; mend "
-            "them before writing the file: adata.X.data = numpy.nan_to_num(adata.X.data, posinf=0)"
+            f"{x} contains NaN or infinite values, {_count(matrix, finite=False)}; mend them "
+            f"before writing the file: {mend} = numpy.nan_to_num({mend}, posinf=0)"
         )
     if summary.lowest < 0:
         raise DataError(
-            f"{where}: X contains negative values, {_count(matrix, finite=True)}; z-scored or "
-            "residual expression cannot be used: put log1p of scaled counts in X"
+            f"{x} contains negative values, {_count(matrix, finite=True)}; z-scored or residual "
+            "expression cannot be used: put log1p of scaled counts there" + place.others()
         )
-    if summary.looks_raw and not normalize:
-        what = "only whole numbers" if summary.is_integral else f"values up to {summary.highest:g}"
+    found = find_scale(matrix)
+    if normalize:
+        return _checked_counts(x, summary, found)
+    if summary.is_integral or found.scale == "counts":
         raise DataError(
-            f"{where}: X contains {what}, so it looks like raw counts, not log1p expression; pass "
-            "--normalize, or run scanpy.pp.normalize_total(adata) and scanpy.pp.log1p(adata)"
+            f"{x} contains only whole numbers, so it looks like raw counts, not log1p expression; "
+            f"{_NORMALIZE}"
         )
-    if normalize and not summary.looks_raw:
+    if found.scale == "scaled counts":
         raise DataError(
-            f"{where}: X is not raw counts (largest value {summary.highest:g}, not whole "
-            "numbers), so it is already log1p expression; leave --normalize out"
+            f"{x} contains scaled counts without a logarithm, values up to {summary.highest:g} (in "
+            f"each cell they are whole multiples of one step); {_NORMALIZE}"
         )
+    if found.scale in _MENDS:
+        what, code = _MENDS[found.scale]
+        raise DataError(f"{x} is {what}, not log1p of scaled counts; {code.format(x=mend)}")
+    if summary.looks_raw:
+        raise DataError(
+            f"{x} contains values up to {summary.highest:g}, so it looks like raw counts, not "
+            f"log1p expression; {_NORMALIZE}"
+        )
+    if has_unit_variance(matrix):
+        raise DataError(
+            f"{x} has a standard deviation of 1 in each gene, so it was scaled gene by gene (as "
+            "scanpy.pp.scale does); put log1p of scaled counts there" + place.others()
+        )
+    if found.common_step is not None:
+        return (
+            f"{place.called} is log1p of counts that were not scaled cell by cell (they are whole "
+            f"multiples of {found.common_step:.4g} in every cell), so deeper cells seem to express "
+            "more; if that is not intended, pass the counts with --normalize.",
+        )
+    return ()
+
+
+def _checked_counts(x: str, summary: ValueSummary, found: ScaleFinding) -> tuple[str, ...]:
+    """Refuse what is neither counts nor scaled counts."""
+    if found.scale == "log1p":
+        raise DataError(
+            f"{x} is not raw counts (largest value {summary.highest:g}): it is already log1p "
+            "expression; leave --normalize out"
+        )
+    if found.scale in _MENDS:
+        raise DataError(
+            f"{x} is not raw counts: it is {_MENDS[found.scale][0]}; undo that before --normalize"
+        )
+    if found.scale == "scaled counts":
+        return (f"The counts had been scaled already (largest value {summary.highest:g}).",)
+    if not summary.looks_raw:
+        raise DataError(
+            f"{x} is not raw counts (largest value {summary.highest:g}, not whole numbers, nor "
+            "multiples of one step in any cell); leave --normalize out if it is log1p expression"
+        )
+    return ()
 
 
 def summarise(values: FloatArray) -> ValueSummary:
@@ -175,39 +197,6 @@ def row_blocks(matrix: sparse.csr_matrix, n_values: int = CHUNK) -> list[tuple[i
         blocks.append((first, last))
         first = last
     return blocks
-
-
-def _arrays(
-    item: h5py.Group, n_major: int, n_minor: int
-) -> tuple[FloatArray, np.ndarray[tuple[int], np.dtype[np.signedinteger]], np.ndarray]:
-    n_values = item["data"].shape[0]
-    if n_values > n_major * n_minor:
-        raise DataError(f"{item.file.filename}: X has more values than places; write it again")
-    index_type = np.int32 if n_values < np.iinfo(np.int32).max else np.int64
-    data = np.empty(n_values, dtype=np.float32)
-    indices = np.empty(n_values, dtype=index_type)
-    indptr = item["indptr"][:].astype(index_type)
-    if item["indices"].shape[0] != n_values or len(indptr) != n_major + 1:
-        raise DataError(f"{item.file.filename}: the arrays of X disagree in length; write it again")
-    if n_values:
-        item["data"].read_direct(data)
-        item["indices"].read_direct(indices)
-    is_ordered = indptr[0] == 0 and indptr[-1] == n_values and bool((np.diff(indptr) >= 0).all())
-    if not is_ordered or (n_values and not _within(indices, n_minor)):
-        raise DataError(
-            f"{item.file.filename}: the indices of X point outside of it; write it again"
-        )
-    return data, indices, indptr
-
-
-def _within(indices: np.ndarray, size: int) -> bool:
-    return bool(indices.min() >= 0 and indices.max() < size)
-
-
-def _is_all_nonzero(values: FloatArray) -> bool:
-    starts = range(0, len(values), CHUNK)
-    with np.errstate(invalid="ignore"):
-        return all(bool(values[start : start + CHUNK].all()) for start in starts)
 
 
 def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:

@@ -1,40 +1,31 @@
-"""The parts of an ``.h5ad`` file that a data set is read from, old and new encodings alike.
+"""The parts of an ``.h5ad`` file that a data set is read from, old and new layouts alike.
 
-Read only with h5py: codes of categoricals stay codes, and no column is read that is not asked
-for.
+No column is read that is not asked for; ``encodings`` reads each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError
-from dygenept.types import IntArray
+from dygenept.data.reading.encodings import (
+    Column,
+    read_texts,
+    read_values,
+    text_attribute,
+)
+from dygenept.errors import DataError, nearest
+from dygenept.machine.file_kinds import file_kind, said_of
 
 if TYPE_CHECKING:
     import h5py
 
 OLD_CATEGORIES = "__categories"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of ``obs`` or ``var`` as codes.
-
-    Attributes:
-        categories: The values, each once; some may be unused.
-        codes: Position in ``categories`` of each row, -1 where missing.
-    """
-
-    categories: tuple[str, ...]
-    codes: IntArray
 
 
 @contextmanager
@@ -50,21 +41,23 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
         raise DataError(f"{path} is a folder; give the path of an .h5ad file")
     if not path.is_file():
         raise DataError(f"no file {path}; check the path, or see 'dygenept data list' for names")
-    if path.stat().st_size == 0 or not h5py.is_hdf5(path):
+    if not h5py.is_hdf5(path):
+        kind = file_kind(path)
+        mend = said_of(kind, path)
+        again = "" if ";" in mend else "; fetch or copy it again"
         raise DataError(
-            f"{path} is not an .h5ad (HDF5) file, or its beginning is damaged "
-            f"({path.stat().st_size:,} bytes); fetch or copy it again"
+            f"{path} is not an .h5ad (HDF5) file: it {mend}{again} ({path.stat().st_size:,} bytes)"
         )
     try:
         with h5py.File(path, "r") as file:
-            missing = [part for part in ("X", "obs", "var") if part not in file]
+            missing = [part for part in ("obs", "var") if part not in file]
             if missing:
                 raise DataError(
                     f"{path} has no {missing[0]!r}, so it is not an .h5ad file of cells × genes; "
                     "write one with adata.write_h5ad"
                 )
             yield file
-    except (OSError, RuntimeError, KeyError, UnicodeError) as error:
+    except (OSError, RuntimeError, KeyError) as error:
         if not _is_damage(error):
             raise
         reason = " ".join(str(error).split()).strip("'")
@@ -89,19 +82,34 @@ def read_index(file: h5py.File, frame: str) -> npt.NDArray[np.object_]:
             f"{file.filename}: {frame} has no index column {name!r}; open the file with a recent "
             "anndata and write it again with adata.write_h5ad"
         )
-    column = _read_values(table, name)
-    values = np.asarray((*column.categories, ""), dtype=object)
-    index: npt.NDArray[np.object_] = values[column.codes]
-    return index
+    return np.asarray(read_values(table, name, []).texts(), dtype=object)
 
 
-def read_column(file: h5py.File, frame: str, name: str) -> Column:
+def read_column(file: h5py.File, frame: str, name: str, notes: list[str] | None = None) -> Column:
     """Read one column of ``obs`` or ``var``.
 
+    Args:
+        file: The open file.
+        frame: ``obs``, ``var`` or ``raw/var``.
+        name: The column.
+        notes: Gets a sentence where something was mended.
+
     Raises:
-        DataError: If its encoding is not known.
+        DataError: If there is no such column (the nearest is named), its encoding is not known,
+            its text cannot be decoded, or its length is another than the index has.
     """
-    return _read_values(_table(file, frame), name)
+    table = _table(file, frame)
+    if name not in table:
+        hint = nearest(name, column_names(file, frame))
+        raise DataError(f"{file.filename}: {frame} has no column {name!r}; {hint}")
+    column = read_values(table, name, [] if notes is None else notes)
+    n_rows = _n_rows(table)
+    if len(column.codes) != n_rows:
+        raise DataError(
+            f"{file.filename}: {frame}[{name!r}] has {len(column.codes):,} values, but {frame} has "
+            f"{n_rows:,} rows; write the file again"
+        )
+    return column
 
 
 def read_lists(file: h5py.File, name: str) -> Mapping[str, tuple[str, ...]]:
@@ -114,26 +122,30 @@ def read_lists(file: h5py.File, name: str) -> Mapping[str, tuple[str, ...]]:
     lists = {}
     for key, item in group.items():
         if isinstance(item, h5py.Dataset) and item.ndim == 1:
-            lists[str(key)] = _texts(item)
+            lists[str(key)] = tuple(text or "" for text in read_texts(item, []))
     return lists
 
 
 def says_simulated(file: h5py.File) -> bool:
     """Tell whether ``uns['dygenept']['simulated']`` is true."""
+    import h5py
+
     flag = file.get("uns/dygenept/simulated")
-    return flag is not None and str(flag[()]) in ("True", "1")
+    if not isinstance(flag, h5py.Dataset) or flag.shape != ():
+        return False
+    return str(flag[()]) in ("True", "1")
 
 
 def _is_damage(error: Exception) -> bool:
-    # The HDF5 library reports a damaged structure as any of four kinds of error.
+    # The HDF5 library reports a damaged structure as any of three kinds of error.
     message = str(error).lstrip("'")
-    return isinstance(error, OSError | UnicodeError) or message.startswith(("Unable to", "Can't"))
+    return isinstance(error, OSError) or message.startswith(("Unable to", "Can't"))
 
 
 def _table(file: h5py.File, frame: str) -> h5py.Group:
     import h5py
 
-    table = file[frame]
+    table = file.get(frame)
     if not isinstance(table, h5py.Group):
         raise DataError(
             f"{file.filename}: {frame} is in the layout of anndata before 0.7; open the file with "
@@ -143,51 +155,13 @@ def _table(file: h5py.File, frame: str) -> h5py.Group:
 
 
 def _index_name(table: h5py.Group) -> str:
-    name = table.attrs.get("_index", "_index")
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return text_attribute(table, "_index") or "_index"
 
 
-def _read_values(table: h5py.Group, name: str) -> Column:
+def _n_rows(table: h5py.Group) -> int:
     import h5py
 
-    item = table[name]
+    item = table.get(_index_name(table))
     if isinstance(item, h5py.Group):
-        if "codes" in item and "categories" in item:
-            return _checked(_texts(item["categories"]), item["codes"])
-        if "values" in item and "mask" in item:
-            column = _factorised(_texts(item["values"]))
-            codes = np.where(item["mask"][:], -1, column.codes).astype(np.int32)
-            return Column(column.categories, codes)
-        raise DataError(
-            f"{table.file.filename}: column {table.name}/{name} has an unknown encoding; "
-            "write it as plain strings"
-        )
-    if "categories" in item.attrs:
-        return _checked(_texts(table[item.attrs["categories"]]), item)
-    return _factorised(_texts(item))
-
-
-def _checked(categories: tuple[str, ...], item: h5py.Dataset) -> Column:
-    codes = item[:].astype(np.int32)
-    if len(codes) and not -1 <= codes.min() <= codes.max() < len(categories):
-        raise DataError(
-            f"{item.file.filename} is damaged: {item.name} has codes without a category; fetch or "
-            "copy it again"
-        )
-    return Column(categories, codes)
-
-
-def _texts(item: h5py.Dataset) -> tuple[str, ...]:
-    import h5py
-
-    if h5py.check_string_dtype(item.dtype) is not None:
-        return tuple(str(text) for text in item.asstr()[:])
-    return tuple(str(value) for value in item[:].tolist())
-
-
-def _factorised(texts: Sequence[str]) -> Column:
-    position: dict[str, int] = {}
-    codes = np.fromiter(
-        (position.setdefault(text, len(position)) for text in texts), np.int32, len(texts)
-    )
-    return Column(tuple(position), codes)
+        item = item.get("codes", item.get("values"))
+    return int(item.size) if isinstance(item, h5py.Dataset) and item.size is not None else 0

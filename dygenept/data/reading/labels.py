@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dygenept.data.reading.label_kinds import (
+    CONTROL_GENE,
+    combination_of,
+    is_control,
+    is_missing,
+    is_unassigned,
+    looks_like_control,
+    looks_like_plasmid,
+)
+from dygenept.data.reading.unknown_targets import listed, unknown_targets
 from dygenept.errors import DataError
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import CONTROL_LABEL, Perturbation
 
-CONTROL_SPELLINGS = (CONTROL_LABEL, "control", "non-targeting", "NT")
-_LOWER_SPELLINGS = frozenset(spelling.lower() for spelling in CONTROL_SPELLINGS)
-# CTRL is the symbol of a human gene (chymotrypsin like), so upper case by itself says nothing.
-_CONTROL_GENE = "CTRL"
+# The plus of a protospacer's strand, as in KLF1_+_48997_.23-P1P2, joins no genes.
+_PLUS = re.compile(r"\+(?!(?<=_\+)_\d)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRules:
+    """How the labels of a file are spelt, as its owner says.
+
+    Attributes:
+        controls: Names of control beside those that are always understood.
+        separator: Joins the genes of a combination, beside ``+``. A gene that contains it, such
+            as ``HLA-A``, stays whole.
+        guide_pattern: Regular expression of what is left out of a guide's name to give its gene,
+            such as ``_[0-9]+$``; names that are genes stay whole.
+        column: Column of ``obs`` with the labels, for messages.
+    """
+
+    controls: tuple[str, ...] = ()
+    separator: str | None = None
+    guide_pattern: str | None = None
+    column: str = "condition"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a rule."""
+        if self.separator is not None and not self.separator:
+            raise DataError("the separator of combinations is empty; give one, such as _")
+        try:
+            re.compile(self.guide_pattern or "")
+        except re.error as error:
+            raise DataError(
+                f"the guide pattern {self.guide_pattern!r} is no regular expression ({error})"
+            ) from error
+
+
+NO_RULES = LabelRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,83 +72,238 @@ class ParsedLabels:
     notes: tuple[str, ...]
 
 
-def parse_labels(raw: Sequence[str]) -> ParsedLabels:
+def apply_rules(raw: Iterable[str], names: GeneNames, rules: LabelRules) -> dict[str, str]:
+    """Write labels as ``parse_labels`` reads them, by what their owner said of them.
+
+    Controls become ``ctrl``, separators ``+``, and guides their genes; without rules every label
+    stays as it is.
+    """
+    labels = dict.fromkeys(raw)
+    if rules == LabelRules(column=rules.column):
+        return {label: label for label in labels}
+    return {label: _ruled(label, names, rules) for label in labels}
+
+
+def parse_labels(
+    raw: Sequence[str], names: GeneNames | None = None, *, column: str = "condition"
+) -> ParsedLabels:
     """Read raw condition labels as perturbations.
 
     Accepted are ``A+ctrl``, ``ctrl+A``, ``A``, ``A+B`` with any number of genes, and for control
     ``ctrl``, ``control``, ``non-targeting`` and ``NT``, in any case and also in place of ``ctrl``
-    inside a label. ``CTRL`` is a gene's symbol and counts as control only where no other label
-    is a control.
+    inside a label. What is a control by its name (``NT-1``, ``NegCtrl0``, ``AAVS1``) is read as
+    control too, and said so. ``CTRL`` is a gene's symbol and counts as control only where no other
+    label is a control. A plasmid beside a gene is left out.
 
     Args:
         raw: Raw labels; repeated ones count once.
+        names: Gene names of the file. With them, several spellings of a gene (case, Ensembl id,
+            outdated symbol) are one, and targets that nobody knows are named. None takes names as
+            they are written.
+        column: Column of ``obs`` with the labels, for messages.
 
     Returns:
         The perturbation of each label. Labels of one set of genes share a perturbation, whose
         label is the lexicographically smallest of them, with blanks around names left out.
 
     Raises:
-        DataError: If a label is empty or has an empty part, such as ``A+``.
+        DataError: If a label is empty, is or contains a missing value written as text or cells
+            without a perturbation (``unassigned``), or has an empty part, such as ``A+``; or if
+            most targets are genes that neither ``var`` nor the gene tables know.
     """
     labels = tuple(dict.fromkeys(raw))
-    parts = {label: _parts(label) for label in labels}
-    has_control = any(all(_is_control(part) for part in of) for of in parts.values())
+    parts = {label: _parts(label, column) for label in labels}
+    _refuse(parts, names, column)
+    odd = {
+        part for part in _each(parts) if looks_like_control(part, names) and not is_control(part)
+    }
+    has_control = any(all(is_control(part) or part in odd for part in of) for of in parts.values())
+    plain = {
+        part
+        for part in _each(parts)
+        if is_control(part) or (part == CONTROL_GENE and not has_control)
+    }
+    plasmids = {part for part in _each(parts) if looks_like_plasmid(part, names)} - odd
+    lone = [label for label, of in parts.items() if plasmids.issuperset(of)]
+    if lone:
+        raise DataError(
+            f"{listed(lone)} look(s) like plasmids, not genes; if their cells are controls, pass "
+            f"--control {lone[0]}, else drop them: {_dropped(lone, column)}"
+        )
+    dropped = plain | odd | plasmids
+    written = {part for part in _each(parts) if part not in dropped}
+    spelt = {name: name for name in written} if names is None else names.unified(sorted(written))
     genes = {
-        label: tuple(sorted({part for part in of if not _is_control(part, upper=not has_control)}))
+        label: tuple(sorted({spelt[part] for part in of if part not in dropped}))
         for label, of in parts.items()
     }
-    smallest: dict[tuple[str, ...], str] = {}
-    for label, of in genes.items():
-        spelt = "+".join(parts[label])
-        smallest[of] = min(smallest.get(of, spelt), spelt)
+    canonical = _canonical(parts, genes, odd | plasmids, spelt)
     perturbations = {
-        label: Perturbation(smallest[of], of) if of else None for label, of in genes.items()
+        label: Perturbation(canonical[of], of) if of else None for label, of in genes.items()
     }
-    return ParsedLabels(perturbations, tuple(_notes(parts, genes)))
+    notes = [
+        *_control_notes(plain, odd, plasmids, has_control, parts),
+        *_notes(parts, genes, dropped),
+        *_spelling_notes(spelt),
+    ]
+    if names is not None:
+        notes += unknown_targets(sorted(set(spelt.values())), names, column=column)
+    return ParsedLabels(perturbations, tuple(notes))
 
 
-def _parts(label: str) -> tuple[str, ...]:
-    parts = tuple(part.strip() for part in label.split("+"))
+def parts_of(label: str) -> tuple[str, ...]:
+    """Return the names in a label, without the blanks around them; some may be empty.
+
+    Characters that look like others or like nothing (full width, zero width) are written plainly.
+    """
+    if not label.isascii():
+        plain = unicodedata.normalize("NFKC", label)
+        label = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
+    return tuple(part.strip() for part in _PLUS.split(label))
+
+
+def _each(parts: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(part for of in parts.values() for part in of))
+
+
+def _parts(label: str, column: str) -> tuple[str, ...]:
+    parts = parts_of(label)
     if not all(parts):
         what = "an empty condition label" if not label.strip() else f"condition label {label!r}"
         raise DataError(
             f"{what} names no gene; allowed: 'A+ctrl', 'A+B' or 'ctrl'; rename or drop its cells, "
-            f"e.g. adata = adata[adata.obs['condition'] != {label!r}]"
+            f"e.g. adata = adata[adata.obs[{column!r}] != {label!r}]"
         )
     return parts
 
 
-def _is_control(part: str, *, upper: bool = False) -> bool:
-    if part == _CONTROL_GENE:
-        return upper
-    return part.lower() in _LOWER_SPELLINGS
-
-
-def _notes(parts: Mapping[str, tuple[str, ...]], genes: Mapping[str, tuple[str, ...]]) -> list[str]:
-    notes: list[str] = []
-    spellings = sorted(
-        {
-            part
+def _refuse(parts: Mapping[str, tuple[str, ...]], names: GeneNames | None, column: str) -> None:
+    """Refuse labels of cells without a known perturbation."""
+    for found, what in (
+        (is_missing, "missing value(s) written as text"),
+        (is_unassigned, "no perturbation (cells without a guide, or with several)"),
+    ):
+        labels = [
+            label
             for label, of in parts.items()
-            for part in of
-            if part != CONTROL_LABEL and part not in genes[label]
-        }
-    )
-    if spellings:
-        notes.append(f"Read as control: {_listed(spellings)}.")
+            if any(found(part) and not (names is not None and names.has(part)) for part in of)
+        ]
+        if labels:
+            raise DataError(
+                f"the condition(s) {listed(labels)} name {what}; drop their cells: "
+                f"{_dropped(labels, column)}"
+            )
+
+
+def _dropped(labels: Sequence[str], column: str) -> str:
+    shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
+    return f"adata = adata[~adata.obs[{column!r}].isin([{shown}])]"
+
+
+def _canonical(
+    parts: Mapping[str, tuple[str, ...]],
+    genes: Mapping[str, tuple[str, ...]],
+    odd: set[str],
+    spelt: Mapping[str, str],
+) -> dict[tuple[str, ...], str]:
+    """Return the label of each set of genes: the smallest, of those that spell genes as chosen."""
+    smallest: dict[tuple[str, ...], tuple[int, str]] = {}
+    for label, of in genes.items():
+        kept = [part for part in parts[label] if part not in odd]
+        if len(kept) < len(parts[label]) and len(kept) == 1:
+            kept.append(CONTROL_LABEL)
+        n_other = sum(spelt.get(part, part) != part for part in kept)
+        candidate = (n_other, "+".join(kept))
+        smallest[of] = min(smallest.get(of, candidate), candidate)
+    return {of: text for of, (_, text) in smallest.items()}
+
+
+def _ruled(label: str, names: GeneNames, rules: LabelRules) -> str:
+    pieces: list[str] = []
+    for part in _PLUS.split(label):
+        pieces.extend(_pieces(part.strip(), names, rules))
+    return label if pieces == [label.strip()] else "+".join(pieces)
+
+
+def _pieces(part: str, names: GeneNames, rules: LabelRules) -> list[str]:
+    if part in rules.controls:
+        return [CONTROL_LABEL]
+    if _is_whole(part, names):
+        return [part]
+    gene = _without_guide(part, names, rules)
+    if gene != part and names.spelling(gene) is not None:
+        return [gene]
+    separator = rules.separator
+    if separator is None or separator not in part:
+        return [gene]
+    found = combination_of(part, separator, names, guide_pattern=rules.guide_pattern)
+    tokens = found or tuple(token.strip() for token in part.split(separator))
+    return [
+        CONTROL_LABEL if token in rules.controls else _without_guide(token, names, rules)
+        for token in tokens
+    ]
+
+
+def _is_whole(part: str, names: GeneNames) -> bool:
+    """True of what no rule cuts: a control, or a gene by its own symbol."""
+    if is_control(part) or looks_like_control(part, names) or names.has(part):
+        return True
+    found = names.spelling(part)
+    return found is not None and found.lower() == part.lower()
+
+
+def _without_guide(part: str, names: GeneNames, rules: LabelRules) -> str:
+    if rules.guide_pattern is None or _is_whole(part, names):
+        return part
+    return re.sub(rules.guide_pattern, "", part) or part
+
+
+def _control_notes(
+    plain: set[str],
+    odd: set[str],
+    plasmids: set[str],
+    has_control: bool,
+    parts: Mapping[str, tuple[str, ...]],
+) -> list[str]:
+    notes: list[str] = []
+    if spellings := sorted(plain - {CONTROL_LABEL}):
+        notes.append(f"Read as control: {listed(spellings)}.")
+    if odd:
+        notes.append(
+            f"Read as control, by the name: {listed(sorted(odd))}; rename a label that means a "
+            "gene."
+        )
+    if has_control and (CONTROL_GENE,) in parts.values():
+        notes.append(
+            "'CTRL' is read as the gene CTRL, since other labels are controls; pass --control CTRL "
+            "if it is control too."
+        )
+    if plasmids:
+        notes.append(
+            f"Plasmids in labels are not genes and were left out: {listed(sorted(plasmids))}."
+        )
+    return notes
+
+
+def _notes(
+    parts: Mapping[str, tuple[str, ...]],
+    genes: Mapping[str, tuple[str, ...]],
+    dropped: set[str],
+) -> list[str]:
+    notes: list[str] = []
     bare = [label for label, of in parts.items() if len(of) == 1 and genes[label]]
     if bare:
-        notes.append(f"Read as single perturbations without '+ctrl': {_listed(bare)}.")
+        notes.append(f"Read as single perturbations without '+ctrl': {listed(bare)}.")
     twice = [
         label
         for label, of in parts.items()
-        if len([part for part in of if part in genes[label]]) > len(genes[label])
+        if len([part for part in of if part not in dropped]) > len(genes[label])
     ]
     if twice:
-        notes.append(f"Name one gene more than once, which counts once: {_listed(twice)}.")
+        notes.append(f"Name one gene more than once, which counts once: {listed(twice)}.")
     padded = [label for label, of in parts.items() if "+".join(of) != label]
     if padded:
-        notes.append(f"Blanks around names were left out: {_listed(padded)}.")
+        notes.append(f"Blanks around names were left out: {listed(padded)}.")
     shared: dict[tuple[str, ...], int] = {}
     for of in genes.values():
         shared[of] = shared.get(of, 0) + 1
@@ -114,7 +313,16 @@ def _notes(parts: Mapping[str, tuple[str, ...]], genes: Mapping[str, tuple[str, 
     return notes
 
 
-def _listed(labels: Sequence[str], limit: int = 3) -> str:
-    shown = ", ".join(repr(label) for label in labels[:limit])
-    more = len(labels) - limit
-    return f"{shown} and {more} more" if more > 0 else shown
+def _spelling_notes(spelt: Mapping[str, str]) -> list[str]:
+    """Say which names were read as one gene, and which take the spelling of ``var``."""
+    members: dict[str, list[str]] = {}
+    for name, gene in spelt.items():
+        members.setdefault(gene, []).append(name)
+    several = [f"{' = '.join(sorted(of))}" for of in members.values() if len(of) > 1]
+    notes = []
+    if several:
+        notes.append(f"Spellings of one gene were read as one gene: {listed(several)}.")
+    respelt = [f"{of[0]} ({gene})" for gene, of in members.items() if of != [gene] and len(of) == 1]
+    if respelt:
+        notes.append(f"Target genes take the spelling of var: {listed(respelt)}.")
+    return notes

@@ -108,6 +108,18 @@ class GeneTables:
             name = name.partition(".")[0]
         return self._other_names.get(name)
 
+    def resolve_any_case(self, name: str) -> str | None:
+        """Return the current symbol of a gene, also where upper and lower case are mixed up."""
+        return self.resolve(name) or self._by_lower.get(name.lower()) or self.resolve(name.upper())
+
+    def is_ambiguous(self, name: str) -> bool:
+        """True of an outdated symbol or alias of several genes."""
+        return name in self._other_names and self.resolve(name) is None
+
+    @functools.cached_property
+    def _by_lower(self) -> dict[str, str]:
+        return {symbol.lower(): symbol for symbol in self.symbols}
+
     def name(self, symbol: str) -> str:
         """Return the full name of a gene, such as ``KLF transcription factor 1``."""
         return self._names[self._position(symbol)]

@@ -14,8 +14,16 @@ import numpy as np
 from pydantic import Field
 
 import dygenept
-from dygenept.errors import DataError, DataUnavailableError
-from dygenept.knowledge.graph.files import FoundFiles, Layout, find_files, verified_sha256
+from dygenept.errors import DataError, DataUnavailableError, DygeneptError
+from dygenept.knowledge.graph.files import (
+    FoundFiles,
+    Layout,
+    find_files,
+    read_head,
+    verified_sha256,
+)
+from dygenept.machine.file_checks import is_error_line
+from dygenept.machine.file_kinds import HEAD_BYTES, kind_of, said_of
 from dygenept.machine.folders import default_data_dir
 from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
@@ -89,6 +97,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
         """
         found = find_files(self.path, self.layouts)
         if found is not None:
+            for path in found.all:
+                self._check_is_data(path)
             return found
         known = ", ".join(layout.name for layout in self.layouts)
         if self.path.is_file():
@@ -97,6 +107,31 @@ class FileGraphSource(ABC, Generic[ConfigT]):
                 f"({known}); see docs/knowledge_graphs.md"
             )
         raise DataUnavailableError(self.missing_sentence)
+
+    def _check_is_data(self, path: Path) -> None:
+        """Refuse what servers send in place of a table; two words look like a pair of genes."""
+        head = read_head(path)
+        kind = kind_of("\n".join(head.lines[:20]).encode()[:HEAD_BYTES])
+        if kind in ("web page", "git-lfs pointer", "empty"):
+            raise DataError(f"{path} {said_of(kind, path)}")
+        if is_error_line(head.lines):
+            raise DataError(f"{path} is a line of text, and no graph: {head.first[:120]!r}")
+
+    def check_layout(self, path: Path) -> None:
+        """Refuse a file that no layout reads, alone or beside another.
+
+        Raises:
+            DataError: As said, as the rest of a sentence on the file.
+        """
+        head = read_head(path)
+        for layout in self.layouts:
+            if layout.matches(head) or (layout.is_companion and layout.is_companion(head)):
+                return
+        known = ", ".join(layout.name for layout in self.layouts)
+        raise DataError(
+            f"has no layout that the knowledge graph {self.name!r} reads ({known}), but begins "
+            f"with {head.first[:80]!r}"
+        )
 
     @property
     def missing_sentence(self) -> str:
@@ -191,10 +226,28 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             cache = GraphCache(runtime.cache_dir)
             self._kept = cache.read(self.identity)
             if self._kept is None:
-                self._kept = self.read(self._found, runtime)
+                self._kept = self._read(runtime)
                 manifest = self._manifest.model_copy(update={"identity": self.identity})
                 cache.write(self._kept, manifest)
         return self._kept
+
+    def _read(self, runtime: Runtime) -> WholeGraph:
+        """Read the files; whatever a reader meets in a damaged one names the files."""
+        from polars.exceptions import PanicException
+
+        found = self._found
+        try:
+            return self.read(found, runtime)
+        except DygeneptError:
+            raise
+        # Polars' panic is no Exception; numpy, polars and json raise what they like.
+        except (Exception, PanicException) as error:
+            files = ", ".join(str(path) for path in found.all)
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise DataError(
+                f"{files} cannot be read as {found.layout.name} of the knowledge graph "
+                f"{self.name!r}: {reason}; fetch or write it again"
+            ) from error
 
 
 def missing_files(source: type[FileGraphSource[ConfigT]]) -> Callable[[ConfigT], str | None]:

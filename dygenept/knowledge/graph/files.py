@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gzip
 import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from dygenept.errors import DataError
+from dygenept.machine.archives import BoundedGzip
 from dygenept.machine.checksums import file_sha256, record_path, verify_file
 
 logger = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as stream:
             is_gzipped = stream.read(2) == _GZIP_MAGIC
         # A plain file has the same reading interface.
-        with gzip.open(path, "rb") if is_gzipped else path.open("rb") as opened:
+        with BoundedGzip(path) if is_gzipped else path.open("rb") as opened:
             yield cast(BinaryIO, opened)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}; fetch it again") from error

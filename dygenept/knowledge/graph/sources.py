@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dygenept.errors import ConfigError, DataUnavailableError, nearest
+from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
 from dygenept.knowledge.graph.combined import CombinedGraph
 from dygenept.knowledge.graph.joining import combine_graphs
 from dygenept.plugin.faults import plugin_code
@@ -95,8 +95,10 @@ class KgChoice:
         for spec, config in self._configured(manager, runtime):
             with plugin_code(f"knowledge graph {spec.name!r}"):
                 graph = spec.factory(config).graph(asked, runtime)
+            check_has_edges(spec.name, graph)
             if graph.report is not None:
-                logger.info(graph.report.sentence)
+                is_idle = asked and not graph.report.n_edges_kept
+                logger.log(logging.WARNING if is_idle else logging.INFO, graph.report.sentence)
             graphs[spec.name] = graph
         return combine_graphs(graphs, genes=asked)
 
@@ -162,6 +164,23 @@ class KgChoice:
 
 
 NO_KG = KgChoice()
+
+
+def check_has_edges(name: str, graph: KnowledgeGraph) -> None:
+    """Refuse a graph without edges: results with it would bear its name and know nothing of it.
+
+    Raises:
+        DataError: As said, where the source reports its edges.
+    """
+    report = graph.report
+    if report is None or report.n_edges:
+        return
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items())
+    raise DataError(
+        f"the knowledge graph {name!r} has no edges: {report.n_records:,} records in "
+        f"{', '.join(report.files) or 'its tables'}, left out: {dropped or 'none'}; give another "
+        f"file, or loosen the options that `dygenept plugins show {name}` lists"
+    )
 
 
 def kg_names(text: str) -> tuple[str, ...]:

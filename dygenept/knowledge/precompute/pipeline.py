@@ -49,7 +49,7 @@ from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.interfaces import CallPlan, FacetWriter, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
-from dygenept.types import Runtime
+from dygenept.types import Progress, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Pipeline:
             DataUnavailableError: If a step's input is not there.
             DygeneptError: Whatever a writer, an encoder or a graph refuses.
         """
-        self._check(steps)
+        self.check(steps)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -93,7 +93,9 @@ class Pipeline:
             "4": self._impute,
         }
         outcomes = []
-        for step in steps:
+        report = self._runtime.report
+        for number, step in enumerate(steps):
+            report(Progress("step", number, len(steps), f"step {step}: {ARTEFACTS[step]}"))
             started = time.perf_counter()
             status, manifest = do[step]()
             outcomes.append(
@@ -105,10 +107,15 @@ class Pipeline:
                     seconds=time.perf_counter() - started,
                 )
             )
+        report(Progress("step", len(steps), len(steps), "done"))
         return tuple(outcomes)
 
-    def _check(self, steps: Sequence[str]) -> None:
-        """Refuse what a typing slip can break before any step costs time or money."""
+    def check(self, steps: Sequence[str]) -> None:
+        """Refuse what a typing slip can break before any step costs time or money.
+
+        Raises:
+            DygeneptError: As said: an unknown plugin or option, or a graph that is not there.
+        """
         if "2" in steps or "2.5" in steps:
             _ = self._writer
         if "3" in steps:

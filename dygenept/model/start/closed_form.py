@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import IndexArray
+from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
 from dygenept.model.start.readout import Readout, best_beyond_chance, fit_readout

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.model.assembly import DyGenePT
+from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
 from dygenept.model.start.readout import best_beyond_chance
 from dygenept.model.start.tuning_rows import TuningRows, tuning_rows

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import PADDING, ConditionSet, IndexArray
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.network import DyGenePT
 from dygenept.plugin.interfaces import HasSharedShift, LinearReadout
 from dygenept.types import DoubleArray
 

@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 import torch
 
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import PADDING
+from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData, mean_shared_features
 from dygenept.plugin.interfaces import FacetBatch, LinearReadout
 

@@ -13,9 +13,9 @@ import torch
 
 from dygenept.errors import DygeneptError
 from dygenept.machine import processes
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import ConditionSet, IndexArray
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
+from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
 from dygenept.model.seeds import derived_seed, forked_torch
 from dygenept.model.training.batches import Batch, BatchSource, Share

@@ -64,8 +64,6 @@ class WeightAverage:
     def update(self) -> None:
         """Include the weights of one step."""
         decay = min(self._decay, (1 + self.n_updates) / (10 + self.n_updates))
-        if self._decay == 0:
-            decay = 0.0
         self.n_updates += 1
         # One fused call: a loop over parameters would dominate a small model's step.
         torch._foreach_lerp_(

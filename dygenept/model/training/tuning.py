@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dygenept.errors import ConfigError
-from dygenept.model.assembly import DyGenePT
+from dygenept.model.network import DyGenePT
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import CompilesLayers, RecomputesLayers
 

@@ -45,6 +45,7 @@ from dygenept.plugin.interfaces.networks import (
 )
 from dygenept.plugin.interfaces.offers import (
     CompilesLayers,
+    FetchesAnew,
     HasChosen,
     HasFacetVectors,
     HasIdentityShare,
@@ -72,6 +73,7 @@ __all__ = [
     "FacetBatch",
     "FacetRequest",
     "FacetWriter",
+    "FetchesAnew",
     "GeneEncoder",
     "GeneEncoderContext",
     "GeneFacets",

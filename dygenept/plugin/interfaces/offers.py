@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
-    from dygenept.types import ChildResources
+    from dygenept.types import ChildResources, Runtime
 
 Chosen = Mapping[str, float | int | str]
 
@@ -29,6 +31,19 @@ class HasNotes(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """Sentences, after ``fit`` or ``prepare``."""
+        ...
+
+
+@runtime_checkable
+class FetchesAnew(Protocol):
+    """A source of a data set that ``dygenept data fetch --force`` can fetch whatever is there."""
+
+    def fetch_anew(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Fetch the file again, forget the recorded checksum, and return the file's path.
+
+        Raises:
+            DataUnavailableError: If it cannot be fetched; what was there stays.
+        """
         ...
 
 

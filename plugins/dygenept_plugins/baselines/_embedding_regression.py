@@ -11,7 +11,12 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView, train_view
-from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding, gene_embedding
+from dygenept.knowledge.gene_embedding import (
+    IDENTITY,
+    GeneEmbedding,
+    further_embedding,
+    gene_embedding,
+)
 from dygenept.plugin import PluginConfig, PluginError
 from dygenept.types import Condition, DoubleArray, Task
 
@@ -65,6 +70,7 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
     def __init__(self, config: ConfigT) -> None:
         super().__init__()
         self.config = config
+        self._found: GeneEmbedding | None = None
         self._embedding: GeneEmbedding | None = None
         self._fitted: dict[str, tuple[Solver, Choice]] = {}
         self.notes: list[str] = []
@@ -88,13 +94,9 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
         config = self.config
         genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
         found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
-        self._embedding = _standardised(found)
+        self._found, self._embedding = found, _standardised(found, by=found)
         self._fitted, self.chosen, self.notes = {}, {}, []
-        if unknown := found.unknown():
-            self.notes.append(
-                f"{len(unknown)} target gene(s) have no vector in {config.embedding} and count as "
-                f"an average gene: {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
-            )
+        self._note_unknown(found)
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
             features, deltas = self._embedding.of(view.conditions), view.means - view.control
@@ -105,10 +107,30 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
 
     def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
         """Predict conditions of one cell type, (n, G)."""
-        if self._embedding is None:
+        if self._found is None or self._embedding is None:
             raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+        embedding = self._with_new_genes(self._found, self._embedding, conditions)
         solver, choice = self._fitted[conditions[0].cell_type]
-        return view.control + solver.predict(self._embedding.of(conditions), choice)
+        return view.control + solver.predict(embedding.of(conditions), choice)
+
+    def _with_new_genes(
+        self, found: GeneEmbedding, embedding: GeneEmbedding, conditions: Sequence[Condition]
+    ) -> GeneEmbedding:
+        """Add genes that the data set lacks; what it was fitted to stays as it is."""
+        if new := embedding.new_in(conditions):
+            name, pooling = self.config.embedding, self.config.pooling
+            more = further_embedding(name, new, self.task.runtime, like=found, pooling=pooling)
+            self._note_unknown(more)
+            self._embedding = embedding = embedding.joined(_standardised(more, by=found))
+        return embedding
+
+    def _note_unknown(self, found: GeneEmbedding) -> None:
+        if unknown := found.unknown():
+            self.notes.append(
+                f"{len(unknown)} target gene(s) have no vector in {self.config.embedding} and "
+                "count as an average gene: "
+                f"{', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
+            )
 
     def _choose(
         self,
@@ -142,15 +164,15 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
         return choices[int(np.argmin(errors))]
 
 
-def _standardised(embedding: GeneEmbedding) -> GeneEmbedding:
-    """Centre the known vectors and scale them to a mean squared norm of 1.
+def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:
+    """Centre vectors at the mean of the known ones of ``by``; these get a mean square norm of 1.
 
     An unknown gene keeps its zeros, which is then the average gene.
     """
-    known = embedding.is_known[:, None]
-    if not known.any():
-        return embedding
-    mean = embedding.values[embedding.is_known].mean(axis=0)
-    values = np.where(known, embedding.values - mean, 0.0)
-    norm = np.sqrt((values**2).sum() / known.sum())
+    if not by.is_known.any():
+        return replace(embedding, values=np.zeros_like(embedding.values))
+    mean = by.values[by.is_known].mean(axis=0)
+    centred = np.where(by.is_known[:, None], by.values - mean, 0.0)
+    norm = np.sqrt((centred**2).sum() / by.is_known.sum())
+    values = np.where(embedding.is_known[:, None], embedding.values - mean, 0.0)
     return replace(embedding, values=values / norm if norm > 0 else values)

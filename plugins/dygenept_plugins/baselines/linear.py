@@ -18,7 +18,11 @@ from pydantic import Field
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView, train_view
-from dygenept.knowledge.gene_embedding import GeneEmbedding, gene_embedding
+from dygenept.knowledge.gene_embedding import (
+    GeneEmbedding,
+    further_embedding,
+    gene_embedding,
+)
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, Task
 
@@ -47,6 +51,7 @@ class Linear(ClosedFormModel):
         super().__init__()
         self._config = config
         self._fitted: dict[str, tuple[GeneEmbedding, DoubleArray, DoubleArray]] = {}
+        self.notes: list[str] = []
 
     def fit(self, task: Task) -> None:
         """Fit W in every cell type, on train and validation perturbations.
@@ -61,7 +66,7 @@ class Linear(ClosedFormModel):
             given = gene_embedding(
                 config.embedding, task.target_genes, task.runtime, pooling=config.pooling
             )
-        self._fitted = {}
+        self._fitted, self.notes = {}, []
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
             expression = view.means.T  # (G, n)
@@ -85,7 +90,22 @@ class Linear(ClosedFormModel):
         if not self._fitted:
             raise PluginError("linear predicts before it was fitted; call fit")
         embedding, loadings, mean = self._fitted[conditions[0].cell_type]
+        embedding = self._with_new_genes(embedding, conditions)
         return mean + embedding.of(conditions) @ loadings.T
+
+    def _with_new_genes(
+        self, embedding: GeneEmbedding, conditions: Sequence[Condition]
+    ) -> GeneEmbedding:
+        """Add genes that the data set lacks; rows of G there are none for them."""
+        name, pooling = self._config.embedding, self._config.pooling
+        new = embedding.new_in(conditions)
+        if new and name is not None:
+            more = further_embedding(name, new, self.task.runtime, like=embedding, pooling=pooling)
+            embedding, new = embedding.joined(more), more.unknown()
+        note = f"no vector for {', '.join(new)}, which add(s) nothing to the average"
+        if new and note not in self.notes:
+            self.notes.append(note)
+        return embedding
 
 
 def principal_components(expression: DoubleArray, n_components: int) -> DoubleArray:

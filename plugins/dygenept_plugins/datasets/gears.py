@@ -9,7 +9,7 @@ The files stay under the terms of their deposit: they are fetched, never shipped
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -30,13 +30,17 @@ class GearsConfig(PluginConfig):
         folder: Folder inside the data folder, and name of the data set.
         sha256: SHA-256 that ``perturb_processed.h5ad`` must have; None trusts the first one seen.
         url: Where to fetch the archive from instead of Dataverse, such as a mirror.
+        mirrors: Further addresses of the same archive, tried in turn.
+        size: Bytes that ``perturb_processed.h5ad`` must have.
         stand_in: Simulated data set of this shape, which works offline.
     """
 
     file_id: int = Field(gt=0)
     folder: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
-    url: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    mirrors: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = ()
+    size: int | None = Field(default=None, gt=0)
     stand_in: str | None = None
 
     @property
@@ -57,9 +61,11 @@ class GearsSource:
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say whether the file is there, and its size."""
-        path = self.path(data_dir)
+        from dygenept.machine.addresses import shown
+
+        config, path = self._config, self.path(data_dir)
         if not path.is_file():
-            return DatasetStatus(path, False, f"would be fetched from {self._config.archive_url}")
+            return DatasetStatus(path, False, f"would be fetched from {shown(config.archive_url)}")
         return DatasetStatus(path, True, f"{path.stat().st_size / 1e6:,.0f} MB on disk")
 
     def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
@@ -70,15 +76,15 @@ class GearsSource:
                 and what works offline.
             DataError: If the file on disk has another checksum than pinned or recorded.
         """
-        from dygenept.machine.checksums import verify_file
+        return self._fetch(data_dir, runtime, anew=False)
 
-        path = self.path(data_dir)
-        url = None
-        if not path.is_file():
-            self._download(path, runtime)
-            url = self._config.archive_url
-        verify_file(path, pinned=self._config.sha256, url=url)
-        return path
+    def fetch_anew(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Download the file whatever is there, and forget its recorded checksum.
+
+        Raises:
+            DataUnavailableError: If it cannot be fetched; what was there stays.
+        """
+        return self._fetch(data_dir, runtime, anew=True)
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
@@ -86,24 +92,32 @@ class GearsSource:
 
         return read_anndata(self.fetch(data_dir, runtime), name=self._config.folder)
 
-    def _download(self, path: Path, runtime: Runtime) -> None:
-        from dygenept.machine.checksums import read_record
-        from dygenept.machine.download import download_member
+    def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
+        from dygenept.machine.addresses import shown
+        from dygenept.machine.fetched_files import Wanted, fetch_file
 
-        record = read_record(path)
-        expected = self._config.sha256 or (record.sha256 if record else None)
-        url = self._config.archive_url
+        config, path = self._config, self.path(data_dir)
+        wanted = Wanted(
+            path=path,
+            urls=(config.archive_url, *config.mirrors),
+            member=FILE_NAME,
+            sha256=config.sha256,
+            size=config.size,
+        )
         try:
-            download_member(url, FILE_NAME, path, expected_sha256=expected, report=runtime.report)
+            fetch_file(wanted, runtime.report, anew=anew)
         except (DataUnavailableError, OSError) as error:
-            stand_in = self._config.stand_in
             offline = (
-                f"; offline, this works: dygenept bench --dataset {stand_in}" if stand_in else ""
+                f"; offline, this works: dygenept bench --dataset {config.stand_in}"
+                if config.stand_in
+                else ""
             )
             raise DataUnavailableError(
-                f"data set {self._config.folder!r} is not on disk and could not be fetched "
-                f"({error}). Fetch {url} by hand, unzip it, and put {FILE_NAME} at {path}{offline}"
+                f"data set {config.folder!r} could not be fetched ({error}). Fetch "
+                f"{shown(config.archive_url)} by hand, unzip it, and put {FILE_NAME} at {path}"
+                f"{offline}"
             ) from error
+        return path
 
 
 @hookimpl

@@ -19,10 +19,11 @@ from dygenept.plugin import (
     DatasetSource,
     DatasetSpec,
     DatasetStatus,
-    DataUnavailableError,
+    FetchesAnew,
     PluginConfig,
     hookimpl,
 )
+from dygenept_plugins.datasets.file import FileConfig, FileSource
 from dygenept_plugins.datasets.gears import GearsConfig, GearsSource
 from dygenept_plugins.datasets.simulated import SimulatedConfig, SimulatedSource
 
@@ -38,43 +39,16 @@ class JoinedConfig(PluginConfig):
     Attributes:
         name: Name of the joined data set.
         gears: Members from GEARS' deposit, by name.
-        files: Members that are ``.h5ad`` files of one's own, by name.
+        files: Members that are ``.h5ad`` files of one's own, by name: a path, or the options of the
+            source ``file``.
         simulated: Simulated members, by name. Each draws its own genes and effects, so that
             what they share tells nothing about transfer; they serve only checks.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.:-]+$")
     gears: Mapping[str, GearsConfig] = {}
-    files: Mapping[str, Path] = {}
+    files: Mapping[str, Path | FileConfig] = {}
     simulated: Mapping[str, SimulatedConfig] = {}
-
-
-class FileSource:
-    """One ``.h5ad`` file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def status(self, data_dir: Path) -> DatasetStatus:
-        """Say whether the file is there."""
-        is_present = self._path.is_file()
-        return DatasetStatus(self._path, is_present, "on disk" if is_present else "not there")
-
-    def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
-        """Return the file.
-
-        Raises:
-            DataUnavailableError: If it is not there.
-        """
-        if not self._path.is_file():
-            raise DataUnavailableError(f"no file {self._path}; correct its path in the registry")
-        return self._path
-
-    def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
-        """Read and check it."""
-        from dygenept.data.reading.anndata_file import read_anndata
-
-        return read_anndata(self.fetch(data_dir, runtime))
 
 
 class JoinedSource:
@@ -84,7 +58,7 @@ class JoinedSource:
         self._config = config
         self._members: dict[str, DatasetSource] = {
             **{name: GearsSource(member) for name, member in config.gears.items()},
-            **{name: FileSource(path) for name, path in config.files.items()},
+            **{name: FileSource(_file(member)) for name, member in config.files.items()},
             **{name: SimulatedSource(member) for name, member in config.simulated.items()},
         }
 
@@ -105,6 +79,20 @@ class JoinedSource:
         first, *_ = [member.fetch(data_dir, runtime) for member in self._members.values()]
         return first
 
+    def fetch_anew(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Fetch every member anew that can be, and return the path of the first.
+
+        Raises:
+            DataUnavailableError: If a member cannot be fetched.
+        """
+        first, *_ = [
+            member.fetch_anew(data_dir, runtime)
+            if isinstance(member, FetchesAnew)
+            else member.fetch(data_dir, runtime)
+            for member in self._members.values()
+        ]
+        return first
+
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read every member and join them.
 
@@ -113,6 +101,11 @@ class JoinedSource:
         """
         members = {name: member.load(data_dir, runtime) for name, member in self._members.items()}
         return join(self._config.name, members)
+
+
+def _file(member: Path | FileConfig) -> FileConfig:
+    # A path alone starts from the working directory, as on the command line.
+    return FileConfig(path=member.absolute()) if isinstance(member, Path) else member
 
 
 def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData:

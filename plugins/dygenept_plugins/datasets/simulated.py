@@ -107,6 +107,11 @@ class SimulatedSource:
             ) from error
         return path
 
+    def fetch_anew(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Simulate the data set again, whatever is there."""
+        self.path(data_dir).unlink(missing_ok=True)
+        return self.fetch(data_dir, runtime)
+
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Make the data set if needed, read and check it."""
         from dygenept.data.reading.anndata_file import read_anndata

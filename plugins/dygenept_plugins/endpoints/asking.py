@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dygenept.machine.retries import backoff_s
 from dygenept_plugins.endpoints.faults import Fault, fault_of
 
 T = TypeVar("T")
-
-JITTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +43,7 @@ class RetryPolicy:
         """
         if not fault.is_retryable or attempt >= self.max_attempts:
             return None
-        # The draw shapes only timing, never a result.
-        spread = 1.0 - JITTER * random.random()
-        backoff: float = min(self.cap_s, self.base_s * 2 ** (attempt - 1)) * spread
+        backoff = backoff_s(attempt, base_s=self.base_s, cap_s=self.cap_s)
         if fault.retry_after_s is None:
             return backoff
         if fault.retry_after_s > self.max_retry_after_s:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from dygenept.machine.http_clients import proxy_fault
 from dygenept.plugin import ConfigError, DataUnavailableError
 
 if TYPE_CHECKING:
@@ -78,12 +78,15 @@ def open_client(base_url: str, *, timeout_s: float, max_answer_mib: int) -> Open
             f"the package openai cannot be imported ({error}); run: pip install openai"
         ) from error
     bound = _bounded(max_answer_mib * MIB, 2 * timeout_s)
-    http_client = DefaultHttpxClient(
-        timeout=timeout_s,
-        event_hooks={"response": [bound]},
-        # A proxy of the environment is for the network, not for a server on this machine.
-        trust_env=not _is_local(url),
-    )
+    try:
+        http_client = DefaultHttpxClient(
+            timeout=timeout_s,
+            event_hooks={"response": [bound]},
+            # A proxy of the environment is for the network, not for a server on this machine.
+            trust_env=not _is_local(url),
+        )
+    except (ImportError, ValueError) as error:
+        raise proxy_fault(error) from error
     return OpenAI(
         base_url=url,
         api_key=os.environ.get(KEY_VARIABLE, "").strip() or NO_KEY,
@@ -91,14 +94,6 @@ def open_client(base_url: str, *, timeout_s: float, max_answer_mib: int) -> Open
         timeout=timeout_s,
         http_client=http_client,
     )
-
-
-def redacted(text: str) -> str:
-    """Return a text without the key, or anything that looks like one."""
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if len(key) >= 4:
-        text = text.replace(key, "[key]")
-    return re.sub(r"\b(sk-|Bearer\s+)[A-Za-z0-9_\-.*]{4,}", r"\1[key]", text)
 
 
 def _is_local(base_url: str) -> bool:

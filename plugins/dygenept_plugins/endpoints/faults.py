@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dygenept_plugins.endpoints.connection import AnswerTooLargeError, redacted
+from dygenept.machine.addresses import masked
+from dygenept.machine.retries import retry_after_s
+from dygenept_plugins.endpoints.connection import AnswerTooLargeError
+from dygenept_plugins.endpoints.redaction import redacted
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -84,31 +84,6 @@ def fault_of(error: Exception) -> Fault:
     raise error
 
 
-def retry_after_s(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Read ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date).
-
-    Args:
-        headers: Headers of a response; names in any case.
-        now: Seconds since the epoch; None takes the clock.
-
-    Returns:
-        Seconds to wait, never negative; None where there is no such header, or no sense in it.
-    """
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            seconds = float(lowered[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if 0 <= seconds < float("inf"):
-            return seconds
-    try:
-        date = email.utils.parsedate_to_datetime(lowered["retry-after"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return max(0.0, date.timestamp() - (time.time() if now is None else now))
-
-
 def _status_fault(error: APIStatusError) -> Fault:
     status = error.status_code
     message = _message(f"status {status}: {error.message}")
@@ -131,5 +106,5 @@ def _status_fault(error: APIStatusError) -> Fault:
 
 def _message(text: str) -> str:
     # Line by line would let a server forge log lines.
-    flat = " ".join(redacted(text).split())
+    flat = " ".join(masked(redacted(text)).split())
     return flat if len(flat) <= MAX_MESSAGE else f"{flat[:MAX_MESSAGE]}…"

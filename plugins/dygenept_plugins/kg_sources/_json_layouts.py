@@ -63,12 +63,19 @@ def _read(path: Path) -> object:
     return document
 
 
+def _is_entry(item: object) -> bool:
+    return isinstance(item, list) and bool(item) and isinstance(item[0], str)
+
+
 def _flat(document: object, path: Path) -> tuple[pl.Series, pl.Series, list[object]]:
     import polars as pl
 
     try:
         if not isinstance(document, dict):
             raise TypeError(f"found {type(document).__name__}")
+        for gene, items in document.items():
+            if not isinstance(items, list) or not all(_is_entry(item) for item in items):
+                raise TypeError(f"{str(gene)[:80]!r} has {str(items)[:80]!r}")
         genes = [gene for gene, items in document.items() for _ in items]
         items = [item for items in document.values() for item in items]
         names = [item[0] for item in items]

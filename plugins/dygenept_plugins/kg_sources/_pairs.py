@@ -44,7 +44,10 @@ class Pairs:
 def is_pair_table(head: FileHead) -> bool:
     """True if every row has two names, and beyond them nothing or a number."""
     rows = _rows(head)
-    if not rows or head.opening in ("{", "["):
+    if not rows or head.opening in ("{", "[", "!"):
+        return False
+    # Such as the first line of an ontology; no gene is called so.
+    if any(row[0].endswith(":") for row in rows):
         return False
     width = len(rows[0])
     if width not in (2, 3) or any(len(row) != width for row in rows):

@@ -240,7 +240,7 @@ def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:
         table = pl.read_csv(
             read_bytes(path), separator="\t", quote_char=None, infer_schema_length=0, columns=[0, 1]
         )
-        for protein, name in table.iter_rows():
+        for protein, name in table.drop_nulls().iter_rows():
             # Ids stand with and without the taxon in front.
             names[protein] = names[protein.partition(".")[2]] = name
     return names

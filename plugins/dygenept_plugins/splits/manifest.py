@@ -22,6 +22,7 @@ from dygenept.data.splits import (
     load_split,
 )
 from dygenept.evaluation.held_out import subgroups
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl, nearest
 from dygenept.types import CONTROL_LABEL, Fold, PerturbationData, Split
 
@@ -76,6 +77,8 @@ class _Spellings:
     def __init__(self, data: PerturbationData, *, where: str) -> None:
         self._raw = dict(data.raw_to_label)
         self._by_genes = {frozenset(item.genes): item.label for item in data.perturbations}
+        self._names = GeneNames(data.gene_symbols, data.gene_ids)
+        self._targets = data.target_genes
         self._where = where
 
     def fold(self, fold: Fold) -> Fold:
@@ -94,6 +97,9 @@ class _Spellings:
     def _label(self, text: str) -> str:
         genes = frozenset(part.strip() for part in text.split("+")) - {CONTROL_LABEL}
         label = self._raw.get(text) or self._by_genes.get(genes)
+        if label is None:
+            spelt = self._names.among(self._targets, sorted(genes))
+            label = self._by_genes.get(frozenset(spelt.values()))
         if label is None:
             close = nearest(text, self._raw).split("known:")[0].strip()
             raise SplitError(

@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import zipfile
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from scripted_server import Answer, ScriptedServer
 
 from dygenept.data.assets import AssetEntry, asset_entries, asset_status, fetch_asset, verify_asset
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
@@ -16,7 +14,7 @@ from dygenept.machine.checksums import read_record
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.types import Progress, Runtime
 
-TABLE = b"a\tb\n" * 5000
+TABLE = b"a\tb\tc\n" * 5000
 
 
 def zipped() -> bytes:
@@ -26,36 +24,15 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
-class _Publisher(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        bodies = {"/table": TABLE, "/changed": TABLE + b"c\td\n", "/sets.zip": zipped()}
-        body = bodies.get(self.path, b"")
-        self.send_response(200 if body else 503)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Publisher) as opened:
-        thread = threading.Thread(target=opened.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{opened.server_address[1]}"
-        finally:
-            opened.shutdown()
-            thread.join()
-
-
-@pytest.fixture(autouse=True)
-def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+@pytest.fixture
+def server(publisher: ScriptedServer) -> str:
+    publisher.answers = {
+        "/table": Answer(TABLE),
+        "/changed": Answer(TABLE + b"c\td\n"),
+        "/sets.zip": Answer(zipped()),
+        **dict.fromkeys(("/absent", "/gone", "/lost"), Answer(status=503)),
+    }
+    return publisher.url
 
 
 def entry(*files: dict[str, object], **more: object) -> AssetEntry:

@@ -85,24 +85,17 @@ def test_an_hdf5_file_without_cells_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.h5ad"
     with h5py.File(path, "w") as file:
         file["numbers"] = np.arange(3)
-    assert "has no 'X'" in one_line(path)
+    assert "has no 'obs'" in one_line(path)
 
 
-def test_a_file_without_conditions_names_the_nearest_column(
+def test_a_file_without_conditions_names_the_column_that_has_them(
     refusal: Callable[..., str],
 ) -> None:
     message = refusal(
         lambda adata: adata.obs.rename(columns={"condition": "conditon"}, inplace=True)
     )
     assert "no column 'condition'" in message
-    assert "did you mean 'condition_name'" in message or "did you mean 'conditon'" in message
-
-    def foreign(adata: Any) -> None:
-        adata.obs = adata.obs[["condition"]].rename(columns={"condition": "perturbation"})
-
-    message = refusal(foreign)
-    assert "did you mean 'perturbation'?" in message
-    assert "rename" in message
+    assert message.endswith("--condition-column conditon")
 
 
 def test_a_file_without_controls_is_refused(refusal: Callable[..., str]) -> None:
@@ -158,15 +151,6 @@ def test_scaled_counts_without_logarithm_are_refused(refusal: Callable[..., str]
 def test_normalising_log_expression_is_refused(refusal: Callable[..., str]) -> None:
     message = refusal(lambda adata: None, normalize=True)
     assert "leave --normalize out" in message
-
-
-def test_dense_expression_is_refused_with_the_line_that_mends_it(
-    refusal: Callable[..., str],
-) -> None:
-    def densify(adata: Any) -> None:
-        adata.X = adata.X.toarray()
-
-    assert "adata.X = scipy.sparse.csr_matrix(adata.X)" in refusal(densify)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.data.reading.labels import parse_labels
+from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
 from dygenept.errors import DataError
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import Perturbation
 
 
@@ -91,3 +92,108 @@ def test_labels_keep_their_order_of_appearance() -> None:
         "ctrl",
         "A+ctrl",
     ]
+
+
+NAMES = GeneNames(["KLF1", "MAPK1", "CEBPA", "JUN"])
+
+
+@pytest.mark.parametrize("control", ["NT-1", "NTC", "non_targeting", "NegCtrl0", "AAVS1", "WT"])
+def test_what_is_a_control_by_its_name_is_read_so_and_named(control: str) -> None:
+    parsed = parse_labels(["ctrl", control, f"KLF1+{control}"], NAMES)
+    assert parsed.perturbations[control] is None
+    assert parsed.perturbations[f"KLF1+{control}"] == Perturbation("KLF1+ctrl", ("KLF1",))
+    assert any(
+        note.startswith(f"Read as control, by the name: '{control}'") for note in parsed.notes
+    )
+
+
+def test_a_plasmid_makes_no_combination_and_is_refused_by_itself() -> None:
+    parsed = parse_labels(["ctrl", "KLF1+pDS255"], NAMES)
+    assert parsed.perturbations["KLF1+pDS255"] == Perturbation("KLF1+ctrl", ("KLF1",))
+    assert any("'pDS255'" in note for note in parsed.notes)
+    with pytest.raises(DataError, match=r"'pDS255' look.* --control pDS255"):
+        parse_labels(["ctrl", "KLF1", "pDS255"], NAMES)
+
+
+@pytest.mark.parametrize("text", ["nan", "None", "<NA>", "KLF1+nan", "unassigned", "doublet"])
+def test_labels_without_a_perturbation_are_refused_with_the_line_that_drops_them(text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        parse_labels(["ctrl", "KLF1", text], NAMES, column="gene")
+    assert f"adata = adata[~adata.obs['gene'].isin([{text!r}])]" in str(caught.value)
+
+
+def test_spellings_of_one_gene_are_one_perturbation() -> None:
+    raw = ["ctrl", "KLF1+ctrl", "klf1+ctrl", "ENSG00000105610", "MAPK1+klf1", "KLF1+MAPK1"]
+    parsed = parse_labels(raw, NAMES)
+    assert set(parsed.perturbations.values()) == {
+        None,
+        Perturbation("KLF1+ctrl", ("KLF1",)),
+        Perturbation("KLF1+MAPK1", ("KLF1", "MAPK1")),
+    }
+    assert "Spellings of one gene were read as one gene: 'ENSG00000105610 = KLF1 = klf1'." in (
+        parsed.notes
+    )
+
+
+def test_a_guide_and_another_separator_are_named_with_the_flag_and_the_line() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "MAPK1", "CEBPA", "KLF1_1", "KLF1_MAPK1"], NAMES)
+    guide, combination = parsed.notes[-2:]
+    assert "'KLF1_1 (KLF1)'; pass --guide-pattern '_\\d+$'" in guide
+    assert "str.replace(r'_\\d+$', '', regex=True)" in guide
+    assert "'KLF1_MAPK1 looks like KLF1+MAPK1'; pass --separator '_'" in combination
+    assert "str.replace('_', '+', regex=False)" in combination
+
+
+def test_labels_most_of_which_nobody_knows_are_refused() -> None:
+    with pytest.raises(DataError, match=r"2 of 3 targets in obs.*'Trametinib', 'Vorinostat'"):
+        parse_labels(["ctrl", "KLF1", "Trametinib", "Vorinostat"], NAMES)
+    with pytest.raises(DataError, match="--guide-pattern 'g"):
+        parse_labels(["ctrl", "KLF1g1", "KLF1g2"], NAMES)
+
+
+def test_genes_of_another_species_are_known_by_var() -> None:
+    names = GeneNames(["YAL001C", "YAL002C", "Klf1"])
+    parsed = parse_labels(["ctrl", "YAL001C", "YAL001C+YAL002C", "Klf1"], names)
+    assert parsed.notes == ("Read as single perturbations without '+ctrl': 'YAL001C', 'Klf1'.",)
+
+
+def test_the_strand_of_a_protospacer_joins_no_genes() -> None:
+    parsed = parse_labels(["ctrl", "KLF1_+_48997_.23-P1P2"])
+    assert parsed.perturbations["KLF1_+_48997_.23-P1P2"] == Perturbation(
+        "KLF1_+_48997_.23-P1P2", ("KLF1_+_48997_.23-P1P2",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "label", "written"),
+    [
+        (LabelRules(separator="_"), "KLF1_MAPK1", "KLF1+MAPK1"),
+        (LabelRules(separator="_"), "KLF1_NegCtrl0__KLF1_NegCtrl0", "KLF1+NegCtrl0+KLF1+NegCtrl0"),
+        (LabelRules(separator="_"), "non_targeting", "non_targeting"),
+        (LabelRules(separator="_"), "C4B_2", "C4B_2"),
+        (LabelRules(separator="-"), "HLA-A-KLF1", "HLA-A+KLF1"),
+        (LabelRules(separator=","), "KLF1, FOO", "KLF1+FOO"),
+        (LabelRules(guide_pattern=r"_\d+$"), "KLF1_2+MAPK1_1", "KLF1+MAPK1"),
+        (LabelRules(guide_pattern=r"-\d+$"), "NKX2-1", "NKX2-1"),
+        (LabelRules(guide_pattern=r"-\d+$"), "NKX2-1-2", "NKX2-1"),
+        (LabelRules(guide_pattern=r"_[+-]_.*$"), "KLF1_+_48997_.23-P1P2", "KLF1"),
+        (LabelRules(separator="_", guide_pattern=r"_\d+$"), "KLF1_1_MAPK1_2", "KLF1+MAPK1"),
+        (LabelRules(controls=("con",)), "KLF1+con", "KLF1+ctrl"),
+        (LabelRules(), "KLF1_MAPK1", "KLF1_MAPK1"),
+    ],
+)
+def test_labels_are_written_by_the_rules_of_their_owner(
+    rules: LabelRules, label: str, written: str
+) -> None:
+    assert apply_rules([label], NAMES, rules) == {label: written}
+
+
+@pytest.mark.parametrize("rule", [{"separator": ""}, {"guide_pattern": "("}])
+def test_what_cannot_be_a_rule_is_refused(rule: dict[str, str]) -> None:
+    with pytest.raises(DataError):
+        LabelRules(**rule)  # type: ignore[arg-type]
+
+
+def test_signs_that_do_not_show_make_no_other_gene() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "KLF1\u200b", "\uff2b\uff2c\uff26\uff11", "KLF1\u00a0"])
+    assert {of.genes for of in parsed.perturbations.values() if of} == {("KLF1",)}

@@ -11,8 +11,8 @@ import pytest
 import torch
 from entmax import sparsemax
 
-from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.testing import toy_control_pool, toy_knowledge, toy_task

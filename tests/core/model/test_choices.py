@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dygenept.model import choices
-from dygenept.model.assembly import Parts
 from dygenept.model.choices import joined_choices, member_choices
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.fitted import read_fitted
+from dygenept.model.fitted_state import read_fitted
+from dygenept.model.network import Parts
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions

@@ -16,10 +16,10 @@ from torch import nn
 
 from dygenept.errors import ConfigError, DygeneptError
 from dygenept.machine.processes import World
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
+from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
 from dygenept.model.seeds import derived_seed, forked_torch, seeded_torch
 from dygenept.model.training import checkpoint as checkpoints

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, DygeneptError
-from dygenept.model.assembly import Parts
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.network import Parts
 from dygenept.model.training.options import LossOptions, TrainingOptions
 from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Task
 

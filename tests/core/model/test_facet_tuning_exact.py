@@ -10,8 +10,8 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from dygenept.model.assembly import PADDING, DyGenePT, Parts
 from dygenept.model.control_pool import ControlCells
+from dygenept.model.network import PADDING, DyGenePT, Parts
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.facet_tuning import tune_facets

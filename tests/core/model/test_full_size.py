@@ -8,8 +8,8 @@ import torch
 from scipy import sparse
 
 from dygenept.knowledge.facets.controls import gaussian_knowledge
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import PADDING
+from dygenept.model.network import DyGenePT
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment

@@ -5,10 +5,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
-from dygenept.plugin import code_identity
+from dygenept.plugin import code_identity, loading
 from dygenept.plugin.code_identity import (
     project_code,
     project_sources,
@@ -116,6 +117,86 @@ def test_an_edited_neighbour_changes_a_module_without_a_package(folder: Path) ->
     before = code_of_module("space.plug")
     write(folder, {"space/near.py": "A = 2\n"})
     assert code_of_module("space.plug") != before
+
+
+@pytest.mark.parametrize(
+    ("imported", "edited"),
+    [
+        # A folder that the plugin itself puts on the path, at the top or late.
+        ("import sys; sys.path.append({lib!r})\nimport far", "lib/far.py"),
+        ("import sys; sys.path.append({lib!r})\ndef f():\n    from far import VALUE", "lib/far.py"),
+        ("import sys; sys.path.append({lib!r})\nimport far", "lib/farther/deep.py"),
+        # A name that only the running program knows.
+        ("import importlib; importlib.import_module('hel' + 'per')", "code/helper.py"),
+        # What it reads, at the top or late.
+        ("def f():\n    return open(__file__ + '/../weights.json')", "code/weights.json"),
+        ("def f():\n    return Path(__file__).parent / 'deep/table.csv'", "code/deep/table.csv"),
+        ("from shelf import part", "code/shelf/table.yaml"),
+        ("from shelf import part", "code/shelf/deep/fast.so"),
+    ],
+)
+def test_whatever_a_file_loads_or_reads_changes_its_identity(
+    folder: Path, tmp_path: Path, imported: str, edited: str
+) -> None:
+    write(
+        tmp_path,
+        {
+            "lib/far.py": "import farther.deep\n",
+            "lib/farther/__init__.py": "",
+            "lib/farther/deep.py": "VALUE = 1\n",
+            "code/mine.py": f"{imported.format(lib=str(tmp_path / 'lib'))}\n{PLUGIN}",
+            "code/helper.py": "VALUE = 1\n",
+            "code/weights.json": "[1]",
+            "code/deep/table.csv": "1",
+            "code/shelf/__init__.py": "",
+            "code/shelf/part.py": "",
+            "code/shelf/table.yaml": "a: 1",
+            "code/shelf/deep/fast.so": "1",
+            "code/unread.json": "[1]",
+        },
+    )
+
+    def code() -> str:
+        for name in ("far", "farther", "farther.deep", "helper", "shelf", "shelf.part"):
+            sys.modules.pop(name, None)
+        return code_of_file(folder / "mine.py")
+
+    before = code()
+    write(tmp_path, {"code/unread.json": "[2]", "code/shelf/__pycache__/x.pyc": "2"})
+    assert code() == before
+    write(tmp_path, {edited: (tmp_path / edited).read_text() + "# 2"})
+    assert code() != before
+
+
+def test_a_distribution_counts_with_all_its_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "site-packages"
+    info = "dist_one-1.0.dist-info"
+    files = {"plug_one.py": f"import core_one\n{PLUGIN}", "core_one/__init__.py": "VALUE = 1\n"}
+    files |= {"core_one/table.yaml": "a: 1\n", "other.py": "VALUE = 1\n"}
+    listed = [name for name in files if name != "other.py"] + [f"{info}/METADATA"]
+    write(place, {**files, f"{info}/METADATA": "Name: dist-one\nVersion: 1.0\n"})
+    write(place, {f"{info}/top_level.txt": "plug_one\ncore_one\n"})
+    write(place, {f"{info}/RECORD": "".join(f"{name},,\n" for name in listed)})
+    monkeypatch.syspath_prepend(str(place))
+    loading._distributions_by_package.cache_clear()
+    found = [code_of_module("plug_one")]
+    for name in ("other.py", "core_one/table.yaml", "core_one/__init__.py"):
+        write(place, {name: files[name] + "# 2\n"})
+        found.append(code_of_module("plug_one"))
+    loading._distributions_by_package.cache_clear()
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_a_plugin_in_an_archive_has_an_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ZipFile(tmp_path / "plugs.zip", "w") as archive:
+        archive.writestr("zipped.py", PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path / "plugs.zip"))
+    assert len(code_of_module("zipped")) == 64
 
 
 def test_what_is_installed_counts_only_its_own_package(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import anndata
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -204,7 +207,7 @@ def test_rows_of_folds_and_cell_types_are_told_apart() -> None:
     ("change", "message"),
     [
         ({"labels": ["KLF1", "ctrl+KLF1"]}, "predicts 'ctrl\\+KLF1' twice"),
-        ({"labels": ["NOSUCH", "OTHER"]}, "none of the 2 prediction"),
+        ({"labels": ["NOSUCH", "NEITHER"]}, "none of the 2 prediction"),
         ({"genes": ["A", "B"]}, "none of the 2 gene"),
         ({"genes": ["KLF1", "KLF1"]}, "1 gene\\(s\\) twice"),
         ({"cell_types": ("toy", "toy")}, "no cell type 'toy'; did you mean 'toy_a'"),
@@ -232,8 +235,13 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused("b.csv", "column 'KLF1' contains text", b"perturbation,KLF1\nJUN,high\n")
     refused("c.csv", "infinite", b"perturbation,KLF1\nJUN,inf\n")
     refused("d.csv", "more than once", b"perturbation,gene,value\nJUN,A,1\nJUN,A,2\n")
-    refused("e.npz", "cannot be read", b"not a zip")
+    refused("e.npz", "is not an .npz file: it is plain text", b"not a zip")
     refused("f.parquet", "cannot be read", b"PAR1")
+    refused("i.parquet", "is not a Parquet table: it is compressed", gzip.compress(b"PAR1"))
+    refused("j.csv", "is a web page", b"<html>")
+    refused("k.csv", "separated by ';'", b"perturbation;KLF1\nJUN;0,5\n")
+    refused("l.tsv", "separated by ','", b"perturbation,KLF1\nJUN,0.5\n")
+    refused("m.csv", r"notna\(\)", b"perturbation,KLF1\nJUN,0.5\n,0.5\n")
     np.savez(tmp_path / "g.npz", perturbations=np.array(["JUN"], dtype=object), genes=["A"])
     refused("g.npz", "no array 'values'")
     np.savez(
@@ -245,3 +253,29 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     refused("h.npz", "must be plain string arrays")
     as_npz(tmp_path / "i.npz", ["JUN"], ["A", "B"], np.ones((1, 3)))
     refused("i.npz", r"values are \(1, 3\), but there are 1 perturbation\(s\) and 2 gene")
+
+
+def test_an_index_without_a_name_has_the_perturbations(tmp_path: Path) -> None:
+    table = pd.DataFrame({"KLF1": [0.5, 1.5], "JUN": [2.0, 2.5]}, index=["KLF1", "JUN"])
+    table.to_csv(tmp_path / "a.csv")
+    table.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        found = read_submission(tmp_path / name)
+        assert (found.labels, found.genes) == (("KLF1", "JUN"), ("KLF1", "JUN"))
+        assert found.values.tolist() == [[0.5, 2.0], [1.5, 2.5]]
+        assert "first column" in found.notes[0]
+
+
+def test_a_missing_label_of_an_anndata_file_is_refused(tmp_path: Path) -> None:
+    obs = pd.DataFrame({"condition": pd.Categorical(["KLF1", None])}, index=["a", "b"])
+    anndata.AnnData(np.ones((2, 1)), obs=obs, var=pd.DataFrame(index=["JUN"])).write_h5ad(
+        tmp_path / "a.h5ad"
+    )
+    with pytest.raises(DataError, match=r"adata.obs\['condition'\].notna\(\)"):
+        read_submission(tmp_path / "a.h5ad")
+
+
+def test_labels_are_found_whatever_their_case_or_id(data: PerturbationData) -> None:
+    handed = submission(["klf1", "ENSG00000177606"], ["KLF1", "JUN"], np.ones((2, 2)))
+    found = {key[0] for key in MatchedSubmission(handed, data)._rows}
+    assert found == {("KLF1",), ("JUN",)}

@@ -16,10 +16,11 @@ from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
 from dygenept.results.store import ResultsStore
 from dygenept.runs import job_identity
-from dygenept.runs.job_identity import derived_seed, fold_seed, job_key
+from dygenept.runs.job_identity import fold_seed, job_key, job_seed
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
+from dygenept.types.mapping import DataMapping
 from dygenept.types.results import Provenance
 
 PLUGIN = Provenance("baselines", "mine", "mine.py", "file", "1", "ab")
@@ -66,8 +67,8 @@ def test_seeds_differ_between_runs_suites_folds_and_models(
 
 def test_a_seed_stays_what_it_was() -> None:
     """Recorded results depend on it."""
-    assert derived_seed(42, "custom", 0, "ridge") == 2033195691
-    assert derived_seed(42, "a", "bc") != derived_seed(42, "ab", "c")
+    assert job_seed(42, "custom", 0, "ridge") == 2033195691
+    assert job_seed(42, "a", "bc") != job_seed(42, "ab", "c")
 
 
 def test_a_key_depends_on_all_that_decides_a_result(
@@ -99,7 +100,7 @@ def key(plugin: Provenance = PLUGIN) -> str:
     """Name the job of a model of one plugin; whatever else a key depends on stays the same."""
     context: Any = SimpleNamespace(
         suite="custom",
-        data=SimpleNamespace(sha256="data"),
+        data=SimpleNamespace(sha256="data", mapping=DataMapping()),
         split_sha256="split",
         split=SimpleNamespace(seed=1),
         de=SimpleNamespace(name="list"),

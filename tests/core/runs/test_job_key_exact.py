@@ -10,17 +10,25 @@ import hashlib
 import json
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.manager import Provenance
-from dygenept.runs.job_identity import derived_seed, job_key
+from dygenept.runs.job_identity import job_key, job_seed
 from dygenept.runs.run_context import RunContext
+from dygenept.types.mapping import DataMapping
 
-SHARED = {"suite": "quick", "sha256": "ab", "split_sha256": "cd", "seed": 42, "de": "top20"}
+SHARED = {
+    "suite": "quick",
+    "sha256": "ab",
+    "split_sha256": "cd",
+    "seed": 42,
+    "de": "top20",
+    "mapping": DataMapping(),
+}
 PLUGIN = Provenance(
     kind="baselines", name="ridge", owner="lab.ridge", distribution="lab", version="1.0"
 )
@@ -36,12 +44,12 @@ MODEL = ResolvedModel(
 
 
 def shared(**changes: object) -> RunContext:
-    values = {**SHARED, **changes}
+    values: dict[str, Any] = {**SHARED, **changes}
     return cast(
         RunContext,
         SimpleNamespace(
             suite=values["suite"],
-            data=SimpleNamespace(sha256=values["sha256"]),
+            data=SimpleNamespace(sha256=values["sha256"], mapping=values["mapping"]),
             split_sha256=values["split_sha256"],
             split=SimpleNamespace(seed=values["seed"]),
             de=SimpleNamespace(name=values["de"]),
@@ -68,7 +76,15 @@ def test_a_job_key_is_the_hash_of_what_determines_the_result() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("suite", "full"), ("sha256", "ba"), ("split_sha256", "dc"), ("seed", 43), ("de", "top50")],
+    [
+        ("suite", "full"),
+        ("sha256", "ba"),
+        ("split_sha256", "dc"),
+        ("seed", 43),
+        ("de", "top50"),
+        ("mapping", DataMapping(layer="counts")),
+        ("mapping", DataMapping(control=("NT",))),
+    ],
 )
 def test_a_job_key_changes_with_everything_that_jobs_share(field: str, value: object) -> None:
     assert job_key(shared(**{field: value}), MODEL, 0) != job_key(shared(), MODEL, 0)
@@ -102,16 +118,16 @@ def test_a_job_key_does_not_depend_on_the_shown_name() -> None:
     assert job_key(shared(), replace(MODEL, name="other"), 0) == job_key(shared(), MODEL, 0)
 
 
-def test_a_derived_seed_is_the_first_four_bytes_of_a_hash() -> None:
+def test_a_job_seed_is_the_first_four_bytes_of_a_hash() -> None:
     # printf '42\x1fquick\x1f0\x1fridge' | sha256sum
-    assert derived_seed(42, "quick", 0, "ridge") == 0xAE07B0E1
+    assert job_seed(42, "quick", 0, "ridge") == 0xAE07B0E1
     # printf '42' | sha256sum
-    assert derived_seed(42) == 0x73475CB4
+    assert job_seed(42) == 0x73475CB4
 
 
-def test_a_derived_seed_changes_with_the_seed_and_with_every_name() -> None:
+def test_a_job_seed_changes_with_the_seed_and_with_every_name() -> None:
     seeds = {
-        derived_seed(seed, suite, fold, model)
+        job_seed(seed, suite, fold, model)
         for seed in (0, 1)
         for suite in ("quick", "full")
         for fold in (0, 1)
@@ -122,5 +138,5 @@ def test_a_derived_seed_changes_with_the_seed_and_with_every_name() -> None:
 
 
 def test_names_that_only_join_alike_get_seeds_of_their_own() -> None:
-    assert derived_seed(1, "a", "bc") != derived_seed(1, "ab", "c")
-    assert derived_seed(1, "a") != derived_seed(1, "a", "")
+    assert job_seed(1, "a", "bc") != job_seed(1, "ab", "c")
+    assert job_seed(1, "a") != job_seed(1, "a", "")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dygenept_plugins.endpoints.asking import Pace
-from dygenept_plugins.endpoints.connection import checked_base_url, redacted
+from dygenept_plugins.endpoints.connection import checked_base_url
 from dygenept_plugins.endpoints.faults import Fault, fault_of
+from dygenept_plugins.endpoints.redaction import redacted
 from dygenept_plugins.facet_writers.llm.answer import AnswerError, parse_answer
 from dygenept_plugins.facet_writers.llm.chat import (
     RESPONSE_FORMATS,
@@ -160,6 +161,8 @@ class Caller:
             fault = Fault("answer", str(error), 200)
             self._journal.append(head | {"outcome": "unusable"} | _fault_record(fault))
             return fault
+        # An escape in the answer's JSON may have hidden the key from a first look.
+        texts = tuple(None if text is None else redacted(text) for text in texts)
         self._journal.append(head | {"outcome": ANSWER, "texts": list(texts)})
         return texts
 
@@ -209,7 +212,7 @@ class Caller:
         }
 
     def _reply_record(self, reply: Reply) -> dict[str, object]:
-        text = redacted(reply.text or reply.refusal or reply.raw)
+        text = reply.text or reply.refusal or reply.raw
         return {
             "model_answered": reply.model,
             "answer_id": reply.id,

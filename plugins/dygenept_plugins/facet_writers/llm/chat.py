@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from dygenept.machine.addresses import masked
+from dygenept_plugins.endpoints.redaction import redacted
 from dygenept_plugins.facet_writers.llm.answer import AnswerError
 from dygenept_plugins.facet_writers.llm.prompt import answer_schema
 
@@ -100,7 +102,10 @@ def send(
 
 
 def read_reply(body: str) -> Reply:
-    """Read the body of an answer; whatever has the wrong form becomes a reply without text."""
+    """Read the body of an answer, without the key wherever the server repeats it.
+
+    Whatever has the wrong form becomes a reply without text.
+    """
     try:
         document = json.loads(body)
         choice = document["choices"][0]
@@ -108,7 +113,7 @@ def read_reply(body: str) -> Reply:
         usage = document.get("usage") or {}
         content, refusal = message.get("content"), message.get("refusal")
         return Reply(
-            text=content if isinstance(content, str) else None,
+            text=redacted(content) if isinstance(content, str) else None,
             model=_text(document.get("model")),
             id=_text(document.get("id")),
             finish_reason=_text(choice.get("finish_reason")),
@@ -117,7 +122,7 @@ def read_reply(body: str) -> Reply:
             output_tokens=_count(usage.get("completion_tokens")),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return Reply(None, raw=body or " ")
+        return Reply(None, raw=masked(redacted(body)) or " ")
 
 
 def refuses_format(message: str) -> bool:
@@ -127,7 +132,7 @@ def refuses_format(message: str) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return masked(redacted(value)) if isinstance(value, str) and value else None
 
 
 def _count(value: object) -> int | None:

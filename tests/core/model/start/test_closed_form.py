@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dygenept.model.assembly import DyGenePT, Parts
 from dygenept.model.conditions import condition_set, gene_positions
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.features import StartData, mean_features
 from dygenept.model.training.options import TrainingOptions

@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from dygenept.model.assembly import Parts
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.network import Parts
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
 from dygenept.model.training.options import TrainingOptions

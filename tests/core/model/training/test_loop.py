@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from dygenept.errors import ConfigError
-from dygenept.model.assembly import DyGenePT
 from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.network import DyGenePT
 from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions

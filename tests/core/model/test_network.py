@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dygenept.errors import PluginError
-from dygenept.model.assembly import DyGenePT, as_module
 from dygenept.model.conditions import PADDING, UNKNOWN, gene_positions
+from dygenept.model.network import DyGenePT, as_module
 from dygenept.testing import toy_control_pool, toy_data
 from dygenept.types import Condition, Perturbation
 

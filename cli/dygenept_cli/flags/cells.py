@@ -1,0 +1,130 @@
+"""Options that say how a data set is read, for every command that reads one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli.flags import options
+
+if TYPE_CHECKING:
+    from dygenept.data.request import DataRequest
+    from dygenept.types import DataMapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingFlags:
+    """Where a file keeps what is needed; what is not given is looked for."""
+
+    normalize: options.NormalizeOption = False
+    condition_column: Annotated[
+        str | None,
+        typer.Option(
+            "--condition-column",
+            metavar="COLUMN",
+            help="Column of obs with perturbations [default: condition, or what a known tool "
+            "writes].",
+        ),
+    ] = None
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--control",
+            metavar="LABEL",
+            help="Label of control cells, beside ctrl, control, NT and the like; may be given "
+            "several times.",
+        ),
+    ] = None
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            "--separator",
+            metavar="TEXT",
+            help="What stands between the genes of a combination, beside +, such as _.",
+        ),
+    ] = None
+    guide_pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--guide-pattern",
+            metavar="REGEX",
+            help="What is left out of a guide's name to give its gene, such as '_[0-9]+$'.",
+        ),
+    ] = None
+    symbol_column: Annotated[
+        str | None,
+        typer.Option(
+            "--symbol-column",
+            metavar="COLUMN",
+            help="Column of var with gene symbols [default: the one that has them].",
+        ),
+    ] = None
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer", metavar="NAME", help="Layer with the expression, or raw [default: X]."
+        ),
+    ] = None
+    cell_type_column: Annotated[
+        str | None,
+        typer.Option(
+            "--cell-type-column",
+            metavar="COLUMN",
+            help="Column of obs with cell types [default: cell_type].",
+        ),
+    ] = None
+    batch_column: Annotated[
+        str | None,
+        typer.Option(
+            "--batch-column",
+            metavar="COLUMN",
+            help="Column of obs with batches; those without control cells are named.",
+        ),
+    ] = None
+
+    def mapping(self) -> DataMapping:
+        """Return where the file keeps what is needed."""
+        from dygenept.types import DataMapping
+
+        return DataMapping(
+            condition_column=self.condition_column,
+            control=tuple(self.control or ()),
+            separator=self.separator,
+            guide_pattern=self.guide_pattern,
+            symbol_column=self.symbol_column,
+            layer=self.layer,
+            cell_type_column=self.cell_type_column,
+            batch_column=self.batch_column,
+        )
+
+    def as_given(self) -> str:
+        """Write these flags as they are given on a command line."""
+        given = "--normalize " if self.normalize else ""
+        return f"{given}{self.mapping().flags()}".strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellsFlags(ReadingFlags):
+    """How a data set is read."""
+
+    scale: options.ScaleOption = None
+
+    def data_request(self, dataset: str) -> DataRequest:
+        """Return the request that reads a data set so."""
+        from dygenept.data.request import DataRequest
+
+        return DataRequest(
+            dataset=dataset,
+            scale=self.scale,
+            normalize=self.normalize,
+            mapping=self.mapping(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetFlags(CellsFlags):
+    """A data set that must be named, and how it is read."""
+
+    dataset: options.DatasetOption

@@ -1,0 +1,187 @@
+"""What a name in a condition label is, where it is not a gene: control, missing, plasmid, guide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dygenept.knowledge.genes.identity import GeneNames
+from dygenept.types import CONTROL_LABEL
+
+CONTROL_SPELLINGS = (CONTROL_LABEL, "control", "non-targeting", "NT")
+_LOWER_SPELLINGS = frozenset(spelling.lower() for spelling in CONTROL_SPELLINGS)
+# CTRL is the symbol of a human gene (chymotrypsin like), so upper case by itself says nothing.
+CONTROL_GENE = "CTRL"
+
+SEPARATORS = ("__", "_", ",", ";", "|", "&", ":", "/", " ", "-", ".")
+# Genes have these in their names (GATA1-AS1), so only genes by their current symbols lie between.
+_IN_GENES = ("-", ".")
+_MOST_TOKENS = 16
+
+MISSING_TEXTS = frozenset(
+    ("", "nan", "none", "<na>", "na", "n/a", "#n/a", "null", "nil", "nat", "missing", "-", ".", "?")
+)
+# Cells of no known perturbation, or of several: neither control nor a gene.
+_UNASSIGNED = re.compile(
+    r"un(assigned|mapped|known|determined|identified|classified|defined|labell?ed)"
+    r"|no[ _.-]?(guides?|s?grnas?|assignment|calls?|umis?|barcodes?|signal)"
+    r"|not[ _.-]?(assigned|detected|called)|(multi(ple(ts?)?)?|doublet|dublet|singlet)s?"
+    r"|multi(ple)?[ _.-]?(guide|s?grna|perturbation)s?|ambiguous|undetected|negative|empty"
+)
+# Around a control's name: what it is, where it lies, which one it is; never a gene.
+# Possessive (*+), so that a long label of digits takes no time.
+_BEFORE = (
+    r"(?:(?:\d+x?|one|two|human|mouse|hs|mm|sg|sh|si|s?grna|guide|crispri?|chr[\dxy]++)[ _.-]*)*+"
+)
+_BEHIND = (
+    r"(?:[ _.-]*(?:targeting|controls?|ctrl|guides?|s?grna|sg|for|human|mouse|hs|mm|sites?|regions?"
+    r"|oligo|rep|g(?=[ _.-]*\d)|\d+|p[a-z]{2,3}\d{3,4}|[acgt]{15,}))*+"
+    r"(?:_[+-]_.*)?"
+)
+_CONTROL = re.compile(
+    _BEFORE + r"(?:non?t?[ _.-]?target(?:ing|ed|s)?|neg(?:ative)?[ _.-]?(?:con|c)tro?ls?"
+    r"|safe[ _.-]?(?:targeting|target|harbou?r|cutting|cut)|scrambled?|inter[ _.-]?genic"
+    r"|non?[ _.-]?(?:genic|gene|sites?)|non[ _.-]?silencing|empty[ _.-]?vector"
+    r"|ctrls?|controls?|nt|ntc|nt[ _.-]?(?:ctrl|control)|neg|negative(?=[ _.-]?\d)|aavs1|rosa26"
+    r"|e?gfp|lacz|luciferase|mcherry|(?:ctl|luc|(?:tag)?bfp)(?=[ _.-]|$))" + _BEHIND
+)
+_UNTREATED = re.compile(
+    r"mock(?:[ _.-]?(?:treated|transfected|infected))?|dmso|vehicle|wt|wild[ _.-]?type|parental"
+    r"|(?:un|non[ _.-]?)(?:treated|perturbed|infected|transduced|transfected|edited)"
+)
+_PLASMID = re.compile(r"p[A-Z]{2,3}\d{3,4}(-\d+)?")
+
+# What a guide's name has before or behind its gene, the most telling first.
+_GUIDE_PREFIXES = ("", r"^sg(?:RNA)?[_-]?", r"^g(?:RNA)?[_-]", r"^\d+_")
+_GUIDE_SUFFIXES = (
+    "",
+    r"_[+-]_.*$",
+    r"_\d+$",
+    r"-\d+$",
+    r"\.\d+$",
+    r"g\d+$",
+    r"[_.-](?:sg|g|gRNA|sgRNA|guide)[_.-]?\d+$",
+    r"[_.-](?:P1P2|P1|P2)(?![A-Za-z0-9]).*$",
+    r"[_.-][ACGT]{15,}$",
+    r"(?:_\d+)+$",
+    r"_[A-H]$",
+    r"[ _.-](?:KO|KD|OE|ko|kd|oe)$",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """A guide's name.
+
+    Attributes:
+        gene: Its gene.
+        pattern: Regular expression of what is left out of the name to get there.
+    """
+
+    gene: str
+    pattern: str
+
+
+def is_missing(name: str) -> bool:
+    """True of a missing value that was written as text."""
+    return name.strip().lower() in MISSING_TEXTS
+
+
+def is_unassigned(name: str) -> bool:
+    """True of cells whose perturbation is not known, or that have several."""
+    return _UNASSIGNED.fullmatch(name.strip().lower()) is not None
+
+
+def is_control(name: str) -> bool:
+    """True of the conventional spellings of control, in any case but for the gene ``CTRL``."""
+    return name != CONTROL_GENE and name.lower() in _LOWER_SPELLINGS
+
+
+def looks_like_control(name: str, names: GeneNames | None = None) -> bool:
+    """True of what is a control by its name (non-targeting, safe harbour, reporter, untreated).
+
+    A name that ``var`` has is a gene. Aliases are not asked: ``NT-3`` is the third non-targeting
+    guide far more often than neurotrophin 3, and ``AAVS1`` a safe harbour.
+    """
+    if name == CONTROL_GENE or (names is not None and names.has(name)):
+        return False
+    lower = name.lower()
+    # Two guides of one cell, as in NegCtrl10_NegCtrl0__NegCtrl10_NegCtrl0.
+    parts = re.split(r"__|(?<=\d)_(?=neg)", lower)
+    return all(_CONTROL.fullmatch(part) or _UNTREATED.fullmatch(part) for part in parts)
+
+
+def looks_like_plasmid(name: str, names: GeneNames | None = None) -> bool:
+    """True of a vector's name, such as ``pDS255``."""
+    if _PLASMID.fullmatch(name) is None:
+        return False
+    return names is None or names.spelling(name) is None
+
+
+def guide_of(name: str, names: GeneNames) -> Guide | None:
+    """Return the gene of a guide's name, such as ``sgKLF1-2`` or ``KLF1_+_48997_.23-P1P2``.
+
+    None where the name is a gene itself, or nothing that could be left out gives one.
+    """
+    if names.spelling(name) is not None:
+        return None
+    for prefix in _GUIDE_PREFIXES:
+        for suffix in _GUIDE_SUFFIXES:
+            pattern = "|".join(part for part in (prefix, suffix) if part)
+            rest = re.sub(pattern, "", name) if pattern else name
+            if rest != name and (gene := names.spelling(rest)) is not None:
+                return Guide(gene, pattern)
+    return None
+
+
+def combination_of(
+    name: str, separator: str, names: GeneNames, *, guide_pattern: str | None = None
+) -> tuple[str, ...]:
+    """Cut a name into genes and controls at a separator; a gene may contain the separator itself.
+
+    Missing values written as text are cut off too, so that they are seen to be missing. With a
+    pattern, guides count as genes too.
+
+    Returns:
+        The parts, two or more; empty where the name is a gene as a whole, or a part is none.
+    """
+    if separator not in name or names.spelling(name) is not None:
+        return ()
+    tokens = [token for part in name.split(separator) if (token := part.strip())]
+    if len(tokens) > _MOST_TOKENS:
+        return ()
+
+    def is_gene(part: str) -> bool:
+        for text in (part, re.sub(guide_pattern, "", part) if guide_pattern else part):
+            found = names.spelling(text)
+            if found is not None and (separator not in _IN_GENES or found.lower() == text.lower()):
+                return True
+        return False
+
+    def is_name(part: str) -> bool:
+        is_none = is_missing(part) or is_unassigned(part) or is_control(part)
+        return is_none or looks_like_control(part, names) or is_gene(part)
+
+    parts = _segments(tokens, separator, is_name)
+    return parts if len(parts) > 1 and any(is_gene(part) for part in parts) else ()
+
+
+def separator_of(name: str, names: GeneNames) -> str | None:
+    """Return the separator that cuts a name into genes; None where none does."""
+    return next((sep for sep in SEPARATORS if combination_of(name, sep, names)), None)
+
+
+def _segments(
+    tokens: Sequence[str], separator: str, is_name: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """Join tokens to genes and controls, the longest first; empty if one is none."""
+    for stop in range(len(tokens), 0, -1):
+        head = separator.join(tokens[:stop])
+        if not is_name(head):
+            continue
+        if stop == len(tokens):
+            return (head,)
+        if rest := _segments(tokens[stop:], separator, is_name):
+            return (head, *rest)
+    return ()

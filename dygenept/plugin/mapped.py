@@ -1,0 +1,44 @@
+"""Options of a source of files: where a file keeps what a data set needs."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from dygenept.plugin.specs import PluginConfig
+from dygenept.types.mapping import DataMapping
+
+
+class MappedConfig(PluginConfig):
+    """Base of the configuration of a source that reads a file by ``read_anndata``.
+
+    The fields are those of ``DataMapping``; a registry entry sets them, and so do the flags of the
+    command line. ``normalize`` scales raw counts and takes log1p.
+    """
+
+    normalize: bool = False
+    condition_column: str | None = None
+    control: tuple[str, ...] = ()
+    separator: str | None = None
+    guide_pattern: str | None = None
+    symbol_column: str | None = None
+    layer: str | None = None
+    cell_type_column: str | None = None
+    batch_column: str | None = None
+
+    @field_validator("control", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    def mapping(self) -> DataMapping:
+        """Return where the file keeps what is needed."""
+        return DataMapping(
+            condition_column=self.condition_column,
+            control=self.control,
+            separator=self.separator,
+            guide_pattern=self.guide_pattern,
+            symbol_column=self.symbol_column,
+            layer=self.layer,
+            cell_type_column=self.cell_type_column,
+            batch_column=self.batch_column,
+        )

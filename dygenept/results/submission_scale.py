@@ -1,0 +1,101 @@
+"""Whether submitted values are on the scale that they are read on, judged by the control cells.
+
+What a perturbation changes is small beside the differences between genes. So predicted expression
+lies near the mean of the control cells, and whichever reading of the values lies nearest to it is
+the one that was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from dygenept.data.reading.expression import MAX_LOG_VALUE
+from dygenept.errors import DataError
+from dygenept.types import DoubleArray
+
+# Another reading must lie so much nearer to the controls (in mean squares) before it is named.
+MUCH_NEARER = 4.0
+CHANGES, EXPRESSION = "changes from control", "expression"
+_MENDS: Mapping[str, str] = MappingProxyType(
+    {
+        CHANGES: "pass --delta",
+        EXPRESSION: "leave --delta out",
+        "counts without a logarithm": "write numpy.log1p(values)",
+        "log2(1 + x)": "write values * numpy.log(2)",
+        "log1p taken twice": "write numpy.expm1(values)",
+    }
+)
+_READINGS: Mapping[str, Callable[[DoubleArray, DoubleArray], DoubleArray]] = MappingProxyType(
+    {
+        EXPRESSION: lambda values, control: values,
+        CHANGES: lambda values, control: values + control,
+        "counts without a logarithm": lambda values, control: np.log1p(np.maximum(values, 0)),
+        "log2(1 + x)": lambda values, control: values * np.log(2),
+        "log1p taken twice": lambda values, control: np.expm1(np.minimum(values, MAX_LOG_VALUE)),
+    }
+)
+
+
+def scale_notes(
+    values: DoubleArray, control: DoubleArray, *, is_delta: bool, path: Path
+) -> tuple[str, ...]:
+    """Say where submitted values look as if they were on another scale than they are read on.
+
+    Args:
+        values: Submitted values, (n, m); NaN where not given.
+        control: Mean log1p expression of control cells, (m,).
+        is_delta: They are read as changes from control.
+        path: The file, for errors.
+
+    Returns:
+        One phrase per suspicion, with the flag or the line that mends it.
+
+    Raises:
+        DataError: If they are read as expression and too large to be on the log1p scale.
+    """
+    given = values[np.isfinite(values)]
+    if not given.size:
+        return ()
+    if not is_delta and given.max() > MAX_LOG_VALUE:
+        raise DataError(
+            f"{path} has values up to {given.max():g}, so these are counts, not mean log1p "
+            "expression; write numpy.log1p of counts on the scale of the data set (or pass --delta "
+            "if they are changes)"
+        )
+    return (*_constants(values), *_nearest_reading(values, control, is_delta=is_delta))
+
+
+def _constants(values: DoubleArray) -> tuple[str, ...]:
+    n_rows, n_genes = values.shape
+    if n_genes > 1 and bool((np.ptp(values, axis=1) == 0).all()):
+        shown = "" if np.ptp(values) else f", {values.flat[0]:g},"
+        return (
+            f"one value{shown} is predicted for all genes: if it means no change, pass --delta "
+            "with 0",
+        )
+    if n_rows > 1 and bool((np.ptp(values, axis=0) == 0).all()):
+        return (f"all {n_rows} perturbations have the same prediction, a constant",)
+    return ()
+
+
+def _nearest_reading(
+    values: DoubleArray, control: DoubleArray, *, is_delta: bool
+) -> tuple[str, ...]:
+    read_as = CHANGES if is_delta else EXPRESSION
+    others = (EXPRESSION,) if is_delta else tuple(name for name in _READINGS if name != EXPRESSION)
+    distance = {
+        name: float(np.nanmean((_READINGS[name](values, control) - control) ** 2))
+        for name in (read_as, *others)
+    }
+    nearest = min(others, key=lambda name: distance[name])
+    if distance[nearest] * MUCH_NEARER >= distance[read_as]:
+        return ()
+    return (
+        f"the scale of the values is that of {nearest}, not of {read_as} (mean squared distance "
+        f"from the control cells {distance[nearest]:.3g} against {distance[read_as]:.3g}): "
+        f"{_MENDS[nearest]}",
+    )

@@ -1,0 +1,53 @@
+"""Where a file keeps what a data set needs, as its owner says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataMapping:
+    """Where a file or an AnnData object keeps what is needed; what is not given is looked for.
+
+    Attributes:
+        condition_column: Column of ``obs`` with perturbation labels, such as ``KLF1+MAPK1``.
+        control: Labels of control cells, beside those that are always understood.
+        separator: What stands between the genes of a combination, beside ``+``.
+        guide_pattern: Regular expression of what is left out of a guide's name to give its gene.
+        symbol_column: Column of ``var`` with gene symbols.
+        layer: Layer with the expression instead of ``X``; ``raw`` for ``raw.X``.
+        cell_type_column: Column of ``obs`` with cell types.
+        batch_column: Column of ``obs`` with batches, such as replicates or channels.
+    """
+
+    condition_column: str | None = None
+    control: tuple[str, ...] = ()
+    separator: str | None = None
+    guide_pattern: str | None = None
+    symbol_column: str | None = None
+    layer: str | None = None
+    cell_type_column: str | None = None
+    batch_column: str | None = None
+
+    def given(self) -> dict[str, str | tuple[str, ...]]:
+        """Return what is given, by name; empty where nothing is."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value}
+
+    def flags(self) -> str:
+        """Write what is given as flags of the command line; empty where nothing is."""
+        return as_flags(self.given())
+
+
+NO_MAPPING = DataMapping()
+
+
+def as_flags(given: dict[str, str | tuple[str, ...]]) -> str:
+    """Write parts of a mapping as flags, such as ``--condition-column gene --control NT``."""
+    import shlex
+
+    return " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(one)}"
+        for name, value in given.items()
+        for one in ((value,) if isinstance(value, str) else value)
+    )

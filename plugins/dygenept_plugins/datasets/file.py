@@ -1,0 +1,90 @@
+"""A file of one's own as a registered data set, with the names that its owner uses.
+
+Source: this project. It loads only what the registry entry names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dygenept.plugin import (
+    DatasetSpec,
+    DatasetStatus,
+    DataUnavailableError,
+    MappedConfig,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from dygenept.types import PerturbationData, Runtime
+
+
+class FileConfig(MappedConfig):
+    """One ``.h5ad`` file, and where it keeps what is needed.
+
+    Attributes:
+        path: The file; a relative path starts from the folder of data sets.
+        name: Name of the data set in records; None for the file's stem.
+    """
+
+    path: Path
+    name: str | None = None
+
+
+class FileSource:
+    """Reads one ``.h5ad`` file."""
+
+    def __init__(self, config: FileConfig) -> None:
+        self._config = config
+
+    def path(self, data_dir: Path) -> Path:
+        """Return where the file is."""
+        return data_dir / self._config.path.expanduser()
+
+    def status(self, data_dir: Path) -> DatasetStatus:
+        """Say whether the file is there."""
+        path = self.path(data_dir)
+        is_present = path.is_file()
+        detail = f"{path.stat().st_size / 1e6:,.0f} MB on disk" if is_present else "not there"
+        return DatasetStatus(path, is_present, detail)
+
+    def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
+        """Return the file.
+
+        Raises:
+            DataUnavailableError: If it is not there.
+        """
+        path = self.path(data_dir)
+        if not path.is_file():
+            raise DataUnavailableError(f"no file {path}; correct its path in the registry")
+        return path
+
+    def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
+        """Read and check it."""
+        from dygenept.data.reading.anndata_file import read_anndata
+
+        path = self.fetch(data_dir, runtime)
+        data = read_anndata(
+            path,
+            name=self._config.name,
+            normalize=self._config.normalize,
+            mapping=self._config.mapping(),
+        )
+        return replace(data, file=str(path.absolute()))
+
+
+@hookimpl
+def dygenept_datasets() -> list[DatasetSpec]:
+    """Return the source of files of one's own."""
+    return [
+        DatasetSpec(
+            name="file",
+            summary="An .h5ad file of your own, with the columns that you name",
+            source="this project",
+            config=FileConfig,
+            factory=FileSource,
+            check_options={"path": "absent.h5ad"},
+        )
+    ]

@@ -1,0 +1,60 @@
+"""Submitted values on another scale than they are read on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dygenept.errors import DataError
+from dygenept.results.submission_scale import scale_notes
+from dygenept.types import DoubleArray
+
+CONTROL = np.array([0.1, 0.5, 1.2, 2.0, 3.5])
+MEANS = CONTROL + np.array([[0.2, -0.1, 0.3, 0.0, -0.4], [0.0, 0.2, -0.5, 0.1, 0.3]])
+PATH = Path("p.csv")
+Change = Callable[[DoubleArray], DoubleArray]
+
+
+@pytest.mark.parametrize(
+    ("change", "is_delta", "said"),
+    [
+        (lambda x: x - CONTROL, False, "pass --delta"),
+        (lambda x: x, True, "leave --delta out"),
+        (np.expm1, False, "numpy.log1p(values)"),
+        (lambda x: x / np.log(2), False, "values * numpy.log(2)"),
+        (np.log1p, False, "numpy.expm1(values)"),
+    ],
+)
+def test_another_scale_is_named_with_its_mend(change: Change, is_delta: bool, said: str) -> None:
+    (note,) = scale_notes(change(MEANS), CONTROL, is_delta=is_delta, path=PATH)
+    assert said in note
+    assert "scale" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "is_delta"),
+    [
+        (MEANS, False),
+        (MEANS - CONTROL, True),
+        (CONTROL + 3 * (MEANS - CONTROL), False),
+        (np.where(np.eye(2, 5, dtype=bool), np.nan, MEANS), False),
+    ],
+)
+def test_the_right_scale_is_passed_without_a_word(values: DoubleArray, is_delta: bool) -> None:
+    assert scale_notes(values, CONTROL, is_delta=is_delta, path=PATH) == ()
+
+
+def test_counts_are_refused() -> None:
+    with pytest.raises(DataError, match=r"up to 900.*numpy.log1p"):
+        scale_notes(MEANS * 900 / MEANS.max(), CONTROL, is_delta=False, path=PATH)
+
+
+def test_constants_are_named() -> None:
+    (same,) = scale_notes(np.tile(MEANS[0], (2, 1)), CONTROL, is_delta=False, path=PATH)
+    assert "all 2 perturbations have the same prediction" in same
+    zeros = scale_notes(np.zeros((2, 5)), CONTROL, is_delta=False, path=PATH)
+    assert "one value, 0, is predicted for all genes" in zeros[0]
+    assert "pass --delta" in zeros[1]
