@@ -35,7 +35,7 @@ def check(folder: Path, name: str, content: bytes, *, is_sent: bool = True) -> s
     return check_content(path, name, called="what came", is_sent=is_sent)
 
 
-@pytest.mark.parametrize("body", [PAGE, LFS, b"", ERROR, PLAIN])
+@pytest.mark.parametrize("body", [PAGE, LFS, b"", ERROR, PLAIN, b" \n\n", bytes(3000), b"null"])
 @pytest.mark.parametrize(
     "name",
     [
