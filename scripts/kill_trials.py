@@ -35,7 +35,7 @@ DATA = ("--dataset", "sim:norman", "--scale", "0.02")
 SMALL = ("--model", "dygenept_small", "--facets", "go_tfidf", "--cell-encoder", "mlp")
 BENCH = ("bench", *DATA, "--folds", "8", "--model", "additive", "--model", "perturbed_mean")
 # What differs between two runs of one job.
-PASSING = ("timings", "peak_memory_bytes", "created", "threads")
+PASSING = ("timings", "peak_memory_bytes", "created", "threads", "modified_ns")
 REGISTRY = """
 assets:
   trial:
