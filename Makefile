@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed mutants wheel clean
+.PHONY: bench test check format speed mutants kills wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -28,6 +28,9 @@ speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see docs/mutants.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
 	$(BIN)/python scripts/mutants.py --show $(AREAS)
+
+kills: $(STAMP)  ## Kill commands at random moments, resume them, and compare (ten minutes)
+	$(BIN)/python scripts/kill_trials.py
 
 wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
 	$(BIN)/python scripts/check_wheel.py
