@@ -77,11 +77,14 @@ def check_content(path: Path, name: str, *, called: str, is_sent: bool = True) -
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     kind = kind_of(head)
+    unpacked = PurePath(name).stem if PurePath(name.lower()).suffix in _GZIPPED else name
+    if not is_sent and kind != "gzip":
+        # What somebody puts there may be unpacked under the publisher's name.
+        name = unpacked
     _check_kind(kind, name, called)
     try:
         if kind == "gzip":
-            name = PurePath(name).stem if PurePath(name.lower()).suffix in _GZIPPED else name
-            head = check_gzip(path, called=called)
+            name, head = unpacked, check_gzip(path, called=called)
             _check_kind(kind_of(head[:HEAD_BYTES]), name, f"{called}, unpacked,", is_inner=True)
         else:
             _open(path, kind, name, called)
