@@ -7,7 +7,7 @@ pathways), tab- or comma-separated, gzipped or not; which column is which can be
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.machine.archives import BoundedGzip
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import read_lines, write_lines
 from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import SYMBOL_COLUMNS
@@ -210,17 +212,15 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not path.is_file():
         raise DataUnavailableError(f"no table of genes at {path}")
     delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+    with reading(path, "a table of genes"):
+        with BoundedGzip(path) if path.suffix == ".gz" else path.open("rb") as opened:
+            stream = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
             # Tab-separated exports contain lone quotes; only CSV quotes its cells.
             quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
             reader = csv.reader(stream, delimiter=delimiter, quoting=quoting)
             header = [name.strip() for name in next(reader, [])]
             for row in reader:
                 yield reader.line_num, dict(zip(header, row, strict=False))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of genes: {error}") from error
 
 
 def _columns(row: Mapping[str, object], path: Path, wanted: CorpusColumns) -> dict[str, str]:
