@@ -6,7 +6,7 @@ INPUTS ?= 200000
 SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed fuzz mutants wheel clean
+.PHONY: bench test check format speed fuzz mutants kills wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -33,6 +33,9 @@ fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SE
 mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see docs/mutants.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'
 	$(BIN)/python scripts/mutants.py --show $(AREAS)
+
+kills: $(STAMP)  ## Kill commands at random moments, resume them, and compare (ten minutes)
+	$(BIN)/python scripts/kill_trials.py
 
 wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
 	$(BIN)/python scripts/check_wheel.py

@@ -22,6 +22,7 @@ class Answer:
         announces: Say how long the body is.
         cut_at: Reset the connection after so many bytes of what is sent.
         pause_s: Wait before each byte from the tenth on.
+        drips_head: Send the head of the answer byte by byte, with these pauses.
         keeps_ranges: Send a part where one is asked for, if ``ETag`` or ``Last-Modified`` fits.
     """
 
@@ -32,6 +33,7 @@ class Answer:
     cut_at: int | None = None
     pause_s: float = 0.0
     keeps_ranges: bool = False
+    drips_head: bool = False
 
 
 class ScriptedServer:
@@ -64,6 +66,12 @@ def serving() -> Iterator[ScriptedServer]:
         def do_GET(self) -> None:
             answer = scripted.next_answer(self.path, dict(self.headers.items()))
             body, status, headers = answer.body, answer.status, dict(answer.headers)
+            if answer.drips_head:
+                with suppress(OSError):
+                    for sign in b"HTTP/1.0 200 OK\r\nX: " + b"x" * 500:
+                        self.wfile.write(bytes([sign]))
+                        time.sleep(answer.pause_s)
+                return
             asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
             versions = (headers.get("ETag"), headers.get("Last-Modified"))
             is_same = self.headers.get("If-Range") in versions

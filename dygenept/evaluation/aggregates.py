@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -80,7 +81,8 @@ def competition_ranks(values: Sequence[float | None], *, higher_is_better: bool)
         (1, 0.0) if value is None else (0, sign * float(f"{value:.{RANK_DIGITS}g}"))
         for value in values
     ]
-    return tuple(1 + sum(other < key for other in keys) for key in keys)
+    ordered = sorted(keys)
+    return tuple(1 + bisect_left(ordered, key) for key in keys)
 
 
 def _filled(values: Sequence[float | None], neutral: float | None) -> list[float]:

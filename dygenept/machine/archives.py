@@ -48,7 +48,13 @@ class BoundedGzip(gzip.GzipFile):
     def read(self, size: int | None = -1) -> bytes:
         """Read some bytes, all of them without a size."""
         whole = size is None or size < 0
-        block = super().read(self._most + 1 - self.tell() if whole else size)
+        return self._bounded(super().read(self._most + 1 - self.tell() if whole else size))
+
+    def read1(self, size: int = -1) -> bytes:
+        """Read what comes at once, as readers of text do."""
+        return self._bounded(super().read1(size))
+
+    def _bounded(self, block: bytes) -> bytes:
         if self.tell() > self._most:
             raise DataError(
                 f"{self._path} grows to more than {self._most:,} bytes when it is unpacked, more "

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import DataUnavailableError
 from dygenept.machine.addresses import masked, shown
+from dygenept.machine.http_clients import open_client
 from dygenept.machine.retries import backoff_s, retry_after_s
 from dygenept.types import Progress, no_report
 
@@ -135,54 +137,6 @@ def download(
             part.unlink(missing_ok=True)
 
 
-def open_client(timeout_s: float) -> httpx.Client:
-    """Open an HTTP client with the proxies of the environment.
-
-    Raises:
-        DataUnavailableError: If a proxy cannot be used; the variable is named.
-    """
-    import httpx
-
-    def refuse_downgrade(response: httpx.Response) -> None:
-        if response.has_redirect_location:
-            target = response.url.join(response.headers["location"])
-            if response.url.scheme == "https" and target.scheme != "https":
-                raise DataUnavailableError(
-                    f"{shown(str(response.url))} redirects from https to {shown(str(target))}, "
-                    "which is not followed"
-                )
-
-    try:
-        return httpx.Client(
-            follow_redirects=True,
-            max_redirects=10,
-            timeout=timeout_s,
-            event_hooks={"response": [refuse_downgrade]},
-        )
-    except (ImportError, ValueError) as error:
-        raise proxy_fault(error) from error
-
-
-def proxy_fault(error: Exception) -> DataUnavailableError:
-    """Return the error for a proxy of the environment that the HTTP client cannot use."""
-    names = sorted(
-        name
-        for name, value in os.environ.items()
-        if name.lower() in ("all_proxy", "http_proxy", "https_proxy") and value
-    )
-    named = ", ".join(names) or "a proxy variable"
-    if isinstance(error, ImportError):
-        names = [name for name in names if os.environ[name].lower().startswith("socks")]
-        return DataUnavailableError(
-            f"the environment variable {', '.join(names) or named} names a SOCKS proxy, which "
-            "needs the package socksio; run: pip install socksio, or unset the variable"
-        )
-    return DataUnavailableError(
-        f"the environment variable {named} names a proxy that cannot be used "
-        f"({masked(str(error))}); correct or unset it"
-    )
-
-
 @dataclass(slots=True)
 class _Transfer:
     """One file from one address."""
@@ -201,33 +155,29 @@ class _Transfer:
 
         limits, attempt = self.limits, 0
         end = time.monotonic() + limits.total_s
-        with open_client(limits.timeout_s) as client:
-            while True:
-                before = self._n_bytes
-                try:
+        while True:
+            before = self._n_bytes
+            try:
+                with open_client(limits.timeout_s) as client:
                     is_length_known = self._receive(client, end)
-                    self.is_done = True
-                    return is_length_known
-                except (
-                    httpx.UnsupportedProtocol,
-                    httpx.TooManyRedirects,
-                    httpx.InvalidURL,
-                ) as error:
-                    raise self._refused(f"could not be fetched: {error}") from error
-                except (httpx.HTTPError, _FaultError) as error:
-                    is_far = self._n_bytes - before >= _PROGRESS_BYTES
-                    attempt = 1 if is_far else attempt + 1
-                    wait_s = self._wait_s(error, attempt)
-                    reason = " ".join(str(error).split()) or type(error).__name__
-                    if wait_s is None or time.monotonic() + wait_s > end:
-                        raise self._refused(f"could not be fetched: {reason}") from error
-                    logger.warning(
-                        "%s: %s; trying again in %.0f s", shown(self.url), masked(reason), wait_s
-                    )
-                    time.sleep(wait_s)
-                # Such as a host that is no name, or a header that cannot be sent.
-                except (ValueError, UnicodeError) as error:
-                    raise self._refused(f"could not be fetched: {error}") from error
+                self.is_done = True
+                return is_length_known
+            except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
+                raise self._refused(f"could not be fetched: {error}") from error
+            except (httpx.HTTPError, _FaultError) as error:
+                is_far = self._n_bytes - before >= _PROGRESS_BYTES
+                attempt = 1 if is_far else attempt + 1
+                wait_s = self._wait_s(error, attempt)
+                reason = " ".join(str(error).split()) or type(error).__name__
+                if wait_s is None or time.monotonic() + wait_s > end:
+                    raise self._refused(f"could not be fetched: {reason}") from error
+                logger.warning(
+                    "%s: %s; trying again in %.1f s", shown(self.url), masked(reason), wait_s
+                )
+                time.sleep(wait_s)
+            # Such as a host that is no name, or a header that cannot be sent.
+            except (ValueError, UnicodeError) as error:
+                raise self._refused(f"could not be fetched: {error}") from error
 
     def _wait_s(self, error: Exception, attempt: int) -> float | None:
         import httpx
@@ -246,7 +196,7 @@ class _Transfer:
         if (entity := self._resumable()) is not None:
             start = self._n_bytes
             headers |= {"Range": f"bytes={start}-", "If-Range": entity}
-        with client.stream("GET", self.url, headers=headers) as response:
+        with self._answering(client, headers) as response:
             if start and _is_whole(response, start):
                 return True
             start = self._begun(response, start, entity)
@@ -269,6 +219,33 @@ class _Transfer:
         if received == 0:
             raise self._refused("sent an empty file")
         return total is not None or "chunked" in response.headers.get("transfer-encoding", "")
+
+    @contextmanager
+    def _answering(self, client: httpx.Client, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """Ask, and wait for the head of the answer within bounds, however slowly it comes."""
+        import httpx
+
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            client.close()
+
+        watch = threading.Timer(2 * self.limits.timeout_s, stop)
+        watch.daemon = True
+        watch.start()
+        try:
+            with client.stream("GET", self.url, headers=headers) as response:
+                watch.cancel()
+                yield response
+        except (httpx.HTTPError, RuntimeError) as error:
+            if not late.is_set():
+                raise
+            raise self._refused(
+                f"did not begin to answer within {2 * self.limits.timeout_s:g} s"
+            ) from error
+        finally:
+            watch.cancel()
 
     def _begun(self, response: httpx.Response, start: int, entity: str | None) -> int:
         """Check status, type and encoding; return where in the file the body begins."""

@@ -145,7 +145,8 @@ def _fetch(wanted: Wanted, report: Callable[[Progress], None], *, forgets: bool)
         try:
             sha256 = _received(wanted, url, part, record, report)
         except (DataError, OSError) as error:
-            tried.append(f"{shown(url)} ({error})")
+            said = str(error)
+            tried.append(said if said.startswith(shown(url)) else f"{shown(url)}: {said}")
         else:
             record_path(path).unlink(missing_ok=True)
             part.replace(path)

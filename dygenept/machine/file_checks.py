@@ -48,7 +48,8 @@ _ERROR_KEYS = frozenset(
 _ERROR_WORDS = re.compile(
     r"access denied|forbidden|unauthori[sz]ed|not (be )?found|no such|rate limit|too many|"
     r"try again|\berror\b|unavailable|maintenance|expired|quota|permission|\blog ?in\b|not allowed|"
-    r"bad request|bad gateway|timed? ?out|blocked|denied|invalid|moved",
+    r"^(null|none|undefined|false)$|bad request|bad gateway|timed? ?out|blocked|denied|invalid|"
+    r"moved",
     re.IGNORECASE,
 )
 _FIRST_LINES: Mapping[str, tuple[str, Callable[[str], bool]]] = {
@@ -77,11 +78,16 @@ def check_content(path: Path, name: str, *, called: str, is_sent: bool = True) -
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     kind = kind_of(head)
+    if head and not head.strip(b"\x00 \t\r\n"):
+        raise DataError(f"{called} begins with nothing but zeros or white space")
+    unpacked = PurePath(name).stem if PurePath(name.lower()).suffix in _GZIPPED else name
+    if not is_sent and kind != "gzip":
+        # What somebody puts there may be unpacked under the publisher's name.
+        name = unpacked
     _check_kind(kind, name, called)
     try:
         if kind == "gzip":
-            name = PurePath(name).stem if PurePath(name.lower()).suffix in _GZIPPED else name
-            head = check_gzip(path, called=called)
+            name, head = unpacked, check_gzip(path, called=called)
             _check_kind(kind_of(head[:HEAD_BYTES]), name, f"{called}, unpacked,", is_inner=True)
         else:
             _open(path, kind, name, called)

@@ -2,7 +2,8 @@
 
 A computation in C answers no signal until it returns. A thread that the operating system wakes is
 the second line of defence: it ends the process when the first has not, a moment after the signal.
-Files are written whole or not at all, so that no end can leave half of one.
+Where the computation keeps Python's lock, no thread runs either: ``stop_watcher``, a process of its
+own, is the third. Files are written whole or not at all, so that no end can leave half of one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import FrameType
+
+from dygenept.machine import stop_watcher
+from dygenept.machine.stop_watcher import CALM
 
 GRACE_S = 0.9
 POLL_S = 0.5
@@ -66,10 +71,9 @@ def stoppable(say: Callable[[], None]) -> Iterator[None]:
 
     known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in known}
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    threading.Thread(target=_end_when_stuck, args=(woken, is_meant, say_once), daemon=True).start()
-    old_wake = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    watch = _watch()
+    watch.begin(is_meant, say_once)
+    old_wake = signal.set_wakeup_fd(watch.wake, warn_on_full_buffer=False)
     for number, handler in before.items():
         if handler not in (signal.SIG_IGN, None):
             signal.signal(number, stop)
@@ -81,33 +85,89 @@ def stoppable(say: Callable[[], None]) -> Iterator[None]:
             if handler is not None:
                 signal.signal(number, signal.SIG_DFL if received else handler)
         signal.set_wakeup_fd(old_wake)
-        os.close(wake)
         if received:
             say_once()
             sys.exit(128 + received[0])
+        watch.rest()
 
 
-def _end_when_stuck(woken: int, is_meant: Callable[[int], bool], say: Callable[[], None]) -> None:
-    """Read the signals that arrive; end the process soon after the first, at once at the second."""
-    n_signals = 0
-    while numbers := os.read(woken, 64):
-        for number in numbers:
-            if n_signals == 0 and not is_meant(number):
-                continue
-            n_signals += 1
-            if n_signals == 1:
-                threading.Thread(target=_end_later, args=(128 + number, say), daemon=True).start()
-            else:
-                say()
-                os._exit(128 + number)
+class _Watch:
+    """The thread that reads the signals of this process, and the process beside it.
+
+    Attributes:
+        wake: Descriptor that Python writes the numbers of signals to.
+    """
+
+    def __init__(self) -> None:
+        """Start both."""
+        woken, self.wake = os.pipe()
+        os.set_blocking(self.wake, False)
+        self._is_meant: Callable[[int], bool] | None = None
+        self._say: Callable[[], None] = lambda: None
+        self._n_signals = 0
+        handed_on = _handed_on(woken)
+        threading.Thread(target=self._read, args=(handed_on,), daemon=True).start()
+
+    def begin(self, is_meant: Callable[[int], bool], say: Callable[[], None]) -> None:
+        """Act on signals from now on."""
+        self._is_meant, self._say, self._n_signals = is_meant, say, 0
+
+    def rest(self) -> None:
+        """Act on none."""
+        self._is_meant = None
+
+    def _read(self, woken: int) -> None:
+        """End the process soon after the first signal, at once at the second."""
+        while numbers := os.read(woken, 64):
+            for number in numbers:
+                if number == CALM:
+                    continue
+                is_meant = self._is_meant
+                if self._n_signals == 0 and (is_meant is None or not is_meant(number)):
+                    os.write(self.wake, bytes([CALM]))
+                    continue
+                self._n_signals += 1
+                code = 128 + number
+                if self._n_signals == 1:
+                    threading.Thread(target=self._end_later, args=(code,), daemon=True).start()
+                else:
+                    self._say()
+                    os._exit(code)
+
+    def _end_later(self, code: int) -> None:
+        time.sleep(GRACE_S)
+        self._say()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+@cache
+def _watch() -> _Watch:
+    return _Watch()
+
+
+def _handed_on(woken: int) -> int:
+    """Start the process that reads a descriptor; return where it hands on what it reads."""
+    if os.name != "posix" or not sys.executable:
+        return woken
+    handed_on, hand_on = os.pipe()
+    command = [sys.executable, "-I", "-S", stop_watcher.__file__]
+    try:
+        os.posix_spawn(
+            sys.executable,
+            [*command, str(os.getpid()), str(2 * GRACE_S)],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, woken, 0), (os.POSIX_SPAWN_DUP2, hand_on, 1)],
+            # Out of the reach of Ctrl-C.
+            setpgroup=0,
+        )
+    except OSError:
+        os.close(handed_on)
+        return woken
+    finally:
+        os.close(hand_on)
     os.close(woken)
-
-
-def _end_later(code: int, say: Callable[[], None]) -> None:
-    time.sleep(GRACE_S)
-    say()
-    sys.stderr.flush()
-    os._exit(code)
+    return handed_on
 
 
 @contextmanager

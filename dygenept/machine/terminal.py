@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 def safe_console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Return a console to which text is text: no markup, no emoji codes, no control characters."""
     from rich.console import Console
-    from rich.segment import Segment
+    from rich.text import Text
 
     class SafeConsole(Console):
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
-            for segment in super().render(renderable, options):
-                if segment.control or segment.text.isprintable():
-                    yield segment
-                else:
-                    yield Segment(printable_lines(segment.text), segment.style)
+            # Whatever is shown ends as such a text; one that must change loses its inner styles.
+            if isinstance(renderable, Text):
+                shown = printable_lines(renderable.plain)
+                if shown != renderable.plain:
+                    renderable = Text(shown, renderable.style, justify=renderable.justify)
+            return super().render(renderable, options)
 
-        # Typed as it is in rich; a cell is measured by what it becomes here.
+        # A cell is measured by what it becomes here.
         def render_str(self, text: str, **settings: object) -> Text:
             return super().render_str(printable_lines(text), **settings)  # type: ignore[arg-type]
 

@@ -108,7 +108,7 @@ def _new_file_for(target: Path) -> Path:
 def _give_permissions(temporary: Path, target: Path, made: os.stat_result) -> None:
     before = target.stat() if target.is_file() else made
     if (before.st_uid, before.st_gid) != (made.st_uid, made.st_gid):
-        with suppress(PermissionError):
+        with suppress(OSError):
             os.chown(temporary, before.st_uid, before.st_gid)
     temporary.chmod(stat.S_IMODE(before.st_mode) & 0o777)
 

@@ -120,8 +120,10 @@ def from_dotlist(sets: Sequence[str]) -> dict[str, object]:
             raise ConfigError(f"--set {item!r} must look like key=value, such as training.lr=5e-5")
     try:
         document = OmegaConf.to_container(OmegaConf.from_dotlist(list(sets)), resolve=True)
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise ConfigError(f"--set {' '.join(sets)}: {' '.join(str(error).split())}") from error
+    # The others are what numbers of 5,000 digits and nesting thousands deep lead to.
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ConfigError(f"--set {' '.join(sets)[:300]}: {said}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"--set {' '.join(sets)} is not a mapping of keys")
     return {str(key): value for key, value in document.items()}

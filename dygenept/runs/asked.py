@@ -147,7 +147,7 @@ def _unknown_notes(
     found: Sequence[Perturbation], vocabulary: Vocabulary, reading: _Reading
 ) -> list[str]:
     unknown = sorted(reading.unknown)
-    names, allowed = vocabulary.names, "pass --allow-unknown to predict it as an average gene"
+    names, allowed = vocabulary.names, "pass --allow-unknown to take it as an average gene"
     for gene in unknown if not vocabulary.allow_unknown else ():
         if like := looks(gene, names):
             raise DataError(f"no gene is called {gene!r}: it {like}; write it so, or {allowed}")

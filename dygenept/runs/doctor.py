@@ -163,7 +163,7 @@ def _missing(name: str, environment: Environment) -> tuple[str, ...]:
 def _network() -> Iterator[Check]:
     import httpx
 
-    from dygenept.machine.download import proxy_fault
+    from dygenept.machine.http_clients import proxy_fault
 
     try:
         answer = httpx.head(NETWORK_HOST, timeout=NETWORK_SECONDS, follow_redirects=True)

@@ -33,6 +33,5 @@ def bench_document(
         },
         "leaderboard": [row.document() for row in rows],
         "failures": dict(outcome.failures),
-        "reused": {"recorded": outcome.n_recorded, "scored_again": outcome.n_rescored},
         "results_dir": None if results_dir is None else str(results_dir),
     }

@@ -54,6 +54,7 @@ def explain_from_checkpoint(
     *,
     cell_type: str | None,
     runtime: Runtime,
+    allow_unknown: bool = False,
 ) -> tuple[str, tuple[GeneExplanation, ...]]:
     """Explain perturbations with a model that ``dygenept train`` kept.
 
@@ -64,7 +65,9 @@ def explain_from_checkpoint(
         DygeneptError: If the folder contains no model, or a label or cell type is refused.
     """
     model, manifest = load_model(checkpoint, environment, runtime)
-    conditions = asked_conditions(labels, vocabulary_of(model), cell_type).conditions
+    conditions = asked_conditions(
+        labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type
+    ).conditions
     explanation = model.explain(conditions)
     knowledge = model.state.knowledge
     position = {gene: row for row, gene in enumerate(knowledge.genes)}

@@ -12,7 +12,7 @@ import numpy as np
 from dygenept.data.reading.unknown_targets import listed
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.task import Access, build_task
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.knowledge.gene_embedding import gene_embedding
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.model.knowledge import RegistryKnowledge
@@ -22,6 +22,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
+from dygenept.runs.readiness import require_buildable, unready_models
 from dygenept.runs.run_context import data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
@@ -127,6 +128,10 @@ def predict_from_data(
     model = resolve_model(request.model, environment, request.overrides)
     if model.is_oracle:
         raise DataError(f"{model.name} only copies known truth and predicts nothing new")
+    device = run_device((model,), environment)
+    require_buildable(model, environment)
+    if reasons := unready_models((model,), environment, report):
+        raise ConfigError(f"{model.name} cannot run here: {reasons[model.name]}")
     data = open_data(request, environment, report)
     vocabulary = Vocabulary(
         names=GeneNames(data.gene_symbols, data.gene_ids),
@@ -147,7 +152,7 @@ def predict_from_data(
         _whole(data, rng),
         access=Access(cells=model.needs_cells),
         runtime=replace(
-            environment.runtime(report, device=run_device((model,), environment)),
+            environment.runtime(report, device=device),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
@@ -156,7 +161,8 @@ def predict_from_data(
     predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
-    return NamedPredictions(table, (*asked.notes, *notes_of(built), *_told_apart(predictions)))
+    notes = (*asked.notes, *_unperturbed(model, data, conditions), *notes_of(built))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
 
 
 def vocabulary_of(model: DyGenePTModel, *, allow_unknown: bool = False) -> Vocabulary:
@@ -228,6 +234,22 @@ def _known_to(
         return sorted(set(genes) - set(gene_embedding(name, genes, runtime).unknown()))
 
     return known
+
+
+def _unperturbed(
+    model: ResolvedModel, data: PerturbationData, conditions: Sequence[Condition]
+) -> tuple[str, ...]:
+    """Name genes outside the screen where the model has no gene embedding to place them by."""
+    has_embedding = model.assembly is not None or (
+        model.baseline is not None and model.baseline.knowledge is not None
+    )
+    asked = {gene for condition in conditions for gene in condition.genes}
+    new = sorted(asked.difference(data.target_genes))
+    if has_embedding or not new:
+        return ()
+    return (
+        f"the data set does not perturb {listed(new)}, and {model.name} reads no gene embedding",
+    )
 
 
 def _told_apart(predictions: Predictions) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ class DataMapping:
         condition_column: Column of ``obs`` with perturbation labels, such as ``KLF1+MAPK1``.
         control: Labels of control cells, beside those that are always understood.
         separator: What stands between the genes of a combination, beside ``+``.
-        guide_pattern: Regular expression of a guide's name; its first group is the gene.
+        guide_pattern: Regular expression of what is left out of a guide's name to give its gene.
         symbol_column: Column of ``var`` with gene symbols.
         layer: Layer with the expression instead of ``X``; ``raw`` for ``raw.X``.
         cell_type_column: Column of ``obs`` with cell types.

@@ -100,8 +100,10 @@ def test_a_second_run_computes_nothing_and_prints_the_same(cli, toy: Path, tmp_p
     arguments = ("bench", "--dataset", toy, "--folds", "2", *models("additive"), "--json")
     first = cli(*arguments)
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/runs").iterdir()}
+    assert "recorded already" not in first.err
     second = cli(*arguments)
     assert second.out == first.out
+    assert "2 of 2 finished job(s) were recorded already in results;" in second.err
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
     cli(*arguments, "--no-resume")
     assert any(path.stat().st_mtime_ns != stamp for path, stamp in runs.items())
@@ -113,7 +115,9 @@ def test_only_the_missing_job_is_computed_again(cli, toy: Path, tmp_path: Path) 
     runs = sorted((tmp_path / "results/runs").iterdir())
     kept = {path: path.stat().st_mtime_ns for path in runs[1:]}
     runs[0].unlink()
-    assert cli(*arguments).out == first.out
+    again = cli(*arguments)
+    assert again.out == first.out
+    assert "2 of 3 finished job(s) were recorded already in results;" in again.err
     assert runs[0].exists()
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

@@ -280,9 +280,6 @@ def test_two_benches_on_one_results_folder_share_the_work_and_corrupt_nothing(
 ) -> None:
     processes = [start(toy, tmp_path, "--json"), start(toy, tmp_path, "--json")]
     first, second = (finished(process) for process in processes)
-    # Each computed what the other took from the folder.
-    reused = [document.pop("reused") for document in (first, second)]
-    assert sum(item["recorded"] for item in reused) == 9
     assert first == second
     assert first["failures"] == {}
     assert len(fits(tmp_path)) == 6

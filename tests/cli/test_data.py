@@ -100,9 +100,24 @@ def test_info_and_verify_of_an_asset(cli, tmp_path: Path) -> None:
     assert document["kind"] == "asset"
     assert document["entry"]["files"][0]["url"].startswith("https://")
     assert "CC BY 4.0" in cli("data", "info", "go").out
-    (tmp_path / "data" / "kg" / "go").mkdir(parents=True)
+    folder = tmp_path / "data" / "kg" / "go"
+    folder.mkdir(parents=True)
     for name in ("goa_human.gaf.gz", "go-basic.obo"):
-        (tmp_path / "data" / "kg" / "go" / name).write_text("x")
+        (folder / name).write_text("x")
+    refused = cli("data", "fetch", "go")
+    assert refused.code == 2
+    assert "goa_human.gaf.gz" in refused.err
+    assert not list(folder.glob("*.json"))
+    # Unpacked under the publisher's name, as one may put it there by hand.
+    (folder / "go-basic.obo").write_text(
+        "format-version: 1.2\n\n[Term]\nid: GO:0000001\n\n[Term]\nid: GO:0000002\n"
+    )
+    rows = [
+        f"UniProtKB\tP1\t{gene}\tinvolved_in\t{term}\tPMID:1\tIDA\t\tP" + "\t" * 8
+        for gene in ("KLF1", "GATA1")
+        for term in ("GO:0000001", "GO:0000002")
+    ]
+    (folder / "goa_human.gaf.gz").write_text("!gaf-version: 2.2\n" + "\n".join(rows) + "\n")
     assert cli("data", "fetch", "go").code == 0
     assert len(cli("data", "verify", "go", "--json").json()["sha256"]) == 2
 

@@ -217,7 +217,18 @@ def test_ray_that_is_not_installed_is_said_plainly(
     assert "pip install 'dygenept[ray]'" in result.err
 
 
-def test_a_record_of_a_file_asks_where_the_file_is(cli, results) -> None:
+def test_a_record_of_a_file_finds_it_again_and_else_asks_where_it_is(
+    cli, results, toy: Path
+) -> None:
+    assert cli("rerun", results["additive 1"]).code == 0
+    away = toy.rename(toy.with_suffix(".away"))
+    try:
+        _asks_where_the_file_is(cli, results)
+    finally:
+        away.rename(toy)
+
+
+def _asks_where_the_file_is(cli, results) -> None:
     result = cli("rerun", results["additive 1"])
     assert result.code == 2
     assert "the record is of 'toy', which is not a registered data set" in result.err

@@ -210,3 +210,4 @@ def test_predict_refuses_what_nobody_knows_unless_allowed(
     allowed = cli(*fit, "--allow-unknown", "--json")
     assert allowed.code == 0, allowed.err
     assert f"note: {label} is known to neither" in allowed.err
+    assert f"does not perturb '{label}', and additive reads no gene embedding" in allowed.err

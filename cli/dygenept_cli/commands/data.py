@@ -89,7 +89,10 @@ def info(
         document |= {**status, "entry": json.loads(masked(resolved.entry.model_dump_json()))}
         is_readable = bool(status["on_disk"])
     if is_readable:
-        document |= _content(_opened(name, environment, reading))
+        data = _opened(name, environment, reading)
+        document |= _content(data)
+        if not as_json:
+            document["mapping"] = data.mapping.flags()
     if as_json:
         console.print_json(document)
     else:

@@ -28,6 +28,7 @@ def explain(
             environment,
             cell_type=wanted.cell_type,
             runtime=environment.runtime(report, device=pick_device(where.device)),
+            allow_unknown=wanted.allow_unknown,
         )
     if output.as_json:
         console.print_json({"model": name, "explanations": [asdict(item) for item in explained]})

@@ -57,21 +57,6 @@ class FitFlags(ModelFlags):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskedFlags(options.ConditionFlags):
-    """What to predict."""
-
-    allow_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown",
-            help="Predict genes that nobody knows (data, gene tables, embedding) as average "
-            "genes. Without it they are refused where they look like something else or where no "
-            "other gene is asked for; beside known genes a note names them.",
-        ),
-    ] = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictOutputFlags(options.OutputFlags):
     """Where predictions go."""
 
@@ -87,7 +72,7 @@ class PredictOutputFlags(options.OutputFlags):
 
 def predict(
     *,
-    wanted: AskedFlags,
+    wanted: options.ConditionFlags,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),

@@ -77,8 +77,4 @@ def _document(found: Reproduction) -> dict[str, object]:
             for item in found.missing
         ],
         "failures": list(found.failures),
-        "reused": {
-            "recorded": sum(outcome.n_recorded for outcome in found.outcomes),
-            "scored_again": sum(outcome.n_rescored for outcome in found.outcomes),
-        },
     }

@@ -89,3 +89,12 @@ class ConditionFlags:
     cell_type: Annotated[
         str | None, typer.Option("--cell-type", help="Cell type [default: all of them].")
     ] = None
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Take genes that nobody knows (data, gene tables, embedding) as average "
+            "genes. Without it they are refused where they look like something else or where no "
+            "other gene is asked for; beside known genes a note names them.",
+        ),
+    ] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, repeat
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -78,11 +78,13 @@ def _wide_tables(
         is_first = not tables
         whole = wide_table(layout, rows, left, "table", is_detailed=is_first)
         n_shown = _n_fitting(whole, width)
-        table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
+        table = whole
+        if n_shown < len(left):
+            table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
         is_normalised = any(head.text == "norm." for head in table.headings)
         caption = _caption(layout, hidden, is_normalised=is_normalised)
-        tables.append(_rich_table(table, heading, caption))
+        tables.append(_rich_table(table, heading, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
 
@@ -112,13 +114,16 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
             name = printable(parts[place].name or "all").replace("_", "\n").replace(" ", "\n")
             table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
         for row in models:
-            values = (cells[place].get(row.model, missing) for place in shown)
-            table.add_row(printable(row.model) + ROLE_MARKS[row.role], *map(_aligned, values))
+            found = (cells[place].get(row.model, missing) for place in shown)
+            values = (_joined([(_aligned(cell), cell)]) for cell in found)
+            table.add_row(printable(row.model) + ROLE_MARKS[row.role], *values)
         tables.append(table)
     return tables
 
 
-def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
+def _rich_table(table: WideTable, heading: str, caption: str, *, width: int) -> Table:
+    from rich.cells import cell_len
+
     rich_table = _empty_table(heading, caption)
     for head in table.headings:
         rich_table.add_column(
@@ -128,15 +133,43 @@ def _rich_table(table: WideTable, heading: str, caption: str) -> Table:
             # A name longer than the room is folded onto a second line.
             overflow="fold",
         )
-    for role, cells in table.lines:
-        rich_table.add_row(*map(_text, table.headings, cells, repeat(role)))
+    texts = [
+        [_shown(head, cell, role) for head, cell in zip(table.headings, cells, strict=True)]
+        for role, cells in table.lines
+    ]
+    widest = (
+        max(map(cell_len, (*_heading_lines(head), *column)))
+        for head, column in zip(table.headings, zip(*texts, strict=True), strict=True)
+    )
+    # Where nothing is folded, rich lays a whole column out much faster than its cells.
+    is_one_row = sum(size + GAP for size in widest) < width
+    places = range(len(texts))
+    for rows in [places] if is_one_row else [[place] for place in places]:
+        columns = (
+            _joined([(texts[row][column], table.lines[row][1][column]) for row in rows])
+            for column in range(len(table.headings))
+        )
+        rich_table.add_row(*columns)
     return rich_table
 
 
-def _text(head: Heading, cell: Cell, role: str) -> Text | str:
+def _shown(head: Heading, cell: Cell, role: str) -> str:
     if head.direction:
         return _aligned(cell)
     return cell.text + (ROLE_MARKS[role] if head.text == KEY else "")
+
+
+def _joined(cells: Sequence[tuple[str, Cell]]) -> Text:
+    """Put texts one below another, the values of the best in bold."""
+    from rich.text import Text
+
+    joined = Text("\n".join(text for text, _ in cells))
+    start = 0
+    for text, cell in cells:
+        if "best" in cell.tones:
+            joined.stylize("bold", start, start + max(VALUE_WIDTH, len(cell.text)))
+        start += len(text) + 1
+    return joined
 
 
 def _n_fitting(table: WideTable, width: int) -> int:
@@ -180,8 +213,5 @@ def _caption(layout: Layout[Row], hidden: Sequence[str], *, is_normalised: bool)
     return text
 
 
-def _aligned(cell: Cell) -> Text:
-    from rich.text import Text
-
-    value = Text(f"{cell.text:>{VALUE_WIDTH}}", style="bold" if "best" in cell.tones else "")
-    return Text.assemble(value, f" {cell.marks}".rstrip())
+def _aligned(cell: Cell) -> str:
+    return f"{cell.text:>{VALUE_WIDTH}} {cell.marks}".rstrip()

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.group_names import clean_groups
-from dygenept.data.reading.h5ad import Column, column_names, read_column
+from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
 from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
 from dygenept.errors import DataError, nearest
@@ -206,7 +207,7 @@ def _note_batches(
     """Say in which batches perturbed cells have no controls beside them."""
     if column is None:
         return
-    batches = read_column(file, "obs", column, notes)
+    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
     used = np.unique(batches.codes)
     has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
     lacking = [

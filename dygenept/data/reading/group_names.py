@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.data.reading.h5ad import Column
+from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.label_kinds import is_missing
 from dygenept.data.reading.unknown_targets import listed
 

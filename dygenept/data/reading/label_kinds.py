@@ -64,6 +64,9 @@ _GUIDE_SUFFIXES = (
     r"[_.-](?:sg|g|gRNA|sgRNA|guide)[_.-]?\d+$",
     r"[_.-](?:P1P2|P1|P2)(?![A-Za-z0-9]).*$",
     r"[_.-][ACGT]{15,}$",
+    r"(?:_\d+)+$",
+    r"_[A-H]$",
+    r"[ _.-](?:KO|KD|OE|ko|kd|oe)$",
 )
 
 
@@ -137,7 +140,8 @@ def combination_of(
 ) -> tuple[str, ...]:
     """Cut a name into genes and controls at a separator; a gene may contain the separator itself.
 
-    With a pattern, guides count as genes too.
+    Missing values written as text are cut off too, so that they are seen to be missing. With a
+    pattern, guides count as genes too.
 
     Returns:
         The parts, two or more; empty where the name is a gene as a whole, or a part is none.
@@ -156,7 +160,8 @@ def combination_of(
         return False
 
     def is_name(part: str) -> bool:
-        return is_control(part) or looks_like_control(part, names) or is_gene(part)
+        is_none = is_missing(part) or is_unassigned(part) or is_control(part)
+        return is_none or looks_like_control(part, names) or is_gene(part)
 
     parts = _segments(tokens, separator, is_name)
     return parts if len(parts) > 1 and any(is_gene(part) for part in parts) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -151,7 +152,13 @@ def parse_labels(
 
 
 def parts_of(label: str) -> tuple[str, ...]:
-    """Return the names in a label, without the blanks around them; some may be empty."""
+    """Return the names in a label, without the blanks around them; some may be empty.
+
+    Characters that look like others or like nothing (full width, zero width) are written plainly.
+    """
+    if not label.isascii():
+        plain = unicodedata.normalize("NFKC", label)
+        label = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
     return tuple(part.strip() for part in _PLUS.split(label))
 
 

@@ -8,23 +8,15 @@ tool writes is taken if its values say the same and no other does; else the user
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dygenept.data.reading.h5ad import Column, column_names, read_column
-from dygenept.data.reading.label_kinds import (
-    guide_of,
-    is_control,
-    is_missing,
-    is_unassigned,
-    looks_like_control,
-    separator_of,
-)
+from dygenept.data.reading.column_contents import ColumnContent, contents
+from dygenept.data.reading.encodings import Column
+from dygenept.data.reading.h5ad import column_names, read_column
+from dygenept.data.reading.label_kinds import is_control, looks_like_control
 from dygenept.errors import DataError, nearest
 from dygenept.types.mapping import DataMapping, as_flags
 
@@ -46,74 +38,6 @@ KNOWN_COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )
 CELL_TYPE_COLUMNS = ("celltype", "cell_line", "cell_type_name", "cellType", "CellType")
-# A column is one of perturbations if this share of its values is known, and worth a question from
-# the second share on.
-CERTAIN, LIKELY = 0.8, 0.4
-# More different values than this share of the cells are names of cells, not of perturbations.
-MOST_VARIED = 0.5
-N_LOOKED_AT = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnContent:
-    """What the values of a column are.
-
-    Attributes:
-        column: Its name.
-        n_values: Different values that were looked at; missing and unassigned ones are left out.
-        n_genes: Values that name genes.
-        n_guides: Values that look like guides.
-        n_controls: Values that are controls.
-        separators: How many values each separator would cut into genes.
-    """
-
-    column: str
-    n_values: int
-    n_genes: int
-    n_guides: int
-    n_controls: int
-    separators: Mapping[str, int]
-
-    @property
-    def share(self) -> float:
-        """Share of values that are genes, combinations, guides or controls."""
-        return (self.n_targets + self.n_controls) / max(1, self.n_values)
-
-    @property
-    def n_targets(self) -> int:
-        """Values that are genes, combinations or guides."""
-        return self.n_genes + self.n_guides + sum(self.separators.values())
-
-    @property
-    def is_certain(self) -> bool:
-        """True if this can be nothing but a column of perturbations with controls."""
-        return self.share >= CERTAIN and self.n_controls > 0 and self.n_targets > 1
-
-    @property
-    def separator(self) -> str | None:
-        """The separator of combinations; None where there are none, or they disagree."""
-        most = max(self.separators, key=lambda sep: self.separators[sep], default=None)
-        n_others = sum(n for sep, n in self.separators.items() if sep != most)
-        return most if n_others <= 0.1 * sum(self.separators.values()) else None
-
-    def given(self) -> dict[str, str | tuple[str, ...]]:
-        """Return the mapping that reads this column."""
-        found: dict[str, str | tuple[str, ...]] = {"condition_column": self.column}
-        if self.separator is not None:
-            found["separator"] = self.separator
-        return found
-
-    def described(self) -> str:
-        """Say what is in the column and which flags read it."""
-        n_combined = sum(self.separators.values())
-        counts = (
-            (self.n_genes, "genes"),
-            (n_combined, "combinations"),
-            (self.n_guides, "guides"),
-            (self.n_controls, "controls"),
-        )
-        what = ", ".join(f"{n} {of}" for n, of in counts if n)
-        return f"obs[{self.column!r}] has {self.n_values} values ({what}): {as_flags(self.given())}"
 
 
 def find_layout(
@@ -153,27 +77,17 @@ def find_layout(
             cell_type_column=next((name for name in CELL_TYPE_COLUMNS if name in columns), None),
         )
     of = f" and cell types from obs[{filled.cell_type_column!r}]" if filled.cell_type_column else ""
-    notes.append(f"Labels were read from {chosen.described()}{of}; {KNOWN_COLUMNS[chosen.column]}.")
+    notes.append(
+        f"Labels were read from {chosen.described()}{of}, as by {as_flags(chosen.given())}; "
+        f"{KNOWN_COLUMNS[chosen.column]}."
+    )
     return filled
 
 
 def suggestion(file: h5py.File, names: GeneNames, *, but: str) -> str:
     """Say which other column has perturbations, with its flags; empty where none is certain."""
     found = [of for of in contents(file, names) if of.is_certain and of.column != but]
-    return f"; {'; '.join(of.described() for of in found[:3])}" if found else ""
-
-
-def contents(file: h5py.File, names: GeneNames) -> list[ColumnContent]:
-    """Look at every column of ``obs`` that could have perturbations, the likeliest first."""
-    found = []
-    for name in column_names(file, "obs"):
-        column = read_column(file, "obs", name)
-        used = [column.categories[code] for code in np.unique(column.codes) if code >= 0]
-        most = max(MOST_VARIED * len(column.codes), 2)
-        if column.is_text and 2 <= len(used) <= most:
-            found.append(_content(name, used, names))
-    likely = [of for of in found if of.share >= LIKELY]
-    return sorted(likely, key=lambda of: (not of.is_certain, of.n_guides > of.n_genes, -of.share))
+    return f"; {_suggested(found)}" if found else ""
 
 
 def words_of_labels(file: h5py.File, mapping: DataMapping) -> list[str]:
@@ -186,43 +100,6 @@ def words_of_labels(file: h5py.File, mapping: DataMapping) -> list[str]:
     labels = read_column(file, "obs", column).categories
     words = {word for label in labels for word in re.split(r"[+_,;|&/\s]+", label)}
     return sorted(words | set(labels))
-
-
-def _content(column: str, values: Sequence[str], names: GeneNames) -> ColumnContent:
-    kept = [value for value in values if not is_missing(value) and not is_unassigned(value)]
-    places = np.unique(np.linspace(0, max(0, len(kept) - 1), min(len(kept), N_LOOKED_AT)))
-    sampled = [kept[int(place)] for place in places]
-    counts: Counter[str] = Counter()
-    separators: Counter[str] = Counter()
-    for value in sampled:
-        if is_control(value) or looks_like_control(value, names):
-            counts["controls"] += 1
-        elif _is_target(value, names):
-            counts["genes"] += 1
-        elif guide_of(value, names) is not None:
-            counts["guides"] += 1
-        elif (separator := separator_of(value, names)) is not None:
-            separators[separator] += 1
-    return ColumnContent(
-        column=column,
-        n_values=len(sampled),
-        n_genes=counts["genes"],
-        n_guides=counts["guides"],
-        n_controls=counts["controls"],
-        separators=separators,
-    )
-
-
-def _is_target(value: str, names: GeneNames) -> bool:
-    """True of genes joined by plus, each by its own symbol or id; controls may stand beside."""
-    parts = [part.strip() for part in value.split("+")]
-    genes = [part for part in parts if not is_control(part)]
-    return bool(genes) and all(_is_gene(part, names) for part in genes)
-
-
-def _is_gene(name: str, names: GeneNames) -> bool:
-    found = names.spelling(name)
-    return found is not None and (names.has(name) or len(name) > 2)
 
 
 def _known_one(
@@ -266,5 +143,8 @@ def _question(found: Sequence[ColumnContent], columns: Sequence[str]) -> str:
             f", and no other column has names of genes and controls; name yours with "
             f"--condition-column; {nearest(CONDITION, columns)}"
         )
-    several = "; ".join(of.described() for of in found[:3])
-    return f"; name yours: {several}"
+    return f"; name yours: {_suggested(found)}"
+
+
+def _suggested(found: Sequence[ColumnContent]) -> str:
+    return "; ".join(f"{of.described()}: {as_flags(of.asked())}" for of in found[:3])

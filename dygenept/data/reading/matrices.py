@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.reading.h5ad import check_size, read_array, text_attribute
+from dygenept.data.reading.encodings import check_size, read_array, text_attribute
 from dygenept.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.data.reading.h5ad import text_attribute
+from dygenept.data.reading.encodings import text_attribute
 from dygenept.errors import DataError, nearest
 
 if TYPE_CHECKING:

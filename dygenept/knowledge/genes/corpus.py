@@ -213,8 +213,8 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataUnavailableError(f"no table of genes at {path}")
     delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
     with reading(path, "a table of genes"):
-        with BoundedGzip(path) if path.suffix == ".gz" else path.open("rb") as opened:
-            stream = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
+        opened = BoundedGzip(path) if path.suffix == ".gz" else path.open("rb")
+        with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as stream:
             # Tab-separated exports contain lone quotes; only CSV quotes its cells.
             quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
             reader = csv.reader(stream, delimiter=delimiter, quoting=quoting)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dygenept.machine.download import proxy_fault
+from dygenept.machine.http_clients import proxy_fault
 from dygenept.plugin import ConfigError, DataUnavailableError
 
 if TYPE_CHECKING:

@@ -71,7 +71,8 @@ def test_cells_without_a_perturbation_are_known_by_their_label(text: str) -> Non
 @pytest.mark.parametrize(
     "name",
     "KLF1_1 sgKLF1-2 KLF1_g1 KLF1g2 KLF1.1 KLF1-1 klf1_1 sgRNA_KLF1_3 KLF1_+_48997_.23-P1P2 "
-    "KLF1_-_48997.23-P1P2 KLF1_P1P2 KLF1_ACGTACGTACGTACGTACGT ENSG00000105610_2".split(),
+    "KLF1_-_48997.23-P1P2 KLF1_P1P2 KLF1_ACGTACGTACGTACGTACGT ENSG00000105610_2 KLF1_1_2 KLF1_B "
+    "KLF1-KO".split(),
 )
 def test_a_guide_leads_to_its_gene(name: str) -> None:
     guide = guide_of(name, NAMES)
@@ -98,6 +99,7 @@ def test_another_separator_is_seen_where_it_parts_genes(separator: str) -> None:
         ("C4B_2_KLF1", "_", ("C4B_2", "KLF1")),
         ("KLF1_non_targeting", "_", ("KLF1", "non_targeting")),
         ("KLF1_NegCtrl0__KLF1_NegCtrl0", "_", ("KLF1", "NegCtrl0", "KLF1", "NegCtrl0")),
+        ("KLF1_nan", "_", ("KLF1", "nan")),
         ("HLA-A", "-", ()),
         ("C4B_2", "_", ()),
         ("GATA1-AS1", "-", ()),

@@ -192,3 +192,8 @@ def test_labels_are_written_by_the_rules_of_their_owner(
 def test_what_cannot_be_a_rule_is_refused(rule: dict[str, str]) -> None:
     with pytest.raises(DataError):
         LabelRules(**rule)  # type: ignore[arg-type]
+
+
+def test_signs_that_do_not_show_make_no_other_gene() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "KLF1\u200b", "\uff2b\uff2c\uff26\uff11", "KLF1\u00a0"])
+    assert {of.genes for of in parsed.perturbations.values() if of} == {("KLF1",)}

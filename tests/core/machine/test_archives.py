@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import stat
 import zipfile
 from pathlib import Path
@@ -139,3 +140,8 @@ def test_gzip_is_read_to_its_end_and_within_bounds(
         check_gzip(path, called="it")
     with BoundedGzip(path) as opened, pytest.raises(DataError, match="grows to more than"):
         opened.read()
+    with (
+        io.TextIOWrapper(BoundedGzip(path), encoding="utf-8") as text,
+        pytest.raises(DataError, match="grows to more than"),
+    ):
+        text.readline()

@@ -11,6 +11,7 @@ from scripted_server import Answer, ScriptedServer, serving
 from dygenept.errors import DataUnavailableError
 from dygenept.machine import download as module
 from dygenept.machine.download import Limits, download, validator_path
+from dygenept.machine.http_clients import open_client
 from dygenept.types import Progress
 
 CONTENT = bytes(range(256)) * 9000
@@ -235,6 +236,16 @@ def test_a_server_that_sends_next_to_nothing_is_given_up(
         download(f"{publisher.url}/a", tmp_path / "a", limits=Limits(total_s=0.1))
 
 
+def test_a_server_whose_answer_does_not_begin_is_given_up(
+    publisher: ScriptedServer, tmp_path: Path
+) -> None:
+    publisher.answers["/a"] = Answer(drips_head=True, pause_s=0.02)
+    start = time.monotonic()
+    with pytest.raises(DataUnavailableError, match=r"did not begin to answer within 0\.4 s"):
+        download(f"{publisher.url}/a", tmp_path / "a", limits=Limits(timeout_s=0.2))
+    assert time.monotonic() - start < 3
+
+
 def test_an_unreachable_server_is_told(tmp_path: Path) -> None:
     with serving() as gone:
         pass
@@ -285,6 +296,6 @@ def test_no_redirect_leads_from_https_to_http() -> None:
         headers={"location": "http://e.org/a?token=hush"},
         request=httpx.Request("GET", "https://e.org/a"),
     )
-    with module.open_client(1.0) as client, pytest.raises(DataUnavailableError) as caught:
+    with open_client(1.0) as client, pytest.raises(DataUnavailableError) as caught:
         client.event_hooks["response"][0](response)
     assert "from https to http://e.org/a?token=***" in str(caught.value)

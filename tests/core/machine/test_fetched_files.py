@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def test_a_mirror_is_tried_where_the_content_is_wrong(
     publisher.answers["/c"] = Answer(status=404)
     with pytest.raises(DataUnavailableError) as caught:
         fetch_file(file, anew=True)
-    for part in ("/a (what came is a web page", "/b (what came has SHA-256", "/c (", "404"):
+    for part in ("/a: what came is a web page", "/b: what came has SHA-256", "/c answered 404"):
         assert part in str(caught.value)
     assert file.path.read_bytes() == TABLE
 
@@ -140,24 +140,30 @@ def test_a_file_that_somebody_put_there_is_never_replaced_unasked(
     assert file.path.read_bytes() == TABLE
 
 
-def _fetch_in_child(file: Wanted) -> None:
-    fetch_file(file)
+FETCH = """
+import os, signal, sys
+from pathlib import Path
+from dygenept.machine.fetched_files import Wanted, fetch_file
+
+def report(progress):
+    if sys.argv[3] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+fetch_file(Wanted(Path(sys.argv[1]), (sys.argv[2],)), report)
+"""
+
+
+def start(file: Wanted, then: str = "lives") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", FETCH, str(file.path), file.urls[0], then])
 
 
 def test_processes_that_fetch_one_file_wait_for_each_other(
     publisher: ScriptedServer, tmp_path: Path
 ) -> None:
-    publisher.answers["/a"] = Answer(TABLE[:60], pause_s=0.003)
+    publisher.answers["/a"] = Answer(TABLE[:60], pause_s=0.01)
     file = wanted(publisher, tmp_path)
-    children = [
-        multiprocessing.get_context("fork").Process(target=_fetch_in_child, args=(file,))
-        for _ in range(3)
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(30)
-    assert [child.exitcode for child in children] == [0, 0, 0]
+    children = [start(file) for _ in range(2)]
+    assert [child.wait(60) for child in children] == [0, 0]
     assert len(publisher.requests) == 1
     assert names(file.path.parent) == ["a.tsv", "a.tsv.sha256.json"]
 
@@ -168,7 +174,7 @@ def test_processes_that_are_refused_one_file_do_not_disturb_each_other(
     publisher.answers["/a"] = Answer(PAGE)
     file = wanted(publisher, tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        refusals = list(pool.map(lambda _: _refusal(file), range(24)))
+        refusals = list(pool.map(lambda _: _refusal(file), range(8)))
     assert all("web page" in refusal for refusal in refusals)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -186,13 +192,7 @@ def test_a_fetch_that_was_killed_is_gone_on_with(publisher: ScriptedServer, tmp_
     file = wanted(publisher, tmp_path)
     part = file.path.with_name(".a.tsv.part")
 
-    def killed() -> None:
-        fetch_file(file, lambda progress: os.kill(os.getpid(), signal.SIGKILL))
-
-    child = multiprocessing.get_context("fork").Process(target=killed)
-    child.start()
-    child.join(30)
-    assert child.exitcode == -signal.SIGKILL
+    assert start(file, "dies").wait(60) == -signal.SIGKILL
     # How much of it had reached the disk is chance; from here on it is not.
     part.write_bytes(TABLE[:65_536])
     assert fetch_file(file)

@@ -35,7 +35,7 @@ def check(folder: Path, name: str, content: bytes, *, is_sent: bool = True) -> s
     return check_content(path, name, called="what came", is_sent=is_sent)
 
 
-@pytest.mark.parametrize("body", [PAGE, LFS, b"", ERROR, PLAIN])
+@pytest.mark.parametrize("body", [PAGE, LFS, b"", ERROR, PLAIN, b" \n\n", bytes(3000), b"null"])
 @pytest.mark.parametrize(
     "name",
     [
@@ -118,5 +118,9 @@ def test_an_anndata_file_has_cells_and_genes_and_is_whole(tmp_path: Path) -> Non
 
 def test_a_line_that_somebody_put_there_is_theirs(tmp_path: Path) -> None:
     assert check(tmp_path, "a.txt", PLAIN, is_sent=False) == "text"
+    # Unpacked under the publisher's name.
+    assert check(tmp_path, "a.tsv.gz", TABLE, is_sent=False) == "text"
+    with pytest.raises(DataError, match="must be HDF5"):
+        check(tmp_path, "a.h5ad", TABLE, is_sent=False)
     with pytest.raises(DataError, match="web page"):
         check(tmp_path, "a.txt", PAGE, is_sent=False)

@@ -33,6 +33,8 @@ with stoppable(say):
 CALM = "time.sleep(60)"
 # In C for a minute, without Python's lock, as torch and polars compute.
 COMPUTING = "hashlib.pbkdf2_hmac('sha256', b'a', b'b', 100_000_000)"
+# In C as well, and with Python's lock, as HDF5 computes.
+LOCKED = "import itertools; sum(itertools.repeat(0, 10**12))"
 PARENT = """
 import multiprocessing, os, time
 from dygenept.machine.stopping import deaf_children, end_with
@@ -85,6 +87,13 @@ def ended(body: str, *numbers: signal.Signals) -> tuple[int, str]:
 )
 def test_a_signal_ends_the_process_with_a_word(number: signal.Signals, code: int) -> None:
     assert ended(CALM, number) == (code, "kept\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
+def test_a_computation_that_keeps_pythons_lock_is_ended_from_outside() -> None:
+    code, err = ended(LOCKED, signal.SIGTERM)
+    assert code == -signal.SIGKILL
+    assert err.startswith("dygenept: interrupted in the middle of a computation")
 
 
 @pytest.mark.parametrize("body", [COMPUTING, "swallow()"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError
+from dygenept.model.overrides import from_dotlist
 from dygenept.plugin.yaml_files import ALLOWED_VARIABLE, read_yaml
 
 SECRET = "sk-not-to-be-seen"
@@ -88,3 +89,10 @@ def test_what_would_exhaust_a_reader_is_refused_in_one_line(
     assert "mine.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "9" * 5000])
+def test_a_flag_that_would_exhaust_a_reader_is_refused_too(value: str) -> None:
+    with pytest.raises(ConfigError, match="--set a=") as caught:
+        from_dotlist([f"a={value}"])
+    assert len(str(caught.value)) < 800

@@ -206,7 +206,7 @@ def _check_places(content: bytes) -> None:
     if len(content) > _CHECKED_BYTES:
         return
     for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(content):
             raise _ForbiddenError("a value numbered beyond its length")
 
 
