@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+INPUTS ?= 200000
+SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed mutants kills wheel clean
+.PHONY: bench test check format speed fuzz mutants kills wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -24,6 +26,9 @@ format: $(STAMP)  ## Format the code and apply lint's fixes
 
 speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0
+
+fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SEED=, READERS=)
+	cd tests && OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m fuzz --inputs $(INPUTS) --seed $(SEED) --readers "$(READERS)"
 
 mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see docs/mutants.md)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,mutants]'

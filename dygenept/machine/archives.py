@@ -78,7 +78,7 @@ def opened_zip(path: Path, *, called: str) -> Iterator[zipfile.ZipFile]:
                 _check_entry(item, called)
             yield opened
     except (*DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{called} is not a zip archive or is damaged: {reason}") from error
@@ -158,7 +158,7 @@ def check_gzip(path: Path, *, called: str) -> bytes:
             while opened.read(BLOCK_BYTES):
                 pass
     except (*DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         raise DataError(f"{called} is damaged or cut short: {error}") from error
     return head

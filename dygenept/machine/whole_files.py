@@ -183,7 +183,7 @@ def read_lines(path: Path) -> Iterator[dict[str, object]]:
         for number, line in enumerate(stream, start=1):
             try:
                 document = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number} is not JSON ({error}); write it again"
                 ) from (error)

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy import sparse
 
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import replaced_whole, write_whole
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.training.loop import History
@@ -116,7 +116,7 @@ def read_fitted(directory: Path) -> FittedState:
             raise DataUnavailableError(
                 f"no trained model in {directory}: {name} is missing; train one with dygenept train"
             )
-    try:
+    with reading(directory, "a folder of a trained model", mend="train it again"):
         document = json.loads((directory / DOCUMENT).read_text(encoding="utf-8"))
         tensors = load_file(directory / TENSORS)
         if document["format"] != FORMAT:
@@ -125,10 +125,6 @@ def read_fitted(directory: Path) -> FittedState:
                 f"{FORMAT}; train it again"
             )
         return _state(document, tensors)
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(
-            f"the model in {directory} is damaged ({error!r}); train it again"
-        ) from error
 
 
 def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> FittedState:

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
+from dygenept.machine.reading import read_parquet, reading
 from dygenept.machine.whole_files import write_whole
 from dygenept.results.records import RunRecord
 from dygenept.types import Condition, Predictions
@@ -201,21 +202,14 @@ def read_kept_table(path: Path) -> pl.DataFrame:
     """
     import polars as pl
 
-    try:
-        # Through memory: a file that changes while it is mapped would end the process.
-        table = pl.read_parquet(io.BytesIO(path.read_bytes()))
+    with reading(path, "kept predictions", error=ResultsError, mend="they are damaged"):
+        table = read_parquet(path)
         numbers = table.drop("perturbation", "cell_type")
         is_whole = (
             all(table[name].dtype == pl.String for name in ("perturbation", "cell_type"))
             and all(dtype.is_numeric() for dtype in numbers.dtypes)
             and bool(np.isfinite(numbers.to_numpy()).all())
         )
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    # A damaged file may make polars panic, which is no Exception.
-    except BaseException as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ResultsError(f"predictions {path} are damaged ({reason})") from error
     if not is_whole:
         raise ResultsError(f"predictions {path} are damaged (not a finite number for every gene)")
     return table

@@ -9,7 +9,8 @@ import numpy as np
 
 from dygenept.errors import DataError, nearest
 from dygenept.machine.checksums import file_sha256
-from dygenept.results.submission_readers import READERS
+from dygenept.machine.reading import reading
+from dygenept.results.submission_readers import READERS, Rows
 from dygenept.types import DoubleArray
 
 
@@ -55,7 +56,11 @@ def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"cannot read {path}: {nearest(path.suffix, READERS)}")
-    rows = reader(path, is_delta)
+    with reading(path, "predictions"):
+        return _checked(reader(path, is_delta), path, is_delta)
+
+
+def _checked(rows: Rows, path: Path, is_delta: bool) -> Submission:
     shape = (len(rows.labels), len(rows.genes))
     if rows.values.shape != shape:
         raise DataError(
@@ -66,15 +71,20 @@ def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
         raise DataError(f"{path} has no prediction: {shape[0]} rows × {shape[1]} genes")
     try:
         values = np.asarray(rows.values, dtype=np.float64)
-        folds = None if rows.folds is None else tuple(int(fold) for fold in rows.folds)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{path}: a value or fold is not a number ({error})") from error
+        raise DataError(f"{path}: a value is not a number ({error})") from error
+    for name, column in (("cell types", rows.cell_types), ("folds", rows.folds)):
+        if column is not None and len(column) != shape[0]:
+            raise DataError(f"{path} has {len(column)} {name} for {shape[0]} perturbation(s)")
+    # A cell type that is missing would stand for one that is called None.
+    if rows.cell_types is not None and not all(isinstance(item, str) for item in rows.cell_types):
+        raise DataError(f"{path}: a row has no cell type, or one that is no text; name each")
     if np.isinf(values).any():
         raise DataError(f"{path} has infinite values; a prediction must be finite")
     return Submission(
         labels=tuple(str(label) for label in rows.labels),
         cell_types=None if rows.cell_types is None else tuple(map(str, rows.cell_types)),
-        folds=folds,
+        folds=None if rows.folds is None else tuple(_fold(fold, path) for fold in rows.folds),
         genes=tuple(str(gene) for gene in rows.genes),
         alternatives=None if rows.alternatives is None else tuple(map(str, rows.alternatives)),
         values=values,
@@ -82,3 +92,17 @@ def read_submission(path: Path, *, is_delta: bool = False) -> Submission:
         sha256=file_sha256(path),
         notes=rows.notes,
     )
+
+
+def _fold(value: object, path: Path) -> int:
+    """Return the number of a fold, counted from 1; texts of whole numbers will do."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = float("nan")
+    if not (number.is_integer() and number >= 1):
+        raise DataError(
+            f"{path}: column 'fold' has {str(value)[:40]!r}, which is no number of a fold "
+            "(1, 2, …); number the folds, or leave the column out"
+        )
+    return int(number)

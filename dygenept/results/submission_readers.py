@@ -16,6 +16,7 @@ from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
 from dygenept.machine.file_kinds import file_kind, said_of
 from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
+from dygenept.machine.reading import read_arrays, read_parquet
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Rows:
 
     labels: Sequence[str]
     cell_types: Sequence[str] | None
-    folds: Sequence[int] | None
+    folds: Sequence[object] | None
     genes: Sequence[str]
     values: npt.NDArray[Any]
     alternatives: Sequence[str] | None = None
@@ -96,7 +97,7 @@ def _read_h5ad(path: Path, is_delta: bool) -> Rows:
     return Rows(
         labels=columns_of[0],
         cell_types=None if cell_type is None else columns_of[1],
-        folds=[int(float(fold)) for fold in columns_of[-1]] if has_folds else None,
+        folds=columns_of[-1] if has_folds else None,
         genes=genes,
         values=values,
         alternatives=alternatives,
@@ -153,7 +154,6 @@ def _table(path: Path) -> pl.DataFrame:
         DataError: If the file is something else, or has another separator.
     """
     import polars as pl
-    from polars.exceptions import PolarsError
 
     is_parquet = path.suffix.lower() == ".parquet"
     kind = file_kind(path)
@@ -163,12 +163,9 @@ def _table(path: Path) -> pl.DataFrame:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     if not is_parquet:
         _check_separator(path, separator)
-    try:
-        if is_parquet:
-            return pl.read_parquet(path)
-        table = pl.read_csv(path, separator=separator, infer_schema_length=None)
-    except (PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if is_parquet:
+        return read_parquet(path)
+    table = pl.read_csv(path, separator=separator, infer_schema_length=None)
     return table.rename(from_csv_cell).with_columns(
         pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
     )
@@ -212,39 +209,33 @@ def _widened(
 
 
 def _read_npz(path: Path, is_delta: bool) -> Rows:
-    from zipfile import BadZipFile
-
     kind = file_kind(path)
     if kind != "zip":
         raise DataError(
             f"{path} is not an .npz file: it {said_of(kind, path)}; write it with np.savez"
         )
     names = [*LABEL_NAMES, *(f"{name}s" for name in LABEL_NAMES)]
-    try:
-        # Object arrays would need pickle, which may run code from the file.
-        with np.load(path, allow_pickle=False) as file:
-            found = {
-                part: _first_of(options, file.files)
-                for part, options in (
-                    ("perturbations", names),
-                    ("genes", NPZ_GENES),
-                    ("values", NPZ_VALUES),
-                    ("cell_types", ("cell_types", *CELL_TYPE_NAMES)),
-                    ("folds", ("folds", FOLD_NAME)),
-                )
-            }
-            for part in ("perturbations", "genes", "values"):
-                if found[part] is None:
-                    raise DataError(
-                        f"{path} has no array {part!r}; it has {', '.join(file.files)}; write "
-                        "np.savez(file, perturbations=labels, genes=genes, values=values)"
-                    )
-            arrays = {part: file[name] for part, name in found.items() if name is not None}
-    except (BadZipFile, ValueError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); names must be plain string arrays: "
-            "np.array(labels, dtype=str)"
-        ) from error
+    read = read_arrays(path)
+    found = {
+        part: _first_of(options, list(read))
+        for part, options in (
+            ("perturbations", names),
+            ("genes", NPZ_GENES),
+            ("values", NPZ_VALUES),
+            ("cell_types", ("cell_types", *CELL_TYPE_NAMES)),
+            ("folds", ("folds", FOLD_NAME)),
+        )
+    }
+    for part in ("perturbations", "genes", "values"):
+        if found[part] is None:
+            raise DataError(
+                f"{path} has no array {part!r}; it has {', '.join(read)}; write "
+                "np.savez(file, perturbations=labels, genes=genes, values=values)"
+            )
+    arrays = {part: read[name] for part, name in found.items() if name is not None}
+    for part, array in arrays.items():
+        if part != "values" and array.ndim != 1:
+            raise DataError(f"{path}: array {found[part]!r} is {array.shape}, expected a list")
     return Rows(
         labels=arrays["perturbations"].tolist(),
         cell_types=arrays["cell_types"].tolist() if "cell_types" in arrays else None,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.data.splits import SplitManifest
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.machine.reading import reading
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
@@ -108,11 +109,12 @@ def load_model(
     from dygenept.model.estimator import DyGenePTModel
 
     manifest = read_manifest(directory)
-    assembly = Assembly.of(manifest.config, environment)
-    model = DyGenePTModel.load(
-        directory,
-        parts=assembly.network_parts(),
-        knowledge=assembly.knowledge(environment),
-        runtime=runtime,
-    )
+    with reading(directory, "a trained model", mend="train it again"):
+        assembly = Assembly.of(manifest.config, environment)
+        model = DyGenePTModel.load(
+            directory,
+            parts=assembly.network_parts(),
+            knowledge=assembly.knowledge(environment),
+            runtime=runtime,
+        )
     return model, manifest

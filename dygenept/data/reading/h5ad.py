@@ -19,6 +19,7 @@ from dygenept.data.reading.encodings import (
     read_values,
     text_attribute,
 )
+from dygenept.data.reading.look_over import look_over
 from dygenept.errors import DataError, nearest
 from dygenept.machine.file_kinds import file_kind, said_of
 
@@ -48,6 +49,7 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
         raise DataError(
             f"{path} is not an .h5ad (HDF5) file: it {mend}{again} ({path.stat().st_size:,} bytes)"
         )
+    look_over(path)
     try:
         with h5py.File(path, "r") as file:
             missing = [part for part in ("obs", "var") if part not in file]

@@ -5,7 +5,6 @@ The file is an ``.npz`` beside the data set, read without unpickling.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.errors import DataUnavailableError
+from dygenept.machine.reading import read_arrays, reading
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import DoubleArray, FloatArray, IntArray
 
@@ -86,17 +86,11 @@ def read_truth(path: str | Path) -> PlantedTruth:
         raise DataUnavailableError(
             f"no planted truth at {file}; only data sets made by `dygenept data simulate` have one"
         )
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            parts: dict[str, Any] = {
-                field.name: arrays[field.name] for field in fields(PlantedTruth)
-            }
-            for name, array in parts.items():
-                # Names are tuples of text in memory and arrays of text in the file.
-                if array.dtype.kind == "U":
-                    parts[name] = tuple(array.tolist())
-            return PlantedTruth(**parts)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{file} is not a readable truth file ({error}); delete it and simulate again"
-        ) from error
+    with reading(file, "the truth of a simulated data set", mend="delete it and simulate again"):
+        arrays = read_arrays(file)
+        parts: dict[str, Any] = {field.name: arrays[field.name] for field in fields(PlantedTruth)}
+        for name, array in parts.items():
+            # Names are tuples of text in memory and arrays of text in the file.
+            if array.dtype.kind == "U":
+                parts[name] = tuple(array.tolist())
+        return PlantedTruth(**parts)

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dygenept.errors import DataError, DataUnavailableError, nearest
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.machine.archives import DAMAGE, BoundedGzip
+from dygenept.machine.archives import BoundedGzip
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import read_lines, write_lines
 from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import SYMBOL_COLUMNS
@@ -211,7 +212,7 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if not path.is_file():
         raise DataUnavailableError(f"no table of genes at {path}")
     delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
-    try:
+    with reading(path, "a table of genes"):
         opened = BoundedGzip(path) if path.suffix == ".gz" else path.open("rb")
         with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as stream:
             # Tab-separated exports contain lone quotes; only CSV quotes its cells.
@@ -220,8 +221,6 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             header = [name.strip() for name in next(reader, [])]
             for row in reader:
                 yield reader.line_num, dict(zip(header, row, strict=False))
-    except (*DAMAGE, OSError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of genes: {error}") from error
 
 
 def _columns(row: Mapping[str, object], path: Path, wanted: CorpusColumns) -> dict[str, str]:

@@ -6,12 +6,13 @@ import difflib
 import functools
 import importlib.resources
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError
 from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.machine.reading import reading
 
 
 def rows_of(genes: Sequence[str], known: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -58,10 +59,6 @@ def symbols_of_entrez() -> Mapping[int, str]:
     import polars as pl
 
     path = importlib.resources.files("dygenept") / "resources" / "genes" / "entrez.parquet"
-    try:
+    with reading(Path(str(path)), "a gene table", mend="reinstall dygenept"):
         numbers = pl.read_parquet(path.read_bytes())["entrez"].to_list()
         return dict(zip(numbers, load_gene_tables().symbols, strict=True))
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(
-            f"gene table {path} cannot be read ({error}); reinstall dygenept"
-        ) from error

@@ -12,12 +12,14 @@ import importlib.resources
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.machine.reading import reading
 from dygenept.types import FACETS
 
 if TYPE_CHECKING:
@@ -236,13 +238,9 @@ def load_gene_tables() -> GeneTables:
     folder = importlib.resources.files("dygenept") / "resources" / "genes"
     for table in TABLES:
         path = folder / f"{table}.parquet"
-        try:
+        mend = "reinstall dygenept, or in a checkout run scripts/build_gene_tables.py"
+        with reading(Path(str(path)), "a gene table", mend=mend):
             content = path.read_bytes()
             frames[table] = pl.read_parquet(content)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(
-                f"gene table {path} cannot be read ({error}); reinstall dygenept, or in a checkout "
-                "run scripts/build_gene_tables.py"
-            ) from error
         digest.update(content)
     return GeneTables(frames, sha256=digest.hexdigest())

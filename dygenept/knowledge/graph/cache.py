@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from dygenept.errors import DataError
 from dygenept.knowledge.graph.whole_graph import WholeGraph
+from dygenept.machine.reading import check_arrays, reading
 from dygenept.machine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -72,27 +73,13 @@ class GraphCache:
         manifest_path, matrix_path = self._paths(identity)
         if not manifest_path.is_file() or not matrix_path.is_file():
             return None
-        from scipy import sparse
-
+        mend = "it is read again from its files"
         try:
-            manifest = GraphManifest.model_validate_json(manifest_path.read_bytes())
-            content = matrix_path.read_bytes()
-            # An interrupted write of another version may have left a matrix without its manifest.
-            if hashlib.sha256(content).hexdigest() != manifest.matrix_sha256:
-                raise ValueError("its checksum is not the one of its manifest")
-            upper = sparse.load_npz(io.BytesIO(content))
-        except (ValidationError, ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-            reason = " ".join(str(error).split())
-            logger.warning("cached graph %s is read again from its files (%s)", matrix_path, reason)
+            with reading(matrix_path, "a cached graph", mend=mend):
+                return _read(manifest_path, matrix_path)
+        except DataError as error:
+            logger.warning("%s", error)
             return None
-        return WholeGraph(
-            genes=manifest.genes,
-            upper=upper,
-            n_records=manifest.n_records,
-            dropped=manifest.dropped,
-            n_renamed=manifest.n_renamed,
-            n_unknown=manifest.n_unknown,
-        )
 
     def write(self, graph: WholeGraph, manifest: GraphManifest) -> None:
         """Keep a graph; the manifest comes last, so that one is never without its matrix."""
@@ -127,6 +114,29 @@ class GraphCache:
     def _paths(self, identity: str) -> tuple[Path, Path]:
         folder = self._folder or Path()
         return folder / f"{identity}.json", folder / f"{identity}.npz"
+
+
+def _read(manifest_path: Path, matrix_path: Path) -> WholeGraph:
+    from scipy import sparse
+
+    manifest = GraphManifest.model_validate_json(manifest_path.read_bytes())
+    content = matrix_path.read_bytes()
+    # An interrupted write of another version may have left a matrix without its manifest.
+    if hashlib.sha256(content).hexdigest() != manifest.matrix_sha256:
+        raise ValueError("its checksum is not the one of its manifest")
+    check_arrays(matrix_path)
+    upper = sparse.load_npz(io.BytesIO(content))
+    if upper.shape != (len(manifest.genes),) * 2:
+        raise ValueError(f"it is {upper.shape} for {len(manifest.genes)} genes")
+    upper.check_format()
+    return WholeGraph(
+        genes=manifest.genes,
+        upper=upper,
+        n_records=manifest.n_records,
+        dropped=manifest.dropped,
+        n_renamed=manifest.n_renamed,
+        n_unknown=manifest.n_unknown,
+    )
 
 
 def _compact(array: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dygenept.errors import DataError
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import write_whole
 from dygenept.types import FloatArray
 
@@ -70,10 +72,13 @@ class EmbeddingCache:
 
 
 def _read_shard(shard: Path, wanted: dict[bytes, str]) -> dict[str, FloatArray]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
-        with safe_open(shard, framework="numpy") as opened:
+        with (
+            reading(shard, "a cache of embeddings"),
+            safe_open(shard, framework="numpy") as opened,
+        ):
             keys = opened.get_tensor("keys")
             rows = [
                 (row, text)
@@ -83,12 +88,13 @@ def _read_shard(shard: Path, wanted: dict[bytes, str]) -> dict[str, FloatArray]:
             if not rows:
                 return {}
             vectors = opened.get_tensor("vectors")
-            is_whole = len(vectors) == len(keys) and bool(np.isfinite(vectors).all())
-    except FileNotFoundError:
-        # Another process found the shard damaged first and removed it.
-        return {}
-    except (SafetensorError, OSError, ValueError) as error:
-        is_whole, reason = False, f"{type(error).__name__}: {error}"
+            is_table = vectors.ndim == 2 and len(vectors) == len(keys)
+            is_whole = is_table and bool(np.isfinite(vectors).all())
+    except DataError as error:
+        if not shard.exists():
+            # Another process found the shard damaged first and removed it.
+            return {}
+        is_whole, reason = False, str(error)
     else:
         reason = "it contains non-finite values or lacks rows"
     if not is_whole:

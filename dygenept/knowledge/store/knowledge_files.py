@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import DataError, DataUnavailableError, ShapeError
+from dygenept.errors import DataError, DataUnavailableError
 from dygenept.knowledge.facets.origins import TENSORS, FacetOrigins
 from dygenept.knowledge.store.formats.detection import is_foreign, read_foreign
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import FloatArray, GeneKnowledge
 
@@ -57,12 +58,12 @@ def write_knowledge(
 
 def read_header(path: Path) -> dict[str, object] | None:
     """Return what a knowledge file says of itself, its tensors unread; None if it is none."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
-        with safe_open(path, framework="numpy") as opened:
+        with reading(path, "gene knowledge"), safe_open(path, framework="numpy") as opened:
             document = json.loads((opened.metadata() or {})["dygenept"])
-    except (SafetensorError, OSError, KeyError, ValueError):
+    except DataError:
         return None
     return document if isinstance(document, dict) else None
 
@@ -141,18 +142,14 @@ def read_knowledge(path: Path) -> GeneKnowledge:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Mapping[str, object], Any]]:
     """Open a knowledge file: its header and its tensors; what fails while it is open is damage."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as tensors:
-            yield json.loads((tensors.metadata() or {})["dygenept"]), tensors
-    except DataError:
-        raise
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ShapeError) as error:
-        raise DataError(
-            f"{path} is not gene knowledge of dygenept, or is damaged ({error}); "
-            "build it again or use --facets go_minilm"
-        ) from error
+    mend = "build it again or use --facets go_minilm"
+    with (
+        reading(path, "gene knowledge of dygenept", mend=mend),
+        safe_open(path, framework="numpy") as tensors,
+    ):
+        yield json.loads((tensors.metadata() or {})["dygenept"]), tensors
 
 
 def _names(document: Mapping[str, object], field: str) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.errors import DataError, DataUnavailableError
+from dygenept.errors import DataUnavailableError
 from dygenept.knowledge.store.embedding import FacetVectors
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import write_whole
-from dygenept.types import FACETS
+from dygenept.types import FACETS, FloatArray, IntArray
 
 INDEX_NAME = "embeddings.json"
 FORMAT = "dygenept-embeddings-1"
@@ -55,13 +56,12 @@ def read_vectors(folder: Path) -> FacetVectors:
         DataUnavailableError: If there is nothing.
         DataError: If it is damaged.
     """
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     path = folder / INDEX_NAME
     if not path.is_file():
         raise DataUnavailableError(f"no embedded facets in {folder}; run step 3 first")
-    try:
+    with reading(path, "the index of embedded facets", mend="run step 3 again"):
         document = json.loads(path.read_bytes())
         if document["format"] != FORMAT or tuple(document["facet_names"]) != FACETS:
             raise ValueError(f"format {document['format']!r} with other facets or version")
@@ -69,10 +69,12 @@ def read_vectors(folder: Path) -> FacetVectors:
         index = shards[0]["index"]
         vectors = np.concatenate([shard["vectors"] for shard in shards])
         genes = tuple(map(str, document["genes"]))
-        if index.shape != (len(genes), len(FACETS)) or index.max(initial=-1) >= len(vectors):
+        if index.shape != (len(genes), len(FACETS)) or not _fits(index, vectors):
             raise ValueError("its index does not fit its genes or vectors")
-    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise DataError(
-            f"the embedded facets in {folder} are damaged ({error}); run step 3 again"
-        ) from error
     return FacetVectors(genes, index, vectors)
+
+
+def _fits(index: IntArray, vectors: FloatArray) -> bool:
+    is_index = index.dtype.kind == "i" and -1 <= index.min(initial=-1)
+    is_table = vectors.ndim == 2 and vectors.dtype == np.float32
+    return is_index and is_table and index.max(initial=-1) < len(vectors)

@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from dygenept.errors import DataError
+from dygenept.machine.reading import reading
 from dygenept.machine.whole_files import remove_leftovers, replaced_whole
 from dygenept.model.training.optimisation import WeightAverage
 
@@ -111,49 +113,95 @@ class Checkpoint:
             Its state, or None where there is no checkpoint of this training; a damaged file, or one
             of other data or options, is named in the log and ignored.
         """
-        from safetensors import SafetensorError, safe_open
-
         remove_leftovers(self.path)
         if not self.path.is_file():
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if (metadata.get("format"), metadata.get("fingerprint")) != (
-                    FORMAT,
-                    self.fingerprint,
-                ):
-                    logger.warning(
-                        "checkpoint %s is of other data, parts or options; training restarts",
-                        self.path,
-                    )
-                    return None
-                tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError) as error:
-            logger.warning("checkpoint %s cannot be read (%s); training restarts", self.path, error)
+            with reading(self.path, "a training checkpoint", mend="training restarts"):
+                saved = self._read(network, optimizer, average)
+        except DataError as error:
+            logger.warning("%s", error)
             return None
-        header = json.loads(metadata["state"])
-        restore_tensors(network, dict(_under(tensors, "weights.")))
-        for name, value in _under(tensors, "average."):
+        if saved is None:
+            logger.warning(
+                "checkpoint %s is of other data, parts or options; training restarts", self.path
+            )
+            return None
+        restore_tensors(network, saved.weights)
+        for name, value in saved.average.items():
             average.average[name].copy_(value)
-        average.n_updates = header["n_updates"]
+        average.n_updates = saved.n_updates
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
+        return saved.state
+
+    def _read(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage
+    ) -> _Saved | None:
+        """Read and check the file; None if it is of another training."""
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if (metadata.get("format"), metadata.get("fingerprint")) != (FORMAT, self.fingerprint):
+                return None
+            tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}
+        header = json.loads(metadata["state"])
+        weights = dict(_under(tensors, "weights."))
+        averaged = dict(_under(tensors, "average."))
+        best = dict(_under(tensors, "best."))
+        trained = changing_tensors(network)
+        _check_fit(weights, trained)
+        _check_fit(averaged, average.average)
+        if best:
+            _check_fit(best, trained)
         moments: dict[int, Tensors] = {}
         for name, value in _under(tensors, "optimizer."):
             index, _, key = name.partition(".")
             moments.setdefault(int(index), {})[key] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        return TrainingState(
-            epoch=header["epoch"],
-            step=header["step"],
+        parameters = [item for group in optimizer.param_groups for item in group["params"]]
+        for number, values in moments.items():
+            shapes = {key: tuple(value.shape) for key, value in values.items()}
+            shape = tuple(parameters[number].shape)
+            are_floats = all(value.is_floating_point() for value in values.values())
+            if shapes != {"step": (), "exp_avg": shape, "exp_avg_sq": shape} or not are_floats:
+                raise ValueError(f"optimizer.{number} has values of other shapes or types")
+        state = TrainingState(
+            epoch=_count(header["epoch"]),
+            step=_count(header["step"]),
             total=tensors["state.total"].to(_device_of(network)) if header["step"] else None,
-            losses=header["losses"],
-            scores=header["scores"],
-            best_epoch=header["best_epoch"],
-            best_score=-math.inf if header["best_score"] is None else header["best_score"],
-            best=dict(_under(tensors, "best.")),
-            is_finished=header["is_finished"],
+            losses=[float(loss) for loss in header["losses"]],
+            scores=[float(score) for score in header["scores"]],
+            best_epoch=_count(header["best_epoch"]),
+            best_score=-math.inf if header["best_score"] is None else float(header["best_score"]),
+            best=best,
+            is_finished=bool(header["is_finished"]),
         )
+        return _Saved(state, weights, averaged, _count(header["n_updates"]), moments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """What a checkpoint file contains, checked against what is trained."""
+
+    state: TrainingState
+    weights: Tensors
+    average: Tensors
+    n_updates: int
+    moments: dict[int, Tensors]
+
+
+def _check_fit(saved: Tensors, current: Tensors) -> None:
+    shapes = [{name: (v.shape, v.dtype) for name, v in of.items()} for of in (saved, current)]
+    if shapes[0] != shapes[1]:
+        name = min(name for name, _ in set(shapes[0].items()) ^ set(shapes[1].items()))
+        raise ValueError(f"{name} is missing, unknown, or of another shape or type")
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.errors import ChildError
+from dygenept.machine.reading import read_arrays, read_parquet, reading
 from dygenept.types import Condition, DoubleArray, Task
 
 STEM = "predictions"
@@ -36,14 +37,11 @@ def read_answer(folder: Path, conditions: Sequence[Condition], task: Task) -> Do
             f"left {', '.join(path.name for path in found) or 'none'}"
         )
     path = found[0]
-    try:
+    with reading(path, "predictions", error=ChildError, mend="docs/isolated.md says how"):
         labels, types, values = (
             _from_npz(path) if path.suffix == ".npz" else _from_table(path, task.gene_ids)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ChildError(f"its {path.name} cannot be read: {' '.join(str(error).split())}") from (
-            error
-        )
+        values = np.asarray(values, dtype=np.float64)
     n_genes = len(task.gene_ids)
     if values.ndim != 2 or values.shape != (len(labels), n_genes):
         raise ChildError(
@@ -103,16 +101,16 @@ def _selected(
 
 
 def _from_npz(path: Path) -> tuple[list[str], list[str] | None, DoubleArray]:
-    with np.load(path, allow_pickle=False) as opened:
-        types = opened["cell_type"].tolist() if "cell_type" in opened else None
-        labels = list(map(str, opened["perturbation"].tolist()))
-        if types is not None and len(types) != len(labels):
-            raise ValueError(f"{len(types)} cell types for {len(labels)} perturbations")
-        return (
-            labels,
-            None if types is None else list(map(str, types)),
-            opened["expression"].astype(np.float64),
-        )
+    opened = read_arrays(path)
+    types = opened["cell_type"].tolist() if "cell_type" in opened else None
+    labels = list(map(str, opened["perturbation"].tolist()))
+    if types is not None and len(types) != len(labels):
+        raise ValueError(f"{len(types)} cell types for {len(labels)} perturbations")
+    return (
+        labels,
+        None if types is None else list(map(str, types)),
+        opened["expression"].astype(np.float64),
+    )
 
 
 def _from_table(
@@ -120,23 +118,20 @@ def _from_table(
 ) -> tuple[list[str], list[str] | None, DoubleArray]:
     import polars as pl
 
-    try:
-        if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix == ".tsv" else ","
-            frame = pl.read_csv(path, separator=separator, infer_schema=False)
-        if "perturbation" not in frame.columns:
-            raise ChildError(f"its {path.name} has no column perturbation")
-        absent = [gene for gene in gene_ids if gene not in set(frame.columns)]
-        if absent:
-            raise ChildError(
-                f"its {path.name} lacks {len(absent)} of {len(gene_ids)} genes: "
-                f"{', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}"
-            )
-        labels = frame["perturbation"].cast(pl.String).to_list()
-        types = frame["cell_type"].cast(pl.String).to_list() if "cell_type" in frame else None
-        values = frame.select(pl.col(list(gene_ids)).cast(pl.Float64)).fill_null(float("nan"))
-        return labels, types, values.to_numpy()
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error)) from error
+    if path.suffix == ".parquet":
+        frame = read_parquet(path)
+    else:
+        separator = "\t" if path.suffix == ".tsv" else ","
+        frame = pl.read_csv(path, separator=separator, infer_schema=False)
+    if "perturbation" not in frame.columns:
+        raise ChildError(f"its {path.name} has no column perturbation")
+    absent = [gene for gene in gene_ids if gene not in set(frame.columns)]
+    if absent:
+        raise ChildError(
+            f"its {path.name} lacks {len(absent)} of {len(gene_ids)} genes: "
+            f"{', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}"
+        )
+    labels = frame["perturbation"].cast(pl.String).to_list()
+    types = frame["cell_type"].cast(pl.String).to_list() if "cell_type" in frame else None
+    values = frame.select(pl.col(list(gene_ids)).cast(pl.Float64)).fill_null(float("nan"))
+    return labels, types, values.to_numpy()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.errors import ChildError
+from dygenept.machine.reading import reading
 from dygenept.plugin.isolated import supervise
 from dygenept.plugin.isolated.building import child_environment
 
@@ -73,13 +74,15 @@ def run_child(command: Sequence[str], folder: Path, *, timeout_s: float) -> Cons
                 process.stdin.close()
     if not report.is_file():
         raise ChildError(f"its process was killed (out of memory, perhaps){tail_of(folder)}")
-    document = json.loads(report.read_text(encoding="utf-8"))
-    code = int(document["returncode"])
+    with reading(report, "what the supervisor left", error=ChildError, mend="run it again"):
+        document = json.loads(report.read_text(encoding="utf-8"))
+        code = int(document["returncode"])
+        taken = Consumption(float(document["wall_s"]), int(document["peak_memory_bytes"]))
     if code < 0:
         raise ChildError(f"it was killed by {_signal_name(-code)}{tail_of(folder)}")
     if code != 0:
         raise ChildError(f"it ended with exit code {code}{tail_of(folder)}")
-    return Consumption(float(document["wall_s"]), int(document["peak_memory_bytes"]))
+    return taken
 
 
 def tail_of(folder: Path) -> str:

@@ -15,10 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from dygenept.machine.reading import reading
+from dygenept.plugin import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -90,23 +94,36 @@ class CacheFolder:
 
     def read(self) -> tuple[StoredCells, ...]:
         """Map every file; a damaged one is named in the log and removed."""
-        from safetensors import SafetensorError, safe_open
+        from safetensors import safe_open
 
         stored = []
         for path in sorted(self.path.glob(f"*{SUFFIX}")):
             try:
-                with safe_open(path, framework="pt") as opened:
-                    keys = opened.get_tensor("keys").numpy()
-                    first = opened.get_tensor("first").tolist()
-                    states = opened.get_tensor("states")
-            except (SafetensorError, OSError) as error:
-                logger.warning("%s is damaged (%s); it is written again", path, error)
+                with (
+                    reading(path, "a cache of cell states", mend="it is written again"),
+                    safe_open(path, framework="pt") as opened,
+                ):
+                    stored.append(self._stored(path, opened))
+            except DataError as error:
+                logger.warning("%s", error)
                 with suppress(OSError):
                     path.unlink()
-                continue
-            rows = {key.tobytes(): row for key, row in zip(keys, first, strict=True)}
-            stored.append(StoredCells(path, states, rows))
         return tuple(stored)
+
+    def _stored(self, path: Path, opened: Any) -> StoredCells:
+        keys = opened.get_tensor("keys").numpy()
+        first = opened.get_tensor("first")
+        states = opened.get_tensor("states")
+        if states.ndim != 2 or states.shape[1] != self.width or states.dtype != self.dtype:
+            raise ValueError(f"its states are {states.dtype} of shape {tuple(states.shape)}")
+        is_known = keys.dtype == np.uint8 and keys.shape == (len(first), KEY_BYTES)
+        if not is_known or first.dtype != torch.int64 or first.ndim != 1:
+            raise ValueError("its keys do not fit its rows")
+        rows = first.tolist()
+        if rows != sorted(rows) or any(not 0 <= row <= len(states) for row in rows):
+            raise ValueError("its rows are not among its states")
+        found = {key.tobytes(): row for key, row in zip(keys, rows, strict=True)}
+        return StoredCells(path, states, found)
 
     def write(
         self, keys: Sequence[bytes], n_rows: Int64Array, parts: Iterable[torch.Tensor]

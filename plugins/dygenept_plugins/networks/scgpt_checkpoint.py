@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from dygenept.machine.reading import reading
 from dygenept.plugin import DataError, DataUnavailableError
 from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
 from dygenept_plugins.networks.scgpt_folder import (
@@ -124,14 +123,10 @@ def rename_keys(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
+    with reading(path, "tensors only", mend="download it again"):
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as tensors only ({type(error).__name__}); download it again"
-        ) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
     ):
@@ -140,10 +135,8 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    try:
+    with reading(path, "JSON", mend="download it again"):
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); download it again") from error
     if not isinstance(document, dict):
         raise DataError(f"{path} contains a {type(document).__name__}, not a JSON object")
     return document
@@ -185,7 +178,7 @@ def _size(arguments: dict[str, object], vocabulary: Vocabulary, path: Path) -> S
 
 def _check_weights(weights: dict[str, torch.Tensor], size: ScGptSize, path: Path) -> None:
     """Compare names and shapes with what ``args.json`` and ``vocab.json`` promise."""
-    with torch.device("meta"):
+    with reading(path, "the scGPT model of its args.json"), torch.device("meta"):
         expected = {name: tuple(value.shape) for name, value in ScGpt(size).state_dict().items()}
     missing = sorted(set(expected) - set(weights))
     unexpected = sorted(set(weights) - set(expected))

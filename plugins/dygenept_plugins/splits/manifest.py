@@ -59,7 +59,7 @@ class Manifest:
     def _read(self, data: PerturbationData) -> Split:
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SplitError(f"cannot read split manifest {self._path}: {error}") from error
         if isinstance(document, dict) and "folds" in document:
             return load_split(self._path)

@@ -189,7 +189,7 @@ def test_a_child_that_reads_cells_needs_a_task_with_cells(tmp_path: Path) -> Non
         ("import os; os.kill(os.getpid(), 9)", r"killed by SIGKILL"),
         ("", r"must leave one file of .*and left none"),
         ("open('predictions.csv','w'); open('predictions.npz','w')", r"left predictions.npz, pred"),
-        ("open('predictions.npz','w').write('x')", r"predictions.npz cannot be read"),
+        ("open('predictions.npz','w').write('x')", r"predictions.npz is not a zip archive"),
         (BAD_TABLE.format(change="value = 'nan'"), r"NaN or infinite values for \d+ cond"),
         (BAD_TABLE.format(change="value = ''"), r"NaN or infinite values for \d+ cond"),
         (BAD_TABLE.format(change="value = 'much'"), r"predictions.tsv cannot be read"),

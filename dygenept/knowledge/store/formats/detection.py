@@ -12,6 +12,7 @@ from dygenept.knowledge.store.formats.gene_vectors import (
     read_gene_vectors,
 )
 from dygenept.knowledge.store.formats.original import read_original
+from dygenept.machine.reading import reading
 from dygenept.types import GeneKnowledge
 
 # Files of other projects; dygenept's own are safetensors.
@@ -45,20 +46,14 @@ def read_foreign(path: Path) -> GeneKnowledge:
 
 
 def _is_original_npz(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError):
-        return False
+    with reading(path, "an .npz file of plain arrays"), zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
     return {"tensor.npy", "facet_names.npy"} <= names
 
 
 def _is_original_safetensors(path: Path) -> bool:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-    except (SafetensorError, OSError):
-        return False
+    with reading(path, "gene knowledge"), safe_open(path, framework="numpy") as opened:
+        metadata = opened.metadata() or {}
     return "dygenept" not in metadata and "gene_to_idx" in metadata

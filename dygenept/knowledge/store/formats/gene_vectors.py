@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 
 from dygenept.errors import DataError
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
 from dygenept.machine.checksums import file_sha256
+from dygenept.machine.reading import read_arrays, read_parquet, reading
 from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
@@ -41,13 +40,8 @@ def read_gene_vectors(path: Path) -> GeneKnowledge:
     Raises:
         DataError: If it is damaged, contains other things, or its vectors differ in length.
     """
-    name = path.name.lower()
-    if name.endswith(TABLE_SUFFIXES):
-        genes, vectors = _read_table(path)
-    elif name.endswith(".npz"):
-        genes, vectors = _read_npz(path)
-    else:
-        genes, vectors = _from_mapping(read_pickle(path), path)
+    with reading(path, "a file of one vector per gene"):
+        genes, vectors = _read(path)
     if len(set(genes)) != len(genes):
         twice = next(gene for gene, count in Counter(genes).items() if count > 1)
         raise DataError(f"{path} names the gene {twice!r} twice")
@@ -65,6 +59,15 @@ def read_gene_vectors(path: Path) -> GeneKnowledge:
         values=np.ascontiguousarray(vectors[:, None, :]),
         confidence=is_known[:, None].astype(np.float32),
     )
+
+
+def _read(path: Path) -> tuple[list[str], FloatArray]:
+    name = path.name.lower()
+    if name.endswith(TABLE_SUFFIXES):
+        return _read_table(path)
+    if name.endswith(".npz"):
+        return _read_npz(path)
+    return _from_mapping(read_pickle(path), path)
 
 
 def _from_mapping(document: object, path: Path) -> tuple[list[str], FloatArray]:
@@ -102,24 +105,8 @@ def _vector(given: object, gene: str, path: Path) -> FloatArray:
     raise DataError(f"{path}: what stands for {gene!r} is not a vector of numbers")
 
 
-def plain_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    """Read an ``.npz`` file without unpickling anything.
-
-    Raises:
-        DataError: If it is damaged or contains objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise DataError(
-            f"{path} is not an .npz file of plain arrays, or is damaged ({error}); names must be "
-            "arrays of text (numpy dtype str), not of objects"
-        ) from error
-
-
 def _read_npz(path: Path) -> tuple[list[str], FloatArray]:
-    arrays = plain_arrays(path)
+    arrays = read_arrays(path)
     texts = [name for name, array in arrays.items() if array.dtype.kind == "U"]
     tables = [name for name, array in arrays.items() if array.ndim == 2]
     if len(texts) == 1 and len(tables) == 1:
@@ -135,14 +122,11 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     import polars as pl
 
     name = path.name.lower()
-    try:
-        if name.endswith(".parquet"):
-            frame = pl.read_parquet(path)
-        else:
-            separator = "\t" if ".tsv" in name else ","
-            frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a table ({error})") from error
+    if name.endswith(".parquet"):
+        frame = read_parquet(path)
+    else:
+        separator = "\t" if ".tsv" in name else ","
+        frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
     if frame.height == 0:
         raise DataError(f"{path} contains no gene")
     column = _gene_column(frame, path)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.errors import ConfigError, DataError, ShapeError, nearest
-from dygenept.knowledge.store.formats.gene_vectors import plain_arrays
+from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.machine.checksums import file_sha256
+from dygenept.machine.reading import read_arrays, reading
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import GeneKnowledge
 
@@ -39,7 +39,12 @@ def read_original(path: Path) -> GeneKnowledge:
         DataError: If it is damaged, contains other things than these, or breaks a rule.
     """
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    document = readers.get(path.suffix.lower(), _read_torch)(path)
+    with reading(path, "an original tensor file"):
+        document = readers.get(path.suffix.lower(), _read_torch)(path)
+        return _checked(document, path)
+
+
+def _checked(document: Mapping[str, object], path: Path) -> GeneKnowledge:
     for field in FIELDS[:3]:
         if field not in document:
             raise DataError(
@@ -63,17 +68,14 @@ def read_original(path: Path) -> GeneKnowledge:
     values[confidence == 0] = 0.0
     if not np.isfinite(values).all():
         raise DataError(f"{path} contains NaN or infinite values")
-    try:
-        return GeneKnowledge(
-            name=path.stem,
-            sha256=file_sha256(path),
-            genes=genes,
-            facet_names=facet_names,
-            values=values,
-            confidence=confidence,
-        )
-    except ShapeError as error:
-        raise DataError(f"{path}: {error}") from error
+    return GeneKnowledge(
+        name=path.stem,
+        sha256=file_sha256(path),
+        genes=genes,
+        facet_names=facet_names,
+        values=values,
+        confidence=confidence,
+    )
 
 
 def write_original(knowledge: GeneKnowledge, path: Path) -> None:
@@ -144,10 +146,6 @@ def _read_torch(path: Path) -> Mapping[str, object]:
             f"{path} is refused: it contains {held}, and loading that may run any code; or it is "
             "damaged. Ask its maker for an .npz or .safetensors file"
         ) from error
-    # A damaged file makes torch raise nearly anything.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is not a PyTorch file, or is damaged ({reason})") from error
     if not isinstance(document, Mapping):
         raise DataError(
             f"{path} contains a {type(document).__name__}; an original tensor file contains "
@@ -157,7 +155,7 @@ def _read_torch(path: Path) -> Mapping[str, object]:
 
 
 def _read_npz(path: Path) -> Mapping[str, object]:
-    document: dict[str, object] = {**plain_arrays(path)}
+    document: dict[str, object] = {**read_arrays(path)}
     if "gene_to_idx" not in document and "genes" in document:
         genes = _names(document["genes"], path, "genes")
         if len(set(genes)) != len(genes):
@@ -167,19 +165,16 @@ def _read_npz(path: Path) -> Mapping[str, object]:
 
 
 def _read_safetensors(path: Path) -> Mapping[str, object]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            document: dict[str, object] = {
-                name: opened.get_tensor(name) for name in opened.keys() if name in FIELDS
-            }
-        for field in ("gene_to_idx", "facet_names"):
-            if field in metadata:
-                document[field] = json.loads(metadata[field])
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} is not a safetensors file, or is damaged ({error})") from error
+    with safe_open(path, framework="numpy") as opened:
+        metadata = opened.metadata() or {}
+        document: dict[str, object] = {
+            name: opened.get_tensor(name) for name in opened.keys() if name in FIELDS
+        }
+    for field in ("gene_to_idx", "facet_names"):
+        if field in metadata:
+            document[field] = json.loads(metadata[field])
     return document
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.machine.reading import reason_of
 
 _KINDS = "fiub"
 _MAX_DEPTH = 4
+# Looking at every step of a larger file would take longer than reading it.
+_CHECKED_BYTES = 1 << 22
 
 
 class _ForbiddenError(Exception):
@@ -180,6 +184,7 @@ def read_pickle(path: Path) -> object:
     """
     try:
         content = path.read_bytes()
+        _check_places(content)
         return _Plain()(_Reader(io.BytesIO(content)).load())
     except _ForbiddenError as error:
         raise DataError(
@@ -192,8 +197,17 @@ def read_pickle(path: Path) -> object:
     # A damaged pickle makes the reader raise nearly anything.
     except Exception as error:
         raise DataError(
-            f"{path} is not a pickle, or is damaged ({type(error).__name__}: {error})"
+            f"{path} is not a pickle, or is damaged ({type(error).__name__}: {reason_of(error)})"
         ) from error
+
+
+def _check_places(content: bytes) -> None:
+    """Refuse a pickle that numbers its values beyond its own length: each number takes memory."""
+    if len(content) > _CHECKED_BYTES:
+        return
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise _ForbiddenError("a value numbered beyond its length")
 
 
 class _Plain:
