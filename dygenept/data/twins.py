@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dygenept.data.reading.label_kinds import (
     combination_of,
     guide_of,
+    guides_of,
     is_control,
     looks_like_control,
     separator_of,
@@ -51,4 +52,6 @@ def _genes(name: str, spelling: str, names: GeneNames) -> tuple[str, ...]:
         parts = combination_of(name, separator, names)
         kept = [p for p in parts if not (is_control(p) or looks_like_control(p, names))]
         return tuple(names.spelling(part) or part for part in kept)
+    if (guides := guides_of(name, names)) is not None:
+        return guides.genes
     return (name,)

@@ -16,6 +16,7 @@ from dygenept.data.reading.layouts import find_layout, words_of_labels
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.data.reading.symbols import name_genes
+from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError
 from dygenept.types import PerturbationData
 from dygenept.types.mapping import NO_MAPPING, DataMapping
@@ -151,7 +152,7 @@ def _note_targets(cells: LabelledCells, symbols: Sequence[str], notes: list[str]
     targets = sorted({gene for condition in cells.conditions for gene in condition.genes})
     absent = sorted(set(targets) - set(symbols))
     if absent:
-        shown = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
+        shown = ", ".join(map(short, absent[:3])) + (", …" if len(absent) > 3 else "")
         notes.append(
             f"{len(absent)} of {len(targets)} target genes are not among the output genes: {shown}."
         )

@@ -13,6 +13,7 @@ from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
 from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
+from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import Condition, IntArray
@@ -180,7 +181,7 @@ def _conditions(parsed: ParsedLabels, labels: Column, types: Column) -> Labelled
 def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> None:
     is_control = cells.condition_codes < 0
     if not is_control.any():
-        shown = ", ".join(repr(label) for label in cells.labels[:3])
+        shown = ", ".join(repr(short(label)) for label in cells.labels[:3])
         raise DataError(
             f"no cell is a control; label control cells 'ctrl' in obs[{condition!r}] (also read: "
             "control, non-targeting, NT), or name their label with --control; the labels begin "
@@ -195,9 +196,14 @@ def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> Non
     n_perturbed = np.bincount(cells.cell_type_codes[~is_control], minlength=n_types)
     for name, with_control, without in zip(cells.cell_types, n_controls, n_perturbed, strict=True):
         if without and not with_control:
+            dropped = f"adata.obs[{cell_type!r}] != {name!r}"
+            if name == UNKNOWN_CELL_TYPE:
+                texts = ", ".join(map(repr, ("unknown", "nan", "none", "<na>", "na", "")))
+                text = f"adata.obs[{cell_type!r}].astype(str).str.strip().str.lower()"
+                dropped = f"~{text}.isin([{texts}])"
             raise DataError(
                 f"cell type {name!r} has {int(without):,} perturbed cells and no control cell; add "
-                f"its controls, or drop it: adata = adata[adata.obs[{cell_type!r}] != {name!r}]"
+                f"its controls, or drop it: adata = adata[{dropped}]"
             )
 
 
@@ -230,8 +236,8 @@ def _note_small_groups(cells: LabelledCells, notes: list[str]) -> None:
     small = [cells.conditions[row].label for row in np.flatnonzero(sizes == 1)]
     if small:
         notes.append(
-            f"{len(small)} condition(s) have one cell, such as {small[0]!r}: DE genes cannot be "
-            "computed for them."
+            f"{len(small)} condition(s) have one cell, such as {short(small[0])!r}: DE genes "
+            "cannot be computed for them."
         )
     is_control = cells.condition_codes < 0
     controls = np.bincount(cells.cell_type_codes[is_control], minlength=len(cells.cell_types))

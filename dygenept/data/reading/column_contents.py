@@ -12,6 +12,7 @@ import numpy as np
 from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.label_kinds import (
     guide_of,
+    guides_of,
     is_control,
     is_missing,
     is_unassigned,
@@ -140,6 +141,9 @@ def _content(column: str, values: Sequence[str], names: GeneNames) -> ColumnCont
             patterns[guide.pattern] += 1
         elif (separator := separator_of(value, names)) is not None:
             separators[separator] += 1
+        elif (guides := guides_of(value, names)) is not None:
+            separators[guides.separator] += 1
+            patterns[guides.pattern] += 1
         else:
             others.append(value)
     return ColumnContent(

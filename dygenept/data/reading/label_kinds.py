@@ -14,14 +14,12 @@ _LOWER_SPELLINGS = frozenset(spelling.lower() for spelling in CONTROL_SPELLINGS)
 # CTRL is the symbol of a human gene (chymotrypsin like), so upper case by itself says nothing.
 CONTROL_GENE = "CTRL"
 
-SEPARATORS = ("__", "_", ",", ";", "|", "&", ":", "/", " ", "-", ".")
+SEPARATORS = ("__", "--", "_", ",", ";", "|", "&", ":", "/", " ", "-", ".")
 # Genes have these in their names (GATA1-AS1), so only genes by their current symbols lie between.
-_IN_GENES = ("-", ".")
+IN_GENES = ("-", ".")
 _MOST_TOKENS = 16
 
-MISSING_TEXTS = frozenset(
-    ("", "nan", "none", "<na>", "na", "n/a", "#n/a", "null", "nil", "nat", "missing", "-", ".", "?")
-)
+MISSING_TEXTS = frozenset("|nan|none|<na>|na|n/a|#n/a|null|nil|nat|missing|-|.|?|*".split("|"))
 # Cells of no known perturbation, or of several: neither control nor a gene.
 _UNASSIGNED = re.compile(
     r"un(assigned|mapped|known|determined|identified|classified|defined|labell?ed)"
@@ -32,31 +30,49 @@ _UNASSIGNED = re.compile(
 # Around a control's name: what it is, where it lies, which one it is; never a gene.
 # Possessive (*+), so that a long label of digits takes no time.
 _BEFORE = (
-    r"(?:(?:\d+x?|one|two|human|mouse|hs|mm|sg|sh|si|s?grna|guide|crispri?|chr[\dxy]++)[ _.-]*)*+"
+    r"(?:(?:\d+x?|one|two|human|mouse|hs|mm|sg|sh|si|s?grna|guide|crispri?|chr[\dxy]++"
+    r"|p(?=[_-]))[ _.-]*)*+"
 )
 _BEHIND = (
     r"(?:[ _.-]*(?:targeting|controls?|ctrl|guides?|s?grna|sg|for|human|mouse|hs|mm|sites?|regions?"
     r"|oligo|rep|g(?=[ _.-]*\d)|\d+|p[a-z]{2,3}\d{3,4}|[acgt]{15,}))*+"
-    r"(?:_[+-]_.*)?"
+    r"(?:_[+-]_[^|]*)?"
 )
-_CONTROL = re.compile(
+_CONTROL = (
     _BEFORE + r"(?:non?t?[ _.-]?target(?:ing|ed|s)?|neg(?:ative)?[ _.-]?(?:con|c)tro?ls?"
     r"|safe[ _.-]?(?:targeting|target|harbou?r|cutting|cut)|scrambled?|inter[ _.-]?genic"
     r"|non?[ _.-]?(?:genic|gene|sites?)|non[ _.-]?silencing|empty[ _.-]?vector"
     r"|ctrls?|controls?|nt|ntc|nt[ _.-]?(?:ctrl|control)|neg|negative(?=[ _.-]?\d)|aavs1|rosa26"
     r"|e?gfp|lacz|luciferase|mcherry|(?:ctl|luc|(?:tag)?bfp)(?=[ _.-]|$))" + _BEHIND
 )
-_UNTREATED = re.compile(
-    r"mock(?:[ _.-]?(?:treated|transfected|infected))?|dmso|vehicle|wt|wild[ _.-]?type|parental"
+_UNTREATED = (
+    r"mock(?:[ _.-]?(?:treated|transfected|infected))?|dmso(?:[ _.-]?tf)?|vehicle|wt"
+    r"|wild[ _.-]?type|parental"
     r"|(?:un|non[ _.-]?)(?:treated|perturbed|infected|transduced|transfected|edited)"
+)
+# One, or several guides of one cell, as in NegCtrl10_NegCtrl0__NegCtrl10_NegCtrl0 and NT|NT.
+_CONTROLS = re.compile(
+    rf"(?:{_CONTROL}|{_UNTREATED})(?:[ _.,;:/&|-]+(?:{_CONTROL}|{_UNTREATED}))*+"
 )
 _PLASMID = re.compile(r"p[A-Z]{2,3}\d{3,4}(-\d+)?")
 
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
+_DATE = re.compile(
+    rf"\d{{1,2}}[-/ ]{_MONTH}([-/ ]\d{{2,4}})?|{_MONTH}[-/ ]\d{{1,4}}|\d{{4}}-\d\d-\d\d( [\d:]+)?",
+    re.IGNORECASE,
+)
+
 # What a guide's name has before or behind its gene, the most telling first.
-_GUIDE_PREFIXES = ("", r"^sg(?:RNA)?[_-]?", r"^g(?:RNA)?[_-]", r"^\d+_")
+_GUIDE_PREFIXES = (
+    "",
+    r"^(?:p[_-])?sg(?:RNA)?[_-]?",
+    r"^g(?:RNA)?[_-]",
+    r"^\d+_",
+    r"^TFORF\d+-",
+)
 _GUIDE_SUFFIXES = (
     "",
-    r"_[+-]_.*$",
+    r"_[+-]_[^|]*$",
     r"_\d+$",
     r"-\d+$",
     r"\.\d+$",
@@ -66,7 +82,8 @@ _GUIDE_SUFFIXES = (
     r"[_.-][ACGT]{15,}$",
     r"(?:_\d+)+$",
     r"_[A-H]$",
-    r"[ _.-](?:KO|KD|OE|ko|kd|oe)$",
+    r"_p[A-Z]{2,3}\d{3,4}(?:-\d+)?$",
+    r"[ _.-](?:KO|KD|OE|ko|kd|oe|TSS)$",
 )
 
 
@@ -83,9 +100,29 @@ class Guide:
     pattern: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guides:
+    """Several guides of one cell.
+
+    Attributes:
+        genes: Their genes, in order; controls are left out.
+        separator: What stands between the guides.
+        pattern: Regular expression of what is left out of each to give its gene.
+    """
+
+    genes: tuple[str, ...]
+    separator: str
+    pattern: str
+
+
 def is_missing(name: str) -> bool:
     """True of a missing value that was written as text."""
     return name.strip().lower() in MISSING_TEXTS
+
+
+def is_date(name: str) -> bool:
+    """True of a date, such as a spreadsheet makes of MARCH1 (``1-Mar``) or SEPT2 (``2-Sep``)."""
+    return _DATE.fullmatch(name) is not None
 
 
 def is_unassigned(name: str) -> bool:
@@ -106,10 +143,7 @@ def looks_like_control(name: str, names: GeneNames | None = None) -> bool:
     """
     if name == CONTROL_GENE or (names is not None and names.has(name)):
         return False
-    lower = name.lower()
-    # Two guides of one cell, as in NegCtrl10_NegCtrl0__NegCtrl10_NegCtrl0.
-    parts = re.split(r"__|(?<=\d)_(?=neg)", lower)
-    return all(_CONTROL.fullmatch(part) or _UNTREATED.fullmatch(part) for part in parts)
+    return _CONTROLS.fullmatch(name.lower()) is not None
 
 
 def looks_like_plasmid(name: str, names: GeneNames | None = None) -> bool:
@@ -124,14 +158,44 @@ def guide_of(name: str, names: GeneNames) -> Guide | None:
 
     None where the name is a gene itself, or nothing that could be left out gives one.
     """
-    if names.spelling(name) is not None:
+    if names.spelling(name) is not None or is_date(name):
         return None
+    # What does not fit changes nothing beside another; most fit no name, which saves the time.
+    suffixes = [suffix for suffix in _GUIDE_SUFFIXES if re.search(suffix, name)]
     for prefix in _GUIDE_PREFIXES:
-        for suffix in _GUIDE_SUFFIXES:
+        for suffix in suffixes if re.search(prefix, name) else ():
             pattern = "|".join(part for part in (prefix, suffix) if part)
             rest = re.sub(pattern, "", name) if pattern else name
             if rest != name and (gene := names.spelling(rest)) is not None:
                 return Guide(gene, pattern)
+    return None
+
+
+def guides_of(name: str, names: GeneNames) -> Guides | None:
+    """Return the genes of several guides in one name, such as ``KLF1_+_1.23-P1|JUN_-_2.23-P2``.
+
+    Genes and controls may stand beside guides. None where the name is anything else.
+    """
+    if names.spelling(name) is not None:
+        return None
+    for separator in SEPARATORS:
+        parts = [part.strip() for part in name.split(separator)]
+        if separator in IN_GENES or not 1 < len(parts) <= _MOST_TOKENS:
+            continue
+        genes: list[str] = []
+        patterns: set[str] = set()
+        for part in parts:
+            if is_control(part) or looks_like_control(part, names):
+                continue
+            guide = guide_of(part, names)
+            gene = guide.gene if guide is not None else names.spelling(part)
+            if gene is None:
+                break
+            genes.append(gene)
+            patterns.update(() if guide is None else (guide.pattern,))
+        else:
+            if patterns:
+                return Guides(tuple(genes), separator, "|".join(sorted(patterns)))
     return None
 
 
@@ -155,7 +219,7 @@ def combination_of(
     def is_gene(part: str) -> bool:
         for text in (part, re.sub(guide_pattern, "", part) if guide_pattern else part):
             found = names.spelling(text)
-            if found is not None and (separator not in _IN_GENES or found.lower() == text.lower()):
+            if found is not None and (separator not in IN_GENES or found.lower() == text.lower()):
                 return True
         return False
 
@@ -176,12 +240,13 @@ def _segments(
     tokens: Sequence[str], separator: str, is_name: Callable[[str], bool]
 ) -> tuple[str, ...]:
     """Join tokens to genes and controls, the longest first; empty if one is none."""
-    for stop in range(len(tokens), 0, -1):
-        head = separator.join(tokens[:stop])
-        if not is_name(head):
-            continue
-        if stop == len(tokens):
-            return (head,)
-        if rest := _segments(tokens[stop:], separator, is_name):
-            return (head, *rest)
-    return ()
+    found: dict[int, tuple[str, ...]] = {}
+    for start in range(len(tokens) - 1, -1, -1):
+        for stop in range(len(tokens), start, -1):
+            if stop < len(tokens) and stop not in found:
+                continue
+            head = separator.join(tokens[start:stop])
+            if is_name(head):
+                found[start] = (head, *found.get(stop, ()))
+                break
+    return found.get(0, ())

@@ -16,7 +16,7 @@ from dygenept.data.reading.label_kinds import (
     looks_like_control,
     looks_like_plasmid,
 )
-from dygenept.data.reading.unknown_targets import listed, unknown_targets
+from dygenept.data.reading.unknown_targets import listed, short, unknown_targets
 from dygenept.errors import DataError
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import CONTROL_LABEL, Perturbation
@@ -154,11 +154,12 @@ def parse_labels(
 def parts_of(label: str) -> tuple[str, ...]:
     """Return the names in a label, without the blanks around them; some may be empty.
 
-    Characters that look like others or like nothing (full width, zero width) are written plainly.
+    Signs that look like others or like nothing (dashes, full or zero width) are written plainly.
     """
     if not label.isascii():
         plain = unicodedata.normalize("NFKC", label)
-        label = "".join(sign for sign in plain if unicodedata.category(sign) != "Cf")
+        kinds = ((sign, unicodedata.category(sign)) for sign in plain)
+        label = "".join("-" if kind == "Pd" else sign for sign, kind in kinds if kind != "Cf")
     return tuple(part.strip() for part in _PLUS.split(label))
 
 
@@ -169,10 +170,12 @@ def _each(parts: Mapping[str, tuple[str, ...]]) -> list[str]:
 def _parts(label: str, column: str) -> tuple[str, ...]:
     parts = parts_of(label)
     if not all(parts):
-        what = "an empty condition label" if not label.strip() else f"condition label {label!r}"
+        what = (
+            "an empty condition label" if not label.strip() else f"condition label {short(label)!r}"
+        )
         raise DataError(
             f"{what} names no gene; allowed: 'A+ctrl', 'A+B' or 'ctrl'; rename or drop its cells, "
-            f"e.g. adata = adata[adata.obs[{column!r}] != {label!r}]"
+            f"e.g. adata = adata[adata.obs[{column!r}] != {short(label)!r}]"
         )
     return parts
 
@@ -237,7 +240,7 @@ def _pieces(part: str, names: GeneNames, rules: LabelRules) -> list[str]:
     if separator is None or separator not in part:
         return [gene]
     found = combination_of(part, separator, names, guide_pattern=rules.guide_pattern)
-    tokens = found or tuple(token.strip() for token in part.split(separator))
+    tokens = found or re.split(rf"\s*(?:{re.escape(separator)})+\s*", part)
     return [
         CONTROL_LABEL if token in rules.controls else _without_guide(token, names, rules)
         for token in tokens
@@ -302,8 +305,12 @@ def _notes(
     if twice:
         notes.append(f"Name one gene more than once, which counts once: {listed(twice)}.")
     padded = [label for label, of in parts.items() if "+".join(of) != label]
-    if padded:
-        notes.append(f"Blanks around names were left out: {listed(padded)}.")
+    odd_signs = [label for label in padded if not label.isascii()]
+    if len(odd_signs) < len(padded):
+        plain = [label for label in padded if label.isascii()]
+        notes.append(f"Blanks around names were left out: {listed(plain)}.")
+    if odd_signs:
+        notes.append(f"Signs that look like others were written plainly: {listed(odd_signs)}.")
     shared: dict[tuple[str, ...], int] = {}
     for of in genes.values():
         shared[of] = shared.get(of, 0) + 1

@@ -19,6 +19,7 @@ from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.label_kinds import (
     combination_of,
     guide_of,
+    guides_of,
     is_control,
     looks_like_control,
     separator_of,
@@ -144,6 +145,8 @@ def _genes(value: str, names: GeneNames) -> frozenset[str]:
         if names.spelling(part) is None and (separator := separator_of(part, names)) is not None:
             for gene in combination_of(part, separator, names):
                 found |= _genes(gene, names)
+        elif (guides := guides_of(part, names)) is not None:
+            found.update(guides.genes)
         else:
             guide = guide_of(part, names)
             found.add((guide.gene if guide else names.spelling(part)) or part)

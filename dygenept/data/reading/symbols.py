@@ -116,7 +116,9 @@ def _chosen(
     ranked = {column: _rank(values, wanted) for column, values in texts.items() if column != usual}
     best = max(ranked, key=lambda column: ranked[column], default=None)
     is_better = best is not None and (ranked[best][0] > 0 or ranked[best][1] >= MIN_KNOWN)
-    return best if is_better else usual
+    if is_better:
+        return best
+    return None if usual is not None and _is_named(gene_ids, wanted) else usual
 
 
 def _is_named(values: Sequence[str], wanted: frozenset[str]) -> bool:

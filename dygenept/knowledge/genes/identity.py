@@ -43,6 +43,10 @@ class GeneNames:
         """True if ``var`` has this very symbol or id."""
         return name in self._symbols or name in self._by_id
 
+    def are_upper_case(self) -> bool:
+        """True if most symbols of ``var`` are in upper case, as human ones are."""
+        return 2 * sum(symbol.isupper() for symbol in self._symbols) >= len(self._symbols)
+
     def spelling(self, name: str) -> str | None:
         """Return the gene that a name stands for.
 

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from dygenept.data.de.lists import de_genes
 from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.errors import DataError
 from dygenept.testing import ToyShape, toy_data, write_toy_h5ad
 from dygenept.testing.dataset_checks import check_perturbation_data
 from dygenept.testing.rules import Rules
@@ -187,6 +188,23 @@ def test_cells_without_a_cell_type_are_of_unknown_type(edited: Callable[[Edit], 
     assert data.cell_types == ("toy_a", "unknown")
     assert (data.cell_type_codes[:100] == 1).all()
     assert any("100 cell(s) without a cell type" in note for note in data.notes)
+
+
+def test_the_line_that_drops_cells_without_a_cell_type_drops_them(
+    tmp_path: Path, edited: Callable[[Edit], Path]
+) -> None:
+    def forget(adata: Any) -> None:
+        is_perturbed = adata.obs["condition"].astype(str) != "ctrl"
+        adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).mask(is_perturbed, " NaN")
+        adata.obs.iloc[-300:, adata.obs.columns.get_loc("cell_type")] = "toy_a"
+
+    path = edited(forget)
+    with pytest.raises(DataError, match="cell type 'unknown' has") as caught:
+        read_anndata(path)
+    line = str(caught.value).partition("drop it: adata = ")[2]
+    kept = eval(line, {"adata": anndata.read_h5ad(path)})
+    kept.write_h5ad(tmp_path / "kept.h5ad")
+    assert read_anndata(tmp_path / "kept.h5ad").cell_types == ("toy_a",)
 
 
 def test_symbols_come_from_another_column_or_else_the_index(

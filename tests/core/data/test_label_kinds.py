@@ -5,8 +5,11 @@ import time
 import pytest
 
 from dygenept.data.reading.label_kinds import (
+    Guides,
     combination_of,
     guide_of,
+    guides_of,
+    is_date,
     is_missing,
     is_unassigned,
     looks_like_control,
@@ -26,7 +29,8 @@ NAMES = GeneNames(["KLF1", "MAPK1"])
     "sgAAVS1-1 safe-targeting Safe_Harbor_3 scrambled_1 shScramble INTERGENIC1216445 "
     "ONE_INTERGENIC_SITE_101 ONE_NON-GENE_SITE_1 NO_SITE_12 NonTargetingControlGuideForHuman_0001 "
     "CTRL00022 Control_3 sgCtrl siNT EGFP eGFPg1 lacZ luciferase DMSO WT untreated mock "
-    "NT_+_123.23".split(),
+    "NT_+_123.23 NT_NT NT--NT NTC|NT_2 non-targeting_00001|non-targeting_00002 DMSO_TF "
+    "p_INTERGENIC393453".split(),
 )
 def test_a_control_is_known_by_its_name(name: str) -> None:
     assert looks_like_control(name, NAMES)
@@ -35,7 +39,7 @@ def test_a_control_is_known_by_its_name(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     "KLF1_NegCtrl0 NegCtrl0_KLF1 non_targeting_KLF1 NT5E NTRK1 CTRL CTRB1 SCRIB NEGR1 NTF3 WT1 "
-    "NOTAGENE".split(),
+    "NOTAGENE NT_+_1.23|KLF1_+_2.23 NT_KLF1 DMSO_KLF1".split(),
 )
 def test_what_has_a_gene_in_it_is_no_control(name: str) -> None:
     assert not looks_like_control(name, NAMES)
@@ -57,7 +61,7 @@ def test_a_name_in_var_is_a_gene() -> None:
     assert not looks_like_control("NT-1", GeneNames(["NT-1"]))
 
 
-@pytest.mark.parametrize("text", ["nan", "None", "<NA>", "NA", "N/A", "null", "", " ", "-"])
+@pytest.mark.parametrize("text", ["nan", "None", "<NA>", "NA", "N/A", "null", "", " ", "-", "*"])
 def test_missing_values_written_as_text_are_missing(text: str) -> None:
     assert is_missing(text)
 
@@ -72,7 +76,7 @@ def test_cells_without_a_perturbation_are_known_by_their_label(text: str) -> Non
     "name",
     "KLF1_1 sgKLF1-2 KLF1_g1 KLF1g2 KLF1.1 KLF1-1 klf1_1 sgRNA_KLF1_3 KLF1_+_48997_.23-P1P2 "
     "KLF1_-_48997.23-P1P2 KLF1_P1P2 KLF1_ACGTACGTACGTACGTACGT ENSG00000105610_2 KLF1_1_2 KLF1_B "
-    "KLF1-KO".split(),
+    "KLF1-KO KLF1_TSS KLF1_pDS042 p_sgKLF1_1 TFORF0002-KLF1".split(),
 )
 def test_a_guide_leads_to_its_gene(name: str) -> None:
     guide = guide_of(name, NAMES)
@@ -81,13 +85,48 @@ def test_a_guide_leads_to_its_gene(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", "HLA-A NKX2-1 C4B_2 TRAV1-2 H1-0 RP11-34P13.7 AC002310.4 KLF1_MAPK1 FOO_1".split()
+    "name",
+    "HLA-A NKX2-1 C4B_2 TRAV1-2 H1-0 RP11-34P13.7 AC002310.4 KLF1_MAPK1 FOO_1 "
+    "Dec-01 KLF1_+_1.23-P1P2|MAPK1_+_2.23-P1P2".split(),
 )
 def test_a_gene_with_a_number_behind_it_is_no_guide(name: str) -> None:
     assert guide_of(name, NAMES) is None
 
 
-@pytest.mark.parametrize("separator", ["_", "__", ",", ";", "|", "&", ":", "/", " ", "-", "."])
+@pytest.mark.parametrize(
+    ("name", "genes", "separator", "pattern"),
+    [
+        ("KLF1_+_1.23-P1P2|MAPK1_-_2.23-P1P2", ("KLF1", "MAPK1"), "|", r"_[+-]_[^|]*$"),
+        ("KLF1_+_1.23-P1P2|non-targeting_00002", ("KLF1",), "|", r"_[+-]_[^|]*$"),
+        ("KLF1_1__MAPK1_2", ("KLF1", "MAPK1"), "__", r"_\d+$"),
+        ("KLF1;MAPK1_2", ("KLF1", "MAPK1"), ";", r"_\d+$"),
+    ],
+)
+def test_several_guides_in_one_name_keep_all_their_genes(
+    name: str, genes: tuple[str, ...], separator: str, pattern: str
+) -> None:
+    assert guides_of(name, NAMES) == Guides(genes, separator, pattern)
+
+
+@pytest.mark.parametrize("name", ["KLF1|MAPK1", "KLF1_1", "KLF1_1|FOO", "NT|NT", "KLF1"])
+def test_what_is_not_several_guides_is_none(name: str) -> None:
+    assert guides_of(name, NAMES) is None
+
+
+@pytest.mark.parametrize("text", ["1-Mar", "Sep-02", "2-Sep-24", "2001-03-01 00:00:00", "1-DEC"])
+def test_a_date_is_no_gene_and_no_guide(text: str) -> None:
+    assert is_date(text)
+    assert guide_of(text, NAMES) is None
+
+
+@pytest.mark.parametrize("text", ["SEPT2", "MARCH1", "DEC1", "SEP15", "NKX2-1", "1-MARCH1"])
+def test_a_symbol_is_no_date(text: str) -> None:
+    assert not is_date(text)
+
+
+@pytest.mark.parametrize(
+    "separator", ["_", "__", "--", ",", ";", "|", "&", ":", "/", " ", "-", "."]
+)
 def test_another_separator_is_seen_where_it_parts_genes(separator: str) -> None:
     assert separator_of(f"KLF1{separator}MAPK1", NAMES) == separator
 
@@ -112,7 +151,9 @@ def test_a_gene_that_contains_the_separator_stays_whole(
     assert combination_of(name, separator, NAMES) == parts
 
 
-@pytest.mark.parametrize("name", ["1" * 5000 + "!", "sg" * 3000 + "!", "KLF1_" * 3000, "a_" * 3000])
+@pytest.mark.parametrize(
+    "name", ["1" * 5000 + "!", "sg" * 3000 + "!", "KLF1_" * 3000, "NT_" * 3000 + "!"]
+)
 def test_a_hostile_name_takes_no_time(name: str) -> None:
     started = time.perf_counter()
     assert not looks_like_control(name, NAMES)

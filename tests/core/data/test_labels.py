@@ -144,6 +144,39 @@ def test_a_guide_and_another_separator_are_named_with_the_flag_and_the_line() ->
     assert "str.replace('_', '+', regex=False)" in combination
 
 
+def test_guides_of_several_genes_are_named_with_both_flags() -> None:
+    label = "KLF1_+_1.23-P1P2|MAPK1_+_2.23-P1P2"
+    parsed = parse_labels(["ctrl", "KLF1", "MAPK1", "CEBPA", label], NAMES)
+    assert f"'{label} looks like guides of KLF1+MAPK1'" in parsed.notes[-1]
+    assert parsed.notes[-1].endswith("--separator '|' --guide-pattern '_[+-]_[^|]*$'.")
+
+
+def test_patterns_of_several_kinds_of_guides_are_one_flag() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "MAPK1", "CEBPA", "KLF1_1", "JUN.2"], NAMES)
+    assert (
+        r"'JUN.2 (JUN)', 'KLF1_1 (KLF1)'; pass --guide-pattern '\.\d+$|_\d+$'" in parsed.notes[-1]
+    )
+
+
+def test_no_line_is_offered_that_would_cut_genes_with_a_dash() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "MAPK1", "HLA-A", "HLA-A-KLF1"], NAMES)
+    assert parsed.notes[-1].endswith("looks like HLA-A+KLF1'; pass --separator '-'.")
+
+
+def test_dates_of_a_spreadsheet_are_named() -> None:
+    parsed = parse_labels(["ctrl", "KLF1", "MAPK1", "CEBPA", "2-Sep", "Dec-01"], NAMES)
+    assert "dates that a spreadsheet made" in parsed.notes[-1]
+    assert "'2-Sep', 'Dec-01'" in parsed.notes[-1]
+
+
+def test_genes_of_a_mouse_are_not_to_be_written_as_human_ones() -> None:
+    mouse = GeneNames(["Klf1", "Mapk1", "Jun"])
+    assert "another case" not in str(parse_labels(["ctrl", "Klf1", "Cd19"], mouse).notes)
+    assert "'Cd19 (CD19)'; write them so" in str(
+        parse_labels(["ctrl", "KLF1", "Cd19"], NAMES).notes
+    )
+
+
 def test_labels_most_of_which_nobody_knows_are_refused() -> None:
     with pytest.raises(DataError, match=r"2 of 3 targets in obs.*'Trametinib', 'Vorinostat'"):
         parse_labels(["ctrl", "KLF1", "Trametinib", "Vorinostat"], NAMES)
@@ -178,6 +211,12 @@ def test_the_strand_of_a_protospacer_joins_no_genes() -> None:
         (LabelRules(guide_pattern=r"-\d+$"), "NKX2-1-2", "NKX2-1"),
         (LabelRules(guide_pattern=r"_[+-]_.*$"), "KLF1_+_48997_.23-P1P2", "KLF1"),
         (LabelRules(separator="_", guide_pattern=r"_\d+$"), "KLF1_1_MAPK1_2", "KLF1+MAPK1"),
+        (
+            LabelRules(separator="|", guide_pattern=r"_[+-]_[^|]*$"),
+            "KLF1_+_1.23-P1P2|MAPK1_-_2.23-P1P2",
+            "KLF1+MAPK1",
+        ),
+        (LabelRules(separator="-"), "FOO--BAR", "FOO+BAR"),
         (LabelRules(controls=("con",)), "KLF1+con", "KLF1+ctrl"),
         (LabelRules(), "KLF1_MAPK1", "KLF1_MAPK1"),
     ],
@@ -197,3 +236,5 @@ def test_what_cannot_be_a_rule_is_refused(rule: dict[str, str]) -> None:
 def test_signs_that_do_not_show_make_no_other_gene() -> None:
     parsed = parse_labels(["ctrl", "KLF1", "KLF1\u200b", "\uff2b\uff2c\uff26\uff11", "KLF1\u00a0"])
     assert {of.genes for of in parsed.perturbations.values() if of} == {("KLF1",)}
+    parsed = parse_labels(["ctrl", "NKX2\u20111", "HLA\u2013A"], NAMES)
+    assert {of.genes for of in parsed.perturbations.values() if of} == {("NKX2-1",), ("HLA-A",)}

@@ -71,6 +71,11 @@ def test_a_usual_column_of_ids_gives_way_to_one_of_symbols(tmp_path: Path) -> No
     assert data.gene_symbols == GENES
 
 
+def test_a_usual_column_that_names_nothing_gives_way_to_the_index(tmp_path: Path) -> None:
+    data = read(tmp_path / "a.h5ad", GENES, gene_name=[f"b'{gene}'" for gene in GENES])
+    assert data.gene_symbols == GENES
+
+
 def test_symbols_in_the_index_stay_whatever_else_is_there(tmp_path: Path) -> None:
     data = read(tmp_path / "a.h5ad", GENES, other=[*GENES[1:], GENES[0]], gene_ids=list(IDS))
     assert data.gene_symbols == GENES

@@ -33,6 +33,14 @@ def test_guides_and_other_separators_count_as_their_genes() -> None:
     assert twins == {"a": "KLF1", "b": "KLF1", "c": "JUN+KLF1", "d": "JUN+KLF1"}
 
 
+def test_several_guides_in_one_label_count_as_all_their_genes() -> None:
+    pair = "KLF1_-_1.23-P1P2|JUN_-_2.23-P1P2"
+    assert twin_labels(data_with(a=pair, b="KLF1+JUN", c="KLF1")) == {
+        "a": "JUN+KLF1",
+        "b": "JUN+KLF1",
+    }
+
+
 def test_the_toy_data_has_no_twins() -> None:
     assert twin_labels(toy_data()) == {}
 
