@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
+from dygenept.data.reading.label_kinds import is_missing, is_unassigned
+from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels, parts_of
 from dygenept.errors import DataError, nearest
 from dygenept.evaluation.reference import train_view
 from dygenept.knowledge.genes.identity import GeneNames
@@ -250,16 +251,23 @@ def _targets(submission: Submission, data: PerturbationData) -> dict[str, tuple[
     rules = LabelRules(
         controls=mapping.control, separator=mapping.separator, guide_pattern=mapping.guide_pattern
     )
-    ruled = apply_rules(submission.labels, names, rules)
+    others = [label for label in submission.labels if label not in data.raw_to_label]
+    if nameless := [label for label in others if any(map(_is_nameless, parts_of(label)))]:
+        raise DataError(f"the prediction(s) {listed(nameless)} name no perturbation; drop the rows")
+    ruled = apply_rules(others, names, rules)
     parsed = parse_labels(tuple(ruled.values())).perturbations
-    found = {label: parsed[ruled[label]] for label in submission.labels}
+    found = {label: parsed[ruled[label]] for label in others}
     named = {label: of.genes if of is not None else () for label, of in found.items()}
     by_label = {item.label: item.genes for item in data.perturbations}
     written = sorted({gene for genes in named.values() for gene in genes} - set(data.target_genes))
     spelt = names.among(data.target_genes, written) if written else {}
-    return {
-        label: by_label[data.raw_to_label[label]]
-        if label in data.raw_to_label
-        else tuple(sorted({spelt.get(gene, gene) for gene in genes}))
+    known = data.raw_to_label
+    return {label: by_label[known[label]] for label in submission.labels if label in known} | {
+        label: tuple(sorted({spelt.get(gene, gene) for gene in genes}))
         for label, genes in named.items()
     }
+
+
+def _is_nameless(part: str) -> bool:
+    """True of a missing value, and of cells without a known perturbation."""
+    return is_missing(part) or is_unassigned(part)

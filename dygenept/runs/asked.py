@@ -13,7 +13,7 @@ from dygenept.data.reading.label_kinds import (
     looks_like_plasmid,
 )
 from dygenept.data.reading.labels import parts_of
-from dygenept.data.reading.unknown_targets import looks
+from dygenept.data.reading.unknown_targets import looks, short
 from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.knowledge.genes.matching import nearest_genes
@@ -150,14 +150,15 @@ def _unknown_notes(
     names, allowed = vocabulary.names, "pass --allow-unknown to take it as an average gene"
     for gene in unknown if not vocabulary.allow_unknown else ():
         if like := looks(gene, names):
-            raise DataError(f"no gene is called {gene!r}: it {like}; write it so, or {allowed}")
+            called = short(gene)
+            raise DataError(f"no gene is called {called!r}: it {like}; write it so, or {allowed}")
     asked = {gene for perturbation in found for gene in perturbation.genes}
     if unknown and asked == reading.unknown and not vocabulary.allow_unknown:
         gene = unknown[0]
         hint = nearest_genes(gene, (*vocabulary.targets, *load_gene_tables().protein_coding))
         raise DataError(
-            f"no gene {gene!r} is known to the data set, the gene tables or the model; {hint}, or "
-            f"{allowed}"
+            f"no gene {short(gene)!r} is known to the data set, the gene tables or the model; "
+            f"{hint}, or {allowed}"
         )
     return [
         f"{gene} is known to neither the data set, the gene tables nor the model: it counts as an "

@@ -110,17 +110,19 @@ class ColumnContent:
 
 def contents(file: h5py.File, names: GeneNames) -> list[ColumnContent]:
     """Look at every column of ``obs`` that could have perturbations, the likeliest first."""
-    found = []
-    for name in column_names(file, "obs"):
-        column = read_column(file, "obs", name)
-        codes, n_cells = np.unique(column.codes, return_counts=True)
-        by_size = codes[np.argsort(-n_cells, kind="stable")]
-        used = [column.categories[code] for code in by_size if code >= 0]
-        most = max(MOST_VARIED * len(column.codes), 2)
-        if column.is_text and 2 <= len(used) <= most:
-            found.append(_content(name, used, names))
-    likely = [of for of in found if of.share >= LIKELY]
+    found = [content_of(file, name, names) for name in column_names(file, "obs")]
+    likely = [of for of in found if of is not None and of.share >= LIKELY]
     return sorted(likely, key=lambda of: (not of.is_certain, of.n_guides > of.n_genes, -of.share))
+
+
+def content_of(file: h5py.File, name: str, names: GeneNames) -> ColumnContent | None:
+    """Look at one column of ``obs``; None of one that cannot have perturbations."""
+    column = read_column(file, "obs", name)
+    codes, n_cells = np.unique(column.codes, return_counts=True)
+    by_size = codes[np.argsort(-n_cells, kind="stable")]
+    used = [column.categories[code] for code in by_size if code >= 0]
+    most = max(MOST_VARIED * len(column.codes), 2)
+    return _content(name, used, names) if column.is_text and 2 <= len(used) <= most else None
 
 
 def _content(column: str, values: Sequence[str], names: GeneNames) -> ColumnContent:

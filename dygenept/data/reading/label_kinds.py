@@ -66,7 +66,8 @@ _DATE = re.compile(
 _GUIDE_PREFIXES = (
     "",
     r"^(?:p[_-])?sg(?:RNA)?[_-]?",
-    r"^g(?:RNA)?[_-]",
+    r"^(?:g|gRNA|crRNA|guide)[_-]",
+    r"^s[hi](?:RNA)?[_-]?(?=[A-Z])",
     r"^\d+_",
     r"^TFORF\d+-",
 )
@@ -77,6 +78,8 @@ _GUIDE_SUFFIXES = (
     r"-\d+$",
     r"\.\d+$",
     r"g\d+$",
+    r"[#:]\d+$",
+    r" ?\(\d+\)$",
     r"[_.-](?:sg|g|gRNA|sgRNA|guide)[_.-]?\d+$",
     r"[_.-](?:P1P2|P1|P2)(?![A-Za-z0-9]).*$",
     r"[_.-][ACGT]{15,}$",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from dygenept.data.reading.column_contents import ColumnContent, contents
+from dygenept.data.reading.column_contents import ColumnContent, content_of, contents
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.data.reading.label_kinds import (
@@ -66,6 +66,7 @@ def find_layout(
         read_column(file, "obs", mapping.condition_column)
         return mapping
     if CONDITION in columns:
+        notes += _richer(file, names, columns)
         return mapping
     found = contents(file, names)
     chosen = _known_one(file, found, names)
@@ -126,6 +127,27 @@ def _known_one(
     return known[0] if agree else None
 
 
+def _richer(file: h5py.File, names: GeneNames, columns: Sequence[str]) -> list[str]:
+    """Say where a known column has more perturbations than ``condition``, and other ones.
+
+    So it is where ``condition`` is a treatment (``ctrl`` and ``IFNG``, or ``KO``).
+    """
+    found = [
+        of for name in KNOWN_COLUMNS if name in columns if (of := content_of(file, name, names))
+    ]
+    certain = [of for of in found if of.is_certain]
+    here = content_of(file, CONDITION, names) if certain else None
+    n_here = here.n_targets if here is not None else 0
+    labels = read_column(file, "obs", CONDITION)
+    return [
+        f"Labels were read from obs['condition'], but obs[{of.column!r}] has other perturbations, "
+        f"{of.described()}; if those are meant, pass {as_flags(of.asked())}."
+        for of in certain
+        if of.n_targets > n_here
+        and not _mean_the_same(labels, read_column(file, "obs", of.column), names)
+    ][:1]
+
+
 def _mean_the_same(first: Column, second: Column, names: GeneNames) -> bool:
     """Tell whether two columns name the same genes in every cell."""
     pairs = set(zip(first.codes.tolist(), second.codes.tolist(), strict=True))
@@ -159,7 +181,8 @@ def _question(found: Sequence[ColumnContent], columns: Sequence[str]) -> str:
             f", and no other column has names of genes and controls; name yours with "
             f"--condition-column; {nearest(CONDITION, columns)}"
         )
-    return f"; name yours: {_suggested(found)}"
+    certain = [of for of in found if of.is_certain]
+    return f"; name yours: {_suggested(certain or found)}"
 
 
 def _suggested(found: Sequence[ColumnContent]) -> str:

@@ -64,7 +64,7 @@ def looks(name: str, names: GeneNames) -> str:
     if (guides := guides_of(name, names)) is not None:
         return f"looks like guides of {'+'.join(guides.genes)}"
     if is_date(name):
-        return "looks like a date that a spreadsheet made of a gene's symbol"
+        return "looks like a spreadsheet's date in place of a symbol, as '2-Sep' of SEPTIN2"
     if ENSEMBL_ID.fullmatch(name):
         return "looks like an Ensembl id"
     return ""

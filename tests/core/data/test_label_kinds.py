@@ -76,7 +76,8 @@ def test_cells_without_a_perturbation_are_known_by_their_label(text: str) -> Non
     "name",
     "KLF1_1 sgKLF1-2 KLF1_g1 KLF1g2 KLF1.1 KLF1-1 klf1_1 sgRNA_KLF1_3 KLF1_+_48997_.23-P1P2 "
     "KLF1_-_48997.23-P1P2 KLF1_P1P2 KLF1_ACGTACGTACGTACGTACGT ENSG00000105610_2 KLF1_1_2 KLF1_B "
-    "KLF1-KO KLF1_TSS KLF1_pDS042 p_sgKLF1_1 TFORF0002-KLF1".split(),
+    "KLF1-KO KLF1_TSS KLF1_pDS042 p_sgKLF1_1 TFORF0002-KLF1 "
+    "siKLF1 shRNA-KLF1 shKLF1#2 KLF1#1 KLF1:2 KLF1(1) guide_KLF1_1 crRNA-KLF1".split(),
 )
 def test_a_guide_leads_to_its_gene(name: str) -> None:
     guide = guide_of(name, NAMES)

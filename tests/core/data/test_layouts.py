@@ -120,6 +120,29 @@ def test_no_column_of_perturbations_says_so(tmp_path: Path) -> None:
         read_anndata(written(adata, tmp_path / "a.h5ad"))
 
 
+@pytest.mark.parametrize("treatments", [("ctrl", "IFNG", "TNF"), ("ctrl", "KO")])
+def test_a_condition_that_is_a_treatment_points_to_the_column_of_genes(
+    tmp_path: Path, treatments: tuple[str, ...]
+) -> None:
+    genes = cells("NT", *LABELS)
+    treated = [treatments[n % len(treatments)] for n in range(len(genes))]
+    path = written(screen(genes, condition=treated), tmp_path / "a.h5ad", label="gene")
+    (note,) = [note for note in read_anndata(path).notes if "has other perturbations" in note]
+    assert "obs['gene']" in note
+    assert note.endswith("4 genes, 1 controls); if those are meant, pass --condition-column gene.")
+    data = read_anndata(path, mapping=DataMapping(condition_column="gene"))
+    assert {item.genes for item in data.perturbations} == {(gene,) for gene in LABELS}
+
+
+def test_another_column_that_says_the_same_as_condition_is_not_named(tmp_path: Path) -> None:
+    labels = cells("ctrl", "KLF1+MAPK1", *LABELS)
+    same = [label.replace("ctrl", "control").replace("+", "_") for label in labels]
+    path = written(screen(labels, perturbation=same), tmp_path / "a.h5ad", label="condition")
+    assert not [
+        note for note in read_anndata(path).notes if "perturbations" in note and "obs" in note
+    ]
+
+
 def test_a_condition_that_is_none_points_to_the_column_that_is(tmp_path: Path) -> None:
     labels = cells("NT", *LABELS)
     adata = screen(labels, condition=["stim", "rest"] * (len(labels) // 2))

@@ -281,3 +281,14 @@ def test_labels_are_found_whatever_their_case_or_id(data: PerturbationData) -> N
     handed = submission(["klf1", "ENSG00000177606"], ["KLF1", "JUN"], np.ones((2, 2)))
     found = {key[0] for key in MatchedSubmission(handed, data)._rows}
     assert found == {("KLF1",), ("JUN",)}
+
+
+@pytest.mark.parametrize("label", ["nan", "unassigned", "KLF1+None"])
+def test_a_prediction_that_names_no_perturbation_is_refused(
+    data: PerturbationData, label: str
+) -> None:
+    handed = submission(["KLF1+ctrl", label], list(data.gene_symbols), np.ones((2, data.n_genes)))
+    with pytest.raises(DataError, match="name no perturbation; drop the rows") as caught:
+        MatchedSubmission(handed, data)
+    assert label in str(caught.value)
+    assert "adata" not in str(caught.value)
