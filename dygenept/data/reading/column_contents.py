@@ -41,7 +41,8 @@ class ColumnContent:
         column: Its name.
         n_values: Different values that were looked at; missing and unassigned ones are left out.
         n_genes: Values that name genes.
-        n_guides: Values that look like guides.
+        n_guides: Values that look like guides, one or several.
+        n_pairs: Of these, values that look like several guides; ``separators`` has theirs too.
         n_controls: Values that are controls.
         separators: How many values each separator would cut into genes.
         guide_patterns: How many guides each pattern would give a gene.
@@ -52,6 +53,7 @@ class ColumnContent:
     n_values: int
     n_genes: int
     n_guides: int
+    n_pairs: int
     n_controls: int
     separators: Mapping[str, int]
     guide_patterns: Mapping[str, int]
@@ -65,7 +67,12 @@ class ColumnContent:
     @property
     def n_targets(self) -> int:
         """Values that are genes, combinations or guides."""
-        return self.n_genes + self.n_guides + sum(self.separators.values())
+        return self.n_genes + self.n_guides + self.n_combined
+
+    @property
+    def n_combined(self) -> int:
+        """Values that are genes with another separator."""
+        return sum(self.separators.values()) - self.n_pairs
 
     @property
     def is_certain(self) -> bool:
@@ -97,10 +104,9 @@ class ColumnContent:
 
     def described(self) -> str:
         """Say what is in the column, such as ``26 values (25 genes, 1 controls)``."""
-        n_combined = sum(self.separators.values())
         counts = (
             (self.n_genes, "genes"),
-            (n_combined, "combinations"),
+            (self.n_combined, "combinations"),
             (self.n_guides, "guides"),
             (self.n_controls, "controls"),
         )
@@ -144,6 +150,8 @@ def _content(column: str, values: Sequence[str], names: GeneNames) -> ColumnCont
         elif (separator := separator_of(value, names)) is not None:
             separators[separator] += 1
         elif (guides := guides_of(value, names)) is not None:
+            counts["guides"] += 1
+            counts["pairs"] += 1
             separators[guides.separator] += 1
             patterns[guides.pattern] += 1
         else:
@@ -153,6 +161,7 @@ def _content(column: str, values: Sequence[str], names: GeneNames) -> ColumnCont
         n_values=len(sampled),
         n_genes=counts["genes"],
         n_guides=counts["guides"],
+        n_pairs=counts["pairs"],
         n_controls=counts["controls"],
         separators=separators,
         guide_patterns=patterns,

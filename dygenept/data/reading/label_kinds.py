@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dygenept.knowledge.genes.identity import GeneNames
+from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.types import CONTROL_LABEL
 
 CONTROL_SPELLINGS = (CONTROL_LABEL, "control", "non-targeting", "NT")
@@ -30,23 +31,24 @@ _UNASSIGNED = re.compile(
 # Around a control's name: what it is, where it lies, which one it is; never a gene.
 # Possessive (*+), so that a long label of digits takes no time.
 _BEFORE = (
-    r"(?:(?:\d+x?|one|two|human|mouse|hs|mm|sg|sh|si|s?grna|guide|crispri?|chr[\dxy]++"
+    r"(?:(?:\d+x?|one|two|human|mouse|hs|mm|sg|sh|si(?!te)|s?grna|guide|crispri?|chr[\dxy]++"
     r"|p(?=[_-]))[ _.-]*)*+"
 )
 _BEHIND = (
     r"(?:[ _.-]*(?:targeting|controls?|ctrl|guides?|s?grna|sg|for|human|mouse|hs|mm|sites?|regions?"
-    r"|oligo|rep|g(?=[ _.-]*\d)|\d+|p[a-z]{2,3}\d{3,4}|[acgt]{15,}))*+"
+    r"|oligo|rep|g(?=[ _.-]*\d)|\d+|p[a-z]{2,3}\d{3,4}|p1p2|p1|p2|[acgt]{15,}))*+"
     r"(?:_[+-]_[^|]*)?"
 )
 _CONTROL = (
     _BEFORE + r"(?:non?t?[ _.-]?target(?:ing|ed|s)?|neg(?:ative)?[ _.-]?(?:con|c)tro?ls?"
     r"|safe[ _.-]?(?:targeting|target|harbou?r|cutting|cut)|scrambled?|inter[ _.-]?genic"
     r"|non?[ _.-]?(?:genic|gene|sites?)|non[ _.-]?silencing|empty[ _.-]?vector"
+    r"|(?:sites?|random)(?=[ _.-]*\d)|scr(?=[\d _.-]|$)"
     r"|ctrls?|controls?|nt|ntc|nt[ _.-]?(?:ctrl|control)|neg|negative(?=[ _.-]?\d)|aavs1|rosa26"
     r"|e?gfp|lacz|luciferase|mcherry|(?:ctl|luc|(?:tag)?bfp)(?=[ _.-]|$))" + _BEHIND
 )
 _UNTREATED = (
-    r"mock(?:[ _.-]?(?:treated|transfected|infected))?|dmso(?:[ _.-]?tf)?|vehicle|wt"
+    r"mock(?:[ _.-]?(?:treated|transfected|infected))?|dmso(?:[ _.-]?tf)?|vehicle|vector|pbs|wt"
     r"|wild[ _.-]?type|parental"
     r"|(?:un|non[ _.-]?)(?:treated|perturbed|infected|transduced|transfected|edited)"
 )
@@ -163,13 +165,19 @@ def guide_of(name: str, names: GeneNames) -> Guide | None:
     """
     if names.spelling(name) is not None or is_date(name):
         return None
+    # An alias of several genes, such as HSP70-2, is no guide of what is before its number.
+    if load_gene_tables().is_ambiguous(name):
+        return None
     # What does not fit changes nothing beside another; most fit no name, which saves the time.
     suffixes = [suffix for suffix in _GUIDE_SUFFIXES if re.search(suffix, name)]
     for prefix in _GUIDE_PREFIXES:
         for suffix in suffixes if re.search(prefix, name) else ():
             pattern = "|".join(part for part in (prefix, suffix) if part)
             rest = re.sub(pattern, "", name) if pattern else name
-            if rest != name and (gene := names.spelling(rest)) is not None:
+            gene = names.spelling(rest) if rest != name else None
+            # Genes have such ends too (her4.1): only what is a gene by its own symbol has guides.
+            is_sure = suffix not in (r"-\d+$", r"\.\d+$") or names.is_own(rest)
+            if gene is not None and is_sure:
                 return Guide(gene, pattern)
     return None
 
@@ -221,8 +229,9 @@ def combination_of(
 
     def is_gene(part: str) -> bool:
         for text in (part, re.sub(guide_pattern, "", part) if guide_pattern else part):
-            found = names.spelling(text)
-            if found is not None and (separator not in IN_GENES or found.lower() == text.lower()):
+            if names.spelling(text) is not None and (
+                separator not in IN_GENES or names.is_own(text)
+            ):
                 return True
         return False
 

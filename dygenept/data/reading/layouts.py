@@ -24,6 +24,7 @@ from dygenept.data.reading.label_kinds import (
     looks_like_control,
     separator_of,
 )
+from dygenept.data.reading.labels import parts_of
 from dygenept.errors import DataError, nearest
 from dygenept.types.mapping import DataMapping, as_flags
 
@@ -161,7 +162,7 @@ def _mean_the_same(first: Column, second: Column, names: GeneNames) -> bool:
 def _genes(value: str, names: GeneNames) -> frozenset[str]:
     """Return the genes that a value names, whatever separator and guides it has."""
     found: set[str] = set()
-    for part in map(str.strip, value.split("+")):
+    for part in parts_of(value):
         if is_control(part) or looks_like_control(part, names):
             continue
         if names.spelling(part) is None and (separator := separator_of(part, names)) is not None:

@@ -40,7 +40,7 @@ def unknown_targets(targets: Sequence[str], names: GeneNames, *, column: str) ->
             f"nor the gene tables; {' '.join(notes)}".removesuffix(".")
         )
     # Genes of another species (Klf1, klf1) are spelt as they should be.
-    is_human = len(unknown) < len(targets) and names.are_upper_case()
+    is_human = len(unknown) < len(targets) and names.are_upper_case
     resolve = load_gene_tables().resolve if is_human else None
     cased = [
         f"{target} ({names.spelling(target)})"

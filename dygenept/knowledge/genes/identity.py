@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,14 @@ class GeneNames:
         """True if ``var`` has this very symbol or id."""
         return name in self._symbols or name in self._by_id
 
+    def is_own(self, name: str) -> bool:
+        """True of a symbol in any case, as ``var`` or, beside human ones, the tables have it."""
+        found = self.spelling(name)
+        if found is None or found.lower() != name.lower():
+            return self.has(name)
+        return found in self._symbols or self.are_upper_case
+
+    @functools.cached_property
     def are_upper_case(self) -> bool:
         """True if most symbols of ``var`` are in upper case, as human ones are."""
         return 2 * sum(symbol.isupper() for symbol in self._symbols) >= len(self._symbols)

@@ -29,8 +29,8 @@ NAMES = GeneNames(["KLF1", "MAPK1"])
     "sgAAVS1-1 safe-targeting Safe_Harbor_3 scrambled_1 shScramble INTERGENIC1216445 "
     "ONE_INTERGENIC_SITE_101 ONE_NON-GENE_SITE_1 NO_SITE_12 NonTargetingControlGuideForHuman_0001 "
     "CTRL00022 Control_3 sgCtrl siNT EGFP eGFPg1 lacZ luciferase DMSO WT untreated mock "
-    "NT_+_123.23 NT_NT NT--NT NTC|NT_2 non-targeting_00001|non-targeting_00002 DMSO_TF "
-    "p_INTERGENIC393453".split(),
+    "NT_+_123.23 NT_-_123.23-P1P2 NT_NT NT--NT NTC|NT_2 non-targeting_01|non-targeting_02 DMSO_TF "
+    "p_INTERGENIC393453 ONE_SITE_12 SCR scr_2 random_1 PBS vector".split(),
 )
 def test_a_control_is_known_by_its_name(name: str) -> None:
     assert looks_like_control(name, NAMES)
@@ -55,6 +55,15 @@ def test_no_current_symbol_is_taken_for_anything_else() -> None:
         or looks_like_plasmid(symbol)
     ]
     assert taken == []
+
+
+def test_a_gene_of_another_species_with_a_number_is_no_guide_of_a_human_gene() -> None:
+    fish = GeneNames(["klf1", "her4.2"])
+    assert guide_of("cd4-1", fish) is None
+    assert guide_of("her4.1", fish) is None
+    guide = guide_of("klf1-1", fish)
+    assert guide is not None
+    assert guide.gene == "klf1"
 
 
 def test_a_name_in_var_is_a_gene() -> None:
@@ -88,7 +97,7 @@ def test_a_guide_leads_to_its_gene(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     "HLA-A NKX2-1 C4B_2 TRAV1-2 H1-0 RP11-34P13.7 AC002310.4 KLF1_MAPK1 FOO_1 "
-    "Dec-01 KLF1_+_1.23-P1P2|MAPK1_+_2.23-P1P2".split(),
+    "HSP70-2 TRAP-1 MAR-X Rp23-1 Dec-01 KLF1_+_1.23-P1P2|MAPK1_+_2.23-P1P2".split(),
 )
 def test_a_gene_with_a_number_behind_it_is_no_guide(name: str) -> None:
     assert guide_of(name, NAMES) is None

@@ -78,6 +78,18 @@ def test_guides_of_pairs_that_say_the_same_as_the_genes_do_not_disturb(tmp_path:
     assert {item.genes for item in data.perturbations} == {("KLF1",), ("JUN",), ("JUN", "KLF1")}
 
 
+def test_pairs_of_guides_beside_the_genes_do_not_disturb(tmp_path: Path) -> None:
+    labels = cells("non-targeting", *LABELS)
+    pairs = [f"{label}_+_1.23-P1P2|{label}_-_2.23-P1P2" for label in labels]
+    path = written(screen(labels, sgID_AB=pairs), tmp_path / "a.h5ad", label="gene")
+    data = read_anndata(path)
+    assert {item.genes for item in data.perturbations} == {(gene,) for gene in LABELS}
+    with pytest.raises(DataError, match="4 guides, 1 controls") as caught:
+        read_anndata(written(screen(pairs), tmp_path / "b.h5ad", label="sgID_AB"))
+    flags = r"--condition-column sgID_AB --separator '|' --guide-pattern '_[+-]_[^|]*$'"
+    assert str(caught.value).endswith(flags)
+
+
 def test_mixscape_reads_the_genes_and_not_the_guides_or_the_class(tmp_path: Path) -> None:
     labels = cells("NT", *LABELS)
     adata = screen(
