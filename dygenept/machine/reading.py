@@ -76,7 +76,7 @@ def reason_of(fault: BaseException) -> str:
         return "it asks for more memory than there is"
     if isinstance(fault, RecursionError):
         return "it is nested too deeply"
-    if isinstance(fault, KeyError):
+    if isinstance(fault, KeyError) and " " not in str(fault):
         return f"it lacks {str(fault)[:200]}"
     text = " ".join(str(fault).split())[:200]
     return (
@@ -98,8 +98,8 @@ def check_claim(n_bytes: int, size: int, called: str) -> None:
     """
     if n_bytes > UNCHECKED_BYTES and n_bytes > MAX_EXPANSION * size:
         raise DataError(
-            f"{called} claims {n_bytes:,} bytes, more than a file of {size:,} bytes can hold, so "
-            "it is damaged; fetch or copy it again"
+            f"{called} claims {n_bytes:,} bytes, more than the file can hold, which has {size:,}; "
+            "it is damaged: fetch or copy it again"
         )
 
 
@@ -186,5 +186,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         footer = parquet.read_metadata(pa.BufferReader(content))
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         claimed = sum(max(group.total_byte_size, 0) for group in groups)
-        check_claim(max(claimed, footer.num_rows), len(content), str(path))
+        # A column of one value takes no room in the file, and much in memory.
+        n_values = max(footer.num_rows, 0) * max(footer.num_columns, 1)
+        check_claim(max(claimed, 8 * n_values), len(content), str(path))
         return pl.read_parquet(content)

@@ -64,7 +64,7 @@ def test_what_the_system_refuses_is_said_as_the_system_says_it(tmp_path: Path) -
 def test_a_claim_is_measured_by_the_size_of_the_file() -> None:
     check_claim(1 << 26, 10, "small.npz")
     check_claim(2048 * 1_000_000, 1_000_000, "zeros.npz")
-    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than a file of"):
+    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than the file"):
         check_claim(2048 * 1_000_000 + 1, 1_000_000, "a.npz")
 
 
