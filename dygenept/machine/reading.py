@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import zipfile
@@ -26,6 +27,9 @@ PASSED = (Stopped, KeyboardInterrupt, SystemExit, GeneratorExit)
 # Deflate packs at most 1:1032. What claims more than this, beyond a few bytes, is not there.
 UNCHECKED_BYTES = 1 << 26
 MAX_EXPANSION = 2048
+# Every cell of a table has a byte of its own; these many may be missing.
+UNCHECKED_CELLS = 1 << 22
+HEAD_LINES = 200
 
 
 @contextmanager
@@ -100,6 +104,34 @@ def check_claim(n_bytes: int, size: int, called: str) -> None:
         raise DataError(
             f"{called} claims {n_bytes:,} bytes, more than the file can hold, which has {size:,}; "
             "it is damaged: fetch or copy it again"
+        )
+
+
+def check_cells(content: bytes | Path, separator: str, called: str) -> None:
+    """Refuse a table whose rows are far shorter than its widest: readers fill all of them up.
+
+    Args:
+        content: The table, or its file.
+        separator: What stands between cells.
+        called: What to call it.
+
+    Raises:
+        DataError: If its cells, filled up, would be more than its bytes.
+    """
+    size, n_lines, width, mark = 0, 0, 0, separator.encode()
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        while block := stream.read(1 << 24):
+            if not size:
+                head = block[: 1 << 20].split(b"\n", maxsplit=HEAD_LINES)[:HEAD_LINES]
+                # Comments may contain anything.
+                counts = (line.count(mark) for line in head if line[:1] not in b"#!")
+                width = 1 + max(counts, default=0)
+            size += len(block)
+            n_lines += block.count(b"\n")
+    if width * n_lines > size + UNCHECKED_CELLS:
+        raise DataError(
+            f"{called} has {n_lines:,} lines, most of them far shorter than its widest one of "
+            f"{width:,} cells; write one cell per column in every line"
         )
 
 

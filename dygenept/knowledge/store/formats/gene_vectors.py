@@ -19,7 +19,7 @@ from dygenept.knowledge.store.formats.safe_pickle import read_pickle
 from dygenept.machine.archives import BoundedGzip
 from dygenept.machine.checksums import file_sha256
 from dygenept.machine.file_kinds import file_kind, said_of
-from dygenept.machine.reading import read_arrays, read_parquet, reading
+from dygenept.machine.reading import check_cells, read_arrays, read_parquet, reading
 from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
         with BoundedGzip(path) if kind == "gzip" else path.open("rb") as opened:
             content = opened.read()
         separator = "\t" if ".tsv" in name else ","
+        check_cells(content, separator, str(path))
         frame = pl.read_csv(content, separator=separator, infer_schema_length=None)
     if frame.height == 0:
         raise DataError(f"{path} contains no gene")

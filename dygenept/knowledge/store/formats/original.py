@@ -204,9 +204,10 @@ def _names(given: object, path: Path, field: str) -> tuple[str, ...]:
 
 def _numbers(given: object, path: Path, field: str) -> npt.NDArray[np.float32]:
     if hasattr(given, "detach"):
+        tensor: Any = given
         # A view of one number may be of any size.
-        check_claim(4 * given.numel(), path.stat().st_size, f"{path}: {field}")
-        given = given.detach().float().numpy()
+        check_claim(4 * tensor.numel(), path.stat().st_size, f"{path}: {field}")
+        given = tensor.detach().float().numpy()
     if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
         raise DataError(f"{path}: {field} must be an array of numbers")
     return np.array(given, dtype=np.float32)
