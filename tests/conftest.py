@@ -37,3 +37,8 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     monkeypatch.setattr(download, "LIMITS", replace(download.LIMITS, base_s=0.01, slow_s=0.2))
     with serving() as server:
         yield server
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: they may contain the time, and processes must agree."""
+    return argname if isinstance(val, bytes) else None

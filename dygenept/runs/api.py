@@ -8,7 +8,7 @@ and tables in return.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -321,7 +321,9 @@ def _mapping(given: Mapping[str, str | Sequence[str] | None]) -> DataMapping:
     for name, value in parts.items():
         if not isinstance(value, str):
             raise ConfigError(f"{name} must be a text, got {value!r}")
-    controls = (control,) if isinstance(control, str) else tuple(map(str, control or ()))
+    if not isinstance(control, Iterable):
+        raise ConfigError(f"control must be a label or several, got {control!r}")
+    controls = (control,) if isinstance(control, str) else tuple(map(str, control))
     return DataMapping(**parts, control=controls)  # type: ignore[arg-type]
 
 

@@ -95,7 +95,7 @@ class ColumnContent:
         return found
 
     def described(self) -> str:
-        """Say what is in the column and which flags read it."""
+        """Say what is in the column, such as ``26 values (25 genes, 1 controls)``."""
         n_combined = sum(self.separators.values())
         counts = (
             (self.n_genes, "genes"),
@@ -104,7 +104,7 @@ class ColumnContent:
             (self.n_controls, "controls"),
         )
         what = ", ".join(f"{n} {of}" for n, of in counts if n)
-        return f"obs[{self.column!r}] has {self.n_values} values ({what})"
+        return f"{self.n_values} values ({what})"
 
 
 def contents(file: h5py.File, names: GeneNames) -> list[ColumnContent]:

@@ -199,7 +199,8 @@ def _called(item: object) -> str:
     if not isinstance(item, h5py.Group | h5py.Dataset):
         return "a column"
     frame, _, column = str(item.name).strip("/").partition("/")
-    column = column.removesuffix("/categories")
+    for part in ("/categories", "/codes", "/values", "/mask"):
+        column = column.removesuffix(part)
     return f"{item.file.filename}: {frame}[{column!r}]"
 
 

@@ -62,7 +62,7 @@ def _write_expression(file: h5py.File, adata: anndata.AnnData, layer: str | None
     """Write the matrix that is asked for where a file has it."""
     from anndata.io import write_elem
 
-    if layer in (None, "X"):
+    if layer in (None, "", "X"):
         if adata.X is not None:
             write_elem(file, "X", _csr(adata, lambda part: part.X))
         else:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 from dygenept.data.reading.column_contents import ColumnContent, contents
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.h5ad import column_names, read_column
-from dygenept.data.reading.label_kinds import is_control, looks_like_control
+from dygenept.data.reading.label_kinds import (
+    combination_of,
+    guide_of,
+    is_control,
+    looks_like_control,
+    separator_of,
+)
 from dygenept.errors import DataError, nearest
 from dygenept.types.mapping import DataMapping, as_flags
 
@@ -78,7 +84,8 @@ def find_layout(
         )
     of = f" and cell types from obs[{filled.cell_type_column!r}]" if filled.cell_type_column else ""
     notes.append(
-        f"Labels were read from {chosen.described()}{of}, as by {as_flags(chosen.given())}; "
+        f"Labels were read from obs[{chosen.column!r}], which has {chosen.described()}{of}, as by "
+        f"{as_flags(chosen.given())}; "
         f"{KNOWN_COLUMNS[chosen.column]}."
     )
     return filled
@@ -129,12 +136,18 @@ def _mean_the_same(first: Column, second: Column, names: GeneNames) -> bool:
 
 
 def _genes(value: str, names: GeneNames) -> frozenset[str]:
-    parts = (part.strip() for part in value.split("+"))
-    return frozenset(
-        names.spelling(part) or part
-        for part in parts
-        if not is_control(part) and not looks_like_control(part, names)
-    )
+    """Return the genes that a value names, whatever separator and guides it has."""
+    found: set[str] = set()
+    for part in map(str.strip, value.split("+")):
+        if is_control(part) or looks_like_control(part, names):
+            continue
+        if names.spelling(part) is None and (separator := separator_of(part, names)) is not None:
+            for gene in combination_of(part, separator, names):
+                found |= _genes(gene, names)
+        else:
+            guide = guide_of(part, names)
+            found.add((guide.gene if guide else names.spelling(part)) or part)
+    return frozenset(found)
 
 
 def _question(found: Sequence[ColumnContent], columns: Sequence[str]) -> str:
@@ -147,4 +160,6 @@ def _question(found: Sequence[ColumnContent], columns: Sequence[str]) -> str:
 
 
 def _suggested(found: Sequence[ColumnContent]) -> str:
-    return "; ".join(f"{of.described()}: {as_flags(of.asked())}" for of in found[:3])
+    return "; ".join(
+        f"obs[{of.column!r}] has {of.described()}: {as_flags(of.asked())}" for of in found[:3]
+    )

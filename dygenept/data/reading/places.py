@@ -63,7 +63,7 @@ def find_place(file: h5py.File, layer: str | None) -> Place:
     Raises:
         DataError: If it is not there; the message names what could be read instead.
     """
-    if layer in (None, "X"):
+    if layer in (None, "", "X"):
         if not _is_there(file, "X"):
             others = _others(file, "X") or "; it has no layer either: put log1p expression there"
             raise DataError(f"{file.filename}: X is empty{others}")

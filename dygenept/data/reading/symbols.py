@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.reading.h5ad import column_names, read_column
+from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import ENSEMBL_ID, GeneNames
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.types import SYMBOL_COLUMNS
@@ -58,10 +59,15 @@ def name_genes(
         notes: Gets a sentence on what was found.
 
     Raises:
-        DataError: If the given column is not there.
+        DataError: If the given column is not there, or contains numbers.
     """
     wanted = frozenset(labels)
     if given is not None:
+        if not read_column(file, frame, given).is_text:
+            raise DataError(
+                f"{file.filename}: var[{given!r}] contains numbers, not gene symbols; name another "
+                f"column with --symbol-column; {nearest('symbol', _text_columns(file, frame))}"
+            )
         symbols = _column(file, frame, given, gene_ids)
         return NamedGenes(symbols, GeneNames(symbols, gene_ids))
     columns = column_names(file, frame)

@@ -56,7 +56,7 @@ def test_columns_of_known_tools_are_read_and_said_so(
     data = read_anndata(written(adata, tmp_path / "a.h5ad", label=column))
     assert {item.genes for item in data.perturbations} == {(gene,) for gene in LABELS}
     (note,) = [note for note in data.notes if note.startswith("Labels were read from")]
-    assert f"obs[{column!r}] has 5 values (4 genes, 1 controls)" in note
+    assert f"obs[{column!r}], which has 5 values (4 genes, 1 controls)" in note
     assert tool in note
     assert data.cell_types == ("K562",)
     assert data.mapping.condition_column == column
@@ -68,6 +68,14 @@ def test_combinations_of_scperturb_are_cut_at_their_separator(tmp_path: Path) ->
     found = {item.genes for item in data.perturbations if len(item.genes) > 1}
     assert found == {("KLF1", "MAPK1"), ("HLA-A", "JUN")}
     assert data.mapping.separator == "_"
+
+
+def test_guides_of_pairs_that_say_the_same_as_the_genes_do_not_disturb(tmp_path: Path) -> None:
+    guides = cells("NegCtrl0_NegCtrl1__NegCtrl0_NegCtrl1", "KLF1_NegCtrl0__KLF1_NegCtrl0")
+    guides += cells("NegCtrl0_JUN__NegCtrl0_JUN", "KLF1_JUN__KLF1_JUN")
+    adata = screen(cells("control", "KLF1", "JUN", "KLF1_JUN"), guide_id=guides)
+    data = read_anndata(written(adata, tmp_path / "a.h5ad", label="perturbation"))
+    assert {item.genes for item in data.perturbations} == {("KLF1",), ("JUN",), ("JUN", "KLF1")}
 
 
 def test_mixscape_reads_the_genes_and_not_the_guides_or_the_class(tmp_path: Path) -> None:
@@ -160,6 +168,7 @@ def test_batches_without_controls_are_named(tmp_path: Path) -> None:
         (DataMapping(condition_column="label", cell_type_column="x"), "obs has no column 'x'"),
         (DataMapping(condition_column="label", batch_column="x"), "obs has no column 'x'"),
         (DataMapping(condition_column="label", symbol_column="x"), "var has no column 'x'"),
+        (DataMapping(condition_column="label", symbol_column="n"), "contains numbers"),
         (DataMapping(condition_column="label", layer="x"), "no layer 'x'"),
         (DataMapping(condition_column="label", guide_pattern="("), "no regular expression"),
     ],
@@ -167,7 +176,9 @@ def test_batches_without_controls_are_named(tmp_path: Path) -> None:
 def test_a_part_that_is_not_there_is_named(
     tmp_path: Path, mapping: DataMapping, message: str
 ) -> None:
-    path = written(screen(cells("control", *LABELS)), tmp_path / "a.h5ad")
+    adata = screen(cells("control", *LABELS))
+    adata.var["n"] = np.arange(len(GENES))
+    path = written(adata, tmp_path / "a.h5ad")
     with pytest.raises(DataError, match=message) as caught:
         read_anndata(path, mapping=mapping)
     assert str(path) in str(caught.value)
