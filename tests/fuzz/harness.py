@@ -226,9 +226,9 @@ class Cases:
 
     def write(self, reader: str, number: int, folder: Path) -> None:
         """Write the files of an input into an empty folder."""
-        from fuzz import mutators
+        from fuzz import mutators, packed_mutators
 
-        mutators.SENTINEL = self._work / "sentinel"
+        packed_mutators.SENTINEL = self._work / "sentinel"
         if reader not in self._files:
             found = sorted(path for path in (self.seeds / reader).rglob("*") if path.is_file())
             self._files[reader] = {
