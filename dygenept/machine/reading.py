@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import zipfile
@@ -26,6 +27,9 @@ PASSED = (Stopped, KeyboardInterrupt, SystemExit, GeneratorExit)
 # Deflate packs at most 1:1032. What claims more than this, beyond a few bytes, is not there.
 UNCHECKED_BYTES = 1 << 26
 MAX_EXPANSION = 2048
+# Every cell of a table has a byte of its own; these many may be missing.
+UNCHECKED_CELLS = 1 << 22
+HEAD_LINES = 200
 
 
 @contextmanager
@@ -76,7 +80,7 @@ def reason_of(fault: BaseException) -> str:
         return "it asks for more memory than there is"
     if isinstance(fault, RecursionError):
         return "it is nested too deeply"
-    if isinstance(fault, KeyError):
+    if isinstance(fault, KeyError) and " " not in str(fault):
         return f"it lacks {str(fault)[:200]}"
     text = " ".join(str(fault).split())[:200]
     return (
@@ -98,8 +102,36 @@ def check_claim(n_bytes: int, size: int, called: str) -> None:
     """
     if n_bytes > UNCHECKED_BYTES and n_bytes > MAX_EXPANSION * size:
         raise DataError(
-            f"{called} claims {n_bytes:,} bytes, more than a file of {size:,} bytes can hold, so "
-            "it is damaged; fetch or copy it again"
+            f"{called} claims {n_bytes:,} bytes, more than the file can hold, which has {size:,}; "
+            "it is damaged: fetch or copy it again"
+        )
+
+
+def check_cells(content: bytes | Path, separator: str, called: str) -> None:
+    """Refuse a table whose rows are far shorter than its widest: readers fill all of them up.
+
+    Args:
+        content: The table, or its file.
+        separator: What stands between cells.
+        called: What to call it.
+
+    Raises:
+        DataError: If its cells, filled up, would be more than its bytes.
+    """
+    size, n_lines, width, mark = 0, 0, 0, separator.encode()
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        while block := stream.read(1 << 24):
+            if not size:
+                head = block[: 1 << 20].split(b"\n", maxsplit=HEAD_LINES)[:HEAD_LINES]
+                # Comments may contain anything.
+                counts = (line.count(mark) for line in head if line[:1] not in b"#!")
+                width = 1 + max(counts, default=0)
+            size += len(block)
+            n_lines += block.count(b"\n")
+    if width * n_lines > size + UNCHECKED_CELLS:
+        raise DataError(
+            f"{called} has {n_lines:,} lines, most of them far shorter than its widest one of "
+            f"{width:,} cells; write one cell per column in every line"
         )
 
 
@@ -182,9 +214,14 @@ def read_parquet(path: Path) -> pl.DataFrame:
     with reading(path, "a Parquet table"):
         # In memory: a file that changes while it is mapped would end the process.
         content = path.read_bytes()
-        # Polars ends the process where a damaged header claims too much; this reader checks it.
-        footer = parquet.read_metadata(pa.BufferReader(content))
+        # Polars ends the process on some damaged files; this reader raises.
+        file = parquet.ParquetFile(pa.BufferReader(content))
+        footer = file.metadata
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         claimed = sum(max(group.total_byte_size, 0) for group in groups)
-        check_claim(max(claimed, footer.num_rows), len(content), str(path))
-        return pl.read_parquet(content)
+        # A column of one value takes no room in the file, and much in memory.
+        n_values = max(footer.num_rows, 0) * max(footer.num_columns, 1)
+        check_claim(max(claimed, 8 * n_values), len(content), str(path))
+        table = file.read()
+        table.validate(full=True)
+        return pl.DataFrame(table)

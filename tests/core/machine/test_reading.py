@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from dygenept.errors import ConfigError, DataError, ResultsError, ShapeError
-from dygenept.machine.reading import check_claim, read_arrays, read_parquet, reading
+from dygenept.machine.reading import check_cells, check_claim, read_arrays, read_parquet, reading
 from dygenept.machine.stopping import Stopped
 
 
@@ -64,8 +64,19 @@ def test_what_the_system_refuses_is_said_as_the_system_says_it(tmp_path: Path) -
 def test_a_claim_is_measured_by_the_size_of_the_file() -> None:
     check_claim(1 << 26, 10, "small.npz")
     check_claim(2048 * 1_000_000, 1_000_000, "zeros.npz")
-    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than a file of"):
+    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than the file"):
         check_claim(2048 * 1_000_000 + 1, 1_000_000, "a.npz")
+
+
+def test_a_table_whose_rows_lack_most_cells_is_refused(tmp_path: Path) -> None:
+    whole = b"a,b,c\n" * 10
+    for lines in (whole, b"# x" + b"," * 1000 + b"\n" + b"a,b\n" * 100_000, b"a,b\n" + whole):
+        check_cells(lines, ",", "t.csv")
+    ragged = b"a" + b"," * 50_000 + b"\n" + b"b\n" * 50_000
+    (tmp_path / "t.csv").write_bytes(ragged)
+    for content in (ragged, tmp_path / "t.csv"):
+        with pytest.raises(DataError, match=r"t\.csv has 50,001 lines.* of 50,001 cells"):
+            check_cells(content, ",", "t.csv")
 
 
 def _npz(path: Path, header: str) -> Path:

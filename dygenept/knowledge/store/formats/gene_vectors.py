@@ -16,8 +16,10 @@ import numpy as np
 
 from dygenept.errors import DataError
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
+from dygenept.machine.archives import BoundedGzip
 from dygenept.machine.checksums import file_sha256
-from dygenept.machine.reading import read_arrays, read_parquet, reading
+from dygenept.machine.file_kinds import file_kind, said_of
+from dygenept.machine.reading import check_cells, read_arrays, read_parquet, reading
 from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
@@ -125,8 +127,14 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     if name.endswith(".parquet"):
         frame = read_parquet(path)
     else:
+        kind = file_kind(path)
+        if kind not in ("text", "gzip"):
+            raise DataError(f"{path} is not a table of text: it {said_of(kind, path)}")
+        with BoundedGzip(path) if kind == "gzip" else path.open("rb") as opened:
+            content = opened.read()
         separator = "\t" if ".tsv" in name else ","
-        frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
+        check_cells(content, separator, str(path))
+        frame = pl.read_csv(content, separator=separator, infer_schema_length=None)
     if frame.height == 0:
         raise DataError(f"{path} contains no gene")
     column = _gene_column(frame, path)
