@@ -30,6 +30,7 @@ MAX_EXPANSION = 2048
 # Every cell of a table has a byte of its own; these many may be missing.
 UNCHECKED_CELLS = 1 << 22
 HEAD_LINES = 200
+FETCH_AGAIN = "fetch or copy it again"
 
 
 @contextmanager
@@ -38,12 +39,12 @@ def reading(
     what: str,
     *,
     error: type[DygeneptError] = DataError,
-    mend: str = "fetch or copy it again",
+    mend: str = FETCH_AGAIN,
 ) -> Iterator[None]:
     """Turn whatever a library raises while it reads a file into one line that names the file.
 
     What ends the process passes through, and so do checks inside, which say better what is wrong;
-    where they name no file, they get its name.
+    where they name no file, they get its name, and where they say no mend, this one.
 
     Args:
         path: The file or folder.
@@ -59,12 +60,13 @@ def reading(
     except PASSED:
         raise
     except DygeneptError as fault:
-        is_named = path.name in str(fault)
+        text = str(fault) if path.name in str(fault) else f"{path}: {fault}"
+        if isinstance(fault, DataError) and ";" not in text:
+            text = f"{text}; {mend}"
         is_other = isinstance(fault, DataError | ShapeError) and not isinstance(fault, error)
-        if is_named and not is_other:
+        if text == str(fault) and not is_other:
             raise
-        kind = error if is_other else type(fault)
-        raise kind(str(fault) if is_named else f"{path}: {fault}") from fault
+        raise (error if is_other else type(fault))(text) from fault
     # Not only Exception: polars panics with a BaseException.
     except BaseException as fault:
         logger.debug("%s cannot be read as %s", path, what, exc_info=True)
@@ -135,13 +137,17 @@ def check_cells(content: bytes | Path, separator: str, called: str) -> None:
         )
 
 
-def read_arrays(path: Path) -> Mapping[str, npt.NDArray[Any]]:
+def read_arrays(path: Path, *, mend: str = FETCH_AGAIN) -> Mapping[str, npt.NDArray[Any]]:
     """Read the arrays of an ``.npz`` file by name; no array of objects, which would be code.
+
+    Args:
+        path: The file.
+        mend: What the user can do where it is damaged.
 
     Raises:
         DataError: If it is damaged, holds objects, or claims more than it can hold.
     """
-    with reading(path, "an .npz file of plain arrays"):
+    with reading(path, "an .npz file of plain arrays", mend=mend):
         check_arrays(path)
         with np.load(path, allow_pickle=False) as opened:
             read = {name: opened[name] for name in opened.files}
