@@ -61,7 +61,7 @@ def reading(
         raise
     except DygeneptError as fault:
         text = str(fault) if path.name in str(fault) else f"{path}: {fault}"
-        if isinstance(fault, DataError) and ";" not in text:
+        if isinstance(fault, DataError | ShapeError) and ";" not in text:
             text = f"{text}; {mend}"
         is_other = isinstance(fault, DataError | ShapeError) and not isinstance(fault, error)
         if text == str(fault) and not is_other:

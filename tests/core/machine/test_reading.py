@@ -50,7 +50,7 @@ def test_a_check_that_names_no_file_gets_its_name() -> None:
     with pytest.raises(ConfigError, match=r"^folder/a\.tsv: unknown key 'x'$"):
         with reading(Path("folder/a.tsv"), "a table"):
             raise ConfigError("unknown key 'x'")
-    with pytest.raises(ResultsError, match=r"^a\.tsv: 2 rows, expected 3$"):
+    with pytest.raises(ResultsError, match=r"^a\.tsv: 2 rows, expected 3; fetch or copy it again$"):
         with reading(Path("a.tsv"), "a table", error=ResultsError):
             raise ShapeError("2 rows, expected 3")
 
