@@ -142,7 +142,8 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     if frame[column].null_count():
         raise DataError(f"{path}: a row of column {column!r} names no gene")
     rest = frame.drop(column)
-    lists = [item for item in rest.columns if isinstance(rest.schema[item], pl.List | pl.Array)]
+    # A schema is made anew each time that it is asked for, from all columns.
+    lists = [item for item, of in rest.schema.items() if isinstance(of, pl.List | pl.Array)]
     if len(lists) == 1:
         return genes, _stacked(genes, rest[lists[0]].to_list(), path)
     return genes, _wide(rest, path)
@@ -151,7 +152,7 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
 def _wide(frame: pl.DataFrame, path: Path) -> FloatArray:
     # pandas writes its row numbers as a further column of this name.
     frame = frame.drop("__index_level_0__", strict=False)
-    words = [item for item in frame.columns if not frame.schema[item].is_numeric()]
+    words = [item for item, of in frame.schema.items() if not of.is_numeric()]
     if words:
         raise DataError(
             f"{path}: column {words[0]!r} contains no numbers; expected one column of genes "
@@ -165,7 +166,7 @@ def _wide(frame: pl.DataFrame, path: Path) -> FloatArray:
 def _gene_column(frame: pl.DataFrame, path: Path) -> str:
     import polars as pl
 
-    texts = [name for name in frame.columns if frame.schema[name] == pl.String]
+    texts = [name for name, of in frame.schema.items() if of == pl.String]
     by_lower = {name.lower(): name for name in texts}
     for name in GENE_COLUMNS:
         if name in by_lower:
