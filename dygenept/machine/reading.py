@@ -30,6 +30,8 @@ MAX_EXPANSION = 2048
 # Every cell of a table has a byte of its own; these many may be missing.
 UNCHECKED_CELLS = 1 << 22
 HEAD_LINES = 200
+# More than all transcripts of a genome.
+MOST_COLUMNS = 1 << 18
 FETCH_AGAIN = "fetch or copy it again"
 
 
@@ -110,7 +112,9 @@ def check_claim(n_bytes: int, size: int, called: str) -> None:
 
 
 def check_cells(content: bytes | Path, separator: str, called: str) -> None:
-    """Refuse a table whose rows are far shorter than its widest: readers fill all of them up.
+    """Refuse a table that is far wider than tall data are, or whose rows are mostly not there.
+
+    Readers fill all rows up to the widest one.
 
     Args:
         content: The table, or its file.
@@ -118,18 +122,24 @@ def check_cells(content: bytes | Path, separator: str, called: str) -> None:
         called: What to call it.
 
     Raises:
-        DataError: If its cells, filled up, would be more than its bytes.
+        DataError: If it has more columns than a genome has transcripts, or its cells, filled up,
+            would be more than its bytes.
     """
     size, n_lines, width, mark = 0, 0, 0, separator.encode()
     with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
         while block := stream.read(1 << 24):
             if not size:
-                head = block[: 1 << 20].split(b"\n", maxsplit=HEAD_LINES)[:HEAD_LINES]
+                head = block.split(b"\n", maxsplit=HEAD_LINES)[:HEAD_LINES]
                 # Comments may contain anything.
                 counts = (line.count(mark) for line in head if line[:1] not in b"#!")
                 width = 1 + max(counts, default=0)
             size += len(block)
             n_lines += block.count(b"\n")
+    if width > MOST_COLUMNS:
+        raise DataError(
+            f"{called} has a line of {width:,} cells, more than any table of genes; end its lines "
+            "with line feeds, and write one cell per column"
+        )
     if width * n_lines > size + UNCHECKED_CELLS:
         raise DataError(
             f"{called} has {n_lines:,} lines, most of them far shorter than its widest one of "

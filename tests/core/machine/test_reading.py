@@ -61,6 +61,12 @@ def test_what_the_system_refuses_is_said_as_the_system_says_it(tmp_path: Path) -
             (tmp_path / "absent").read_bytes()
 
 
+def test_a_table_of_one_endless_line_is_refused() -> None:
+    with pytest.raises(DataError, match=r"has a line of 300,001 cells, .*end its lines with line"):
+        check_cells(b"0," * 300_000 + b"\r", ",", "a.csv")
+    check_cells(b"gene," * 60_000 + b"\n", ",", "a.csv")
+
+
 def test_a_claim_is_measured_by_the_size_of_the_file() -> None:
     check_claim(1 << 26, 10, "small.npz")
     check_claim(2048 * 1_000_000, 1_000_000, "zeros.npz")
