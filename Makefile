@@ -6,7 +6,7 @@ INPUTS ?= 200000
 SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed fuzz mutants kills wheel clean
+.PHONY: bench test check format speed inference fuzz mutants kills wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -26,6 +26,9 @@ format: $(STAMP)  ## Format the code and apply lint's fixes
 
 speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0
+
+inference: $(STAMP)  ## Simulate how often intervals and marks hold (minutes; see docs/inference.md)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/study.py benchmarks/inference
 
 fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SEED=, READERS=)
 	cd tests && OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m fuzz --inputs $(INPUTS) --seed $(SEED) --readers "$(READERS)"

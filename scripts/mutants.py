@@ -126,11 +126,14 @@ AREAS = {
     "leaderboard": Area(
         (
             "dygenept/leaderboard/comparisons.py",
+            "dygenept/leaderboard/echoes.py",
             "dygenept/leaderboard/groups.py",
             "dygenept/leaderboard/judgements.py",
             "dygenept/leaderboard/metric_table.py",
+            "dygenept/leaderboard/notes.py",
             "dygenept/leaderboard/published.py",
             "dygenept/leaderboard/rows.py",
+            "dygenept/leaderboard/score_grid.py",
             "dygenept/leaderboard/seeds.py",
         ),
         ("tests/core/leaderboard",),

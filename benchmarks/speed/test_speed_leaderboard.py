@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from dygenept.leaderboard.rows import group_records
 from dygenept.results.record_index import FILE_NAME
 from dygenept.results.store import ResultsStore
-from dygenept_cli.views.boards import chosen_boards, render_boards
+from dygenept_cli.views.boards import chosen_boards, laid_out, written
 
 SCALE = float(os.environ.get("DYGENEPT_SPEED_SCALE", "0.005"))
 Shown = Callable[[Path], str]
@@ -32,12 +32,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def every_record(folder: Path) -> str:
     boards = list(group_records(ResultsStore(folder).records()).values())
-    return render_boards(boards, chosen="csv")
+    return written(laid_out(boards), "csv", metrics=(), all_metrics=False)
 
 
 def with_index(folder: Path) -> str:
     with chosen_boards(folder, dataset=None, metrics=()) as boards:
-        return render_boards(boards, chosen="csv")
+        return written(laid_out(boards), "csv", metrics=(), all_metrics=False)
 
 
 def without_its_file(folder: Path) -> str:

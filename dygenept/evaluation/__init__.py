@@ -3,6 +3,7 @@
 Read ``scoring`` first (predictions beside the truth, one score per metric and condition), then
 what metrics are made of: ``rows``, ``neighbours`` and ``cell_samples``. ``reference`` and
 ``closed_form`` show the train perturbations to baselines and to metrics; ``held_out`` draws
-validation labels and sorts held-out perturbations. ``aggregates``, ``bootstrap`` and
-``comparison`` turn scores into means, intervals and p values.
+validation labels and sorts held-out perturbations. ``aggregates`` turns scores into means;
+``clusters``, ``bootstrap``, ``mean_intervals``, ``sign_flip``, ``comparison``, ``gap`` and
+``confidence_set`` say how far they can be trusted.
 """

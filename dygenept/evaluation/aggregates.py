@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from dygenept.evaluation.bootstrap import bootstrap_interval
-
 # Sums taken in another order may differ in the last digits; ranks must not.
 RANK_DIGITS = 12
 
@@ -22,7 +20,8 @@ class Aggregate:
         std: Standard deviation over folds (ddof 1); None for one fold.
         stderr: ``std`` divided by the square root of the number of folds; None for one fold.
         pooled: Mean over all held-out conditions of all folds.
-        ci_low: Lower end of the 95 % bootstrap interval of ``pooled``.
+        ci_low: Lower end of the 95 % interval of ``pooled``; None for fewer than three
+            perturbations.
         ci_high: Upper end.
         n_folds: Folds given.
         n_perturbations: Held-out conditions given, undefined ones too.
@@ -42,26 +41,33 @@ class Aggregate:
 
 
 def aggregate(
-    folds: Sequence[Sequence[float | None]], *, neutral: float | None, seed: int = 0
+    folds: Sequence[Sequence[float | None]],
+    *,
+    neutral: float | None,
+    interval: tuple[float | None, float | None] = (None, None),
 ) -> Aggregate:
     """Aggregate the values of one metric.
 
     Args:
         folds: Each fold's values, one per held-out condition, None where undefined.
         neutral: What an undefined value counts as; None leaves it out.
-        seed: Seed of the bootstrap.
+        interval: Ends of the interval of the mean over all conditions.
     """
     filled = [_filled(values, neutral) for values in folds]
     # A fold in which nothing is defined has no mean, and must not count as one of zero.
     fold_means = [fmean(values) for values in filled if values]
     pooled = [value for values in filled for value in values]
     std = stdev(fold_means) if len(fold_means) > 1 else None
-    ci_low, ci_high = bootstrap_interval(pooled, seed=seed) if pooled else (None, None)
+    center = fmean(pooled) if pooled else None
+    ci_low, ci_high = interval
+    if center is not None and ci_low is not None and ci_high is not None:
+        # Means taken in another way may differ in the last digit.
+        ci_low, ci_high = min(ci_low, center), max(ci_high, center)
     return Aggregate(
         mean=fmean(fold_means) if fold_means else None,
         std=std,
         stderr=None if std is None else std / len(fold_means) ** 0.5,
-        pooled=fmean(pooled) if pooled else None,
+        pooled=center,
         ci_low=ci_low,
         ci_high=ci_high,
         n_folds=len(folds),

@@ -1,62 +1,65 @@
-"""Paired bootstrap between two models, and Holm's correction over several comparisons."""
+"""Paired comparison of two models, and Holm's correction over several comparisons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.evaluation.bootstrap import N_DRAWS, bootstrap_means, percentile_interval
+from dygenept.evaluation.bootstrap import N_DRAWS
+from dygenept.evaluation.clusters import Clusters
+from dygenept.evaluation.mean_intervals import ROUNDING, MeanIntervals, mean_intervals
+from dygenept.evaluation.sign_flip import sign_flip_p_values
+from dygenept.types import DoubleArray
 
 ALPHA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """The mean difference of two models over the same perturbations.
+    """The mean difference of two models over the same held-out conditions.
 
     Attributes:
         difference: Mean of first minus second.
-        ci_low: Lower end of its 95 % percentile interval.
+        ci_low: Lower end of its 95 % interval; None for fewer than three perturbations.
         ci_high: Upper end.
-        p_value: Two-sided, by the share of resampled differences on the other side of zero; never
-            below 2 / (draws + 1).
-        n_perturbations: Perturbations that both have.
+        p_value: Two-sided; see ``paired_intervals``.
+        n_perturbations: Held-out conditions that both have.
     """
 
     difference: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     p_value: float
     n_perturbations: int
 
 
-def paired_difference(
-    first: npt.ArrayLike, second: npt.ArrayLike, *, n_models: int = 2, seed: int = 0
-) -> PairedDifference:
-    """Resample perturbations, each with both models' values.
+def paired_intervals(
+    first: DoubleArray, second: DoubleArray, clusters: Clusters, *, n_models: int = 2, seed: int = 0
+) -> MeanIntervals:
+    """Compare columns with one column, perturbation by perturbation.
 
     Args:
-        first: One value per perturbation, (n,), n at least 1.
-        second: The other model's values of the same perturbations, (n,).
+        first: Values of K models, (n, K).
+        second: Values of what they are compared with, (n,).
+        clusters: Perturbation and cell type of each of the n values.
         n_models: Models that are compared at once; more of them take more draws, so that p can
             still be small after correction.
         seed: Seed of the draws.
+
+    Returns:
+        First minus second. p is the larger one of the interval's and of the sign-flip test's, and
+        so never smaller than the number of perturbations allows.
     """
-    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    means = bootstrap_means(difference, n_draws=max(N_DRAWS, 80 * n_models), seed=seed)
-    low, high = percentile_interval(means)
-    # The observed sample counts as one draw of its own on the other side: p is never 0.
-    smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    return PairedDifference(
-        difference=float(difference.mean()),
-        ci_low=low,
-        ci_high=high,
-        p_value=min(1.0, 2.0 * (1 + smaller) / (len(means) + 1)),
-        n_perturbations=len(difference),
-    )
+    differences = first - second[:, None]
+    scale = np.maximum(np.abs(first), np.abs(second)[:, None])
+    differences = np.where(np.abs(differences) > ROUNDING * scale, differences, 0.0)
+    n_draws = max(N_DRAWS, 80 * n_models)
+    found = mean_intervals(differences, clusters, n_draws=n_draws, seed=seed)
+    units = clusters.by_perturbation(differences)
+    flipped = sign_flip_p_values(units, n_draws=n_draws, seed=seed)
+    return replace(found, p_values=np.maximum(found.p_values, flipped))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

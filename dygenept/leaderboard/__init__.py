@@ -1,7 +1,8 @@
 """Boards, derived from result records and never edited.
 
 Read ``columns`` first: every kind of board declares its columns once, and every format shows them.
-``rows`` (with ``metric_table`` and ``judgements``) derives a leaderboard, ``groups`` its parts,
-``seeds`` the spread over seeds; ``comparisons`` sets models against each other and ``published``
-quotes papers. ``boards`` puts a board together, and ``formats``, ``pages`` and ``wide`` write it.
+``rows`` (with ``metric_table``, ``score_grid``, ``judgements`` and ``echoes``) derives a
+leaderboard, ``notes`` says what belongs beside it, ``groups`` derives its parts and ``seeds`` the
+spread over seeds; ``comparisons`` sets models against each other and ``published`` quotes papers.
+``boards`` puts a board together, and ``formats``, ``pages`` and ``wide`` write it.
 """

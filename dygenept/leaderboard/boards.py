@@ -10,6 +10,8 @@ from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds as over_seeds
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row
 from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.judgements import MIN_GAP
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
@@ -47,6 +49,7 @@ class Board(Generic[Row]):
         by: What it is grouped by; None where it is not.
         seeds: The seeds that it spans; empty for the seed of its split.
         quoted: Published figures under the same protocol, shown apart.
+        notes: What a reader must know beside the rows.
     """
 
     layout: Layout[Row]
@@ -56,6 +59,7 @@ class Board(Generic[Row]):
     by: str | None = None
     seeds: tuple[int, ...] = ()
     quoted: tuple[PublishedRow, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part[Row], ...]:
@@ -92,7 +96,13 @@ class Board(Generic[Row]):
             return {**document, "seeds": list(self.seeds), "across_seeds": rows}
         grouped = {} if self.by is None else {"by": self.by}
         references = [row.document() for row in self.quoted]
-        return {**document, **grouped, "leaderboard": rows, "references": references}
+        return {
+            **document,
+            **grouped,
+            "leaderboard": rows,
+            "references": references,
+            "notes": list(self.notes),
+        }
 
     def origin(self) -> JsonDocument:
         """Return what tells the board's rows from those of other boards in one table."""
@@ -112,6 +122,7 @@ def leaderboard_of(
     metrics: Sequence[str] = (),
     by: str | None = None,
     quoted: Sequence[PublishedRow] = (),
+    min_gap: float = MIN_GAP,
 ) -> Board[LeaderboardRow]:
     """Put the leaderboard of one group of records together.
 
@@ -120,21 +131,23 @@ def leaderboard_of(
         metrics: Metrics to show; empty shows all.
         by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
         quoted: Published figures that belong beside it; left out where it is grouped.
+        min_gap: The least share of the gap to the ceiling that a claim needs.
 
     Raises:
         ConfigError: If ``by`` is something else.
         ResultsError: If the records lack what they are grouped by.
     """
-    overall = _part(_of_metrics(leaderboard_rows(records), metrics))
+    overall = _part(_of_metrics(leaderboard_rows(records, min_gap=min_gap), metrics))
+    notes = board_notes(overall.rows)
     layout, first = leaderboard.LEADERBOARD, records[0]
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)
-        return Board(layout=layout, first=first, overall=overall, quoted=beside)
+        return Board(layout=layout, first=first, overall=overall, quoted=beside, notes=notes)
     found: dict[str | None, list[LeaderboardRow]] = {}
-    for row in _of_metrics(grouped_rows(records, by), metrics):
+    for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap), metrics):
         found.setdefault(row.group, []).append(row)
     groups = tuple(map(_part, found.values()))
-    return Board(layout=layout, first=first, overall=overall, groups=groups, by=by)
+    return Board(layout=layout, first=first, overall=overall, groups=groups, by=by, notes=notes)
 
 
 def seed_boards(

@@ -45,14 +45,14 @@ class BoardRow:
         role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
         metric: Metric name.
         higher_is_better: The metric's direction.
-        rank: 1 is best; equal values share the better rank.
+        rank: 1 is best; equal values share the better rank. None where nobody has a value.
     """
 
     model: str
     role: str
     metric: str
     higher_is_better: bool
-    rank: int
+    rank: int | None
 
 
 Row = TypeVar("Row", bound=BoardRow)
@@ -153,6 +153,14 @@ class Layout(Generic[Row]):
         return {column.name: column.value(row) for column in self.shown([row], "json")}
 
 
-def lead_metric(metrics: Sequence[str]) -> str:
-    """Return the metric that orders a table: pearson_delta_top20 where it is present."""
-    return next((name for name in LEAD_METRICS if name in metrics), metrics[0])
+def lead_metric(rows: Sequence[BoardRow]) -> str:
+    """Return the metric that orders a table: the first of these that has a value."""
+    return leading_first(rows)[0]
+
+
+def leading_first(rows: Sequence[BoardRow]) -> list[str]:
+    """Return the metrics of some rows: leading ones first, and last those without any value."""
+    present = list(dict.fromkeys(row.metric for row in rows))
+    ordered = dict.fromkeys((*(name for name in LEAD_METRICS if name in present), *present))
+    valued = {row.metric for row in rows if row.rank is not None}
+    return sorted(ordered, key=lambda name: name not in valued)

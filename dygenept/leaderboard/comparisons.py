@@ -12,9 +12,11 @@ from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA
 from dygenept.leaderboard.columns import JsonDocument
-from dygenept.leaderboard.judgements import differences_from
+from dygenept.leaderboard.judgements import corrected_differences
 from dygenept.leaderboard.metric_table import COMPETITORS, metric_tables
-from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.rows import LeaderboardRow, board_rows, leaderboard_rows
+from dygenept.leaderboard.score_grid import ScoreGrid
+from dygenept.leaderboard.seeds import over_seeds, seed_groups
 from dygenept.results.records import RunRecord
 
 
@@ -28,9 +30,9 @@ class ComparisonRow:
         model: The first model.
         other: The model it is compared with.
         difference: Mean of ``model`` minus ``other`` over the perturbations that both have.
-        ci_low: Lower end of the 95 % paired bootstrap interval.
+        ci_low: Lower end of the 95 % interval, paired; None for fewer than three perturbations.
         ci_high: Upper end.
-        p_value: Two-sided paired bootstrap.
+        p_value: Two-sided, of the interval and of a sign-flip test (the larger one).
         p_holm: Corrected over the models that ``model`` is compared with.
         n_perturbations: Perturbations that both have.
         better: The better model where ``p_holm`` is below 0.05; None where they cannot be told
@@ -42,8 +44,8 @@ class ComparisonRow:
     model: str
     other: str
     difference: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     p_value: float
     p_holm: float
     n_perturbations: int
@@ -81,7 +83,8 @@ def compare_models(
         if first not in table.values:
             continue
         scored = [name for name in others if name in table.values]
-        for other, (found, p_holm) in differences_from(table, first, scored).items():
+        differences = corrected_differences(ScoreGrid.of(table), first, scored)
+        for other, (found, p_holm) in differences.items():
             # ``found`` is other minus first; a reader of `compare A B` expects A minus B.
             is_other = table.is_better(found)
             rows.append(
@@ -91,8 +94,8 @@ def compare_models(
                     model=first,
                     other=other,
                     difference=0.0 - found.difference,
-                    ci_low=0.0 - found.ci_high,
-                    ci_high=0.0 - found.ci_low,
+                    ci_low=_turned(found.ci_high),
+                    ci_high=_turned(found.ci_low),
                     p_value=found.p_value,
                     p_holm=p_holm,
                     n_perturbations=found.n_perturbations,
@@ -100,6 +103,10 @@ def compare_models(
                 )
             )
     return tuple(rows)
+
+
+def _turned(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class RankRow:
         n_possible: Such pairs in all.
         n_best: In how many it is the best.
         n_near_best: In how many it is the best or cannot be told from it.
-        n_not_beating: In how many it does not beat perturbed_mean.
+        n_not_beating: In how many it is not shown to beat the trivial predictions.
         n_judged: In how many it can be judged so.
     """
 
@@ -138,6 +145,9 @@ def rank_models(
 ) -> tuple[RankRow, ...]:
     """Average each competitor's rank over leaderboards and metrics.
 
+    Leaderboards that differ only in their seed count as one, with the mean of each value: their
+    perturbations are the same.
+
     Models that are ranked everywhere come first: a mean over fewer, perhaps easier, boards does
     not compare with one over all.
 
@@ -148,8 +158,8 @@ def rank_models(
     ranks: dict[str, list[float]] = {}
     seen: dict[str, list[LeaderboardRow]] = {}
     n_possible = 0
-    for records in boards:
-        for rows in _by_metric(leaderboard_rows(records), metrics):
+    for group in seed_groups(boards):
+        for rows in _by_metric(_rows_of(group), metrics):
             competitors = [
                 row for row in rows if row.role in COMPETITORS and row.total.pooled is not None
             ]
@@ -168,14 +178,20 @@ def rank_models(
             n_possible=n_possible,
             n_best=sum(row.judgement.is_best for row in rows),
             n_near_best=sum(row.judgement.indistinguishable_from_best for row in rows),
-            n_not_beating=sum(row.judgement.beats_perturbed_mean is False for row in rows),
-            n_judged=sum(row.judgement.beats_perturbed_mean is not None for row in rows),
+            n_not_beating=sum(row.judgement.beats_reference is False for row in rows),
+            n_judged=sum(row.judgement.beats_reference is not None for row in rows),
         )
         for model, rows in seen.items()
     ]
     return tuple(
         sorted(found, key=lambda row: (row.n_ranked < n_possible, row.mean_rank, row.model))
     )
+
+
+def _rows_of(seeds: Sequence[Sequence[RunRecord]]) -> tuple[LeaderboardRow, ...]:
+    if len(seeds) == 1:
+        return leaderboard_rows(seeds[0])
+    return board_rows(over_seeds(seeds), n_split_folds=seeds[0][0].split.n_folds)
 
 
 def _by_metric(

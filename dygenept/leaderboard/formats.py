@@ -91,6 +91,7 @@ def _markdown(board: Board[Row]) -> str:
     ]
     if board.layout.legend:
         lines += [_markdown_text(board.layout.legend) + ".", ""]
+    lines += [f"{_markdown_text(note)}.\n" for note in board.notes]
     if board.quoted:
         escaped = map(_markdown_text, published_lines(board.quoted))
         lines += [f"**{HEADING}:**", "", *(f"* {line}" for line in escaped), ""]
@@ -101,7 +102,7 @@ def _latex(board: Board[Row]) -> str:
     columns, cells = _texts(board, "latex", _latex_text)
     body = "\n".join(f"{' & '.join(line)} \\\\" for line in cells)
     sides = "".join("l" if column.is_text else "r" for column in columns)
-    legend = f". {board.layout.legend}." if board.layout.legend else ""
+    legend = "".join(f". {part}" for part in (board.layout.legend, *board.notes) if part)
     heading = " & ".join(_latex_text(column.name) for column in columns)
     quoted = [f"{HEADING}:", *published_lines(board.quoted)] if board.quoted else []
     return (

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from dygenept.errors import ConfigError, ResultsError, nearest
+from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.metric_table import Unit
 from dygenept.leaderboard.rows import LeaderboardRow, kept_rows, leaderboard_rows
 from dygenept.results.record_index import IndexedRecords
@@ -25,7 +26,9 @@ SUBGROUPS = (
 )
 
 
-def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow, ...]:
+def grouped_rows(
+    records: Sequence[RunRecord], by: str, *, min_gap: float = MIN_GAP
+) -> tuple[LeaderboardRow, ...]:
     """Derive the rows of one leaderboard for each part of its held-out perturbations.
 
     Args:
@@ -33,6 +36,7 @@ def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow,
         by: ``subgroup`` (what training has seen of the genes), ``effect`` (terciles of the root
             mean square of the true delta, over all held-out perturbations of the leaderboard),
             or ``cell_type``.
+        min_gap: The least share of the gap to the ceiling that a claim needs.
 
     Raises:
         ConfigError: If ``by`` is something else.
@@ -41,7 +45,8 @@ def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow,
     if by not in GROUPINGS:
         raise ConfigError(f"unknown grouping {by!r}; {nearest(by, GROUPINGS)}")
     if isinstance(records, IndexedRecords):
-        return kept_rows(records, f"rows by {by}", partial(grouped_rows, by=by))
+        make = partial(grouped_rows, by=by, min_gap=min_gap)
+        return kept_rows(records, f"rows by {by}, least gap {min_gap}", make)
     group_of = GROUPINGS[by](records)
     rows: list[LeaderboardRow] = []
     for group in _ordered(set(group_of.values())):
@@ -49,7 +54,7 @@ def grouped_rows(records: Sequence[RunRecord], by: str) -> tuple[LeaderboardRow,
         def keep(unit: Unit, group: str = group) -> bool:
             return group_of.get(unit) == group
 
-        rows.extend(leaderboard_rows(records, keep=keep, group=group))
+        rows.extend(leaderboard_rows(records, keep=keep, group=group, min_gap=min_gap))
     return tuple(rows)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
-from dygenept.evaluation.comparison import PairedDifference, paired_difference
+from dygenept.evaluation.comparison import PairedDifference
 from dygenept.results.records import RunRecord
 
 COMPETITORS = ("model", "baseline")
@@ -29,9 +27,14 @@ class MetricTable:
     Attributes:
         metric: Its name.
         higher_is_better: Its direction.
-        neutral: What an undefined value counts as; None leaves it out.
+        neutral: What an undefined value counts as; None leaves it out. None also where no model
+            has a defined value: the data cannot tell, and nothing ties with anything.
         roles: Role of each model.
         values: Value of each unit by model; None where undefined.
+        lower: Its smallest possible value; None where unbounded or not recorded.
+        upper: Its largest.
+        families: By model, the models that a run declared together with it; empty where no run
+            declared any.
     """
 
     metric: str
@@ -39,6 +42,9 @@ class MetricTable:
     neutral: float | None
     roles: Mapping[str, str]
     values: Mapping[str, Mapping[Unit, float | None]]
+    lower: float | None = None
+    upper: float | None = None
+    families: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -52,26 +58,9 @@ class MetricTable:
             folds.setdefault(unit.fold, []).append(value)
         return [folds[fold] for fold in sorted(folds)]
 
-    def compare(self, first: str, second: str, *, n_models: int = 2) -> PairedDifference | None:
-        """Compare two models on the units that both have; None where they share none."""
-        mine, other = self.values[first], self.values[second]
-        pairs = [
-            (left, right)
-            for unit in sorted(mine.keys() & other.keys())
-            if (left := self._filled(mine[unit])) is not None
-            and (right := self._filled(other[unit])) is not None
-        ]
-        if not pairs:
-            return None
-        left, right = np.asarray(pairs, dtype=np.float64).T
-        return paired_difference(left, right, n_models=n_models)
-
     def is_better(self, found: PairedDifference) -> bool:
         """True if the first of two compared models has the better mean."""
         return (found.difference > 0) == self.higher_is_better and found.difference != 0
-
-    def _filled(self, value: float | None) -> float | None:
-        return self.neutral if value is None else value
 
 
 def metric_tables(
@@ -85,6 +74,7 @@ def metric_tables(
     """
     metrics = {metric.name: metric for record in records for metric in record.metrics}
     ordered = sorted(records, key=lambda item: item.fold)
+    families = _families(records)
     tables = []
     for name, metric in metrics.items():
         values: dict[str, dict[Unit, float | None]] = {}
@@ -96,7 +86,26 @@ def metric_tables(
                 if keep is None or keep(unit):
                     roles[record.model] = record.role
                     values.setdefault(record.model, {})[unit] = item.value
+        is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
-            MetricTable(name, metric.higher_is_better, metric.neutral, roles=roles, values=values)
+            MetricTable(
+                metric=name,
+                higher_is_better=metric.higher_is_better,
+                neutral=metric.neutral if is_defined else None,
+                roles=roles,
+                values=values,
+                lower=metric.lower,
+                upper=metric.upper,
+                families=families,
+            )
         )
     return tuple(tables)
+
+
+def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:
+    """Return the models that any run declared together with each model."""
+    found: dict[str, frozenset[str]] = {}
+    for family in {record.family for record in records}:
+        for model in family:
+            found[model] = found.get(model, frozenset()) | set(family)
+    return found

@@ -53,12 +53,13 @@ def _board(board: Board[Row]) -> str:
     heading = html.escape(board.title.removeprefix(f"{SIMULATED} · "))
     label = f'<span class="simulated">{SIMULATED}</span> ' if is_simulated else ""
     tables = (_table(board.layout, part) for part in board.parts)
-    return f"<h2>{label}{heading}</h2>\n{''.join(tables)}{_quoted(board)}"
+    notes = "".join(f"<p>{html.escape(note)}.</p>\n" for note in board.notes)
+    return f"<h2>{label}{heading}</h2>\n{notes}{''.join(tables)}{_quoted(board)}"
 
 
 def _table(layout: Layout[Row], part: Part[Row]) -> str:
     metrics = list(dict.fromkeys(row.metric for row in part.rows))
-    lead = lead_metric(metrics)
+    lead = lead_metric(part.rows)
     metrics.sort(key=lambda name: name != lead)
     table = wide_table(layout, part.rows, metrics, "html")
     heads = "".join(_head(heading) for heading in table.headings)

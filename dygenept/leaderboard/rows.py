@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -22,8 +23,10 @@ from dygenept.leaderboard.columns import (
     View,
     number,
 )
-from dygenept.leaderboard.judgements import Judgement, judge_models
+from dygenept.leaderboard.echoes import echoes
+from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
+from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.results.record_index import IndexedRecords, RecordHeader, RecordIndex
 from dygenept.results.records import RunRecord
 
@@ -31,7 +34,8 @@ Member = TypeVar("Member")
 
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
-    f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} does not beat perturbed_mean"
+    f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
+    f"{' and '.join(TRIVIAL)}"
 )
 
 
@@ -54,12 +58,16 @@ class LeaderboardRow(BoardRow):
     Attributes:
         total: Its values over folds and over all held-out perturbations.
         judgement: What can be said of it beside the other models.
+        n_distinct: Different perturbations among its held-out conditions.
+        n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
         group: The part of the held-out perturbations that the row is about; None for all.
     """
 
     total: Aggregate
     judgement: Judgement
+    n_distinct: int
+    n_cell_types: int
     n_split_folds: int
     group: str | None = None
 
@@ -68,7 +76,7 @@ class LeaderboardRow(BoardRow):
         """What ``MARKS`` explains."""
         judged = self.judgement
         near = NEAR if judged.indistinguishable_from_best else ""
-        behind = NOT_BEATING if judged.beats_perturbed_mean is False else ""
+        behind = NOT_BEATING if judged.beats_reference is False else ""
         return (BEST if judged.is_best else near) + behind
 
     def document(self) -> JsonDocument:
@@ -84,12 +92,13 @@ def _cell(row: LeaderboardRow) -> Cell:
     if total.pooled is None:
         return Cell(number(None))
     near = ("near",) if judged.indistinguishable_from_best else ()
-    behind = ("behind",) if judged.beats_perturbed_mean is False else ()
-    undefined = f", {total.n_undefined} undefined" if total.n_undefined else ""
+    behind = ("behind",) if judged.beats_reference is False else ()
+    ends = "" if total.ci_low is None else f"[{number(total.ci_low)}, {number(total.ci_high)}]"
+    undefined = f"{total.n_undefined} undefined" if total.n_undefined else ""
     return Cell(
         text=number(total.pooled),
         marks=row.marks,
-        note=f"[{number(total.ci_low)}, {number(total.ci_high)}]{undefined}",
+        note=", ".join(part for part in (ends, undefined) if part),
         tones=(*(("best",) if judged.is_best else near), *behind),
     )
 
@@ -104,15 +113,16 @@ def _brief(value: float) -> str:
 
 
 def _two_decimals(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else number(value)
+    # A hair below zero is written without a sign.
+    return f"{round(value, 2) + 0.0:.2f}" if isinstance(value, float) else number(value)
 
 
 def _has_no_group(rows: Sequence[LeaderboardRow], view: View) -> bool:
     return all(row.group is None for row in rows)
 
 
-def _has_no_scale(rows: Sequence[LeaderboardRow], view: View) -> bool:
-    return view in WIDE and all(row.judgement.normalised is None for row in rows)
+def _has_no_gap(rows: Sequence[LeaderboardRow], view: View) -> bool:
+    return view in WIDE and all(row.judgement.gap_closed is None for row in rows)
 
 
 def _has_all_folds(rows: Sequence[LeaderboardRow], view: View) -> bool:
@@ -137,13 +147,26 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("stderr", lambda row: row.total.stderr, frozenset(("json",))),
         Column("n_folds", lambda row: row.total.n_folds, DATA | PAPER),
         Column("n_perturbations", lambda row: row.total.n_perturbations, DATA | PAPER),
+        Column("n_distinct_perturbations", lambda row: row.n_distinct, DATA),
+        Column("n_cell_types", lambda row: row.n_cell_types, DATA),
         Column("n_undefined", lambda row: row.total.n_undefined, DATA | PAPER),
         Column(
-            "normalised",
-            lambda row: row.judgement.normalised,
-            heading="norm.",
+            "gap_closed",
+            lambda row: row.judgement.gap_closed,
+            heading="gap\nclosed",
             short=_two_decimals,
-            left_out=_has_no_scale,
+            left_out=_has_no_gap,
+        ),
+        Column("gap_low", lambda row: row.judgement.gap_low, DATA | PAPER),
+        Column("gap_high", lambda row: row.judgement.gap_high, DATA | PAPER),
+        Column("gap_reason", lambda row: row.judgement.gap_reason, frozenset(("json",))),
+        Column("echo_of", lambda row: row.judgement.echo_of, DATA, is_text=True),
+        Column("min_gap", lambda row: row.judgement.min_gap, frozenset(("json",))),
+        Column("normalised", lambda row: row.judgement.normalised, DATA | PAPER),
+        Column(
+            "normalised_reason",
+            lambda row: row.judgement.normalised_reason,
+            frozenset(("json",)),
         ),
         Column("marks", lambda row: row.marks, PAPER, is_text=True),
         Column("is_best", lambda row: row.judgement.is_best, DATA),
@@ -152,7 +175,10 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             lambda row: row.judgement.indistinguishable_from_best,
             DATA,
         ),
-        Column("beats_perturbed_mean", lambda row: row.judgement.beats_perturbed_mean, DATA),
+        Column("reference", lambda row: row.judgement.reference, DATA, is_text=True),
+        Column("beats_reference", lambda row: row.judgement.beats_reference, DATA),
+        Column("p_value", lambda row: row.judgement.p_value, DATA),
+        Column("p_corrected", lambda row: row.judgement.p_corrected, DATA | PAPER),
         Column(
             "folds",
             lambda row: f"{row.total.n_folds}/{row.n_split_folds}",
@@ -164,9 +190,9 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
     cell=_cell,
     caption="pooled over held-out perturbations",
     legend=MARKS,
-    page_note="Below each value: its 95 % bootstrap interval. Normalised (norm.): 0 is "
-    "perturbed_mean, 1 is technical_duplicate. Ceilings and floors are set in italics and compete "
-    "with no one.",
+    page_note="Below each value: its 95 % interval. Gap closed: 0 is the better one of "
+    "perturbed_mean and control_mean, 1 is technical_duplicate. Ceilings and floors are set in "
+    "italics and compete with no one.",
 )
 
 
@@ -207,6 +233,7 @@ def leaderboard_rows(
     *,
     keep: Callable[[Unit], bool] | None = None,
     group: str | None = None,
+    min_gap: float = MIN_GAP,
 ) -> tuple[LeaderboardRow, ...]:
     """Derive the rows of one leaderboard, by metric and then by rank.
 
@@ -214,13 +241,17 @@ def leaderboard_rows(
         records: Records of one group, one per model and fold.
         keep: Keeps only some held-out perturbations; None keeps all.
         group: What to call them.
+        min_gap: The least share of the gap to the ceiling that a claim needs.
     """
     if isinstance(records, IndexedRecords) and keep is None and group is None:
-        return kept_rows(records, "rows", leaderboard_rows)
-    rows: list[LeaderboardRow] = []
-    for table in metric_tables(records, keep=keep):
-        rows += _metric_rows(table, group, n_split_folds=records[0].split.n_folds)
-    return tuple(rows)
+        make = partial(leaderboard_rows, min_gap=min_gap)
+        return kept_rows(records, f"rows, least gap {min_gap}", make)
+    return board_rows(
+        metric_tables(records, keep=keep),
+        n_split_folds=records[0].split.n_folds,
+        group=group,
+        min_gap=min_gap,
+    )
 
 
 def kept_rows(
@@ -250,14 +281,43 @@ def kept_rows(
     return tuple(made) or make(tuple(records))
 
 
+def board_rows(
+    tables: Sequence[MetricTable],
+    *,
+    n_split_folds: int,
+    group: str | None = None,
+    min_gap: float = MIN_GAP,
+) -> tuple[LeaderboardRow, ...]:
+    """Derive the rows of one leaderboard, by metric and then by rank.
+
+    Args:
+        tables: The values of all its metrics.
+        n_split_folds: Folds of the split, with a result or without.
+        group: The part of the held-out perturbations that they are about; None for all.
+        min_gap: The least share of the gap to the ceiling that a claim needs.
+    """
+    echo_of = echoes(tables, min_gap=min_gap)
+    return tuple(
+        replace(row, n_split_folds=n_split_folds, group=group)
+        for table in tables
+        for row in _metric_rows(table, echo_of, min_gap)
+    )
+
+
 def _metric_rows(
-    table: MetricTable, group: str | None, *, n_split_folds: int
+    table: MetricTable, echo_of: Mapping[str, str], min_gap: float
 ) -> list[LeaderboardRow]:
-    totals = {model: aggregate(table.folds(model), neutral=table.neutral) for model in table.values}
+    grid = ScoreGrid.of(table)
+    intervals = grid.intervals()
+    totals = {
+        model: aggregate(table.folds(model), neutral=table.neutral, interval=intervals[model])
+        for model in table.values
+    }
     pooled = {model: total.pooled for model, total in totals.items()}
     ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
-    ranks = dict(zip(pooled, ranked, strict=True))
-    judgements = judge_models(table, pooled, ranks)
+    has_values = any(value is not None for value in pooled.values())
+    ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
+    judgements = judge_models(table, grid, pooled, echo_of=echo_of, min_gap=min_gap)
     rows = [
         LeaderboardRow(
             model=model,
@@ -267,9 +327,10 @@ def _metric_rows(
             rank=ranks[model],
             total=total,
             judgement=judgements[model],
-            n_split_folds=n_split_folds,
-            group=group,
+            n_distinct=len({unit.perturbation for unit in table.values[model]}),
+            n_cell_types=len({unit.cell_type for unit in table.values[model]}),
+            n_split_folds=0,
         )
         for model, total in totals.items()
     ]
-    return sorted(rows, key=lambda row: (row.rank, row.model))
+    return sorted(rows, key=lambda row: (row.rank or 0, row.model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from dygenept.evaluation.aggregates import competition_ranks
@@ -17,6 +17,7 @@ from dygenept.leaderboard.columns import (
     Layout,
     number,
 )
+from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.results.records import RunRecord
 
@@ -81,6 +82,7 @@ def seed_groups(
     for records in boards:
         first = records[0]
         key = (
+            first.dataset.name,
             first.dataset.sha256,
             first.dataset.simulated,
             first.suite,
@@ -91,6 +93,46 @@ def seed_groups(
         )
         groups.setdefault(key, []).append(records)
     return tuple(tuple(sorted(of, key=lambda item: item[0].seed)) for of in groups.values())
+
+
+def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]:
+    """Lay leaderboards of one group out as one: every value is its mean over the seeds.
+
+    Seeds hold the same perturbations out, in other folds: they are no further evidence.
+    """
+    merged = []
+    for same in _by_metric([metric_tables(records) for records in boards]):
+        values: dict[str, dict[Unit, list[float]]] = {}
+        for table in same:
+            for model, of in table.values.items():
+                for unit, value in of.items():
+                    found = values.setdefault(model, {}).setdefault(unit._replace(fold=0), [])
+                    filled = table.neutral if value is None else value
+                    found.extend(() if filled is None else (filled,))
+        merged.append(
+            replace(
+                same[0],
+                roles={model: role for table in same for model, role in table.roles.items()},
+                values={
+                    model: {unit: fmean(of) if of else None for unit, of in units.items()}
+                    for model, units in values.items()
+                },
+                families={
+                    model: frozenset().union(*(table.families.get(model, ()) for table in same))
+                    for table in same
+                    for model in table.families
+                },
+            )
+        )
+    return tuple(merged)
+
+
+def _by_metric(tables: Sequence[Sequence[MetricTable]]) -> list[list[MetricTable]]:
+    found: dict[str, list[MetricTable]] = {}
+    for of_seed in tables:
+        for table in of_seed:
+            found.setdefault(table.metric, []).append(table)
+    return list(found.values())
 
 
 def seed_rows(group: Sequence[Sequence[RunRecord]]) -> tuple[SeedRow, ...]:
@@ -114,7 +156,11 @@ def _metric_rows(models: Mapping[str, Mapping[int, LeaderboardRow]]) -> list[See
     means = {model: fmean(of) if of else None for model, of in values.items()}
     first = {model: next(iter(rows.values())) for model, rows in models.items()}
     is_higher = next(iter(first.values())).higher_is_better
-    ranks = competition_ranks(list(means.values()), higher_is_better=is_higher)
+    ranks: Sequence[int | None] = competition_ranks(
+        list(means.values()), higher_is_better=is_higher
+    )
+    if all(mean is None for mean in means.values()):
+        ranks = [None] * len(means)
     rows = [
         SeedRow(
             model=model,
@@ -130,4 +176,4 @@ def _metric_rows(models: Mapping[str, Mapping[int, LeaderboardRow]]) -> list[See
         )
         for model, rank in zip(models, ranks, strict=True)
     ]
-    return sorted(rows, key=lambda row: (row.rank, row.model))
+    return sorted(rows, key=lambda row: (row.rank or 0, row.model))

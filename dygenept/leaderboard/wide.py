@@ -87,7 +87,7 @@ def by_model(rows: Sequence[Row], lead: str) -> list[Mapping[str, Row]]:
 
     def place(found: Mapping[str, Row]) -> tuple[float, str]:
         row = found.get(lead)
-        return (float("inf"), "") if row is None else (row.rank, row.model)
+        return (float("inf"), "") if row is None else (row.rank or 0, row.model)
 
     return sorted(models.values(), key=place)
 

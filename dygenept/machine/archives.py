@@ -24,7 +24,7 @@ MAX_MEMBERS = 10_000
 # Everything that a damaged packed file makes the readers of Python raise.
 DAMAGE = (
     *(zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error, EOFError),
-    *(NotImplementedError, RuntimeError, ValueError, OverflowError, MemoryError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError, MemoryError, IndexError),
 )
 
 

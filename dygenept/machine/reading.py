@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import zipfile
@@ -26,6 +27,12 @@ PASSED = (Stopped, KeyboardInterrupt, SystemExit, GeneratorExit)
 # Deflate packs at most 1:1032. What claims more than this, beyond a few bytes, is not there.
 UNCHECKED_BYTES = 1 << 26
 MAX_EXPANSION = 2048
+# Every cell of a table has a byte of its own; these many may be missing.
+UNCHECKED_CELLS = 1 << 22
+HEAD_LINES = 200
+# More than all transcripts of a genome.
+MOST_COLUMNS = 1 << 18
+FETCH_AGAIN = "fetch or copy it again"
 
 
 @contextmanager
@@ -34,12 +41,12 @@ def reading(
     what: str,
     *,
     error: type[DygeneptError] = DataError,
-    mend: str = "fetch or copy it again",
+    mend: str = FETCH_AGAIN,
 ) -> Iterator[None]:
     """Turn whatever a library raises while it reads a file into one line that names the file.
 
     What ends the process passes through, and so do checks inside, which say better what is wrong;
-    where they name no file, they get its name.
+    where they name no file, they get its name, and where they say no mend, this one.
 
     Args:
         path: The file or folder.
@@ -55,12 +62,13 @@ def reading(
     except PASSED:
         raise
     except DygeneptError as fault:
-        is_named = path.name in str(fault)
+        text = str(fault) if path.name in str(fault) else f"{path}: {fault}"
+        if isinstance(fault, DataError | ShapeError) and ";" not in text:
+            text = f"{text}; {mend}"
         is_other = isinstance(fault, DataError | ShapeError) and not isinstance(fault, error)
-        if is_named and not is_other:
+        if text == str(fault) and not is_other:
             raise
-        kind = error if is_other else type(fault)
-        raise kind(str(fault) if is_named else f"{path}: {fault}") from fault
+        raise (error if is_other else type(fault))(text) from fault
     # Not only Exception: polars panics with a BaseException.
     except BaseException as fault:
         logger.debug("%s cannot be read as %s", path, what, exc_info=True)
@@ -76,7 +84,7 @@ def reason_of(fault: BaseException) -> str:
         return "it asks for more memory than there is"
     if isinstance(fault, RecursionError):
         return "it is nested too deeply"
-    if isinstance(fault, KeyError):
+    if isinstance(fault, KeyError) and " " not in str(fault):
         return f"it lacks {str(fault)[:200]}"
     text = " ".join(str(fault).split())[:200]
     return (
@@ -98,18 +106,58 @@ def check_claim(n_bytes: int, size: int, called: str) -> None:
     """
     if n_bytes > UNCHECKED_BYTES and n_bytes > MAX_EXPANSION * size:
         raise DataError(
-            f"{called} claims {n_bytes:,} bytes, more than a file of {size:,} bytes can hold, so "
-            "it is damaged; fetch or copy it again"
+            f"{called} claims {n_bytes:,} bytes, more than the file can hold, which has {size:,}; "
+            "it is damaged: fetch or copy it again"
         )
 
 
-def read_arrays(path: Path) -> Mapping[str, npt.NDArray[Any]]:
+def check_cells(content: bytes | Path, separator: str, called: str) -> None:
+    """Refuse a table that is far wider than tall data are, or whose rows are mostly not there.
+
+    Readers fill all rows up to the widest one.
+
+    Args:
+        content: The table, or its file.
+        separator: What stands between cells.
+        called: What to call it.
+
+    Raises:
+        DataError: If it has more columns than a genome has transcripts, or its cells, filled up,
+            would be more than its bytes.
+    """
+    size, n_lines, width, mark = 0, 0, 0, separator.encode()
+    with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as stream:
+        while block := stream.read(1 << 24):
+            if not size:
+                head = block.split(b"\n", maxsplit=HEAD_LINES)[:HEAD_LINES]
+                # Comments may contain anything.
+                counts = (line.count(mark) for line in head if line[:1] not in b"#!")
+                width = 1 + max(counts, default=0)
+            size += len(block)
+            n_lines += block.count(b"\n")
+    if width > MOST_COLUMNS:
+        raise DataError(
+            f"{called} has a line of {width:,} cells, more than any table of genes; end its lines "
+            "with line feeds, and write one cell per column"
+        )
+    if width * n_lines > size + UNCHECKED_CELLS:
+        raise DataError(
+            f"{called} has {n_lines:,} lines, most of them far shorter than its widest one of "
+            f"{width:,} cells; write one cell per column in every line"
+        )
+
+
+def read_arrays(path: Path, *, mend: str = FETCH_AGAIN) -> Mapping[str, npt.NDArray[Any]]:
     """Read the arrays of an ``.npz`` file by name; no array of objects, which would be code.
+
+    Args:
+        path: The file.
+        mend: What the user can do where it is damaged.
 
     Raises:
         DataError: If it is damaged, holds objects, or claims more than it can hold.
     """
-    with reading(path, "an .npz file of plain arrays"):
+    with reading(path, "an .npz file of plain arrays", mend=mend):
         check_arrays(path)
         with np.load(path, allow_pickle=False) as opened:
             read = {name: opened[name] for name in opened.files}
@@ -182,9 +230,14 @@ def read_parquet(path: Path) -> pl.DataFrame:
     with reading(path, "a Parquet table"):
         # In memory: a file that changes while it is mapped would end the process.
         content = path.read_bytes()
-        # Polars ends the process where a damaged header claims too much; this reader checks it.
-        footer = parquet.read_metadata(pa.BufferReader(content))
+        # Polars ends the process on some damaged files; this reader raises.
+        file = parquet.ParquetFile(pa.BufferReader(content))
+        footer = file.metadata
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         claimed = sum(max(group.total_byte_size, 0) for group in groups)
-        check_claim(max(claimed, footer.num_rows), len(content), str(path))
-        return pl.read_parquet(content)
+        # A column of one value takes no room in the file, and much in memory.
+        n_values = max(footer.num_rows, 0) * max(footer.num_columns, 1)
+        check_claim(max(claimed, 8 * n_values), len(content), str(path))
+        table = file.read()
+        table.validate(full=True)
+        return pl.DataFrame(table)

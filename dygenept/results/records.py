@@ -150,11 +150,17 @@ class ValueRecord(_Record):
 
 
 class MetricRecord(_Record):
-    """One metric over the held-out conditions of a fold."""
+    """One metric over the held-out conditions of a fold.
+
+    ``lower`` and ``upper`` are its smallest and largest possible value; records of earlier versions
+    lack them.
+    """
 
     name: str
     higher_is_better: bool
     neutral: float | None
+    lower: float | None = None
+    upper: float | None = None
     de_list: str | None
     values: tuple[ValueRecord, ...]
 
@@ -165,6 +171,8 @@ class MetricRecord(_Record):
             name=spec.name,
             higher_is_better=spec.higher_is_better,
             neutral=spec.neutral,
+            lower=spec.lower,
+            upper=spec.upper,
             de_list=de_list if spec.uses_de_genes else None,
             values=tuple(
                 ValueRecord(
@@ -189,12 +197,13 @@ class TimingRecord(_Record):
 class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
+    ``family`` are the models that the run or suite declared, over which claims are corrected.
     ``effects`` are the effect sizes of the held-out perturbations by cell type.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
-    Records of earlier versions lack ``effects``, ``threads`` or ``code``.
+    Records of earlier versions lack ``family``, ``effects``, ``threads`` or ``code``.
     """
 
     schema_version: Literal[1] = 1
@@ -203,6 +212,7 @@ class RunRecord(_Record):
     base_model: str
     role: Literal["model", "baseline", "ceiling", "floor"]
     suite: str
+    family: tuple[str, ...] = ()
     dataset: DatasetRecord
     split: SplitRecord
     fold: int

@@ -16,7 +16,7 @@ from dygenept.data.reading.places import find_place
 from dygenept.errors import DataError
 from dygenept.machine.file_kinds import file_kind, said_of
 from dygenept.machine.plain_text import CSV_APOSTROPHE, from_csv_cell
-from dygenept.machine.reading import read_arrays, read_parquet
+from dygenept.machine.reading import check_cells, read_arrays, read_parquet
 from dygenept.types import SYMBOL_COLUMNS, DoubleArray
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ def _table(path: Path) -> pl.DataFrame:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     if not is_parquet:
         _check_separator(path, separator)
+        check_cells(path, separator, str(path))
     if is_parquet:
         return read_parquet(path)
     table = pl.read_csv(path, separator=separator, infer_schema_length=None)

@@ -96,7 +96,7 @@ class BenchResult:
         )
 
     def compare(self, model: str, *others: str, metrics: Sequence[str] = ()) -> pl.DataFrame:
-        """Compare one model with others by a paired bootstrap over the same perturbations.
+        """Compare one model with others, paired over the same perturbations.
 
         Args:
             model: Shown name of the first model.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.runner import BenchOutcome
 
@@ -32,6 +33,7 @@ def bench_document(
             "sha256": outcome.split.sha256,
         },
         "leaderboard": [row.document() for row in rows],
+        "notes": list(board_notes(rows)),
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),
     }

@@ -96,6 +96,7 @@ class RunContext:
         split: The folds.
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
+        family: Models that were declared together, over which claims are corrected.
         scoring: What predictions are scored with.
         shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
@@ -111,6 +112,7 @@ class RunContext:
     split: Split
     split_sha256: str
     suite: str
+    family: tuple[str, ...] = ()
     scoring: Scoring = Scoring()
     shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -117,7 +117,7 @@ def _run_jobs(
     if len(unready) == len(models):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in unready.items())
         raise ConfigError(f"no model can run here: {reasons}")
-    context = _opened(request, environment, device, report)
+    context = _opened(request, environment, models, device, report)
     n_folds = len(context.split.folds)
     failures = {f"{name}, all {n_folds} folds": reason for name, reason in unready.items()}
     jobs = [
@@ -158,7 +158,7 @@ def _prepare_worker(
 ) -> tuple[RunContext, tuple[ResolvedModel, ...]]:
     environment = recipe()
     models, device = _checked(request, environment)
-    return _opened(request, environment, device, no_report), models
+    return _opened(request, environment, models, device, no_report), models
 
 
 def _checked(
@@ -189,6 +189,7 @@ def _checked(
 def _opened(
     request: BenchRequest,
     environment: Environment,
+    models: Sequence[ResolvedModel],
     device: str,
     report: Callable[[Progress], None],
 ) -> RunContext:
@@ -199,6 +200,7 @@ def _opened(
         device=device,
         split_of=partial(cut_split, request, environment),
     )
+    context = replace(context, family=tuple(model.name for model in models))
     if context.store.is_writer:
         save_split(context.split, request.results)
     return context

@@ -124,6 +124,7 @@ def record_of(
         base_model=model.base,
         role=model.role,
         suite=context.suite,
+        family=context.family or (model.name,),
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
         fold=job.fold,

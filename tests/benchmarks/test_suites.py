@@ -154,12 +154,9 @@ def leaderboard_row(model: str, metric: str, mean: float) -> LeaderboardRow:
             n_perturbations=10,
             n_undefined=0,
         ),
-        judgement=Judgement(
-            is_best=True,
-            indistinguishable_from_best=False,
-            beats_perturbed_mean=None,
-            normalised=None,
-        ),
+        judgement=Judgement(is_best=True, indistinguishable_from_best=False),
+        n_distinct=10,
+        n_cell_types=1,
         n_split_folds=5,
     )
 

@@ -39,6 +39,7 @@ def make_record(
     seed: int = 42,
     dataset: str = "toy",
     cell_types: tuple[str, ...] | None = None,
+    family: tuple[str, ...] = (),
     subgroups: Mapping[str, tuple[str, ...]] | None = None,
     effects: Mapping[str, Mapping[str, float]] | None = None,
 ) -> RunRecord:
@@ -49,6 +50,7 @@ def make_record(
         base_model=model,
         role=role,
         suite="custom",
+        family=family,
         dataset=DatasetRecord(
             name=dataset, sha256="ab", n_cells=9, n_genes=3, n_perturbations=2, simulated=simulated
         ),

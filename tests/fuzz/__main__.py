@@ -76,9 +76,9 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
         f"\n{n_inputs:,} inputs in {(time.monotonic() - started) / 60:.1f} minutes, seed {options.seed}"
     )
     for key, (reader, number, detail) in sorted(tally.faults.items()):
-        print(f"\n{key}\n  {example_command(reader, number, options.seed)}\n{detail}")
+        print(f"\n{key}\n  {example_command(reader, number)} --seed {options.seed}\n{detail}")
     for key, (reader, number, _) in sorted(tally.unnamed.items()):
-        print(f"\nno file named: {key}\n  {example_command(reader, number, options.seed)}")
+        print(f"\nno file named: {key}\n  {example_command(reader, number)} --seed {options.seed}")
     return 1 if tally.n_faults else 0
 
 

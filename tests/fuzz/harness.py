@@ -60,6 +60,7 @@ class Tally:
                 f"{reader}: {outcome}: {detail.splitlines()[-1] if detail else ''}"[:240],
                 (reader, number, detail),
             )
+            print(f"{outcome}: {example_command(reader, number)}", file=sys.stderr)
 
     def merge(self, other: Tally) -> None:
         for reader, counts in other.counts.items():
@@ -225,9 +226,9 @@ class Cases:
 
     def write(self, reader: str, number: int, folder: Path) -> None:
         """Write the files of an input into an empty folder."""
-        from fuzz import mutators
+        from fuzz import mutators, packed_mutators
 
-        mutators.SENTINEL = self._work / "sentinel"
+        packed_mutators.SENTINEL = self._work / "sentinel"
         if reader not in self._files:
             found = sorted(path for path in (self.seeds / reader).rglob("*") if path.is_file())
             self._files[reader] = {
@@ -306,8 +307,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
-def example_command(reader: str, number: int, seed: int) -> str:
-    return f"python -m fuzz --readers {reader} --seed {seed} --replay {number}"
+def example_command(reader: str, number: int) -> str:
+    return f"python -m fuzz --readers {reader} --replay {number}"
 
 
 def shares(readers: Sequence[str], n_inputs: int, n_hosts: int) -> list[tuple[int, int]]:

@@ -287,7 +287,7 @@ def damage(folder: Path, what: str) -> None:
         ("heads", "nheads 5 does not divide embsize 16"),
         ("no size", "nlayers is None"),
         ("truncated", "cannot be read as tensors"),
-        ("not json", "is not JSON"),
+        ("not json", "cannot be read as JSON"),
     ],
 )
 def test_a_damaged_checkpoint_says_what_is_wrong(folder: Path, what: str, message: str) -> None:

@@ -24,11 +24,12 @@ def compare(
     wanted: ResultsFlags,
     as_json: options.JsonOption = False,
 ) -> None:
-    """Compare model A with B (and with C …) by a paired bootstrap over perturbations.
+    """Compare model A with B (and with C …), paired over the same perturbations.
 
     Shows the mean difference A minus B over the perturbations that both were scored on, its 95 %
-    interval (2,000 seeded draws or more) and a two-sided p value; with more than two models, p is
-    Holm-corrected over the models that A is compared with.
+    interval and a two-sided p value, which needs six perturbations to be below 0.05; with more than
+    two models, p is Holm-corrected over the models that A is compared with. Where there are several
+    cell types, their choice adds to the interval.
     """
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.comparisons import compare_models

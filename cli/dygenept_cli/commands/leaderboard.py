@@ -68,17 +68,30 @@ def leaderboard(
         ),
     ] = False,
     all_metrics: options.AllMetricsOption = False,
+    min_gap: Annotated[
+        float,
+        typer.Option(
+            "--min-gap",
+            help="Least share of the gap between the better one of perturbed_mean and control_mean "
+            "and technical_duplicate that a model must close to beat them.",
+            min=0.0,
+            max=1.0,
+            show_default=True,
+        ),
+    ] = 0.05,
     written: FormatFlags,
 ) -> None:
     """Show the leaderboards of a results folder; simulated and real data stay apart.
 
-    Each value is pooled over all held-out perturbations. Marks: * best; ≈ not distinguishable from
-    the best by a paired bootstrap over the same perturbations; ! does not beat perturbed_mean
-    (Holm-corrected over models). "norm." is 0 for perturbed_mean and 1 for technical_duplicate.
+    Each value is pooled over all held-out perturbations. Marks: * best; ≈ cannot be told from the
+    best; ! not shown to beat both perturbed_mean and control_mean (corrected over the models that
+    the run declared). "gap closed" is 0 for the better one of these two and 1 for
+    technical_duplicate; a model that closes less than 5 % of the gap (--min-gap) beats neither.
     """
     from dygenept.errors import ConfigError
+    from dygenept.leaderboard.boards import seed_boards
     from dygenept.machine.whole_files import write_whole
-    from dygenept_cli.views.boards import chosen_boards, render_boards
+    from dygenept_cli.views import boards as view
 
     chosen = written.chosen()
     if across_seeds and by is not None:
@@ -86,18 +99,16 @@ def leaderboard(
     if written.output is not None:
         console.check_output(written.output)
     metrics = wanted.metrics
-    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
+    with view.chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
         # Tables appear one by one; what programs read is one document.
         is_each = written.output is None and chosen == "table" and not across_seeds
         for number, shown in enumerate([[board] for board in boards] if is_each else [boards]):
-            text = render_boards(
-                shown,
-                metrics=metrics,
-                chosen=chosen,
-                by=by,
-                across_seeds=across_seeds,
-                all_metrics=all_metrics,
-            )
+            if across_seeds:
+                found = seed_boards(shown, metrics=metrics)
+                text = view.written(found, chosen, metrics=metrics, all_metrics=all_metrics)
+            else:
+                laid = view.laid_out(shown, metrics=metrics, by=by, min_gap=min_gap)
+                text = view.written(laid, chosen, metrics=metrics, all_metrics=all_metrics)
             if written.output is None:
                 sys.stdout.write(f"\n{text}" if number else text)
                 sys.stdout.flush()

@@ -12,11 +12,13 @@ def rank(wanted: ResultsFlags, as_json: options.JsonOption = False) -> None:
 
     On each leaderboard and metric of the results folder, competitors (not ceilings or floors) are
     ranked by their pooled value, ties sharing the middle rank; the mean of these ranks orders the
-    models. The table also counts how often a model is the best, how often a paired bootstrap does
-    not distinguish it from the best, and how often it does not beat perturbed_mean. Models that
-    miss a leaderboard come last. Simulated and real data are ranked apart.
+    models. Leaderboards that differ only in their seed count as one. The table also counts how
+    often a model is the best, how often it cannot be told from the best, and how often it is not
+    shown to beat perturbed_mean and control_mean. Models that miss a leaderboard come last.
+    Simulated and real data are ranked apart.
     """
     from dygenept.leaderboard.comparisons import rank_models
+    from dygenept.leaderboard.seeds import seed_groups
     from dygenept_cli.views.boards import chosen_boards
     from dygenept_cli.views.comparisons import show_ranking
 
@@ -32,7 +34,7 @@ def rank(wanted: ResultsFlags, as_json: options.JsonOption = False) -> None:
             {
                 "simulated": simulated,
                 "datasets": sorted({records[0].dataset.name for records in of}),
-                "n_leaderboards": len(of),
+                "n_leaderboards": len(seed_groups(of)),
                 "models": [row.document() for row in rows],
             }
             for simulated, of, rows in found

@@ -43,7 +43,7 @@ def board_tables(
         return []
     if board.by is None:
         return _wide_tables(board.layout, board.rows, board.title, metrics=metrics, width=width)
-    shown = metrics or (lead_metric([row.metric for row in board.overall.rows]),)
+    shown = metrics or (lead_metric(board.overall.rows),)
     return [table for name in shown for table in _grouped_tables(board, name, width=width)]
 
 
@@ -65,14 +65,14 @@ def _wide_tables(
             as many as fit, leading ones first.
         width: Columns of the terminal.
     """
-    from dygenept.leaderboard.columns import LEAD_METRICS
+    from dygenept.leaderboard.columns import leading_first
     from dygenept.leaderboard.wide import wide_table
 
     present = list(dict.fromkeys(row.metric for row in rows))
     left = [name for name in metrics if name in present]
     is_one_table = not left
     if is_one_table:
-        left = list(dict.fromkeys((*(n for n in LEAD_METRICS if n in present), *present)))
+        left = leading_first(rows)
     tables: list[Table] = []
     while left:
         is_first = not tables
@@ -82,8 +82,7 @@ def _wide_tables(
         if n_shown < len(left):
             table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
-        is_normalised = any(head.text == "norm." for head in table.headings)
-        caption = _caption(layout, hidden, is_normalised=is_normalised)
+        caption = _caption(layout, hidden)
         tables.append(_rich_table(table, heading, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
@@ -101,7 +100,7 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
         for part in parts
     ]
     overall = [row for row in board.overall.rows if row.metric == metric]
-    models = sorted(overall, key=lambda row: (row.rank, row.model))
+    models = sorted(overall, key=lambda row: (row.rank or 0, row.model))
     longest = max(len(row.model + ROLE_MARKS[row.role]) for row in models)
     n_fitting = max(1, (width - 1 - min(longest, MAX_NAME) - GAP) // (GROUP_WIDTH + GAP))
     heading = f"{board.title}\n{metric} {direction(overall, metric)} by {board.by}"
@@ -205,9 +204,8 @@ def _empty_table(heading: str, caption: str) -> Table:
     )
 
 
-def _caption(layout: Layout[Row], hidden: Sequence[str], *, is_normalised: bool) -> str:
-    scale = "norm.: 0 perturbed_mean, 1 technical_duplicate" if is_normalised else ""
-    text = "; ".join(part for part in (layout.caption, layout.legend, scale) if part)
+def _caption(layout: Layout[Row], hidden: Sequence[str]) -> str:
+    text = "; ".join(part for part in (layout.caption, layout.legend) if part)
     if hidden:
         text += f"\n{len(hidden)} more metric(s): --all-metrics, or --metric {hidden[0]}"
     return text

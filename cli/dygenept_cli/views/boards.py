@@ -13,6 +13,7 @@ from dygenept_cli.views.published import published_beside, published_table
 if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow
+    from dygenept.leaderboard.rows import LeaderboardRow
     from dygenept.results.record_index import IndexedRecords
     from dygenept.results.records import RunRecord
 
@@ -60,40 +61,34 @@ def chosen_boards(
         index.save()
 
 
-def render_boards(
+def laid_out(
     boards: Sequence[Sequence[RunRecord]],
     *,
     metrics: Sequence[str] = (),
-    chosen: Format,
     by: str | None = None,
-    across_seeds: bool = False,
-    all_metrics: bool = False,
-) -> str:
-    """Write leaderboards one below another, published figures beside them.
+    min_gap: float | None = None,
+) -> list[Board[LeaderboardRow]]:
+    """Put leaderboards together, published figures beside them.
 
     Args:
         boards: Records of each leaderboard.
-        metrics: Metrics to show; empty shows all, or in a table as many as fit.
-        chosen: One of ``FORMATS``.
+        metrics: Metrics to show; empty shows all.
         by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
-        across_seeds: Write leaderboards that differ only in their seed as one, with the spread.
-        all_metrics: A table shows every metric, whatever the terminal's width.
+        min_gap: The least share of the gap to the ceiling that a claim needs; None for 5 %.
     """
-    from dygenept.leaderboard.boards import leaderboard_of, seed_boards
+    from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept.leaderboard.judgements import MIN_GAP
 
-    if across_seeds:
-        found = seed_boards(boards, metrics=metrics)
-        return _written(found, chosen, metrics=metrics, all_metrics=all_metrics)
-    leaderboards = [
+    return [
         leaderboard_of(
             records,
             metrics=metrics,
             by=by,
             quoted=published_beside(records[0].suite, records[0].dataset),
+            min_gap=MIN_GAP if min_gap is None else min_gap,
         )
         for records in boards
     ]
-    return _written(leaderboards, chosen, metrics=metrics, all_metrics=all_metrics)
 
 
 def render_board(
@@ -115,14 +110,24 @@ def render_board(
     with screen.capture() as capture:
         for table in board_tables(board, metrics=shown, width=screen.width):
             screen.print(table)
+        for note in board.notes:
+            screen.print(f"{note}.", markup=False, highlight=False)
         if board.quoted:
             screen.print(published_table(board.quoted))
     return capture.get()
 
 
-def _written(
+def written(
     boards: Sequence[Board[Row]], chosen: Format, *, metrics: Sequence[str], all_metrics: bool
 ) -> str:
+    """Write boards of one kind one below another.
+
+    Args:
+        boards: The boards.
+        chosen: One of ``FORMATS``.
+        metrics: Metrics to show; empty shows all, or in a table as many as fit.
+        all_metrics: A table shows every metric, whatever the terminal's width.
+    """
     if chosen != "table":
         from dygenept.leaderboard.formats import render
 

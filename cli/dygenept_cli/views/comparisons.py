@@ -31,7 +31,7 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
     names += f", B = {printable(others[0])}" if len(others) == 1 else ""
     table = Table(
         title=f"{title(first.dataset, first.split)}\n{names}",
-        caption="paired bootstrap over the same perturbations; –: not distinguishable"
+        caption="paired over the same perturbations; –: not distinguishable"
         + ("; p Holm-corrected over models" if len(others) > 1 else ""),
         title_justify="left",
         caption_justify="left",
@@ -68,18 +68,20 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
     """
     from rich.table import Table
 
+    from dygenept.leaderboard.seeds import seed_groups
     from dygenept.machine.plain_text import printable
 
     names = ", ".join(sorted({records[0].dataset.name for records in boards}))
+    n_boards = len(seed_groups(boards))
     label = "SIMULATED DATA · " if boards[0][0].dataset.simulated else ""
     table = Table(
-        title=f"{label}mean rank over {len(boards)} leaderboard(s): {printable(names)}",
-        caption="≈ best: the best, or not distinguishable from it by a paired bootstrap",
+        title=f"{label}mean rank over {n_boards} leaderboard(s): {printable(names)}",
+        caption="≈ best: the best, or not to be told from it; seeds of one leaderboard count once",
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("model", overflow="fold")
-    for heading in ("mean\nrank", "best", "≈ best", "does not beat\nperturbed_mean", "ranked"):
+    for heading in ("mean\nrank", "best", "≈ best", "not shown to\nbeat the mean", "ranked"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(

@@ -7,6 +7,7 @@ claimed size before memory is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.machine.reading import check_claim
 from dygenept.types import IntArray
 
 if TYPE_CHECKING:
     import h5py
-
-# Deflate packs at most 1:1032. An array of more bytes that claims more than this is not there.
-UNCHECKED_BYTES = 1 << 26
-MAX_EXPANSION = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,9 @@ def check_size(item: h5py.Dataset, *, called: str) -> None:
     Raises:
         DataError: If it does.
     """
-    claimed = item.size * item.dtype.itemsize
-    if claimed > UNCHECKED_BYTES and claimed > MAX_EXPANSION * item.file.id.get_filesize():
-        raise DataError(
-            f"{called} claims {item.size:,} values, more than the file can hold, so it is damaged; "
-            "fetch or copy it again"
-        )
+    # The library unpacks whole chunks, however large they say they are.
+    n_values = max(item.size or 0, math.prod(item.chunks or ()))
+    check_claim(n_values * item.dtype.itemsize, item.file.id.get_filesize(), called)
 
 
 def text_attribute(item: h5py.Group | h5py.Dataset, *names: str) -> str:
@@ -176,10 +171,17 @@ def read_texts(item: h5py.Dataset, notes: list[str]) -> tuple[str | None, ...]:
 
 
 def _read_by_anndata(item: h5py.Group) -> Column:
+    import h5py
     import pandas as pd
     from anndata.io import read_elem
 
     called = _called(item)
+
+    def check(_: str, part: object) -> None:
+        if isinstance(part, h5py.Dataset):
+            check_size(part, called=called)
+
+    item.visititems(check)
     try:
         values = pd.Series(read_elem(item), dtype=object)
     except (LookupError, ValueError, TypeError, AttributeError, RuntimeError, OSError) as error:

@@ -22,6 +22,7 @@ from dygenept.data.reading.encodings import (
 from dygenept.data.reading.look_over import look_over
 from dygenept.errors import DataError, nearest
 from dygenept.machine.file_kinds import file_kind, said_of
+from dygenept.machine.reading import reading, reason_of
 
 if TYPE_CHECKING:
     import h5py
@@ -50,21 +51,25 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
             f"{path} is not an .h5ad (HDF5) file: it {mend}{again} ({path.stat().st_size:,} bytes)"
         )
     look_over(path)
+    with reading(path, "an .h5ad file"), _damage_named(path), h5py.File(path, "r") as file:
+        missing = [part for part in ("obs", "var") if part not in file]
+        if missing:
+            raise DataError(
+                f"{path} has no {missing[0]!r}, so it is not an .h5ad file of cells × genes; "
+                "write one with adata.write_h5ad"
+            )
+        yield file
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
     try:
-        with h5py.File(path, "r") as file:
-            missing = [part for part in ("obs", "var") if part not in file]
-            if missing:
-                raise DataError(
-                    f"{path} has no {missing[0]!r}, so it is not an .h5ad file of cells × genes; "
-                    "write one with adata.write_h5ad"
-                )
-            yield file
+        yield
     except (OSError, RuntimeError, KeyError) as error:
         if not _is_damage(error):
             raise
-        reason = " ".join(str(error).split()).strip("'")
         raise DataError(
-            f"{path} is truncated or damaged ({reason}); fetch or copy it again"
+            f"{path} is truncated or damaged ({reason_of(error)}); fetch or copy it again"
         ) from error
 
 

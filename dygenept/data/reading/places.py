@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.data.reading.encodings import text_attribute
+from dygenept.data.reading.encodings import check_size, text_attribute
 from dygenept.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -116,9 +116,11 @@ def _looks_whole(item: h5py.Group | h5py.Dataset) -> bool:
     if (
         not isinstance(values, h5py.Dataset)
         or values.shape is None
+        or not 1 <= values.ndim <= 2
         or values.dtype.kind not in "iuf"
     ):
         return False
     row = max(1, N_LOOKED_AT // max(1, values.shape[-1])) if values.ndim == 2 else N_LOOKED_AT
-    found = np.asarray(values[:row], dtype=np.float64) if values.ndim else np.zeros(0)
+    check_size(values, called=str(values.name))
+    found = np.asarray(values[:row], dtype=np.float64)
     return bool(found.size and (found == np.rint(found)).all() and found.max() > 1)

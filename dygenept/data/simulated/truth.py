@@ -86,8 +86,9 @@ def read_truth(path: str | Path) -> PlantedTruth:
         raise DataUnavailableError(
             f"no planted truth at {file}; only data sets made by `dygenept data simulate` have one"
         )
-    with reading(file, "the truth of a simulated data set", mend="delete it and simulate again"):
-        arrays = read_arrays(file)
+    mend = "delete it and simulate again"
+    with reading(file, "the truth of a simulated data set", mend=mend):
+        arrays = read_arrays(file, mend=mend)
         parts: dict[str, Any] = {field.name: arrays[field.name] for field in fields(PlantedTruth)}
         for name, array in parts.items():
             # Names are tuples of text in memory and arrays of text in the file.

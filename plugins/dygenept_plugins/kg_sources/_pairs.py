@@ -68,14 +68,17 @@ def read_pairs(path: Path, *, has_header: bool | None = None) -> Pairs:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes, read_head
+    from dygenept.machine.reading import check_cells
 
     head = read_head(path)
     if has_header is None:
         has_header = _is_header(_rows(head)[0])
     try:
+        content, separator = read_bytes(path), _separator(head)
+        check_cells(content, separator, str(path))
         frame = pl.read_csv(
-            read_bytes(path),
-            separator=_separator(head),
+            content,
+            separator=separator,
             has_header=False,
             comment_prefix="#",
             infer_schema_length=0,

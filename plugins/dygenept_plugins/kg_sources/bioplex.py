@@ -126,9 +126,12 @@ def _read(path: Path) -> pl.DataFrame:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.machine.reading import check_cells
 
     try:
-        frame = pl.read_csv(read_bytes(path), separator="\t", infer_schema_length=0)
+        content = read_bytes(path)
+        check_cells(content, "\t", str(path))
+        frame = pl.read_csv(content, separator="\t", infer_schema_length=0)
         probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
         return frame.select(*COLUMNS, pInt=probability.cast(pl.Float64)).drop_nulls()
     except pl.exceptions.PolarsError as error:

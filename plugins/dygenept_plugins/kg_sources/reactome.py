@@ -55,10 +55,13 @@ def _read_ncbi(path: Path) -> SetTable:
     import polars as pl
 
     from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.machine.reading import check_cells
 
     try:
+        content = read_bytes(path)
+        check_cells(content, "\t", str(path))
         frame = pl.read_csv(
-            read_bytes(path),
+            content,
             separator="\t",
             has_header=False,
             quote_char=None,

@@ -209,10 +209,12 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     from dygenept.knowledge.graph.files import line_blocks, read_head
+    from dygenept.machine.reading import check_cells
 
     columns = _columns(read_head(path))
     schema = {name: pl.String if name.startswith("protein") else pl.Int32 for name in columns}
     for number, block in enumerate(line_blocks(path)):
+        check_cells(block, " ", str(path))
         try:
             yield pl.read_csv(
                 block, separator=" ", has_header=False, skip_rows=int(number == 0), schema=schema

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from dygenept.machine.reading import reading
+from dygenept.machine.reading import check_claim, reading
 from dygenept.plugin import DataError, DataUnavailableError
 from dygenept_plugins.networks.scgpt import ScGpt, ScGptSize
 from dygenept_plugins.networks.scgpt_folder import (
@@ -131,6 +131,8 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
     ):
         raise DataError(f"{path} is not a flat mapping from names to tensors; is it scGPT's file?")
+    n_bytes = sum(value.numel() * value.element_size() for value in loaded.values())
+    check_claim(n_bytes, path.stat().st_size, str(path))
     return loaded
 
 

@@ -199,6 +199,25 @@ def test_an_array_that_claims_more_than_its_file_holds_is_refused(toy: Path) -> 
         read_anndata(rewritten(toy, claim))
 
 
+def test_a_chunk_or_a_rare_encoding_that_claims_more_is_refused_too(toy: Path) -> None:
+    def chunk(file: h5py.File) -> None:
+        del file["obs/cell_type"]
+        file["obs"].create_dataset(
+            "cell_type", (9,), dtype="i8", maxshape=(None,), chunks=(1 << 28,), compression="gzip"
+        )
+
+    def rare(file: h5py.File) -> None:
+        del file["obs/cell_type"]
+        group = file["obs"].create_group("cell_type")
+        group.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+        group.create_dataset("part", (1 << 34,), dtype="f8", chunks=(1 << 10,))
+
+    for claim in (chunk, rare):
+        with pytest.raises(DataError, match="more than the file can hold"):
+            read_anndata(rewritten(toy, claim))
+        toy = write_toy_h5ad(toy)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

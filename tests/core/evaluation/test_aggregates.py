@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from dygenept.evaluation.aggregates import aggregate, competition_ranks
-from dygenept.evaluation.bootstrap import bootstrap_interval, bootstrap_means
 
 
 def test_hand_worked_aggregates() -> None:
@@ -41,40 +40,10 @@ def test_nothing_defined_gives_no_number(folds: list[list[float | None]]) -> Non
     assert total.n_folds == len(folds)
 
 
-def test_the_interval_is_that_of_a_plain_bootstrap() -> None:
-    values = np.random.default_rng(0).normal(0.5, 0.2, size=60)
-    low, high = bootstrap_interval(values)
-    rng = np.random.default_rng(123)
-    means = [rng.choice(values, size=60).mean() for _ in range(20_000)]
-    assert (low, high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), abs=0.005)
-    assert low < values.mean() < high
-
-
-def test_the_interval_covers_the_mean_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    samples = rng.normal(size=(300, 50))
-    covered = [low < 0.0 < high for low, high in map(bootstrap_interval, samples)]
-    assert 0.90 < np.mean(covered) < 0.98
-
-
-def test_the_interval_is_repeatable_and_depends_on_the_seed() -> None:
-    values = [0.1, 0.4, 0.5, 0.9, 0.2]
-    assert bootstrap_interval(values) == bootstrap_interval(values)
-    assert aggregate([values], neutral=None, seed=1) != aggregate([values], neutral=None, seed=2)
-
-
-def test_one_value_is_its_own_interval() -> None:
-    assert bootstrap_interval([0.7]) == (0.7, 0.7)
-
-
-def test_models_are_resampled_alike() -> None:
-    values = np.random.default_rng(0).normal(size=(3, 20))
-    together = bootstrap_means(values, n_draws=50, seed=4)
-    assert together.shape == (3, 50)
-    for row in range(3):
-        np.testing.assert_array_equal(
-            together[row], bootstrap_means(values[row], n_draws=50, seed=4)
-        )
+def test_an_interval_is_passed_on() -> None:
+    total = aggregate([[1.0, 2.0]], neutral=None, interval=(0.5, 2.5))
+    assert (total.ci_low, total.ci_high) == (0.5, 2.5)
+    assert aggregate([[1.0, 2.0]], neutral=None).ci_low is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Paired bootstrap between two models, and Holm's correction."""
+"""Paired comparison of two models, and Holm's correction."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dygenept.evaluation.bootstrap import bootstrap_interval
-from dygenept.evaluation.comparison import holm, paired_difference
+from dygenept.evaluation.clusters import Clusters
+from dygenept.evaluation.comparison import holm, paired_intervals
+from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
+from dygenept.evaluation.sign_flip import smallest_p
 
 
 @pytest.mark.parametrize(
@@ -39,58 +41,60 @@ def test_holm_lies_between_no_correction_and_bonferroni(p_values: list[float]) -
     assert (np.diff(np.asarray(corrected)[order]) >= 0).all()
 
 
+def paired(first: np.ndarray, second: np.ndarray, n_models: int = 2) -> MeanIntervals:
+    clusters = Clusters.independent(len(first))
+    return paired_intervals(first[:, None], second, clusters, n_models=n_models)
+
+
 def test_models_that_move_together_are_told_apart_by_pairing_alone() -> None:
     rng = np.random.default_rng(0)
     hardness = rng.normal(0.0, 1.0, 60)
     first = hardness + 0.1 + rng.normal(0, 0.05, 60)
     second = hardness + rng.normal(0, 0.05, 60)
-    paired = paired_difference(first, second)
-    assert paired.difference == pytest.approx(float((first - second).mean()))
-    assert paired.ci_low > 0
-    assert paired.p_value < 0.01
+    found = paired(first, second)
+    assert found.means[0] == pytest.approx(float((first - second).mean()))
+    assert found.low[0] > 0
+    assert found.p_values[0] < 0.01
     # Their own intervals overlap almost wholly.
-    assert bootstrap_interval(first)[0] < bootstrap_interval(second)[1]
-
-
-def test_the_interval_is_that_of_a_plain_paired_bootstrap() -> None:
-    rng = np.random.default_rng(1)
-    first, second = rng.normal(size=(2, 40))
-    found = paired_difference(first, second)
-    draws = rng.integers(0, 40, (20_000, 40))
-    means = first[draws].mean(axis=1) - second[draws].mean(axis=1)
-    assert (found.ci_low, found.ci_high) == pytest.approx(
-        tuple(np.quantile(means, [0.025, 0.975])), abs=0.03
-    )
-    tail = 2 * min((means <= 0).mean(), (means >= 0).mean())
-    assert found.p_value == pytest.approx(tail, abs=0.03)
+    own = mean_intervals(np.stack([first, second], axis=1), Clusters.independent(60))
+    assert own.low[0] < own.high[1]
 
 
 def test_turning_the_pair_around_turns_the_signs() -> None:
-    rng = np.random.default_rng(2)
-    first, second = rng.normal(size=(2, 25))
-    one, other = paired_difference(first, second), paired_difference(second, first)
-    assert one.difference == pytest.approx(-other.difference)
-    assert (one.ci_low, one.ci_high) == pytest.approx((-other.ci_high, -other.ci_low))
-    assert one.p_value == pytest.approx(other.p_value)
+    first, second = np.random.default_rng(2).normal(size=(2, 25))
+    one, other = paired(first, second), paired(second, first)
+    assert one.means[0] == pytest.approx(-other.means[0])
+    assert (one.low[0], one.high[0]) == pytest.approx((-other.high[0], -other.low[0]))
+    assert one.p_values[0] == pytest.approx(other.p_values[0])
 
 
-def test_equal_models_have_p_of_one() -> None:
+def test_equal_models_have_p_of_one_whatever_rounding_leaves() -> None:
     values = np.random.default_rng(0).normal(size=10)
-    same = paired_difference(values, values)
-    assert (same.difference, same.ci_low, same.ci_high, same.p_value) == (0.0, 0.0, 0.0, 1.0)
+    for same in (paired(values, values), paired(values, values * (1 + 1e-15))):
+        found = (same.means[0], same.low[0], same.high[0], same.p_values[0])
+        assert found == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_p_is_never_below_what_the_number_of_perturbations_allows() -> None:
+    for n in (3, 5, 6, 8):
+        first = np.arange(1.0, n + 1.0)
+        found = paired(first, np.zeros(n)).p_values[0]
+        assert found >= smallest_p(n)
+        assert (found < 0.05) == (n >= 6)
 
 
 def test_p_is_never_zero_and_more_models_take_more_draws() -> None:
-    first, second = np.arange(1.0, 9.0), np.zeros(8)
-    assert paired_difference(first, second).p_value == pytest.approx(2 / 2001)
+    first, second = np.full(30, 0.5), np.zeros(30)
+    assert paired(first, second).p_values[0] == pytest.approx(2 / 2001)
     # With 100 models, Holm's factor of 100 must leave room for 0.05.
-    many = paired_difference(first, second, n_models=100).p_value
+    many = paired(first, second, n_models=100).p_values[0]
     assert many == pytest.approx(2 / 8001)
     assert 100 * many < 0.05
 
 
-def test_under_no_difference_p_is_below_five_percent_about_that_often() -> None:
+@pytest.mark.parametrize("n", [6, 9, 33])
+def test_a_skewed_difference_of_zero_is_seldom_taken_for_an_advance(n: int) -> None:
     rng = np.random.default_rng(0)
-    pairs = rng.normal(size=(300, 2, 40))
-    share = np.mean([paired_difference(a, b).p_value < 0.05 for a, b in pairs])
-    assert 0.02 < share < 0.09
+    losses = 1.0 - rng.exponential(size=(n, 1500))
+    found = paired_intervals(losses, np.zeros(n), Clusters.independent(n))
+    assert np.mean((found.means > 0) & (found.p_values < 0.05)) <= 0.07

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.aggregates import aggregate, competition_ranks
-from dygenept.evaluation.bootstrap import bootstrap_interval, bootstrap_means
+from dygenept.evaluation.bootstrap import resample_counts
 from dygenept.evaluation.cell_samples import cell_samples, samples_of
 from dygenept.evaluation.closed_form import ClosedFormModel, require_held_out
-from dygenept.evaluation.comparison import holm, paired_difference
+from dygenept.evaluation.comparison import holm
 from dygenept.evaluation.held_out import effect_sizes, subgroups, validation_positions
 from dygenept.evaluation.neighbours import ONE_CONDITION, euclidean, manhattan, share_farther
 from dygenept.evaluation.reference import TrainView, train_means, train_view
@@ -42,59 +42,12 @@ AB = Perturbation("A+B", ("A", "B"))
 X, Y = "x", "y"
 
 
-def means_of(n_draws: int, values: Sequence[float], seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(values), size=(n_draws, len(values)))
-    return np.asarray(values)[drawn].mean(axis=1)
-
-
-def test_resamples_depend_on_size_and_seed_and_pair_the_models() -> None:
-    first, second = [0.0, 1.0, 5.0], [2.0, 2.0, 8.0]
-    both = bootstrap_means([first, second], n_draws=50, seed=4)
-    assert both.shape == (2, 50)
-    np.testing.assert_allclose(both[0], means_of(50, first, 4))
-    np.testing.assert_allclose(both[1], means_of(50, second, 4))
-    np.testing.assert_allclose(bootstrap_means(first), means_of(2000, first, 0))
-    np.testing.assert_allclose(bootstrap_means(first, n_draws=7), means_of(7, first, 0))
-
-
-def test_the_interval_cuts_half_of_what_is_left_out_at_each_end() -> None:
-    values = [0.0, 1.0, 5.0, 2.0]
-    drawn = means_of(300, values, 3)
-    low, high = bootstrap_interval(values, n_draws=300, seed=3, level=0.8)
-    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.1, 0.9])))
-    default = np.quantile(means_of(2000, values, 0), [0.025, 0.975])
-    assert bootstrap_interval(values) == pytest.approx(tuple(default))
-
-
-def test_the_seed_of_an_aggregate_is_that_of_its_interval() -> None:
-    values = [0.0, 1.0, 5.0, 2.0]
-    found = aggregate([values[:2], values[2:]], neutral=None, seed=9)
-    assert (found.ci_low, found.ci_high) == bootstrap_interval(values, seed=9)
-    default = aggregate([values], neutral=None)
-    assert (default.ci_low, default.ci_high) == bootstrap_interval(values, seed=0)
-
-
-MANY = np.random.default_rng(11).normal(1.0, 1.0, 40).tolist()
-
-
-def test_default_seeds_and_levels_on_values_that_tell_them_apart() -> None:
-    drawn = means_of(2000, MANY, 0)
-    ends = tuple(np.quantile(drawn, [0.025, 0.975]))
-    assert bootstrap_interval(MANY) == pytest.approx(ends, abs=1e-9)
-    found = aggregate([MANY], neutral=None)
-    assert (found.ci_low, found.ci_high) == pytest.approx(ends, abs=1e-9)
-    compared = paired_difference(MANY, [0.0] * 40)
-    assert (compared.ci_low, compared.ci_high) == pytest.approx(ends, abs=1e-9)
-    other = np.quantile(means_of(2000, MANY, 1), [0.025, 0.975])
-    assert abs(other - ends).min() > 1e-4
-
-
-def test_float32_values_are_averaged_in_float64() -> None:
-    values = np.asarray(MANY, dtype=np.float32)
-    found = bootstrap_means(values)
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, means_of(2000, values.astype(np.float64), 0), rtol=1e-12)
+def test_resamples_depend_on_size_and_seed_alone() -> None:
+    drawn = np.random.default_rng(4).integers(3, size=(50, 3))
+    counts = resample_counts(3, 50, 4)
+    expected = [[(row == place).sum() for place in range(3)] for row in drawn]
+    np.testing.assert_array_equal(counts, expected)
+    assert (counts.sum(axis=1) == 3).all()
 
 
 def test_an_aggregate_of_unequal_folds() -> None:
@@ -113,20 +66,6 @@ def test_ranks_ignore_what_rounding_leaves_and_put_missing_values_last() -> None
     values = [0.3, None, 0.1 + 0.2, 0.3000000001, -5.0]
     assert competition_ranks(values, higher_is_better=True) == (2, 5, 2, 1, 4)
     assert competition_ranks(values, higher_is_better=False) == (2, 5, 2, 4, 1)
-
-
-def test_a_paired_comparison_worked_out_by_hand() -> None:
-    first, second = [1.0, 2.0, 6.0, 0.0], [0.0, 2.5, 2.0, 0.5]
-    found = paired_difference(first, second, n_models=30, seed=2)
-    drawn = means_of(2400, [1.0, -0.5, 4.0, -0.5], 2)
-    assert found.difference == 1.0
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
-    smaller = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    assert found.p_value == pytest.approx(2 * (1 + smaller) / 2401)
-    assert found.n_perturbations == 4
-    few = paired_difference(first, second)
-    smaller = (means_of(2000, [1.0, -0.5, 4.0, -0.5], 0) <= 0).sum()
-    assert few.p_value == pytest.approx(2 * (1 + smaller) / 2001)
 
 
 def test_holm_steps_down_and_never_falls() -> None:

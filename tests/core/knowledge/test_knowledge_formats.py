@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 from pathlib import Path
@@ -146,3 +147,15 @@ def test_table_that_breaks_a_rule_is_refused(tmp_path: Path, text: str, message:
     (tmp_path / "f.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         read_gene_vectors(tmp_path / "f.csv")
+
+
+def test_a_table_that_grows_beyond_reason_is_refused(tmp_path: Path) -> None:
+    lines = b"gene,v\n" + b"KLF1,0\n" * 10_000_000
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines, compresslevel=1))
+    with pytest.raises(DataError, match="grows to more than"):
+        read_gene_vectors(tmp_path / "a.csv.gz")
+    pl.DataFrame({"gene": "KLF1", "v": pl.zeros(9_000_000, eager=True)}).write_parquet(
+        tmp_path / "a.parquet"
+    )
+    with pytest.raises(DataError, match="more than the file can hold"):
+        read_gene_vectors(tmp_path / "a.parquet")

@@ -120,3 +120,11 @@ def test_original_file_without_a_field_names_it(tmp_path: Path) -> None:
 def test_original_file_is_not_written_under_an_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\.safetensors"):
         write_original(knowledge(), tmp_path / "f.csv")
+
+
+def test_a_view_that_is_larger_than_its_file_can_hold_is_refused(tmp_path: Path) -> None:
+    tensor = torch.zeros(1).expand(1_000_000, 100, 100)
+    document = {"tensor": tensor, "gene_to_idx": {"A": 0}, "facet_names": ["x"] * 100}
+    torch.save(document, tmp_path / "a.pt")
+    with pytest.raises(DataError, match="more than the file can hold"):
+        read_original(tmp_path / "a.pt")

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,11 +16,24 @@ from dygenept.leaderboard import seeds
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
+from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.machine.terminal import safe_console
 from dygenept.results.records import RunRecord
-from dygenept_cli.views.boards import FORMATS, render_boards
+from dygenept_cli.views.boards import FORMATS, Format, laid_out, written
 
 MakeRecord = Callable[..., RunRecord]
+
+
+def render_boards(
+    boards: Sequence[Sequence[RunRecord]],
+    *,
+    chosen: Format,
+    metrics: Sequence[str] = (),
+    across_seeds: bool = False,
+) -> str:
+    """Write boards as the command does."""
+    found = seed_boards(boards) if across_seeds else laid_out(boards, metrics=metrics)
+    return written(found, chosen, metrics=metrics, all_metrics=False)
 
 
 @pytest.fixture(autouse=True)
@@ -68,13 +81,16 @@ def test_so_does_a_column_of_a_board_over_seeds(
 def test_json_keeps_the_fields_that_programs_read(records: list[RunRecord]) -> None:
     (document,) = json.loads(render([leaderboard_of(records)], "json"))
     assert list(document) == [
-        *("schema_version", "dataset", "split", "suite", "de_list", "leaderboard", "references")
+        *("schema_version", "dataset", "split", "suite", "de_list", "leaderboard", "references"),
+        "notes",
     ]
     assert set(document["leaderboard"][0]) == {
         *("model", "role", "metric", "higher_is_better", "rank"),
         *("mean", "std", "stderr", "pooled", "ci_low", "ci_high"),
         *("n_folds", "n_perturbations", "n_undefined"),
-        *("is_best", "indistinguishable_from_best", "beats_perturbed_mean", "normalised"),
+        *("n_distinct_perturbations", "n_cell_types", "is_best", "indistinguishable_from_best"),
+        *("reference", "beats_reference", "p_value", "p_corrected", "min_gap", "echo_of"),
+        *("gap_closed", "gap_low", "gap_high", "gap_reason", "normalised", "normalised_reason"),
     }
     assert leaderboard.leaderboard_rows(records)[0].document() == document["leaderboard"][0]
 
@@ -100,7 +116,10 @@ def test_csv_markdown_and_latex_have_the_same_columns_in_the_same_order(
     latex = re.findall(r"[a-z_]+", render([board], "latex").split("\\hline\n")[1].replace("\\", ""))
     assert paper == latex
     assert [name for name in paper if name in data] == [name for name in data if name in paper]
-    judgements = {"is_best", "indistinguishable_from_best", "beats_perturbed_mean"}
+    judgements = {
+        *("is_best", "indistinguishable_from_best", "reference", "beats_reference", "p_value"),
+        *("n_distinct_perturbations", "n_cell_types", "echo_of"),
+    }
     assert set(data) - set(paper) == judgements
     assert set(paper) - set(data) == {"marks"}
 
@@ -172,6 +191,12 @@ def test_values_are_written_in_few_digits(value: object, short: str, long: str) 
     assert (number(value), decimal(value)) == (short, long)
 
 
-def test_the_leading_metric_is_the_first_known_one() -> None:
-    assert lead_metric(["mse", "mse_top20", "pearson_delta_top20"]) == "pearson_delta_top20"
-    assert lead_metric(["mine", "mse"]) == "mine"
+def test_the_leading_metric_is_the_first_known_one_with_a_value(record: MakeRecord) -> None:
+    def rows(*metrics: str, values: tuple[float | None, ...] = (0.5,)) -> list[LeaderboardRow]:
+        made = [record(metric=name, values=values, neutral=0.0) for name in metrics]
+        return [row for item in made for row in leaderboard.leaderboard_rows([item])]
+
+    assert lead_metric(rows("mse", "mse_top20", "pearson_delta_top20")) == "pearson_delta_top20"
+    assert lead_metric(rows("mine", "mse")) == "mine"
+    undefined = rows("pearson_delta_top20", values=(None, None))
+    assert lead_metric([*undefined, *rows("mse")]) == "mse"

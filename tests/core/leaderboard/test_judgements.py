@@ -60,7 +60,7 @@ def test_what_cannot_be_told_from_the_best_is_marked_and_nothing_else(
 
 def test_every_competitor_that_does_not_beat_the_mean_is_flagged(records: list[RunRecord]) -> None:
     rows = by_model(leaderboard_rows(records))
-    beats = {name: row.judgement.beats_perturbed_mean for name, row in rows.items()}
+    beats = {name: row.judgement.beats_reference for name, row in rows.items()}
     assert beats == {
         "good": True,
         "twin": True,
@@ -114,15 +114,15 @@ def test_for_an_error_smaller_is_better_everywhere(record: MakeRecord) -> None:
     assert [rows[name].rank for name in ("good", "perturbed_mean", "bad")] == [2, 3, 4]
     assert rows["good"].judgement.is_best
     assert not rows["bad"].judgement.indistinguishable_from_best
-    assert rows["good"].judgement.beats_perturbed_mean is True
-    assert rows["bad"].judgement.beats_perturbed_mean is False
+    assert rows["good"].judgement.beats_reference is True
+    assert rows["bad"].judgement.beats_reference is False
     assert rows["good"].judgement.normalised == pytest.approx(0.4 / 0.45)
     assert rows["bad"].judgement.normalised == pytest.approx(-0.4 / 0.45)
 
 
 def test_without_the_references_the_questions_do_not_arise(records: list[RunRecord]) -> None:
     rows = leaderboard_rows([item for item in records if item.model in ("good", "middling")])
-    assert [(row.judgement.beats_perturbed_mean, row.judgement.normalised) for row in rows] == [
+    assert [(row.judgement.beats_reference, row.judgement.normalised) for row in rows] == [
         (None, None)
     ] * 2
 
@@ -188,15 +188,18 @@ def test_mean_ranks_leave_ceilings_out_and_share_ties(record: MakeRecord) -> Non
 
     rows = rank_models([board("x", a=0.5, b=0.5, c=0.1), board("y", a=0.2, b=0.6, c=0.4)])
     assert [(row.model, row.mean_rank) for row in rows] == [("b", 1.25), ("a", 2.25), ("c", 2.5)]
-    assert [row.n_best for row in rows] == [2, 1, 0]
+    # A tie on three perturbations has no best.
+    assert [row.n_best for row in rows] == [1, 0, 0]
     assert all((row.n_ranked, row.n_possible) == (2, 2) for row in rows)
 
 
 def test_a_model_that_misses_a_leaderboard_ranks_behind_those_that_do_not(
     record: MakeRecord,
 ) -> None:
-    full = [record(key=name, model=name, values=(of,)) for name, of in (("a", 0.1), ("b", 0.5))]
+    made = (("a", 0.1), ("b", 0.5))
+    full = [record(key=name, model=name, values=(of,)) for name, of in made]
     partial = [record(key="2", model="c", values=(0.9,))]
-    rows = rank_models([[*full, *partial], full])
+    other = [record(key=name, model=name, values=(of,), dataset="other") for name, of in made]
+    rows = rank_models([[*full, *partial], other])
     assert [(row.model, row.n_ranked) for row in rows] == [("b", 2), ("a", 2), ("c", 1)]
     assert rows[-1].mean_rank == 1.0

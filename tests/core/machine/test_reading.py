@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from dygenept.errors import ConfigError, DataError, ResultsError, ShapeError
-from dygenept.machine.reading import check_claim, read_arrays, read_parquet, reading
+from dygenept.machine.reading import check_cells, check_claim, read_arrays, read_parquet, reading
 from dygenept.machine.stopping import Stopped
 
 
@@ -50,7 +50,7 @@ def test_a_check_that_names_no_file_gets_its_name() -> None:
     with pytest.raises(ConfigError, match=r"^folder/a\.tsv: unknown key 'x'$"):
         with reading(Path("folder/a.tsv"), "a table"):
             raise ConfigError("unknown key 'x'")
-    with pytest.raises(ResultsError, match=r"^a\.tsv: 2 rows, expected 3$"):
+    with pytest.raises(ResultsError, match=r"^a\.tsv: 2 rows, expected 3; fetch or copy it again$"):
         with reading(Path("a.tsv"), "a table", error=ResultsError):
             raise ShapeError("2 rows, expected 3")
 
@@ -61,11 +61,28 @@ def test_what_the_system_refuses_is_said_as_the_system_says_it(tmp_path: Path) -
             (tmp_path / "absent").read_bytes()
 
 
+def test_a_table_of_one_endless_line_is_refused() -> None:
+    with pytest.raises(DataError, match=r"has a line of 300,001 cells, .*end its lines with line"):
+        check_cells(b"0," * 300_000 + b"\r", ",", "a.csv")
+    check_cells(b"gene," * 60_000 + b"\n", ",", "a.csv")
+
+
 def test_a_claim_is_measured_by_the_size_of_the_file() -> None:
     check_claim(1 << 26, 10, "small.npz")
     check_claim(2048 * 1_000_000, 1_000_000, "zeros.npz")
-    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than a file of"):
+    with pytest.raises(DataError, match=r"a\.npz claims 2,048,000,001 bytes, more than the file"):
         check_claim(2048 * 1_000_000 + 1, 1_000_000, "a.npz")
+
+
+def test_a_table_whose_rows_lack_most_cells_is_refused(tmp_path: Path) -> None:
+    whole = b"a,b,c\n" * 10
+    for lines in (whole, b"# x" + b"," * 1000 + b"\n" + b"a,b\n" * 100_000, b"a,b\n" + whole):
+        check_cells(lines, ",", "t.csv")
+    ragged = b"a" + b"," * 50_000 + b"\n" + b"b\n" * 50_000
+    (tmp_path / "t.csv").write_bytes(ragged)
+    for content in (ragged, tmp_path / "t.csv"):
+        with pytest.raises(DataError, match=r"t\.csv has 50,001 lines.* of 50,001 cells"):
+            check_cells(content, ",", "t.csv")
 
 
 def _npz(path: Path, header: str) -> Path:

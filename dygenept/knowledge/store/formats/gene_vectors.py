@@ -16,8 +16,10 @@ import numpy as np
 
 from dygenept.errors import DataError
 from dygenept.knowledge.store.formats.safe_pickle import read_pickle
+from dygenept.machine.archives import BoundedGzip
 from dygenept.machine.checksums import file_sha256
-from dygenept.machine.reading import read_arrays, read_parquet, reading
+from dygenept.machine.file_kinds import file_kind, said_of
+from dygenept.machine.reading import check_cells, read_arrays, read_parquet, reading
 from dygenept.types import SYMBOL_COLUMNS, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
@@ -125,8 +127,14 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     if name.endswith(".parquet"):
         frame = read_parquet(path)
     else:
+        kind = file_kind(path)
+        if kind not in ("text", "gzip"):
+            raise DataError(f"{path} is not a table of text: it {said_of(kind, path)}")
+        with BoundedGzip(path) if kind == "gzip" else path.open("rb") as opened:
+            content = opened.read()
         separator = "\t" if ".tsv" in name else ","
-        frame = pl.read_csv(path, separator=separator, infer_schema_length=None)
+        check_cells(content, separator, str(path))
+        frame = pl.read_csv(content, separator=separator, infer_schema_length=None)
     if frame.height == 0:
         raise DataError(f"{path} contains no gene")
     column = _gene_column(frame, path)
@@ -134,7 +142,8 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
     if frame[column].null_count():
         raise DataError(f"{path}: a row of column {column!r} names no gene")
     rest = frame.drop(column)
-    lists = [item for item in rest.columns if isinstance(rest.schema[item], pl.List | pl.Array)]
+    # A schema is made anew each time that it is asked for, from all columns.
+    lists = [item for item, of in rest.schema.items() if isinstance(of, pl.List | pl.Array)]
     if len(lists) == 1:
         return genes, _stacked(genes, rest[lists[0]].to_list(), path)
     return genes, _wide(rest, path)
@@ -143,7 +152,7 @@ def _read_table(path: Path) -> tuple[list[str], FloatArray]:
 def _wide(frame: pl.DataFrame, path: Path) -> FloatArray:
     # pandas writes its row numbers as a further column of this name.
     frame = frame.drop("__index_level_0__", strict=False)
-    words = [item for item in frame.columns if not frame.schema[item].is_numeric()]
+    words = [item for item, of in frame.schema.items() if not of.is_numeric()]
     if words:
         raise DataError(
             f"{path}: column {words[0]!r} contains no numbers; expected one column of genes "
@@ -157,7 +166,7 @@ def _wide(frame: pl.DataFrame, path: Path) -> FloatArray:
 def _gene_column(frame: pl.DataFrame, path: Path) -> str:
     import polars as pl
 
-    texts = [name for name in frame.columns if frame.schema[name] == pl.String]
+    texts = [name for name, of in frame.schema.items() if of == pl.String]
     by_lower = {name.lower(): name for name in texts}
     for name in GENE_COLUMNS:
         if name in by_lower:

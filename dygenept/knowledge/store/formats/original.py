@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.machine.checksums import file_sha256
-from dygenept.machine.reading import read_arrays, reading
+from dygenept.machine.reading import check_claim, read_arrays, reading
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import GeneKnowledge
 
@@ -204,7 +204,10 @@ def _names(given: object, path: Path, field: str) -> tuple[str, ...]:
 
 def _numbers(given: object, path: Path, field: str) -> npt.NDArray[np.float32]:
     if hasattr(given, "detach"):
-        given = given.detach().float().numpy()
+        tensor: Any = given
+        # A view of one number may be of any size.
+        check_claim(4 * tensor.numel(), path.stat().st_size, f"{path}: {field}")
+        given = tensor.detach().float().numpy()
     if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
         raise DataError(f"{path}: {field} must be an array of numbers")
     return np.array(given, dtype=np.float32)

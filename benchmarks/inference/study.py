@@ -1,0 +1,270 @@
+"""How often do the intervals and marks of a board hold? A simulation, seeded; minutes on two cores.
+
+    python benchmarks/inference/study.py FOLDER
+
+writes ``inference.json``, its tables as ``inference.md`` and four charts. What is simulated
+resembles metrics: correlations (bounded, skewed to the left) and errors (log-normal, skewed to the
+right), one value per perturbation, or one per perturbation and cell type. ``docs/inference.md``
+explains the result.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from figures import Chart
+
+from dygenept.evaluation.clusters import Clusters
+from dygenept.evaluation.comparison import ALPHA, holm, paired_intervals
+from dygenept.evaluation.confidence_set import best_p_values
+from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
+
+Array = npt.NDArray[np.float64]
+Row = dict[str, str | int | float]
+
+N_PERTURBATIONS = (9, 15, 33, 100)
+N_CELL_TYPES = 3
+SMALL = (1, 2, 3, 5, 6, 9, 15, 33, 100)
+REPEATS = 2000
+BOARDS = 400
+N_DRAWS = 999
+LARGE = 400_000
+
+# From a standard normal number to a metric's value.
+KINDS: dict[str, Callable[[Array], Array]] = {
+    "normal": lambda z: z,
+    "correlation": lambda z: np.tanh(0.8 + 0.6 * z),
+    "error": lambda z: np.exp(0.5 * z),
+    "error, long tail": lambda z: np.exp(0.8 * z),
+}
+# Shares of variance: perturbation, cell type, rest.
+SHARES = {"few differences": (0.6, 0.0, 0.4), "some": (0.6, 0.05, 0.35), "many": (0.4, 0.3, 0.3)}
+
+
+def main(folder: Path) -> None:
+    """Run all parts and write them."""
+    parts = {
+        "coverage of 95 % intervals, independent perturbations": list(independent_coverage()),
+        f"coverage of 95 % intervals, {N_CELL_TYPES} cell types": list(clustered_coverage()),
+        "false claims to beat the reference": list(false_claims()),
+        f"false claims to beat the reference, {N_CELL_TYPES} cell types": list(clustered_claims()),
+        "the best model left out of the confidence set": list(left_out()),
+        "claims to beat the reference by effect size": list(power()),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "inference.json").write_text(json.dumps(parts, indent=1) + "\n")
+    tables = (f"**{name}**\n\n{_table(rows)}\n" for name, rows in parts.items())
+    (folder / "inference.md").write_text("\n".join(tables))
+    for name, chart in charts(parts).items():
+        (folder / f"{name}.svg").write_text(chart.svg())
+
+
+def charts(parts: Mapping[str, Sequence[Row]]) -> dict[str, Chart]:
+    """Draw what the tables show."""
+    independent, clustered, claims, _, _, powers = parts.values()
+    sizes = [f"n = {n}" for n in N_PERTURBATIONS]
+    small = [f"n = {n}" for n in SMALL]
+
+    def shares(row: Row, names: Sequence[str], before: str = "") -> list[float]:
+        return [float(row[f"{before}{name}"]) for name in names]
+
+    covered = {str(row["values"]): shares(row, sizes) for row in independent}
+    covered["percentile, error"] = shares(independent[2], sizes, "percentile, ")
+    worst = [row for row in clustered if row["differences of cell types"] == "some"]
+    in_types = {str(row["values"]): shares(row, sizes) for row in worst}
+    in_types["as if independent"] = shares(worst[0], sizes, "as if independent, ")
+    claimed = {str(row["differences"]): shares(row, small) for row in claims}
+    claimed["percentile, normal"] = shares(claims[0], small, "percentile, ")
+    effects = [f"{row['mean difference, in standard deviations']:g}" for row in powers]
+    shown = {
+        name: [float(row[name]) for row in powers]
+        for name in ("n = 6", *sizes, "one of ten, n = 33")
+    }
+    return {
+        "coverage": Chart("95 % intervals cover the truth", sizes, 0.8, 1.0, covered, (0.93, 0.97)),
+        "cell_types": Chart(
+            "95 % intervals cover the truth, 3 cell types", sizes, 0.5, 1.0, in_types, (0.93, 0.97)
+        ),
+        "claims": Chart("false claims to beat the reference", small, 0.0, 0.2, claimed, (0.06,)),
+        "power": Chart("claims by mean difference (standard deviations)", effects, 0.0, 1.0, shown),
+    }
+
+
+def independent_coverage() -> Iterator[Row]:
+    """One value per perturbation."""
+    for kind, of in KINDS.items():
+        row: Row = {"values": kind}
+        for n in N_PERTURBATIONS:
+            rng = _rng(1, n)
+            values = of(rng.normal(size=(n, REPEATS)))
+            truth = _truth(of)
+            row[f"n = {n}"] = _covers(_intervals(values, Clusters.independent(n)), truth)
+            row[f"percentile, n = {n}"] = _covers(_percentile(values), truth)
+        yield row
+
+
+def clustered_coverage() -> Iterator[Row]:
+    """One value per perturbation and cell type."""
+    for kind, of in KINDS.items():
+        for amount, shares in SHARES.items():
+            row: Row = {"values": kind, "differences of cell types": amount}
+            for n in N_PERTURBATIONS:
+                values, clusters = _crossed(n, shares, of)
+                row[f"n = {n}"] = _covers(_intervals(values, clusters), _truth(of))
+                row[f"as if independent, n = {n}"] = _covers(_percentile(values), _truth(of))
+            yield row
+
+
+def _differences() -> dict[str, Callable[[np.random.Generator, int], Array]]:
+    """Ways in which two models of the same mean differ; more is better for the first."""
+    tail = np.exp(0.5 * 0.8**2)
+
+    def errors(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+        shared = 0.8 * rng.normal(size=(n, REPEATS))
+        first, second = (shared + 0.6 * rng.normal(size=(n, REPEATS)) for _ in range(2))
+        return np.exp(0.8 * first), np.exp(0.8 * second)
+
+    def spread(rng: np.random.Generator, n: int) -> Array:
+        first, second = errors(rng, n)
+        return (second - tail) - 1.2 * (first - tail)
+
+    return {
+        "normal": lambda rng, n: rng.normal(size=(n, REPEATS)),
+        "errors of two models": lambda rng, n: np.subtract(*errors(rng, n)),
+        "errors of a less steady model": spread,
+        "rare large losses": lambda rng, n: 1.0 - rng.exponential(size=(n, REPEATS)),
+        "rare large gains": lambda rng, n: rng.exponential(size=(n, REPEATS)) - 1.0,
+    }
+
+
+def false_claims() -> Iterator[Row]:
+    """Shares of boards on which a model that is no better is said to be."""
+    for kind, draw in _differences().items():
+        row: Row = {"differences": kind}
+        for n in SMALL:
+            values = draw(_rng(2, n), n)
+            row[f"n = {n}"] = _claims(values, Clusters.independent(n))
+            row[f"percentile, n = {n}"] = _share(_percentile(values)[0] > 0)
+        yield row
+
+
+def clustered_claims() -> Iterator[Row]:
+    """The same where perturbations come in several cell types."""
+    for kind in ("normal", "error"):
+        of = KINDS[kind]
+        for amount, shares in SHARES.items():
+            row: Row = {"differences": kind, "differences of cell types": amount}
+            for n in N_PERTURBATIONS:
+                values, clusters = _crossed(n, shares, of)
+                row[f"n = {n}"] = _claims(_truth(of) - values, clusters)
+            yield row
+
+
+def left_out() -> Iterator[Row]:
+    """Boards of models of which several are equally good; every one of these should be in."""
+    for name, n_equal, n_worse in (("6 alike", 6, 0), ("20 alike", 20, 0), ("2 of 20", 2, 18)):
+        for kind in ("normal", "error"):
+            row: Row = {"models": name, "values": kind}
+            for n in N_PERTURBATIONS:
+                rng, wrong, kept = _rng(3, n), 0, 0
+                for _ in range(BOARDS):
+                    z = 0.8 * rng.normal(size=(n, 1)) + 0.6 * rng.normal(
+                        size=(n, n_equal + n_worse)
+                    )
+                    scores = z if kind == "normal" else -np.exp(0.5 * z)
+                    scores[:, n_equal:] -= 1.0
+                    p_values = best_p_values(scores, Clusters.independent(n), n_draws=N_DRAWS)
+                    wrong += bool(p_values[0] < ALPHA)
+                    kept += int((p_values[n_equal:] >= ALPHA).sum())
+                row[f"n = {n}"] = wrong / BOARDS
+                row[f"worse ones kept, n = {n}"] = kept / (BOARDS * n_worse) if n_worse else 0.0
+            yield row
+
+
+def power() -> Iterator[Row]:
+    """Shares of boards on which a better model is shown to be, alone and among ten."""
+    for effect in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5):
+        row: Row = {"mean difference, in standard deviations": effect}
+        for n in (6, *N_PERTURBATIONS):
+            values = _rng(4, n).normal(effect, 1.0, size=(n, REPEATS))
+            clusters = Clusters.independent(n)
+            found = paired_intervals(values, np.zeros(n), clusters, n_models=10)
+            is_better = found.means > 0
+            row[f"n = {n}"] = _share(is_better & (found.p_values < ALPHA))
+            # Nine others of a family that are no better.
+            corrected = np.asarray([holm((p, *(0.5,) * 9))[0] for p in found.p_values])
+            row[f"one of ten, n = {n}"] = _share(is_better & (corrected < ALPHA))
+        yield row
+
+
+def _crossed(
+    n: int, shares: tuple[float, float, float], of: Callable[[Array], Array]
+) -> tuple[Array, Clusters]:
+    rng = _rng(5, n)
+    perturbation, cell_type, rest = (share**0.5 for share in shares)
+    z = (
+        perturbation * rng.normal(size=(n, 1, REPEATS))
+        + cell_type * rng.normal(size=(1, N_CELL_TYPES, REPEATS))
+        + rest * rng.normal(size=(n, N_CELL_TYPES, REPEATS))
+    )
+    labels = [f"p{number:03}" for number in range(n) for _ in range(N_CELL_TYPES)]
+    clusters = Clusters.of(labels, [f"c{number}" for number in range(N_CELL_TYPES)] * n)
+    return of(z).reshape(n * N_CELL_TYPES, REPEATS), clusters
+
+
+def _intervals(values: Array, clusters: Clusters) -> tuple[Array, Array]:
+    found: MeanIntervals = mean_intervals(values, clusters, n_draws=N_DRAWS)
+    return found.low, found.high
+
+
+def _claims(values: Array, clusters: Clusters) -> float:
+    found = paired_intervals(values, np.zeros(len(values)), clusters)
+    return _share((found.means > 0) & (found.p_values < ALPHA))
+
+
+def _percentile(values: Array) -> tuple[Array, Array]:
+    """Return the usual bootstrap interval, for comparison."""
+    n = len(values)
+    counts = _rng(6, n).multinomial(n, [1 / n] * n, size=N_DRAWS)
+    low, high = np.quantile(counts @ values / n, [0.025, 0.975], axis=0)
+    return low, high
+
+
+def _truth(of: Callable[[Array], Array]) -> float:
+    # Quantiles of the normal distribution in place of draws.
+    from scipy.special import ndtri
+
+    return float(of(ndtri((np.arange(LARGE) + 0.5) / LARGE)).mean())
+
+
+def _covers(interval: tuple[Array, Array], truth: float) -> float:
+    return _share((interval[0] <= truth) & (truth <= interval[1]))
+
+
+def _share(flags: npt.NDArray[np.bool_]) -> float:
+    return round(float(flags.mean()), 4)
+
+
+def _rng(part: int, n: int) -> np.random.Generator:
+    return np.random.default_rng([13, part, n])
+
+
+def _table(rows: list[Row]) -> str:
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for row in rows:
+        lines.append("| " + " | ".join(_cell(row[name]) for name in names) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: str | int | float) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

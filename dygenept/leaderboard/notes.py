@@ -1,0 +1,69 @@
+"""What a reader must know of a leaderboard beside its rows, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.columns import lead_metric
+from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
+from dygenept.leaderboard.rows import LeaderboardRow
+
+
+def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+    """Say how many perturbations there are, who beats nobody, and where noise exceeds signal.
+
+    Args:
+        rows: Rows over all held-out perturbations.
+    """
+    if not rows:
+        return ()
+    return tuple(note for note in (_size(rows), _claim(rows), *_echoes(rows), _noise(rows)) if note)
+
+
+def _size(rows: Sequence[LeaderboardRow]) -> str:
+    n_distinct = max(row.n_distinct for row in rows)
+    n_types = max(row.n_cell_types for row in rows)
+    text = ""
+    if n_types > 1:
+        text = f"{n_distinct} perturbations in {n_types} cell types: both count for what is shown"
+    if n_distinct < MIN_TO_CLAIM:
+        few = f"{n_distinct} held-out perturbations are too few to show anything of a model"
+        text = f"{text}; {few}" if text else few
+    return text
+
+
+def _claim(rows: Sequence[LeaderboardRow]) -> str:
+    lead = lead_metric(rows)
+    judged = [
+        row for row in rows if row.metric == lead and row.judgement.beats_reference is not None
+    ]
+    if not judged or any(row.judgement.beats_reference for row in judged):
+        return ""
+    return f"no model is shown to beat {judged[0].judgement.reference} on {lead}"
+
+
+def _echoes(rows: Sequence[LeaderboardRow]) -> list[str]:
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row.judgement.echo_of is not None:
+            found.setdefault(row.judgement.echo_of, {})[row.model] = None
+    within = f"{rows[0].judgement.min_gap:.0%}"
+    return [
+        f"the errors of {', '.join(models)} are those of {trivial}, within {within} of the gap"
+        for trivial, models in found.items()
+    ]
+
+
+def _noise(rows: Sequence[LeaderboardRow]) -> str:
+    inverted = dict.fromkeys(
+        row.metric
+        for row in rows
+        if row.judgement.normalised_reason or row.judgement.gap_reason == NOT_ABOVE
+    )
+    if not inverted:
+        return ""
+    where = (
+        ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
+    )
+    return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"

@@ -1,0 +1,48 @@
+"""The simulation study of intervals and claims: it runs, and what it found is what is promised."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "inference"
+
+
+def test_a_small_study_writes_tables_and_charts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    study = importlib.import_module("study")
+    for name, value in {"REPEATS": 20, "BOARDS": 2, "N_DRAWS": 99, "LARGE": 1000}.items():
+        monkeypatch.setattr(study, name, value)
+    study.main(tmp_path)
+    kept, found = (
+        json.loads((folder / "inference.json").read_text()) for folder in (FOLDER, tmp_path)
+    )
+    assert {part: [list(row) for row in rows] for part, rows in found.items()} == {
+        part: [list(row) for row in rows] for part, rows in kept.items()
+    }
+    for path in FOLDER.glob("*.svg"):
+        assert (tmp_path / path.name).read_text().startswith("<svg")
+
+
+def test_what_the_full_study_found_is_what_is_promised() -> None:
+    coverage, clustered, claims, clustered_claims, left_out, _ = json.loads(
+        (FOLDER / "inference.json").read_text()
+    ).values()
+
+    def shares(rows: list[dict[str, float | str]]) -> list[float]:
+        return [
+            float(value) for row in rows for name, value in row.items() if name.startswith("n = ")
+        ]
+
+    assert min(shares(coverage)) >= 0.93
+    assert max(shares(coverage)) <= 0.975
+    assert min(shares(clustered)) >= 0.925
+    assert max(shares(clustered)) <= 0.98
+    assert max(shares(claims)) <= 0.06
+    assert max(shares(clustered_claims)) <= 0.06
+    assert max(shares(left_out)) <= 0.06

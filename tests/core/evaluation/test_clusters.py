@@ -1,0 +1,53 @@
+"""Perturbations in several cell types: one value per perturbation, and what cell types add."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dygenept.evaluation.clusters import Clusters
+
+CROSSED = Clusters.of(["a", "a", "b", "b", "c", "c"], ["x", "y"] * 3)
+
+
+def test_names_are_counted() -> None:
+    assert (CROSSED.n_perturbations, CROSSED.n_cell_types) == (3, 2)
+    assert CROSSED.perturbations.tolist() == [0, 0, 1, 1, 2, 2]
+    alone = Clusters.independent(4)
+    assert (alone.n_perturbations, alone.n_cell_types) == (4, 1)
+
+
+def test_a_perturbation_counts_as_the_mean_of_its_cell_types() -> None:
+    values = np.asarray([[1.0], [3.0], [4.0], [6.0], [0.0], [10.0]])
+    np.testing.assert_allclose(CROSSED.by_perturbation(values)[:, 0], [2.0, 5.0, 5.0])
+
+
+def test_perturbations_with_more_values_weigh_more_and_the_mean_stays() -> None:
+    clusters = Clusters.of(["a", "a", "a", "b"], ["x", "y", "z", "x"])
+    values = np.asarray([[1.0], [2.0], [3.0], [10.0]])
+    # Mean 4: a adds (6 - 3 * 4) * 2 / 4 and b adds (10 - 4) * 2 / 4.
+    np.testing.assert_allclose(clusters.by_perturbation(values)[:, 0], [1.0, 7.0])
+
+
+def test_independent_values_pass_untouched() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 2))
+    assert Clusters.independent(5).by_perturbation(values) is values
+
+
+@pytest.mark.parametrize("is_crossed", [True, False])
+def test_the_error_of_cell_types_is_what_was_planted(is_crossed: bool) -> None:
+    rng = np.random.default_rng(1)
+    shape = (40, 6, 400)
+    names = [f"p{row}" if is_crossed else f"p{row}{kind}" for row in range(40) for kind in "abcdef"]
+    clusters = Clusters.of(names, list("abcdef") * 40)
+    planted = 0.5 * rng.normal(size=(1, *shape[1:]))
+    noise = rng.normal(size=shape) + 2 * rng.normal(size=(40, 1, 400)) * is_crossed
+    found = clusters.cell_type_errors((planted + noise).reshape(240, 400))
+    assert np.mean(found**2) == pytest.approx(0.25 / 6, rel=0.15)
+    # Cut off at 0, half of what chance gives on either side is left.
+    chance = clusters.cell_type_errors(noise.reshape(240, 400))
+    assert np.mean(chance**2) < 0.1 * 0.25 / 6
+
+
+def test_one_cell_type_adds_nothing() -> None:
+    assert Clusters.independent(4).cell_type_errors(np.ones((4, 3))).tolist() == [0.0] * 3
