@@ -71,10 +71,11 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def ended(body: str, *numbers: signal.Signals) -> tuple[int, str]:
+def ended(body: str, *numbers: signal.Signals, after_s: float = 0.0) -> tuple[int, str]:
     """Send a process signals once it is ready; return its exit code and what it said."""
     process = started("-c", STOPPABLE.format(body=body))
     assert line_of(process) == "ready"
+    time.sleep(after_s)
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.1)
@@ -91,7 +92,7 @@ def test_a_signal_ends_the_process_with_a_word(number: signal.Signals, code: int
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
 def test_a_computation_that_keeps_pythons_lock_is_ended_from_outside() -> None:
-    code, err = ended(LOCKED, signal.SIGTERM)
+    code, err = ended(LOCKED, signal.SIGTERM, after_s=1.0)
     assert code == -signal.SIGKILL
     assert err.startswith("dygenept: interrupted in the middle of a computation")
 
