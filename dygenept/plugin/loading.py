@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TypeVar
 
 from dygenept import __version__
@@ -79,6 +80,16 @@ def installed_candidates() -> Iterator[Candidate]:
         yield module_candidate(entry_point.value.split(":")[0], source)
 
 
+class _AsWritten(SourceFileLoader):
+    """Compiles a file as it is now: Python's cache misses an edit within a second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compile the file."""
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def file_candidate(path: Path) -> Candidate:
     """Offer one Python file.
 
@@ -93,6 +104,8 @@ def file_candidate(path: Path) -> Candidate:
     if spec is None or spec.loader is None:
         raise PluginError(f"{path} is not a Python file; give a .py file to --plugin")
     loader = spec.loader
+    if isinstance(loader, SourceFileLoader):
+        loader = spec.loader = _AsWritten(name, str(path))
 
     def load() -> tuple[ModuleType, Origin]:
         module = importlib.util.module_from_spec(spec)
