@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoint(cli, toy: Path, trained: Path) -> Path:
     """One trained model for all tests, which only read it."""
     if not trained.exists():
-        result = cli("train", "--dataset", toy, "--folds", "3", "--output", trained, *SHORT)
+        result = cli("train", "--dataset", toy, "--folds", "2", "--output", trained, *SHORT)
         assert result.code == 0, result.err
     return trained
 
@@ -34,7 +34,7 @@ def test_train_evaluate_gives_what_bench_gives_for_that_fold(
     assert evaluated.code == 0, evaluated.err
     rows = {row["metric"]: row["pooled"] for row in evaluated.json()["leaderboard"]}
     assert not (tmp_path / "results").exists()
-    cli("bench", "--dataset", toy, "--folds", "3", "--model", "dygenept_small", *SHORT)
+    cli("bench", "--dataset", toy, "--folds", "2", "--model", "dygenept_small", *SHORT)
     records = [json.loads(path.read_text()) for path in (tmp_path / "results/runs").iterdir()]
     (first,) = [record for record in records if record["fold"] == 0]
     for metric in first["metrics"]:
@@ -44,7 +44,8 @@ def test_train_evaluate_gives_what_bench_gives_for_that_fold(
 
 def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> None:
     """The same key, configuration and plugins, down to the files of the knowledge graphs."""
-    same = ("--dataset", toy, "--folds", "3", *SHORT, "--kg", "go")
+    cold = ("--set", "training.warm_start=false")
+    same = ("--dataset", toy, "--folds", "2", *SHORT, *cold, "--kg", "go")
     trained = cli("train", *same, "--output", tmp_path / "model", "--fold", "2")
     assert trained.code == 0, trained.err
     asked = ("--checkpoint", tmp_path / "model", "--dataset", toy)
