@@ -226,7 +226,7 @@ class Cases:
 
     def write(self, reader: str, number: int, folder: Path) -> None:
         """Write the files of an input into an empty folder."""
-        from fuzz import mutators, packed_mutators
+        from fuzz import mutators, packed_mutators, text_mutators
 
         packed_mutators.SENTINEL = self._work / "sentinel"
         if reader not in self._files:
@@ -247,7 +247,7 @@ class Cases:
                     content = mutators.mutated(name, content, rng, others)
                 # Not every change of a format's parts can be written.
                 except Exception:  # noqa: BLE001
-                    content = mutators.mutate_bytes(content, rng, others)
+                    content = text_mutators.mutate_bytes(content, rng, others)
                 content = content.replace(b"SENTINEL", str(self._work / "sentinel").encode())
             place.write_bytes(content)
 
