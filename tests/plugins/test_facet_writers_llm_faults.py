@@ -166,8 +166,7 @@ def test_requests_are_spaced_by_the_rate_limit(
 ) -> None:
     make_writer(requests_per_minute=1200).write_from(CORPUS, Runtime())
     times = sorted(request.time_s for request in endpoint.requests)
-    # On a busy machine the first request may arrive late.
-    assert times[-1] - times[0] >= 5 * 0.05 * 0.5
+    assert times[-1] - times[0] >= 5 * 0.05 * 0.8
 
 
 def test_requests_run_at_once_up_to_the_limit(
