@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from pydantic import field_validator
 
 from dygenept.plugin.specs import PluginConfig
@@ -32,13 +34,5 @@ class MappedConfig(PluginConfig):
 
     def mapping(self) -> DataMapping:
         """Return where the file keeps what is needed."""
-        return DataMapping(
-            condition_column=self.condition_column,
-            control=self.control,
-            separator=self.separator,
-            guide_pattern=self.guide_pattern,
-            symbol_column=self.symbol_column,
-            layer=self.layer,
-            cell_type_column=self.cell_type_column,
-            batch_column=self.batch_column,
-        )
+        names = {field.name for field in fields(DataMapping)}
+        return DataMapping(**self.model_dump(include=names))

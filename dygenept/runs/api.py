@@ -23,11 +23,11 @@ from dygenept.knowledge.precompute.pipeline import Pipeline
 from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome, planned_steps
 from dygenept.machine.devices import pick_device
 from dygenept.machine.progress import shown_progress
-from dygenept.model.given import GivenModel
 from dygenept.model.overrides import Overrides
 from dygenept.plugin.environment import Environment
 from dygenept.runs.bench_result import BenchResult
 from dygenept.runs.default_models import default_models
+from dygenept.runs.handed_over import Table, named_models, written_predictions
 from dygenept.runs.loaded_model import LoadedModel
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.runs.score import Submission, score_submission
@@ -35,11 +35,8 @@ from dygenept.types import DataMapping, PerturbationData
 
 if TYPE_CHECKING:
     import anndata
-    import pandas as pd
-    import polars as pl
 
     Data: TypeAlias = PerturbationData | anndata.AnnData | str | Path
-    Table: TypeAlias = anndata.AnnData | pd.DataFrame | pl.DataFrame | str | Path
 
 # What the parts of a mapping were called before the command line had them.
 OTHER_NAMES = {
@@ -156,7 +153,7 @@ def bench(
         ['additive', 'perturbed_mean']
     """
     used = environment or Environment.load()
-    names, given = _models(models)
+    names, given = named_models(models)
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
             _request(
@@ -245,7 +242,7 @@ def score(
             ),
             metrics=tuple(metrics),
         )
-        path = _written(predictions, Path(scratch))
+        path = written_predictions(predictions, Path(scratch))
         submission = Submission(path=path, name=name, is_delta=is_delta, fill=fill)
         scored = score_submission(submission, request, used, report=report)
     return BenchResult(scored.outcome, folder, is_temporary=results is None)
@@ -327,29 +324,6 @@ def _mapping(given: Mapping[str, str | Sequence[str] | None]) -> DataMapping:
     return DataMapping(**parts, control=controls)  # type: ignore[arg-type]
 
 
-def _models(models: object) -> tuple[tuple[str, ...], tuple[GivenModel, ...]]:
-    """Part names of models from models that are handed over."""
-    if models is None:
-        return (), ()
-    if isinstance(models, Mapping):
-        named = list(models.items())
-    else:
-        several = models if isinstance(models, list | tuple) else [models]
-        named = [(None, model) for model in several]
-    names: list[str] = []
-    given: list[GivenModel] = []
-    for name, model in named:
-        if not isinstance(model, str):
-            given.append(GivenModel(name, model))
-        elif name in (None, model):
-            names.append(model)
-        else:
-            raise ConfigError(
-                f"{model!r} is a registered name and cannot be shown as {name!r}; put it in a list"
-            )
-    return tuple(names), tuple(given)
-
-
 @contextmanager
 def _folder(results: str | Path | None) -> Iterator[Path]:
     """Give the results folder; a temporary one is removed at once where the run is refused."""
@@ -402,30 +376,3 @@ def _request(
         de_list=defaults.de_list,
         results=results,
     )
-
-
-def _written(predictions: Table, folder: Path) -> Path:
-    """Return the path of predictions; what is in memory is written to a file that is read back."""
-    if isinstance(predictions, str | Path):
-        return Path(predictions)
-    import anndata
-    import polars as pl
-
-    if isinstance(predictions, anndata.AnnData):
-        path = folder / "predictions.h5ad"
-        predictions.write_h5ad(path)
-        return path
-    table = predictions if isinstance(predictions, pl.DataFrame) else _from_pandas(predictions)
-    path = folder / "predictions.parquet"
-    table.write_parquet(path)
-    return path
-
-
-def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
-    """Copy a pandas table; an index of labels becomes the column of perturbations."""
-    import pandas as pd
-    import polars as pl
-
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.rename_axis("perturbation").reset_index()
-    return pl.DataFrame({str(name): column.to_list() for name, column in frame.items()})
