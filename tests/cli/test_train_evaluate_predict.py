@@ -6,19 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from dygenept.model.start import facet_tuning
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 
 SHORT = (
     *("--facets", "go_tfidf"),
     *("--set", "training.epochs=1"),
     *("--set", "training.steps_per_epoch=2"),
 )
-
-
-@pytest.fixture(autouse=True)
-def _few_tuning_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tune facets for a few steps at most: what is tested here is what commands do."""
-    monkeypatch.setattr(facet_tuning, "CHECKPOINTS", (0, 5))
 
 
 @pytest.fixture(scope="module")
