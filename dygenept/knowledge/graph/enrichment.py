@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,16 +51,22 @@ def enrich(
     """
     neighbors = Neighbours(graph)
     texts = {entry.gene: described(entry) for entry in corpus}
-    # Partners may lie outside the corpus: the graph covers every gene of the shipped tables.
-    outside = [gene for gene in graph.genes if gene not in texts]
-    texts |= {entry.gene: described(entry) for entry in corpus_from_tables(outside)}
+
+    def text_of(gene: str) -> str:
+        # Partners may lie outside the corpus: the graph covers every gene of the shipped tables.
+        if gene not in texts:
+            (entry,) = corpus_from_tables([gene])
+            texts[gene] = described(entry)
+        return texts[gene]
+
     enriched = []
     for position, entry in enumerate(corpus, start=1):
         found = neighbors.strongest(entry.gene, min_weight=options.min_weight)
         # Filter before cutting, so that a partner without text does not use up a place.
-        known = [item for item in found if texts[item.gene]][: options.max_neighbors]
+        known = (item for item in found if text_of(item.gene))
         partners = tuple(
-            PartnerText(item.gene, texts[item.gene], item.weight, item.source) for item in known
+            PartnerText(item.gene, text_of(item.gene), item.weight, item.source)
+            for item in islice(known, options.max_neighbors)
         )
         enriched.append(replace(entry, partners=partners))
         if position % REPORT_EVERY == 0:
