@@ -46,8 +46,10 @@ def test_train_evaluate_gives_what_bench_gives_for_that_fold(
 
 def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> None:
     """The same key, configuration and plugins, down to the files of the knowledge graphs."""
+    (tmp_path / "edges.tsv").write_text("KLF1\tMAPK1\t0.9\nTP53\tCEBPA\t0.8\n")
     cold = ("--set", "training.warm_start=false")
-    same = ("--dataset", toy, "--folds", "2", *SHORT, *cold, "--kg", "go")
+    graph = ("--kg", "edges", "--set", "kg.edges.path=edges.tsv")
+    same = ("--dataset", toy, "--folds", "2", *SHORT, *cold, *graph)
     trained = cli("train", *same, "--output", tmp_path / "model", "--fold", "2")
     assert trained.code == 0, trained.err
     asked = ("--checkpoint", tmp_path / "model", "--dataset", toy)
@@ -55,7 +57,7 @@ def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> No
     assert evaluated.code == 0, evaluated.err
     (path,) = (tmp_path / "evaluated" / "runs").iterdir()
     mine = json.loads(path.read_text())
-    assert set(mine["config"]["kg_files"]) == {"kg.go"}
+    assert set(mine["config"]["kg_files"]) == {"kg.edges"}
     assert [f.name for f in (tmp_path / "evaluated/splits").iterdir()] == [
         f"{mine['split']['sha256']}.json"
     ]
