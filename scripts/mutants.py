@@ -101,7 +101,7 @@ AREAS = {
         ("tests/core/model/test_losses.py", "tests/core/model/test_losses_exact.py"),
     ),
     "imputation": Area(
-        ("dygenept/knowledge/facets/imputation.py",),
+        ("dygenept/knowledge/facets/imputation.py", "dygenept/knowledge/facets/informants.py"),
         (
             "tests/core/knowledge/test_imputation_exact.py",
             "tests/core/knowledge/test_knowledge_imputation.py",
