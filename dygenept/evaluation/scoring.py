@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
@@ -43,6 +44,8 @@ class GroundTruth:
         de: Its DE lists, one row per condition of ``data``.
         de_tests: DE tests, one row per condition of ``data``, where a metric reads them.
         cells: Samples of cells, one row per condition of ``data``, where a metric reads them.
+        held_out: Conditions held out in any fold, among which ranks are; None where only those
+            that are predicted together count.
     """
 
     data: PerturbationData
@@ -50,6 +53,7 @@ class GroundTruth:
     de: DeGenes
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    held_out: HeldOutPool | None = None
 
 
 def metric_inputs(
@@ -90,6 +94,7 @@ def metric_inputs(
         gene_symbols=data.gene_symbols,
         de_tests=None if against.de_tests is None else against.de_tests.take(rows),
         cells=None if against.cells is None else against.cells.take(rows),
+        candidates=None if against.held_out is None else against.held_out.candidates(predictions),
     )
 
 
@@ -116,6 +121,10 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)
         values[has_truth] = result.values
+        has_chance = result.chance is not None or spec.chance is not None
+        chance = np.full(len(inputs.conditions), np.nan if spec.chance is None else spec.chance)
+        if result.chance is not None:
+            chance[has_truth] = result.chance
         positions = np.flatnonzero(has_truth)
         reasons = {int(positions[row]): reason for row, reason in result.reasons.items()}
         for row, condition in enumerate(inputs.conditions):
@@ -126,6 +135,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
                     metric=spec.name,
                     value=float(values[row]) if is_defined else None,
                     reason=None if is_defined else reasons.get(row, NO_TRUTH),
+                    chance=float(chance[row]) if is_defined and has_chance else None,
                 )
             )
     return scores
@@ -211,6 +221,13 @@ def _check_result(result: MetricValues, spec: MetricSpec, *, n_conditions: int) 
     if np.isinf(result.values).any():
         raise PluginError(
             f"metric {spec.name!r} returned an infinite value; return NaN with a reason instead"
+        )
+    is_defined = ~np.isnan(result.values)
+    if result.chance is not None and (
+        result.chance.shape != (n_conditions,) or not np.isfinite(result.chance[is_defined]).all()
+    ):
+        raise PluginError(
+            f"metric {spec.name!r} must give a finite chance level for each defined value"
         )
     undefined = set(np.flatnonzero(np.isnan(result.values)).tolist())
     if undefined != set(result.reasons):

@@ -33,6 +33,8 @@ class MetricTable:
         values: Value of each unit by model; None where undefined.
         lower: Its smallest possible value; None where unbounded or not recorded.
         upper: Its largest.
+        chance: What a guess gets on average over the held-out perturbations; None where it has no
+            such level, or none is recorded.
         families: By model, the models that a run declared together with it; empty where no run
             declared any.
     """
@@ -44,6 +46,7 @@ class MetricTable:
     values: Mapping[str, Mapping[Unit, float | None]]
     lower: float | None = None
     upper: float | None = None
+    chance: float | None = None
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -86,6 +89,13 @@ def metric_tables(
                 if keep is None or keep(unit):
                     roles[record.model] = record.role
                     values.setdefault(record.model, {})[unit] = item.value
+        levels = [
+            (entry.chance, len(entry.values))
+            for record in ordered
+            for entry in record.metrics
+            if entry.name == name and entry.chance is not None
+        ]
+        n_levels = sum(size for _, size in levels)
         is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
             MetricTable(
@@ -96,6 +106,7 @@ def metric_tables(
                 values=values,
                 lower=metric.lower,
                 upper=metric.upper,
+                chance=sum(level * size for level, size in levels) / n_levels if levels else None,
                 families=families,
             )
         )

@@ -62,6 +62,7 @@ class LeaderboardRow(BoardRow):
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
         group: The part of the held-out perturbations that the row is about; None for all.
+        chance: What a guess gets under the metric; None where it has no such level.
     """
 
     total: Aggregate
@@ -70,6 +71,7 @@ class LeaderboardRow(BoardRow):
     n_cell_types: int
     n_split_folds: int
     group: str | None = None
+    chance: float | None = None
 
     @property
     def marks(self) -> str:
@@ -168,6 +170,7 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             lambda row: row.judgement.normalised_reason,
             frozenset(("json",)),
         ),
+        Column("chance", lambda row: row.chance, DATA),
         Column("marks", lambda row: row.marks, PAPER, is_text=True),
         Column("is_best", lambda row: row.judgement.is_best, DATA),
         Column(
@@ -330,6 +333,7 @@ def _metric_rows(
             n_distinct=len({unit.perturbation for unit in table.values[model]}),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
+            chance=table.chance,
         )
         for model, total in totals.items()
     ]

@@ -170,6 +170,8 @@ class MetricSpec(PluginSpec):
         lower: Smallest possible value; None where unbounded.
         upper: Largest possible value; None where unbounded.
         neutral: Value that an undefined case counts as in aggregates; None leaves it out.
+        chance: What a guess that knows nothing of the perturbation gets on average; None where
+            there is no such level, or where it depends on the data and ``MetricValues`` says it.
         undefined: When it is undefined, in words; empty where it never is.
         uses_de_genes: True if it reads the top-20 DE lists.
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
@@ -182,6 +184,7 @@ class MetricSpec(PluginSpec):
     lower: float | None = None
     upper: float | None = None
     neutral: float | None = None
+    chance: float | None = None
     undefined: str = ""
     uses_de_genes: bool = False
     uses_de_tests: bool = False

@@ -192,6 +192,7 @@ def _scored(
         de=context.de,
         de_tests=context.scoring.de_tests,
         cells=context.scoring.cells,
+        held_out=context.scoring.held_out,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))

@@ -38,6 +38,7 @@ from dygenept.types.mapping import (
     DataMapping,
 )
 from dygenept.types.results import (
+    Candidates,
     ChildResources,
     MetricInputs,
     MetricValues,
@@ -65,6 +66,7 @@ __all__ = [
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "BoolArray",
+    "Candidates",
     "CellDistances",
     "ChildResources",
     "Condition",

@@ -44,6 +44,19 @@ class Predictions:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """Conditions among which a prediction is to find its own: those held out in any fold.
+
+    Attributes:
+        conditions: Conditions, (m,).
+        truth: True mean expression, (m, G).
+    """
+
+    conditions: tuple[Condition, ...]
+    truth: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
 class MetricInputs:
     """What a metric sees: all held-out conditions of one fold at once.
 
@@ -59,6 +72,8 @@ class MetricInputs:
         gene_symbols: Gene symbols, (G,).
         de_tests: DE tests of every gene, for metrics whose spec says ``uses_de_tests``; else None.
         cells: Samples of cells, for metrics whose spec says ``uses_cells``; else None.
+        candidates: Conditions held out in any fold, these among them, for ranks; None where there
+            are no others than these.
     """
 
     conditions: tuple[Condition, ...]
@@ -70,6 +85,7 @@ class MetricInputs:
     gene_symbols: tuple[str, ...]
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    candidates: Candidates | None = None
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -94,10 +110,13 @@ class MetricValues:
     Attributes:
         values: (n,), NaN where undefined.
         reasons: Why a value is undefined, by position; empty where all are defined.
+        chance: What a guess gets on average, (n,), where the data decide it; None where the
+            metric's spec says it, or where there is no such level.
     """
 
     values: DoubleArray
     reasons: Mapping[int, str] = field(default_factory=dict)
+    chance: DoubleArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +136,16 @@ class ChildResources:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric of one held-out condition; ``value`` is None where undefined."""
+    """One metric of one held-out condition; ``value`` is None where undefined.
+
+    ``chance`` is what a guess gets on average; None where the metric has no such level.
+    """
 
     condition: Condition
     metric: str
     value: float | None
     reason: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
