@@ -32,6 +32,7 @@ from dygenept.types import (
 
 N = TypeVar("N", bound=np.generic)
 NO_TRUTH = "too few cells to have a truth"
+NO_CORRELATION = "no correlation, which alone can be corrected for the number of cells"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,32 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
             replace(scores[0], value=fmean(defined), reason=None) if defined else scores[0]
         )
     return means
+
+
+def lengthened(
+    scores: Sequence[Score], metrics: Sequence[MetricSpec], factor: float
+) -> list[Score]:
+    """Say what scores would be with more cells, by the Spearman-Brown formula.
+
+    A correlation r of two halves becomes f r / (1 + (f - 1) r); one of 0 or less stays, since it
+    shows no signal that more cells could bring out. Metrics that are no correlations are undefined.
+
+    Args:
+        scores: Scores of one model.
+        metrics: Their metrics.
+        factor: How many times more cells, f.
+    """
+    corrected = {spec.name for spec in metrics if spec.is_correlation}
+    found = []
+    for item in scores:
+        r = item.value
+        if item.metric not in corrected:
+            found.append(replace(item, value=None, reason=NO_CORRELATION))
+        elif r is not None and r > 0:
+            found.append(replace(item, value=factor * r / (1.0 + (factor - 1.0) * r)))
+        else:
+            found.append(item)
+    return found
 
 
 def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:

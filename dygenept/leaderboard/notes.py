@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.columns import lead_metric
@@ -18,7 +19,7 @@ def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
     """
     if not rows:
         return ()
-    notes = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), _chance(rows))
+    notes = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_cells(rows), _chance(rows))
     return tuple(note for note in notes if note)
 
 
@@ -75,3 +76,14 @@ def _chance(rows: Sequence[LeaderboardRow]) -> str:
     if not levels:
         return ""
     return f"chance level: {', '.join(f'{name} {level:.3g}' for name, level in levels.items())}"
+
+
+def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
+    models: dict[tuple[int, float], dict[str, None]] = {}
+    for row in rows:
+        if row.n_cells:
+            models.setdefault((min(row.n_cells), median(row.n_cells)), {})[row.model] = None
+    return [
+        f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
+        for (least, middle), names in models.items()
+    ]

@@ -202,7 +202,8 @@ class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
-    ``effects`` are the effect sizes of the held-out perturbations by cell type.
+    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``cells`` the cells
+    behind each prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
@@ -226,6 +227,7 @@ class RunRecord(_Record):
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
+    cells: Mapping[str, Mapping[str, int]] = {}
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int

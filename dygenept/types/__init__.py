@@ -58,6 +58,7 @@ from dygenept.types.task import (
     HeldOut,
     Task,
     TaskCells,
+    TestedHalves,
 )
 
 __all__ = [
@@ -95,5 +96,6 @@ __all__ = [
     "Split",
     "Task",
     "TaskCells",
+    "TestedHalves",
     "no_report",
 ]

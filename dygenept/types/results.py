@@ -23,12 +23,19 @@ class Predictions:
             duplicate scores one half of the cells against the other); only oracles may set it.
         others: Further draws of the same conditions, whose scores are averaged with these;
             only oracles may set it.
+        n_cells: Cells of the condition behind each prediction, (n_conditions,); only oracles have
+            any.
+        lengthening: By how many times more cells the scores are to be those of: correlations are
+            corrected by the Spearman-Brown formula, and other metrics are undefined. Only oracles
+            may set it.
     """
 
     conditions: tuple[Condition, ...]
     expression: DoubleArray
     truth: DoubleArray | None = None
     others: tuple[Predictions, ...] = ()
+    n_cells: IntArray | None = None
+    lengthening: float = 1.0
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""
