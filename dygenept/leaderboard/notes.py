@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.columns import lead_metric
@@ -11,14 +12,15 @@ from dygenept.leaderboard.rows import LeaderboardRow
 
 
 def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
-    """Say how many perturbations there are, who beats nobody, and where noise exceeds signal.
+    """Say how many perturbations there are, who beats nobody, and what noise and a guess give.
 
     Args:
         rows: Rows over all held-out perturbations.
     """
     if not rows:
         return ()
-    return tuple(note for note in (_size(rows), _claim(rows), *_echoes(rows), _noise(rows)) if note)
+    notes = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_cells(rows), _chance(rows))
+    return tuple(note for note in notes if note)
 
 
 def _size(rows: Sequence[LeaderboardRow]) -> str:
@@ -67,3 +69,21 @@ def _noise(rows: Sequence[LeaderboardRow]) -> str:
         ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
     )
     return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"
+
+
+def _chance(rows: Sequence[LeaderboardRow]) -> str:
+    levels = {row.metric: row.chance for row in rows if row.chance}
+    if not levels:
+        return ""
+    return f"chance level: {', '.join(f'{name} {level:.3g}' for name, level in levels.items())}"
+
+
+def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
+    models: dict[tuple[int, float], dict[str, None]] = {}
+    for row in rows:
+        if row.n_cells:
+            models.setdefault((min(row.n_cells), median(row.n_cells)), {})[row.model] = None
+    return [
+        f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
+        for (least, middle), names in models.items()
+    ]

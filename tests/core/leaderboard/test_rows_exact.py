@@ -54,6 +54,10 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "min_gap": MIN_GAP,
         "normalised": None,
         "normalised_reason": None,
+        "normalised_by": {},
+        "cells_min": None,
+        "cells_median": None,
+        "chance": None,
     }
 
 
