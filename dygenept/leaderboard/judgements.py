@@ -21,6 +21,8 @@ CEILING = "technical_duplicate"
 TRUTH = "truth"
 # The least share of the gap between reference and ceiling that counts as an advance.
 MIN_GAP = 0.05
+# No prediction closes this share of the way to no error at all.
+ALL_BUT = 0.99
 # With fewer perturbations no sign-flip test can show anything, and a tie for the best says nothing.
 MIN_TO_CLAIM = 6
 NO_CEILING = f"no {CEILING} here"
@@ -52,6 +54,9 @@ class Judgement:
         gap_reason: Why there is no gap.
         min_gap: The share that was asked for.
         echo_of: The one of ``TRIVIAL`` that its errors repeat; see ``echoes``.
+        n_family: Models over which ``p_corrected`` is corrected.
+        above_ceiling: True of a submission that is better than technical_duplicate beyond noise, or
+            whose errors are next to none: it may have seen what is held out. None for others.
         normalised: 0 for perturbed_mean, 1 for technical_duplicate; None where one is missing, or
             the latter is no better.
         normalised_reason: Why it is None although both are there.
@@ -69,6 +74,8 @@ class Judgement:
     gap_reason: str | None = None
     min_gap: float = MIN_GAP
     echo_of: str | None = None
+    n_family: int | None = None
+    above_ceiling: bool | None = None
     normalised: float | None = None
     normalised_reason: str | None = None
 
@@ -112,6 +119,7 @@ def judge_models(
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
     low, high = pooled.get(TRIVIAL[0]), pooled.get(CEILING)
+    above = _above_ceiling(table, grid, pooled, reference=reference, has_gap=bool(shares))
     is_inverted = low is not None and high is not None and grid.sign * (high - low) <= 0
     return {
         model: Judgement(
@@ -127,6 +135,8 @@ def judge_models(
             gap_reason=gap_reason,
             min_gap=min_gap,
             echo_of=echo_of.get(model),
+            n_family=len(_family(table, model, p_values)) if model in p_values else None,
+            above_ceiling=above.get(model),
             normalised=None if is_inverted else _normalised(value, low, high),
             normalised_reason=INVERTED if is_inverted else None,
         )
@@ -218,6 +228,31 @@ def _of_perfection(
         return {}
     known = {model: value for model, value in pooled.items() if value is not None}
     return {model: (value - start) / (perfect - start) for model, value in known.items()}
+
+
+def _above_ceiling(
+    table: MetricTable,
+    grid: ScoreGrid,
+    pooled: Mapping[str, float | None],
+    *,
+    reference: str | None,
+    has_gap: bool,
+) -> dict[str, bool]:
+    """Say of each submission whether it is too good to be a prediction."""
+    submitted = [model for model in table.competitors if table.roles[model] == "submitted"]
+    if not submitted:
+        return {}
+    beating: set[str] = set()
+    if has_gap:
+        compared = grid.compare(submitted, CEILING)
+        beating = {
+            model
+            for model, found in compared.items()
+            if found.p_value < ALPHA and table.is_better(found)
+        }
+    # A rank may be perfect; an error is not. Where noise exceeds signal, no ceiling tells.
+    closed = {} if reference is None or grid.sign > 0 else _of_perfection(grid, pooled, reference)
+    return {model: model in beating or closed.get(model, 0.0) > ALL_BUT for model in submitted}
 
 
 def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | None]) -> set[str]:

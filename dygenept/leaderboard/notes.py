@@ -11,14 +11,15 @@ from dygenept.leaderboard.rows import LeaderboardRow
 
 
 def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
-    """Say how many perturbations there are, who beats nobody, and where noise exceeds signal.
+    """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
     """
     if not rows:
         return ()
-    return tuple(note for note in (_size(rows), _claim(rows), *_echoes(rows), _noise(rows)) if note)
+    found = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_submissions(rows))
+    return tuple(note for note in found if note)
 
 
 def _size(rows: Sequence[LeaderboardRow]) -> str:
@@ -67,3 +68,23 @@ def _noise(rows: Sequence[LeaderboardRow]) -> str:
         ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
     )
     return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"
+
+
+def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
+    above: dict[str, list[str]] = {}
+    for row in rows:
+        if row.judgement.above_ceiling:
+            above.setdefault(row.model, []).append(row.metric)
+    said = [
+        f"{model} (submitted) is above the ceiling on {', '.join(metrics)}: check for leakage"
+        for model, metrics in above.items()
+    ]
+    doubts = {row.model: row.doubts for row in rows if row.doubts}
+    said += [f"{model} (submitted): {doubt}" for model, of in doubts.items() for doubt in of]
+    families = [row.judgement.n_family or 0 for row in rows if row.role == "submitted"]
+    if max(families, default=0) > 1:
+        said.append(
+            "p of a submission is corrected over all that its submitter handed in; those who did "
+            "not say who they are count as one"
+        )
+    return said

@@ -61,6 +61,7 @@ class LeaderboardRow(BoardRow):
         n_distinct: Different perturbations among its held-out conditions.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
+        doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
     """
 
@@ -69,6 +70,7 @@ class LeaderboardRow(BoardRow):
     n_distinct: int
     n_cell_types: int
     n_split_folds: int
+    doubts: tuple[str, ...] = ()
     group: str | None = None
 
     @property
@@ -179,6 +181,9 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("beats_reference", lambda row: row.judgement.beats_reference, DATA),
         Column("p_value", lambda row: row.judgement.p_value, DATA),
         Column("p_corrected", lambda row: row.judgement.p_corrected, DATA | PAPER),
+        Column("n_family", lambda row: row.judgement.n_family, DATA),
+        Column("above_ceiling", lambda row: row.judgement.above_ceiling, DATA),
+        Column("doubts", lambda row: list(row.doubts), frozenset(("json",))),
         Column(
             "folds",
             lambda row: f"{row.total.n_folds}/{row.n_split_folds}",
@@ -330,6 +335,7 @@ def _metric_rows(
             n_distinct=len({unit.perturbation for unit in table.values[model]}),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
+            doubts=table.doubts.get(model, ()),
         )
         for model, total in totals.items()
     ]
