@@ -42,7 +42,7 @@ class BoardRow:
 
     Attributes:
         model: Shown name.
-        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
+        role: ``model``, ``baseline``, ``submitted``, ``ceiling`` or ``floor``.
         metric: Metric name.
         higher_is_better: The metric's direction.
         rank: 1 is best; equal values share the better rank. None where nobody has a value.

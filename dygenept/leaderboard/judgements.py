@@ -21,6 +21,8 @@ CEILING = "technical_duplicate"
 TRUTH = "truth"
 # The least share of the gap between reference and ceiling that counts as an advance.
 MIN_GAP = 0.05
+# No prediction closes this share of the way to no error at all.
+ALL_BUT = 0.99
 # With fewer perturbations no sign-flip test can show anything, and a tie for the best says nothing.
 MIN_TO_CLAIM = 6
 NO_CEILING = f"no {CEILING} here"
@@ -65,6 +67,9 @@ class Judgement:
         gap_reason: Why there is no gap.
         min_gap: The share that was asked for.
         echo_of: The one of ``TRIVIAL`` that its errors repeat; see ``echoes``.
+        n_family: Models over which ``p_corrected`` is corrected.
+        above_ceiling: True of a submission that is better than technical_duplicate beyond noise, or
+            whose errors are next to none: it may have seen what is held out. None for others.
         normalised: 0 for perturbed_mean, 1 for technical_duplicate; None where one is missing, or
             the latter is no better.
         normalised_reason: Why it is None although both are there.
@@ -83,6 +88,8 @@ class Judgement:
     gap_reason: str | None = None
     min_gap: float = MIN_GAP
     echo_of: str | None = None
+    n_family: int | None = None
+    above_ceiling: bool | None = None
     normalised: float | None = None
     normalised_reason: str | None = None
     normalised_by: Mapping[str, Normalised] = field(default_factory=dict)
@@ -133,6 +140,7 @@ def judge_models(
     }
     none, inverted = Normalised(None), INVERTED.format(CEILING)
     no_scale = Normalised(None, inverted)
+    above = _above_ceiling(table, grid, pooled, reference=reference, has_gap=bool(shares))
     return {
         model: Judgement(
             is_best=model in best,
@@ -150,6 +158,8 @@ def judge_models(
             normalised=normalised[model].get(CEILING, none).value,
             normalised_reason=inverted if normalised[model].get(CEILING) == no_scale else None,
             normalised_by=normalised[model],
+            n_family=len(_family(table, model, p_values)) if model in p_values else None,
+            above_ceiling=above.get(model),
         )
         for model, value in pooled.items()
     }
@@ -239,6 +249,31 @@ def _of_perfection(
         return {}
     known = {model: value for model, value in pooled.items() if value is not None}
     return {model: (value - start) / (perfect - start) for model, value in known.items()}
+
+
+def _above_ceiling(
+    table: MetricTable,
+    grid: ScoreGrid,
+    pooled: Mapping[str, float | None],
+    *,
+    reference: str | None,
+    has_gap: bool,
+) -> dict[str, bool]:
+    """Say of each submission whether it is too good to be a prediction."""
+    submitted = [model for model in table.competitors if table.roles[model] == "submitted"]
+    if not submitted:
+        return {}
+    beating: set[str] = set()
+    if has_gap:
+        compared = grid.compare(submitted, CEILING)
+        beating = {
+            model
+            for model, found in compared.items()
+            if found.p_value < ALPHA and table.is_better(found)
+        }
+    # A rank may be perfect; an error is not. Where noise exceeds signal, no ceiling tells.
+    closed = {} if reference is None or grid.sign > 0 else _of_perfection(grid, pooled, reference)
+    return {model: model in beating or closed.get(model, 0.0) > ALL_BUT for model in submitted}
 
 
 def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | None]) -> set[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dygenept.evaluation.comparison import PairedDifference
 from dygenept.results.records import RunRecord
 
-COMPETITORS = ("model", "baseline")
+COMPETITORS = ("model", "baseline", "submitted")
 
 
 class Unit(NamedTuple):
@@ -36,8 +36,9 @@ class MetricTable:
         chance: What a guess gets on average over the held-out perturbations; None where it has no
             such level, or none is recorded.
         n_cells: By ceiling, the cells behind each of its predictions.
-        families: By model, the models that a run declared together with it; empty where no run
-            declared any.
+        families: By model, the models that a run declared together with it, or that one submitter
+            handed in; empty where no run declared any.
+        doubts: By submission, what looks wrong or was filled in.
     """
 
     metric: str
@@ -50,6 +51,7 @@ class MetricTable:
     chance: float | None = None
     n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ def metric_tables(
     metrics = {metric.name: metric for record in records for metric in record.metrics}
     ordered = sorted(records, key=lambda item: item.fold)
     families = _families(records)
+    doubts = {of.model: of.submission.doubts for of in records if of.submission is not None}
     tables = []
     for name, metric in metrics.items():
         values: dict[str, dict[Unit, float | None]] = {}
@@ -114,15 +117,24 @@ def metric_tables(
                 chance=sum(level * size for level, size in levels) / n_levels if levels else None,
                 n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
+                doubts=doubts,
             )
         )
     return tuple(tables)
 
 
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:
-    """Return the models that any run declared together with each model."""
+    """Return the models that any run declared, or one submitter handed in, with each model."""
     found: dict[str, frozenset[str]] = {}
-    for family in {record.family for record in records}:
+    for family in {record.family for record in records if record.role != "submitted"}:
         for model in family:
             found[model] = found.get(model, frozenset()) | set(family)
+    # Who hands in twenty files has twenty tries, and so have all who do not say who they are.
+    by_submitter: dict[str, set[str]] = {}
+    for record in records:
+        if record.role == "submitted":
+            submitter = "" if record.submission is None else record.submission.submitter
+            by_submitter.setdefault(submitter, set()).add(record.model)
+    for submitted in by_submitter.values():
+        found |= dict.fromkeys(submitted, frozenset(submitted))
     return found

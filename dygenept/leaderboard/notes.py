@@ -12,14 +12,17 @@ from dygenept.leaderboard.rows import LeaderboardRow
 
 
 def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
-    """Say how many perturbations there are, who beats nobody, and what noise and a guess give.
+    """Say how many perturbations there are, who beats nobody, and what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
     """
     if not rows:
         return ()
-    notes = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_cells(rows), _chance(rows))
+    notes = (
+        *(_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_cells(rows), _chance(rows)),
+        *_submissions(rows),
+    )
     return tuple(note for note in notes if note)
 
 
@@ -87,3 +90,23 @@ def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
         f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
         for (least, middle), names in models.items()
     ]
+
+
+def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
+    above: dict[str, list[str]] = {}
+    for row in rows:
+        if row.judgement.above_ceiling:
+            above.setdefault(row.model, []).append(row.metric)
+    said = [
+        f"{model} (submitted) is above the ceiling on {', '.join(metrics)}: check for leakage"
+        for model, metrics in above.items()
+    ]
+    doubts = {row.model: row.doubts for row in rows if row.doubts}
+    said += [f"{model} (submitted): {doubt}" for model, of in doubts.items() for doubt in of]
+    families = [row.judgement.n_family or 0 for row in rows if row.role == "submitted"]
+    if max(families, default=0) > 1:
+        said.append(
+            "p of a submission is corrected over all that its submitter handed in; those who did "
+            "not say who they are count as one"
+        )
+    return said

@@ -62,6 +62,7 @@ class LeaderboardRow(BoardRow):
         n_distinct: Different perturbations among its held-out conditions.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
+        doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
         chance: What a guess gets under the metric; None where it has no such level.
         n_cells: Cells behind each prediction of a ceiling; empty for other models.
@@ -72,6 +73,7 @@ class LeaderboardRow(BoardRow):
     n_distinct: int
     n_cell_types: int
     n_split_folds: int
+    doubts: tuple[str, ...] = ()
     group: str | None = None
     chance: float | None = None
     n_cells: tuple[int, ...] = ()
@@ -195,6 +197,9 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("beats_reference", lambda row: row.judgement.beats_reference, DATA),
         Column("p_value", lambda row: row.judgement.p_value, DATA),
         Column("p_corrected", lambda row: row.judgement.p_corrected, DATA | PAPER),
+        Column("n_family", lambda row: row.judgement.n_family, DATA),
+        Column("above_ceiling", lambda row: row.judgement.above_ceiling, DATA),
+        Column("doubts", lambda row: list(row.doubts), frozenset(("json",))),
         Column(
             "folds",
             lambda row: f"{row.total.n_folds}/{row.n_split_folds}",
@@ -348,6 +353,7 @@ def _metric_rows(
             n_split_folds=0,
             chance=table.chance,
             n_cells=table.n_cells.get(model, ()),
+            doubts=table.doubts.get(model, ()),
         )
         for model, total in totals.items()
     ]

@@ -198,6 +198,20 @@ class TimingRecord(_Record):
     score_s: float
 
 
+class SubmissionRecord(_Record):
+    """What is known of predictions that somebody handed in.
+
+    ``name`` is what boards call them, without the ``version``; ``submitter`` is who handed them in,
+    as far as that was said: all that one submitter hands in is one family; ``doubts`` are what
+    looks wrong or was filled in.
+    """
+
+    name: str
+    version: int = 1
+    submitter: str = ""
+    doubts: tuple[str, ...] = ()
+
+
 class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
@@ -208,16 +222,19 @@ class RunRecord(_Record):
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
-    Records of earlier versions lack ``family``, ``effects``, ``threads`` or ``code``.
+    ``submission`` is recorded of predictions that somebody handed in.
+    Records of earlier versions lack ``family``, ``effects``, ``threads``, ``code`` or
+    ``submission``, and call what was submitted a baseline.
     """
 
     schema_version: Literal[1] = 1
     key: str
     model: str
     base_model: str
-    role: Literal["model", "baseline", "ceiling", "floor"]
+    role: Literal["model", "baseline", "ceiling", "floor", "submitted"]
     suite: str
     family: tuple[str, ...] = ()
+    submission: SubmissionRecord | None = None
     dataset: DatasetRecord
     split: SplitRecord
     fold: int
@@ -241,3 +258,8 @@ class RunRecord(_Record):
     child: ChildResources | None = None
     predictions: str | None
     created: str
+
+    def model_post_init(self, _: object) -> None:
+        """Call what an earlier version recorded of a submission by its role."""
+        if self.base_model == "submitted" and "submitted" in self.config:
+            object.__setattr__(self, "role", "submitted")

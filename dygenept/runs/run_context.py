@@ -22,6 +22,7 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
+from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
@@ -100,6 +101,7 @@ class RunContext:
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
         family: Models that were declared together, over which claims are corrected.
+        submission: What is known of predictions that somebody handed in, where these are scored.
         scoring: What predictions are scored with.
         shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
@@ -116,6 +118,7 @@ class RunContext:
     split_sha256: str
     suite: str
     family: tuple[str, ...] = ()
+    submission: SubmissionRecord | None = None
     scoring: Scoring = Scoring()
     shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore

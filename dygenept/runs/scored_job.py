@@ -125,6 +125,7 @@ def record_of(
         role=model.role,
         suite=context.suite,
         family=context.family or (model.name,),
+        submission=context.submission,
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
         fold=job.fold,

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     Row = TypeVar("Row", bound=BoardRow)
 
-ROLE_MARKS = {"ceiling": " (ceiling)", "floor": " (floor)", "baseline": "", "model": ""}
+ROLE_MARKS = {
+    **{"ceiling": " (ceiling)", "floor": " (floor)", "submitted": " (submitted)"},
+    **{"baseline": "", "model": ""},
+}
 WIDTH = 160
 # A column's padding and border.
 GAP = 3

@@ -101,6 +101,7 @@ def render_board(
         metrics: Metrics to show; empty shows as many as fit.
         all_metrics: Show every metric, whatever the terminal's width.
     """
+    from dygenept.machine.plain_text import printable
     from dygenept_cli.views.board_tables import board_tables
 
     screen = console.stdout()
@@ -111,7 +112,7 @@ def render_board(
         for table in board_tables(board, metrics=shown, width=screen.width):
             screen.print(table)
         for note in board.notes:
-            screen.print(f"{note}.", markup=False, highlight=False)
+            screen.print(f"{printable(note)}.", markup=False, highlight=False)
         if board.quoted:
             screen.print(published_table(board.quoted))
     return capture.get()

@@ -92,6 +92,7 @@ def test_json_keeps_the_fields_that_programs_read(records: list[RunRecord]) -> N
         *("reference", "beats_reference", "p_value", "p_corrected", "min_gap", "echo_of"),
         *("gap_closed", "gap_low", "gap_high", "gap_reason", "normalised", "normalised_reason"),
         *("normalised_by", "cells_min", "cells_median", "chance"),
+        *("n_family", "above_ceiling", "doubts"),
     }
     assert leaderboard.leaderboard_rows(records)[0].document() == document["leaderboard"][0]
 
@@ -121,6 +122,7 @@ def test_csv_markdown_and_latex_have_the_same_columns_in_the_same_order(
         *("is_best", "indistinguishable_from_best", "reference", "beats_reference", "p_value"),
         *("n_distinct_perturbations", "n_cell_types", "echo_of"),
         *("cells_min", "cells_median", "chance"),
+        *("n_distinct_perturbations", "n_cell_types", "echo_of", "n_family", "above_ceiling"),
     }
     assert set(data) - set(paper) == judgements
     assert set(paper) - set(data) == {"marks"}
