@@ -190,6 +190,17 @@ class MetricRecord(_Record):
         )
 
 
+class ControlsRecord(_Record):
+    """The control cells by cell type.
+
+    ``seed`` draws their halves; ``noise_shares`` say how much of the noise of a change is theirs.
+    """
+
+    seed: int
+    n_cells: Mapping[str, int]
+    noise_shares: Mapping[str, float]
+
+
 class TimingRecord(_Record):
     """Wall-clock seconds of each step."""
 
@@ -208,7 +219,8 @@ class RunRecord(_Record):
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
-    Records of earlier versions lack ``family``, ``effects``, ``threads`` or ``code``.
+    Records of earlier versions lack ``family``, ``effects``, ``cells``, ``controls``, ``threads``
+    or ``code``.
     """
 
     schema_version: Literal[1] = 1
@@ -228,6 +240,7 @@ class RunRecord(_Record):
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
     cells: Mapping[str, Mapping[str, int]] = {}
+    controls: ControlsRecord | None = None
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int
