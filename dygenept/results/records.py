@@ -190,6 +190,17 @@ class MetricRecord(_Record):
         )
 
 
+class ControlsRecord(_Record):
+    """The control cells by cell type.
+
+    ``seed`` draws their halves; ``noise_shares`` say how much of the noise of a change is theirs.
+    """
+
+    seed: int
+    n_cells: Mapping[str, int]
+    noise_shares: Mapping[str, float]
+
+
 class TimingRecord(_Record):
     """Wall-clock seconds of each step."""
 
@@ -223,8 +234,8 @@ class RunRecord(_Record):
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
     ``submission`` is recorded of predictions that somebody handed in.
-    Records of earlier versions lack ``family``, ``effects``, ``threads``, ``code`` or
-    ``submission``, and call what was submitted a baseline.
+    Records of earlier versions lack ``family``, ``effects``, ``cells``, ``controls``, ``threads``,
+    ``code`` or ``submission``, and call what was submitted a baseline.
     """
 
     schema_version: Literal[1] = 1
@@ -245,6 +256,7 @@ class RunRecord(_Record):
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
     cells: Mapping[str, Mapping[str, int]] = {}
+    controls: ControlsRecord | None = None
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int

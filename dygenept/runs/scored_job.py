@@ -25,6 +25,7 @@ from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.records import (
     CodeRecord,
+    ControlsRecord,
     DatasetRecord,
     MetricRecord,
     PluginRecord,
@@ -136,6 +137,7 @@ def record_of(
         subgroups=context.split.folds[job.fold].subgroups,
         effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
         cells=_cells_used(predictions),
+        controls=_controls(context),
         metrics=metrics,
         timings=TimingRecord(
             fit_s=fit_done - started,
@@ -195,6 +197,7 @@ def _scored(
         de_tests=context.scoring.de_tests,
         cells=context.scoring.cells,
         held_out=context.scoring.held_out,
+        control_halves=context.scoring.control_halves,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))
@@ -208,6 +211,17 @@ def _scored(
         by_metric[item.metric].append(item)
     return tuple(
         MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
+    )
+
+
+def _controls(context: RunContext) -> ControlsRecord | None:
+    found = context.scoring.controls
+    if found is None:
+        return None
+    return ControlsRecord(
+        seed=context.scoring.control_seed,
+        n_cells=found.n_cells,
+        noise_shares=found.noise_shares,
     )
 
 
