@@ -12,9 +12,11 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
+from dygenept.leaderboard.calibration import calibrate
 from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
+    UNCALIBRATED,
     WIDE,
     BoardRow,
     Cell,
@@ -36,7 +38,7 @@ Member = TypeVar("Member")
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
-    f"{' and '.join(TRIVIAL)}"
+    f"{' and '.join(TRIVIAL)}, {UNCALIBRATED} metric not calibrated on this data set"
 )
 
 
@@ -99,6 +101,7 @@ def _cell(row: LeaderboardRow) -> Cell:
     if total.pooled is None:
         return Cell(number(None))
     near = ("near",) if judged.indistinguishable_from_best else ()
+    faint = ("uncalibrated",) if row.calibrated is False else ()
     behind = ("behind",) if judged.beats_reference is False else ()
     ends = "" if total.ci_low is None else f"[{number(total.ci_low)}, {number(total.ci_high)}]"
     undefined = f"{total.n_undefined} undefined" if total.n_undefined else ""
@@ -106,7 +109,7 @@ def _cell(row: LeaderboardRow) -> Cell:
         text=number(total.pooled),
         marks=row.marks,
         note=", ".join(part for part in (ends, undefined) if part),
-        tones=(*(("best",) if judged.is_best else near), *behind),
+        tones=(*(("best",) if judged.is_best else near), *behind, *faint),
     )
 
 
@@ -186,7 +189,17 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("normalised_by", _normalised_by, frozenset(("json",))),
         Column("cells_min", lambda row: min(row.n_cells, default=None), DATA),
         Column("cells_median", lambda row: median(row.n_cells) if row.n_cells else None, DATA),
-        Column("marks", lambda row: row.marks, PAPER, is_text=True),
+        Column(
+            "marks",
+            lambda row: row.marks + (UNCALIBRATED if row.calibrated is False else ""),
+            PAPER,
+            is_text=True,
+        ),
+        Column("calibrated", lambda row: row.calibrated, DATA),
+        Column("dynamic_range", lambda row: row.calibration.fraction, DATA),
+        Column("dynamic_range_low", lambda row: row.calibration.low, frozenset(("json",))),
+        Column("dynamic_range_high", lambda row: row.calibration.high, frozenset(("json",))),
+        Column("calibration_reason", lambda row: row.calibration.reason, frozenset(("json",))),
         Column("is_best", lambda row: row.judgement.is_best, DATA),
         Column(
             "indistinguishable_from_best",
@@ -338,6 +351,7 @@ def _metric_rows(
     ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
     has_values = any(value is not None for value in pooled.values())
     ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
+    calibration = calibrate(grid, pooled)
     judgements = judge_models(table, grid, pooled, echo_of=echo_of, min_gap=min_gap)
     rows = [
         LeaderboardRow(
@@ -353,6 +367,7 @@ def _metric_rows(
             n_split_folds=0,
             chance=table.chance,
             n_cells=table.n_cells.get(model, ()),
+            calibration=calibration,
             doubts=table.doubts.get(model, ()),
         )
         for model, total in totals.items()
