@@ -34,6 +34,7 @@ LEAD_METRICS = (
     "energy_distance",
 )
 MISSING = "–"
+UNCALIBRATED = "°"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ class BoardRow:
         metric: Metric name.
         higher_is_better: The metric's direction.
         rank: 1 is best; equal values share the better rank. None where nobody has a value.
+        calibrated: True where the metric can tell a good prediction from a trivial one on this data
+            set, False where it cannot; None where nobody knows.
+        dynamic_range: The metric's dynamic range fraction; None where nobody knows.
     """
 
     model: str
@@ -53,6 +57,8 @@ class BoardRow:
     metric: str
     higher_is_better: bool
     rank: int | None
+    calibrated: bool | None = None
+    dynamic_range: float | None = None
 
 
 Row = TypeVar("Row", bound=BoardRow)
@@ -153,14 +159,23 @@ class Layout(Generic[Row]):
         return {column.name: column.value(row) for column in self.shown([row], "json")}
 
 
-def lead_metric(rows: Sequence[BoardRow]) -> str:
-    """Return the metric that orders a table: the first of these that has a value."""
-    return leading_first(rows)[0]
+def lead_metric(rows: Sequence[BoardRow], *, fixed: str | None = None) -> str:
+    """Return the metric that orders a table; see ``leading_first``."""
+    return leading_first(rows, fixed=fixed)[0]
 
 
-def leading_first(rows: Sequence[BoardRow]) -> list[str]:
-    """Return the metrics of some rows: leading ones first, and last those without any value."""
+def leading_first(rows: Sequence[BoardRow], *, fixed: str | None = None) -> list[str]:
+    """Return the metrics of some rows in the order in which a narrow table shows them.
+
+    The first is the one that a suite or a user fixes, else the calibrated one with the largest
+    dynamic range, else the first of ``LEAD_METRICS``. Those that are not calibrated come late, and
+    last those without any value.
+    """
     present = list(dict.fromkeys(row.metric for row in rows))
     ordered = dict.fromkeys((*(name for name in LEAD_METRICS if name in present), *present))
     valued = {row.metric for row in rows if row.rank is not None}
-    return sorted(ordered, key=lambda name: name not in valued)
+    known = {row.metric: row for row in rows}
+    names = sorted(ordered, key=lambda name: (name not in valued, known[name].calibrated is False))
+    ranges = {name: known[name].dynamic_range or 0.0 for name in names if known[name].calibrated}
+    first = fixed if fixed in valued else max(ranges, key=lambda name: ranges[name], default=None)
+    return names if first is None else [first, *(name for name in names if name != first)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA, PairedDifference, holm
 from dygenept.leaderboard.metric_table import MetricTable
@@ -98,7 +96,7 @@ def judge_models(
         min_gap: The least share of the gap that a claim needs.
     """
     echo_of = echo_of or {}
-    reference = _reference(grid.sign, pooled)
+    reference = best_trivial(grid.sign, pooled)
     shares, gap_reason = _shares(grid, reference)
     rivals = [model for model in table.competitors if model not in TRIVIAL]
     p_values, ahead = _against_trivial(table, grid, rivals)
@@ -161,7 +159,8 @@ def corrected_differences(
     }
 
 
-def _reference(sign: int, pooled: Mapping[str, float | None]) -> str | None:
+def best_trivial(sign: int, pooled: Mapping[str, float | None]) -> str | None:
+    """Return the better one of ``TRIVIAL``; None where neither has a value."""
     known = {name: value for name in TRIVIAL if (value := pooled.get(name)) is not None}
     return max(known, key=lambda name: sign * known[name], default=None)
 
@@ -221,9 +220,7 @@ def _of_perfection(
     """Return shares of the way to a perfect score, for want of a ceiling; none where unknown."""
     perfect, start = pooled.get(TRUTH), pooled[reference]
     if perfect is None:
-        perfect = grid.upper if grid.sign > 0 else grid.lower
-    if not np.isfinite(perfect):
-        perfect = 1.0 if grid.sign > 0 else 0.0
+        perfect = grid.perfect
     if start is None or grid.sign * (perfect - start) <= 0:
         return {}
     known = {model: value for model, value in pooled.items() if value is not None}

@@ -10,15 +10,21 @@ from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 
 
-def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+def board_notes(
+    rows: Sequence[LeaderboardRow], *, fixed_lead: str | None = None
+) -> tuple[str, ...]:
     """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
+        fixed_lead: The metric that a suite or a user puts first.
     """
     if not rows:
         return ()
-    found = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_submissions(rows))
+    lead = lead_metric(rows, fixed=fixed_lead)
+    chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
+    first = (_size(rows), chosen, _claim(rows, lead))
+    found = (*first, *_echoes(rows), _noise(rows), *_submissions(rows))
     return tuple(note for note in found if note)
 
 
@@ -34,8 +40,23 @@ def _size(rows: Sequence[LeaderboardRow]) -> str:
     return text
 
 
-def _claim(rows: Sequence[LeaderboardRow]) -> str:
-    lead = lead_metric(rows)
+def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:
+    """Say which metric leads and why, and which are not calibrated."""
+    by_metric = {row.metric: row.calibration for row in rows}
+    if all(of.is_calibrated is None for of in by_metric.values()):
+        return ""
+    of = by_metric[lead]
+    how = f"dynamic range {of.fraction:.2f}" if of.fraction is not None else "range unknown"
+    if is_fixed:
+        why = f"as was asked for ({how})"
+    elif of.is_calibrated:
+        why = f"the calibrated metric of the largest range ({how})"
+    else:
+        why = "by default: no metric is calibrated on this data set"
+    return f"first metric: {lead}, {why}"
+
+
+def _claim(rows: Sequence[LeaderboardRow], lead: str) -> str:
     judged = [
         row for row in rows if row.metric == lead and row.judgement.beats_reference is not None
     ]

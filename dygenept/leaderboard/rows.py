@@ -11,9 +11,11 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
+from dygenept.leaderboard.calibration import UNKNOWN, Calibration, calibrate
 from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
+    UNCALIBRATED,
     WIDE,
     BoardRow,
     Cell,
@@ -35,7 +37,7 @@ Member = TypeVar("Member")
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
-    f"{' and '.join(TRIVIAL)}"
+    f"{' and '.join(TRIVIAL)}, {UNCALIBRATED} metric not calibrated on this data set"
 )
 
 
@@ -61,6 +63,7 @@ class LeaderboardRow(BoardRow):
         n_distinct: Different perturbations among its held-out conditions.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
+        calibration: What the metric's controls say of it.
         doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
     """
@@ -70,6 +73,7 @@ class LeaderboardRow(BoardRow):
     n_distinct: int
     n_cell_types: int
     n_split_folds: int
+    calibration: Calibration = UNKNOWN
     doubts: tuple[str, ...] = ()
     group: str | None = None
 
@@ -94,6 +98,7 @@ def _cell(row: LeaderboardRow) -> Cell:
     if total.pooled is None:
         return Cell(number(None))
     near = ("near",) if judged.indistinguishable_from_best else ()
+    faint = ("uncalibrated",) if row.calibrated is False else ()
     behind = ("behind",) if judged.beats_reference is False else ()
     ends = "" if total.ci_low is None else f"[{number(total.ci_low)}, {number(total.ci_high)}]"
     undefined = f"{total.n_undefined} undefined" if total.n_undefined else ""
@@ -101,7 +106,7 @@ def _cell(row: LeaderboardRow) -> Cell:
         text=number(total.pooled),
         marks=row.marks,
         note=", ".join(part for part in (ends, undefined) if part),
-        tones=(*(("best",) if judged.is_best else near), *behind),
+        tones=(*(("best",) if judged.is_best else near), *behind, *faint),
     )
 
 
@@ -170,7 +175,17 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             lambda row: row.judgement.normalised_reason,
             frozenset(("json",)),
         ),
-        Column("marks", lambda row: row.marks, PAPER, is_text=True),
+        Column(
+            "marks",
+            lambda row: row.marks + (UNCALIBRATED if row.calibrated is False else ""),
+            PAPER,
+            is_text=True,
+        ),
+        Column("calibrated", lambda row: row.calibrated, DATA),
+        Column("dynamic_range", lambda row: row.dynamic_range, DATA),
+        Column("dynamic_range_low", lambda row: row.calibration.low, frozenset(("json",))),
+        Column("dynamic_range_high", lambda row: row.calibration.high, frozenset(("json",))),
+        Column("calibration_reason", lambda row: row.calibration.reason, frozenset(("json",))),
         Column("is_best", lambda row: row.judgement.is_best, DATA),
         Column(
             "indistinguishable_from_best",
@@ -322,6 +337,7 @@ def _metric_rows(
     ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
     has_values = any(value is not None for value in pooled.values())
     ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
+    calibration = calibrate(grid, pooled)
     judgements = judge_models(table, grid, pooled, echo_of=echo_of, min_gap=min_gap)
     rows = [
         LeaderboardRow(
@@ -335,6 +351,9 @@ def _metric_rows(
             n_distinct=len({unit.perturbation for unit in table.values[model]}),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
+            calibrated=calibration.is_calibrated,
+            dynamic_range=calibration.fraction,
+            calibration=calibration,
             doubts=table.doubts.get(model, ()),
         )
         for model, total in totals.items()

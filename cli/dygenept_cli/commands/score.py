@@ -111,9 +111,12 @@ def score(
         console.note(f"note: {text}")
     outcome = found.outcome
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)
-    board = leaderboard_of(outcome.records, quoted=quoted)
+    lead = next(iter(benchmark.metrics), declared.lead)
+    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead)
     if output.as_json:
-        document = bench_document(outcome, board.rows, results_dir=results)
+        document = bench_document(
+            outcome, board.rows, results_dir=results, fixed_lead=board.fixed_lead
+        )
         references = [row.document() for row in quoted]
         match = asdict(found.mismatch)
         extra = {"name": found.name, "references": references, "match": match}

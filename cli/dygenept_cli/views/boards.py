@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dygenept_cli import console
-from dygenept_cli.views.published import published_beside, published_table
+from dygenept_cli.views.published import published_beside, published_table, suite_lead
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
@@ -85,6 +85,7 @@ def laid_out(
             metrics=metrics,
             by=by,
             quoted=published_beside(records[0].suite, records[0].dataset),
+            lead=suite_lead(records[0].suite),
             min_gap=MIN_GAP if min_gap is None else min_gap,
         )
         for records in boards
