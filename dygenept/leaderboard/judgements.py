@@ -6,7 +6,7 @@ A claim is made only where the data carry it: ``docs/inference.md`` says how oft
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA, PairedDifference, holm
@@ -24,7 +24,20 @@ ALL_BUT = 0.99
 # With fewer perturbations no sign-flip test can show anything, and a tie for the best says nothing.
 MIN_TO_CLAIM = 6
 NO_CEILING = f"no {CEILING} here"
-INVERTED = f"{CEILING} is no better than {TRIVIAL[0]}: noise exceeds signal"
+INVERTED = "{} is no better than " + f"{TRIVIAL[0]}: noise exceeds signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """A score on the way from perturbed_mean (0) to a ceiling (1).
+
+    Attributes:
+        value: None where either has no value, or the ceiling is no better.
+        reason: Why there is no scale.
+    """
+
+    value: float | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,7 @@ class Judgement:
         normalised: 0 for perturbed_mean, 1 for technical_duplicate; None where one is missing, or
             the latter is no better.
         normalised_reason: Why it is None although both are there.
+        normalised_by: The same by each ceiling that is there, truth aside.
     """
 
     is_best: bool
@@ -76,6 +90,7 @@ class Judgement:
     above_ceiling: bool | None = None
     normalised: float | None = None
     normalised_reason: str | None = None
+    normalised_by: Mapping[str, Normalised] = field(default_factory=dict)
 
 
 def judge_models(
@@ -116,9 +131,14 @@ def judge_models(
     in_set = {model for model, p in grid.best_p(table.competitors).items() if p >= ALPHA}
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
-    low, high = pooled.get(TRIVIAL[0]), pooled.get(CEILING)
+    ceilings = [name for name, role in table.roles.items() if role == "ceiling" and name != TRUTH]
+    normalised = {
+        model: {ceiling: _normalised(model, ceiling, pooled, grid.sign) for ceiling in ceilings}
+        for model in pooled
+    }
+    none, inverted = Normalised(None), INVERTED.format(CEILING)
+    no_scale = Normalised(None, inverted)
     above = _above_ceiling(table, grid, pooled, reference=reference, has_gap=bool(shares))
-    is_inverted = low is not None and high is not None and grid.sign * (high - low) <= 0
     return {
         model: Judgement(
             is_best=model in best,
@@ -133,10 +153,11 @@ def judge_models(
             gap_reason=gap_reason,
             min_gap=min_gap,
             echo_of=echo_of.get(model),
+            normalised=normalised[model].get(CEILING, none).value,
+            normalised_reason=inverted if normalised[model].get(CEILING) == no_scale else None,
+            normalised_by=normalised[model],
             n_family=len(_family(table, model, p_values)) if model in p_values else None,
             above_ceiling=above.get(model),
-            normalised=None if is_inverted else _normalised(value, low, high),
-            normalised_reason=INVERTED if is_inverted else None,
         )
         for model, value in pooled.items()
     }
@@ -268,7 +289,13 @@ def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | N
     return best
 
 
-def _normalised(value: float | None, low: float | None, high: float | None) -> float | None:
-    if value is None or low is None or high is None:
-        return None
-    return (value - low) / (high - low)
+def _normalised(
+    model: str, ceiling: str, pooled: Mapping[str, float | None], sign: int
+) -> Normalised:
+    value, low, high = pooled[model], pooled.get(TRIVIAL[0]), pooled.get(ceiling)
+    if low is None or high is None:
+        missing = ceiling if high is None else TRIVIAL[0]
+        return Normalised(None, f"{missing} has no value here")
+    if sign * (high - low) <= 0:
+        return Normalised(None, INVERTED.format(ceiling))
+    return Normalised(None if value is None else (value - low) / (high - low))

@@ -33,6 +33,9 @@ class MetricTable:
         values: Value of each unit by model; None where undefined.
         lower: Its smallest possible value; None where unbounded or not recorded.
         upper: Its largest.
+        chance: What a guess gets on average over the held-out perturbations; None where it has no
+            such level, or none is recorded.
+        n_cells: By ceiling, the cells behind each of its predictions.
         families: By model, the models that a run declared together with it, or that one submitter
             handed in; empty where no run declared any.
         doubts: By submission, what looks wrong or was filled in.
@@ -45,6 +48,8 @@ class MetricTable:
     values: Mapping[str, Mapping[Unit, float | None]]
     lower: float | None = None
     upper: float | None = None
+    chance: float | None = None
+    n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -82,6 +87,7 @@ def metric_tables(
     for name, metric in metrics.items():
         values: dict[str, dict[Unit, float | None]] = {}
         roles: dict[str, str] = {}
+        n_cells: dict[str, list[int]] = {}
         for record in ordered:
             found = next((entry for entry in record.metrics if entry.name == name), None)
             for item in () if found is None else found.values:
@@ -89,6 +95,15 @@ def metric_tables(
                 if keep is None or keep(unit):
                     roles[record.model] = record.role
                     values.setdefault(record.model, {})[unit] = item.value
+                    if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
+                        n_cells.setdefault(record.model, []).append(number)
+        levels = [
+            (entry.chance, len(entry.values))
+            for record in ordered
+            for entry in record.metrics
+            if entry.name == name and entry.chance is not None
+        ]
+        n_levels = sum(size for _, size in levels)
         is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
             MetricTable(
@@ -99,6 +114,8 @@ def metric_tables(
                 values=values,
                 lower=metric.lower,
                 upper=metric.upper,
+                chance=sum(level * size for level, size in levels) / n_levels if levels else None,
+                n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
                 doubts=doubts,
             )

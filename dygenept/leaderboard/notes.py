@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.columns import lead_metric
@@ -23,8 +24,8 @@ def board_notes(
         return ()
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
-    first = (_size(rows), chosen, _claim(rows, lead))
-    found = (*first, *_echoes(rows), _noise(rows), *_submissions(rows))
+    first = (_size(rows), chosen, _claim(rows, lead), *_echoes(rows), _noise(rows))
+    found = (*first, *_cells(rows), _chance(rows), *_submissions(rows))
     return tuple(note for note in found if note)
 
 
@@ -89,6 +90,24 @@ def _noise(rows: Sequence[LeaderboardRow]) -> str:
         ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
     )
     return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"
+
+
+def _chance(rows: Sequence[LeaderboardRow]) -> str:
+    levels = {row.metric: row.chance for row in rows if row.chance}
+    if not levels:
+        return ""
+    return f"chance level: {', '.join(f'{name} {level:.3g}' for name, level in levels.items())}"
+
+
+def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
+    models: dict[tuple[int, float], dict[str, None]] = {}
+    for row in rows:
+        if row.n_cells:
+            models.setdefault((min(row.n_cells), median(row.n_cells)), {})[row.model] = None
+    return [
+        f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
+        for (least, middle), names in models.items()
+    ]
 
 
 def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:

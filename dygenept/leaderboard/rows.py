@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -66,6 +67,8 @@ class LeaderboardRow(BoardRow):
         calibration: What the metric's controls say of it.
         doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
+        chance: What a guess gets under the metric; None where it has no such level.
+        n_cells: Cells behind each prediction of a ceiling; empty for other models.
     """
 
     total: Aggregate
@@ -76,6 +79,8 @@ class LeaderboardRow(BoardRow):
     calibration: Calibration = UNKNOWN
     doubts: tuple[str, ...] = ()
     group: str | None = None
+    chance: float | None = None
+    n_cells: tuple[int, ...] = ()
 
     @property
     def marks(self) -> str:
@@ -113,6 +118,13 @@ def _cell(row: LeaderboardRow) -> Cell:
 def _interval(row: LeaderboardRow) -> str | None:
     low, high = row.total.ci_low, row.total.ci_high
     return None if low is None or high is None else f"[{_brief(low)}, {_brief(high)}]"
+
+
+def _normalised_by(row: LeaderboardRow) -> dict[str, dict[str, float | str | None]]:
+    return {
+        ceiling: {"value": found.value, "reason": found.reason}
+        for ceiling, found in row.judgement.normalised_by.items()
+    }
 
 
 def _brief(value: float) -> str:
@@ -175,6 +187,10 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             lambda row: row.judgement.normalised_reason,
             frozenset(("json",)),
         ),
+        Column("chance", lambda row: row.chance, DATA),
+        Column("normalised_by", _normalised_by, frozenset(("json",))),
+        Column("cells_min", lambda row: min(row.n_cells, default=None), DATA),
+        Column("cells_median", lambda row: median(row.n_cells) if row.n_cells else None, DATA),
         Column(
             "marks",
             lambda row: row.marks + (UNCALIBRATED if row.calibrated is False else ""),
@@ -351,6 +367,8 @@ def _metric_rows(
             n_distinct=len({unit.perturbation for unit in table.values[model]}),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
+            chance=table.chance,
+            n_cells=table.n_cells.get(model, ()),
             calibrated=calibration.is_calibrated,
             dynamic_range=calibration.fraction,
             calibration=calibration,

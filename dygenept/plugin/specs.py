@@ -170,6 +170,10 @@ class MetricSpec(PluginSpec):
         lower: Smallest possible value; None where unbounded.
         upper: Largest possible value; None where unbounded.
         neutral: Value that an undefined case counts as in aggregates; None leaves it out.
+        chance: What a guess that knows nothing of the perturbation gets on average; None where
+            there is no such level, or where it depends on the data and ``MetricValues`` says it.
+        is_correlation: True if it correlates prediction and truth within a condition, so that the
+            Spearman-Brown formula says what it would be with more cells.
         undefined: When it is undefined, in words; empty where it never is.
         uses_de_genes: True if it reads the top-20 DE lists.
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
@@ -182,6 +186,8 @@ class MetricSpec(PluginSpec):
     lower: float | None = None
     upper: float | None = None
     neutral: float | None = None
+    chance: float | None = None
+    is_correlation: bool = False
     undefined: str = ""
     uses_de_genes: bool = False
     uses_de_tests: bool = False

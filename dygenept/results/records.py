@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -152,8 +153,8 @@ class ValueRecord(_Record):
 class MetricRecord(_Record):
     """One metric over the held-out conditions of a fold.
 
-    ``lower`` and ``upper`` are its smallest and largest possible value; records of earlier versions
-    lack them.
+    ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
+    gets on average over the defined conditions; records of earlier versions lack them.
     """
 
     name: str
@@ -161,18 +162,21 @@ class MetricRecord(_Record):
     neutral: float | None
     lower: float | None = None
     upper: float | None = None
+    chance: Annotated[float | None, Field(allow_inf_nan=False)] = None
     de_list: str | None
     values: tuple[ValueRecord, ...]
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
         """Record a metric's scores, one per held-out condition; the DE list only if it is read."""
+        by_chance = [item.chance for item in scores if item.chance is not None]
         return cls(
             name=spec.name,
             higher_is_better=spec.higher_is_better,
             neutral=spec.neutral,
             lower=spec.lower,
             upper=spec.upper,
+            chance=fmean(by_chance) if by_chance else None,
             de_list=de_list if spec.uses_de_genes else None,
             values=tuple(
                 ValueRecord(
@@ -212,7 +216,8 @@ class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
-    ``effects`` are the effect sizes of the held-out perturbations by cell type.
+    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``cells`` the cells
+    behind each prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
@@ -239,6 +244,7 @@ class RunRecord(_Record):
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
+    cells: Mapping[str, Mapping[str, int]] = {}
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int

@@ -14,6 +14,7 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -73,11 +74,13 @@ class Scoring:
         metrics: Metrics, each with what computes it.
         de_tests: DE tests of every gene, where a metric reads them.
         cells: Samples of cells, where a metric reads them.
+        held_out: What is held out in any fold, among which ranks are.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    held_out: HeldOutPool | None = None
 
     @property
     def plugins(self) -> tuple[Provenance, ...]:
@@ -160,7 +163,7 @@ def open_run(
         split=split,
         split_sha256=split_sha256(split),
         suite=request.suite,
-        scoring=_scoring(request, environment, data, means) if is_scored else Scoring(),
+        scoring=_scoring(request, environment, data, means, split) if is_scored else Scoring(),
         shared_plugins=_shared_plugins(request, environment),
         store=ResultsStore(request.results, is_writer=processes.current().is_writer),
         device=device,
@@ -231,7 +234,11 @@ def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str
 
 
 def _scoring(
-    request: RunRequest, environment: Environment, data: PerturbationData, means: Pseudobulk
+    request: RunRequest,
+    environment: Environment,
+    data: PerturbationData,
+    means: Pseudobulk,
+    split: Split,
 ) -> Scoring:
     names = request.metrics or environment.manager.names(MetricSpec.kind)
     plugins = [environment.configured(MetricSpec, name) for name in names]
@@ -242,6 +249,7 @@ def _scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
         de_tests=de_tests(data, means) if uses_de_tests else None,
         cells=cell_samples(data, means, seed=seed) if uses_cells else None,
+        held_out=HeldOutPool(data, means, split.folds, seed=job_seed(request.seed, "halves")),
     )
 
 

@@ -327,7 +327,10 @@ def test_a_ceiling_below_the_mean_gives_no_scale_and_is_named(record: MakeRecord
     )
     for row in rows:
         judged = row.judgement
-        assert (judged.normalised, judged.normalised_reason) == (None, INVERTED)
+        assert (judged.normalised, judged.normalised_reason) == (
+            None,
+            INVERTED.format("technical_duplicate"),
+        )
         assert judged.gap_closed is None
     notes = board_notes(rows)
     assert any("noise exceeds signal" in note for note in notes)
