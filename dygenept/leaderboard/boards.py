@@ -165,15 +165,8 @@ def leaderboard_of(
     known = {row.metric: row for row in overall.rows}
     found: dict[str | None, list[LeaderboardRow]] = {}
     for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap), metrics):
-        whole = known[row.metric]
-        found.setdefault(row.group, []).append(
-            replace(
-                row,
-                calibrated=whole.calibrated,
-                dynamic_range=whole.dynamic_range,
-                calibration=whole.calibration,
-            )
-        )
+        whole = replace(row, calibration=known[row.metric].calibration)
+        found.setdefault(row.group, []).append(whole)
     return replace(board, groups=tuple(map(_part, found.values())), by=by)
 
 

@@ -2,7 +2,8 @@
 
 The dynamic range fraction of a perturbation is how much of the way from a trivial prediction to a
 perfect score a ceiling goes, which knows the truth as well as other cells of the same perturbation
-show it. Only references, ceilings and the truth are read, so nothing that is handed in moves it.
+show it; between -1 and 1. Only references, ceilings and the truth are read, so nothing that is
+handed in moves it.
 Source: Miller, Mejia et al. 2025, bioRxiv 2025.10.20.683304 (the mean over perturbations).
 """
 
@@ -84,7 +85,8 @@ def calibrate(grid: ScoreGrid, pooled: Mapping[str, float | None]) -> Calibratio
             reference=reference,
             n_perturbations=clusters.n_perturbations,
         )
-    ratios = (values[kept, 1] - values[kept, 0]) / room[kept]
+    # Of a perturbation that the reference predicts almost perfectly, a ratio may be of any size.
+    ratios = np.clip((values[kept, 1] - values[kept, 0]) / room[kept], -1.0, 1.0)
     found = mean_intervals(ratios[:, None], clusters)
     is_calibrated = bool(found.low[0] > 0)
     return Calibration(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from dygenept.leaderboard.calibration import UNKNOWN, Calibration
 from dygenept.machine.plain_text import printable
 
 JsonDocument: TypeAlias = dict[str, object]
@@ -47,9 +48,7 @@ class BoardRow:
         metric: Metric name.
         higher_is_better: The metric's direction.
         rank: 1 is best; equal values share the better rank. None where nobody has a value.
-        calibrated: True where the metric can tell a good prediction from a trivial one on this data
-            set, False where it cannot; None where nobody knows.
-        dynamic_range: The metric's dynamic range fraction; None where nobody knows.
+        calibration: Whether the metric can tell a good prediction from a trivial one here.
     """
 
     model: str
@@ -57,8 +56,12 @@ class BoardRow:
     metric: str
     higher_is_better: bool
     rank: int | None
-    calibrated: bool | None = None
-    dynamic_range: float | None = None
+    calibration: Calibration = UNKNOWN
+
+    @property
+    def calibrated(self) -> bool | None:
+        """True or False where the metric is known to be calibrated or not on this data set."""
+        return self.calibration.is_calibrated
 
 
 Row = TypeVar("Row", bound=BoardRow)
@@ -167,15 +170,19 @@ def lead_metric(rows: Sequence[BoardRow], *, fixed: str | None = None) -> str:
 def leading_first(rows: Sequence[BoardRow], *, fixed: str | None = None) -> list[str]:
     """Return the metrics of some rows in the order in which a narrow table shows them.
 
-    The first is the one that a suite or a user fixes, else the calibrated one with the largest
-    dynamic range, else the first of ``LEAD_METRICS``. Those that are not calibrated come late, and
-    last those without any value.
+    The first is the one that a suite or a user fixes. Else it is a calibrated one with the largest
+    dynamic range: of those whose interval reaches it, the first in the order of ``LEAD_METRICS``.
+    Without a calibrated one that order holds. Metrics that are not calibrated come late, and last
+    those without any value.
     """
     present = list(dict.fromkeys(row.metric for row in rows))
     ordered = dict.fromkeys((*(name for name in LEAD_METRICS if name in present), *present))
     valued = {row.metric for row in rows if row.rank is not None}
     known = {row.metric: row for row in rows}
-    names = sorted(ordered, key=lambda name: (name not in valued, known[name].calibrated is False))
-    ranges = {name: known[name].dynamic_range or 0.0 for name in names if known[name].calibrated}
-    first = fixed if fixed in valued else max(ranges, key=lambda name: ranges[name], default=None)
+    ranges = {name: known[name].calibration for name in ordered if known[name].calibrated}
+    late = {name for name in ordered if ranges and name not in ranges}
+    names = sorted(ordered, key=lambda name: (name not in valued, name in late))
+    largest = max((of.fraction or 0.0 for of in ranges.values()), default=0.0)
+    near = (name for name, of in ranges.items() if (of.high or 0.0) >= largest)
+    first = fixed if fixed in valued else next(near, None)
     return names if first is None else [first, *(name for name in names if name != first)]

@@ -51,7 +51,7 @@ def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:
     if is_fixed:
         why = f"as was asked for ({how})"
     elif of.is_calibrated:
-        why = f"the calibrated metric of the largest range ({how})"
+        why = f"a calibrated metric whose range is not told from the largest ({how})"
     else:
         why = "by default: no metric is calibrated on this data set"
     return f"first metric: {lead}, {why}"

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
-from dygenept.leaderboard.calibration import UNKNOWN, Calibration, calibrate
+from dygenept.leaderboard.calibration import calibrate
 from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
@@ -64,7 +64,6 @@ class LeaderboardRow(BoardRow):
         n_distinct: Different perturbations among its held-out conditions.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
-        calibration: What the metric's controls say of it.
         doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
         chance: What a guess gets under the metric; None where it has no such level.
@@ -76,7 +75,6 @@ class LeaderboardRow(BoardRow):
     n_distinct: int
     n_cell_types: int
     n_split_folds: int
-    calibration: Calibration = UNKNOWN
     doubts: tuple[str, ...] = ()
     group: str | None = None
     chance: float | None = None
@@ -198,7 +196,7 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             is_text=True,
         ),
         Column("calibrated", lambda row: row.calibrated, DATA),
-        Column("dynamic_range", lambda row: row.dynamic_range, DATA),
+        Column("dynamic_range", lambda row: row.calibration.fraction, DATA),
         Column("dynamic_range_low", lambda row: row.calibration.low, frozenset(("json",))),
         Column("dynamic_range_high", lambda row: row.calibration.high, frozenset(("json",))),
         Column("calibration_reason", lambda row: row.calibration.reason, frozenset(("json",))),
@@ -369,8 +367,6 @@ def _metric_rows(
             n_split_folds=0,
             chance=table.chance,
             n_cells=table.n_cells.get(model, ()),
-            calibrated=calibration.is_calibrated,
-            dynamic_range=calibration.fraction,
             calibration=calibration,
             doubts=table.doubts.get(model, ()),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dygenept.leaderboard.calibration import NO_CONTROLS
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.rows import BoardKey, group_records, leaderboard_rows
 from dygenept.results.records import RunRecord
@@ -49,6 +50,11 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "n_family": None,
         "above_ceiling": None,
         "doubts": [],
+        "calibrated": None,
+        "calibration_reason": NO_CONTROLS,
+        "dynamic_range": None,
+        "dynamic_range_low": None,
+        "dynamic_range_high": None,
         "gap_closed": None,
         "gap_low": None,
         "gap_high": None,
