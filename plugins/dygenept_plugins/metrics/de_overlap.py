@@ -46,7 +46,7 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
         )
     is_significant = inputs.de_tests.is_significant
     n_significant = is_significant.sum(axis=1)
-    size: DoubleArray = np.round(np.abs(change(inputs.predicted, inputs.control)), TIE_DECIMALS)
+    size: DoubleArray = np.abs(change(inputs.predicted, inputs.control)).round(TIE_DECIMALS)
     shares = top_share(size, is_significant)
     values = np.where(n_significant > 0, shares, np.nan)
     undefined = np.flatnonzero(n_significant == 0).tolist()

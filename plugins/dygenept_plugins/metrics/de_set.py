@@ -52,7 +52,7 @@ def des(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    size: DoubleArray = np.round(np.abs(_predicted(inputs)), TIE_DECIMALS)
+    size: DoubleArray = np.abs(_predicted(inputs)).round(TIE_DECIMALS)
     chance = is_significant.sum(axis=1) / size.shape[1]
     return replace(_of_significant(top_share(size, is_significant), is_significant), chance=chance)
 
@@ -117,7 +117,7 @@ def de_auprc(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    size: DoubleArray = np.round(np.abs(_predicted(inputs)), TIE_DECIMALS)
+    size: DoubleArray = np.abs(_predicted(inputs)).round(TIE_DECIMALS)
     n_genes = size.shape[1]
     values = np.full(len(size), np.nan)
     n_significant = is_significant.sum(axis=1)
