@@ -80,6 +80,7 @@ class Scoring:
         controls: How many control cells there are.
         control_seed: Seed of their halves.
         control_halves: Means of the halves, where a metric reads them.
+        has_singles: A metric reads the single perturbations of combinations.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
@@ -89,6 +90,7 @@ class Scoring:
     controls: ControlCells | None = None
     control_seed: int = 0
     control_halves: DoubleArray | None = None
+    has_singles: bool = False
 
     @property
     def plugins(self) -> tuple[Provenance, ...]:
@@ -265,6 +267,7 @@ def _scoring(
         controls=controls,
         control_seed=control_seed,
         control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
+        has_singles=any(plugin.spec.uses_singles for plugin in plugins),
     )
 
 

@@ -198,6 +198,7 @@ def _scored(
         cells=context.scoring.cells,
         held_out=context.scoring.held_out,
         control_halves=context.scoring.control_halves,
+        has_singles=context.scoring.has_singles,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))

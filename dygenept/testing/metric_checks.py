@@ -46,6 +46,11 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
                 "halves of the controls; declare uses_control_halves",
                 {"control_halves": None},
             ),
+            (
+                spec.uses_singles,
+                "single perturbations; declare uses_singles",
+                {"single_deltas": ()},
+            ),
             (spec.uses_de_genes, "DE lists; declare uses_de_genes", {"de_indices": other_lists}),
         ):
             if not is_declared:

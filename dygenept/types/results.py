@@ -83,6 +83,9 @@ class MetricInputs:
             are no others than these.
         control_halves: Means of two random disjoint halves of those controls, (2, n, G), NaN where
             there is one cell; for metrics whose spec says ``uses_control_halves``; else None.
+        single_deltas: True changes of the single perturbations of each combination in its cell
+            type, (n_genes, G) each; None for a single, and where one of them has no cells. For
+            metrics whose spec says ``uses_singles``; else empty.
     """
 
     conditions: tuple[Condition, ...]
@@ -96,6 +99,7 @@ class MetricInputs:
     cells: MetricCells | None = None
     candidates: Candidates | None = None
     control_halves: DoubleArray | None = None
+    single_deltas: tuple[DoubleArray | None, ...] = ()
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -111,6 +115,7 @@ class MetricInputs:
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),
             control_halves=None if self.control_halves is None else self.control_halves[:, kept],
+            single_deltas=tuple(self.single_deltas[row] for row in kept if self.single_deltas),
         )
 
 
