@@ -47,6 +47,8 @@ class GroundTruth:
         cells: Samples of cells, one row per condition of ``data``, where a metric reads them.
         held_out: Conditions held out in any fold, among which ranks are; None where only those
             that are predicted together count.
+        control_halves: Means of halves of each cell type's controls, (2, n_cell_types, G), where a
+            metric reads them.
     """
 
     data: PerturbationData
@@ -55,6 +57,7 @@ class GroundTruth:
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
     held_out: HeldOutPool | None = None
+    control_halves: DoubleArray | None = None
 
 
 def metric_inputs(
@@ -95,6 +98,9 @@ def metric_inputs(
         gene_symbols=data.gene_symbols,
         de_tests=None if against.de_tests is None else against.de_tests.take(rows),
         cells=None if against.cells is None else against.cells.take(rows),
+        control_halves=(
+            None if against.control_halves is None else _read_only(against.control_halves[:, types])
+        ),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
     )
 

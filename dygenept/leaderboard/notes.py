@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.results.records import RunRecord
 
 
 def board_notes(
@@ -128,3 +130,21 @@ def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
             "not say who they are count as one"
         )
     return said
+
+
+def control_notes(record: RunRecord) -> tuple[str, ...]:
+    """Warn where the noise of few control cells makes changes alike, whatever is predicted."""
+    if record.controls is None:
+        return ()
+    few = {
+        kind: share for kind, share in record.controls.noise_shares.items() if share > MOST_SHARED
+    }
+    if not few:
+        return ()
+    kind = max(few, key=lambda name: few[name])
+    others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
+    return (
+        f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
+        "of the noise of a change is the control's, which the predicted and the true change share; "
+        "read the metrics that end in split_control",
+    )

@@ -178,6 +178,10 @@ class MetricSpec(PluginSpec):
         uses_de_genes: True if it reads the top-20 DE lists.
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
         uses_cells: True if it reads samples of cells; they are drawn only then.
+        uses_control_halves: True if it reads halves of the control cells.
+        boards: When it is scored although neither a run nor its suite names metrics: always
+            (``default``), only where control cells are few (``few_controls``), or never
+            (``named``).
     """
 
     kind: ClassVar[str] = "metrics"
@@ -192,6 +196,8 @@ class MetricSpec(PluginSpec):
     uses_de_genes: bool = False
     uses_de_tests: bool = False
     uses_cells: bool = False
+    uses_control_halves: bool = False
+    boards: Literal["default", "few_controls", "named"] = "default"
 
 
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (

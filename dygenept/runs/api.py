@@ -129,7 +129,7 @@ def bench(
         split: Split protocol; None for the registry's default (``kfold``).
         folds: Number of folds; None for the registry's default.
         seed: Seed of the split and of all that follows; None for the registry's default.
-        metrics: Metrics to score; empty for all.
+        metrics: Metrics to score; empty for those that boards show by default.
         options: Settings as ``--set`` takes them, such as ``"training.epochs=5"``.
         results: Results folder, in which recorded jobs are not computed again; None for a
             temporary one that vanishes with the result.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.held_out import effect_sizes
+from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
@@ -25,6 +25,7 @@ from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.records import (
     CodeRecord,
+    ControlsRecord,
     DatasetRecord,
     MetricRecord,
     PluginRecord,
@@ -135,7 +136,9 @@ def record_of(
         de_origin=context.de.origin,
         subgroups=context.split.folds[job.fold].subgroups,
         effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
+        n_de_genes=de_gene_counts(context.data, context.scoring.de_tests, job.conditions),
         cells=_cells_used(predictions),
+        controls=_controls(context),
         metrics=metrics,
         timings=TimingRecord(
             fit_s=fit_done - started,
@@ -177,6 +180,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
         update={
             "metrics": tuple({**kept, **fresh}.values()),
             "effects": effects,
+            "n_de_genes": de_gene_counts(
+                context.data, context.scoring.de_tests, predictions.conditions
+            )
+            or record.n_de_genes,
             "plugins": tuple(owners.values()),
         }
     )
@@ -195,6 +202,7 @@ def _scored(
         de_tests=context.scoring.de_tests,
         cells=context.scoring.cells,
         held_out=context.scoring.held_out,
+        control_halves=context.scoring.control_halves,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))
@@ -208,6 +216,17 @@ def _scored(
         by_metric[item.metric].append(item)
     return tuple(
         MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
+    )
+
+
+def _controls(context: RunContext) -> ControlsRecord | None:
+    found = context.scoring.controls
+    if found is None:
+        return None
+    return ControlsRecord(
+        seed=context.scoring.control_seed,
+        n_cells=found.n_cells,
+        noise_shares=found.noise_shares,
     )
 
 

@@ -28,7 +28,7 @@ class Suite(BaseModel):
         n_folds: Folds.
         seed: Seed.
         models: Models; empty lets bench pick.
-        metrics: Metrics; empty scores all.
+        metrics: Metrics; empty scores those that boards show by default.
         lead: The metric that orders its boards; None takes the best calibrated one.
         de_list: Top-20 DE list.
         grid: Assemblies with parts swapped, run beside ``models``.

@@ -81,6 +81,8 @@ class MetricInputs:
         cells: Samples of cells, for metrics whose spec says ``uses_cells``; else None.
         candidates: Conditions held out in any fold, these among them, for ranks; None where there
             are no others than these.
+        control_halves: Means of two random disjoint halves of those controls, (2, n, G), NaN where
+            there is one cell; for metrics whose spec says ``uses_control_halves``; else None.
     """
 
     conditions: tuple[Condition, ...]
@@ -93,6 +95,7 @@ class MetricInputs:
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
     candidates: Candidates | None = None
+    control_halves: DoubleArray | None = None
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -107,6 +110,7 @@ class MetricInputs:
             de_indices=self.de_indices[kept],
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),
+            control_halves=None if self.control_halves is None else self.control_halves[:, kept],
         )
 
 
