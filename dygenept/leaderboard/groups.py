@@ -17,6 +17,7 @@ from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 
 REGIME = "regime"
+NO_DE_GENES = "no DE genes"
 EFFECTS = ("small effect", "medium effect", "large effect")
 # In the order of difficulty; names of other protocols follow, sorted.
 SUBGROUPS = (
@@ -71,8 +72,15 @@ def grouped_rows(
 
 
 def _unclaimed(row: LeaderboardRow) -> LeaderboardRow:
-    nothing = {"p_value": None, "p_corrected": None, "n_family": None, "beats_reference": None}
-    judgement = replace(row.judgement, is_best=False, indistinguishable_from_best=False, **nothing)
+    judgement = replace(
+        row.judgement,
+        is_best=False,
+        indistinguishable_from_best=False,
+        beats_reference=None,
+        p_value=None,
+        p_corrected=None,
+        n_family=None,
+    )
     return replace(row, judgement=judgement)
 
 
@@ -129,7 +137,7 @@ def _by_de_genes(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
         )
     some = [count for count in counts.values() if count]
     cut = int(np.median(some)) if some else 0
-    names = ("no DE genes", f"1 to {cut} DE genes", f"over {cut} DE genes")
+    names = (NO_DE_GENES, f"1 to {cut} DE genes", f"over {cut} DE genes")
     return {unit: names[(count > 0) + (count > cut)] for unit, count in counts.items()}
 
 
@@ -138,7 +146,7 @@ def _by_cell_type(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
 
 
 def _ordered(groups: set[str]) -> list[str]:
-    known = [name for name in (*EFFECTS, *SUBGROUPS, *REGIMES) if name in groups]
+    known = [name for name in (*EFFECTS, NO_DE_GENES, *SUBGROUPS, *REGIMES) if name in groups]
     return [*known, *sorted(groups - set(known))]
 
 

@@ -1,8 +1,8 @@
 """How much of the way from a trivial prediction to the ceiling a simple model already goes.
 
-Of each held-out perturbation: (best simple model - reference) / (ceiling - reference), in [0, 1]. At
-least 0.8 is *solved*, at most 0.2 *resistant*, the rest *contested*; where the ceiling is no better
-than the reference there is nothing to win, only *noise*.
+Of each held-out perturbation: (best simple model - reference) / (ceiling - reference), in [0, 1].
+At least 0.8 is *solved*, at most 0.2 *resistant*, the rest *contested*; where the ceiling is no
+better than the reference there is nothing to win, only *noise*.
 Source: OpenReview U5Gq071xcI, on baselines that saturate.
 """
 

@@ -228,8 +228,8 @@ class RunRecord(_Record):
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
     ``effects`` are the effect sizes of the held-out perturbations by cell type, ``n_de_genes``
-    their numbers of DE genes where a metric tests genes, ``cells`` the cells behind each prediction of a
-    ceiling.
+    their numbers of DE genes where a metric tests genes, ``cells`` the cells behind each
+    prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
