@@ -16,6 +16,7 @@ from dygenept.types import (
     BoolArray,
     Candidates,
     Condition,
+    DeTests,
     DoubleArray,
     Fold,
     Perturbation,
@@ -96,6 +97,22 @@ def effect_sizes(
     for condition, size in zip(conditions, sizes.tolist(), strict=True):
         effects.setdefault(condition.cell_type, {})[condition.label] = size
     return effects
+
+
+def de_gene_counts(
+    data: PerturbationData, tests: DeTests | None, conditions: Sequence[Condition]
+) -> Mapping[str, Mapping[str, int]]:
+    """Return how many genes each condition changes significantly; empty without tests.
+
+    Returns:
+        Number of genes by cell type and perturbation label.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    if tests is not None:
+        found = tests.is_significant[condition_positions(data, conditions)].sum(axis=1)
+        for condition, count in zip(conditions, found.tolist(), strict=True):
+            counts.setdefault(condition.cell_type, {})[condition.label] = count
+    return counts
 
 
 class HeldOutPool:

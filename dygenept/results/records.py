@@ -227,15 +227,16 @@ class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
-    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``cells`` the cells
-    behind each prediction of a ceiling.
+    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``n_de_genes``
+    their numbers of DE genes where a metric tests genes, ``cells`` the cells behind each
+    prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
     ``submission`` is recorded of predictions that somebody handed in.
-    Records of earlier versions lack ``family``, ``effects``, ``cells``, ``controls``, ``threads``,
-    ``code`` or ``submission``, and call what was submitted a baseline.
+    Records of earlier versions lack ``family``, ``effects``, ``n_de_genes``, ``cells``,
+    ``controls``, ``threads``, ``code`` or ``submission``, and call what was submitted a baseline.
     """
 
     schema_version: Literal[1] = 1
@@ -255,6 +256,7 @@ class RunRecord(_Record):
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
+    n_de_genes: Mapping[str, Mapping[str, int]] = {}
     cells: Mapping[str, Mapping[str, int]] = {}
     controls: ControlsRecord | None = None
     metrics: tuple[MetricRecord, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.held_out import effect_sizes
+from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
@@ -136,6 +136,7 @@ def record_of(
         de_origin=context.de.origin,
         subgroups=context.split.folds[job.fold].subgroups,
         effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
+        n_de_genes=de_gene_counts(context.data, context.scoring.de_tests, job.conditions),
         cells=_cells_used(predictions),
         controls=_controls(context),
         metrics=metrics,
@@ -179,6 +180,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
         update={
             "metrics": tuple({**kept, **fresh}.values()),
             "effects": effects,
+            "n_de_genes": de_gene_counts(
+                context.data, context.scoring.de_tests, predictions.conditions
+            )
+            or record.n_de_genes,
             "plugins": tuple(owners.values()),
         }
     )
