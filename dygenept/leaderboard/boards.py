@@ -11,7 +11,7 @@ from dygenept.leaderboard import seeds as over_seeds
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row
 from dygenept.leaderboard.groups import grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
-from dygenept.leaderboard.notes import board_notes, control_notes
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
@@ -139,7 +139,7 @@ def leaderboard_of(
     """
     overall = _part(_of_metrics(leaderboard_rows(records, min_gap=min_gap), metrics))
     layout, first = leaderboard.LEADERBOARD, records[0]
-    notes = (*board_notes(overall.rows), *control_notes(first))
+    notes = board_notes(overall.rows, first)
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)
         return Board(layout=layout, first=first, overall=overall, quoted=beside, notes=notes)

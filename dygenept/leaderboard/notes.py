@@ -7,21 +7,32 @@ from statistics import median
 
 from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.results.records import RunRecord
 
 
-def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+def board_notes(rows: Sequence[LeaderboardRow], record: RunRecord | None = None) -> tuple[str, ...]:
     """Say how many perturbations there are, who beats nobody, and what noise and a guess give.
 
     Args:
         rows: Rows over all held-out perturbations.
+        record: One of their records, which tells of the control cells.
     """
     if not rows:
         return ()
-    notes = (_size(rows), _claim(rows), *_echoes(rows), _noise(rows), *_cells(rows), _chance(rows))
+    notes = (
+        _size(rows),
+        _claim(rows),
+        *_echoes(rows),
+        _noise(rows),
+        "" if record is None else _controls(record),
+        *_cells(rows),
+        _chance(rows),
+        challenge_note(rows),
+    )
     return tuple(note for note in notes if note)
 
 
@@ -91,19 +102,19 @@ def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
     ]
 
 
-def control_notes(record: RunRecord) -> tuple[str, ...]:
+def _controls(record: RunRecord) -> str:
     """Warn where the noise of few control cells makes changes alike, whatever is predicted."""
     if record.controls is None:
-        return ()
+        return ""
     few = {
         kind: share for kind, share in record.controls.noise_shares.items() if share > MOST_SHARED
     }
     if not few:
-        return ()
+        return ""
     kind = max(few, key=lambda name: few[name])
     others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
     return (
         f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
         "of the noise of a change is the control's, which the predicted and the true change share; "
-        "read the metrics that end in split_control",
+        "read the metrics that end in split_control"
     )

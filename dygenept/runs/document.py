@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dygenept.leaderboard.notes import board_notes, control_notes
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.runner import BenchOutcome
 
@@ -33,7 +33,7 @@ def bench_document(
             "sha256": outcome.split.sha256,
         },
         "leaderboard": [row.document() for row in rows],
-        "notes": [*board_notes(rows), *(control_notes(outcome.records[0]) if rows else ())],
+        "notes": list(board_notes(rows, *outcome.records[:1])),
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),
     }
