@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.blocks import in_blocks
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
@@ -127,7 +128,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     scores: list[Score] = []
     for spec, metric in metrics:
         with plugin_code(f"metric {spec.name!r}"):
-            result = metric(seen)
+            result = in_blocks(metric, seen) if spec.by_row else metric(seen)
         _check_result(result, spec, n_conditions=len(seen.conditions))
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)

@@ -11,7 +11,7 @@ from dygenept.leaderboard import seeds as over_seeds
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
 from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
-from dygenept.leaderboard.notes import board_notes, control_notes
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
@@ -161,7 +161,7 @@ def leaderboard_of(
         first=first,
         overall=overall,
         fixed_lead=fixed,
-        notes=(*board_notes(overall.rows, fixed_lead=fixed), *control_notes(first)),
+        notes=board_notes(overall.rows, first, fixed_lead=fixed),
     )
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)

@@ -7,6 +7,7 @@ from statistics import median
 
 from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
@@ -14,12 +15,16 @@ from dygenept.results.records import RunRecord
 
 
 def board_notes(
-    rows: Sequence[LeaderboardRow], *, fixed_lead: str | None = None
+    rows: Sequence[LeaderboardRow],
+    record: RunRecord | None = None,
+    *,
+    fixed_lead: str | None = None,
 ) -> tuple[str, ...]:
     """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
+        record: One of their records, which tells of the control cells.
         fixed_lead: The metric that a suite or a user puts first.
     """
     if not rows:
@@ -27,7 +32,8 @@ def board_notes(
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
     first = (_size(rows), chosen, _claim(rows, lead), *_echoes(rows), _noise(rows))
-    found = (*first, *_cells(rows), _chance(rows), *_submissions(rows))
+    of_cells = ("" if record is None else _controls(record), *_cells(rows), _chance(rows))
+    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
     return tuple(note for note in found if note)
 
 
@@ -132,19 +138,19 @@ def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
     return said
 
 
-def control_notes(record: RunRecord) -> tuple[str, ...]:
+def _controls(record: RunRecord) -> str:
     """Warn where the noise of few control cells makes changes alike, whatever is predicted."""
     if record.controls is None:
-        return ()
+        return ""
     few = {
         kind: share for kind, share in record.controls.noise_shares.items() if share > MOST_SHARED
     }
     if not few:
-        return ()
+        return ""
     kind = max(few, key=lambda name: few[name])
     others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
     return (
         f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
         "of the noise of a change is the control's, which the predicted and the true change share; "
-        "read the metrics that end in split_control",
+        "read the metrics that end in split_control"
     )

@@ -68,5 +68,6 @@ def dygenept_metrics() -> list[MetricSpec]:
             upper=1.0,
             undefined="the perturbation has no significant DE gene; left out of means",
             uses_de_tests=True,
+            by_row=True,
         )
     ]

@@ -14,7 +14,7 @@ the differential expression score of the Virtual Cell Challenge; 0 where k = 0. 
 ``de_spearman_lfc_sig``.
 ``de_auprc``: average precision of the absolute fold change as a score of what is significant.
 cell-eval, ``pr_auc``.
-They load scipy (ranks).
+They load nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def des(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    size: DoubleArray = np.abs(_predicted(inputs)).round(TIE_DECIMALS)
+    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
+    size = size.round(TIE_DECIMALS)
     chance = is_significant.sum(axis=1) / size.shape[1]
     return replace(_of_significant(top_share(size, is_significant), is_significant), chance=chance)
 
@@ -71,7 +72,9 @@ def de_sign_match(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    is_same = np.sign(_predicted(inputs)) == np.sign(_true(inputs))
+    # A fold change has the sign of the difference.
+    predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
+    is_same = np.sign(predicted) == np.sign(inputs.truth - inputs.control)
     hits = (is_same & is_significant).sum(axis=1)
     return _of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
 
@@ -87,15 +90,15 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
         >>> de_spearman_lfc(inputs).values.round(12)
         array([0.5])
     """
-    from scipy import stats
-
     if inputs.de_tests is None:
         return _undefined(inputs)
-    predicted, truth = _predicted(inputs), _true(inputs)
     values = np.full(len(inputs.conditions), np.nan)
     for row, mask in enumerate(inputs.de_tests.is_significant):
         if mask.sum() > 1:
-            ranks = stats.rankdata(np.stack([predicted[row, mask], truth[row, mask]]), axis=1)
+            control = inputs.control[row, mask]
+            predicted = _from_control(inputs.predicted[row, mask], control)
+            truth = log2_fold_change(inputs.truth[row, mask], control)
+            ranks = np.stack([_ranks(predicted), _ranks(truth)])
             ranks -= ranks.mean(axis=1, keepdims=True)
             norms = np.linalg.norm(ranks, axis=1).prod()
             if norms > 0:
@@ -117,17 +120,18 @@ def de_auprc(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    size: DoubleArray = np.abs(_predicted(inputs)).round(TIE_DECIMALS)
+    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
+    size = size.round(TIE_DECIMALS)
     n_genes = size.shape[1]
     values = np.full(len(size), np.nan)
     n_significant = is_significant.sum(axis=1)
+    ordered = np.sort(size, axis=1)
     for row in np.flatnonzero((n_significant > 0) & (n_significant < n_genes)).tolist():
-        order = np.argsort(-size[row], kind="stable")
-        # Genes that tie are found together.
-        falling = size[row, order]
-        ends = np.append(np.flatnonzero(falling[1:] != falling[:-1]), n_genes - 1)
-        found = np.cumsum(is_significant[row, order])[ends]
-        values[row] = (np.diff(found, prepend=0) * found / (ends + 1)).sum() / n_significant[row]
+        # The precision among all genes that come as early as each significant one, ties included.
+        own = np.sort(size[row, is_significant[row]])
+        n_found = len(own) - np.searchsorted(own, own)
+        n_named = n_genes - np.searchsorted(ordered[row], own)
+        values[row] = (n_found / n_named).mean()
     reasons = dict.fromkeys(np.flatnonzero(n_significant == 0).tolist(), NO_SIGNIFICANT)
     reasons |= dict.fromkeys(np.flatnonzero(n_significant == n_genes).tolist(), ALL_SIGNIFICANT)
     return MetricValues(values, reasons, n_significant / n_genes)
@@ -145,14 +149,18 @@ def log2_fold_change(means: DoubleArray, control: DoubleArray) -> DoubleArray:
     return np.where(np.isnan(found), 0.0, found)
 
 
-def _predicted(inputs: MetricInputs) -> DoubleArray:
+def _from_control(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
     # What differs from control by rounding alone has no fold change.
-    is_changed = change(inputs.predicted, inputs.control) != 0.0
-    return np.where(is_changed, log2_fold_change(inputs.predicted, inputs.control), 0.0)
+    is_changed = change(predicted, control) != 0.0
+    return np.where(is_changed, log2_fold_change(predicted, control), 0.0)
 
 
-def _true(inputs: MetricInputs) -> DoubleArray:
-    return log2_fold_change(inputs.truth, inputs.control)
+def _ranks(values: DoubleArray) -> DoubleArray:
+    """Rank values; ties share the middle rank."""
+    ordered = np.sort(values)
+    first = np.searchsorted(ordered, values, side="left")
+    ranks: DoubleArray = (first + np.searchsorted(ordered, values, side="right")) / 2.0
+    return ranks
 
 
 def _undefined(inputs: MetricInputs) -> MetricValues:
@@ -190,6 +198,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         upper=1.0,
         undefined="the perturbation has no significant DE gene; left out of means",
         uses_de_tests=True,
+        by_row=True,
         boards="named",
     )
     return [

@@ -16,7 +16,7 @@ import numpy as np
 
 from dygenept.evaluation.rows import gather_de, masked_mean
 from dygenept.plugin import MetricSpec, hookimpl
-from dygenept.types import MetricInputs, MetricValues
+from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 GEARS = "Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6"
 
@@ -59,7 +59,7 @@ def mse_top20(inputs: MetricInputs) -> MetricValues:
         >>> mse_top20(inputs).values
         array([2.])
     """
-    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    error = _top20_error(inputs)
     return masked_mean(error**2, inputs.de_indices >= 0)
 
 
@@ -74,14 +74,19 @@ def mae_top20(inputs: MetricInputs) -> MetricValues:
         >>> mae_top20(inputs).values
         array([1.])
     """
-    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    error = _top20_error(inputs)
     return masked_mean(np.abs(error), inputs.de_indices >= 0)
+
+
+def _top20_error(inputs: MetricInputs) -> DoubleArray:
+    truth = gather_de(inputs.truth, inputs.de_indices)
+    return gather_de(inputs.predicted, inputs.de_indices) - truth
 
 
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the errors."""
-    spec = partial(MetricSpec, higher_is_better=False, lower=0.0)
+    spec = partial(MetricSpec, higher_is_better=False, lower=0.0, by_row=True)
     top20 = partial(spec, undefined="the perturbation has no DE genes", uses_de_genes=True)
     return [
         spec(

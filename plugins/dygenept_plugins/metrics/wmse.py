@@ -139,6 +139,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         upper=1.0,
         undefined=f"the change is the same in all genes, or {undefined}",
         uses_de_tests=True,
+        by_row=True,
         boards="named",
     )
     return [
@@ -151,6 +152,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             lower=0.0,
             undefined=undefined,
             uses_de_tests=True,
+            by_row=True,
         ),
         r2(
             name="weighted_r2_delta",
