@@ -15,6 +15,17 @@ TOO_FEW_GENES = "fewer than two genes"
 ROUNDING = float(np.finfo(np.float32).eps)
 
 
+def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
+    """Return predicted - control, 0 where the two agree to float32 rounding.
+
+    What was predicted in float32 must not be read as a change, whose sign or size would count.
+    """
+    difference = predicted - control
+    rounding = ROUNDING * np.maximum(np.abs(predicted), np.abs(control))
+    changed: DoubleArray = np.where(np.abs(difference) > rounding, difference, 0.0)
+    return changed
+
+
 def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
     """Pick each row's DE genes.
 

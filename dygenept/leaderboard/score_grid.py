@@ -74,6 +74,12 @@ class ScoreGrid:
             upper=np.inf if table.upper is None else table.upper,
         )
 
+    @property
+    def perfect(self) -> float:
+        """The best possible value; 1, or no error, where the metric does not say."""
+        bound = self.upper if self.sign > 0 else self.lower
+        return bound if np.isfinite(bound) else float(self.sign > 0)
+
     def intervals(self) -> Mapping[str, Interval]:
         """Return the 95 % interval of each model's mean; None where it has none.
 

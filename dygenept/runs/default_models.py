@@ -45,6 +45,15 @@ def default_models(environment: Environment) -> ModelChoice:
     return ModelChoice((*baselines, fallback), reason)
 
 
+def closed_form_models(environment: Environment) -> tuple[str, ...]:
+    """Return the closed-form baselines that run here with their defaults."""
+    return tuple(
+        spec.name
+        for spec in environment.manager.specs(BaselineSpec)
+        if spec.closed_form and _cannot_run(spec, environment) is None
+    )
+
+
 def _cannot_run(spec: BaselineSpec, environment: Environment) -> str | None:
     """Say why a baseline does not run with its defaults; None where it does."""
     try:

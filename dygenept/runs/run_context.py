@@ -14,6 +14,8 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -21,11 +23,13 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
+from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
     DeGenes,
     DeTests,
+    DoubleArray,
     MetricCells,
     PerturbationData,
     Progress,
@@ -45,7 +49,7 @@ class RunRequest(DataRequest):
         split_options: Options of the split plugin.
         n_folds: Folds, for protocols that have several.
         seed: Seed of the split and of all that follows.
-        metrics: Metrics to score; empty scores all.
+        metrics: Metrics to score; empty scores those that boards show by default.
         de_list: Top-20 DE list.
         results: Results folder.
         resume: False computes again what is there.
@@ -72,11 +76,19 @@ class Scoring:
         metrics: Metrics, each with what computes it.
         de_tests: DE tests of every gene, where a metric reads them.
         cells: Samples of cells, where a metric reads them.
+        held_out: What is held out in any fold, among which ranks are.
+        controls: How many control cells there are.
+        control_seed: Seed of their halves.
+        control_halves: Means of the halves, where a metric reads them.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    held_out: HeldOutPool | None = None
+    controls: ControlCells | None = None
+    control_seed: int = 0
+    control_halves: DoubleArray | None = None
 
     @property
     def plugins(self) -> tuple[Provenance, ...]:
@@ -97,6 +109,7 @@ class RunContext:
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
         family: Models that were declared together, over which claims are corrected.
+        submission: What is known of predictions that somebody handed in, where these are scored.
         scoring: What predictions are scored with.
         shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
@@ -113,6 +126,7 @@ class RunContext:
     split_sha256: str
     suite: str
     family: tuple[str, ...] = ()
+    submission: SubmissionRecord | None = None
     scoring: Scoring = Scoring()
     shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore
@@ -157,7 +171,7 @@ def open_run(
         split=split,
         split_sha256=split_sha256(split),
         suite=request.suite,
-        scoring=_scoring(request, environment, data, means) if is_scored else Scoring(),
+        scoring=_scoring(request, environment, data, means, split) if is_scored else Scoring(),
         shared_plugins=_shared_plugins(request, environment),
         store=ResultsStore(request.results, is_writer=processes.current().is_writer),
         device=device,
@@ -228,17 +242,29 @@ def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str
 
 
 def _scoring(
-    request: RunRequest, environment: Environment, data: PerturbationData, means: Pseudobulk
+    request: RunRequest,
+    environment: Environment,
+    data: PerturbationData,
+    means: Pseudobulk,
+    split: Split,
 ) -> Scoring:
-    names = request.metrics or environment.manager.names(MetricSpec.kind)
+    controls = count_controls(data, means)
+    shown = ("default", "few_controls") if controls.are_few else ("default",)
+    specs = environment.manager.specs(MetricSpec)
+    names = request.metrics or tuple(spec.name for spec in specs if spec.boards in shown)
     plugins = [environment.configured(MetricSpec, name) for name in names]
     uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
     uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    seed = job_seed(request.seed, "cells")
+    uses_halves = any(plugin.spec.uses_control_halves for plugin in plugins)
+    seed, control_seed = job_seed(request.seed, "cells"), job_seed(request.seed, "controls")
     return Scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
         de_tests=de_tests(data, means) if uses_de_tests else None,
         cells=cell_samples(data, means, seed=seed) if uses_cells else None,
+        held_out=HeldOutPool(data, means, split.folds, seed=job_seed(request.seed, "halves")),
+        controls=controls,
+        control_seed=control_seed,
+        control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
     )
 
 

@@ -38,6 +38,7 @@ from dygenept.types.mapping import (
     DataMapping,
 )
 from dygenept.types.results import (
+    Candidates,
     ChildResources,
     MetricInputs,
     MetricValues,
@@ -57,6 +58,7 @@ from dygenept.types.task import (
     HeldOut,
     Task,
     TaskCells,
+    TestedHalves,
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "BoolArray",
+    "Candidates",
     "CellDistances",
     "ChildResources",
     "Condition",
@@ -93,5 +96,6 @@ __all__ = [
     "Split",
     "Task",
     "TaskCells",
+    "TestedHalves",
     "no_report",
 ]

@@ -1,14 +1,16 @@
 """How well a prediction finds its own perturbation among all held-out ones of the cell type.
 
-``centroid_accuracy``: share of the other held-out perturbations whose truth is farther from ŷ than
-the right one's, by Euclidean distance; 0.5 is chance. A tie counts half. Systema (Viñas Torné et
-al. 2025).
+The candidates are the perturbations of the cell type that any fold holds out, whichever fold is
+scored, so a value does not depend on the number of folds.
+
+``centroid_accuracy``: share of the other candidates whose truth is farther from ŷ than the right
+one's, by Euclidean distance; 0.5 is chance. A tie counts half. Systema (Viñas Torné et al. 2025).
 ``perturbation_discrimination``: 1 - rank / N, by L1 distance of deltas, rank from 0 among the N
-held-out perturbations; the target genes of the perturbation are left out of its distances. Best 1,
-worst 1 / N, and a tie shares the middle rank (cell-eval leaves ties to the order of an unstable
-sort). cell-eval, ``discrimination_score_l1``.
-One held-out perturbation in a cell type has no rank: undefined, and left out of means. Loads
-scipy (L1 distances).
+candidates; the target genes of the perturbation are left out of its distances. Best 1, worst
+1 / N, chance (N + 1) / 2N, and a tie shares the middle rank (cell-eval leaves ties to the order of
+an unstable sort). cell-eval, ``discrimination_score_l1``; the PDS of the Virtual Cell Challenge.
+One candidate in a cell type has no rank: undefined, and left out of means. Loads scipy (L1
+distances).
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.evaluation.neighbours import euclidean, manhattan, share_farther
+from dygenept.evaluation.neighbours import Rivals, euclidean, manhattan, places
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -35,11 +36,8 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
         >>> centroid_accuracy(inputs).values
         array([0.5, 1. , 0. ])
     """
-    farther, others, reasons = share_farther(
-        inputs.conditions,
-        lambda rows: euclidean(inputs.predicted[rows], inputs.truth[rows]),
-    )
-    return MetricValues(farther / np.maximum(others, 1.0), reasons)
+    found = places(inputs, lambda among: euclidean(inputs.predicted[among.rows], among.truth))
+    return MetricValues(found.farther / np.maximum(found.others, 1.0), found.reasons)
 
 
 def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
@@ -54,20 +52,24 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         array([0.667, 1.   , 0.333])
     """
     columns = target_columns(inputs.conditions, inputs.gene_symbols)
-    predicted = inputs.predicted - inputs.control
-    truth = inputs.truth - inputs.control
 
-    def distances(rows: npt.NDArray[np.intp]) -> DoubleArray:
-        found = manhattan(predicted[rows], truth[rows])
-        for place, row in enumerate(rows.tolist()):
+    def distances(among: Rivals) -> DoubleArray:
+        # Both sides of a distance have the same control, which cancels.
+        found = manhattan(inputs.predicted[among.rows], among.truth)
+        for place, row in enumerate(among.rows.tolist()):
             if columns[row]:
                 genes = list(columns[row])
-                difference = truth[np.ix_(rows, genes)] - predicted[row, genes]
+                difference = among.truth[:, genes] - inputs.predicted[row, genes]
                 found[place] -= np.abs(difference).sum(axis=1)
         return found
 
-    farther, others, reasons = share_farther(inputs.conditions, distances)
-    return MetricValues(1.0 - (others - farther) / (others + 1.0), reasons)
+    found = places(inputs, distances)
+    n_candidates = found.others + 1.0
+    return MetricValues(
+        1.0 - (found.others - found.farther) / n_candidates,
+        found.reasons,
+        chance=(n_candidates + 1.0) / (2.0 * n_candidates),
+    )
 
 
 @hookimpl
@@ -86,6 +88,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             summary="Share of other held-out perturbations farther from the prediction.",
             source="Viñas Torné et al. 2025 (Systema), doi:10.1038/s41587-025-02777-8",
             factory=lambda config: centroid_accuracy,
+            chance=0.5,
         ),
         spec(
             name="perturbation_discrimination",
