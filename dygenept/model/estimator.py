@@ -23,6 +23,7 @@ from dygenept.model.prediction import MeanPrediction, predict_means
 from dygenept.model.seeds import member_seed, seeded_torch
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
@@ -209,6 +210,7 @@ class DyGenePTModel:
         for member, weights in enumerate(state.weights):
             seed = member_seed(state.seed, member)
             network = build_network(parts, state, seed, model._runtime)
+            network.by_type = saved_type_readout(weights)
             try:
                 network.load_state_dict(dict(weights))
             except RuntimeError as error:

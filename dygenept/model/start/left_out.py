@@ -190,15 +190,11 @@ class LeftOut:
             # With one cell type no prior changes anything.
             residuals -= kept_counts[:, None] * typical(code, prior)[rows.perturbations]
         kept = np.maximum(1 - np.einsum("ir,ir->i", shrunk, vectors), 1e-9)
-        order = np.argsort(rows.perturbations, kind="stable")
-        sizes = np.bincount(rows.perturbations)
-        firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        for size in np.unique(sizes):
-            group = order[firsts[sizes == size][:, None] + np.arange(size)]  # (n_groups, size)
-            if size == 1:
+        for group in rows.groups():  # (n_groups, size)
+            if group.shape[1] == 1:
                 alone = group[:, 0]
                 residuals[alone] /= kept[alone, None]
                 continue
-            block = np.eye(size) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
+            block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
             residuals[group] = np.linalg.solve(block, residuals[group])
         return residuals, kept

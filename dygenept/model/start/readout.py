@@ -6,7 +6,6 @@ is this readout of gene embeddings; DyGenePT starts from this readout of its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,33 +57,35 @@ class Readout:
         return weights
 
     @property
-    def type_weights(self) -> DoubleArray:
-        """What each cell type adds to ``weights``, (n_types, G, F)."""
-        spectrum = self.spectrum
-        n_types, n_genes = self.typical.shape
-        weights = np.zeros((n_types, n_genes, spectrum.features.shape[1]))
-        for code in range(n_types):
-            if self.type_share:
-                mine = spectrum.rows.cell_types == code
-                own = spectrum.features[mine].T @ self.coefficients[mine]
-                weights[code] = (self.type_share * own).T
-            if self.direction is not None:
-                apart = self.typical[code] - self.typical.mean(axis=0)
-                weights[code] += np.outer(apart, self.direction)
-        return weights
+    def type_shifts(self) -> DoubleArray:
+        """Typical change of each cell type, relative to the mean that ``weights`` has."""
+        shifts: DoubleArray = self.typical - self.typical.mean(axis=0)
+        return shifts
 
-    def by_type(self, cell_types: Sequence[str]) -> dict[str, float]:
+    @property
+    def type_maps(self) -> DoubleArray | None:
+        """What each cell type's map adds to ``weights``, (n_types, G, F); None for nothing."""
+        if not self.type_share:
+            return None
+        spectrum = self.spectrum
+        maps = []
+        for code in range(len(self.typical)):
+            mine = spectrum.rows.cell_types == code
+            maps.append(self.type_share * self.coefficients[mine].T @ spectrum.features[mine])
+        return np.stack(maps)
+
+    def by_type(self) -> dict[str, float]:
         """Name what was chosen for several cell types, for records; empty with one.
 
         Returns:
             ``typical_by_type``, the share of the typical change that is a cell type's own, on
             average over the types, and ``readout_by_type``, that of the features' map.
         """
-        if len(cell_types) < 2:
+        rows = self.spectrum.rows
+        if rows.n_types < 2:
             return {}
-        sizes = np.bincount(self.spectrum.rows.cell_types, minlength=len(cell_types))
-        pooled = self.prior == POOLED
-        own = [0.0 if pooled or not size else float(size / (size + self.prior)) for size in sizes]
+        sizes = np.bincount(rows.cell_types, minlength=rows.n_types)
+        own = [float(n / (n + self.prior)) if n and self.prior < POOLED else 0.0 for n in sizes]
         return {
             "typical_by_type": float(np.mean(own)),
             "readout_by_type": float(self.type_share),

@@ -49,9 +49,17 @@ class Rows:
         """Number of perturbations."""
         return int(self.perturbations.max()) + 1 if len(self.perturbations) else 0
 
+    def groups(self) -> list[IndexArray]:
+        """Return the rows of each perturbation, (n_groups, size), one array per size."""
+        order = np.argsort(self.perturbations, kind="stable")
+        sizes = np.bincount(self.perturbations)
+        firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        return [order[firsts[sizes == n][:, None] + np.arange(n)] for n in np.unique(sizes)]
+
     def of_type(self, cell_type: int) -> DoubleArray:
         """Return 1 where a row is of a cell type, (n,)."""
-        return (self.cell_types == cell_type).astype(np.float64)
+        here: DoubleArray = (self.cell_types == cell_type).astype(np.float64)
+        return here
 
     def summed(self, values: DoubleArray) -> DoubleArray:
         """Sum the rows of each perturbation, (n, …) to (n_perturbations, …)."""
@@ -59,7 +67,8 @@ class Rows:
         member = sparse.csr_matrix(
             (np.ones(n), (self.perturbations, np.arange(n))), shape=(self.n_perturbations, n)
         )
-        return np.asarray(member @ values, dtype=np.float64)
+        summed: DoubleArray = np.asarray(member @ values, dtype=np.float64)
+        return summed
 
 
 class TypicalChange:

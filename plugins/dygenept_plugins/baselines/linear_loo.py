@@ -58,7 +58,7 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
         deltas = task.means[order] - task.control_means[codes]
         inputs, shared = self._inputs(conditions)
         self._readout = readout = fit_readout(inputs, deltas, shared, rows)
-        self.chosen = {"penalty": readout.penalty, **readout.by_type(task.cell_types)}
+        self.chosen = {"penalty": readout.penalty, **readout.by_type()}
 
     def standardised(self, embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:
         """Centre what is an embedding; one-hot codes have no mean to take off."""

@@ -159,16 +159,18 @@ def test_each_cell_type_gets_its_typical_change_and_its_map_where_that_helps() -
     fit = fit_readout(own + direction, targets, direction, rows)
     assert fit.prior < np.inf
     assert fit.type_share > 0
+    maps = fit.type_maps
+    assert maps is not None
     other = np.append(0.0, np.random.default_rng(2).normal(size=5))
     everyone = np.ones(len(own), dtype=bool)
     for code in (0, 1, 2):
         expected = refitted(everyone, (other, code), fit.penalty, fit.prior, fit.type_share)
         predicted = fit.predict((other + direction)[None], np.array([code]))[0]
         np.testing.assert_allclose(predicted, expected)
-        weights = fit.weights + fit.type_weights[code]
+        weights = fit.weights + maps[code] + np.outer(fit.type_shifts[code], direction)
         np.testing.assert_allclose(weights @ (other + direction), expected)
     # Of a cell type without any condition only the pooled change is known.
-    assert not fit.type_weights[2][:, 1:].any()
+    assert not maps[2].any()
 
 
 def test_the_spread_is_that_of_left_out_residuals() -> None:
