@@ -35,7 +35,7 @@ Member = TypeVar("Member")
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
-    f"{' and '.join(TRIVIAL)}"
+    f"{' and '.join(TRIVIAL[:2])}, or {TRIVIAL[2]} of a table of effects"
 )
 
 

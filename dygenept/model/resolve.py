@@ -42,6 +42,7 @@ class ResolvedModel:
         assembly: The assembly; None for a baseline.
         uses_device: True if it computes on the run's device.
         baseline: The plugin and its options, where it is not an assembly.
+        learns_from: Kinds of data sets that it learns from.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ResolvedModel:
     assembly: Assembly | None = None
     uses_device: bool = True
     baseline: ConfiguredBaseline | None = None
+    learns_from: tuple[str, ...] = ("cells",)
 
     @property
     def is_oracle(self) -> bool:
@@ -81,6 +83,7 @@ class ResolvedModel:
             plugins=assembly.plugins(environment),
             build=partial(assembly.build, environment),
             assembly=assembly,
+            learns_from=("cells", "effects"),
         )
 
     @classmethod
@@ -110,6 +113,7 @@ class ResolvedModel:
             build=partial(spec.factory, baseline.options),
             uses_device=spec.uses_device,
             baseline=baseline,
+            learns_from=spec.learns_from,
         )
 
     @classmethod
@@ -132,6 +136,7 @@ class ResolvedModel:
             plugins=(),
             build=build,
             uses_device=False,
+            learns_from=("cells", "effects"),
         )
 
 

@@ -16,7 +16,8 @@ from dygenept.errors import ResultsError
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
 
 if TYPE_CHECKING:
-    from dygenept.plugin.specs import MetricSpec
+    from dygenept.evaluation.effects.scoring import EffectScore
+    from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
     from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
@@ -30,7 +31,8 @@ class DatasetRecord(_Record):
     """Which cells were used.
 
     ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
-    read again; records of earlier versions lack them.
+    read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
+    of a table of effects.
     """
 
     name: str
@@ -43,6 +45,8 @@ class DatasetRecord(_Record):
     file: str | None = None
     mapping: Mapping[str, str | tuple[str, ...]] = {}
     normalize: bool = False
+    kind: Literal["cells", "effects"] = "cells"
+    n_pairs: int | None = None
 
     @property
     def reading(self) -> RecordedReading:
@@ -77,6 +81,8 @@ class DatasetRecord(_Record):
             file=data.file,
             mapping=data.mapping.given(),
             normalize=data.is_normalized,
+            kind="cells" if data.effects is None else "effects",
+            n_pairs=None if data.effects is None else data.effects.n_pairs,
         )
 
 
@@ -141,7 +147,10 @@ class CodeRecord(_Record):
 
 
 class ValueRecord(_Record):
-    """One metric of one held-out condition; ``value`` is null with a reason where undefined."""
+    """One metric of one held-out condition; ``value`` is null with a reason where undefined.
+
+    For a metric whose unit is a gene, ``perturbation`` is the gene.
+    """
 
     perturbation: str
     cell_type: str
@@ -153,7 +162,8 @@ class MetricRecord(_Record):
     """One metric over the held-out conditions of a fold.
 
     ``lower`` and ``upper`` are its smallest and largest possible value; records of earlier versions
-    lack them.
+    lack them. Metrics of tables of effects say what has one value each (``unit``), what a guess is
+    worth (``chance``), and their mean in resamples of genes and perturbations (``resampled``).
     """
 
     name: str
@@ -163,6 +173,9 @@ class MetricRecord(_Record):
     upper: float | None = None
     de_list: str | None
     values: tuple[ValueRecord, ...]
+    unit: Literal["perturbation", "gene"] = "perturbation"
+    chance: float | None = None
+    resampled: tuple[float | None, ...] = ()
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -182,6 +195,32 @@ class MetricRecord(_Record):
                     reason=item.reason,
                 )
                 for item in scores
+            ),
+        )
+
+    @classmethod
+    def of_effects(cls, spec: EffectMetricSpec, score: EffectScore) -> MetricRecord:
+        """Record a metric of a table of effects, one value per gene or perturbation."""
+        named = zip(score.names, score.cell_types, score.values.tolist(), strict=True)
+        return cls(
+            name=spec.name,
+            higher_is_better=spec.higher_is_better,
+            neutral=None,
+            lower=spec.lower,
+            upper=spec.upper,
+            de_list=None,
+            values=tuple(
+                ValueRecord(
+                    perturbation=name, cell_type=cell_type, value=None, reason=spec.undefined
+                )
+                if value != value
+                else ValueRecord(perturbation=name, cell_type=cell_type, value=value)
+                for name, cell_type, value in named
+            ),
+            unit=spec.unit,
+            chance=score.chance,
+            resampled=tuple(
+                None if value != value else round(value, 9) for value in score.resampled.tolist()
             ),
         )
 
