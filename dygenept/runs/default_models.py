@@ -58,7 +58,7 @@ def _for_effects(environment: Environment) -> ModelChoice:
     learning = [
         spec.name
         for spec in environment.manager.specs(BaselineSpec)
-        if spec.closed_form and "effects" in spec.learns_from
+        if "effects" in spec.learns_from
     ]
     named = [
         name

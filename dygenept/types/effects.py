@@ -13,6 +13,8 @@ from dygenept.types.data import BoolArray, Condition, DoubleArray, IntArray
 # ``labels`` are 1 and 0 (significant or not, up or down); ``signs`` 1, 0 and -1; else numbers.
 EffectKind = Literal["labels", "signs", "values"]
 Part = Literal["train", "val", "test"]
+# Links of genes that ship, or that a file of the user's has.
+GraphName = Literal["go", "string", "biogrid", "reactome"]
 
 
 @dataclass(frozen=True, slots=True)

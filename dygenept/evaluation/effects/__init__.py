@@ -1,6 +1,5 @@
 """Scores of tables of effects, in which most pairs are missing.
 
-Read in this order: ``grouped`` (ranks, areas and correlations of many groups at once, weighted by
-a resample's counts) and ``scoring`` (metrics over genes or perturbations, and their resamples over
-both).
+``scoring`` computes metrics gene by gene or perturbation by perturbation, and their resamples over
+both. What metrics are made of is in ``dygenept.types.grouped``.
 """

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dygenept.evaluation.effects import grouped
 from dygenept.plugin import EffectMetricSpec, hookimpl
-from dygenept.types import DoubleArray, GroupedPairs
+from dygenept.types import DoubleArray, GroupedPairs, grouped
 
 CONSTANT = "fewer than two genes were measured, or truth or prediction is the same for all"
 PIE = "Arc Institute 2026 (PIE), doi:10.64898/2026.10.02.756297"

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.evaluation.effects.grouped import auroc, average_precision, prevalence
 from dygenept.plugin import EffectMetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, GroupedPairs
+from dygenept.types.grouped import auroc, average_precision, prevalence
 
 SOURCE = "Wu et al. 2025 (PerturbQA), arXiv:2502.21290"
 ONE_LABEL = "the labels of its measured pairs are all the same"

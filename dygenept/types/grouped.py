@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types import BoolArray, DoubleArray, GroupedPairs, IntArray
+from dygenept.types.data import BoolArray, DoubleArray, IntArray
+from dygenept.types.effects import GroupedPairs
 
 
 @dataclass(frozen=True, slots=True)
