@@ -12,7 +12,7 @@ bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
 
 test: $(STAMP)  ## Set up, then run all tests
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)  ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

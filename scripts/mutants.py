@@ -91,7 +91,7 @@ AREAS = {
     "seeds": Area(
         ("dygenept/model/seeds.py", "dygenept/runs/job_identity.py"),
         (
-            "tests/core/model/test_early_stopping_exact.py",
+            "tests/core/model/training/test_loop_exact.py",
             "tests/core/runs/test_job_identity.py",
             "tests/core/runs/test_job_key_exact.py",
         ),
@@ -113,7 +113,7 @@ AREAS = {
             "dygenept/model/training/optimisation.py",
             "dygenept/model/training/tuning.py",
         ),
-        ("tests/core/model/test_early_stopping_exact.py", "tests/core/model/training"),
+        ("tests/core/model/training",),
     ),
     "facet-tuning": Area(
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def norman_subset(shared_data: Path) -> Path:
     return shared_data / "norman_subset" / "perturb_processed.h5ad"
 
 
+@pytest.fixture(scope="session")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Computed knowledge, shared by all tests and workers so that a text is embedded once."""
+    folder = tmp_path_factory.getbasetemp()
+    # Each worker of pytest-xdist has a folder of its own below the run's.
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return folder / "computed"
+
+
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A server on this machine that answers as scripted; asked again without long waits."""
@@ -37,6 +47,12 @@ def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     monkeypatch.setattr(download, "LIMITS", replace(download.LIMITS, base_s=0.01, slow_s=0.2))
     with serving() as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of slow tests: one that begins last keeps its worker on alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

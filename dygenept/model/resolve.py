@@ -34,7 +34,8 @@ class ResolvedModel:
     Attributes:
         name: Shown name, with swapped parts.
         base: Registered name.
-        role: ``model`` for an assembly, else the baseline's role.
+        role: ``model`` for an assembly, ``submitted`` for predictions that somebody handed in, else
+            the baseline's role.
         needs_cells: True if it reads single cells.
         config: The complete configuration, JSON-ready; part of a result's key.
         plugins: Provenance of every plugin in it.
@@ -47,7 +48,7 @@ class ResolvedModel:
 
     name: str
     base: str
-    role: Literal["model", "baseline", "ceiling", "floor"]
+    role: Literal["model", "baseline", "ceiling", "floor", "submitted"]
     needs_cells: bool
     config: Mapping[str, object]
     plugins: tuple[Provenance, ...]
@@ -130,7 +131,7 @@ class ResolvedModel:
         return cls(
             name=name,
             base=SUBMITTED,
-            role="baseline",
+            role="submitted",
             needs_cells=False,
             config=config,
             plugins=(),

@@ -180,10 +180,19 @@ class MetricSpec(PluginSpec):
         lower: Smallest possible value; None where unbounded.
         upper: Largest possible value; None where unbounded.
         neutral: Value that an undefined case counts as in aggregates; None leaves it out.
+        chance: What a guess that knows nothing of the perturbation gets on average; None where
+            there is no such level, or where it depends on the data and ``MetricValues`` says it.
+        is_correlation: True if it correlates prediction and truth within a condition, so that the
+            Spearman-Brown formula says what it would be with more cells.
         undefined: When it is undefined, in words; empty where it never is.
         uses_de_genes: True if it reads the top-20 DE lists.
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
         uses_cells: True if it reads samples of cells; they are drawn only then.
+        uses_control_halves: True if it reads halves of the control cells.
+        uses_singles: True if it reads the single perturbations of combinations.
+        boards: When it is scored although neither a run nor its suite names metrics: always
+            (``default``), only where control cells are few (``few_controls``), or never
+            (``named``).
     """
 
     kind: ClassVar[str] = "metrics"
@@ -192,10 +201,15 @@ class MetricSpec(PluginSpec):
     lower: float | None = None
     upper: float | None = None
     neutral: float | None = None
+    chance: float | None = None
+    is_correlation: bool = False
     undefined: str = ""
     uses_de_genes: bool = False
     uses_de_tests: bool = False
     uses_cells: bool = False
+    uses_control_halves: bool = False
+    uses_singles: bool = False
+    boards: Literal["default", "few_controls", "named"] = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ address. Names that the user lists in ``$DYGENEPT_ALLOW_ENV`` are the exception.
 
 from __future__ import annotations
 
+import copy
+import functools
 import io
 import os
 import re
@@ -62,6 +64,16 @@ def _text(path: Path) -> str:
 
 
 def _document(text: str) -> object:
+    """Return what a text says; one without references is parsed once a process."""
+    return _parsed(text) if "${" in text else copy.deepcopy(_parsed_once(text))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed_once(text: str) -> object:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> object:
     from omegaconf import OmegaConf
 
     _check_size(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -161,9 +162,10 @@ class ValueRecord(_Record):
 class MetricRecord(_Record):
     """One metric over the held-out conditions of a fold.
 
-    ``lower`` and ``upper`` are its smallest and largest possible value; records of earlier versions
-    lack them. Metrics of tables of effects say what has one value each (``unit``), what a guess is
-    worth (``chance``), and their mean in resamples of genes and perturbations (``resampled``).
+    ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
+    gets on average over the defined conditions; records of earlier versions lack them.
+    Metrics of tables of effects say what has one value each (``unit``), and their mean in resamples
+    of genes and perturbations (``resampled``).
     """
 
     name: str
@@ -171,21 +173,23 @@ class MetricRecord(_Record):
     neutral: float | None
     lower: float | None = None
     upper: float | None = None
+    chance: Annotated[float | None, Field(allow_inf_nan=False)] = None
     de_list: str | None
     values: tuple[ValueRecord, ...]
     unit: Literal["perturbation", "gene"] = "perturbation"
-    chance: float | None = None
     resampled: tuple[float | None, ...] = ()
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
         """Record a metric's scores, one per held-out condition; the DE list only if it is read."""
+        by_chance = [item.chance for item in scores if item.chance is not None]
         return cls(
             name=spec.name,
             higher_is_better=spec.higher_is_better,
             neutral=spec.neutral,
             lower=spec.lower,
             upper=spec.upper,
+            chance=fmean(by_chance) if by_chance else None,
             de_list=de_list if spec.uses_de_genes else None,
             values=tuple(
                 ValueRecord(
@@ -225,6 +229,17 @@ class MetricRecord(_Record):
         )
 
 
+class ControlsRecord(_Record):
+    """The control cells by cell type.
+
+    ``seed`` draws their halves; ``noise_shares`` say how much of the noise of a change is theirs.
+    """
+
+    seed: int
+    n_cells: Mapping[str, int]
+    noise_shares: Mapping[str, float]
+
+
 class TimingRecord(_Record):
     """Wall-clock seconds of each step."""
 
@@ -233,25 +248,44 @@ class TimingRecord(_Record):
     score_s: float
 
 
+class SubmissionRecord(_Record):
+    """What is known of predictions that somebody handed in.
+
+    ``name`` is what boards call them, without the ``version``; ``submitter`` is who handed them in,
+    as far as that was said: all that one submitter hands in is one family; ``doubts`` are what
+    looks wrong or was filled in.
+    """
+
+    name: str
+    version: int = 1
+    submitter: str = ""
+    doubts: tuple[str, ...] = ()
+
+
 class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
-    ``effects`` are the effect sizes of the held-out perturbations by cell type.
+    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``n_de_genes``
+    their numbers of DE genes where a metric tests genes, ``cells`` the cells behind each
+    prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
-    Records of earlier versions lack ``family``, ``effects``, ``threads`` or ``code``.
+    ``submission`` is recorded of predictions that somebody handed in.
+    Records of earlier versions lack ``family``, ``effects``, ``n_de_genes``, ``cells``,
+    ``controls``, ``threads``, ``code`` or ``submission``, and call what was submitted a baseline.
     """
 
     schema_version: Literal[1] = 1
     key: str
     model: str
     base_model: str
-    role: Literal["model", "baseline", "ceiling", "floor"]
+    role: Literal["model", "baseline", "ceiling", "floor", "submitted"]
     suite: str
     family: tuple[str, ...] = ()
+    submission: SubmissionRecord | None = None
     dataset: DatasetRecord
     split: SplitRecord
     fold: int
@@ -261,6 +295,9 @@ class RunRecord(_Record):
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
+    n_de_genes: Mapping[str, Mapping[str, int]] = {}
+    cells: Mapping[str, Mapping[str, int]] = {}
+    controls: ControlsRecord | None = None
     metrics: tuple[MetricRecord, ...]
     timings: TimingRecord
     peak_memory_bytes: int
@@ -274,3 +311,8 @@ class RunRecord(_Record):
     child: ChildResources | None = None
     predictions: str | None
     created: str
+
+    def model_post_init(self, _: object) -> None:
+        """Call what an earlier version recorded of a submission by its role."""
+        if self.base_model == "submitted" and "submitted" in self.config:
+            object.__setattr__(self, "role", "submitted")

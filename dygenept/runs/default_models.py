@@ -74,6 +74,17 @@ def _for_effects(environment: Environment) -> ModelChoice:
     return ModelChoice((*learning, *named, fallback), reason)
 
 
+def closed_form_models(environment: Environment) -> tuple[str, ...]:
+    """Return the closed-form baselines that run here with their defaults."""
+    return tuple(
+        spec.name
+        for spec in environment.manager.specs(BaselineSpec)
+        if spec.closed_form
+        and "cells" in spec.learns_from
+        and _cannot_run(spec, environment) is None
+    )
+
+
 def _cannot_run(spec: BaselineSpec, environment: Environment) -> str | None:
     """Say why a baseline does not run with its defaults; None where it does."""
     try:

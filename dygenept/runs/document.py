@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dygenept.leaderboard.notes import board_notes
+from dygenept.leaderboard.columns import lead_metric
+from dygenept.leaderboard.notes import board_notes, control_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.runner import BenchOutcome
 
@@ -13,9 +14,20 @@ SCHEMA_VERSION = 1
 
 
 def bench_document(
-    outcome: BenchOutcome, rows: Sequence[LeaderboardRow], *, results_dir: Path | None
+    outcome: BenchOutcome,
+    rows: Sequence[LeaderboardRow],
+    *,
+    results_dir: Path | None,
+    fixed_lead: str | None = None,
 ) -> dict[str, object]:
-    """Return the one JSON document of ``bench --json``."""
+    """Return the one JSON document of ``bench --json``.
+
+    Args:
+        outcome: What a run left.
+        rows: Its leaderboard.
+        results_dir: The results folder.
+        fixed_lead: The metric that a suite or a user puts first.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": {
@@ -34,8 +46,12 @@ def bench_document(
             "seed": outcome.split.seed,
             "sha256": outcome.split.sha256,
         },
+        "lead_metric": lead_metric(rows, fixed=fixed_lead) if rows else None,
         "leaderboard": [row.document() for row in rows],
-        "notes": list(board_notes(rows)),
+        "notes": [
+            *board_notes(rows, fixed_lead=fixed_lead),
+            *(control_notes(outcome.records[0]) if rows else ()),
+        ],
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),
     }

@@ -15,6 +15,8 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -22,11 +24,13 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import EffectMetric, Metric
 from dygenept.plugin.specs import DatasetSpec, EffectMetricSpec, MetricSpec, SplitSpec
+from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
     DeGenes,
     DeTests,
+    DoubleArray,
     EffectTable,
     MetricCells,
     PerturbationData,
@@ -49,7 +53,7 @@ class RunRequest(DataRequest):
         split_options: Options of the split plugin.
         n_folds: Folds, for protocols that have several.
         seed: Seed of the split and of all that follows.
-        metrics: Metrics to score; empty scores all.
+        metrics: Metrics to score; empty scores those that boards show by default.
         de_list: Top-20 DE list.
         results: Results folder.
         resume: False computes again what is there.
@@ -79,12 +83,22 @@ class Scoring:
         de_tests: DE tests of every gene, where a metric reads them.
         cells: Samples of cells, where a metric reads them.
         of_effects: Metrics of a table of effects; ``metrics`` is empty then.
+        held_out: What is held out in any fold, among which ranks are.
+        controls: How many control cells there are.
+        control_seed: Seed of their halves.
+        control_halves: Means of the halves, where a metric reads them.
+        has_singles: A metric reads the single perturbations of combinations.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
     of_effects: tuple[tuple[ConfiguredPlugin[EffectMetricSpec], EffectMetric], ...] = ()
+    held_out: HeldOutPool | None = None
+    controls: ControlCells | None = None
+    control_seed: int = 0
+    control_halves: DoubleArray | None = None
+    has_singles: bool = False
 
     @property
     def plugins(self) -> tuple[Provenance, ...]:
@@ -108,6 +122,7 @@ class RunContext:
         split_sha256: Hash of the split's manifest.
         suite: Name of the suite, or ``custom``.
         family: Models that were declared together, over which claims are corrected.
+        submission: What is known of predictions that somebody handed in, where these are scored.
         scoring: What predictions are scored with.
         shared_plugins: Provenance of the data source and the split protocol.
         store: Where results go.
@@ -124,6 +139,7 @@ class RunContext:
     split_sha256: str
     suite: str
     family: tuple[str, ...] = ()
+    submission: SubmissionRecord | None = None
     scoring: Scoring = Scoring()
     shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore
@@ -168,7 +184,7 @@ def open_run(
         split=split,
         split_sha256=split_sha256(split),
         suite=request.suite,
-        scoring=_scoring(request, environment, data, means) if is_scored else Scoring(),
+        scoring=_scoring(request, environment, data, means, split) if is_scored else Scoring(),
         shared_plugins=_shared_plugins(request, environment, split.algorithm),
         store=ResultsStore(request.results, is_writer=processes.current().is_writer),
         device=device,
@@ -250,21 +266,34 @@ def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str
 
 
 def _scoring(
-    request: RunRequest, environment: Environment, data: PerturbationData, means: Pseudobulk
+    request: RunRequest,
+    environment: Environment,
+    data: PerturbationData,
+    means: Pseudobulk,
+    split: Split,
 ) -> Scoring:
     if data.effects is not None:
         return _scoring_effects(request, environment, data.effects)
-    names = request.metrics or environment.manager.names(MetricSpec.kind)
-    if stray := set(names) & set(environment.manager.names(EffectMetricSpec.kind)):
+    if stray := set(request.metrics) & set(environment.manager.names(EffectMetricSpec.kind)):
         raise ConfigError(f"{min(stray)} scores tables of effects, and {data.name!r} has cells")
+    controls = count_controls(data, means)
+    shown = ("default", "few_controls") if controls.are_few else ("default",)
+    specs = environment.manager.specs(MetricSpec)
+    names = request.metrics or tuple(spec.name for spec in specs if spec.boards in shown)
     plugins = [environment.configured(MetricSpec, name) for name in names]
     uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
     uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    seed = job_seed(request.seed, "cells")
+    uses_halves = any(plugin.spec.uses_control_halves for plugin in plugins)
+    seed, control_seed = job_seed(request.seed, "cells"), job_seed(request.seed, "controls")
     return Scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
         de_tests=de_tests(data, means) if uses_de_tests else None,
         cells=cell_samples(data, means, seed=seed) if uses_cells else None,
+        held_out=HeldOutPool(data, means, split.folds, seed=job_seed(request.seed, "halves")),
+        controls=controls,
+        control_seed=control_seed,
+        control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
+        has_singles=any(plugin.spec.uses_singles for plugin in plugins),
     )
 
 

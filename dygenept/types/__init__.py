@@ -43,6 +43,7 @@ from dygenept.types.mapping import (
     DataMapping,
 )
 from dygenept.types.results import (
+    Candidates,
     ChildResources,
     MetricInputs,
     MetricValues,
@@ -62,6 +63,7 @@ from dygenept.types.task import (
     HeldOut,
     Task,
     TaskCells,
+    TestedHalves,
 )
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "BoolArray",
+    "Candidates",
     "CellDistances",
     "ChildResources",
     "Condition",
@@ -101,5 +104,6 @@ __all__ = [
     "Split",
     "Task",
     "TaskCells",
+    "TestedHalves",
     "no_report",
 ]

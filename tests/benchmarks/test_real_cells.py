@@ -94,15 +94,16 @@ def test_pooled_values_agree_with_an_independent_recomputation(
 
 @pytest.mark.slow
 def test_dygenept_small_beats_the_perturbed_mean_clearly(
-    norman_subset: Path, tmp_path: Path
+    norman_subset: Path, computed: Path, tmp_path: Path
 ) -> None:
     outcome = run_bench(
         BenchRequest(
             dataset=str(norman_subset),
             models=("dygenept_small", "perturbed_mean"),
+            n_folds=2,
             results=tmp_path / "results",
         ),
-        Environment.load(data_dir=tmp_path, cache_dir=tmp_path / "cache"),
+        Environment.load(data_dir=tmp_path, cache_dir=computed),
     )
     assert not outcome.failures
     rows = {

@@ -37,16 +37,10 @@ class CliResult:
 Cli = Callable[..., CliResult]
 
 
-@pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Computed knowledge, shared by all tests so that each text is embedded once."""
-    return tmp_path_factory.mktemp("home")
-
-
 @pytest.fixture
 def cli(
     tmp_path: Path,
-    home: Path,
+    computed: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Cli:
@@ -55,7 +49,7 @@ def cli(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("DYGENEPT_HOME", str(home))
+    monkeypatch.setenv("DYGENEPT_HOME", str(computed))
     monkeypatch.delenv("DYGENEPT_REGISTRY", raising=False)
     # Rich reads the terminal's width from here; tables must not be cut in a test.
     monkeypatch.setenv("COLUMNS", "200")

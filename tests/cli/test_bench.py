@@ -36,7 +36,9 @@ SMALL = (
     "--set",
     "training.epochs=1",
     "--set",
-    "training.n_members=1",
+    "training.steps_per_epoch=2",
+    "--set",
+    "training.warm_start=false",
 )
 
 
@@ -203,8 +205,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_without_a_model_the_choice_is_explained(cli, toy: Path) -> None:
     result = cli(
         "bench",
-        *("--dataset", toy, "--folds", "2", "--facets", "go_tfidf", "--json"),
-        *("--set", "training.epochs=1", "--set", "training.n_members=1"),
+        *("--dataset", toy, "--folds", "2", "--json", *SMALL[2:]),
     )
     assert result.code == 0, result.err
     assert "closed-form baselines and dygenept_small, because dygenept lacks" in result.err

@@ -10,18 +10,21 @@ import pytest
 
 
 @pytest.mark.slow
-def test_bench_under_torchrun_prints_and_writes_once(toy: Path, home: Path, tmp_path: Path) -> None:
+def test_bench_under_torchrun_prints_and_writes_once(
+    toy: Path, computed: Path, tmp_path: Path
+) -> None:
     command = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]
     arguments = ["--dataset", str(toy), "--model", "additive", "--model", "dygenept_small"]
     swapped = ["--facets", "go_tfidf", "--cell-encoder", "mlp", "--folds", "2", "--json"]
+    quick = ["--set", "training.warm_start=false", "--set", "training.steps_per_epoch=2"]
     searched = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
-        [sys.executable, *command, "bench", *arguments, *swapped, "--results", "out"],
+        [sys.executable, *command, "bench", *arguments, *swapped, *quick, "--results", "out"],
         cwd=tmp_path,
         env={
             **os.environ,
             "PYTHONPATH": searched,
-            "DYGENEPT_HOME": str(home),
+            "DYGENEPT_HOME": str(computed),
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
         },

@@ -31,7 +31,7 @@ def file_of(folder: Path, *suffixes: str) -> Path:
 
 @functools.cache
 def data() -> Any:
-    from fuzz.seeds import toy
+    from fuzz.cell_seeds import toy
 
     return toy()
 

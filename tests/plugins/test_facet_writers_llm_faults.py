@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from local_endpoint import (
@@ -20,6 +22,7 @@ from local_endpoint import (
 from dygenept.errors import DataUnavailableError
 from dygenept.plugin.interfaces import CorpusEntry
 from dygenept.types import Runtime
+from dygenept_plugins.endpoints import asking
 from dygenept_plugins.facet_writers.llm import LlmFacetWriter
 
 MakeWriter = Callable[..., LlmFacetWriter]
@@ -162,21 +165,39 @@ def test_run_stops_after_many_failures_in_a_row(
 
 
 def test_requests_are_spaced_by_the_rate_limit(
-    make_writer: MakeWriter, endpoint: LocalEndpoint
+    make_writer: MakeWriter, endpoint: LocalEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_writer(requests_per_minute=1200).write_from(CORPUS, Runtime())
-    times = sorted(request.time_s for request in endpoint.requests)
-    assert times[-1] - times[0] >= 5 * 0.05 * 0.8
+    now, started = [100.0], []
+
+    class Waits(threading.Event):
+        """Does not wait: the clock goes on by so much."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0.0
+            return self.is_set()
+
+    def respond(request: EndpointRequest) -> EndpointAnswer:
+        started.append(now[0])
+        return well_behaved(request)
+
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(asking, "time", clock)
+    monkeypatch.setattr(asking, "threading", SimpleNamespace(Event=Waits, Lock=threading.Lock))
+    endpoint.respond = respond
+    make_writer(concurrency=1, requests_per_minute=1200).write_from(CORPUS, Runtime())
+    assert started == pytest.approx([100.0, 100.05, 100.1, 100.15, 100.2, 100.25])
 
 
 def test_requests_run_at_once_up_to_the_limit(
     make_writer: MakeWriter, endpoint: LocalEndpoint
 ) -> None:
+    together = threading.Barrier(6, timeout=30)
+
     def respond(request: EndpointRequest) -> EndpointAnswer:
-        answer = well_behaved(request)
-        return EndpointAnswer(answer.body, delay_s=0.2)
+        # Broken, and with it the answer, unless all six have come.
+        together.wait()
+        return well_behaved(request)
 
     endpoint.respond = respond
-    started = time.monotonic()
-    make_writer(concurrency=6).write_from(CORPUS, Runtime())
-    assert time.monotonic() - started < 6 * 0.2
+    make_writer(concurrency=6, timeout_s=60.0).write_from(CORPUS, Runtime())
+    assert len(endpoint.requests) == 6

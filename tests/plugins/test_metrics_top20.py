@@ -93,6 +93,14 @@ def test_hand_worked_values(name: str, expected: float) -> None:
     assert values_of(name, inputs).values == pytest.approx([expected], abs=1e-12)
 
 
+def test_control_in_float32_changes_no_gene() -> None:
+    control = np.random.default_rng(0).exponential(size=(2, 40))
+    rounded = control.astype(np.float32).astype(np.float64)
+    inputs = inputs_of(rounded, control + 1.0, control, padded([list(range(20))] * 2))
+    assert (rounded > control).any()
+    assert values_of("direction_accuracy_top20", inputs).values.tolist() == [0.0, 0.0]
+
+
 def looped(name: str, inputs: MetricInputs) -> list[float]:
     """Score one condition at a time with the peers' own functions; NaN where undefined."""
 

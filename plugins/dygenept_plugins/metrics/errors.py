@@ -1,7 +1,8 @@
 """Mean errors of the predicted pseudobulk, log1p expression; the control cancels.
 
 ``mse``: mean of (predicted - truth)² over all genes. GEARS (Roohani et al. 2024).
-``mse_top20``: the same over the top-20 DE genes. GEARS.
+``mae``: mean of abs(predicted - truth) over all genes. cell-eval; the Virtual Cell Challenge.
+``mse_top20``: as ``mse``, over the top-20 DE genes. GEARS.
 ``mae_top20``: mean of abs(predicted - truth) over the top-20 DE genes. LangPert (Märtens et al.
 2025).
 They load nothing.
@@ -32,6 +33,19 @@ def mse(inputs: MetricInputs) -> MetricValues:
     """
     error = inputs.predicted - inputs.truth
     return MetricValues(np.einsum("ng,ng->n", error, error) / error.shape[1])
+
+
+def mae(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over G of abs(predicted - truth), (n,).
+
+    Example:
+        Errors of 0 and 2 have the mean size (0 + 2) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> mae(small_metric_inputs(predicted=[[1.0, 2.0]], truth=[[1.0, 4.0]])).values
+        array([1.])
+    """
+    return MetricValues(np.abs(inputs.predicted - inputs.truth).mean(axis=1))
 
 
 def mse_top20(inputs: MetricInputs) -> MetricValues:
@@ -75,6 +89,13 @@ def dygenept_metrics() -> list[MetricSpec]:
             summary="Mean squared error over all genes.",
             source=GEARS,
             factory=lambda config: mse,
+        ),
+        spec(
+            name="mae",
+            summary="Mean absolute error over all genes.",
+            source="cell-eval (Arc Institute), mae; Virtual Cell Challenge 2025",
+            factory=lambda config: mae,
+            boards="named",
         ),
         top20(
             name="mae_top20",

@@ -96,3 +96,9 @@ def test_a_flag_that_would_exhaust_a_reader_is_refused_too(value: str) -> None:
     with pytest.raises(ConfigError, match="--set a=") as caught:
         from_dotlist([f"a={value}"])
     assert len(str(caught.value)) < 800
+
+
+def test_what_a_caller_does_with_a_document_does_not_reach_the_next(tmp_path: Path) -> None:
+    first = read(tmp_path, "a: {b: [1]}")
+    first["a"]["b"].append(2)  # type: ignore[index]
+    assert read(tmp_path, "a: {b: [1]}") == {"a": {"b": [1]}}

@@ -1,0 +1,103 @@
+"""Samples of cells: who is drawn, distances and projections."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from core.evaluation.small_cells import BULK, cells_data
+from scipy import sparse
+
+from dygenept.evaluation.cell_samples import cell_samples, samples_of
+
+
+def test_small_groups_of_cells_are_taken_whole() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    assert samples.control(0)[:, 0].tolist() == [0, 6, 11]
+    assert samples.control(1)[:, 0].tolist() == [4, 10]
+    assert samples.control(2)[:, 0].tolist() == [0, 6, 11]
+    assert samples.real(0)[:, 0].tolist() == [1, 5, 8]
+    assert samples.real(1)[:, 0].tolist() == [3, 9]
+    assert samples.real(2)[:, 0].tolist() == [2, 7]
+    assert samples.real(2).dtype == np.float64
+    np.testing.assert_array_equal(samples.mean(1), [3.0, 5.0])
+
+
+def test_large_groups_are_drawn_by_seed_without_replacement_and_sorted() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=5, max_cells=2)
+    rng = np.random.default_rng([5, 0])
+    of_x = np.sort(rng.choice([0, 6, 11], size=2, replace=False))
+    assert samples.control(0)[:, 0].tolist() == of_x.tolist()
+    assert samples.control(1)[:, 0].tolist() == [4, 10]
+    rng = np.random.default_rng([5, 1])
+    drawn = np.sort(rng.choice([1, 5, 8], size=2, replace=False))
+    assert samples.real(0)[:, 0].tolist() == drawn.tolist()
+    seeds = {
+        tuple(cell_samples(cells_data(), BULK, seed=seed, max_cells=1).real(0)[:, 0].tolist())
+        for seed in range(12)
+    }
+    assert len(seeds) == 3
+
+
+def test_a_hundred_cells_are_the_most_by_default() -> None:
+    data = cells_data()
+    rows = np.zeros(101, dtype=np.int64) + 1
+    large = replace(
+        data,
+        expression=data.expression[rows],
+        condition_codes=np.zeros(101, dtype=np.int32),
+        cell_type_codes=np.zeros(101, dtype=np.int32),
+    )
+    assert len(cell_samples(large, BULK, seed=0).real(0)) == 100
+
+
+def test_distances_are_euclidean_and_include_each_cell_with_itself() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    control, real = samples.control(0), samples.real(0)
+
+    def pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return np.array([[np.linalg.norm(one - other) for other in right] for one in left])
+
+    found = samples.distances(0)
+    np.testing.assert_allclose(found.squared, pairs(control, real) ** 2, rtol=1e-6)
+    assert found.squared.dtype == np.float32
+    assert found.within_control == pytest.approx(pairs(control, control).mean())
+    assert found.within_real == pytest.approx(pairs(real, real).mean())
+    assert samples.distances(0) is found
+    other = samples.distances(1)
+    assert other.within_control == pytest.approx(
+        pairs(samples.control(1), samples.control(1)).mean()
+    )
+    # Conditions of one cell type share their controls.
+    assert samples.distances(2).within_control == found.within_control
+
+
+def test_taken_samples_keep_the_order_and_the_distances() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    known = samples.distances(2)
+    taken = samples.take([2, 0])
+    assert taken.distances(0) is known
+    assert taken.real(1)[:, 0].tolist() == [1, 5, 8]
+    assert taken.take(np.array([False, True])).real(0)[:, 0].tolist() == [1, 5, 8]
+
+
+def test_projections_are_inner_products() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    control, real = samples.project(2, np.array([1.0, -2.0]))
+    np.testing.assert_allclose(control, samples.control(2) @ [1.0, -2.0])
+    np.testing.assert_allclose(real, samples.real(2) @ [1.0, -2.0])
+    assert control.shape == (3,)
+
+
+def test_cells_at_hand_make_samples_of_their_own() -> None:
+    samples = samples_of(
+        sparse.csr_matrix(np.arange(8.0, dtype=np.float32).reshape(4, 2)),
+        control_rows=(np.array([0]), np.array([0])),
+        real_rows=(np.array([1, 2]), np.array([3])),
+        means=np.array([[3.0, 4.0], [6.0, 7.0]]),
+    )
+    assert samples.control(1).tolist() == [[0, 1]]
+    assert samples.real(0).tolist() == [[2, 3], [4, 5]]
+    assert samples.real(1).tolist() == [[6, 7]]
+    assert samples.mean(1).tolist() == [6, 7]

@@ -1,0 +1,151 @@
+"""What metrics are given, and what is made of their results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from core.evaluation.small_cells import BULK, A, B, C, X, Y, cells_data
+
+from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
+from dygenept.plugin.specs import MetricSpec
+from dygenept.types import (
+    Condition,
+    DeGenes,
+    DeTests,
+    MetricInputs,
+    MetricValues,
+    Predictions,
+    Score,
+)
+
+
+def inputs_of(
+    expression: np.ndarray, *, truth: np.ndarray | None = None, **evidence: object
+) -> MetricInputs:
+    data = cells_data()
+    return metric_inputs(
+        Predictions(data.conditions[1:], expression, truth=truth),
+        GroundTruth(
+            data=data,
+            pseudobulk=BULK,
+            de=DeGenes("top", "file", np.arange(60, dtype=np.int32).reshape(3, 20)),
+            **evidence,  # type: ignore[arg-type]
+        ),
+        train_means={X: np.array([7.0, 8.0]), Y: np.array([9.0, 6.0])},
+    )
+
+
+def test_metrics_see_each_conditions_own_rows() -> None:
+    tests = DeTests(np.eye(3, 2, dtype=np.bool_), np.arange(6.0).reshape(3, 2))
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    found = inputs_of(np.ones((2, 2), dtype=np.float32), de_tests=tests, cells=samples)
+    assert found.conditions == cells_data().conditions[1:]
+    assert found.predicted.dtype == np.float64
+    assert found.truth.tolist() == [[3, 5], [2, 0]]
+    assert found.control.tolist() == [[0, 1], [1, 1]]
+    assert found.perturbed_mean.tolist() == [[9, 6], [7, 8]]
+    assert found.de_indices[:, 0].tolist() == [20, 40]
+    assert found.gene_symbols == ("G0", "G1")
+    assert found.de_tests is not None
+    assert found.de_tests.scores_vs_rest.tolist() == [[2, 3], [4, 5]]
+    assert found.cells is not None
+    assert found.cells.real(1)[:, 0].tolist() == [2, 7]
+    for array in (found.predicted, found.truth, found.control, found.perturbed_mean):
+        assert not array.flags.writeable
+    assert not found.de_indices.flags.writeable
+
+
+def test_without_evidence_metrics_see_none() -> None:
+    found = inputs_of(np.ones((2, 2)))
+    assert found.de_tests is None
+    assert found.cells is None
+
+
+def test_values_that_are_not_finite_are_counted_and_the_first_is_named() -> None:
+    wrong = np.array([[1.0, np.inf], [np.nan, np.nan]])
+    with pytest.raises(PluginError, match=r"^3 predicted .* first inf for gene 'G1' of 'A\+ctrl'"):
+        inputs_of(wrong)
+
+
+def test_a_prediction_may_be_anything_where_there_is_no_truth() -> None:
+    wrong = np.array([[np.nan, np.nan], [1.0, 1.0]])
+    own = np.array([[np.nan, 1.0], [2.0, 2.0]], dtype=np.float32)
+    found = inputs_of(wrong, truth=own)
+    assert found.truth.dtype == np.float64
+    with pytest.raises(PluginError, match=r"^1 predicted"):
+        inputs_of(np.array([[np.nan, 1.0], [np.nan, 1.0]]), truth=own)
+
+
+def test_shapes_that_do_not_fit_are_refused_with_both_sizes() -> None:
+    with pytest.raises(ShapeError, match=r"3 genes .*'cells' has 2"):
+        inputs_of(np.ones((2, 3)))
+    with pytest.raises(ShapeError, match=r"\(2, 1\), expected \(2, 2\)"):
+        inputs_of(np.ones((2, 2)), truth=np.ones((2, 1)))
+
+
+def spec_of(name: str) -> MetricSpec:
+    return MetricSpec(
+        name=name,
+        summary="",
+        source="test",
+        higher_is_better=True,
+        factory=lambda config: None,  # type: ignore[arg-type,return-value]
+    )
+
+
+def test_scores_of_conditions_with_a_truth_land_on_their_rows() -> None:
+    truth = np.array([[np.nan, 1.0], [2.0, 2.0]])
+    inputs = inputs_of(np.ones((2, 2)), truth=truth)
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.conditions == inputs.conditions[1:]
+        return MetricValues(np.array([np.nan]), {0: "because"})
+
+    first, second = score([(spec_of("mine"), metric)], inputs)
+    assert (first.value, first.reason) == (None, "too few cells to have a truth")
+    assert (second.value, second.reason, second.metric) == (None, "because", "mine")
+    (_, found) = score([(spec_of("mine"), lambda seen: MetricValues(np.array([3.0])))], inputs)
+    assert (found.value, found.reason) == (3.0, None)
+    assert isinstance(found.value, float)
+
+
+def test_a_metric_that_fails_is_named() -> None:
+    def metric(seen: MetricInputs) -> MetricValues:
+        raise ZeroDivisionError("oh")
+
+    with pytest.raises(PluginError, match=r"^metric 'mine' raised ZeroDivisionError: oh"):
+        score([(spec_of("mine"), metric)], inputs_of(np.ones((2, 2))))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ([1.0, 2.0], "must return MetricValues, got list"),
+        (MetricValues(np.ones(3)), r"shape \(3,\), expected \(2,\)"),
+        (MetricValues(np.ones((2, 1))), r"shape \(2, 1\), expected"),
+        (MetricValues(np.array([1.0, -np.inf])), "infinite value"),
+        (MetricValues(np.array([1.0, np.nan])), "condition 1 breaks"),
+        (MetricValues(np.array([np.nan, np.nan]), {0: "a"}), "condition 1 breaks"),
+        (MetricValues(np.array([1.0, 1.0]), {1: "a", 0: "b"}), "condition 0 breaks"),
+        (MetricValues(np.array([np.nan, 1.0]), {1: "a"}), "condition 0 breaks"),
+    ],
+)
+def test_a_result_that_breaks_the_contract_is_refused(result: object, message: str) -> None:
+    with pytest.raises(PluginError, match=rf"^metric 'mine' .*{message}"):
+        score([(spec_of("mine"), lambda seen: result)], inputs_of(np.ones((2, 2))))  # type: ignore[list-item,arg-type,return-value]
+
+
+def test_draws_are_averaged_where_they_are_defined() -> None:
+    def of(*values: float | None) -> list[Score]:
+        return [
+            Score(Condition(item, X), "m", value, None if value is not None else f"no {value}")
+            for item, value in zip((A, B, C), values, strict=True)
+        ]
+
+    first, second, third = averaged([of(1.0, None, None), of(2.0, 4.0, None)])
+    assert (first.value, first.reason) == (1.5, None)
+    assert (second.value, second.reason) == (4.0, None)
+    assert (third.value, third.reason) == (None, "no None")
+    assert [item.condition.perturbation for item in (first, second, third)] == [A, B, C]

@@ -1,0 +1,80 @@
+"""Tables of values, and pairs of models compared within one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from core.leaderboard.score_levels import HIGH
+
+from dygenept.leaderboard.comparisons import compare_models
+from dygenept.leaderboard.judgements import judge_models
+from dygenept.leaderboard.metric_table import Unit, metric_tables
+from dygenept.leaderboard.score_grid import ScoreGrid
+from dygenept.results.records import RunRecord
+
+MakeRecord = Callable[..., RunRecord]
+
+
+def test_a_table_keeps_the_parts_that_are_asked_for(record: MakeRecord) -> None:
+    made = [
+        record(key="1", model="a", fold=1, values=(0.1, 0.2), cell_types=("x", "y")),
+        record(key="2", model="a", fold=0, values=(0.3,), cell_types=("x",)),
+        record(key="3", model="b", fold=0, values=(0.4,), cell_types=("y",)),
+    ]
+    (table,) = metric_tables(made, keep=lambda unit: unit.cell_type == "x")
+    assert table.metric == "pearson_delta"
+    assert (table.higher_is_better, table.neutral) == (True, 0.0)
+    assert table.roles == {"a": "baseline"}
+    assert table.values == {
+        "a": {Unit(0, "g0+ctrl", "x"): 0.3, Unit(1, "g0+ctrl", "x"): 0.1},
+    }
+    assert table.folds("a") == [[0.3], [0.1]]
+
+
+def test_a_model_without_the_metric_is_not_in_its_table(record: MakeRecord) -> None:
+    made = [
+        record(key="1", model="a", metric="mse", higher_is_better=False, neutral=None),
+        record(key="2", model="b"),
+    ]
+    first, second = metric_tables(made)
+    assert (first.metric, first.higher_is_better, first.neutral) == ("mse", False, None)
+    assert list(first.values) == ["a"]
+    assert list(second.values) == ["b"]
+
+
+def test_a_pair_is_compared_on_shared_units_with_undefined_ones_filled(
+    record: MakeRecord,
+) -> None:
+    made = [
+        record(key="1", model="a", values=(0.5, None, 0.7)),
+        record(key="2", model="b", values=(0.25, 0.5)),
+    ]
+    (table,) = metric_tables(made)
+    found = ScoreGrid.of(table).compare(["a"], "b")["a"]
+    assert found.n_perturbations == 2
+    assert found.difference == pytest.approx((0.25 - 0.5) / 2)
+    assert table.is_better(found) is False
+
+
+def test_models_that_share_no_unit_are_not_compared(record: MakeRecord) -> None:
+    made = [
+        record(key="1", model="a", values=(0.5,), cell_types=("x",)),
+        record(key="2", model="b", values=(0.5,), cell_types=("y",)),
+    ]
+    (table,) = metric_tables(made)
+    grid = ScoreGrid.of(table)
+    assert grid.compare(["a"], "b") == {}
+    assert compare_models(made, ["a", "b"]) == ()
+    standing = judge_models(table, grid, {"a": 0.5, "b": 0.5})
+    assert not any(item.is_best for item in standing.values())
+
+
+def test_equal_models_are_no_better_under_an_error_either(record: MakeRecord) -> None:
+    made = [
+        record(key=name, model=name, values=HIGH, metric="mse", higher_is_better=False)
+        for name in ("a", "perturbed_mean")
+    ]
+    (table,) = metric_tables(made)
+    found = ScoreGrid.of(table).compare(["a"], "perturbed_mean")
+    assert not table.is_better(found["a"])

@@ -1,0 +1,111 @@
+"""Rows over seeds worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from dygenept.leaderboard.seeds import seed_groups, seed_rows
+from dygenept.results.records import RunRecord
+
+MakeRecord = Callable[..., RunRecord]
+
+
+def seeds_of(record: MakeRecord) -> list[list[RunRecord]]:
+    return [
+        [
+            record(key=f"a{seed}", model="a", role="model", values=(value,), seed=seed),
+            record(key=f"b{seed}", model="b", values=(0.5,), seed=seed),
+        ]
+        for seed, value in ((3, 0.9), (1, 0.3))
+    ]
+
+
+def test_a_row_over_seeds_is_printed_with_every_number_under_its_name(
+    record: MakeRecord,
+) -> None:
+    (group,) = seed_groups(seeds_of(record))
+    assert [records[0].seed for records in group] == [1, 3]
+    first, second = seed_rows(group)
+    assert first.document() == {
+        "model": "a",
+        "metric": "pearson_delta",
+        "mean": pytest.approx(0.6),
+        "std": pytest.approx(0.6 / 2**0.5),
+        "low": 0.3,
+        "high": 0.9,
+        "n_seeds": 2,
+        "by_seed": {"1": 0.3, "3": 0.9},
+        "rank": 1,
+        "role": "model",
+        "higher_is_better": True,
+    }
+    assert (second.model, second.rank, second.std) == ("b", 2, 0.0)
+
+
+def test_errors_over_seeds_rank_the_other_way(record: MakeRecord) -> None:
+    boards = [
+        [item.model_copy(update={"metrics": (lower(item),)}) for item in records]
+        for records in seeds_of(record)
+    ]
+    rows = seed_rows(boards)
+    assert [(row.model, row.rank, row.higher_is_better) for row in rows] == [
+        ("b", 1, False),
+        ("a", 2, False),
+    ]
+
+
+def lower(record: RunRecord) -> object:
+    return record.metrics[0].model_copy(update={"higher_is_better": False})
+
+
+def test_seeds_that_tie_come_by_name_and_a_seed_without_a_value_is_left_out(
+    record: MakeRecord,
+) -> None:
+    boards = [
+        [
+            record(key="1", model="b", values=(0.5,), seed=1),
+            record(key="2", model="a", values=(0.5,), seed=1),
+            record(key="3", model="c", values=(None,), neutral=None, seed=1),
+        ],
+        [record(key="4", model="c", values=(None,), neutral=None, seed=2)],
+    ]
+    rows = {row.model: row for row in seed_rows(boards)}
+    assert list(rows) == ["a", "b", "c"]
+    assert rows["a"].by_seed == {1: 0.5}
+    assert (rows["a"].std, rows["a"].low, rows["a"].high) == (None, 0.5, 0.5)
+    assert (rows["c"].mean, rows["c"].std, rows["c"].low, rows["c"].high) == (None,) * 4
+    assert rows["c"].by_seed == {1: None, 2: None}
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("dataset", {"sha256": "ba"}),
+        ("dataset", {"simulated": True}),
+        (None, {"suite": "other"}),
+        ("split", {"name": "other"}),
+        ("split", {"version": 2}),
+        ("split", {"n_folds": 3}),
+        (None, {"de_list": "other"}),
+    ],
+)
+def test_leaderboards_that_differ_in_more_than_their_seed_stay_apart(
+    record: MakeRecord, part: str | None, change: dict[str, object]
+) -> None:
+    first, second = record(seed=1), record(seed=2)
+    assert len(seed_groups([[first], [second]])) == 1
+    if part is not None:
+        change = {part: getattr(second, part).model_copy(update=change)}
+    assert len(seed_groups([[first], [second.model_copy(update=change)]])) == 2
+
+
+def test_seeds_are_shown_under_every_metric(two_metrics: list[RunRecord]) -> None:
+    rows = seed_rows([two_metrics])
+    assert [(row.metric, row.model) for row in rows] == [
+        ("pearson_delta", "a"),
+        ("pearson_delta", "b"),
+        ("mse", "a"),
+        ("mse", "c"),
+    ]
