@@ -38,7 +38,8 @@ Member = TypeVar("Member")
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
-    f"{' and '.join(TRIVIAL)}, {UNCALIBRATED} metric not calibrated on this data set"
+    f"{' and '.join(TRIVIAL[:2])} (or {TRIVIAL[2]}), {UNCALIBRATED} metric not calibrated on this "
+    "data set"
 )
 
 

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
     from dygenept.plugin.isolated.environment import EnvironmentSpec
+    from dygenept.types import DoubleArray, GroupedPairs
+    from dygenept.types.effects import EffectKind
 
 
 class PluginConfig(BaseModel):
@@ -54,10 +56,15 @@ class PluginSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec(PluginSpec):
-    """A data source; ``registry.yaml`` names data sets that a source can open."""
+    """A data source; ``registry.yaml`` names data sets that a source can open.
+
+    Attributes:
+        gives: What its data sets are: ``cells``, or tables of ``effects``.
+    """
 
     kind: ClassVar[str] = "datasets"
     factory: Callable[[Any], interfaces.DatasetSource]
+    gives: Literal["cells", "effects"] = "cells"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +156,8 @@ class BaselineSpec(PluginSpec):
             None; the harness checks it before the first job and records it.
         environment: The environment of its own that a configuration runs in; the harness builds
             it before the first job.
+        learns_from: Kinds of data sets that it learns from: ``cells``, and tables of ``effects``,
+            of which it reads ``Task.means`` (filled) and may read ``Task.effects``.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -159,6 +168,7 @@ class BaselineSpec(PluginSpec):
     uses_device: bool = False
     knowledge: Callable[[Any], str | None] | None = None
     environment: Callable[[Any], EnvironmentSpec] | None = None
+    learns_from: tuple[Literal["cells", "effects"], ...] = ("cells",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +215,36 @@ class MetricSpec(PluginSpec):
     boards: Literal["default", "few_controls", "named"] = "default"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectMetricSpec(PluginSpec):
+    """A score of a table of effects, over the pairs that were measured.
+
+    Attributes:
+        unit: What has one value each: a ``gene`` over the held-out perturbations, or a held-out
+            ``perturbation`` over the genes.
+        values: Kinds of values that it scores; see ``EffectKind``.
+        min_pairs: Units with fewer measured pairs are undefined.
+        higher_is_better: Direction.
+        lower: Smallest possible value; None where unbounded.
+        upper: Largest possible value; None where unbounded.
+        chance: What a guess is worth, computed as the metric is; None where it has no such value.
+        undefined: When it is undefined, in words; empty where it never is.
+        leads: True of a metric that boards show first.
+    """
+
+    kind: ClassVar[str] = "effect_metrics"
+    factory: Callable[[Any], interfaces.EffectMetric]
+    unit: Literal["gene", "perturbation"]
+    values: tuple[EffectKind, ...]
+    min_pairs: int = 1
+    higher_is_better: bool
+    lower: float | None = None
+    upper: float | None = None
+    chance: Callable[[GroupedPairs], DoubleArray] | None = None
+    undefined: str = ""
+    leads: bool = False
+
+
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     DatasetSpec,
     SplitSpec,
@@ -217,5 +257,6 @@ SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     DecoderSpec,
     BaselineSpec,
     MetricSpec,
+    EffectMetricSpec,
 )
 KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)

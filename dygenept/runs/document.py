@@ -32,11 +32,13 @@ def bench_document(
         "schema_version": SCHEMA_VERSION,
         "dataset": {
             "name": outcome.dataset.name,
+            "kind": outcome.dataset.kind,
             "sha256": outcome.dataset.sha256,
             "n_cells": outcome.dataset.n_cells,
             "n_genes": outcome.dataset.n_genes,
             "n_perturbations": outcome.dataset.n_perturbations,
             "simulated": outcome.dataset.simulated,
+            **({} if outcome.dataset.n_pairs is None else {"n_pairs": outcome.dataset.n_pairs}),
         },
         "split": {
             "name": outcome.split.name,

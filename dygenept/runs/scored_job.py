@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
+from dygenept.evaluation.effects.scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
@@ -194,6 +195,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
 def _scored(
     context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
+    if context.data.effects is not None:
+        of_effects = [(plugin.spec, metric) for plugin, metric in context.scoring.of_effects]
+        found = score_effects(of_effects, predictions, context.data)
+        return tuple(MetricRecord.of_effects(spec, item) for spec, item in found)
     pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
     against = GroundTruth(
         data=context.data,

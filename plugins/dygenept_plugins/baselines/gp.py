@@ -130,5 +130,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=GpConfig,
             factory=Gp,
             knowledge=knowledge_of,
+            learns_from=("cells", "effects"),
         )
     ]
