@@ -7,7 +7,7 @@ Half of the records share one metric's values with another model, so that ties o
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -95,4 +95,8 @@ def write_records(folder: Path, n_records: int) -> None:
 
 
 if __name__ == "__main__":
-    write_records(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20_000)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="results folder to write to")
+    parser.add_argument("n_records", type=int, nargs="?", default=20_000, metavar="N")
+    asked = parser.parse_args()
+    write_records(asked.folder, asked.n_records)

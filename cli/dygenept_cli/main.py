@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli.commands import data, env, export, knowledge, plugins, suites
+from dygenept_cli.commands import data, env, export, knowledge, metrics, plugins, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
 from dygenept_cli.commands.doctor import doctor
@@ -48,6 +48,7 @@ GROUPS = {
     "data": data.app,
     "knowledge": knowledge.app,
     "plugins": plugins.app,
+    "metrics": metrics.app,
     "suites": suites.app,
     "export": export.app,
     "env": env.app,

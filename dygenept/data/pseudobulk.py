@@ -98,6 +98,27 @@ def half_means(
     Raises:
         DataError: If a condition is not in the data set.
     """
+    codes = half_codes(data, conditions, rng)
+    n_groups = 2 * len(conditions)
+    n_cells = np.bincount(codes[codes >= 0], minlength=n_groups).astype(np.float64)
+    n_cells[n_cells == 0] = np.nan
+    means = group_sums(data.expression, codes, n_groups=n_groups) / n_cells[:, None]
+    halves: DoubleArray = means.reshape(2, len(conditions), data.n_genes)
+    return halves
+
+
+def half_codes(
+    data: PerturbationData, conditions: Sequence[Condition], rng: np.random.Generator
+) -> IntArray:
+    """Draw two random disjoint halves of each condition's cells.
+
+    Returns:
+        The half of each cell, (N,): first halves are 0 to n - 1, second halves n to 2 n - 1, and
+        -1 is a cell of none of the conditions.
+
+    Raises:
+        DataError: If a condition is not in the data set.
+    """
     positions = condition_positions(data, conditions)
     n_conditions = len(positions)
     place = np.full(len(data.conditions), -1, dtype=np.int32)
@@ -112,11 +133,7 @@ def half_means(
     is_second = rank >= np.repeat(sizes // 2, sizes)
     codes = np.full(data.n_cells, -1, dtype=np.int32)
     codes[cells] = where[cells] + n_conditions * is_second
-    n_cells = np.bincount(codes[cells], minlength=2 * n_conditions).astype(np.float64)
-    n_cells[n_cells == 0] = np.nan
-    means = group_sums(data.expression, codes, n_groups=2 * n_conditions) / n_cells[:, None]
-    halves: DoubleArray = means.reshape(2, n_conditions, data.n_genes)
-    return halves
+    return codes
 
 
 def condition_positions(data: PerturbationData, conditions: Sequence[Condition]) -> IntArray:

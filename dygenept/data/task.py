@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dygenept.data.de.half_tests import HalfTester
 from dygenept.data.pseudobulk import condition_positions, half_means
 from dygenept.errors import SplitError
 from dygenept.types import (
@@ -126,11 +127,14 @@ def _truth(
     test: tuple[Condition, ...],
     seed: int,
 ) -> HeldOut:
+    rows = condition_positions(data, test)
     return HeldOut(
         conditions=_new_conditions(test),
-        means=pseudobulk.means[condition_positions(data, test)],
+        means=pseudobulk.means[rows],
         half_means=half_means(data, test, np.random.default_rng(seed)),
         draw_halves=lambda further: half_means(data, test, further),
+        n_cells=pseudobulk.n_cells[rows],
+        draw_tested_halves=HalfTester(data, test),
     )
 
 

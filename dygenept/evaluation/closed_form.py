@@ -9,7 +9,7 @@ import numpy as np
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.reference import TrainView, train_view
-from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
+from dygenept.types import Condition, DoubleArray, HeldOut, IntArray, Predictions, Task
 
 
 class ClosedFormModel(ABC):
@@ -87,3 +87,30 @@ def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldO
                 "this control predicts only held-out conditions"
             )
     return held_out, [rows[condition] for condition in conditions]
+
+
+def scored_halves(
+    halves: DoubleArray, means: DoubleArray, conditions: tuple[Condition, ...]
+) -> Predictions:
+    """Let one half of each condition's cells predict the other.
+
+    A condition with one cell has no second half: its truth is NaN, so it is undefined under every
+    metric, and its prediction is the cell's own expression.
+
+    Args:
+        halves: Means of both halves, (2, n, G).
+        means: Means of all cells, (n, G).
+        conditions: Conditions, (n,).
+    """
+    first, second = halves
+    has_both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    return Predictions(
+        conditions=conditions,
+        expression=np.where(has_both[:, None], first, means),
+        truth=np.where(has_both[:, None], second, np.nan),
+    )
+
+
+def cells_of_halves(held_out: HeldOut, rows: Sequence[int]) -> IntArray | None:
+    """Return the cells behind the first half of each condition; 0 where there is no half."""
+    return None if held_out.n_cells is None else held_out.n_cells[rows] // 2

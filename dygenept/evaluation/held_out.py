@@ -1,7 +1,8 @@
-"""Which labels are held out for validation, and what sorts the held-out perturbations.
+"""Which labels are held out for validation, and what is known of the held-out perturbations.
 
 Splits draw their validation labels and name their subgroups here; a run adds the size of each
-held-out effect, so that a leaderboard can show parts.
+held-out effect, so that a leaderboard can show parts, and the truth of all folds, among which
+ranks are.
 """
 
 from __future__ import annotations
@@ -10,8 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from dygenept.data.pseudobulk import condition_positions
-from dygenept.types import Condition, Perturbation, PerturbationData, Pseudobulk
+from dygenept.data.pseudobulk import condition_positions, half_means
+from dygenept.types import (
+    BoolArray,
+    Candidates,
+    Condition,
+    DeTests,
+    DoubleArray,
+    Fold,
+    Perturbation,
+    PerturbationData,
+    Predictions,
+    Pseudobulk,
+)
 
 # Of fewer train labels, a model needs every one to learn from.
 MIN_TO_HOLD_OUT = 3
@@ -73,15 +85,84 @@ def subgroups(
 def effect_sizes(
     data: PerturbationData, pseudobulk: Pseudobulk, conditions: Sequence[Condition]
 ) -> Mapping[str, Mapping[str, float]]:
-    """Return the root mean square over genes of each condition's true delta.
+    """Return the root mean square over (measured) genes of each condition's true delta.
 
     Returns:
         Effect size by cell type and perturbation label, log1p scale.
     """
     means = pseudobulk.means[condition_positions(data, conditions)]  # (n, G)
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    sizes = np.sqrt(np.mean((means - pseudobulk.control_means[types]) ** 2, axis=1))  # (n,)
+    sizes = np.sqrt(np.nanmean((means - pseudobulk.control_means[types]) ** 2, axis=1))  # (n,)
     effects: dict[str, dict[str, float]] = {}
     for condition, size in zip(conditions, sizes.tolist(), strict=True):
         effects.setdefault(condition.cell_type, {})[condition.label] = size
     return effects
+
+
+def de_gene_counts(
+    data: PerturbationData, tests: DeTests | None, conditions: Sequence[Condition]
+) -> Mapping[str, Mapping[str, int]]:
+    """Return how many genes each condition changes significantly; empty without tests.
+
+    Returns:
+        Number of genes by cell type and perturbation label.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    if tests is not None:
+        found = tests.is_significant[condition_positions(data, conditions)].sum(axis=1)
+        for condition, count in zip(conditions, found.tolist(), strict=True):
+            counts.setdefault(condition.cell_type, {})[condition.label] = count
+    return counts
+
+
+class HeldOutPool:
+    """What is held out in any fold: the same candidates for ranks, whichever fold is scored.
+
+    A prediction is compared with the truth of them all, so that a rank neither depends on the
+    number of folds nor is among a handful.
+    """
+
+    def __init__(
+        self, data: PerturbationData, pseudobulk: Pseudobulk, folds: Sequence[Fold], *, seed: int
+    ) -> None:
+        """Find the held-out conditions.
+
+        Args:
+            data: The data set.
+            pseudobulk: Its means.
+            folds: All folds of the split.
+            seed: Seed of the halves against which a control with a truth of its own is ranked.
+        """
+        held_out = {
+            condition
+            for fold in folds
+            for condition in data.conditions_of(fold.test, cell_type=fold.test_cell_type)
+        }
+        self.conditions: tuple[Condition, ...] = tuple(sorted(held_out))
+        self._data, self._seed = data, seed
+        self._truth: DoubleArray = pseudobulk.means[condition_positions(data, self.conditions)]
+        self._truth.flags.writeable = False
+        self._halves: DoubleArray | None = None
+
+    def candidates(self, predictions: Predictions) -> Candidates:
+        """Return the conditions among which predictions are ranked, and their truth.
+
+        A control with a truth of its own is ranked among equals: where that is the mean of half of
+        the cells, so is the truth of what other folds hold out. What has no truth is left out.
+        """
+        if predictions.truth is None:
+            return Candidates(self.conditions, self._truth)
+        rows = {condition: row for row, condition in enumerate(self.conditions)}
+        truth = self._second_halves().copy()
+        for condition, own in zip(predictions.conditions, predictions.truth, strict=True):
+            truth[rows[condition]] = own
+        has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
+        kept = tuple(self.conditions[row] for row in np.flatnonzero(has_truth).tolist())
+        return Candidates(kept, truth[has_truth])
+
+    def _second_halves(self) -> DoubleArray:
+        if self._halves is None:
+            drawn = half_means(self._data, self.conditions, np.random.default_rng(self._seed))
+            # Of one cell there is no half, and a control leaves it out as well.
+            self._halves = np.where(np.isnan(drawn[0]), np.nan, drawn[1])
+        return self._halves

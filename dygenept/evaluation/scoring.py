@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.blocks import in_blocks
+from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
+    Condition,
     DeGenes,
     DeTests,
     DoubleArray,
@@ -31,6 +34,7 @@ from dygenept.types import (
 
 N = TypeVar("N", bound=np.generic)
 NO_TRUTH = "too few cells to have a truth"
+NO_CORRELATION = "no correlation, which alone can be corrected for the number of cells"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,11 @@ class GroundTruth:
         de: Its DE lists, one row per condition of ``data``.
         de_tests: DE tests, one row per condition of ``data``, where a metric reads them.
         cells: Samples of cells, one row per condition of ``data``, where a metric reads them.
+        held_out: Conditions held out in any fold, among which ranks are; None where only those
+            that are predicted together count.
+        control_halves: Means of halves of each cell type's controls, (2, n_cell_types, G), where a
+            metric reads them.
+        has_singles: A metric reads the single perturbations of combinations.
     """
 
     data: PerturbationData
@@ -50,6 +59,9 @@ class GroundTruth:
     de: DeGenes
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    held_out: HeldOutPool | None = None
+    control_halves: DoubleArray | None = None
+    has_singles: bool = False
 
 
 def metric_inputs(
@@ -90,6 +102,11 @@ def metric_inputs(
         gene_symbols=data.gene_symbols,
         de_tests=None if against.de_tests is None else against.de_tests.take(rows),
         cells=None if against.cells is None else against.cells.take(rows),
+        control_halves=(
+            None if against.control_halves is None else _read_only(against.control_halves[:, types])
+        ),
+        single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
+        candidates=None if against.held_out is None else against.held_out.candidates(predictions),
     )
 
 
@@ -111,11 +128,15 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     scores: list[Score] = []
     for spec, metric in metrics:
         with plugin_code(f"metric {spec.name!r}"):
-            result = metric(seen)
+            result = in_blocks(metric, seen) if spec.by_row else metric(seen)
         _check_result(result, spec, n_conditions=len(seen.conditions))
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)
         values[has_truth] = result.values
+        has_chance = result.chance is not None or spec.chance is not None
+        chance = np.full(len(inputs.conditions), np.nan if spec.chance is None else spec.chance)
+        if result.chance is not None:
+            chance[has_truth] = result.chance
         positions = np.flatnonzero(has_truth)
         reasons = {int(positions[row]): reason for row, reason in result.reasons.items()}
         for row, condition in enumerate(inputs.conditions):
@@ -126,6 +147,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
                     metric=spec.name,
                     value=float(values[row]) if is_defined else None,
                     reason=None if is_defined else reasons.get(row, NO_TRUTH),
+                    chance=float(chance[row]) if is_defined and has_chance else None,
                 )
             )
     return scores
@@ -147,6 +169,32 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
             replace(scores[0], value=fmean(defined), reason=None) if defined else scores[0]
         )
     return means
+
+
+def lengthened(
+    scores: Sequence[Score], metrics: Sequence[MetricSpec], factor: float
+) -> list[Score]:
+    """Say what scores would be with more cells, by the Spearman-Brown formula.
+
+    A correlation r of two halves becomes f r / (1 + (f - 1) r); one of 0 or less stays, since it
+    shows no signal that more cells could bring out. Metrics that are no correlations are undefined.
+
+    Args:
+        scores: Scores of one model.
+        metrics: Their metrics.
+        factor: How many times more cells, f.
+    """
+    corrected = {spec.name for spec in metrics if spec.is_correlation}
+    found = []
+    for item in scores:
+        r = item.value
+        if item.metric not in corrected:
+            found.append(replace(item, value=None, reason=NO_CORRELATION))
+        elif r is not None and r > 0:
+            found.append(replace(item, value=factor * r / (1.0 + (factor - 1.0) * r)))
+        else:
+            found.append(item)
+    return found
 
 
 def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:
@@ -177,6 +225,26 @@ def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> 
             "one row of G genes per condition"
         )
     return np.asarray(predictions.truth, dtype=np.float64)
+
+
+def _single_deltas(
+    conditions: Sequence[Condition], data: PerturbationData, pseudobulk: Pseudobulk
+) -> tuple[DoubleArray | None, ...]:
+    singles = {
+        (item.genes[0], item.cell_type): row
+        for row, item in enumerate(data.conditions)
+        if len(item.genes) == 1
+    }
+    found: list[DoubleArray | None] = []
+    for condition in conditions:
+        rows = [singles.get((gene, condition.cell_type)) for gene in condition.genes]
+        known = [row for row in rows if row is not None]
+        if len(rows) == 1 or len(known) < len(rows):
+            found.append(None)
+            continue
+        control = pseudobulk.control_means[data.cell_types.index(condition.cell_type)]
+        found.append(_read_only(pseudobulk.means[known] - control))
+    return tuple(found)
 
 
 def _check_expression(predictions: Predictions, truth: DoubleArray, data: PerturbationData) -> None:
@@ -211,6 +279,13 @@ def _check_result(result: MetricValues, spec: MetricSpec, *, n_conditions: int) 
     if np.isinf(result.values).any():
         raise PluginError(
             f"metric {spec.name!r} returned an infinite value; return NaN with a reason instead"
+        )
+    is_defined = ~np.isnan(result.values)
+    if result.chance is not None and (
+        result.chance.shape != (n_conditions,) or not np.isfinite(result.chance[is_defined]).all()
+    ):
+        raise PluginError(
+            f"metric {spec.name!r} must give a finite chance level for each defined value"
         )
     undefined = set(np.flatnonzero(np.isnan(result.values)).tolist())
     if undefined != set(result.reasons):

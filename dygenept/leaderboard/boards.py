@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds as over_seeds
-from dygenept.leaderboard.columns import JsonDocument, Layout, Row
-from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
+from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
 from dygenept.machine.plain_text import printable
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
@@ -47,9 +48,12 @@ class Board(Generic[Row]):
         overall: Its rows over all held-out perturbations.
         groups: Its rows group by group; empty where it is not grouped.
         by: What it is grouped by; None where it is not.
+        fixed_lead: The metric that a suite or a user puts first; None leaves it to the metrics'
+            calibration.
         seeds: The seeds that it spans; empty for the seed of its split.
         quoted: Published figures under the same protocol, shown apart.
         notes: What a reader must know beside the rows.
+        saturation: What simple models cover of each perturbation's range, where that groups it.
     """
 
     layout: Layout[Row]
@@ -57,9 +61,11 @@ class Board(Generic[Row]):
     overall: Part[Row]
     groups: tuple[Part[Row], ...] = ()
     by: str | None = None
+    fixed_lead: str | None = None
     seeds: tuple[int, ...] = ()
     quoted: tuple[PublishedRow, ...] = ()
     notes: tuple[str, ...] = ()
+    saturation: tuple[Saturation, ...] = ()
 
     @property
     def parts(self) -> tuple[Part[Row], ...]:
@@ -70,6 +76,11 @@ class Board(Generic[Row]):
     def rows(self) -> tuple[Row, ...]:
         """Rows of all parts."""
         return tuple(row for part in self.parts for row in part.rows)
+
+    @property
+    def lead(self) -> str:
+        """The metric that orders a table."""
+        return lead_metric(self.overall.rows, fixed=self.fixed_lead)
 
     @property
     def title(self) -> str:
@@ -94,11 +105,14 @@ class Board(Generic[Row]):
         }
         if self.seeds:
             return {**document, "seeds": list(self.seeds), "across_seeds": rows}
-        grouped = {} if self.by is None else {"by": self.by}
+        grouped: JsonDocument = {} if self.by is None else {"by": self.by}
+        if self.saturation:
+            grouped["saturation"] = [item.document() for item in self.saturation]
         references = [row.document() for row in self.quoted]
         return {
             **document,
             **grouped,
+            "lead_metric": self.lead if self.overall.rows else None,
             "leaderboard": rows,
             "references": references,
             "notes": list(self.notes),
@@ -123,31 +137,49 @@ def leaderboard_of(
     by: str | None = None,
     quoted: Sequence[PublishedRow] = (),
     min_gap: float = MIN_GAP,
+    lead: str | None = None,
 ) -> Board[LeaderboardRow]:
     """Put the leaderboard of one group of records together.
 
     Args:
         records: Records of one group, one per model and fold, at least one.
         metrics: Metrics to show; empty shows all.
-        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        by: Show parts of the held-out perturbations, as ``grouped_rows`` names them.
         quoted: Published figures that belong beside it; left out where it is grouped.
         min_gap: The least share of the gap to the ceiling that a claim needs.
+        lead: The metric that a suite fixes as the first; the first of ``metrics`` goes before it.
 
     Raises:
         ConfigError: If ``by`` is something else.
         ResultsError: If the records lack what they are grouped by.
     """
     overall = _part(_of_metrics(leaderboard_rows(records, min_gap=min_gap), metrics))
-    notes = board_notes(overall.rows)
-    layout, first = leaderboard.LEADERBOARD, records[0]
+    fixed = metrics[0] if metrics else lead
+    first = records[0]
+    board = Board(
+        layout=leaderboard.LEADERBOARD,
+        first=first,
+        overall=overall,
+        fixed_lead=fixed,
+        notes=board_notes(overall.rows, first, fixed_lead=fixed),
+    )
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)
-        return Board(layout=layout, first=first, overall=overall, quoted=beside, notes=notes)
+        return replace(board, quoted=beside)
+    # Whether a metric is calibrated is said of the data set, not of a part of it.
+    known = {row.metric: row for row in overall.rows}
+    by = by.replace("-", "_")
+    cut = board.lead
     found: dict[str | None, list[LeaderboardRow]] = {}
-    for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap), metrics):
-        found.setdefault(row.group, []).append(row)
-    groups = tuple(map(_part, found.values()))
-    return Board(layout=layout, first=first, overall=overall, groups=groups, by=by, notes=notes)
+    for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap, metric=cut), metrics):
+        whole = replace(row, calibration=known[row.metric].calibration)
+        found.setdefault(row.group, []).append(whole)
+    board = replace(board, groups=tuple(map(_part, found.values())), by=by)
+    if by != REGIME:
+        return board
+    saturated = saturation(records, cut)
+    notes = (*board.notes, saturation_note(saturated, cut))
+    return replace(board, saturation=saturated, notes=notes)
 
 
 def seed_boards(

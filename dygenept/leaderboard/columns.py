@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from dygenept.leaderboard.calibration import UNKNOWN, Calibration
 from dygenept.machine.plain_text import printable
 
 JsonDocument: TypeAlias = dict[str, object]
@@ -34,6 +35,7 @@ LEAD_METRICS = (
     "energy_distance",
 )
 MISSING = "–"
+UNCALIBRATED = "°"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +44,11 @@ class BoardRow:
 
     Attributes:
         model: Shown name.
-        role: ``model``, ``baseline``, ``ceiling`` or ``floor``.
+        role: ``model``, ``baseline``, ``submitted``, ``ceiling`` or ``floor``.
         metric: Metric name.
         higher_is_better: The metric's direction.
         rank: 1 is best; equal values share the better rank. None where nobody has a value.
+        calibration: Whether the metric can tell a good prediction from a trivial one here.
     """
 
     model: str
@@ -53,6 +56,12 @@ class BoardRow:
     metric: str
     higher_is_better: bool
     rank: int | None
+    calibration: Calibration = UNKNOWN
+
+    @property
+    def calibrated(self) -> bool | None:
+        """True or False where the metric is known to be calibrated or not on this data set."""
+        return self.calibration.is_calibrated
 
 
 Row = TypeVar("Row", bound=BoardRow)
@@ -153,14 +162,27 @@ class Layout(Generic[Row]):
         return {column.name: column.value(row) for column in self.shown([row], "json")}
 
 
-def lead_metric(rows: Sequence[BoardRow]) -> str:
-    """Return the metric that orders a table: the first of these that has a value."""
-    return leading_first(rows)[0]
+def lead_metric(rows: Sequence[BoardRow], *, fixed: str | None = None) -> str:
+    """Return the metric that orders a table; see ``leading_first``."""
+    return leading_first(rows, fixed=fixed)[0]
 
 
-def leading_first(rows: Sequence[BoardRow]) -> list[str]:
-    """Return the metrics of some rows: leading ones first, and last those without any value."""
+def leading_first(rows: Sequence[BoardRow], *, fixed: str | None = None) -> list[str]:
+    """Return the metrics of some rows in the order in which a narrow table shows them.
+
+    The first is the one that a suite or a user fixes. Else it is a calibrated one with the largest
+    dynamic range: of those whose interval reaches it, the first in the order of ``LEAD_METRICS``.
+    Without a calibrated one that order holds. Metrics that are not calibrated come late, and last
+    those without any value.
+    """
     present = list(dict.fromkeys(row.metric for row in rows))
     ordered = dict.fromkeys((*(name for name in LEAD_METRICS if name in present), *present))
     valued = {row.metric for row in rows if row.rank is not None}
-    return sorted(ordered, key=lambda name: name not in valued)
+    known = {row.metric: row for row in rows}
+    ranges = {name: known[name].calibration for name in ordered if known[name].calibrated}
+    late = {name for name in ordered if ranges and name not in ranges}
+    names = sorted(ordered, key=lambda name: (name not in valued, name in late))
+    largest = max((of.fraction or 0.0 for of in ranges.values()), default=0.0)
+    near = (name for name, of in ranges.items() if (of.high or 0.0) >= largest)
+    first = fixed if fixed in valued else next(near, None)
+    return names if first is None else [first, *(name for name in names if name != first)]

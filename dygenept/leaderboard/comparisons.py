@@ -115,7 +115,7 @@ class RankRow:
 
     Attributes:
         model: Shown name.
-        role: ``model`` or ``baseline``.
+        role: ``model``, ``baseline`` or ``submitted``.
         mean_rank: Mean of its ranks among the competitors, 1 best; ties share the middle rank.
         n_ranked: Pairs of leaderboard and metric that it has a rank in.
         n_possible: Such pairs in all.

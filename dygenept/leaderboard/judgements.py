@@ -6,9 +6,7 @@ A claim is made only where the data carry it: ``docs/inference.md`` says how oft
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
 
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA, PairedDifference, holm
@@ -16,15 +14,30 @@ from dygenept.leaderboard.metric_table import MetricTable
 from dygenept.leaderboard.score_grid import ScoreGrid, Share
 
 # What needs no model. The better one under a metric is its reference.
-TRIVIAL = ("perturbed_mean", "control_mean")
+TRIVIAL = ("perturbed_mean", "control_mean", "gene_mean")
 CEILING = "technical_duplicate"
 TRUTH = "truth"
 # The least share of the gap between reference and ceiling that counts as an advance.
 MIN_GAP = 0.05
+# No prediction closes this share of the way to no error at all.
+ALL_BUT = 0.99
 # With fewer perturbations no sign-flip test can show anything, and a tie for the best says nothing.
 MIN_TO_CLAIM = 6
 NO_CEILING = f"no {CEILING} here"
-INVERTED = f"{CEILING} is no better than {TRIVIAL[0]}: noise exceeds signal"
+INVERTED = "{} is no better than " + f"{TRIVIAL[0]}: noise exceeds signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """A score on the way from perturbed_mean (0) to a ceiling (1).
+
+    Attributes:
+        value: None where either has no value, or the ceiling is no better.
+        reason: Why there is no scale.
+    """
+
+    value: float | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +65,13 @@ class Judgement:
         gap_reason: Why there is no gap.
         min_gap: The share that was asked for.
         echo_of: The one of ``TRIVIAL`` that its errors repeat; see ``echoes``.
+        n_family: Models over which ``p_corrected`` is corrected.
+        above_ceiling: True of a submission that is better than technical_duplicate beyond noise, or
+            whose errors are next to none: it may have seen what is held out. None for others.
         normalised: 0 for perturbed_mean, 1 for technical_duplicate; None where one is missing, or
             the latter is no better.
         normalised_reason: Why it is None although both are there.
+        normalised_by: The same by each ceiling that is there, truth aside.
     """
 
     is_best: bool
@@ -69,8 +86,11 @@ class Judgement:
     gap_reason: str | None = None
     min_gap: float = MIN_GAP
     echo_of: str | None = None
+    n_family: int | None = None
+    above_ceiling: bool | None = None
     normalised: float | None = None
     normalised_reason: str | None = None
+    normalised_by: Mapping[str, Normalised] = field(default_factory=dict)
 
 
 def judge_models(
@@ -91,7 +111,7 @@ def judge_models(
         min_gap: The least share of the gap that a claim needs.
     """
     echo_of = echo_of or {}
-    reference = _reference(grid.sign, pooled)
+    reference = best_trivial(grid.sign, pooled)
     shares, gap_reason = _shares(grid, reference)
     rivals = [model for model in table.competitors if model not in TRIVIAL]
     p_values, ahead = _against_trivial(table, grid, rivals)
@@ -111,8 +131,14 @@ def judge_models(
     in_set = {model for model, p in grid.best_p(table.competitors).items() if p >= ALPHA}
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
-    low, high = pooled.get(TRIVIAL[0]), pooled.get(CEILING)
-    is_inverted = low is not None and high is not None and grid.sign * (high - low) <= 0
+    ceilings = [name for name, role in table.roles.items() if role == "ceiling" and name != TRUTH]
+    normalised = {
+        model: {ceiling: _normalised(model, ceiling, pooled, grid.sign) for ceiling in ceilings}
+        for model in pooled
+    }
+    none, inverted = Normalised(None), INVERTED.format(CEILING)
+    no_scale = Normalised(None, inverted)
+    above = _above_ceiling(table, grid, pooled, reference=reference, has_gap=bool(shares))
     return {
         model: Judgement(
             is_best=model in best,
@@ -127,8 +153,11 @@ def judge_models(
             gap_reason=gap_reason,
             min_gap=min_gap,
             echo_of=echo_of.get(model),
-            normalised=None if is_inverted else _normalised(value, low, high),
-            normalised_reason=INVERTED if is_inverted else None,
+            normalised=normalised[model].get(CEILING, none).value,
+            normalised_reason=inverted if normalised[model].get(CEILING) == no_scale else None,
+            normalised_by=normalised[model],
+            n_family=len(_family(table, model, p_values)) if model in p_values else None,
+            above_ceiling=above.get(model),
         )
         for model, value in pooled.items()
     }
@@ -151,7 +180,8 @@ def corrected_differences(
     }
 
 
-def _reference(sign: int, pooled: Mapping[str, float | None]) -> str | None:
+def best_trivial(sign: int, pooled: Mapping[str, float | None]) -> str | None:
+    """Return the better one of ``TRIVIAL``; None where neither has a value."""
     known = {name: value for name in TRIVIAL if (value := pooled.get(name)) is not None}
     return max(known, key=lambda name: sign * known[name], default=None)
 
@@ -211,13 +241,36 @@ def _of_perfection(
     """Return shares of the way to a perfect score, for want of a ceiling; none where unknown."""
     perfect, start = pooled.get(TRUTH), pooled[reference]
     if perfect is None:
-        perfect = grid.upper if grid.sign > 0 else grid.lower
-    if not np.isfinite(perfect):
-        perfect = 1.0 if grid.sign > 0 else 0.0
+        perfect = grid.perfect
     if start is None or grid.sign * (perfect - start) <= 0:
         return {}
     known = {model: value for model, value in pooled.items() if value is not None}
     return {model: (value - start) / (perfect - start) for model, value in known.items()}
+
+
+def _above_ceiling(
+    table: MetricTable,
+    grid: ScoreGrid,
+    pooled: Mapping[str, float | None],
+    *,
+    reference: str | None,
+    has_gap: bool,
+) -> dict[str, bool]:
+    """Say of each submission whether it is too good to be a prediction."""
+    submitted = [model for model in table.competitors if table.roles[model] == "submitted"]
+    if not submitted:
+        return {}
+    beating: set[str] = set()
+    if has_gap:
+        compared = grid.compare(submitted, CEILING)
+        beating = {
+            model
+            for model, found in compared.items()
+            if found.p_value < ALPHA and table.is_better(found)
+        }
+    # A rank may be perfect; an error is not. Where noise exceeds signal, no ceiling tells.
+    closed = {} if reference is None or grid.sign > 0 else _of_perfection(grid, pooled, reference)
+    return {model: model in beating or closed.get(model, 0.0) > ALL_BUT for model in submitted}
 
 
 def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | None]) -> set[str]:
@@ -236,7 +289,13 @@ def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | N
     return best
 
 
-def _normalised(value: float | None, low: float | None, high: float | None) -> float | None:
-    if value is None or low is None or high is None:
-        return None
-    return (value - low) / (high - low)
+def _normalised(
+    model: str, ceiling: str, pooled: Mapping[str, float | None], sign: int
+) -> Normalised:
+    value, low, high = pooled[model], pooled.get(TRIVIAL[0]), pooled.get(ceiling)
+    if low is None or high is None:
+        missing = ceiling if high is None else TRIVIAL[0]
+        return Normalised(None, f"{missing} has no value here")
+    if sign * (high - low) <= 0:
+        return Normalised(None, INVERTED.format(ceiling))
+    return Normalised(None if value is None else (value - low) / (high - low))

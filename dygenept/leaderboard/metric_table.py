@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from dygenept.evaluation.comparison import PairedDifference
 from dygenept.results.records import RunRecord
+from dygenept.types import DoubleArray
 
-COMPETITORS = ("model", "baseline")
+COMPETITORS = ("model", "baseline", "submitted")
 
 
 class Unit(NamedTuple):
@@ -33,8 +36,14 @@ class MetricTable:
         values: Value of each unit by model; None where undefined.
         lower: Its smallest possible value; None where unbounded or not recorded.
         upper: Its largest.
-        families: By model, the models that a run declared together with it; empty where no run
-            declared any.
+        chance: What a guess gets on average over the held-out perturbations; None where it has no
+            such level, or none is recorded.
+        n_cells: By ceiling, the cells behind each of its predictions.
+        families: By model, the models that a run declared together with it, or that one submitter
+            handed in; empty where no run declared any.
+        doubts: By submission, what looks wrong or was filled in.
+        resampled: By model, its mean in resamples of genes and held-out perturbations, (B,), where
+            the data set is a table of effects; empty elsewhere, and of a part of the units.
     """
 
     metric: str
@@ -44,7 +53,11 @@ class MetricTable:
     values: Mapping[str, Mapping[Unit, float | None]]
     lower: float | None = None
     upper: float | None = None
+    chance: float | None = None
+    n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -75,10 +88,12 @@ def metric_tables(
     metrics = {metric.name: metric for record in records for metric in record.metrics}
     ordered = sorted(records, key=lambda item: item.fold)
     families = _families(records)
+    doubts = {of.model: of.submission.doubts for of in records if of.submission is not None}
     tables = []
     for name, metric in metrics.items():
         values: dict[str, dict[Unit, float | None]] = {}
         roles: dict[str, str] = {}
+        n_cells: dict[str, list[int]] = {}
         for record in ordered:
             found = next((entry for entry in record.metrics if entry.name == name), None)
             for item in () if found is None else found.values:
@@ -86,6 +101,15 @@ def metric_tables(
                 if keep is None or keep(unit):
                     roles[record.model] = record.role
                     values.setdefault(record.model, {})[unit] = item.value
+                    if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
+                        n_cells.setdefault(record.model, []).append(number)
+        levels = [
+            (entry.chance, len(entry.values))
+            for record in ordered
+            for entry in record.metrics
+            if entry.name == name and entry.chance is not None
+        ]
+        n_levels = sum(size for _, size in levels)
         is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
             MetricTable(
@@ -96,16 +120,41 @@ def metric_tables(
                 values=values,
                 lower=metric.lower,
                 upper=metric.upper,
+                chance=sum(level * size for level, size in levels) / n_levels if levels else None,
+                n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
+                doubts=doubts,
+                resampled=_resampled(ordered, name) if keep is None else {},
             )
         )
     return tuple(tables)
 
 
+def _resampled(records: Sequence[RunRecord], metric: str) -> Mapping[str, DoubleArray]:
+    """Return each model's mean over the units of all folds in each resample, (B,)."""
+    sums: dict[str, tuple[DoubleArray, int]] = {}
+    for record in records:
+        for entry in record.metrics:
+            n_units = sum(item.value is not None for item in entry.values)
+            if entry.name == metric and entry.resampled and n_units:
+                draws = np.array(entry.resampled, dtype=np.float64)
+                before, n_before = sums.get(record.model, (np.zeros(len(draws)), 0))
+                sums[record.model] = before + n_units * draws, n_before + n_units
+    return {model: total / n_units for model, (total, n_units) in sums.items()}
+
+
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:
-    """Return the models that any run declared together with each model."""
+    """Return the models that any run declared, or one submitter handed in, with each model."""
     found: dict[str, frozenset[str]] = {}
-    for family in {record.family for record in records}:
+    for family in {record.family for record in records if record.role != "submitted"}:
         for model in family:
             found[model] = found.get(model, frozenset()) | set(family)
+    # Who hands in twenty files has twenty tries, and so have all who do not say who they are.
+    by_submitter: dict[str, set[str]] = {}
+    for record in records:
+        if record.role == "submitted":
+            submitter = "" if record.submission is None else record.submission.submitter
+            by_submitter.setdefault(submitter, set()).add(record.model)
+    for submitted in by_submitter.values():
+        found |= dict.fromkeys(submitted, frozenset(submitted))
     return found

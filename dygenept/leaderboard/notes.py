@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
+from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.results.records import RunRecord
 
 
-def board_notes(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
-    """Say how many perturbations there are, who beats nobody, and where noise exceeds signal.
+def board_notes(
+    rows: Sequence[LeaderboardRow],
+    record: RunRecord | None = None,
+    *,
+    fixed_lead: str | None = None,
+) -> tuple[str, ...]:
+    """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
+        record: One of their records, which tells of the control cells.
+        fixed_lead: The metric that a suite or a user puts first.
     """
     if not rows:
         return ()
-    return tuple(note for note in (_size(rows), _claim(rows), *_echoes(rows), _noise(rows)) if note)
+    lead = lead_metric(rows, fixed=fixed_lead)
+    chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
+    first = (_size(rows), chosen, _claim(rows, lead), *_echoes(rows), _noise(rows))
+    of_cells = ("" if record is None else _controls(record), *_cells(rows), _chance(rows))
+    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
+    return tuple(note for note in found if note)
 
 
 def _size(rows: Sequence[LeaderboardRow]) -> str:
@@ -33,8 +49,23 @@ def _size(rows: Sequence[LeaderboardRow]) -> str:
     return text
 
 
-def _claim(rows: Sequence[LeaderboardRow]) -> str:
-    lead = lead_metric(rows)
+def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:
+    """Say which metric leads and why, and which are not calibrated."""
+    by_metric = {row.metric: row.calibration for row in rows}
+    if all(of.is_calibrated is None for of in by_metric.values()):
+        return ""
+    of = by_metric[lead]
+    how = f"dynamic range {of.fraction:.2f}" if of.fraction is not None else "range unknown"
+    if is_fixed:
+        why = f"as was asked for ({how})"
+    elif of.is_calibrated:
+        why = f"a calibrated metric whose range is not told from the largest ({how})"
+    else:
+        why = "by default: no metric is calibrated on this data set"
+    return f"first metric: {lead}, {why}"
+
+
+def _claim(rows: Sequence[LeaderboardRow], lead: str) -> str:
     judged = [
         row for row in rows if row.metric == lead and row.judgement.beats_reference is not None
     ]
@@ -67,3 +98,59 @@ def _noise(rows: Sequence[LeaderboardRow]) -> str:
         ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
     )
     return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"
+
+
+def _chance(rows: Sequence[LeaderboardRow]) -> str:
+    levels = {row.metric: row.chance for row in rows if row.chance}
+    if not levels:
+        return ""
+    return f"chance level: {', '.join(f'{name} {level:.3g}' for name, level in levels.items())}"
+
+
+def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
+    models: dict[tuple[int, float], dict[str, None]] = {}
+    for row in rows:
+        if row.n_cells:
+            models.setdefault((min(row.n_cells), median(row.n_cells)), {})[row.model] = None
+    return [
+        f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
+        for (least, middle), names in models.items()
+    ]
+
+
+def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
+    above: dict[str, list[str]] = {}
+    for row in rows:
+        if row.judgement.above_ceiling:
+            above.setdefault(row.model, []).append(row.metric)
+    said = [
+        f"{model} (submitted) is above the ceiling on {', '.join(metrics)}: check for leakage"
+        for model, metrics in above.items()
+    ]
+    doubts = {row.model: row.doubts for row in rows if row.doubts}
+    said += [f"{model} (submitted): {doubt}" for model, of in doubts.items() for doubt in of]
+    families = [row.judgement.n_family or 0 for row in rows if row.role == "submitted"]
+    if max(families, default=0) > 1:
+        said.append(
+            "p of a submission is corrected over all that its submitter handed in; those who did "
+            "not say who they are count as one"
+        )
+    return said
+
+
+def _controls(record: RunRecord) -> str:
+    """Warn where the noise of few control cells makes changes alike, whatever is predicted."""
+    if record.controls is None:
+        return ""
+    few = {
+        kind: share for kind, share in record.controls.noise_shares.items() if share > MOST_SHARED
+    }
+    if not few:
+        return ""
+    kind = max(few, key=lambda name: few[name])
+    others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
+    return (
+        f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
+        "of the noise of a change is the control's, which the predicted and the true change share; "
+        "read the metrics that end in split_control"
+    )

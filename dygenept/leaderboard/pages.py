@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from dygenept.leaderboard.boards import SIMULATED, Board, Part
-from dygenept.leaderboard.columns import Cell, Layout, Row, lead_metric
+from dygenept.leaderboard.columns import Cell, Layout, Row
 from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.wide import Heading, wide_table
 
@@ -23,6 +23,7 @@ th.text, td.text { text-align: left; white-space: nowrap; }
 td.best { font-weight: 700; background: #e6f4ea; }
 td.near { background: #f3faf5; }
 td.behind { color: #8a5a00; }
+td.uncalibrated { color: #999; background: #f7f7f7; font-weight: 400; }
 tr.ceiling td, tr.floor td { color: #777; font-style: italic; }
 small { display: block; color: #777; font-weight: 400; white-space: nowrap; }
 p { color: #555; max-width: 70rem; }
@@ -52,14 +53,13 @@ def _board(board: Board[Row]) -> str:
     is_simulated = board.first.dataset.simulated
     heading = html.escape(board.title.removeprefix(f"{SIMULATED} · "))
     label = f'<span class="simulated">{SIMULATED}</span> ' if is_simulated else ""
-    tables = (_table(board.layout, part) for part in board.parts)
+    tables = (_table(board.layout, part, board.lead) for part in board.parts)
     notes = "".join(f"<p>{html.escape(note)}.</p>\n" for note in board.notes)
     return f"<h2>{label}{heading}</h2>\n{notes}{''.join(tables)}{_quoted(board)}"
 
 
-def _table(layout: Layout[Row], part: Part[Row]) -> str:
+def _table(layout: Layout[Row], part: Part[Row], lead: str) -> str:
     metrics = list(dict.fromkeys(row.metric for row in part.rows))
-    lead = lead_metric(part.rows)
     metrics.sort(key=lambda name: name != lead)
     table = wide_table(layout, part.rows, metrics, "html")
     heads = "".join(_head(heading) for heading in table.headings)

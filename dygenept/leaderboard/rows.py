@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from dygenept.evaluation.aggregates import Aggregate, aggregate, competition_ranks
+from dygenept.leaderboard.calibration import calibrate
 from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
+    UNCALIBRATED,
     WIDE,
     BoardRow,
     Cell,
@@ -35,7 +38,8 @@ Member = TypeVar("Member")
 BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
-    f"{' and '.join(TRIVIAL)}"
+    f"{' and '.join(TRIVIAL[:2])} (or {TRIVIAL[2]}), {UNCALIBRATED} metric not calibrated on this "
+    "data set"
 )
 
 
@@ -61,7 +65,10 @@ class LeaderboardRow(BoardRow):
         n_distinct: Different perturbations among its held-out conditions.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
+        doubts: What looks wrong in a submission, or was filled in.
         group: The part of the held-out perturbations that the row is about; None for all.
+        chance: What a guess gets under the metric; None where it has no such level.
+        n_cells: Cells behind each prediction of a ceiling; empty for other models.
     """
 
     total: Aggregate
@@ -69,7 +76,10 @@ class LeaderboardRow(BoardRow):
     n_distinct: int
     n_cell_types: int
     n_split_folds: int
+    doubts: tuple[str, ...] = ()
     group: str | None = None
+    chance: float | None = None
+    n_cells: tuple[int, ...] = ()
 
     @property
     def marks(self) -> str:
@@ -92,6 +102,7 @@ def _cell(row: LeaderboardRow) -> Cell:
     if total.pooled is None:
         return Cell(number(None))
     near = ("near",) if judged.indistinguishable_from_best else ()
+    faint = ("uncalibrated",) if row.calibrated is False else ()
     behind = ("behind",) if judged.beats_reference is False else ()
     ends = "" if total.ci_low is None else f"[{number(total.ci_low)}, {number(total.ci_high)}]"
     undefined = f"{total.n_undefined} undefined" if total.n_undefined else ""
@@ -99,13 +110,20 @@ def _cell(row: LeaderboardRow) -> Cell:
         text=number(total.pooled),
         marks=row.marks,
         note=", ".join(part for part in (ends, undefined) if part),
-        tones=(*(("best",) if judged.is_best else near), *behind),
+        tones=(*(("best",) if judged.is_best else near), *behind, *faint),
     )
 
 
 def _interval(row: LeaderboardRow) -> str | None:
     low, high = row.total.ci_low, row.total.ci_high
     return None if low is None or high is None else f"[{_brief(low)}, {_brief(high)}]"
+
+
+def _normalised_by(row: LeaderboardRow) -> dict[str, dict[str, float | str | None]]:
+    return {
+        ceiling: {"value": found.value, "reason": found.reason}
+        for ceiling, found in row.judgement.normalised_by.items()
+    }
 
 
 def _brief(value: float) -> str:
@@ -168,7 +186,21 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
             lambda row: row.judgement.normalised_reason,
             frozenset(("json",)),
         ),
-        Column("marks", lambda row: row.marks, PAPER, is_text=True),
+        Column("chance", lambda row: row.chance, DATA),
+        Column("normalised_by", _normalised_by, frozenset(("json",))),
+        Column("cells_min", lambda row: min(row.n_cells, default=None), DATA),
+        Column("cells_median", lambda row: median(row.n_cells) if row.n_cells else None, DATA),
+        Column(
+            "marks",
+            lambda row: row.marks + (UNCALIBRATED if row.calibrated is False else ""),
+            PAPER,
+            is_text=True,
+        ),
+        Column("calibrated", lambda row: row.calibrated, DATA),
+        Column("dynamic_range", lambda row: row.calibration.fraction, DATA),
+        Column("dynamic_range_low", lambda row: row.calibration.low, frozenset(("json",))),
+        Column("dynamic_range_high", lambda row: row.calibration.high, frozenset(("json",))),
+        Column("calibration_reason", lambda row: row.calibration.reason, frozenset(("json",))),
         Column("is_best", lambda row: row.judgement.is_best, DATA),
         Column(
             "indistinguishable_from_best",
@@ -179,6 +211,9 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("beats_reference", lambda row: row.judgement.beats_reference, DATA),
         Column("p_value", lambda row: row.judgement.p_value, DATA),
         Column("p_corrected", lambda row: row.judgement.p_corrected, DATA | PAPER),
+        Column("n_family", lambda row: row.judgement.n_family, DATA),
+        Column("above_ceiling", lambda row: row.judgement.above_ceiling, DATA),
+        Column("doubts", lambda row: list(row.doubts), frozenset(("json",))),
         Column(
             "folds",
             lambda row: f"{row.total.n_folds}/{row.n_split_folds}",
@@ -317,6 +352,7 @@ def _metric_rows(
     ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
     has_values = any(value is not None for value in pooled.values())
     ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
+    calibration = calibrate(grid, pooled)
     judgements = judge_models(table, grid, pooled, echo_of=echo_of, min_gap=min_gap)
     rows = [
         LeaderboardRow(
@@ -330,6 +366,10 @@ def _metric_rows(
             n_distinct=len({unit.perturbation for unit in table.values[model]}),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
+            chance=table.chance,
+            n_cells=table.n_cells.get(model, ()),
+            calibration=calibration,
+            doubts=table.doubts.get(model, ()),
         )
         for model, total in totals.items()
     ]

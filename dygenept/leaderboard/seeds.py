@@ -117,6 +117,7 @@ def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]
                     model: {unit: fmean(of) if of else None for unit, of in units.items()}
                     for model, units in values.items()
                 },
+                doubts={model: of for table in same for model, of in table.doubts.items()},
                 families={
                     model: frozenset().union(*(table.families.get(model, ()) for table in same))
                     for table in same

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dygenept.leaderboard.columns import MISSING, Cell, Column, Layout, Place, Row, View
+from dygenept.leaderboard.columns import (
+    MISSING,
+    UNCALIBRATED,
+    Cell,
+    Column,
+    Layout,
+    Place,
+    Row,
+    View,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,10 @@ def by_model(rows: Sequence[Row], lead: str) -> list[Mapping[str, Row]]:
 
 
 def direction(rows: Sequence[Row], metric: str) -> str:
-    """Return an arrow to where a metric is better."""
-    return "↑" if next(row for row in rows if row.metric == metric).higher_is_better else "↓"
+    """Return an arrow to where a metric is better, and a mark where it is not calibrated."""
+    row = next(row for row in rows if row.metric == metric)
+    arrow = "↑" if row.higher_is_better else "↓"
+    return f"{arrow}{UNCALIBRATED}" if row.calibrated is False else arrow
 
 
 def _heading(column: Column[Row]) -> Heading:

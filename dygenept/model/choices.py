@@ -90,6 +90,7 @@ def member_choices(
         if start.identity_share is not None:
             chosen["identity_share"] = start.identity_share
         chosen["penalty"] = float(start.readout.penalty)
+        chosen.update(start.readout.by_type())
         chosen["facet_tuning_steps"] = start.facet_tuning_steps
     chosen["epochs_trained"] = len(history.losses)
     chosen["epochs_kept"] = history.best_epoch

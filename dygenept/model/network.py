@@ -20,6 +20,7 @@ from torch import nn
 
 from dygenept.errors import PluginError
 from dygenept.model.conditions import PADDING
+from dygenept.model.type_readout import TypeReadout
 from dygenept.plugin.interfaces import (
     Attention,
     AttentionOutput,
@@ -31,6 +32,7 @@ from dygenept.plugin.interfaces import (
     FacetBatch,
     GeneEncoder,
     GeneEncoderContext,
+    LinearReadout,
 )
 
 
@@ -101,6 +103,8 @@ class DyGenePT(nn.Module):
         """
         super().__init__()
         width = genes.width
+        self.by_type: TypeReadout | None = None
+        self._pool_types = torch.zeros(0, dtype=torch.int64)
         # The order decides which first weights each part draws.
         self.gene_encoder = as_module("gene_encoder", parts.gene_encoder(genes))
         self.cell_encoder = as_module("cell_encoder", parts.cell_encoder(cells))
@@ -135,8 +139,29 @@ class DyGenePT(nn.Module):
         attended = self.attend_to(facets, cell)  # (B, P, K, D), (B, D) -> (B, P, D)
         # 4. What do these genes, together, change in this cell?
         is_gene = gene_indices != PADDING  # (B, P)
-        expression = self.decoder(attended.embedding, is_gene, cell, control)  # (B, G)
+        expression = self.decode(attended.embedding, is_gene, cell, control, control_indices)
         return DyGenePTOutput(expression.float(), attended.weights.float())
+
+    def decode(
+        self,
+        embedding: torch.Tensor,
+        is_gene: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+        control_indices: torch.Tensor,
+    ) -> torch.Tensor:
+        """Predict expression, (B, G), from dynamic embeddings, (B, P, D), of which are genes.
+
+        What the closed-form start found to differ between cell types is added.
+        """
+        expression: torch.Tensor = self.decoder(embedding, is_gene, cell, control)  # (B, G)
+        if self.by_type is None:
+            return expression
+        decoder = cast(LinearReadout, self.decoder)
+        features = decoder.readout_features(embedding, is_gene, cell)  # (B, F)
+        types = self._pool_types.to(control_indices.device)[control_indices]  # (B,)
+        added: torch.Tensor = self.by_type(features, types)
+        return expression + added
 
     def encode_cells(self, control_indices: torch.Tensor) -> torch.Tensor:
         """Return the states of control cells, (B,) int64 to (B, D), each cell encoded once."""
@@ -171,10 +196,43 @@ class DyGenePT(nn.Module):
         """Encode genes, (B, P), and attend to their facets from cell states, (B, D)."""
         return self.attend_to(self.encode_genes(gene_indices), cell)
 
+    def attend_each(self, gene_indices: torch.Tensor, cell: torch.Tensor) -> AttentionOutput:
+        """Attend to the facets of genes from every cell state: each with each, once.
+
+        Args:
+            gene_indices: As in ``forward``, (n, P).
+            cell: Cell states, (C, D).
+
+        Returns:
+            Dynamic embeddings, (n, C, P, D), and weights, (n, C, P, H, K).
+        """
+        unique, inverse = torch.unique(gene_indices, return_inverse=True)  # (U,), (n, P)
+        encoded: FacetBatch = self.gene_encoder(unique.clamp(min=PADDING)[:, None])
+        attended = self.attend_to(shared_facets(encoded, len(cell)), cell)  # (C, U, D)
+        return AttentionOutput(
+            embedding=attended.embedding[:, inverse].transpose(0, 1),
+            weights=attended.weights[:, inverse].transpose(0, 1),
+        )
+
     def prepare(self, pool: ControlPool) -> None:
         """Give the cell encoder the control cells whose positions ``forward`` takes."""
+        self._pool_types = torch.tensor(pool.cell_type_codes, dtype=torch.int64)
         encoder = cast(CellEncoder, self.cell_encoder)
         encoder.prepare(pool)
+
+
+def shared_facets(encoded: FacetBatch, n_cells: int) -> FacetBatch:
+    """Lay the facets of genes, (U, 1, K, D), beside every cell without a copy, (C, U, K, D)."""
+
+    def laid_out(values: torch.Tensor) -> torch.Tensor:
+        return values[:, 0].expand(n_cells, *values[:, 0].shape)
+
+    return FacetBatch(
+        values=laid_out(encoded.values),
+        confidence=laid_out(encoded.confidence),
+        known=laid_out(encoded.known),
+        null=encoded.null,
+    )
 
 
 def as_module(part: str, value: object) -> nn.Module:

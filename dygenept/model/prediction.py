@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dygenept.model.conditions import IndexArray
+from dygenept.model.conditions import PADDING, IndexArray
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.network import DyGenePT
 
@@ -95,13 +95,15 @@ def _block(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum change and weights of each condition over these cells."""
     n, size = len(genes), len(cells)
-    output = network(
-        genes.to(states.device).repeat_interleave(size, dim=0),
-        torch.from_numpy(cells).to(states.device).repeat(n),
-        control.repeat(n, 1),  # (n · C, G)
+    genes = genes.to(states.device)
+    attended = network.attend_each(genes, states)  # (n, C, P, D), (n, C, P, H, K)
+    expression = network.decode(
+        attended.embedding.flatten(0, 1),
+        (genes != PADDING).repeat_interleave(size, dim=0),
         states.repeat(n, 1),
+        control.repeat(n, 1),  # (n · C, G)
+        torch.from_numpy(cells).to(states.device).repeat(n),
     )
-    change = (output.expression - control.repeat(n, 1)).view(n, size, -1).sum(dim=1)  # (n, G)
-    weights = output.weights.mean(dim=2)  # (n · C, P, H, K) -> (n · C, P, K)
-    weights = weights.view(n, size, *weights.shape[1:]).sum(dim=1)  # (n, P, K)
+    change = (expression.float() - control.repeat(n, 1)).view(n, size, -1).sum(dim=1)  # (n, G)
+    weights = attended.weights.float().mean(dim=3).sum(dim=1)  # (n, P, K)
     return change.cpu(), weights.cpu()

@@ -34,7 +34,8 @@ class ResolvedModel:
     Attributes:
         name: Shown name, with swapped parts.
         base: Registered name.
-        role: ``model`` for an assembly, else the baseline's role.
+        role: ``model`` for an assembly, ``submitted`` for predictions that somebody handed in, else
+            the baseline's role.
         needs_cells: True if it reads single cells.
         config: The complete configuration, JSON-ready; part of a result's key.
         plugins: Provenance of every plugin in it.
@@ -42,11 +43,12 @@ class ResolvedModel:
         assembly: The assembly; None for a baseline.
         uses_device: True if it computes on the run's device.
         baseline: The plugin and its options, where it is not an assembly.
+        learns_from: Kinds of data sets that it learns from.
     """
 
     name: str
     base: str
-    role: Literal["model", "baseline", "ceiling", "floor"]
+    role: Literal["model", "baseline", "ceiling", "floor", "submitted"]
     needs_cells: bool
     config: Mapping[str, object]
     plugins: tuple[Provenance, ...]
@@ -54,6 +56,7 @@ class ResolvedModel:
     assembly: Assembly | None = None
     uses_device: bool = True
     baseline: ConfiguredBaseline | None = None
+    learns_from: tuple[str, ...] = ("cells",)
 
     @property
     def is_oracle(self) -> bool:
@@ -81,6 +84,7 @@ class ResolvedModel:
             plugins=assembly.plugins(environment),
             build=partial(assembly.build, environment),
             assembly=assembly,
+            learns_from=("cells", "effects"),
         )
 
     @classmethod
@@ -110,6 +114,7 @@ class ResolvedModel:
             build=partial(spec.factory, baseline.options),
             uses_device=spec.uses_device,
             baseline=baseline,
+            learns_from=spec.learns_from,
         )
 
     @classmethod
@@ -126,12 +131,13 @@ class ResolvedModel:
         return cls(
             name=name,
             base=SUBMITTED,
-            role="baseline",
+            role="submitted",
             needs_cells=False,
             config=config,
             plugins=(),
             build=build,
             uses_device=False,
+            learns_from=("cells", "effects"),
         )
 
 

@@ -42,6 +42,7 @@ class RecordHeader(BaseModel):
     stamp: str
     key: str
     model: str
+    role: str
     fold: int
     seed: int
     created: str
@@ -61,6 +62,7 @@ class RecordHeader(BaseModel):
             stamp=stamp,
             key=record.key,
             model=record.model,
+            role=record.role,
             fold=record.fold,
             seed=record.seed,
             created=record.created,

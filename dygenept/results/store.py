@@ -132,6 +132,9 @@ class ResultsStore:
     def write_predictions(self, key: str, predictions: Predictions, gene_ids: Sequence[str]) -> str:
         """Keep predictions as Parquet, one row per condition, one column per gene (log1p).
 
+        Scored again they give the same bits: values are kept in float64, or in float32 where that
+        loses nothing.
+
         Returns:
             The file's path relative to the results folder.
         """
@@ -140,7 +143,10 @@ class ResultsStore:
         relative = f"predictions/{key}.parquet"
         if not self.is_writer:
             return relative
-        values = predictions.expression.astype(np.float32)
+        values = predictions.expression.astype(np.float64)
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        kept = narrow if np.array_equal(narrow, values) else values
         buffer = io.BytesIO()
         try:
             labels = pl.DataFrame(
@@ -150,7 +156,7 @@ class ResultsStore:
                 },
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
-            table = labels.hstack(pl.from_numpy(values, schema=list(gene_ids)))
+            table = labels.hstack(pl.from_numpy(kept, schema=list(gene_ids)))
             table.write_parquet(buffer)
         except pl.exceptions.PolarsError as error:
             raise ResultsError(f"cannot keep predictions as a table: {error}") from error

@@ -68,13 +68,26 @@ class Mismatch:
 class MatchedSubmission:
     """A submission whose rows and columns are found by a data set's own names."""
 
-    def __init__(self, submission: Submission, data: PerturbationData) -> None:
+    def __init__(
+        self, submission: Submission, data: PerturbationData, *, in_all_types: bool = False
+    ) -> None:
         """Find each row's perturbation and each gene's column.
 
+        Args:
+            submission: The rows.
+            data: The data set.
+            in_all_types: Rows of a file without cell types hold in all that the data set has.
+
         Raises:
-            DataError: If a cell type is unknown, a prediction is given twice, or no gene or no
-                perturbation is one of the data set's.
+            DataError: If a cell type is unknown, or not given where there are several, a prediction
+                is given twice, or no gene or no perturbation is one of the data set's.
         """
+        if submission.cell_types is None and len(data.cell_types) > 1 and not in_all_types:
+            raise DataError(
+                f"the file names no cell type, but {data.name!r} has "
+                f"{listed(data.cell_types)}; add a column 'cell_type', or pass --all-cell-types to "
+                "use each prediction in all of them"
+            )
         self._submission = submission
         self._columns, self._unknown_genes = _gene_columns(submission, data)
         if not self._columns:

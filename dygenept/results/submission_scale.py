@@ -19,6 +19,7 @@ from dygenept.types import DoubleArray
 
 # Another reading must lie so much nearer to the controls (in mean squares) before it is named.
 MUCH_NEARER = 4.0
+BY_A_HAIR = 0.1
 CHANGES, EXPRESSION = "changes from control", "expression"
 _MENDS: Mapping[str, str] = MappingProxyType(
     {
@@ -66,7 +67,10 @@ def scale_notes(
             "expression; write numpy.log1p of counts on the scale of the data set (or pass --delta "
             "if they are changes)"
         )
-    return (*_constants(values), *_nearest_reading(values, control, is_delta=is_delta))
+    return (
+        *_constants(values),
+        *(_nearest_reading(values, control, is_delta=is_delta) or _negative(given, is_delta)),
+    )
 
 
 def _constants(values: DoubleArray) -> tuple[str, ...]:
@@ -82,20 +86,41 @@ def _constants(values: DoubleArray) -> tuple[str, ...]:
     return ()
 
 
+def _negative(given: DoubleArray, is_delta: bool) -> tuple[str, ...]:
+    """Name expression that cannot be; a linear model may go below 0 by a hair."""
+    if is_delta or given.min() > -BY_A_HAIR:
+        return ()
+    share = float((given < 0).mean())
+    return (
+        f"values go down to {given.min():.3g} ({share:.0%} are below 0), which no mean log1p "
+        "expression does: if these are changes from control, pass --delta; if they were centred or "
+        "scaled, undo that",
+    )
+
+
 def _nearest_reading(
     values: DoubleArray, control: DoubleArray, *, is_delta: bool
 ) -> tuple[str, ...]:
     read_as = CHANGES if is_delta else EXPRESSION
     others = (EXPRESSION,) if is_delta else tuple(name for name in _READINGS if name != EXPRESSION)
-    distance = {
-        name: float(np.nanmean((_READINGS[name](values, control) - control) ** 2))
-        for name in (read_as, *others)
+    squares = {
+        name: (_READINGS[name](values, control) - control) ** 2 for name in (read_as, *others)
     }
+    distance = {name: float(np.nanmean(of)) for name, of in squares.items()}
     nearest = min(others, key=lambda name: distance[name])
-    if distance[nearest] * MUCH_NEARER >= distance[read_as]:
+    if distance[nearest] * MUCH_NEARER < distance[read_as]:
+        return (
+            f"the scale of the values is that of {nearest}, not of {read_as} (mean squared "
+            f"distance from the control cells {distance[nearest]:.3g} against "
+            f"{distance[read_as]:.3g}): {_MENDS[nearest]}",
+        )
+    # Some rows alone may be on another scale than the rest.
+    by_row = {name: np.nansum(of, axis=1) for name, of in squares.items()}
+    n_rows = {name: int((by_row[name] * MUCH_NEARER < by_row[read_as]).sum()) for name in others}
+    worst = max(others, key=lambda name: n_rows[name])
+    if not n_rows[worst]:
         return ()
     return (
-        f"the scale of the values is that of {nearest}, not of {read_as} (mean squared distance "
-        f"from the control cells {distance[nearest]:.3g} against {distance[read_as]:.3g}): "
-        f"{_MENDS[nearest]}",
+        f"the scale of {n_rows[worst]} of {len(values)} predictions is that of {worst}, not of "
+        f"{read_as}: {_MENDS[worst]} for all of them or none",
     )

@@ -129,7 +129,7 @@ def bench(
         split: Split protocol; None for the registry's default (``kfold``).
         folds: Number of folds; None for the registry's default.
         seed: Seed of the split and of all that follows; None for the registry's default.
-        metrics: Metrics to score; empty for all.
+        metrics: Metrics to score; empty for those that boards show by default.
         options: Settings as ``--set`` takes them, such as ``"training.epochs=5"``.
         results: Results folder, in which recorded jobs are not computed again; None for a
             temporary one that vanishes with the result.
@@ -181,6 +181,8 @@ def score(
     name: str = "submitted",
     is_delta: bool = False,
     fill: bool = False,
+    in_all_types: bool = False,
+    submitter: str = "",
     split: str | None = None,
     folds: int | None = None,
     seed: int | None = None,
@@ -201,6 +203,8 @@ def score(
         is_delta: Values are changes from control, not expression.
         fill: Use the mean of the train perturbations for a missing perturbation and the control
             mean for a missing gene; the records say so.
+        in_all_types: Use predictions without a cell type in every cell type of the data set.
+        submitter: Who hands them in; claims are corrected over all that one submitter hands in.
         split: As in ``bench``; likewise ``folds``, ``seed``, ``metrics`` and the rest.
         folds: See ``bench``.
         seed: See ``bench``.
@@ -243,7 +247,14 @@ def score(
             metrics=tuple(metrics),
         )
         path = written_predictions(predictions, Path(scratch))
-        submission = Submission(path=path, name=name, is_delta=is_delta, fill=fill)
+        submission = Submission(
+            path=path,
+            name=name,
+            is_delta=is_delta,
+            fill=fill,
+            in_all_types=in_all_types,
+            submitter=submitter,
+        )
         scored = score_submission(submission, request, used, report=report)
     return BenchResult(scored.outcome, folder, is_temporary=results is None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.runner import BenchOutcome
@@ -13,18 +14,31 @@ SCHEMA_VERSION = 1
 
 
 def bench_document(
-    outcome: BenchOutcome, rows: Sequence[LeaderboardRow], *, results_dir: Path | None
+    outcome: BenchOutcome,
+    rows: Sequence[LeaderboardRow],
+    *,
+    results_dir: Path | None,
+    fixed_lead: str | None = None,
 ) -> dict[str, object]:
-    """Return the one JSON document of ``bench --json``."""
+    """Return the one JSON document of ``bench --json``.
+
+    Args:
+        outcome: What a run left.
+        rows: Its leaderboard.
+        results_dir: The results folder.
+        fixed_lead: The metric that a suite or a user puts first.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "dataset": {
             "name": outcome.dataset.name,
+            "kind": outcome.dataset.kind,
             "sha256": outcome.dataset.sha256,
             "n_cells": outcome.dataset.n_cells,
             "n_genes": outcome.dataset.n_genes,
             "n_perturbations": outcome.dataset.n_perturbations,
             "simulated": outcome.dataset.simulated,
+            **({} if outcome.dataset.n_pairs is None else {"n_pairs": outcome.dataset.n_pairs}),
         },
         "split": {
             "name": outcome.split.name,
@@ -32,8 +46,9 @@ def bench_document(
             "seed": outcome.split.seed,
             "sha256": outcome.split.sha256,
         },
+        "lead_metric": lead_metric(rows, fixed=fixed_lead) if rows else None,
         "leaderboard": [row.document() for row in rows],
-        "notes": list(board_notes(rows)),
+        "notes": list(board_notes(rows, *outcome.records[:1], fixed_lead=fixed_lead)),
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),
     }

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dygenept.data.splits import save_split
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import DataError
 from dygenept.machine.places import check_can_write
 from dygenept.model.config import model_names
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, SplitRecord
+from dygenept.results.record_index import RecordIndex
+from dygenept.results.records import DatasetRecord, SplitRecord, SubmissionRecord
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
+from dygenept.results.submission_names import (
+    TakenName,
+    check_not_taken,
+    clean_name,
+    versioned,
+)
 from dygenept.results.submission_scale import scale_notes
 from dygenept.runs.jobs import fold_job
-from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
+from dygenept.runs.run_context import RunContext, RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchOutcome
 from dygenept.runs.scored_job import record_of
 from dygenept.types import Progress
@@ -34,12 +41,17 @@ class Submission:
         is_delta: Values are changes from control.
         fill: Fill in what is missing: the mean of the train perturbations for a perturbation,
             the control mean for a gene. Every record says so.
+        in_all_types: Use rows without a cell type in every cell type of the data set.
+        submitter: Who hands it in. All that one submitter hands in is one family; so is all of
+            which nobody says who.
     """
 
     path: Path
     name: str
     is_delta: bool = False
     fill: bool = False
+    in_all_types: bool = False
+    submitter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +62,13 @@ class ScoredSubmission:
         outcome: Data set, split and one record per fold.
         mismatch: What the file lacks, and what it contains beyond the data set.
         notes: What was accepted, passed over, filled in or looks wrong, one phrase each.
+        name: What boards call it, with its version.
     """
 
     outcome: BenchOutcome
     mismatch: Mismatch
     notes: tuple[str, ...]
+    name: str
 
 
 def score_submission(
@@ -73,13 +87,12 @@ def score_submission(
         report: Callback for progress.
 
     Raises:
-        ConfigError: If the name is that of a model of the harness.
+        ConfigError: If the name is, or looks like, that of a model of the harness.
         DataError: If the file cannot be read, matches nothing, or lacks something and ``fill``
             is False.
     """
-    name = submission.name
-    if name in model_names(environment):
-        raise ConfigError(f"--name {name}: a model of the harness is called so; choose another")
+    name = clean_name(submission.name)
+    check_not_taken(name, model_names(environment))
     check_can_write(request.results)
     check_request(request, environment)
     table = read_submission(submission.path, is_delta=submission.is_delta)
@@ -91,7 +104,7 @@ def score_submission(
         split_of=partial(cut_split, request, environment),
     )
     data, split = context.data, context.split
-    matched = MatchedSubmission(table, data)
+    matched = MatchedSubmission(table, data, in_all_types=submission.in_all_types)
     held_out = [
         (number, data.conditions_of(fold.test, cell_type=fold.test_cell_type))
         for number, fold in enumerate(split.folds)
@@ -105,9 +118,7 @@ def score_submission(
             "for a gene"
         )
     values, genes = matched.values()
-    notes = (
-        *matched.notes,
-        *mismatch.ignored(),
+    doubts = (
         *(f"filled in (--fill): {what}" for what in lacks),
         *scale_notes(
             values,
@@ -116,18 +127,26 @@ def score_submission(
             path=submission.path,
         ),
     )
+    how = {"sha256": table.sha256, "delta": submission.is_delta, "fill": submission.fill}
+    called = _called(context, name, tuple(how.values()))
+    notes = (*matched.notes, *mismatch.ignored(), *doubts)
     submitted = SubmittedModel(matched, notes)
-    config = {
-        "submitted": name,
-        "sha256": table.sha256,
-        "delta": submission.is_delta,
-        "fill": submission.fill,
-    }
+    context = replace(
+        context,
+        submission=SubmissionRecord(
+            name=called.base,
+            version=called.version,
+            submitter=submission.submitter.strip(),
+            doubts=doubts,
+        ),
+    )
+    # The name that was given; what boards call it depends on what else is there.
+    config = {"submitted": called.base, **how}
     save_split(split, request.results)
     records = []
     for number in range(len(split.folds)):
-        report(Progress("job", number, len(split.folds), f"{name}, fold {number + 1}"))
-        model = ResolvedModel.from_submission(name, config, partial(submitted.at, number))
+        report(Progress("job", number, len(split.folds), f"{called.shown}, fold {number + 1}"))
+        model = ResolvedModel.from_submission(called.shown, config, partial(submitted.at, number))
         job, task = fold_job(context, model, number, report)
         records.append(record_of(job, task))
     report(Progress("job", len(split.folds), len(split.folds), "done"))
@@ -137,4 +156,37 @@ def score_submission(
         records=tuple(records),
         failures={},
     )
-    return ScoredSubmission(outcome, mismatch, notes)
+    if called.shown != submission.name:
+        notes = (*notes, f"boards call it {called.shown!r}")
+    return ScoredSubmission(outcome, mismatch, notes, called.shown)
+
+
+def _called(context: RunContext, name: str, identity: tuple[object, ...]) -> TakenName:
+    """Name a submission beside what the same leaderboard has already.
+
+    Raises:
+        ConfigError: If a model that was not submitted has the name, or one that looks alike.
+    """
+    if not context.store.directory.is_dir():
+        return versioned(name, identity, ())
+    index = RecordIndex(context.store.directory)
+    board = {
+        file: header
+        for file, header in index.headers.items()
+        if header.dataset_sha256 == context.data.sha256
+        and header.split_sha256 == context.split_sha256
+        and (header.suite, header.de_list) == (context.suite, context.de.name)
+    }
+    submitted = {file: of for file, of in board.items() if of.role == "submitted"}
+    check_not_taken(name, {of.model for of in board.values() if of.role != "submitted"})
+    taken = {
+        record.model: TakenName(
+            shown=record.model,
+            base=record.model if record.submission is None else record.submission.name,
+            identity=tuple(record.config.get(part) for part in ("sha256", "delta", "fill")),
+            version=1 if record.submission is None else record.submission.version,
+        )
+        for record in index.records(submitted)
+    }
+    index.save()
+    return versioned(name, identity, tuple(taken.values()))

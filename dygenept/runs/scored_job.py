@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.held_out import effect_sizes
+from dygenept.evaluation.effects.scoring import score_effects
+from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
     installed_versions,
@@ -25,6 +26,7 @@ from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
 from dygenept.results.records import (
     CodeRecord,
+    ControlsRecord,
     DatasetRecord,
     MetricRecord,
     PluginRecord,
@@ -125,6 +127,7 @@ def record_of(
         role=model.role,
         suite=context.suite,
         family=context.family or (model.name,),
+        submission=context.submission,
         dataset=DatasetRecord.of(context.data),
         split=SplitRecord.of(context.split, context.split_sha256),
         fold=job.fold,
@@ -134,6 +137,9 @@ def record_of(
         de_origin=context.de.origin,
         subgroups=context.split.folds[job.fold].subgroups,
         effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
+        n_de_genes=de_gene_counts(context.data, context.scoring.de_tests, job.conditions),
+        cells=_cells_used(predictions),
+        controls=_controls(context),
         metrics=metrics,
         timings=TimingRecord(
             fit_s=fit_done - started,
@@ -175,6 +181,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
         update={
             "metrics": tuple({**kept, **fresh}.values()),
             "effects": effects,
+            "n_de_genes": de_gene_counts(
+                context.data, context.scoring.de_tests, predictions.conditions
+            )
+            or record.n_de_genes,
             "plugins": tuple(owners.values()),
         }
     )
@@ -185,6 +195,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
 def _scored(
     context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
+    if context.data.effects is not None:
+        of_effects = [(plugin.spec, metric) for plugin, metric in context.scoring.of_effects]
+        found = score_effects(of_effects, predictions, context.data)
+        return tuple(MetricRecord.of_effects(spec, item) for spec, item in found)
     pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
     against = GroundTruth(
         data=context.data,
@@ -192,17 +206,44 @@ def _scored(
         de=context.de,
         de_tests=context.scoring.de_tests,
         cells=context.scoring.cells,
+        held_out=context.scoring.held_out,
+        control_halves=context.scoring.control_halves,
+        has_singles=context.scoring.has_singles,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))
         for draw in (predictions, *predictions.others)
     ]
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
-    for item in averaged(draws):
+    scores = averaged(draws)
+    if predictions.lengthening != 1.0:
+        scores = lengthened(scores, [spec for spec, _ in pairs], predictions.lengthening)
+    for item in scores:
         by_metric[item.metric].append(item)
     return tuple(
         MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
     )
+
+
+def _controls(context: RunContext) -> ControlsRecord | None:
+    found = context.scoring.controls
+    if found is None:
+        return None
+    return ControlsRecord(
+        seed=context.scoring.control_seed,
+        n_cells=found.n_cells,
+        noise_shares=found.noise_shares,
+    )
+
+
+def _cells_used(predictions: Predictions) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    if predictions.n_cells is not None:
+        numbers = predictions.n_cells.tolist()
+        for condition, number in zip(predictions.conditions, numbers, strict=True):
+            if number:
+                found.setdefault(condition.cell_type, {})[condition.label] = number
+    return found
 
 
 def check_predictions(
@@ -230,8 +271,11 @@ def check_predictions(
             f"{model.name} predicted {len(predictions.conditions)} conditions and was asked for "
             f"{len(conditions)}, in order; it must return exactly those"
         )
-    if (predictions.truth is not None or predictions.others) and not model.is_oracle:
+    is_plain = predictions.truth is None and predictions.n_cells is None
+    if not model.is_oracle and not (
+        is_plain and not predictions.others and predictions.lengthening == 1.0
+    ):
         raise PluginError(
-            f"{model.name}: only ceilings and floors may set their own truth or return several "
-            "draws"
+            f"{model.name}: only ceilings and floors may set their own truth, return several "
+            "draws, count cells or have scores corrected"
         )

@@ -28,7 +28,8 @@ class Suite(BaseModel):
         n_folds: Folds.
         seed: Seed.
         models: Models; empty lets bench pick.
-        metrics: Metrics; empty scores all.
+        metrics: Metrics; empty scores those that boards show by default.
+        lead: The metric that orders its boards; None takes the best calibrated one.
         de_list: Top-20 DE list.
         grid: Assemblies with parts swapped, run beside ``models``.
         study: Study whose figures ``dygenept reproduce STUDY`` compares with, where there is one.
@@ -50,6 +51,7 @@ class Suite(BaseModel):
     seed: int = 42
     models: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    lead: str | None = None
     de_list: str = "top_non_dropout_de_20"
     grid: Grid | None = None
     study: str | None = None

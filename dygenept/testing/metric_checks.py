@@ -38,9 +38,25 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
             bool(np.allclose(shuffled, values[order], atol=TOLERANCE, equal_nan=True)),
             "a condition's value depends on the order of the conditions",
         )
+        alone = [_values(metric, inputs.take([row]), spec, rules) for row in range(len(values))]
+        rules.require(
+            not spec.by_row
+            or bool(np.allclose(np.concatenate(alone), values, atol=TOLERANCE, equal_nan=True)),
+            "it declares by_row, but a condition's value depends on the other conditions",
+        )
         for is_declared, what, other in (
             (spec.uses_de_tests, "DE tests; declare uses_de_tests", {"de_tests": None}),
             (spec.uses_cells, "samples of cells; declare uses_cells", {"cells": None}),
+            (
+                spec.uses_control_halves,
+                "halves of the controls; declare uses_control_halves",
+                {"control_halves": None},
+            ),
+            (
+                spec.uses_singles,
+                "single perturbations; declare uses_singles",
+                {"single_deltas": ()},
+            ),
             (spec.uses_de_genes, "DE lists; declare uses_de_genes", {"de_indices": other_lists}),
         ):
             if not is_declared:
@@ -95,7 +111,7 @@ def _hard_cases(inputs: MetricInputs) -> list[MetricInputs]:
         replace(inputs, de_indices=np.full_like(inputs.de_indices, -1)),
         replace(inputs, de_indices=_with_gaps(inputs)),
         inputs.take(np.arange(1)),
-        replace(inputs, de_tests=None, cells=None),
+        replace(inputs, de_tests=None, cells=None, control_halves=None),
     ]
 
 

@@ -85,6 +85,7 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
     perturbed_mean = np.broadcast_to(control[0] + rng.normal(0.0, 0.2, data.n_genes), size).copy()
     predicted = control + 0.5 * (truth - control) + rng.normal(0.0, 0.2, size)
     change = truth - control
+    noise = rng.normal(0.0, 0.05, data.n_genes)
     ranking = np.argsort(-np.abs(change), axis=1, kind="stable")
     return MetricInputs(
         conditions=conditions,
@@ -96,6 +97,11 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
         gene_symbols=data.gene_symbols,
         de_tests=DeTests(np.abs(change) > 0.6, change / 0.1),
         cells=_toy_samples(truth, control[0], rng),
+        control_halves=np.stack([control + noise, control - noise]),
+        single_deltas=tuple(
+            None if len(item.genes) == 1 else rng.normal(0.0, 0.3, (2, data.n_genes))
+            for item in conditions
+        ),
     )
 
 

@@ -3,8 +3,8 @@
 Read in this order: ``data`` (what is read and how it is cut), ``mapping`` (where a
 file keeps it), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
-inputs, scores), ``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of
-conditions as arrays).
+inputs, scores), ``effects`` (tables of effects), ``evidence`` (DE tests and samples of cells) and
+``gene_sets`` (the genes of conditions as arrays).
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
 S sequence, H heads. Expression is always log1p of per-cell scaled counts.
@@ -27,6 +27,11 @@ from dygenept.types.data import (
     Pseudobulk,
     Split,
 )
+from dygenept.types.effects import (
+    EffectTable,
+    GroupedPairs,
+    KnownEffects,
+)
 from dygenept.types.evidence import (
     CellDistances,
     DeTests,
@@ -38,6 +43,7 @@ from dygenept.types.mapping import (
     DataMapping,
 )
 from dygenept.types.results import (
+    Candidates,
     ChildResources,
     MetricInputs,
     MetricValues,
@@ -57,6 +63,7 @@ from dygenept.types.task import (
     HeldOut,
     Task,
     TaskCells,
+    TestedHalves,
 )
 
 __all__ = [
@@ -65,6 +72,7 @@ __all__ = [
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "BoolArray",
+    "Candidates",
     "CellDistances",
     "ChildResources",
     "Condition",
@@ -72,13 +80,16 @@ __all__ = [
     "DeGenes",
     "DeTests",
     "DoubleArray",
+    "EffectTable",
     "FacetSetReader",
     "FloatArray",
     "Fold",
     "GeneKnowledge",
+    "GroupedPairs",
     "HeldOut",
     "IntArray",
     "KnowledgeReader",
+    "KnownEffects",
     "MetricCells",
     "MetricInputs",
     "MetricValues",
@@ -93,5 +104,6 @@ __all__ = [
     "Split",
     "Task",
     "TaskCells",
+    "TestedHalves",
     "no_report",
 ]

@@ -23,12 +23,19 @@ class Predictions:
             duplicate scores one half of the cells against the other); only oracles may set it.
         others: Further draws of the same conditions, whose scores are averaged with these;
             only oracles may set it.
+        n_cells: Cells of the condition behind each prediction, (n_conditions,); only oracles have
+            any.
+        lengthening: By how many times more cells the scores are to be those of: correlations are
+            corrected by the Spearman-Brown formula, and other metrics are undefined. Only oracles
+            may set it.
     """
 
     conditions: tuple[Condition, ...]
     expression: DoubleArray
     truth: DoubleArray | None = None
     others: tuple[Predictions, ...] = ()
+    n_cells: IntArray | None = None
+    lengthening: float = 1.0
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""
@@ -41,6 +48,19 @@ class Predictions:
                 f"predictions are {self.expression.shape} for {len(self.conditions)} conditions; "
                 "expected one row of G genes per condition"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Conditions among which a prediction is to find its own: those held out in any fold.
+
+    Attributes:
+        conditions: Conditions, (m,).
+        truth: True mean expression, (m, G).
+    """
+
+    conditions: tuple[Condition, ...]
+    truth: DoubleArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +79,13 @@ class MetricInputs:
         gene_symbols: Gene symbols, (G,).
         de_tests: DE tests of every gene, for metrics whose spec says ``uses_de_tests``; else None.
         cells: Samples of cells, for metrics whose spec says ``uses_cells``; else None.
+        candidates: Conditions held out in any fold, these among them, for ranks; None where there
+            are no others than these.
+        control_halves: Means of two random disjoint halves of those controls, (2, n, G), NaN where
+            there is one cell; for metrics whose spec says ``uses_control_halves``; else None.
+        single_deltas: True changes of the single perturbations of each combination in its cell
+            type, (n_genes, G) each; None for a single, and where one of them has no cells. For
+            metrics whose spec says ``uses_singles``; else empty.
     """
 
     conditions: tuple[Condition, ...]
@@ -70,6 +97,9 @@ class MetricInputs:
     gene_symbols: tuple[str, ...]
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    candidates: Candidates | None = None
+    control_halves: DoubleArray | None = None
+    single_deltas: tuple[DoubleArray | None, ...] = ()
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -84,6 +114,8 @@ class MetricInputs:
             de_indices=self.de_indices[kept],
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),
+            control_halves=None if self.control_halves is None else self.control_halves[:, kept],
+            single_deltas=tuple(self.single_deltas[row] for row in kept if self.single_deltas),
         )
 
 
@@ -94,10 +126,13 @@ class MetricValues:
     Attributes:
         values: (n,), NaN where undefined.
         reasons: Why a value is undefined, by position; empty where all are defined.
+        chance: What a guess gets on average, (n,), where the data decide it; None where the
+            metric's spec says it, or where there is no such level.
     """
 
     values: DoubleArray
     reasons: Mapping[int, str] = field(default_factory=dict)
+    chance: DoubleArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +152,16 @@ class ChildResources:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric of one held-out condition; ``value`` is None where undefined."""
+    """One metric of one held-out condition; ``value`` is None where undefined.
+
+    ``chance`` is what a guess gets on average; None where the metric has no such level.
+    """
 
     condition: Condition
     metric: str
     value: float | None
     reason: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from dygenept.types.runtime import Runtime
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from dygenept.types.effects import KnownEffects
+
 
 @dataclass(frozen=True, slots=True)
 class TaskCells:
@@ -34,6 +36,22 @@ class TaskCells:
 
 
 @dataclass(frozen=True, slots=True)
+class TestedHalves:
+    """Two random halves of each held-out condition's cells, the first one tested.
+
+    Attributes:
+        means: Means of both, (2, n_test, G); the first half is NaN where a condition has one cell.
+        adjusted_p: How likely the first half differs from the other perturbed cells of its cell
+            type by chance alone: adjusted p value of each gene, (n_test, G).
+    """
+
+    __test__ = False
+
+    means: DoubleArray
+    adjusted_p: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
 class HeldOut:
     """The truth of the held-out conditions; handed only to oracles (truth, shuffled …).
 
@@ -43,12 +61,16 @@ class HeldOut:
         half_means: Means of two random disjoint halves of each condition's cells,
             (2, n_test, G); the first half is empty and NaN where a condition has one cell.
         draw_halves: Draws further halves in the same way.
+        n_cells: Cells of each condition, (n_test,).
+        draw_tested_halves: Draws halves of which the first is tested.
     """
 
     conditions: tuple[Condition, ...]
     means: DoubleArray
     half_means: DoubleArray
     draw_halves: Callable[[np.random.Generator], DoubleArray] | None = None
+    n_cells: IntArray | None = None
+    draw_tested_halves: Callable[[np.random.Generator], TestedHalves] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +93,8 @@ class Task:
         cells: The cells, for models that ask for them; None otherwise.
         held_out: The truth, only for oracles; None otherwise.
         runtime: Device, seed, progress.
+        effects: Which of ``means`` were measured, where the data set is a table of effects:
+            controls are zero then, and what was not measured is the gene's mean. None for cells.
     """
 
     dataset: str
@@ -88,6 +112,7 @@ class Task:
     cells: TaskCells | None = None
     held_out: HeldOut | None = None
     runtime: Runtime = field(default_factory=Runtime)
+    effects: KnownEffects | None = None
 
     @property
     def known(self) -> tuple[Condition, ...]:

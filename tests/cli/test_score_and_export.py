@@ -57,7 +57,7 @@ def test_exported_predictions_score_as_the_model_that_made_them(
     assert document["match"]["missing_perturbations"] == []
     for row in document["leaderboard"]:
         assert row["model"] == "mine"
-        assert row["role"] == "baseline"
+        assert row["role"] == "submitted"
         own = benched["additive", row["metric"]]
         assert row["pooled"] == pytest.approx(own.total.pooled, abs=1e-6)
         assert row["n_perturbations"] == own.total.n_perturbations
@@ -87,6 +87,36 @@ def test_a_file_that_lacks_something_is_refused_unless_it_is_filled_in(
     records = [json.loads(item.read_text()) for item in (tmp_path / "results/runs").iterdir()]
     notes = [record["notes"] for record in records if record["model"] == "some"]
     assert all(any("filled in" in note for note in of) for of in notes)
+
+
+def test_another_file_under_a_taken_name_is_a_new_version(
+    cli, toy: Path, tmp_path: Path, benched
+) -> None:
+    import polars as pl
+
+    path, other = tmp_path / "mine.csv", tmp_path / "other.csv"
+    cli("export", "predictions", "--model", "additive", "--output", path)
+    pl.read_csv(path).drop("fold").with_columns(pl.selectors.float() + 0.01).write_csv(other)
+    asked = ("score", "--dataset", toy, "--folds", "2", "--metric", "mse", "--json")
+
+    def called(file: Path, name: str) -> str:
+        result = cli(*asked, "--predictions", file, "--name", name)
+        assert result.code == 0, result.err
+        assert ("boards call it" in result.err) == (result.json()["name"] != name)
+        return result.json()["name"]
+
+    assert [called(path, "mine"), called(other, " Mine"), called(path, "mine")] == [
+        *("mine", "mine v2", "mine"),
+    ]
+    (board,) = json.loads(cli("leaderboard", "--format", "json").out)
+    rows = {row["model"]: row for row in board["leaderboard"] if row["metric"] == "mse"}
+    assert {name: row["role"] for name, row in rows.items() if "mine" in name} == {
+        **{"mine": "submitted", "mine v2": "submitted"}
+    }
+    assert rows["mine"]["pooled"] != rows["mine v2"]["pooled"]
+    # Another seed is another leaderboard, on which the name is free.
+    result = cli(*asked, "--predictions", other, "--name", "mine", "--seed", "7")
+    assert result.json()["name"] == "mine"
 
 
 def test_a_models_own_name_cannot_be_taken(cli, toy: Path, tmp_path: Path, benched) -> None:

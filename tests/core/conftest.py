@@ -32,7 +32,7 @@ def make_record(
     simulated: bool = False,
     created: str = "2026-01-01T00:00:00+00:00",
     predictions: str | None = None,
-    role: Literal["model", "baseline", "ceiling", "floor"] = "baseline",
+    role: Literal["model", "baseline", "ceiling", "floor", "submitted"] = "baseline",
     metric: str = "pearson_delta",
     higher_is_better: bool = True,
     neutral: float | None = 0.0,

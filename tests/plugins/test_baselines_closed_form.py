@@ -36,7 +36,7 @@ MODULES = (
 SPECS: dict[str, BaselineSpec] = {
     spec.name: spec for module in MODULES for spec in module.dygenept_baselines()
 }
-ORACLES = ("shuffled", "technical_duplicate", "truth")
+ORACLES = ("corrected_duplicate", "shuffled", "technical_duplicate", "truth")
 
 
 def model_of(name: str) -> Model:
@@ -252,7 +252,7 @@ def test_the_technical_duplicate_draws_several_halvings_that_differ_and_repeat()
 
 def test_one_halving_can_be_asked_for() -> None:
     task, held_out = toy_task(held_out=True)
-    (spec,) = technical_duplicate.dygenept_baselines()
+    spec = SPECS["technical_duplicate"]
     model = spec.factory(spec.config(n_halves=1))
     model.fit(task)
     assert model.predict(held_out).others == ()

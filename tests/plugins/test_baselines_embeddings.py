@@ -15,6 +15,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.knowledge.gene_embedding import gene_embedding, pooled
 from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.model.knowledge import RegistryKnowledge
+from dygenept.model.start.readout import PENALTIES
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import notes_of
@@ -23,13 +24,21 @@ from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.toy import toy_task
 from dygenept.types import Condition, DoubleArray, GeneKnowledge, Perturbation, Runtime, Task
-from dygenept_plugins.baselines import gp, knn, linear, ridge
+from dygenept_plugins.baselines import gp, knn, linear, linear_loo, ridge
+from dygenept_plugins.baselines._embedding_regression import Choice, Solver
 from dygenept_plugins.baselines.knn import neighbor_weights
 
 SPECS: dict[str, BaselineSpec] = {
-    spec.name: spec for module in (linear, ridge, knn, gp) for spec in module.dygenept_baselines()
+    spec.name: spec
+    for module in (linear, linear_loo, ridge, knn, gp)
+    for spec in module.dygenept_baselines()
 }
 VALIDATED = ("ridge", "knn", "gp")
+SOLVERS: dict[str, type[Solver]] = {
+    "ridge": ridge.RidgeSolver,
+    "knn": knn.KnnSolver,
+    "gp": gp.GpSolver,
+}
 
 
 def fitted(name: str, task: Task, **options: object) -> Model:
@@ -147,30 +156,124 @@ def test_a_gene_without_a_vector_is_the_average_gene_and_is_noted(
     np.testing.assert_array_equal(first, second)
 
 
+def left_out_by_refits(
+    name: str, x: DoubleArray, deltas: DoubleArray, choice: Choice
+) -> DoubleArray:
+    """Refit without each row, under the penalty or length in absolute units of all rows."""
+    whole = SOLVERS[name](x, deltas)
+    left = []
+    for row in range(len(x)):
+        kept = np.arange(len(x)) != row
+        solver = SOLVERS[name](x[kept], deltas[kept])
+        same = dict(choice)
+        if isinstance(solver, ridge.RidgeSolver) and isinstance(whole, ridge.RidgeSolver):
+            same["alpha"] *= whole._scale / solver._scale
+        if isinstance(solver, gp.GpSolver) and isinstance(whole, gp.GpSolver):
+            same["length_scale"] *= np.sqrt(whole._median / solver._median)
+        left.append(deltas[row] - solver.predict(x[[row]], same)[0])
+    return np.array(left)
+
+
 @pytest.mark.parametrize("name", VALIDATED)
-def test_hyper_parameters_are_those_with_the_smallest_error_on_validation(name: str) -> None:
+def test_left_out_residuals_are_those_of_refits(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x, deltas = rng.normal(size=(12, 4)), rng.normal(size=(12, 5)) + 1
+    for choice in fitted(name, toy_task()[0]).choices()[::3]:  # type: ignore[attr-defined]
+        expected = left_out_by_refits(name, x, deltas, choice)
+        np.testing.assert_allclose(SOLVERS[name](x, deltas).left_out(choice), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", VALIDATED)
+def test_hyper_parameters_are_those_with_the_smallest_left_out_error(name: str) -> None:
     task, held_out = toy_task()
-    task = replace(task, train=task.known[:-4], val=task.known[-4:])
     model = fitted(name, task)
     chosen = dict(model.chosen)  # type: ignore[attr-defined]
-    alone = replace(task, val=(), means=task.means[: len(task.train)])
-    errors = {}
-    for choice in model.choices():  # type: ignore[attr-defined]
-        predicted = fitted(name, alone, **choice).predict(task.val).expression
-        errors[tuple(choice.items())] = ((predicted - task.means[len(task.train) :]) ** 2).mean()
-    best = min(errors.values())
-    assert errors[tuple(chosen.items())] == pytest.approx(best, rel=1e-9)
-    assert max(errors.values()) > best
+    conditions = tuple(sorted(task.known))
+    norm = np.sqrt((features_of(single(task), task) ** 2).sum(axis=1).mean())
+    x = features_of(conditions, task) / norm
+    rows = [task.known.index(condition) for condition in conditions]
+    deltas = task.means[rows] - task.control_means[0]
+    errors = {
+        tuple(choice.items()): np.square(left_out_by_refits(name, x, deltas, choice)).mean()
+        for choice in model.choices()  # type: ignore[attr-defined]
+    }
+    assert errors[tuple(chosen.items())] == pytest.approx(min(errors.values()), rel=1e-9)
+    assert max(errors.values()) > min(errors.values())
     refitted = fitted(name, task, **chosen).predict(held_out).expression
     np.testing.assert_allclose(model.predict(held_out).expression, refitted, atol=1e-12)
+    # Train and validation count alike.
+    moved = fitted(name, replace(task, train=task.known, val=()))
+    assert dict(moved.chosen) == chosen  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", VALIDATED)
-def test_without_validation_the_defaults_hold_and_are_noted(name: str) -> None:
+def test_with_two_perturbations_the_defaults_hold_and_are_noted(name: str) -> None:
     task, _ = toy_task()
-    model = fitted(name, replace(task, train=task.known, val=()))
+    few = replace(task, train=task.known[:2], val=(), means=task.means[:2])
+    model = fitted(name, few)
     assert model.chosen == model.default()  # type: ignore[attr-defined]
-    assert "no validation perturbation" in model.notes[0]  # type: ignore[attr-defined]
+    assert "too few perturbations" in model.notes[0]  # type: ignore[attr-defined]
+
+
+def test_linear_loo_is_its_formula_with_the_penalty_of_the_smallest_left_out_error() -> None:
+    task, held_out = toy_task()
+    deltas = task.means - task.control_means[0]
+    genes = list(task.target_genes)
+    x = np.array([[float(gene in item.genes) for gene in genes] for item in task.known])
+    scale = np.square(x).sum(axis=1).mean()
+
+    def predicted(kept: np.ndarray, row: DoubleArray, penalty: float) -> DoubleArray:
+        weights = 1 / np.linalg.norm(deltas[kept], axis=1)
+        typical = weights @ deltas[kept] / weights.sum()
+        gram = x[kept].T @ x[kept] + penalty * scale * np.eye(len(genes))
+        change: DoubleArray = typical + row @ np.linalg.solve(
+            gram, x[kept].T @ (deltas[kept] - typical)
+        )
+        return change
+
+    everyone = np.arange(len(x))
+    errors = {
+        penalty: np.mean(
+            [
+                np.square(predicted(everyone != row, x[row], penalty) - deltas[row])
+                for row in everyone
+            ]
+        )
+        for penalty in PENALTIES
+    }
+    model = fitted("linear_loo", task)
+    assert model.chosen == {"penalty": min(errors, key=lambda key: errors[key])}  # type: ignore[attr-defined]
+    asked = np.array([[float(gene in item.genes) for gene in genes] for item in held_out])
+    expected = [predicted(everyone >= 0, row, model.chosen["penalty"]) for row in asked]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(
+        model.predict(held_out).expression, task.control_means[0] + np.array(expected), atol=1e-9
+    )
+
+
+def test_linear_loo_takes_the_typical_change_of_the_cell_type_where_types_differ() -> None:
+    task, _ = toy_task()
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(2, len(task.gene_ids)))
+    conditions = tuple(
+        Condition(item.perturbation, name) for name in ("A", "B") for item in task.known
+    )
+    means = np.concatenate([task.means + 3 * change for change in own])
+    both = replace(
+        task,
+        cell_types=("A", "B", "C"),
+        control_means=np.repeat(task.control_means, 3, axis=0),
+        train=conditions,
+        val=(),
+        means=means,
+    )
+    model = fitted("linear_loo", both)
+    assert model.chosen["typical_by_type"] > 0.5  # type: ignore[attr-defined]
+    stranger = Perturbation("NOSUCH+ctrl", ("NOSUCH",))
+    asked = tuple(Condition(stranger, name) for name in ("A", "B", "C"))
+    first, second, third = model.predict(asked).expression - task.control_means[0]
+    np.testing.assert_allclose(first - second, 3 * (own[0] - own[1]), atol=0.7)
+    # Nothing is known of the third type but what the others have in common.
+    assert np.abs(third - (first + second) / 2).max() < np.abs(first - second).max() / 4
 
 
 def test_facets_are_pooled_by_confidence_or_side_by_side() -> None:
@@ -256,7 +359,7 @@ def test_ridge_on_identity_reaches_its_known_correlation_on_real_cells(
     assert set(alphas) <= set(ridge.PENALTIES)
 
 
-@pytest.mark.parametrize("name", ["linear", "ridge", "knn", "gp"])
+@pytest.mark.parametrize("name", ["linear", "linear_loo", "ridge", "knn", "gp"])
 def test_a_gene_outside_the_screen_is_predicted_from_its_vector(name: str, tmp_path: Path) -> None:
     task, _ = toy_task()
     rng = np.random.default_rng(0)
@@ -266,7 +369,13 @@ def test_a_gene_outside_the_screen_is_predicted_from_its_vector(name: str, tmp_p
     path = tmp_path / "vectors.tsv"
     lines = ["\t".join([gene, *map(repr, map(float, of))]) for gene, of in vectors.items()]
     path.write_text("\n".join(["\t".join(["gene", "a", "b", "c", "d"]), *lines]) + "\n")
-    options = {"linear": {}, "ridge": {"alpha": 0.1}, "knn": {"n_neighbors": 2}, "gp": {}}[name]
+    options = {
+        "linear": {},
+        "linear_loo": {},
+        "ridge": {"alpha": 0.1},
+        "knn": {"n_neighbors": 2},
+        "gp": {},
+    }[name]
     model = fitted(name, task, embedding=str(path), **options)
 
     def change(*genes: str) -> DoubleArray:

@@ -71,13 +71,15 @@ def bench(
     output: BenchOutputFlags,
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
+    from dygenept.data.catalog import gives_effects
     from dygenept.errors import DygeneptError
     from dygenept.runs.default_models import default_models
 
     environment = where.environment()
     declared = benchmark.declared(environment)
     names = tuple(jobs.model or declared.models)
-    choice = None if names else default_models(environment)
+    effects = not names and gives_effects(declared.datasets[0], environment)
+    choice = None if names else default_models(environment, effects=effects)
     grid = None if jobs.model else declared.grid
     if grid is not None and assembly.kg is None:
         grid.check(assembly.set_ or ())
@@ -162,7 +164,8 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     if (reused := outcome.reused(request.results)) is not None:
         console.note(f"{reused}; --no-resume computes them anew")
     quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
-    board = leaderboard_of(outcome.records, quoted=quoted) if outcome.records else None
+    lead = next(iter(show.metrics), show.declared.lead)
+    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead) if outcome.records else None
     if board is not None and not show.output.as_json:
         is_whole = show.output.all_metrics
         sys.stdout.write(render_board(board, metrics=show.metrics, all_metrics=is_whole))
@@ -173,7 +176,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
             f"`dygenept leaderboard --results {request.results}`"
         )
     rows = () if board is None else board.rows
-    document = bench_document(outcome, rows, results_dir=request.results)
+    document = bench_document(outcome, rows, results_dir=request.results, fixed_lead=lead)
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures
 
 

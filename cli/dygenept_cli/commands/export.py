@@ -222,7 +222,6 @@ def predictions(
 
 def _write_anndata(table: pl.DataFrame, output: Path) -> None:
     import anndata
-    import numpy as np
     import pandas as pd
 
     from dygenept.machine.whole_files import replaced_whole
@@ -231,7 +230,7 @@ def _write_anndata(table: pl.DataFrame, output: Path) -> None:
     index = [f"row{number}" for number in range(len(table))]
     frame = pd.DataFrame({name: table[name].to_list() for name in keys}, index=index)
     genes = table.drop(keys)
-    adata = anndata.AnnData(X=genes.to_numpy().astype(np.float32), obs=frame)
+    adata = anndata.AnnData(X=genes.to_numpy(), obs=frame)
     adata.var_names = genes.columns
     with replaced_whole(output) as temporary:
         adata.write_h5ad(temporary)

@@ -48,6 +48,22 @@ class SubmissionFlags:
             "missing gene with the control mean; every record says so.",
         ),
     ] = False
+    all_cell_types: Annotated[
+        bool,
+        typer.Option(
+            "--all-cell-types",
+            help="Use predictions without a cell type in every cell type of the data set.",
+        ),
+    ] = False
+    submitter: Annotated[
+        str,
+        typer.Option(
+            "--submitter",
+            help="Who hands them in. Claims are corrected over all that one submitter hands in "
+            "[default: one submitter for all that name none].",
+            show_default=False,
+        ),
+    ] = ""
 
     def submission(self) -> Submission:
         """Return the file as the core takes it."""
@@ -58,6 +74,8 @@ class SubmissionFlags:
             name=self.name or self.predictions.stem,
             is_delta=self.delta,
             fill=self.fill,
+            in_all_types=self.all_cell_types,
+            submitter=self.submitter,
         )
 
 
@@ -93,11 +111,16 @@ def score(
         console.note(f"note: {text}")
     outcome = found.outcome
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)
-    board = leaderboard_of(outcome.records, quoted=quoted)
+    lead = next(iter(benchmark.metrics), declared.lead)
+    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead)
     if output.as_json:
-        document = bench_document(outcome, board.rows, results_dir=results)
+        document = bench_document(
+            outcome, board.rows, results_dir=results, fixed_lead=board.fixed_lead
+        )
         references = [row.document() for row in quoted]
-        console.print_json({**document, "references": references, "match": asdict(found.mismatch)})
+        match = asdict(found.mismatch)
+        extra = {"name": found.name, "references": references, "match": match}
+        console.print_json({**document, **extra})
         return
     sys.stdout.write(render_board(board, metrics=benchmark.metrics))
     console.note(f"recorded in {results}; compare with `dygenept leaderboard --results {results}`")

@@ -55,7 +55,8 @@ class BenchmarkFlags(SplitFlags):
         typer.Option(
             "--metric",
             metavar="M",
-            help="Metric to score and show; may be given several times [default: all].",
+            help="Metric to score and show; may be given several times [default: the usual "
+            "ones; `dygenept plugins list metrics` lists all].",
         ),
     ] = None
     require_gene_in: Annotated[
@@ -77,7 +78,7 @@ class BenchmarkFlags(SplitFlags):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics to score and show; empty for all."""
+        """The metrics to score and show; empty for those that are shown by default."""
         return tuple(self.metric or ())
 
     def declared(self, environment: Environment) -> Suite:
@@ -128,6 +129,7 @@ class BenchmarkFlags(SplitFlags):
             results=results,
             normalize=self.normalize,
             mapping=self.mapping(),
+            prefers_own_split=self.split is None and self.suite is None,
         )
 
     def _identity(self, declared: Suite) -> str:

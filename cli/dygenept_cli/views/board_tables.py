@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
     Row = TypeVar("Row", bound=BoardRow)
 
-ROLE_MARKS = {"ceiling": " (ceiling)", "floor": " (floor)", "baseline": "", "model": ""}
+ROLE_MARKS = {
+    **{"ceiling": " (ceiling)", "floor": " (floor)", "submitted": " (submitted)"},
+    **{"baseline": "", "model": ""},
+}
 WIDTH = 160
 # A column's padding and border.
 GAP = 3
 VALUE_WIDTH = 7
 MARKS_WIDTH = 3
 MAX_NAME = 40
-GROUP_WIDTH = 11
+GROUP_WIDTH = 16
 KEY = "model"
 
 
@@ -37,30 +40,21 @@ def board_tables(
         metrics: Metrics to show; empty shows as many as fit, or the leading one of a grouped board.
         width: Columns of the terminal.
     """
-    from dygenept.leaderboard.columns import lead_metric
-
     if not board.rows:
         return []
     if board.by is None:
-        return _wide_tables(board.layout, board.rows, board.title, metrics=metrics, width=width)
-    shown = metrics or (lead_metric(board.overall.rows),)
+        return _wide_tables(board, metrics=metrics, width=width)
+    shown = metrics or (board.lead,)
     return [table for name in shown for table in _grouped_tables(board, name, width=width)]
 
 
 def _wide_tables(
-    layout: Layout[Row],
-    rows: Sequence[Row],
-    heading: str,
-    *,
-    metrics: Sequence[str] = (),
-    width: int = WIDTH,
+    board: Board[Row], *, metrics: Sequence[str] = (), width: int = WIDTH
 ) -> list[Table]:
     """Lay rows out, one line per model and one column per metric.
 
     Args:
-        layout: Columns, and what a metric's cell shows.
-        rows: Rows of one board.
-        heading: What the board is about.
+        board: The board.
         metrics: Metrics to show, in as many tables as the width needs; empty shows one table with
             as many as fit, leading ones first.
         width: Columns of the terminal.
@@ -68,11 +62,12 @@ def _wide_tables(
     from dygenept.leaderboard.columns import leading_first
     from dygenept.leaderboard.wide import wide_table
 
+    layout, rows = board.layout, board.rows
     present = list(dict.fromkeys(row.metric for row in rows))
     left = [name for name in metrics if name in present]
     is_one_table = not left
     if is_one_table:
-        left = leading_first(rows)
+        left = leading_first(rows, fixed=board.fixed_lead)
     tables: list[Table] = []
     while left:
         is_first = not tables
@@ -83,7 +78,7 @@ def _wide_tables(
             table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
         caption = _caption(layout, hidden)
-        tables.append(_rich_table(table, heading, caption, width=width))
+        tables.append(_rich_table(table, board.title, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
 
@@ -114,7 +109,7 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
             table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
         for row in models:
             found = (cells[place].get(row.model, missing) for place in shown)
-            values = (_joined([(_aligned(cell), cell)]) for cell in found)
+            values = (_joined([(_aligned(cell), cell), (cell.note, Cell(""))]) for cell in found)
             table.add_row(printable(row.model) + ROLE_MARKS[row.role], *values)
         tables.append(table)
     return tables
@@ -165,7 +160,9 @@ def _joined(cells: Sequence[tuple[str, Cell]]) -> Text:
     joined = Text("\n".join(text for text, _ in cells))
     start = 0
     for text, cell in cells:
-        if "best" in cell.tones:
+        if "uncalibrated" in cell.tones:
+            joined.stylize("dim", start, start + len(text))
+        elif "best" in cell.tones:
             joined.stylize("bold", start, start + max(VALUE_WIDTH, len(cell.text)))
         start += len(text) + 1
     return joined

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dygenept_cli import console
-from dygenept_cli.views.published import published_beside, published_table
+from dygenept_cli.views.published import published_beside, published_table, suite_lead
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
@@ -73,7 +73,7 @@ def laid_out(
     Args:
         boards: Records of each leaderboard.
         metrics: Metrics to show; empty shows all.
-        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        by: Show parts of the held-out perturbations, as ``grouped_rows`` names them.
         min_gap: The least share of the gap to the ceiling that a claim needs; None for 5 %.
     """
     from dygenept.leaderboard.boards import leaderboard_of
@@ -85,6 +85,7 @@ def laid_out(
             metrics=metrics,
             by=by,
             quoted=published_beside(records[0].suite, records[0].dataset),
+            lead=suite_lead(records[0].suite),
             min_gap=MIN_GAP if min_gap is None else min_gap,
         )
         for records in boards
@@ -101,6 +102,7 @@ def render_board(
         metrics: Metrics to show; empty shows as many as fit.
         all_metrics: Show every metric, whatever the terminal's width.
     """
+    from dygenept.machine.plain_text import printable
     from dygenept_cli.views.board_tables import board_tables
 
     screen = console.stdout()
@@ -111,7 +113,7 @@ def render_board(
         for table in board_tables(board, metrics=shown, width=screen.width):
             screen.print(table)
         for note in board.notes:
-            screen.print(f"{note}.", markup=False, highlight=False)
+            screen.print(f"{printable(note)}.", markup=False, highlight=False)
         if board.quoted:
             screen.print(published_table(board.quoted))
     return capture.get()

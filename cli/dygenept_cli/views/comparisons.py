@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dygenept_cli import console
+from dygenept_cli.views.board_tables import ROLE_MARKS
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.comparisons import ComparisonRow, RankRow
@@ -85,7 +86,7 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            printable(row.model),
+            printable(row.model) + ROLE_MARKS[row.role],
             f"{row.mean_rank:.2f}",
             str(row.n_best),
             str(row.n_near_best),

@@ -32,6 +32,15 @@ def published_beside(
     return published_rows(suites, suite=suite, dataset=dataset.name, is_simulated=False)
 
 
+def suite_lead(suite: str) -> str | None:
+    """Return the metric that a bundled suite, as records have it, puts first; None for others."""
+    from dygenept_cli.bundled import bundled_suites
+
+    if "@" not in suite:
+        return None
+    return next((of.lead for of in bundled_suites() if of.identity == suite), None)
+
+
 def published_table(rows: Sequence[PublishedRow]) -> Group:
     """Lay quoted figures out: one row per model, one column per metric, sources below."""
     from rich.console import Group

@@ -56,9 +56,9 @@ def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArra
         rest_counts = own_counts.sum() - own_counts
         with np.errstate(invalid="ignore", divide="ignore"):
             rest_means = (sums[mine].sum(axis=0) - sums[mine]) / rest_counts
-            variance = _variance(squares[mine], pseudobulk.means[mine], own_counts)
+            variance = unbiased_variance(squares[mine], pseudobulk.means[mine], own_counts)
             rest_squares = squares[mine].sum(axis=0) - squares[mine]
-            variance += _variance(rest_squares, rest_means, rest_counts)
+            variance += unbiased_variance(rest_squares, rest_means, rest_counts)
             found = (pseudobulk.means[mine] - rest_means) / np.sqrt(variance / own_counts)
         found[np.isnan(found)] = 0.0
         has_none = (own_counts[:, 0] < 2) | (rest_counts[:, 0] < 2)
@@ -67,7 +67,7 @@ def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArra
     return scores
 
 
-def _variance(squares: DoubleArray, means: DoubleArray, counts: DoubleArray) -> DoubleArray:
+def unbiased_variance(squares: DoubleArray, means: DoubleArray, counts: DoubleArray) -> DoubleArray:
     """Unbiased variance from sums of squares; never below zero by rounding."""
     unbiased: DoubleArray = np.maximum(squares / counts - means**2, 0.0) * counts / (counts - 1.0)
     return unbiased

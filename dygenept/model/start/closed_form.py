@@ -18,7 +18,9 @@ from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
-from dygenept.model.start.readout import Readout, best_beyond_chance, fit_readout
+from dygenept.model.start.left_out import Targets
+from dygenept.model.start.readout import Readout, ReadoutChoice, best_beyond_chance
+from dygenept.model.type_readout import type_readout
 from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
 
 logger = logging.getLogger(__name__)
@@ -65,27 +67,29 @@ def start_in_closed_form(
         return None
     network.eval()
     positions = data.controls.sample(CELLS_PER_TYPE, rng)
-    readout, share = _fit_with_best_share(network, data, positions)
+    targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
+    choice, share = _choice_with_best_share(network, data, targets, positions)
     with torch.enable_grad():
-        n_steps = tune_facets(network, data, rng)
+        n_steps = tune_facets(network, data, rng, prior=choice.prior)
     if n_steps:
         # The features have changed, and with them the best penalty and share.
-        readout, share = _fit_with_best_share(network, data, positions)
+        choice, share = _choice_with_best_share(network, data, targets, positions)
+    readout = choice.solved()
+    network.by_type = type_readout(readout, data.device)
     decoder.set_readout(torch.from_numpy(readout.weights).float().to(data.device))
     return ClosedFormStart(readout, share, n_steps)
 
 
-def _fit_with_best_share(
-    network: DyGenePT, data: StartData, positions: IndexArray
-) -> tuple[Readout, float | None]:
-    """Fit the readout, and leave the gene encoder at the identity share that fits best."""
+def _choice_with_best_share(
+    network: DyGenePT, data: StartData, targets: Targets, positions: IndexArray
+) -> tuple[ReadoutChoice, float | None]:
+    """Choose the readout, and leave the gene encoder at the identity share that fits best."""
     states = data.encode_cells(network, positions)  # (C, D)
     shared = mean_shared_features(network.decoder, states)  # (F,)
-    targets = data.conditions.deltas.double().numpy()  # (n, G)
 
-    def fit() -> Readout:
+    def fit() -> ReadoutChoice:
         features = mean_features(network, data, positions)  # (n, F)
-        return fit_readout(features, targets, None if shared is None else shared.cpu().numpy())
+        return ReadoutChoice.of(features, targets, None if shared is None else shared.cpu().numpy())
 
     encoder = network.gene_encoder
     if not isinstance(encoder, HasIdentityShare):

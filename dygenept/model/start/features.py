@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 from dygenept.model.conditions import PADDING, ConditionSet, IndexArray
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.network import DyGenePT
-from dygenept.plugin.interfaces import HasSharedShift, LinearReadout
+from dygenept.model.start.typical import Rows
+from dygenept.plugin.interfaces import HasLinearStart, HasSharedShift, LinearReadout
 from dygenept.types import DoubleArray
 
 MAX_ROWS = 2048
@@ -31,9 +33,80 @@ class StartData:
     controls: ControlCells
     device: torch.device
 
+    def rows(self) -> Rows:
+        """Say which perturbation and cell type each condition is: the same genes are the same."""
+        genes = np.sort(self.conditions.gene_indices.numpy(), axis=1)
+        numbers: dict[tuple[int, ...], int] = {}
+        # In the order of the conditions, so that with one cell type each has its own position.
+        found = [numbers.setdefault(tuple(row), len(numbers)) for row in genes.tolist()]
+        types = self.conditions.cell_types
+        return Rows(np.array(found, dtype=np.int64), types, self.controls.n_cell_types)
+
     def encode_cells(self, network: DyGenePT, cells: IndexArray) -> torch.Tensor:
         """Return the states of control cells of the pool, (C,) to (C, D)."""
         return network.encode_cells(torch.from_numpy(cells).to(self.device))
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """From the dynamic embeddings of conditions to the features of a decoder before any step.
+
+    Attributes:
+        decoder: Has a linear readout.
+        matrix: What an embedding adds, (D, F), where the decoder starts linear; else None.
+        offsets: What a number of genes adds, (P + 1, F), there.
+    """
+
+    decoder: nn.Module
+    matrix: torch.Tensor | None = None
+    offsets: torch.Tensor | None = None
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, decoder: nn.Module, cell: torch.Tensor, max_genes: int) -> Features:
+        """Find the linear map where there is one.
+
+        Args:
+            decoder: Has a linear readout.
+            cell: Any cell state, (D,); the map is the same for all.
+            max_genes: Largest number P of genes in a condition.
+        """
+        if not (isinstance(decoder, HasLinearStart) and decoder.starts_linear):
+            return cls(decoder)
+        assert isinstance(decoder, LinearReadout)
+        width = len(cell)
+        masks = torch.tril(torch.ones(max_genes + 1, max_genes), diagonal=-1).bool().to(cell.device)
+        nothing = torch.zeros(max_genes + 1, max_genes, width).to(cell)
+        offsets = decoder.readout_features(nothing, masks, cell.expand(len(masks), -1))
+        units = torch.eye(width).to(cell)[:, None]  # (D, 1, D)
+        alone = torch.ones(width, 1, dtype=torch.bool, device=cell.device)
+        found = decoder.readout_features(units, alone, cell.expand(width, -1)) - offsets[1]
+        return cls(decoder, found, offsets)
+
+    def means(
+        self, embedding: torch.Tensor, is_gene: torch.Tensor, states: torch.Tensor
+    ) -> torch.Tensor:
+        """Average features over cells.
+
+        Args:
+            embedding: (n, C, P, D).
+            is_gene: (n, P).
+            states: Cell states, (n, C, D).
+
+        Returns:
+            (n, F).
+        """
+        n, n_cells = embedding.shape[:2]
+        if self.matrix is not None and self.offsets is not None:
+            total = embedding.mean(dim=1).masked_fill(~is_gene[..., None], 0.0).sum(dim=1)  # (n, D)
+            return total @ self.matrix + self.offsets[is_gene.sum(dim=1)]
+        decoder = cast(LinearReadout, self.decoder)
+        features = decoder.readout_features(
+            embedding.flatten(0, 1),
+            is_gene.repeat_interleave(n_cells, dim=0),
+            states.flatten(0, 1),
+        )
+        return features.view(n, n_cells, -1).mean(dim=1)
 
 
 @torch.no_grad()
@@ -48,23 +121,21 @@ def mean_features(network: DyGenePT, data: StartData, positions: IndexArray) -> 
     Returns:
         (n, F).
     """
-    decoder = network.decoder
-    assert isinstance(decoder, LinearReadout)
-    cell_types = data.conditions.cell_types
+    cell_types, genes = data.conditions.cell_types, data.conditions.gene_indices
     parts: dict[int, DoubleArray] = {}
     for cell_type in np.unique(cell_types):
         cells = np.intersect1d(positions, data.controls.members(int(cell_type)))
         states = data.encode_cells(network, cells)  # (C, D)
+        features = Features.of(network.decoder, states[0], genes.shape[1])
         chosen = np.flatnonzero(cell_types == cell_type)
         size = max(1, MAX_ROWS // len(cells))
         for start in range(0, len(chosen), size):
             rows = chosen[start : start + size]
-            genes = data.conditions.gene_indices[torch.from_numpy(rows)].to(data.device)
-            genes = genes.repeat_interleave(len(cells), dim=0)  # (n_rows · C, P)
-            repeated = states.repeat(len(rows), 1)  # (n_rows · C, D)
-            embedding = network.attend(genes, repeated).embedding  # (n_rows · C, P, D)
-            features = decoder.readout_features(embedding, genes != PADDING, repeated)
-            means = features.view(len(rows), len(cells), -1).mean(dim=1)  # (n_rows, F)
+            mine = genes[torch.from_numpy(rows)].to(data.device)
+            embedding = network.attend_each(mine, states).embedding  # (n_rows, C, P, D)
+            means = features.means(
+                embedding, mine != PADDING, states.expand(len(rows), *states.shape)
+            )  # (n_rows, F)
             parts |= dict(zip(rows.tolist(), means.double().cpu().numpy(), strict=True))
     return np.stack([parts[row] for row in range(len(cell_types))])
 

@@ -1,18 +1,23 @@
 """A linear readout in closed form, and the choice between several by their left-out errors.
 
-The readout is a typical change, and ridge regression on what is left.
+The readout is a typical change, and ridge regression on what is left. The baseline ``linear_loo``
+is this readout of gene embeddings; DyGenePT starts from this readout of its own features.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dygenept.model.start.left_out import LeftOut, Spectrum, Targets
+from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
 
 # Relative to the features' size. Smaller ones would fit the chance likeness of random features.
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+# Share of what features say that each cell type reads by itself.
+TYPE_SHARES = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,98 +25,198 @@ class Readout:
     """The best of several linear maps from features to changes.
 
     Attributes:
-        errors: Mean squared leave-one-out error of each condition, (n,).
+        errors: Mean squared leave-one-out error of each perturbation, (n,).
         penalty: Relative to the mean squared norm of the features.
-        weights: (G, F).
+        prior: How many conditions of a cell type the pooled typical change counts as.
+        type_share: Share of the features' effects that a cell type reads by itself.
+        direction: (F,); features · direction says how often the typical change counts; None
+            without one.
+        typical: Typical change of each cell type, (n_types, G).
+        variance: Mean squared leave-one-out residual of each gene in units of its leverage, (G,).
+        spectrum: Features that it was fitted to, decomposed.
+        coefficients: What each condition adds by its kernel, (n, G).
     """
 
     errors: DoubleArray
     penalty: float
-    weights: DoubleArray
+    prior: float
+    type_share: float
+    direction: DoubleArray | None
+    typical: DoubleArray
+    variance: DoubleArray
+    spectrum: Spectrum
+    coefficients: DoubleArray
+
+    @property
+    def weights(self) -> DoubleArray:
+        """The map that all cell types share, (G, F); the whole of it with one cell type."""
+        pooled = self.spectrum.features.T @ self.coefficients  # (F, G)
+        weights: DoubleArray = ((1 - self.type_share) * pooled).T
+        if self.direction is not None:
+            weights = weights + np.outer(self.typical.mean(axis=0), self.direction)
+        return weights
+
+    @property
+    def type_shifts(self) -> DoubleArray:
+        """Typical change of each cell type, relative to the mean that ``weights`` has."""
+        shifts: DoubleArray = self.typical - self.typical.mean(axis=0)
+        return shifts
+
+    @property
+    def type_maps(self) -> DoubleArray | None:
+        """What each cell type's map adds to ``weights``, (n_types, G, F); None for nothing."""
+        if not self.type_share:
+            return None
+        spectrum = self.spectrum
+        maps = []
+        for code in range(len(self.typical)):
+            mine = spectrum.rows.cell_types == code
+            maps.append(self.type_share * self.coefficients[mine].T @ spectrum.features[mine])
+        return np.stack(maps)
+
+    def by_type(self) -> dict[str, float]:
+        """Name what was chosen for several cell types, for records; empty with one.
+
+        Returns:
+            ``typical_by_type``, the share of the typical change that is a cell type's own, on
+            average over the types, and ``readout_by_type``, that of the features' map.
+        """
+        rows = self.spectrum.rows
+        if rows.n_types < 2:
+            return {}
+        sizes = np.bincount(rows.cell_types, minlength=rows.n_types)
+        own = [float(n / (n + self.prior)) if n and self.prior < POOLED else 0.0 for n in sizes]
+        return {
+            "typical_by_type": float(np.mean(own)),
+            "readout_by_type": float(self.type_share),
+        }
+
+    def predict(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
+        """Predict changes, (m, F) features of conditions of cell types (m,), to (m, G)."""
+        counts, across = _split(features, self.direction)
+        kernel = self.spectrum.kernel(across, cell_types)
+        predicted: DoubleArray = counts[:, None] * self.typical[cell_types]
+        return predicted + kernel @ self.coefficients
+
+    def spread(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
+        """Return the standard deviation of the error of predictions, (m, F) to (m, G).
+
+        That of Bayesian linear regression, s √(1 + h), with h the leverage of the features and s
+        of each gene from the leave-one-out residuals.
+        """
+        _, across = _split(features, self.direction)
+        leverage = self.spectrum.leverage(across, cell_types, self.penalty)  # (m,)
+        spread: DoubleArray = np.sqrt(np.outer(1 + leverage, self.variance))
+        return spread
 
 
 def fit_readout(
-    features: DoubleArray, targets: DoubleArray, shared: DoubleArray | None = None
+    features: DoubleArray,
+    targets: DoubleArray | Targets,
+    shared: DoubleArray | None = None,
+    rows: Rows | None = None,
 ) -> Readout:
     """Fit a linear readout without intercept: a typical change, then ridge regression.
 
     What all perturbations have in common is the mean of the train changes, each weighed by one over
     its norm, so that a strong effect counts no more than a weak one. It is read from the
     direction of the features that all perturbations share, and ridge regression fits what is left
-    from the features across it.
+    from the features across it. With several cell types the typical change is shrunk between that
+    of the type and the pooled one, and so is the map, as far as left-out errors say.
 
     Args:
         features: (n, F).
-        targets: (n, G).
+        targets: (n, G), or what ``Targets.of`` made of them.
         shared: Features of the shift that all perturbations share, (F,); None fits everything by
             ridge regression.
+        rows: Perturbation and cell type of each row; None for n perturbations of one cell type.
 
     Returns:
-        The fit with the smallest exact leave-one-out error among ``PENALTIES``.
+        The fit with the smallest exact leave-one-out error among ``PENALTIES``; a perturbation is
+        left out of all cell types at once.
     """
-    if shared is None or len(targets) < 2:
-        return _fit(features, targets)
-    direction = shared / np.square(shared).sum()
-    counts = features @ direction  # (n,), 1 where the shared shift counts once
-    across = features - np.outer(counts, shared)  # (n, F)
-    return _fit(across, targets, counts=counts, direction=direction)
+    if not isinstance(targets, Targets):
+        targets = Targets.of(targets, rows or Rows.single(len(targets)))
+    return ReadoutChoice.of(features, targets, shared).solved()
 
 
-def _fit(
-    features: DoubleArray,
-    targets: DoubleArray,
-    *,
-    counts: DoubleArray | None = None,
-    direction: DoubleArray | None = None,
-) -> Readout:
-    n = len(features)
-    scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
-    left, values, right = np.linalg.svd(features, full_matrices=False)
-    # Errors need only inner products of targets, so no penalty touches all G genes.
-    gram = targets @ targets.T  # (n, G) -> (n, n)
-    # Without a shared shift the typical change is zero: no weight on any condition.
-    weights, others = np.zeros(n), np.zeros((n, n))
-    if counts is None:
-        counts = np.zeros(n)
-    else:
-        weights, others = _mean_weights(targets, counts)
-    best: tuple[DoubleArray, float] | None = None
-    for penalty in PENALTIES:
-        shrink = values**2 / (values**2 + penalty * scale)
-        kept = np.eye(n) - (left * shrink) @ left.T  # (n, n)
-        # Row i of ``out`` times the targets is condition i's error when it is left out.
-        out = kept / np.maximum(np.diag(kept), 1e-9)[:, None]
-        rows = out - (out @ counts)[:, None] * others
-        errors = np.einsum("ij,ij->i", rows @ gram, rows) / targets.shape[1]
-        if best is None or errors.mean() < best[0].mean():
-            best = (errors, penalty)
-    assert best is not None
-    errors, penalty = best
-    typical = weights @ targets  # (G,)
-    gain = values / (values**2 + penalty * scale)
-    fitted = ((right.T * gain) @ (left.T @ (targets - np.outer(counts, typical)))).T  # (G, F)
-    if direction is not None:
-        fitted = fitted + np.outer(typical, direction)
-    return Readout(errors=errors, penalty=penalty, weights=fitted)
+@dataclass(frozen=True, slots=True)
+class ReadoutChoice:
+    """What left-out errors choose for features; solved only where it is wanted.
 
-
-def _mean_weights(targets: DoubleArray, counts: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """Return weights of a typical change over conditions, and those without each condition.
-
-    Args:
-        targets: (n, G).
-        counts: How often a condition has the typical change, (n,).
-
-    Returns:
-        The weights, (n,), and in row i those that leave condition i out, (n, n).
+    Attributes:
+        left_out: The features, ready to be left out.
+        direction: See ``Readout``.
+        errors: See ``Readout``.
+        penalty: See ``Readout``.
+        prior: See ``Readout``.
     """
-    norms = np.maximum(np.linalg.norm(targets, axis=1), 1e-9)
-    given = counts / norms
-    total = (given * counts).sum()
-    others = np.tile(given, (len(given), 1))
-    np.fill_diagonal(others, 0.0)
-    left = np.maximum(total - given * counts, 1e-12)
-    return given / max(total, 1e-12), others / left[:, None]
+
+    left_out: LeftOut
+    direction: DoubleArray | None
+    errors: DoubleArray
+    penalty: float
+    prior: float
+
+    @classmethod
+    def of(
+        cls, features: DoubleArray, targets: Targets, shared: DoubleArray | None
+    ) -> ReadoutChoice:
+        """Choose the penalty, and with several cell types the typical change's prior."""
+        direction = None
+        if shared is not None and targets.rows.n_perturbations > 1:
+            direction = shared / np.square(shared).sum()
+        counts, across = _split(features, direction)
+        spectrum = Spectrum.of(across, targets.rows)
+        left_out = LeftOut(spectrum, targets, counts)
+        several = direction is not None and targets.rows.has_several_types
+        return cls._best(left_out, direction, PRIORS if several else (POOLED,))
+
+    @classmethod
+    def _best(
+        cls, left_out: LeftOut, direction: DoubleArray | None, priors: tuple[float, ...]
+    ) -> ReadoutChoice:
+        best: ReadoutChoice | None = None
+        for penalty in PENALTIES:
+            for prior in priors:
+                errors = left_out.errors(penalty, prior)
+                if best is None or errors.mean() < best.errors.mean():
+                    best = cls(left_out, direction, errors, penalty, prior)
+        assert best is not None
+        return best
+
+    def solved(self) -> Readout:
+        """Let cell types read features by themselves where that helps, and solve."""
+        chosen = self
+        spectrum, targets = self.left_out.spectrum, self.left_out.targets
+        if targets.rows.has_several_types:
+            tried = [self]
+            for share in TYPE_SHARES[1:]:
+                left_out = replace(self.left_out, spectrum=spectrum.by_type(share))
+                tried.append(self._best(left_out, self.direction, (self.prior,)))
+            errors = np.stack([each.errors for each in tried], axis=1)
+            chosen = tried[best_beyond_chance(errors, reference=0, n_spreads=1.0)]
+        left_out = chosen.left_out
+        typical, coefficients = left_out.solved(chosen.penalty, chosen.prior)
+        return Readout(
+            errors=chosen.errors,
+            penalty=chosen.penalty,
+            prior=chosen.prior,
+            type_share=left_out.spectrum.type_share,
+            direction=chosen.direction,
+            typical=typical,
+            variance=left_out.variance(chosen.penalty, chosen.prior),
+            spectrum=left_out.spectrum,
+            coefficients=coefficients,
+        )
+
+
+def _split(features: DoubleArray, direction: DoubleArray | None) -> tuple[DoubleArray, DoubleArray]:
+    """Return how often the typical change counts, (n,), and the features across it, (n, F)."""
+    if direction is None:
+        return np.zeros(len(features)), features
+    counts: DoubleArray = features @ direction  # (n,), 1 where the shared shift counts once
+    return counts, features - np.outer(counts, direction / np.square(direction).sum())
 
 
 def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:

@@ -7,15 +7,16 @@ decoder's features are computed again in each step.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
 
 from dygenept.model.conditions import PADDING
-from dygenept.model.network import DyGenePT
-from dygenept.model.start.features import StartData, mean_shared_features
-from dygenept.plugin.interfaces import FacetBatch, LinearReadout
+from dygenept.model.network import DyGenePT, shared_facets
+from dygenept.model.start.features import Features, StartData, mean_shared_features
+from dygenept.model.start.left_out import coordinates_of
+from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
+from dygenept.plugin.interfaces import FacetBatch
 
 CELLS_PER_TYPE = 2
 
@@ -28,47 +29,65 @@ class TuningRows:
 
     Attributes:
         genes: Perturbed genes of each condition, (n, P).
-        states: Cell states of each condition, (n, C, D).
         deltas: Mean changes of the conditions, (n, G), float64.
-        pairs: Positions among the pairs, (n, C, P).
+        rows: Which perturbation and cell type each condition is.
+        prior: Of the typical change (see ``TypicalChange``).
+        gene_rows: Positions of the perturbed genes among the facets, (n, P).
+        cell_rows: Positions of each condition's cells among the states, (n, C).
         shared: Direction of the features that all perturbations share, (F,); None without one.
-        facets: Facets of each pair's gene without the facet vectors, (n_pairs, 1, K, D).
-        pair_states: Cell state of each pair, (n_pairs, D).
+        facets: Facets of each gene without the facet vectors, (U, 1, K, D).
+        states: Cell states, (n_types · C, D).
+        reader: From embeddings to features.
     """
 
     genes: torch.Tensor
-    states: torch.Tensor
     deltas: torch.Tensor
-    pairs: torch.Tensor
+    rows: Rows
+    prior: float
+    gene_rows: torch.Tensor
+    cell_rows: torch.Tensor
     shared: torch.Tensor | None
     facets: FacetBatch
-    pair_states: torch.Tensor
+    states: torch.Tensor
+    reader: Features
 
-    @property
-    def typical(self) -> torch.Tensor:
-        """What the changes have in common where the decoder has a direction for it, (G,)."""
+    def typical(self, cell_types: IndexArray) -> torch.Tensor:
+        """Return what the changes have in common in cell types, (m,) to (m, G).
+
+        Zeros where the decoder has no direction for it.
+        """
+        deltas = self.deltas.cpu().numpy()
         if self.shared is None:
-            return torch.zeros_like(self.deltas[0])
-        weights = 1 / self.deltas.norm(dim=1).clamp(min=1e-9)
-        typical: torch.Tensor = weights @ self.deltas / weights.sum()
-        return typical
+            return self.deltas.new_zeros(len(cell_types), deltas.shape[1])
+        norms = np.linalg.norm(deltas, axis=1)
+        change = TypicalChange(deltas, np.ones(len(deltas)), norms, self.rows)
+        return torch.from_numpy(change.whole(self.prior)[cell_types]).to(self.deltas.device)
 
-    def take(self, rows: torch.Tensor) -> TuningRows:
+    def left(self) -> torch.Tensor:
+        """Return what the typical change leaves of the changes, as coordinates, (n, min(n, G))."""
+        left = self.deltas - self.typical(self.rows.cell_types)
+        kept = np.ascontiguousarray(coordinates_of(left.cpu().numpy()))
+        return torch.from_numpy(kept).to(self.deltas.device)
+
+    def take(self, positions: IndexArray) -> TuningRows:
         """Return some of the conditions."""
-        kept, pairs = torch.unique(self.pairs[rows], return_inverse=True)
-        return TuningRows(
-            genes=self.genes[rows],
-            states=self.states[rows],
-            deltas=self.deltas[rows],
-            pairs=pairs,
-            shared=self.shared,
+        at = torch.from_numpy(positions).to(self.genes.device)
+        kept, gene_rows = torch.unique(self.gene_rows[at], return_inverse=True)
+        _, numbers = np.unique(self.rows.perturbations[positions], return_inverse=True)
+        types = self.rows.cell_types[positions]
+        return replace(
+            self,
+            genes=self.genes[at],
+            deltas=self.deltas[at],
+            rows=Rows(numbers.reshape(-1), types, self.rows.n_types),
+            gene_rows=gene_rows,
+            cell_rows=self.cell_rows[at],
             facets=FacetBatch(
                 values=self.facets.values[kept],
                 confidence=self.facets.confidence[kept],
                 known=self.facets.known[kept],
                 null=self.facets.null,
             ),
-            pair_states=self.pair_states[kept],
         )
 
     def features(self, network: DyGenePT, vectors: torch.Tensor) -> torch.Tensor:
@@ -81,18 +100,13 @@ class TuningRows:
         Returns:
             (n, F), float64; the part across the shared direction where there is one.
         """
-        decoder = cast(LinearReadout, network.decoder)
-        known = self.facets.known[..., None]  # (n_pairs, 1, K, 1)
+        known = self.facets.known[..., None]  # (U, 1, K, 1)
         typed = (self.facets.values + vectors).masked_fill(~known, 0.0)
-        facets = replace(self.facets, values=typed)
-        embedding = network.attend_to(facets, self.pair_states).embedding  # (n_pairs, 1, D)
-        mask = (self.genes != PADDING)[:, None, :].expand(self.pairs.shape)  # (n, C, P)
-        features = decoder.readout_features(
-            embedding[self.pairs, 0].flatten(0, 1),  # (n · C, P, D)
-            mask.flatten(0, 1),
-            self.states.flatten(0, 1),  # (n · C, D)
-        )
-        means = features.view(len(self.deltas), -1, features.shape[-1]).mean(dim=1).double()
+        facets = shared_facets(replace(self.facets, values=typed), len(self.states))
+        embedding = network.attend_to(facets, self.states).embedding  # (n_types · C, U, D)
+        each = embedding[self.cell_rows[:, :, None], self.gene_rows[:, None, :]]  # (n, C, P, D)
+        is_gene = self.genes != PADDING  # (n, P)
+        means = self.reader.means(each, is_gene, self.states[self.cell_rows]).double()
         if self.shared is None:
             return means
         return means - torch.outer(means @ self.shared, self.shared)
@@ -100,7 +114,11 @@ class TuningRows:
 
 @torch.no_grad()
 def tuning_rows(
-    network: DyGenePT, vectors: torch.nn.Parameter, data: StartData, rng: np.random.Generator
+    network: DyGenePT,
+    vectors: torch.nn.Parameter,
+    data: StartData,
+    prior: float,
+    rng: np.random.Generator,
 ) -> TuningRows:
     """Draw control cells, and encode cells and facets once.
 
@@ -108,6 +126,7 @@ def tuning_rows(
         network: Switched to evaluation.
         vectors: The gene encoder's facet vectors, (K, D); left as they were.
         data: Train conditions and control cells.
+        prior: Of the typical change.
         rng: Draws the cells.
     """
     network.eval()
@@ -120,26 +139,23 @@ def tuning_rows(
         encoded.append(data.encode_cells(network, np.resize(members, CELLS_PER_TYPE)))
     states = torch.cat(encoded)  # (n_types · C, D)
     first = torch.from_numpy(type_rows).to(data.device)[:, None] * CELLS_PER_TYPE
-    cell_rows = first + torch.arange(CELLS_PER_TYPE, device=data.device)  # (n, C)
     genes = data.conditions.gene_indices.to(data.device)  # (n, P)
-    n, width = genes.shape
-    shape = (n, CELLS_PER_TYPE, width)
-    named = torch.stack(
-        [genes[:, None, :].expand(shape), cell_rows[:, :, None].expand(shape)], dim=-1
-    )  # (n, C, P, 2): gene and cell of each pair
-    unique, pairs = torch.unique(named.reshape(-1, 2), dim=0, return_inverse=True)
+    unique, gene_rows = torch.unique(genes, return_inverse=True)
     # With the vectors at zero the encoder returns the facets that they are added to.
     kept = vectors.clone()
     vectors.zero_()
-    facets = network.encode_genes(unique[:, :1])  # (n_pairs, 1, K, D)
+    facets = network.encode_genes(unique[:, None])  # (U, 1, K, D)
     vectors.copy_(kept)
     shared = mean_shared_features(network.decoder, states)
     return TuningRows(
         genes=genes,
-        states=states[cell_rows],  # (n, C, D)
         deltas=data.conditions.deltas.double().to(data.device),
-        pairs=pairs.view(shape),
+        rows=data.rows(),
+        prior=prior,
+        gene_rows=gene_rows,
+        cell_rows=first + torch.arange(CELLS_PER_TYPE, device=data.device),  # (n, C)
         shared=None if shared is None else shared / shared.norm().clamp(min=1e-12),
         facets=facets,
-        pair_states=states[unique[:, 1]],  # (n_pairs, D)
+        states=states,
+        reader=Features.of(network.decoder, states[0], genes.shape[1]),
     )

@@ -109,6 +109,20 @@ class HasSharedShift(Protocol):
 
 
 @runtime_checkable
+class HasLinearStart(Protocol):
+    """A decoder whose readout features are, before any step, linear in the genes' embeddings.
+
+    They are then the same for every cell state, and the closed-form start, which averages them over
+    control cells, averages the embeddings instead: far fewer products, the same result.
+    """
+
+    @property
+    def starts_linear(self) -> bool:
+        """True if features are a sum over genes of a linear map, plus what their number adds."""
+        ...
+
+
+@runtime_checkable
 class HasIdentityShare(Protocol):
     """A gene encoder that mixes a code of the gene itself into what is known of it.
 

@@ -1,4 +1,4 @@
-"""What ridge, knn and gp share: features from gene embeddings, choices made on validation."""
+"""What regressions on gene embeddings share: features, and choices by leave-one-out error."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from dygenept.knowledge.gene_embedding import (
     further_embedding,
     gene_embedding,
 )
+from dygenept.model.start.left_out import coordinates_of
 from dygenept.plugin import PluginConfig, PluginError
 from dygenept.types import Condition, DoubleArray, Task
 
 Choice = Mapping[str, float | int]
+# Of two, what is left to fit to when one is left out is a single one.
+MIN_TO_CHOOSE = 3
 
 
 class EmbeddingConfig(PluginConfig):
@@ -44,6 +47,10 @@ class Solver(Protocol):
         """Predict deltas, (n, D) to (n, G)."""
         ...
 
+    def left_out(self, choice: Choice) -> DoubleArray:
+        """Return what is left of each delta by the fit to all others, exactly, (n, G)."""
+        ...
+
 
 def knowledge_of(config: EmbeddingConfig) -> str | None:
     """Name the knowledge that the harness must open for a configuration."""
@@ -53,28 +60,81 @@ def knowledge_of(config: EmbeddingConfig) -> str | None:
 ConfigT = TypeVar("ConfigT", bound=EmbeddingConfig)
 
 
-class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
-    """Δ̂ from the sum of the target genes' embeddings.
-
-    Hyper-parameters are those with the smallest mean squared error of Δ over the validation
-    perturbations of the cell type when fitted on its train perturbations; the model is then
-    fitted on both. Without validation perturbations the defaults are used, and noted.
+class EmbeddingModel(ClosedFormModel, Generic[ConfigT]):
+    """Reads the sum of the target genes' embeddings.
 
     Attributes:
-        solver: Is fitted to features (n, D) and deltas (n, G).
         config: The options.
+        notes: Which genes have no vector, and what could not be chosen.
+        chosen: What leave-one-out errors chose.
     """
-
-    solver: ClassVar[type[Solver]]
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__()
         self.config = config
         self._found: GeneEmbedding | None = None
         self._embedding: GeneEmbedding | None = None
-        self._fitted: dict[str, tuple[Solver, Choice]] = {}
         self.notes: list[str] = []
-        self.chosen: dict[str, float | int] = {}
+        self.chosen: dict[str, float | int | str] = {}
+
+    def fit(self, task: Task) -> None:
+        """Open the embedding.
+
+        Raises:
+            DygeneptError: If the embedding cannot be opened.
+        """
+        super().fit(task)
+        config = self.config
+        genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
+        found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
+        self._found, self._embedding = found, self.standardised(found, by=found)
+        self.chosen, self.notes = {}, []
+        self._note_unknown(found)
+
+    def standardised(self, embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:
+        """Centre vectors at the mean of the known ones of ``by``, and scale them alike."""
+        return _standardised(embedding, by=by)
+
+    def features(self, conditions: Sequence[Condition]) -> DoubleArray:
+        """Return the features of conditions, (n, D), opening vectors of genes never met.
+
+        What the model was fitted to stays as it is.
+        """
+        found, embedding = self._found, self._embedding
+        if found is None or embedding is None:
+            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+        if new := embedding.new_in(conditions):
+            name, pooling = self.config.embedding, self.config.pooling
+            more = further_embedding(name, new, self.task.runtime, like=found, pooling=pooling)
+            self._note_unknown(more)
+            self._embedding = embedding = embedding.joined(self.standardised(more, by=found))
+        return embedding.of(conditions)
+
+    def _note_unknown(self, found: GeneEmbedding) -> None:
+        if unknown := found.unknown():
+            self.notes.append(
+                f"{len(unknown)} target gene(s) have no vector in {self.config.embedding} and "
+                "count as an average gene: "
+                f"{', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
+            )
+
+
+class EmbeddingRegression(EmbeddingModel[ConfigT]):
+    """Δ̂ from the sum of the target genes' embeddings.
+
+    Hyper-parameters are those with the smallest mean squared leave-one-out error of Δ over the
+    train and validation perturbations of the cell type. With fewer than three the defaults are
+    used, and noted.
+
+    Attributes:
+        solver: Is fitted to features (n, D) and deltas (n, G).
+    """
+
+    solver: ClassVar[type[Solver]]
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__(config)
+        self._fitted: dict[str, tuple[Solver, Choice]] = {}
 
     @abstractmethod
     def choices(self) -> Sequence[Choice]:
@@ -85,82 +145,40 @@ class EmbeddingRegression(ClosedFormModel, Generic[ConfigT]):
         """Return what is used where nothing can be compared."""
 
     def fit(self, task: Task) -> None:
-        """Open the embedding, choose hyper-parameters on validation, fit on train and validation.
+        """Open the embedding, choose hyper-parameters, fit on train and validation.
 
         Raises:
             DygeneptError: If the embedding cannot be opened.
         """
         super().fit(task)
-        config = self.config
-        genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
-        found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
-        self._found, self._embedding = found, _standardised(found, by=found)
-        self._fitted, self.chosen, self.notes = {}, {}, []
-        self._note_unknown(found)
+        self._fitted = {}
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
-            features, deltas = self._embedding.of(view.conditions), view.means - view.control
-            choice = self._choose(view, features, deltas, set(task.val), cell_type)
+            features, deltas = self.features(view.conditions), view.means - view.control
+            choice = self._choose(features, deltas, cell_type)
             self._fitted[cell_type] = self.solver(features, deltas), choice
             suffix = f" ({cell_type})" if len(task.cell_types) > 1 else ""
             self.chosen.update({f"{name}{suffix}": value for name, value in choice.items()})
 
     def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
         """Predict conditions of one cell type, (n, G)."""
-        if self._found is None or self._embedding is None:
-            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
-        embedding = self._with_new_genes(self._found, self._embedding, conditions)
+        features = self.features(conditions)
         solver, choice = self._fitted[conditions[0].cell_type]
-        return view.control + solver.predict(embedding.of(conditions), choice)
+        return view.control + solver.predict(features, choice)
 
-    def _with_new_genes(
-        self, found: GeneEmbedding, embedding: GeneEmbedding, conditions: Sequence[Condition]
-    ) -> GeneEmbedding:
-        """Add genes that the data set lacks; what it was fitted to stays as it is."""
-        if new := embedding.new_in(conditions):
-            name, pooling = self.config.embedding, self.config.pooling
-            more = further_embedding(name, new, self.task.runtime, like=found, pooling=pooling)
-            self._note_unknown(more)
-            self._embedding = embedding = embedding.joined(_standardised(more, by=found))
-        return embedding
-
-    def _note_unknown(self, found: GeneEmbedding) -> None:
-        if unknown := found.unknown():
-            self.notes.append(
-                f"{len(unknown)} target gene(s) have no vector in {self.config.embedding} and "
-                "count as an average gene: "
-                f"{', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}"
-            )
-
-    def _choose(
-        self,
-        view: TrainView,
-        features: DoubleArray,
-        deltas: DoubleArray,
-        val: set[Condition],
-        cell_type: str,
-    ) -> Choice:
+    def _choose(self, features: DoubleArray, deltas: DoubleArray, cell_type: str) -> Choice:
         choices = self.choices()
         if len(choices) == 1:
             return choices[0]
-        is_val = np.array([condition in val for condition in view.conditions])
-        if not is_val.any() or is_val.all():
+        if len(deltas) < MIN_TO_CHOOSE:
             self.notes.append(
-                f"no validation perturbation in {cell_type} to choose by, so defaults are used: "
+                f"too few perturbations in {cell_type} to choose by, so defaults are used: "
                 + ", ".join(f"{name} {value}" for name, value in self.default().items())
             )
             return self.default()
-        train, held = deltas[~is_val], deltas[is_val]
-        if train.shape[1] > train.shape[0]:
-            # Every prediction lies in the span of the train deltas; what of the truth lies outside
-            # it adds the same to every error. So n coordinates tell as much as G genes do.
-            basis, _ = np.linalg.qr(train.T)  # (G, n)
-            train, held = train @ basis, held @ basis
-        solver = self.solver(features[~is_val], train)
-        errors = [
-            float(np.mean((solver.predict(features[is_val], choice) - held) ** 2))
-            for choice in choices
-        ]
+        # Every prediction lies in the span of the deltas, and so does what is left of one.
+        solver = self.solver(features, coordinates_of(deltas))
+        errors = [float(np.mean(np.square(solver.left_out(choice)))) for choice in choices]
         return choices[int(np.argmin(errors))]
 
 

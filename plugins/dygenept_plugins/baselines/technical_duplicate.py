@@ -2,17 +2,23 @@
 
 Several random halvings are scored, each by itself, and their scores averaged: one halving of a few
 cells is a noisy ceiling.
-Source: openproblems-bio, positive controls; Ahlmann-Eltze et al. 2025. Loads nothing.
+``technical_duplicate`` is that, and so is pessimistic: a prediction has half of the cells, and its
+truth as well. Openproblems-bio, positive controls; Ahlmann-Eltze et al. 2025.
+``corrected_duplicate`` is what its correlations would be if prediction and truth had all cells
+each, by the Spearman-Brown formula 2r / (1 + r); other metrics are undefined. Spearman 1910; Brown
+1910.
+They load nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from pydantic import Field
 
-from dygenept.evaluation.closed_form import require_held_out
+from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, scored_halves
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
 
@@ -30,8 +36,8 @@ class TechnicalDuplicateConfig(PluginConfig):
 class TechnicalDuplicate:
     """ŷ = mean of one random half of the cells, scored against the other half."""
 
-    def __init__(self, n_halves: int = 5) -> None:
-        self._n_halves = n_halves
+    def __init__(self, n_halves: int = 5, *, lengthening: float = 1.0) -> None:
+        self._n_halves, self._lengthening = n_halves, lengthening
         self._task: Task | None = None
 
     def fit(self, task: Task) -> None:
@@ -56,10 +62,15 @@ class TechnicalDuplicate:
             raise PluginError("technical_duplicate predicts before it was fitted; call fit")
         held_out, rows = require_held_out(self._task, conditions)
         first, *others = (
-            _scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
+            scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
             for halves in self._halves(held_out, self._task.runtime.seed)
         )
-        return Predictions(first.conditions, first.expression, first.truth, tuple(others))
+        return replace(
+            first,
+            others=tuple(others),
+            n_cells=cells_of_halves(held_out, rows),
+            lengthening=self._lengthening,
+        )
 
     def _halves(self, held_out: HeldOut, seed: int) -> list[DoubleArray]:
         draw = held_out.draw_halves
@@ -69,21 +80,9 @@ class TechnicalDuplicate:
         return [held_out.half_means, *(draw(rng) for _ in range(self._n_halves - 1))]
 
 
-def _scored_halves(
-    halves: DoubleArray, means: DoubleArray, conditions: tuple[Condition, ...]
-) -> Predictions:
-    first, second = halves
-    has_both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-    return Predictions(
-        conditions=conditions,
-        expression=np.where(has_both[:, None], first, means),
-        truth=np.where(has_both[:, None], second, np.nan),
-    )
-
-
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
-    """Return the control."""
+    """Return both ceilings."""
     return [
         BaselineSpec(
             name="technical_duplicate",
@@ -92,5 +91,14 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=TechnicalDuplicateConfig,
             factory=lambda config: TechnicalDuplicate(config.n_halves),
             role="ceiling",
-        )
+        ),
+        BaselineSpec(
+            name="corrected_duplicate",
+            summary="Correlations of technical_duplicate, corrected to all cells (ceiling).",
+            source="Spearman 1910; Brown 1910",
+            config=TechnicalDuplicateConfig,
+            factory=lambda config: TechnicalDuplicate(config.n_halves, lengthening=2.0),
+            role="ceiling",
+            closed_form=False,
+        ),
     ]

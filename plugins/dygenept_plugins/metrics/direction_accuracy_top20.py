@@ -1,7 +1,7 @@
 """Share of the top-20 DE genes whose direction of change is right.
 
 A gene counts where the predicted and the true delta have the same sign; no predicted change
-counts as wrong.
+counts as wrong, and so does what float32 rounding makes of it.
 Source: GEARS (Roohani et al. 2024).
 Loads nothing.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.evaluation.rows import gather_de, masked_mean
+from dygenept.evaluation.rows import change, gather_de, masked_mean
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
@@ -28,8 +28,9 @@ def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
         >>> direction_accuracy_top20(inputs).values
         array([0.5])
     """
-    predicted = gather_de(inputs.predicted - inputs.control, inputs.de_indices)
-    truth = gather_de(inputs.truth - inputs.control, inputs.de_indices)
+    control = gather_de(inputs.control, inputs.de_indices)
+    predicted = change(gather_de(inputs.predicted, inputs.de_indices), control)
+    truth = gather_de(inputs.truth, inputs.de_indices) - control
     # Signs, since the product of two tiny deltas may underflow to zero.
     is_right = (np.sign(predicted) * np.sign(truth) > 0).astype(np.float64)
     return masked_mean(is_right, inputs.de_indices >= 0)
@@ -47,7 +48,9 @@ def dygenept_metrics() -> list[MetricSpec]:
             higher_is_better=True,
             lower=0.0,
             upper=1.0,
+            chance=0.5,
             undefined="the perturbation has no DE genes",
             uses_de_genes=True,
+            by_row=True,
         )
     ]

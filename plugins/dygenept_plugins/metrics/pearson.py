@@ -127,7 +127,16 @@ def _over_all_genes(inputs: MetricInputs, reference: DoubleArray) -> MetricValue
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the correlations."""
-    spec = partial(MetricSpec, higher_is_better=True, lower=-1.0, upper=1.0, neutral=0.0)
+    spec = partial(
+        MetricSpec,
+        higher_is_better=True,
+        lower=-1.0,
+        upper=1.0,
+        neutral=0.0,
+        chance=0.0,
+        is_correlation=True,
+        by_row=True,
+    )
     too_few = "either side is constant, or there are fewer than two"
     return [
         spec(

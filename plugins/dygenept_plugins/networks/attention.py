@@ -78,7 +78,9 @@ class FacetAttention(nn.Module):
             Dynamic embeddings, (B, P, D), and weights, (B, P, H, K); both are zeros for a gene
             without a known facet.
         """
-        known = facets.known & (facets.confidence > 0)  # (B, P, K)
+        # Facets that all cells share, laid out without a copy, are projected once.
+        facets = _once(facets) if facets.values.stride(0) == 0 else facets
+        known = facets.known & (facets.confidence > 0)  # (B, P, K), or (1, P, K)
         has_known = known.any(dim=-1)  # (B, P)
         # Zeroed, so that whatever is in an unknown facet's place (NaN even) cannot leak.
         values = facets.values.masked_fill(~known[..., None], 0.0)
@@ -90,7 +92,12 @@ class FacetAttention(nn.Module):
             )
             pooled = torch.einsum("bphk,bpkhd->bphd", weights, projected.to(weights.dtype))
         embedding = self.norm(self.output(pooled.flatten(2).to(values.dtype)))  # (B, P, D)
-        return AttentionOutput(embedding.masked_fill(~has_known[..., None], 0.0), weights)
+        embedding = embedding.masked_fill(~has_known[..., None], 0.0)
+        n_cells = len(cell)
+        return AttentionOutput(
+            embedding.expand(n_cells, *embedding.shape[1:]),
+            weights.expand(n_cells, *weights.shape[1:]),
+        )
 
     def _split(self, projected: torch.Tensor) -> torch.Tensor:
         return projected.view(*projected.shape[:-1], self.num_heads, self.head_width)
@@ -104,6 +111,15 @@ class FacetAttention(nn.Module):
             scores = torch.einsum("bhd,bpkhd->bphk", query.to(wide), key.to(wide))
             scores = scores / self.head_width**0.5
             return scores if self.link is None else self.link(scores)
+
+
+def _once(facets: FacetBatch) -> FacetBatch:
+    return FacetBatch(
+        values=facets.values[:1],
+        confidence=facets.confidence[:1],
+        known=facets.known[:1],
+        null=facets.null,
+    )
 
 
 def masked_weights(

@@ -118,6 +118,11 @@ class LatentArithmetic(nn.Module):
         """
         return between_pairs(self._difference(embedding, gene_mask, cell)[1])
 
+    @property
+    def starts_linear(self) -> bool:
+        """True: paired units pass on what they are given, and nothing interacts at the start."""
+        return True
+
     def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
         """Return the features of the shift that all genes share at the start, (B, D) to (B, F)."""
         return between_pairs(self._features_of(self._shared_shift, cell)[1])

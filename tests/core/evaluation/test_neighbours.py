@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from core.evaluation.small_cells import A, B, C, X, Y
 
-from dygenept.evaluation.neighbours import ONE_CONDITION, euclidean, manhattan, share_farther
-from dygenept.types import (
-    Condition,
-    DoubleArray,
-)
+from dygenept.evaluation.neighbours import ONE_CONDITION, Rivals, euclidean, manhattan, places
+from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
+
+
+def ranked(conditions: Sequence[Condition], *others: Condition) -> MetricInputs:
+    """Inputs of which only the conditions matter; ``others`` are held out in other folds."""
+    nothing = np.zeros((len(conditions), 1))
+    pool = (*conditions, *others)
+    return MetricInputs(
+        conditions=tuple(conditions),
+        predicted=nothing,
+        truth=nothing,
+        control=nothing,
+        perturbed_mean=nothing,
+        de_indices=np.full((len(conditions), 20), -1, dtype=np.int32),
+        gene_symbols=("G",),
+        candidates=Candidates(pool, np.zeros((len(pool), 1))) if others else None,
+    )
 
 
 def test_farther_candidates_count_one_and_tied_ones_a_half() -> None:
@@ -17,37 +32,54 @@ def test_farther_candidates_count_one_and_tied_ones_a_half() -> None:
     table = np.array([[2.0, 2.0, 3.0], [5.0, 4.0, 1.0], [9.0, 9.0 + 5e-9, 9.0 + 2e-8]])
     asked: list[list[int]] = []
 
-    def distances(rows: np.ndarray) -> DoubleArray:
-        asked.append(rows.tolist())
+    def distances(among: Rivals) -> DoubleArray:
+        asked.append(among.rows.tolist())
         return table
 
-    farther, others, reasons = share_farther(conditions, distances)
+    found = places(ranked(conditions), distances)
     assert asked == [[0, 2, 3]]
     # Of the first, one ties and one is farther; of the second, one of two is farther; the last
     # ties with what differs by less than a billionth of the largest distance, and no more.
-    assert farther[[0, 2, 3]].tolist() == [1.5, 1.0, 0.0]
-    assert np.isnan(farther[1])
-    assert others.tolist() == [2, 0, 2, 2]
-    assert reasons == {1: ONE_CONDITION}
+    assert found.farther[[0, 2, 3]].tolist() == [1.5, 1.0, 0.0]
+    assert np.isnan(found.farther[1])
+    assert found.others.tolist() == [2, 0, 2, 2]
+    assert found.reasons == {1: ONE_CONDITION}
     turned = table[::-1, ::-1].copy()
-    farther, _, _ = share_farther(conditions, lambda rows: turned)
-    assert farther[[0, 2, 3]].tolist() == [0.0, 1.0, 1.5]
+    found = places(ranked(conditions), lambda among: turned)
+    assert found.farther[[0, 2, 3]].tolist() == [0.0, 1.0, 1.5]
+
+
+def test_candidates_of_other_folds_count_within_the_cell_type() -> None:
+    elsewhere = (Condition(C, X), Condition(B, Y), Condition(B, X))
+    inputs = ranked([Condition(A, X), Condition(A, Y)], *elsewhere)
+    tables = {X: np.array([[2.0, 3.0, 1.0]]), Y: np.array([[2.0, 5.0]])}
+    seen: dict[str, list[int]] = {}
+
+    def distances(among: Rivals) -> DoubleArray:
+        kind = inputs.conditions[int(among.rows[0])].cell_type
+        seen[kind] = among.own.tolist()
+        assert among.truth.shape == (tables[kind].shape[1], 1)
+        return tables[kind]
+
+    found = places(inputs, distances)
+    assert seen == {X: [0], Y: [0]}
+    assert found.farther.tolist() == [1.0, 1.0]
+    assert found.others.tolist() == [2.0, 1.0]
 
 
 def test_ties_are_judged_by_the_largest_distance() -> None:
     conditions = [Condition(A, X), Condition(B, X)]
     for gap, expected in ((0.5e-9, 0.5), (3e-9, 1.0)):
         table = np.array([[1.0, 1.0 + gap], [0.0, 1.0]])
-        farther, _, _ = share_farther(conditions, lambda rows, table=table: table)
-        assert farther.tolist() == [expected, 0.0]
+        found = places(ranked(conditions), lambda among, table=table: table)
+        assert found.farther.tolist() == [expected, 0.0]
 
 
 def test_each_row_has_a_margin_of_its_own() -> None:
     conditions = [Condition(A, X), Condition(B, X)]
     # The first row's margin is 1e-9, the second's 1.
     table = np.array([[1.0, 1.0 + 1e-6], [1e9, 1e9 + 0.5]])
-    farther, _, _ = share_farther(conditions, lambda rows: table)
-    assert farther.tolist() == [1.0, 0.5]
+    assert places(ranked(conditions), lambda among: table).farther.tolist() == [1.0, 0.5]
 
 
 def test_distances_agree_with_plain_loops() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dygenept.leaderboard.calibration import NO_CONTROLS
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.rows import BoardKey, group_records, leaderboard_rows
 from dygenept.results.records import RunRecord
@@ -46,6 +47,14 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "beats_reference": None,
         "p_value": None,
         "p_corrected": None,
+        "n_family": None,
+        "above_ceiling": None,
+        "doubts": [],
+        "calibrated": None,
+        "calibration_reason": NO_CONTROLS,
+        "dynamic_range": None,
+        "dynamic_range_low": None,
+        "dynamic_range_high": None,
         "gap_closed": None,
         "gap_low": None,
         "gap_high": None,
@@ -54,6 +63,10 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "min_gap": MIN_GAP,
         "normalised": None,
         "normalised_reason": None,
+        "normalised_by": {},
+        "cells_min": None,
+        "cells_median": None,
+        "chance": None,
     }
 
 

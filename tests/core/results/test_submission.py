@@ -221,6 +221,17 @@ def test_what_cannot_be_matched_is_refused(
         MatchedSubmission(submission(**(arguments | change), values=np.ones((2, 2))), data)  # type: ignore[arg-type]
 
 
+def test_rows_without_a_cell_type_are_refused_where_there_are_several_unless_asked() -> None:
+    data = toy_data(ToyShape(n_cell_types=2))
+    rows = submission(["KLF1", "JUN"], ["KLF1", "JUN"], np.ones((2, 2)))
+    with pytest.raises(DataError, match=r"2 \(toy_a, toy_b\); add a column 'cell_type', or pass"):
+        MatchedSubmission(rows, data)
+    matched = MatchedSubmission(rows, data, in_all_types=True)
+    klf1 = [of for of in data.conditions if of.label in ("KLF1+ctrl", "ctrl+KLF1")]
+    assert len(klf1) == 2
+    assert matched.mismatch([(0, klf1)]).missing_perturbations == ()
+
+
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     def refused(name: str, message: str, content: bytes | None = None) -> None:
         path = tmp_path / name

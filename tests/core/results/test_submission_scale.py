@@ -39,12 +39,26 @@ def test_another_scale_is_named_with_its_mend(change: Change, is_delta: bool, sa
     [
         (MEANS, False),
         (MEANS - CONTROL, True),
-        (CONTROL + 3 * (MEANS - CONTROL), False),
+        (CONTROL + 2 * (MEANS - CONTROL), False),
         (np.where(np.eye(2, 5, dtype=bool), np.nan, MEANS), False),
     ],
 )
 def test_the_right_scale_is_passed_without_a_word(values: DoubleArray, is_delta: bool) -> None:
     assert scale_notes(values, CONTROL, is_delta=is_delta, path=PATH) == ()
+
+
+def test_expression_below_0_is_named() -> None:
+    (note,) = scale_notes(MEANS - 0.5, CONTROL, is_delta=False, path=PATH)
+    assert "values go down to -0.4 (30% are below 0)" in note
+    assert "pass --delta" in note
+
+
+@pytest.mark.parametrize("is_delta", [False, True])
+def test_some_rows_on_another_scale_are_counted(is_delta: bool) -> None:
+    read_right = np.vstack([MEANS - CONTROL, MEANS]) if is_delta else np.vstack([MEANS, MEANS])
+    values = np.vstack([read_right, MEANS[:1] if is_delta else MEANS[:1] - CONTROL])
+    (note,) = scale_notes(values, CONTROL, is_delta=is_delta, path=PATH)
+    assert f"the scale of {3 if is_delta else 1} of 5 predictions" in note
 
 
 def test_counts_are_refused() -> None:

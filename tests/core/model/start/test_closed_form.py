@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.start.closed_form import start_in_closed_form
-from dygenept.model.start.features import StartData, mean_features
+from dygenept.model.start.features import Features, StartData, mean_features
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
-from dygenept.types import Task
+from dygenept.types import Condition, Task, TaskCells
+from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic
 from dygenept_plugins.networks.linear_decoders import LinearDecoder
 
 CPU = torch.device("cpu")
@@ -86,3 +89,57 @@ def test_a_decoder_without_readout_keeps_its_first_weights(network: DyGenePT) ->
     data = toy_data(network, toy_task()[0])
     assert start_in_closed_form(network, data, np.random.default_rng(0)) is None
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("interaction_rank", [0, 4])
+def test_linear_features_are_those_of_every_cell(interaction_rank: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        decoder = LatentArithmetic(
+            width=16, n_genes=7, hidden_dims=(24, 12), interaction_rank=interaction_rank
+        ).eval()
+        embedding, states = torch.randn(5, 3, 4, 16), torch.randn(5, 3, 16)
+    is_gene = torch.tensor([[True] * k + [False] * (4 - k) for k in (0, 1, 2, 4, 3)])
+    reader = Features.of(decoder, states[0, 0], 4)
+    assert reader.matrix is not None
+    found = reader.means(embedding, is_gene, states)
+    expected = Features(decoder).means(embedding, is_gene, states)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert expected.abs().max() > 0.1
+
+
+def test_cell_types_that_respond_differently_are_predicted_apart(
+    make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    task, held_out = toy_task()
+    assert task.cells is not None
+    own = 3 * np.random.default_rng(0).random(size=(2, len(task.gene_ids)))
+    known = tuple(Condition(item.perturbation, name) for name in ("A", "B") for item in task.known)
+    codes = task.cells.condition_codes
+    control = np.flatnonzero(codes < 0)
+    both = replace(
+        task,
+        cell_types=("A", "B"),
+        control_means=np.repeat(task.control_means, 2, axis=0),
+        train=known,
+        val=(),
+        means=np.concatenate([task.means + change for change in own]),
+        n_cells=np.concatenate([task.n_cells, task.n_cells]),
+        de_indices=np.concatenate([task.de_indices, task.de_indices]),
+        cells=TaskCells(
+            expression=task.cells.expression[np.tile(control, 2)],
+            condition_codes=np.full(2 * len(control), -1, dtype=np.int32),
+            cell_type_codes=np.repeat([0, 1], len(control)).astype(np.int32),
+            cell_ids=np.arange(2 * len(control)).astype(object),
+        ),
+    )
+    model = make_model(TrainingOptions(warm_start=True, patience=0, epochs=0, target="pseudobulk"))
+    model._parts = make_parts(identity_share=None)
+    model.fit(both)
+    assert float(model.chosen["typical_by_type"]) > 0.5
+    asked = tuple(Condition(held_out[0].perturbation, name) for name in ("A", "B"))
+    first, second = model.predict(asked).expression
+    np.testing.assert_allclose(first - second, own[0] - own[1], atol=0.5)
+    model.save(tmp_path)
+    loaded = DyGenePTModel.load(tmp_path, parts=model._parts, knowledge=model._read_knowledge)
+    np.testing.assert_allclose(loaded.predict(asked).expression, [first, second], atol=1e-5)

@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from dygenept.model.start.readout import PENALTIES, best_beyond_chance, fit_readout
+from dygenept.model.start.left_out import Targets
+from dygenept.model.start.readout import (
+    PENALTIES,
+    ReadoutChoice,
+    best_beyond_chance,
+    fit_readout,
+)
+from dygenept.model.start.typical import Rows
 
 
 def test_ridge_picks_the_penalty_of_the_smallest_left_out_error() -> None:
@@ -80,3 +89,104 @@ def test_a_gain_counts_beyond_so_many_standard_errors(n_spreads: float) -> None:
 
 def test_one_condition_alone_decides_nothing() -> None:
     assert best_beyond_chance(np.array([[2.0, 1.0]]), reference=0) == 0
+
+
+def two_types(n: int = 9) -> tuple[np.ndarray, np.ndarray, Rows]:
+    """Features, changes and rows of perturbations, most of them measured in two cell types."""
+    rng = np.random.default_rng(1)
+    both = [(number, code) for number in range(n) for code in (0, 1) if (number, code) != (4, 1)]
+    numbers, codes = (np.array(values) for values in zip(*both, strict=True))
+    own = rng.normal(size=(n, 6))[numbers] + 0.1 * rng.normal(size=(len(both), 6))
+    maps = rng.normal(size=(2, 6, 5))
+    own[:, 0] = 0.0
+    targets = np.einsum("nf,nfg->ng", own, maps[codes]) + np.array([[2.0], [-1.0]])[codes]
+    return own, targets + 0.2 * rng.normal(size=targets.shape), Rows(numbers, codes, 3)
+
+
+def refitted(
+    kept: np.ndarray, row: tuple[np.ndarray, int], penalty: float, prior: float, share: float
+) -> np.ndarray:
+    """Predict one condition by the formulas, from the kept rows only."""
+    own, targets, rows = two_types()
+    scale = np.square(own).sum(axis=1).mean()
+    x, y, types = own[kept], targets[kept], rows.cell_types[kept]
+    weights = 1 / np.linalg.norm(y, axis=1)
+    pooled = weights @ y / weights.sum()
+
+    def typical(code: int) -> np.ndarray:
+        here = types == code
+        if prior == np.inf or not here.any():
+            return pooled
+        mean = weights[here] @ y[here] / weights[here].sum()
+        return (here.sum() * mean + prior * pooled) / (here.sum() + prior)
+
+    left = y - np.stack([typical(code) for code in types])
+    same = types[:, None] == types
+    kernel = x @ x.T * (1 - share + share * same) + penalty * scale * np.eye(len(x))
+    near = x @ row[0] * (1 - share + share * (types == row[1]))
+    return typical(row[1]) + near @ np.linalg.solve(kernel, left)
+
+
+@pytest.mark.parametrize("prior", [np.inf, 3.0, 0.0])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_perturbation_is_left_out_of_all_its_cell_types(prior: float, share: float) -> None:
+    own, targets, rows = two_types()
+    direction = np.eye(6)[0]
+    choice = ReadoutChoice.of(own + direction, Targets.of(targets, rows), direction)
+    left_out = choice.left_out
+    if share:
+        left_out = replace(left_out, spectrum=left_out.spectrum.by_type(share))
+    expected = []
+    for number in range(9):
+        out = rows.perturbations == number
+        expected.append(
+            np.mean(
+                [
+                    np.square(
+                        refitted(~out, (own[row], rows.cell_types[row]), 0.3, prior, share)
+                        - targets[row]
+                    ).mean()
+                    for row in np.flatnonzero(out)
+                ]
+            )
+        )
+    np.testing.assert_allclose(left_out.errors(0.3, prior), expected, rtol=1e-9)
+
+
+def test_each_cell_type_gets_its_typical_change_and_its_map_where_that_helps() -> None:
+    own, targets, rows = two_types()
+    direction = np.eye(6)[0]
+    fit = fit_readout(own + direction, targets, direction, rows)
+    assert fit.prior < np.inf
+    assert fit.type_share > 0
+    maps = fit.type_maps
+    assert maps is not None
+    other = np.append(0.0, np.random.default_rng(2).normal(size=5))
+    everyone = np.ones(len(own), dtype=bool)
+    for code in (0, 1, 2):
+        expected = refitted(everyone, (other, code), fit.penalty, fit.prior, fit.type_share)
+        predicted = fit.predict((other + direction)[None], np.array([code]))[0]
+        np.testing.assert_allclose(predicted, expected)
+        weights = fit.weights + maps[code] + np.outer(fit.type_shifts[code], direction)
+        np.testing.assert_allclose(weights @ (other + direction), expected)
+    # Of a cell type without any condition only the pooled change is known.
+    assert not maps[2].any()
+
+
+def test_the_spread_is_that_of_left_out_residuals() -> None:
+    rng = np.random.default_rng(3)
+    features, targets = rng.normal(size=(15, 4)), rng.normal(size=(15, 6))
+    fit = fit_readout(features, targets)
+    ridge = fit.penalty * np.square(features).sum(axis=1).mean()
+    squares = []
+    for row in range(15):
+        kept = np.arange(15) != row
+        gram = features[kept].T @ features[kept] + ridge * np.eye(4)
+        solved = np.linalg.solve(gram, features[kept].T @ targets[kept])
+        leverage = features[row] @ np.linalg.solve(gram, features[row])
+        squares.append(np.square(targets[row] - features[row] @ solved) / (1 + leverage))
+    np.testing.assert_allclose(fit.variance, np.mean(squares, axis=0))
+    x = rng.normal(size=4)
+    gram = features.T @ features + ridge * np.eye(4)
+    expected = np.sqrt(fit.variance * (1 + x @ np.linalg.solve(gram, x)))
+    np.testing.assert_allclose(fit.spread(x[None], np.zeros(1, dtype=int))[0], expected)

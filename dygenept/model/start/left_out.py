@@ -1,0 +1,200 @@
+"""Exact leave-one-out errors of a typical change and ridge regression, without a refit.
+
+With kept = I - K (K + λ)⁻¹, the residuals of the conditions of a perturbation that is left out
+are (kept_gg)⁻¹ · kept_g · (targets - what the others have in common): a division where it has one
+condition, a small solve where it was measured in several cell types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
+from dygenept.types import DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Changes to fit.
+
+    Attributes:
+        values: (n, G).
+        coordinates: The same in an orthonormal basis of their span, (n, min(n, G)): squared
+            errors of what lies in the span are the same there.
+        norms: (n,).
+        rows: What the rows are.
+    """
+
+    values: DoubleArray
+    coordinates: DoubleArray
+    norms: DoubleArray
+    rows: Rows
+
+    @classmethod
+    def of(cls, values: DoubleArray, rows: Rows) -> Targets:
+        """Find the coordinates once, for every fit to the same targets."""
+        return cls(values, coordinates_of(values), np.linalg.norm(values, axis=1), rows)
+
+
+def coordinates_of(values: DoubleArray) -> DoubleArray:
+    """Return vectors in an orthonormal basis of their span, (n, G) to (n, min(n, G)).
+
+    Inner products are kept, so that n coordinates tell as much as G genes do.
+    """
+    if values.shape[1] <= len(values):
+        return values
+    upper = np.asarray(np.linalg.qr(values.T, mode="r"), dtype=np.float64)
+    return upper.T
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """The kernel of features over conditions, K = U diag(v) Uᵀ.
+
+    K is f·fᵀ within a cell type, and 1 - ``type_share`` of that between types.
+
+    Attributes:
+        features: f, (n, F).
+        rows: What the conditions are.
+        type_share: In [0, 1].
+        vectors: U, (n, r).
+        values: v, (r,).
+        scale: Mean squared norm of the features.
+    """
+
+    features: DoubleArray
+    rows: Rows
+    type_share: float
+    vectors: DoubleArray
+    values: DoubleArray
+    scale: float
+
+    @classmethod
+    def of(cls, features: DoubleArray, rows: Rows) -> Spectrum:
+        """Decompose the features alike for all cell types."""
+        scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
+        vectors, roots, _ = np.linalg.svd(features, full_matrices=False)
+        return cls(features, rows, 0.0, vectors, roots**2, scale)
+
+    def by_type(self, share: float) -> Spectrum:
+        """Decompose them with a share that each cell type reads by itself."""
+        features, rows = self.features, self.rows
+        kernel = features @ features.T * _between(rows.cell_types, rows.cell_types, share)
+        values, vectors = np.linalg.eigh(kernel)
+        return Spectrum(features, rows, share, vectors, np.maximum(values, 0.0), self.scale)
+
+    def kernel(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
+        """Return the kernel between other conditions and these, (m, F) to (m, n)."""
+        kernel: DoubleArray = features @ self.features.T
+        if self.type_share:
+            kernel = kernel * _between(cell_types, self.rows.cell_types, self.type_share)
+        return kernel
+
+    def leverage(
+        self, features: DoubleArray, cell_types: IndexArray, penalty: float
+    ) -> DoubleArray:
+        """Return xᵀ (fᵀf + λ)⁻¹ x of other conditions, (m, F) to (m,), 0 where x is."""
+        ridge = penalty * self.scale
+        explained = np.square(self.kernel(features, cell_types) @ self.vectors) / (
+            self.values + ridge
+        )
+        own = np.square(features).sum(axis=1)
+        leverage: DoubleArray = np.maximum(own - explained.sum(axis=1), 0.0) / ridge
+        return leverage
+
+
+def _between(first: IndexArray, second: IndexArray, share: float) -> DoubleArray:
+    between: DoubleArray = 1 - share + share * (first[:, None] == second)
+    return between
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Residuals of left-out perturbations under any penalty.
+
+    Attributes:
+        spectrum: The features' kernel.
+        targets: What is fitted.
+        counts: How often each condition has the typical change, (n,).
+    """
+
+    spectrum: Spectrum
+    targets: Targets
+    counts: DoubleArray
+    _typical: list[TypicalChange] = field(init=False, repr=False)
+    _projected: DoubleArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Sum up what the penalties share."""
+        coordinates = self.targets.coordinates
+        object.__setattr__(self, "_typical", [self._typical_of(coordinates)])
+        object.__setattr__(self, "_projected", self.spectrum.vectors.T @ coordinates)
+
+    def errors(self, penalty: float, prior: float) -> DoubleArray:
+        """Return the mean squared error of each left-out perturbation, (n_perturbations,)."""
+        targets = self.targets
+        residuals, _ = self._residuals(
+            targets.coordinates, self._projected, self._typical[0].without, (penalty, prior)
+        )
+        squares = np.einsum("ij,ij->i", residuals, residuals) / targets.values.shape[1]
+        rows = targets.rows
+        errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
+        return errors
+
+    def variance(self, penalty: float, prior: float) -> DoubleArray:
+        """Return the mean of each gene's squared left-out residuals over 1 + leverage, (G,)."""
+        values = self.targets.values
+        residuals, kept = self._residuals(
+            values,
+            self.spectrum.vectors.T @ values,
+            self._typical_of(values).without,
+            (penalty, prior),
+        )
+        variance: DoubleArray = np.mean(np.square(residuals) * kept[:, None], axis=0)
+        return variance
+
+    def solved(self, penalty: float, prior: float) -> tuple[DoubleArray, DoubleArray]:
+        """Return the typical change by cell type, (n_types, G), and kernel coefficients, (n, G)."""
+        spectrum, targets = self.spectrum, self.targets
+        typical = self._typical_of(targets.values).whole(prior)
+        left = targets.values - self.counts[:, None] * typical[targets.rows.cell_types]
+        gain = 1 / (spectrum.values + penalty * spectrum.scale)
+        coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)
+        return typical, coefficients
+
+    def _typical_of(self, values: DoubleArray) -> TypicalChange:
+        return TypicalChange(values, self.counts, self.targets.norms, self.targets.rows)
+
+    def _residuals(
+        self,
+        values: DoubleArray,
+        projected: DoubleArray,
+        typical: Callable[[int, float], DoubleArray],
+        setting: tuple[float, float],
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return residuals, (n, c), and kept_ii = 1 / (1 + leverage when left out), (n,)."""
+        penalty, prior = setting
+        vectors, rows = self.spectrum.vectors, self.targets.rows
+        shrink = self.spectrum.values
+        shrink = shrink / (shrink + penalty * self.spectrum.scale)  # (r,)
+        shrunk = vectors * shrink  # (n, r)
+        residuals = values - shrunk @ projected
+        for code in range(rows.n_types):
+            counts = self.counts * rows.of_type(code)
+            if not counts.any():
+                continue
+            kept_counts = counts - shrunk @ (vectors.T @ counts)  # (n,)
+            # With one cell type no prior changes anything.
+            residuals -= kept_counts[:, None] * typical(code, prior)[rows.perturbations]
+        kept = np.maximum(1 - np.einsum("ir,ir->i", shrunk, vectors), 1e-9)
+        for group in rows.groups():  # (n_groups, size)
+            if group.shape[1] == 1:
+                alone = group[:, 0]
+                residuals[alone] /= kept[alone, None]
+                continue
+            block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
+            residuals[group] = np.linalg.solve(block, residuals[group])
+        return residuals, kept

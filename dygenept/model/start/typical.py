@@ -1,0 +1,148 @@
+"""What perturbations have in common: a typical change, pooled over cell types or by cell type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from dygenept.types import DoubleArray
+
+IndexArray = npt.NDArray[np.int64]
+
+# How many conditions of a cell type the pooled change counts as there: infinity pools all types.
+POOLED = float("inf")
+PRIORS = (POOLED, 30.0, 10.0, 3.0, 1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which perturbation and cell type each row of a fit is.
+
+    A perturbation is left out of all its cell types at once, as a test perturbation is.
+
+    Attributes:
+        perturbations: Numbered from 0 without a gap, (n,).
+        cell_types: Numbered from 0, (n,).
+        n_types: Number of cell types, those without a row included.
+    """
+
+    perturbations: IndexArray
+    cell_types: IndexArray
+    n_types: int = 1
+
+    @classmethod
+    def single(cls, n: int) -> Rows:
+        """Return n perturbations of one cell type."""
+        return cls(np.arange(n), np.zeros(n, dtype=np.int64))
+
+    @property
+    def has_several_types(self) -> bool:
+        """True if the rows are of more than one cell type."""
+        return len(np.unique(self.cell_types)) > 1
+
+    @property
+    def n_perturbations(self) -> int:
+        """Number of perturbations."""
+        return int(self.perturbations.max()) + 1 if len(self.perturbations) else 0
+
+    def groups(self) -> list[IndexArray]:
+        """Return the rows of each perturbation, (n_groups, size), one array per size."""
+        order = np.argsort(self.perturbations, kind="stable")
+        sizes = np.bincount(self.perturbations)
+        firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        return [order[firsts[sizes == n][:, None] + np.arange(n)] for n in np.unique(sizes)]
+
+    def of_type(self, cell_type: int) -> DoubleArray:
+        """Return 1 where a row is of a cell type, (n,)."""
+        here: DoubleArray = (self.cell_types == cell_type).astype(np.float64)
+        return here
+
+    def summed(self, values: DoubleArray) -> DoubleArray:
+        """Sum the rows of each perturbation, (n, …) to (n_perturbations, …)."""
+        n = len(self.perturbations)
+        member = sparse.csr_matrix(
+            (np.ones(n), (self.perturbations, np.arange(n))), shape=(self.n_perturbations, n)
+        )
+        summed: DoubleArray = np.asarray(member @ values, dtype=np.float64)
+        return summed
+
+
+class TypicalChange:
+    """Means of changes, each weighed by one over its norm, so that strong effects count no more.
+
+    In cell type t it is (n_t · own + prior · pooled) / (n_t + prior), with n_t conditions there.
+    """
+
+    def __init__(
+        self, targets: DoubleArray, counts: DoubleArray, norms: DoubleArray, rows: Rows
+    ) -> None:
+        """Sum up the changes.
+
+        Args:
+            targets: Changes, (n, G), or coordinates of them, (n, c).
+            counts: How often a condition has the typical change, (n,).
+            norms: Norms of the changes, (n,).
+            rows: What the conditions are.
+        """
+        given = counts / np.maximum(norms, 1e-9)
+        self._of_each: list[_Sums] = []
+        for cell_type in range(rows.n_types):
+            here = rows.of_type(cell_type)
+            self._of_each.append(
+                _Sums(
+                    rows.summed((here * given)[:, None] * targets),
+                    rows.summed(here * given * counts),
+                    rows.summed(here),
+                )
+            )
+
+    def whole(self, prior: float) -> DoubleArray:
+        """Return the typical change of each cell type, (n_types, G)."""
+        totals = [each.total() for each in self._of_each]
+        pooled = _pooled(totals)
+        return np.stack([_shrunk(total, pooled, prior) for total in totals])
+
+    def without(self, cell_type: int, prior: float) -> DoubleArray:
+        """Return a cell type's typical change without each perturbation, (n_perturbations, G)."""
+        left = [each.total().less(each) for each in self._of_each]
+        return _shrunk(left[cell_type], _pooled(left), prior)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Weighted changes, (…, G), their weights and their number, (…,)."""
+
+    changes: DoubleArray
+    mass: DoubleArray
+    size: DoubleArray
+
+    def total(self) -> _Sums:
+        return _Sums(self.changes.sum(axis=0), self.mass.sum(axis=0), self.size.sum(axis=0))
+
+    def less(self, other: _Sums) -> _Sums:
+        return _Sums(self.changes - other.changes, self.mass - other.mass, self.size - other.size)
+
+    def mean(self) -> DoubleArray:
+        mean: DoubleArray = self.changes / np.maximum(self.mass, 1e-12)[..., None]
+        return mean
+
+
+def _pooled(sums: Sequence[_Sums]) -> DoubleArray:
+    return _Sums(
+        np.sum([each.changes for each in sums], axis=0),
+        np.sum([each.mass for each in sums], axis=0),
+        np.sum([each.size for each in sums], axis=0),
+    ).mean()
+
+
+def _shrunk(own: _Sums, pooled: DoubleArray, prior: float) -> DoubleArray:
+    if prior == POOLED:
+        return pooled
+    # A type with no condition left is the pooled one whatever the prior.
+    share = np.where(own.size > 0.5, own.size / np.maximum(own.size + prior, 1e-12), 0.0)
+    shrunk: DoubleArray = share[..., None] * own.mean() + (1 - share[..., None]) * pooled
+    return shrunk

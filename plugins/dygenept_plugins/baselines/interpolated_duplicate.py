@@ -1,0 +1,97 @@
+"""One half of the cells predicts the other where it shows an effect, and the mean elsewhere.
+
+The cells of a perturbation are halved. One half is the truth, the other the duplicate d. With m the
+mean of the train perturbations and q, per gene, the adjusted p value of the duplicate against all
+other perturbed cells of the cell type (see ``HalfTester``): ŷ = (1 - q) · d + q · m. A gene that
+shows no effect of its own takes no noise from the duplicate, so that the ceiling stays above the
+mean where few cells make ``technical_duplicate`` fall below it. Several halvings are scored, and
+their scores averaged.
+Source: Miller, Mejia et al. 2025, bioRxiv 2025.10.20.683304. Loads scipy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, scored_halves
+from dygenept.evaluation.reference import train_view
+from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
+from dygenept.types import Condition, DoubleArray, Predictions, Task
+
+
+class InterpolatedDuplicateConfig(PluginConfig):
+    """Options of the interpolated duplicate.
+
+    Attributes:
+        n_halves: Random halvings whose scores are averaged.
+    """
+
+    n_halves: int = Field(default=5, ge=1, le=1000)
+
+
+class InterpolatedDuplicate:
+    """ŷ = (1 - q) · d + q · m, scored against the other half."""
+
+    def __init__(self, n_halves: int = 5) -> None:
+        self._n_halves = n_halves
+        self._task: Task | None = None
+
+    def fit(self, task: Task) -> None:
+        """Keep the task.
+
+        Raises:
+            PluginError: If the task hides the truth.
+        """
+        require_held_out(task, ())
+        self._task = task
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        """Return the interpolated half as the prediction and the other as the truth, (n, G) each.
+
+        A condition with one cell has no second half: its truth is NaN here, so it is undefined
+        under every metric.
+
+        Raises:
+            PluginError: If it was not fitted, or a condition is not held out.
+        """
+        if self._task is None:
+            raise PluginError("interpolated_duplicate predicts before it was fitted; call fit")
+        held_out, rows = require_held_out(self._task, conditions)
+        draw = held_out.draw_tested_halves
+        if draw is None:
+            raise PluginError("interpolated_duplicate needs cells to test, and the task has none")
+        means = {
+            kind: train_view(self._task, kind).mean
+            for kind in sorted({condition.cell_type for condition in conditions})
+        }
+        mean: DoubleArray = np.array([means[condition.cell_type] for condition in conditions])
+        rng = np.random.default_rng([self._task.runtime.seed, self._n_halves])
+        draws = []
+        for _ in range(self._n_halves):
+            tested = draw(rng)
+            halves = scored_halves(tested.means[:, rows], held_out.means[rows], tuple(conditions))
+            share = tested.adjusted_p[rows]
+            mixed = (1.0 - share) * halves.expression + share * mean
+            draws.append(replace(halves, expression=mixed))
+        first, *others = draws
+        return replace(first, others=tuple(others), n_cells=cells_of_halves(held_out, rows))
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the ceiling."""
+    return [
+        BaselineSpec(
+            name="interpolated_duplicate",
+            summary="Half of the cells where it shows an effect, else the mean (ceiling).",
+            source="Miller, Mejia et al. 2025, bioRxiv 2025.10.20.683304",
+            config=InterpolatedDuplicateConfig,
+            factory=lambda config: InterpolatedDuplicate(config.n_halves),
+            role="ceiling",
+            closed_form=False,
+        )
+    ]

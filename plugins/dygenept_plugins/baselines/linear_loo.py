@@ -1,0 +1,104 @@
+"""The linear model that DyGenePT starts from: a typical change, and ridge on gene embeddings.
+
+Δ̂ = typical change + Σ_p x_p·W: the typical change is the mean of the train deltas, each weighed by
+one over its norm, and counts once however many genes are perturbed; W is ridge regression of what
+is left. The penalty is that of the smallest exact leave-one-out error over train and validation
+perturbations; with several cell types these errors also choose how far typical change and W are
+those of the cell type. It is the readout of ``dygenept.model.start``, fitted to embeddings instead
+of a network's features, so that whatever DyGenePT gains over it is not gained by the recipe. Loads
+nothing but the embedding that is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dygenept.evaluation.reference import TrainView
+from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding
+from dygenept.model.start.readout import Readout, fit_readout
+from dygenept.model.start.typical import IndexArray, Rows
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
+from dygenept.types import Condition, DoubleArray, Task
+from dygenept_plugins.baselines._embedding_regression import (
+    EmbeddingConfig,
+    EmbeddingModel,
+    knowledge_of,
+)
+
+
+class LinearLooConfig(EmbeddingConfig):
+    """Options of ``linear_loo``: which embedding of the perturbed genes it reads."""
+
+
+class LinearLoo(EmbeddingModel[LinearLooConfig]):
+    """Typical change plus ridge regression, fitted to all cell types together."""
+
+    def __init__(self, config: LinearLooConfig) -> None:
+        super().__init__(config)
+        self._readout: Readout | None = None
+
+    def fit(self, task: Task) -> None:
+        """Fit on train and validation perturbations of all cell types.
+
+        Raises:
+            DygeneptError: If the embedding cannot be opened.
+        """
+        super().fit(task)
+        if not task.known:
+            raise PluginError("the task has no train perturbation; use a split with fewer folds")
+        # Sorted, so that a sum over rows does not depend on the order of the file.
+        order = sorted(range(len(task.known)), key=lambda row: task.known[row])
+        conditions = tuple(task.known[row] for row in order)
+        codes = self._codes(conditions)
+        labels = [condition.label for condition in conditions]
+        _, numbers = np.unique(labels, return_inverse=True)
+        rows = Rows(numbers.reshape(-1), codes, len(task.cell_types))
+        deltas = task.means[order] - task.control_means[codes]
+        inputs, shared = self._inputs(conditions)
+        self._readout = readout = fit_readout(inputs, deltas, shared, rows)
+        self.chosen = {"penalty": readout.penalty, **readout.by_type()}
+
+    def standardised(self, embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:
+        """Centre what is an embedding; one-hot codes have no mean to take off."""
+        if self.config.embedding == IDENTITY:
+            return embedding
+        return super().standardised(embedding, by=by)
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G)."""
+        inputs, _ = self._inputs(conditions)
+        return view.control + self._fitted.predict(inputs, self._codes(conditions))
+
+    @property
+    def _fitted(self) -> Readout:
+        if self._readout is None:
+            raise PluginError("linear_loo predicts before it was fitted; call fit")
+        return self._readout
+
+    def _inputs(self, conditions: Sequence[Condition]) -> tuple[DoubleArray, DoubleArray]:
+        """Return the features with a constant one, (n, D + 1), and which of them is constant."""
+        features = self.features(conditions)
+        shared = np.zeros(features.shape[1] + 1)
+        shared[-1] = 1.0
+        return np.column_stack([features, np.ones(len(features))]), shared
+
+    def _codes(self, conditions: Sequence[Condition]) -> IndexArray:
+        types = {name: code for code, name in enumerate(self.task.cell_types)}
+        return np.array([types[condition.cell_type] for condition in conditions], dtype=np.int64)
+
+
+@hookimpl
+def dygenept_baselines() -> list[BaselineSpec]:
+    """Return the baseline."""
+    return [
+        BaselineSpec(
+            name="linear_loo",
+            summary="Typical change plus ridge on gene embeddings, all chosen by leave-one-out.",
+            source="this project: the closed-form start of DyGenePT by itself",
+            config=LinearLooConfig,
+            factory=LinearLoo,
+            knowledge=knowledge_of,
+        )
+    ]
