@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, KEY = 640, 300, 50, 30, 40, 200
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM, KEY = 640, 310, 50, 30, 50, 200
 COLOURS = ("#1b6ca8", "#c8553d", "#2e8b57", "#8a5a9e", "#b8860b", "#555555")
 
 
@@ -17,6 +17,7 @@ class Chart:
     Attributes:
         title: What is shown.
         places: Labels of the x axis.
+        axis: What these are.
         low: Lower end of the y axis.
         high: Upper end.
         lines: Values by name, one per place.
@@ -29,6 +30,7 @@ class Chart:
     high: float
     lines: Mapping[str, Sequence[float]]
     limits: Sequence[float] = ()
+    axis: str = "held-out perturbations"
 
     def svg(self) -> str:
         """Return the chart as a document."""
@@ -44,13 +46,18 @@ class Chart:
             parts.append(_line(LEFT, y, right, y, "#888888", dash="4 3"))
         for place, label in enumerate(self.places):
             parts.append(_text(self._x(place), HEIGHT - BOTTOM + 18, label, anchor="middle"))
+        middle = self._x((len(self.places) - 1) / 2)
+        parts.append(_text(middle, HEIGHT - 6, self.axis, anchor="middle"))
         for number, (name, values) in enumerate(self.lines.items()):
             colour = COLOURS[number % len(COLOURS)]
             points = [(self._x(place), self._y(value)) for place, value in enumerate(values)]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
             parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>')
+            # A hollow point lies beyond the axis.
+            fills = [colour if self.low <= value <= self.high else "#ffffff" for value in values]
             parts += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in points
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{fill}" stroke="{colour}"/>'
+                for (x, y), fill in zip(points, fills, strict=True)
             ]
             parts.append(_text(right + 12, TOP + 16 * number + 10, name, colour=colour))
         body = "\n".join(parts)
@@ -60,7 +67,7 @@ class Chart:
             f'fill="#ffffff"/>\n{body}\n</svg>\n'
         )
 
-    def _x(self, place: int) -> float:
+    def _x(self, place: float) -> float:
         return LEFT + 20 + (WIDTH - KEY - LEFT - 40) * place / max(1, len(self.places) - 1)
 
     def _y(self, value: float) -> float:

@@ -64,6 +64,9 @@ def main(folder: Path) -> None:
         (folder / f"{name}.svg").write_text(chart.svg())
 
 
+POWER_AXIS = "mean difference, in standard deviations"
+
+
 def charts(parts: Mapping[str, Sequence[Row]]) -> dict[str, Chart]:
     """Draw what the tables show."""
     independent, clustered, claims, _, _, powers = parts.values()
@@ -85,13 +88,16 @@ def charts(parts: Mapping[str, Sequence[Row]]) -> dict[str, Chart]:
         name: [float(row[name]) for row in powers]
         for name in ("n = 6", *sizes, "one of ten, n = 33")
     }
+    large, few = ([name.removeprefix("n = ") for name in names] for names in (sizes, small))
     return {
-        "coverage": Chart("95 % intervals cover the truth", sizes, 0.8, 1.0, covered, (0.93, 0.97)),
+        "coverage": Chart("95 % intervals cover the truth", large, 0.8, 1.0, covered, (0.93, 0.97)),
         "cell_types": Chart(
-            "95 % intervals cover the truth, 3 cell types", sizes, 0.5, 1.0, in_types, (0.93, 0.97)
+            "95 % intervals cover the truth, 3 cell types", large, 0.5, 1.0, in_types, (0.93, 0.97)
         ),
-        "claims": Chart("false claims to beat the reference", small, 0.0, 0.2, claimed, (0.06,)),
-        "power": Chart("claims by mean difference (standard deviations)", effects, 0.0, 1.0, shown),
+        "claims": Chart("false claims to beat the reference", few, 0.0, 0.2, claimed, (0.06,)),
+        "power": Chart(
+            "a better model is shown to be better", effects, 0.0, 1.0, shown, axis=POWER_AXIS
+        ),
     }
 
 

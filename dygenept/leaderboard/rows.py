@@ -242,10 +242,12 @@ def group_records(records: Iterable[RunRecord]) -> dict[BoardKey, tuple[RunRecor
 def indexed_boards(index: RecordIndex) -> dict[BoardKey, IndexedRecords]:
     """Sort the records of a folder into leaderboards as ``group_records`` does, unread."""
     named = ((header, name) for name, header in index.headers.items())
-    return {
+    boards = {
         key: index.records({name: index.headers[name] for name in names})
         for key, names in _grouped(named).items()
     }
+    index.forget(boards.values())
+    return boards
 
 
 def _grouped(items: Iterable[tuple[RecordHeader, Member]]) -> dict[BoardKey, tuple[Member, ...]]:

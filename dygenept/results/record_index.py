@@ -122,9 +122,14 @@ class IndexedRecords(Sequence[RunRecord]):
             make: Makes it.
         """
         stamps = "\n".join(f"{name} {header.stamp}" for name, header in self.headers.items())
+        digest = hashlib.sha256(stamps.encode()).hexdigest()
+        return self._index.derived(f"{what} {self.mark}", digest, make)
+
+    @property
+    def mark(self) -> str:
+        """A digest of their files' names, whatever these contain."""
         of = "\n".join(sorted(self.headers))
-        key = f"{what} {hashlib.sha256(of.encode()).hexdigest()[:32]}"
-        return self._index.derived(key, hashlib.sha256(stamps.encode()).hexdigest(), make)
+        return hashlib.sha256(of.encode()).hexdigest()[:32]
 
     def __len__(self) -> int:
         """Count them."""
@@ -192,6 +197,15 @@ class RecordIndex:
         self._kept.derived[key] = (digest, text)
         self._is_changed = True
         return text
+
+    def forget(self, groups: Iterable[IndexedRecords]) -> None:
+        """Drop what is kept of other groups of records than these: it will not be asked for."""
+        marks = {of.mark for of in groups}
+        derived = self._kept.derived
+        kept = {key: text for key, text in derived.items() if key.rpartition(" ")[2] in marks}
+        if len(kept) < len(derived):
+            self._kept.derived = kept
+            self._is_changed = True
 
     def save(self) -> None:
         """Keep what was found, in the first place that takes it."""

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
+from dygenept_cli.views.box_table import BoxTable
+
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -32,7 +35,7 @@ KEY = "model"
 
 def board_tables(
     board: Board[Row], *, metrics: Sequence[str] = (), width: int = WIDTH
-) -> list[Table]:
+) -> list[RenderableType]:
     """Lay a board of any kind out; one that is grouped has one column per group.
 
     Args:
@@ -50,7 +53,7 @@ def board_tables(
 
 def _wide_tables(
     board: Board[Row], *, metrics: Sequence[str] = (), width: int = WIDTH
-) -> list[Table]:
+) -> list[RenderableType]:
     """Lay rows out, one line per model and one column per metric.
 
     Args:
@@ -68,7 +71,7 @@ def _wide_tables(
     is_one_table = not left
     if is_one_table:
         left = leading_first(rows, fixed=board.fixed_lead)
-    tables: list[Table] = []
+    tables: list[RenderableType] = []
     while left:
         is_first = not tables
         whole = wide_table(layout, rows, left, "table", is_detailed=is_first)
@@ -78,7 +81,7 @@ def _wide_tables(
             table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
         caption = _caption(layout, hidden)
-        tables.append(_rich_table(table, board.title, caption, width=width))
+        tables.append(_drawn(table, board.title, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
 
@@ -109,15 +112,46 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
             table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
         for row in models:
             found = (cells[place].get(row.model, missing) for place in shown)
-            values = (_joined([(_aligned(cell), cell), (cell.note, Cell(""))]) for cell in found)
+            values = (_joined([(_aligned(cell), cell), (_interval(cell), cell)]) for cell in found)
             table.add_row(printable(row.model) + ROLE_MARKS[row.role], *values)
         tables.append(table)
     return tables
 
 
-def _rich_table(table: WideTable, heading: str, caption: str, *, width: int) -> Table:
-    from rich.cells import cell_len
+def _interval(cell: Cell) -> str:
+    """Return the interval alone of what a page notes below a value."""
+    interval, end, _ = cell.note.partition("]")
+    return interval + end if end else ""
 
+
+def _drawn(table: WideTable, heading: str, caption: str, *, width: int) -> RenderableType:
+    """Draw a table; rich folds its names where they do not fit."""
+    box = box_table(table, heading, caption)
+    is_whole = sum(box.widths()) + GAP * len(table.headings) < width
+    return box if is_whole else folded_table(table, heading, caption)
+
+
+def box_table(table: WideTable, heading: str, caption: str) -> BoxTable:
+    """Lay a table out for a terminal in which all of it fits."""
+    from dygenept.machine.plain_text import printable
+
+    return BoxTable(
+        title=heading,
+        caption=caption,
+        headings=[[printable(line) for line in _heading_lines(head)] for head in table.headings],
+        is_text=[head.is_text for head in table.headings],
+        rows=[
+            [
+                (printable(_shown(head, cell, role)), _style(cell))
+                for head, cell in zip(table.headings, cells, strict=True)
+            ]
+            for role, cells in table.lines
+        ],
+    )
+
+
+def folded_table(table: WideTable, heading: str, caption: str) -> Table:
+    """Lay a table out for a terminal that is too narrow for its names."""
     rich_table = _empty_table(heading, caption)
     for head in table.headings:
         rich_table.add_column(
@@ -127,23 +161,9 @@ def _rich_table(table: WideTable, heading: str, caption: str, *, width: int) -> 
             # A name longer than the room is folded onto a second line.
             overflow="fold",
         )
-    texts = [
-        [_shown(head, cell, role) for head, cell in zip(table.headings, cells, strict=True)]
-        for role, cells in table.lines
-    ]
-    widest = (
-        max(map(cell_len, (*_heading_lines(head), *column)))
-        for head, column in zip(table.headings, zip(*texts, strict=True), strict=True)
-    )
-    # Where nothing is folded, rich lays a whole column out much faster than its cells.
-    is_one_row = sum(size + GAP for size in widest) < width
-    places = range(len(texts))
-    for rows in [places] if is_one_row else [[place] for place in places]:
-        columns = (
-            _joined([(texts[row][column], table.lines[row][1][column]) for row in rows])
-            for column in range(len(table.headings))
-        )
-        rich_table.add_row(*columns)
+    for role, cells in table.lines:
+        shown = zip(table.headings, cells, strict=True)
+        rich_table.add_row(*(_joined([(_shown(head, of, role), of)]) for head, of in shown))
     return rich_table
 
 
@@ -153,19 +173,19 @@ def _shown(head: Heading, cell: Cell, role: str) -> str:
     return cell.text + (ROLE_MARKS[role] if head.text == KEY else "")
 
 
+def _style(cell: Cell) -> str:
+    """Name the style of a value: faint where the metric is not calibrated, bold for the best."""
+    if "uncalibrated" in cell.tones:
+        return "dim"
+    return "bold" if "best" in cell.tones else ""
+
+
 def _joined(cells: Sequence[tuple[str, Cell]]) -> Text:
-    """Put texts one below another, the values of the best in bold."""
+    """Put texts one below another, each in its style."""
     from rich.text import Text
 
-    joined = Text("\n".join(text for text, _ in cells))
-    start = 0
-    for text, cell in cells:
-        if "uncalibrated" in cell.tones:
-            joined.stylize("dim", start, start + len(text))
-        elif "best" in cell.tones:
-            joined.stylize("bold", start, start + max(VALUE_WIDTH, len(cell.text)))
-        start += len(text) + 1
-    return joined
+    lines = [Text(text, style=_style(cell)) for text, cell in cells]
+    return Text("\n").join(lines)
 
 
 def _n_fitting(table: WideTable, width: int) -> int:

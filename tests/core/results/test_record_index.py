@@ -101,6 +101,22 @@ def test_added_edited_and_deleted_records_are_noticed(
     assert len(opened) == 2
 
 
+def test_what_is_derived_of_records_that_are_gone_is_forgotten(
+    folder: Path, record: MakeRecord
+) -> None:
+    for by in (None, "subgroup"):
+        documents(folder, by=by)
+    before = len(RecordIndex(folder)._kept.derived)
+    for number in range(3):
+        made = record(key=f"9{number:031d}", model=f"more{number}", values=VALUES["a"])
+        ResultsStore(folder).write(made)
+        documents(folder)
+    after = RecordIndex(folder)
+    assert before == 4
+    # The board of the other data set keeps both of its kinds of rows, the changed one has one.
+    assert len(after._kept.derived) == 3
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other code", "a folder"])
 def test_a_damaged_index_is_built_again(folder: Path, opened: list[str], damage: str) -> None:
     wanted = documents(folder)

@@ -1,0 +1,49 @@
+"""A table that is drawn without rich is the one that rich draws."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Literal
+
+import pytest
+from rich.console import Console, RenderableType
+
+from dygenept.leaderboard.columns import Cell
+from dygenept.leaderboard.wide import Heading, WideTable
+from dygenept_cli.views.board_tables import box_table, folded_table
+
+TABLE = WideTable(
+    (Heading("rank"), Heading("model", is_text=True), Heading("mse_top20", True, "↓")),
+    (
+        ("baseline", (Cell("1"), Cell("ridge"), Cell("0.100", "*", tones=("best",)))),
+        ("ceiling", (Cell("2"), Cell("双子座"), Cell("0.2", tones=("uncalibrated",)))),
+        ("submitted", (Cell("3"), Cell("mine"), Cell("–"))),
+    ),
+)
+
+
+def drawn(table: RenderableType, encoding: str, colours: Literal["standard"] | None) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, errors="replace")
+    is_terminal = colours is not None
+    console = Console(file=file, width=80, force_terminal=is_terminal, color_system=colours)
+    console.print(table)
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_it_is_drawn_as_rich_draws_it(encoding: str) -> None:
+    words = ("toy · 9 cells × 3 genes · 2 perturbations, seed 42", "a caption of some words " * 5)
+    ours, theirs = (drawn(of(TABLE, *words), encoding, None) for of in (box_table, folded_table))
+    assert ours == theirs
+
+
+def test_values_keep_their_style_on_a_terminal() -> None:
+    ours, theirs = (
+        drawn(of(TABLE, "toy", ""), "utf-8", "standard") for of in (box_table, folded_table)
+    )
+    assert re.sub(r"\x1b\[[\d;]*m", "", ours) == re.sub(r"\x1b\[[\d;]*m", "", theirs)
+    assert "\x1b[1m  0.100 *\x1b[0m" in ours
+    assert "\x1b[2m    0.2\x1b[0m" in ours
