@@ -102,6 +102,7 @@ def metric_inputs(
             None if against.control_halves is None else _read_only(against.control_halves[:, types])
         ),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
+        spread=None if predictions.spread is None else _read_only(predictions.spread),
     )
 
 

@@ -179,6 +179,7 @@ class MetricSpec(PluginSpec):
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
         uses_cells: True if it reads samples of cells; they are drawn only then.
         uses_control_halves: True if it reads halves of the control cells.
+        uses_spread: True if it reads the spread that a model may offer; models are asked only then.
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
@@ -197,6 +198,7 @@ class MetricSpec(PluginSpec):
     uses_de_tests: bool = False
     uses_cells: bool = False
     uses_control_halves: bool = False
+    uses_spread: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
 
 

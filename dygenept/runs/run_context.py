@@ -91,6 +91,11 @@ class Scoring:
     control_halves: DoubleArray | None = None
 
     @property
+    def uses_spread(self) -> bool:
+        """True if a metric reads the spread that models may offer."""
+        return any(plugin.spec.uses_spread for plugin, _ in self.metrics)
+
+    @property
     def plugins(self) -> tuple[Provenance, ...]:
         """Where the metrics came from."""
         return tuple(plugin.provenance for plugin, _ in self.metrics)

@@ -53,6 +53,7 @@ from dygenept.plugin.interfaces.offers import (
     HasNotes,
     HasSharedShift,
     LinearReadout,
+    PredictsSpread,
     RecomputesLayers,
     UsesChild,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "Model",
     "PartnerText",
     "PlansCalls",
+    "PredictsSpread",
     "ReadsCorpus",
     "RecomputesLayers",
     "RegeneratesFacets",
