@@ -36,6 +36,14 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def few_tuning_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tune facets for a few steps at most, where something else is tested."""
+    from dygenept.model.start import facet_tuning
+
+    monkeypatch.setattr(facet_tuning, "CHECKPOINTS", (0, 5))
+
+
+@pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     """A server on this machine that answers as scripted; asked again without long waits."""
     from dataclasses import replace

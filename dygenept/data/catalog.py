@@ -123,6 +123,20 @@ def resolve_dataset(
     return ResolvedDataset(known, None, entry)
 
 
+def gives_effects(name: str, environment: Environment) -> bool:
+    """True if a name stands for a table of effects, which is looked at but not read.
+
+    Raises:
+        DataError: If nothing has this name.
+    """
+    from dygenept.data.effects.frames import is_table
+
+    resolved = resolve_dataset(name, environment)
+    if resolved.entry is None:
+        return is_table(resolved.path or Path(name))
+    return environment.manager.get(DatasetSpec, resolved.entry.source).gives == "effects"
+
+
 def source_of(name: str, entry: DatasetEntry, *, manager: PluginManager) -> DatasetSource:
     """Build the source of a registered data set.
 
@@ -194,9 +208,17 @@ def open_dataset(
     """
     resolved = resolve_dataset(name, environment, scale=scale)
     if resolved.name is None or resolved.entry is None:
+        from dygenept.data.effects.frames import is_table
+        from dygenept.data.effects.reading import read_effects
         from dygenept.data.reading.anndata_file import read_anndata
 
         path = resolved.path or Path(name)
+        if is_table(path):
+            if normalize:
+                raise ConfigError(
+                    f"{path} is a table of effects without counts; leave --normalize out"
+                )
+            return replace(read_effects(path, mapping=mapping), file=str(path.resolve()))
         data = read_anndata(path, name=_name_of(path), normalize=normalize, mapping=mapping)
         return replace(data, file=str(path.resolve()))
     entry = _changed(

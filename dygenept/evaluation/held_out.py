@@ -16,6 +16,7 @@ from dygenept.types import (
     BoolArray,
     Candidates,
     Condition,
+    DeTests,
     DoubleArray,
     Fold,
     Perturbation,
@@ -84,18 +85,34 @@ def subgroups(
 def effect_sizes(
     data: PerturbationData, pseudobulk: Pseudobulk, conditions: Sequence[Condition]
 ) -> Mapping[str, Mapping[str, float]]:
-    """Return the root mean square over genes of each condition's true delta.
+    """Return the root mean square over (measured) genes of each condition's true delta.
 
     Returns:
         Effect size by cell type and perturbation label, log1p scale.
     """
     means = pseudobulk.means[condition_positions(data, conditions)]  # (n, G)
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    sizes = np.sqrt(np.mean((means - pseudobulk.control_means[types]) ** 2, axis=1))  # (n,)
+    sizes = np.sqrt(np.nanmean((means - pseudobulk.control_means[types]) ** 2, axis=1))  # (n,)
     effects: dict[str, dict[str, float]] = {}
     for condition, size in zip(conditions, sizes.tolist(), strict=True):
         effects.setdefault(condition.cell_type, {})[condition.label] = size
     return effects
+
+
+def de_gene_counts(
+    data: PerturbationData, tests: DeTests | None, conditions: Sequence[Condition]
+) -> Mapping[str, Mapping[str, int]]:
+    """Return how many genes each condition changes significantly; empty without tests.
+
+    Returns:
+        Number of genes by cell type and perturbation label.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    if tests is not None:
+        found = tests.is_significant[condition_positions(data, conditions)].sum(axis=1)
+        for condition, count in zip(conditions, found.tolist(), strict=True):
+            counts.setdefault(condition.cell_type, {})[condition.label] = count
+    return counts
 
 
 class HeldOutPool:

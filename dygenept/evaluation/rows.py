@@ -42,6 +42,27 @@ def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
     return gathered
 
 
+def top_share(size: DoubleArray, is_wanted: BoolArray) -> DoubleArray:
+    """Return the share of the k wanted genes of each row that are among its k largest, (n,).
+
+    A tie at the k-th place counts by share; without any wanted gene the share is 0.
+
+    Args:
+        size: What genes are ordered by, (n, G).
+        is_wanted: (n, G).
+    """
+    n_wanted = is_wanted.sum(axis=1)
+    ordered = np.sort(size, axis=1)
+    place = np.clip(size.shape[1] - n_wanted, 0, size.shape[1] - 1)
+    cut = np.take_along_axis(ordered, place[:, None], axis=1)  # The k-th largest.
+    is_above, is_tied = size > cut, size == cut
+    n_places = n_wanted - is_above.sum(axis=1)
+    hits = (is_above & is_wanted).sum(axis=1).astype(np.float64)
+    hits += (is_tied & is_wanted).sum(axis=1) * (n_places / is_tied.sum(axis=1))
+    shares: DoubleArray = hits / np.maximum(n_wanted, 1)
+    return shares
+
+
 def masked_mean(values: DoubleArray, mask: BoolArray) -> MetricValues:
     """Average each row over its real entries.
 
@@ -89,8 +110,8 @@ def masked_pearson(
     flat_left = left_range <= ROUNDING * predicted_scale
     flat_right = right_range <= ROUNDING * truth_scale
     # Scaled by the range first, so that squares of tiny deltas do not underflow.
-    left = left / np.where(left_range > 0, left_range, 1.0)[:, None]
-    right = right / np.where(right_range > 0, right_range, 1.0)[:, None]
+    left /= np.where(left_range > 0, left_range, 1.0)[:, None]
+    right /= np.where(right_range > 0, right_range, 1.0)[:, None]
     product = np.einsum("nt,nt->n", left, right)  # (n,)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     defined = (counts > 1) & ~flat_left & ~flat_right
@@ -118,6 +139,10 @@ def row_scale(*arrays: DoubleArray) -> DoubleArray:
 def _centred(
     values: DoubleArray, mask: BoolArray, counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 ) -> tuple[DoubleArray, DoubleArray]:
+    if mask.shape[1] and mask.all():
+        # Spares passes over all genes.
+        whole: DoubleArray = values - values.mean(axis=1, keepdims=True)
+        return whole, values.max(axis=1) - values.min(axis=1)
     sums = np.where(mask, values, 0.0).sum(axis=1)
     means = sums / np.maximum(counts, 1)
     centred: DoubleArray = np.where(mask, values - means[:, None], 0.0)

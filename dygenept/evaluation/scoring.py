@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation.blocks import in_blocks
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     BoolArray,
+    Condition,
     DeGenes,
     DeTests,
     DoubleArray,
@@ -49,6 +51,7 @@ class GroundTruth:
             that are predicted together count.
         control_halves: Means of halves of each cell type's controls, (2, n_cell_types, G), where a
             metric reads them.
+        has_singles: A metric reads the single perturbations of combinations.
     """
 
     data: PerturbationData
@@ -58,6 +61,7 @@ class GroundTruth:
     cells: MetricCells | None = None
     held_out: HeldOutPool | None = None
     control_halves: DoubleArray | None = None
+    has_singles: bool = False
 
 
 def metric_inputs(
@@ -101,6 +105,7 @@ def metric_inputs(
         control_halves=(
             None if against.control_halves is None else _read_only(against.control_halves[:, types])
         ),
+        single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
         spread=None if predictions.spread is None else _read_only(predictions.spread),
     )
@@ -124,7 +129,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     scores: list[Score] = []
     for spec, metric in metrics:
         with plugin_code(f"metric {spec.name!r}"):
-            result = metric(seen)
+            result = in_blocks(metric, seen) if spec.by_row else metric(seen)
         _check_result(result, spec, n_conditions=len(seen.conditions))
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)
@@ -221,6 +226,26 @@ def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> 
             "one row of G genes per condition"
         )
     return np.asarray(predictions.truth, dtype=np.float64)
+
+
+def _single_deltas(
+    conditions: Sequence[Condition], data: PerturbationData, pseudobulk: Pseudobulk
+) -> tuple[DoubleArray | None, ...]:
+    singles = {
+        (item.genes[0], item.cell_type): row
+        for row, item in enumerate(data.conditions)
+        if len(item.genes) == 1
+    }
+    found: list[DoubleArray | None] = []
+    for condition in conditions:
+        rows = [singles.get((gene, condition.cell_type)) for gene in condition.genes]
+        known = [row for row in rows if row is not None]
+        if len(rows) == 1 or len(known) < len(rows):
+            found.append(None)
+            continue
+        control = pseudobulk.control_means[data.cell_types.index(condition.cell_type)]
+        found.append(_read_only(pseudobulk.means[known] - control))
+    return tuple(found)
 
 
 def _check_expression(predictions: Predictions, truth: DoubleArray, data: PerturbationData) -> None:

@@ -9,11 +9,12 @@ from typing import Generic
 from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds as over_seeds
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
-from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
-from dygenept.leaderboard.notes import board_notes, control_notes
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
 from dygenept.machine.plain_text import printable
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
@@ -52,6 +53,7 @@ class Board(Generic[Row]):
         seeds: The seeds that it spans; empty for the seed of its split.
         quoted: Published figures under the same protocol, shown apart.
         notes: What a reader must know beside the rows.
+        saturation: What simple models cover of each perturbation's range, where that groups it.
     """
 
     layout: Layout[Row]
@@ -63,6 +65,7 @@ class Board(Generic[Row]):
     seeds: tuple[int, ...] = ()
     quoted: tuple[PublishedRow, ...] = ()
     notes: tuple[str, ...] = ()
+    saturation: tuple[Saturation, ...] = ()
 
     @property
     def parts(self) -> tuple[Part[Row], ...]:
@@ -102,7 +105,9 @@ class Board(Generic[Row]):
         }
         if self.seeds:
             return {**document, "seeds": list(self.seeds), "across_seeds": rows}
-        grouped = {} if self.by is None else {"by": self.by}
+        grouped: JsonDocument = {} if self.by is None else {"by": self.by}
+        if self.saturation:
+            grouped["saturation"] = [item.document() for item in self.saturation]
         references = [row.document() for row in self.quoted]
         return {
             **document,
@@ -139,7 +144,7 @@ def leaderboard_of(
     Args:
         records: Records of one group, one per model and fold, at least one.
         metrics: Metrics to show; empty shows all.
-        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        by: Show parts of the held-out perturbations, as ``grouped_rows`` names them.
         quoted: Published figures that belong beside it; left out where it is grouped.
         min_gap: The least share of the gap to the ceiling that a claim needs.
         lead: The metric that a suite fixes as the first; the first of ``metrics`` goes before it.
@@ -156,18 +161,25 @@ def leaderboard_of(
         first=first,
         overall=overall,
         fixed_lead=fixed,
-        notes=(*board_notes(overall.rows, fixed_lead=fixed), *control_notes(first)),
+        notes=board_notes(overall.rows, first, fixed_lead=fixed),
     )
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)
         return replace(board, quoted=beside)
     # Whether a metric is calibrated is said of the data set, not of a part of it.
     known = {row.metric: row for row in overall.rows}
+    by = by.replace("-", "_")
+    cut = board.lead
     found: dict[str | None, list[LeaderboardRow]] = {}
-    for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap), metrics):
+    for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap, metric=cut), metrics):
         whole = replace(row, calibration=known[row.metric].calibration)
         found.setdefault(row.group, []).append(whole)
-    return replace(board, groups=tuple(map(_part, found.values())), by=by)
+    board = replace(board, groups=tuple(map(_part, found.values())), by=by)
+    if by != REGIME:
+        return board
+    saturated = saturation(records, cut)
+    notes = (*board.notes, saturation_note(saturated, cut))
+    return replace(board, saturation=saturated, notes=notes)
 
 
 def seed_boards(

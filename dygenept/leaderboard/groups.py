@@ -1,8 +1,9 @@
-"""Leaderboards of parts of the held-out perturbations: by subgroup, effect size or cell type."""
+"""Leaderboards of parts of the held-out perturbations: what they have in common is named."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,12 @@ from dygenept.errors import ConfigError, ResultsError, nearest
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.metric_table import Unit
 from dygenept.leaderboard.rows import LeaderboardRow, kept_rows, leaderboard_rows
+from dygenept.leaderboard.saturation import REGIMES, regimes, saturation
 from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 
+REGIME = "regime"
+NO_DE_GENES = "no DE genes"
 EFFECTS = ("small effect", "medium effect", "large effect")
 # In the order of difficulty; names of other protocols follow, sorted.
 SUBGROUPS = (
@@ -27,7 +31,7 @@ SUBGROUPS = (
 
 
 def grouped_rows(
-    records: Sequence[RunRecord], by: str, *, min_gap: float = MIN_GAP
+    records: Sequence[RunRecord], by: str, *, min_gap: float = MIN_GAP, metric: str | None = None
 ) -> tuple[LeaderboardRow, ...]:
     """Derive the rows of one leaderboard for each part of its held-out perturbations.
 
@@ -35,27 +39,49 @@ def grouped_rows(
         records: Records of one group, one per model and fold.
         by: ``subgroup`` (what training has seen of the genes), ``effect`` (terciles of the root
             mean square of the true delta, over all held-out perturbations of the leaderboard),
-            or ``cell_type``.
+            ``de_genes`` (the number of significant DE genes: none, and the rest cut at its
+            median), ``regime`` (how much of the range a simple model covers), or ``cell_type``.
         min_gap: The least share of the gap to the ceiling that a claim needs.
+        metric: The metric that regimes are cut by; within them no claim is made, since scores
+            choose what is in them.
 
     Raises:
         ConfigError: If ``by`` is something else.
         ResultsError: If an earlier version wrote the records, without effect sizes.
     """
-    if by not in GROUPINGS:
-        raise ConfigError(f"unknown grouping {by!r}; {nearest(by, GROUPINGS)}")
+    known = (*GROUPINGS, REGIME)
+    if by not in known:
+        raise ConfigError(f"unknown grouping {by!r}; {nearest(by, known)}")
     if isinstance(records, IndexedRecords):
-        make = partial(grouped_rows, by=by, min_gap=min_gap)
-        return kept_rows(records, f"rows by {by}, least gap {min_gap}", make)
-    group_of = GROUPINGS[by](records)
+        make = partial(grouped_rows, by=by, min_gap=min_gap, metric=metric)
+        of = f" of {metric}" if by == REGIME else ""
+        return kept_rows(records, f"rows by {by}{of}, least gap {min_gap}", make)
+    if by == REGIME:
+        group_of = regimes(saturation(records, metric or ""))
+    else:
+        group_of = GROUPINGS[by](records)
     rows: list[LeaderboardRow] = []
     for group in _ordered(set(group_of.values())):
 
         def keep(unit: Unit, group: str = group) -> bool:
             return group_of.get(unit) == group
 
-        rows.extend(leaderboard_rows(records, keep=keep, group=group, min_gap=min_gap))
+        found = leaderboard_rows(records, keep=keep, group=group, min_gap=min_gap)
+        rows.extend(map(_unclaimed, found) if by == REGIME else found)
     return tuple(rows)
+
+
+def _unclaimed(row: LeaderboardRow) -> LeaderboardRow:
+    judgement = replace(
+        row.judgement,
+        is_best=False,
+        indistinguishable_from_best=False,
+        beats_reference=None,
+        p_value=None,
+        p_corrected=None,
+        n_family=None,
+    )
+    return replace(row, judgement=judgement)
 
 
 def _units(records: Sequence[RunRecord]) -> dict[Unit, RunRecord]:
@@ -96,17 +122,37 @@ def _by_effect(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
     return {unit: EFFECTS[place] for unit, place in zip(sizes, places.tolist(), strict=True)}
 
 
+def _by_de_genes(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
+    counts: dict[Unit, int] = {}
+    for record in records:
+        for cell_type, of in record.n_de_genes.items():
+            for label, count in of.items():
+                counts[Unit(record.fold, label, cell_type)] = count
+    missing = _units(records).keys() - counts.keys()
+    if missing:
+        raise ResultsError(
+            f"of {len(missing)} held-out perturbation(s) of {records[0].dataset.name} the number "
+            "of DE genes is not recorded; run the bench again with --no-resume and with a metric "
+            "that tests genes, such as de_overlap"
+        )
+    some = [count for count in counts.values() if count]
+    cut = int(np.median(some)) if some else 0
+    names = (NO_DE_GENES, f"1 to {cut} DE genes", f"over {cut} DE genes")
+    return {unit: names[(count > 0) + (count > cut)] for unit, count in counts.items()}
+
+
 def _by_cell_type(records: Sequence[RunRecord]) -> Mapping[Unit, str]:
     return {unit: unit.cell_type for unit in _units(records)}
 
 
 def _ordered(groups: set[str]) -> list[str]:
-    known = [name for name in (*EFFECTS, *SUBGROUPS) if name in groups]
+    known = [name for name in (*EFFECTS, NO_DE_GENES, *SUBGROUPS, *REGIMES) if name in groups]
     return [*known, *sorted(groups - set(known))]
 
 
 GROUPINGS: Mapping[str, Callable[[Sequence[RunRecord]], Mapping[Unit, str]]] = {
     "subgroup": _by_subgroup,
     "effect": _by_effect,
+    "de_genes": _by_de_genes,
     "cell_type": _by_cell_type,
 }

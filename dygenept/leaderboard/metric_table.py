@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from dygenept.evaluation.comparison import PairedDifference
 from dygenept.results.records import RunRecord
+from dygenept.types import DoubleArray
 
 COMPETITORS = ("model", "baseline", "submitted")
 
@@ -39,6 +42,8 @@ class MetricTable:
         families: By model, the models that a run declared together with it, or that one submitter
             handed in; empty where no run declared any.
         doubts: By submission, what looks wrong or was filled in.
+        resampled: By model, its mean in resamples of genes and held-out perturbations, (B,), where
+            the data set is a table of effects; empty elsewhere, and of a part of the units.
     """
 
     metric: str
@@ -52,6 +57,7 @@ class MetricTable:
     n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -118,9 +124,23 @@ def metric_tables(
                 n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
                 doubts=doubts,
+                resampled=_resampled(ordered, name) if keep is None else {},
             )
         )
     return tuple(tables)
+
+
+def _resampled(records: Sequence[RunRecord], metric: str) -> Mapping[str, DoubleArray]:
+    """Return each model's mean over the units of all folds in each resample, (B,)."""
+    sums: dict[str, tuple[DoubleArray, int]] = {}
+    for record in records:
+        for entry in record.metrics:
+            n_units = sum(item.value is not None for item in entry.values)
+            if entry.name == metric and entry.resampled and n_units:
+                draws = np.array(entry.resampled, dtype=np.float64)
+                before, n_before = sums.get(record.model, (np.zeros(len(draws)), 0))
+                sums[record.model] = before + n_units * draws, n_before + n_units
+    return {model: total / n_units for model, (total, n_units) in sums.items()}
 
 
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:

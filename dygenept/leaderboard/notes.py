@@ -7,27 +7,34 @@ from statistics import median
 
 from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
-from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
+from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.results.records import RunRecord
 
 
 def board_notes(
-    rows: Sequence[LeaderboardRow], *, fixed_lead: str | None = None
+    rows: Sequence[LeaderboardRow],
+    record: RunRecord | None = None,
+    *,
+    fixed_lead: str | None = None,
 ) -> tuple[str, ...]:
     """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
     Args:
         rows: Rows over all held-out perturbations.
+        record: One of their records, which tells of the control cells.
         fixed_lead: The metric that a suite or a user puts first.
     """
     if not rows:
         return ()
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
-    first = (_size(rows), chosen, _claim(rows, lead), *_echoes(rows), _noise(rows))
-    found = (*first, *_cells(rows), _chance(rows), *_submissions(rows))
+    first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
+    first = (*first, _noise(rows))
+    of_cells = ("" if record is None else _controls(record), *_cells(rows), _chance(rows))
+    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
     return tuple(note for note in found if note)
 
 
@@ -66,6 +73,18 @@ def _claim(rows: Sequence[LeaderboardRow], lead: str) -> str:
     if not judged or any(row.judgement.beats_reference for row in judged):
         return ""
     return f"no model is shown to beat {judged[0].judgement.reference} on {lead}"
+
+
+def _over_linear(rows: Sequence[LeaderboardRow], lead: str) -> str:
+    """State the leads of assembled models over the linear one."""
+    said = []
+    for row in rows:
+        found = row.judgement.over_linear
+        if row.metric != lead or found is None:
+            continue
+        ends = "" if found.low is None else f" [{found.low:+.3g}, {found.high:+.3g}]"
+        said.append(f"{row.model} {found.mean:+.3g}{ends}")
+    return f"gain over {LINEAR} on {lead}: {'; '.join(said)}" if said else ""
 
 
 def _echoes(rows: Sequence[LeaderboardRow]) -> list[str]:
@@ -132,19 +151,19 @@ def _submissions(rows: Sequence[LeaderboardRow]) -> list[str]:
     return said
 
 
-def control_notes(record: RunRecord) -> tuple[str, ...]:
+def _controls(record: RunRecord) -> str:
     """Warn where the noise of few control cells makes changes alike, whatever is predicted."""
     if record.controls is None:
-        return ()
+        return ""
     few = {
         kind: share for kind, share in record.controls.noise_shares.items() if share > MOST_SHARED
     }
     if not few:
-        return ()
+        return ""
     kind = max(few, key=lambda name: few[name])
     others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
     return (
         f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
         "of the noise of a change is the control's, which the predicted and the true change share; "
-        "read the metrics that end in split_control",
+        "read the metrics that end in split_control"
     )

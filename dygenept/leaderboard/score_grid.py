@@ -6,7 +6,7 @@ All conclusions are drawn over perturbations and cell types; see ``dygenept.eval
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from dygenept.evaluation.clusters import Clusters
 from dygenept.evaluation.comparison import PairedDifference, paired_intervals
 from dygenept.evaluation.confidence_set import best_p_values
+from dygenept.evaluation.effects import resampled as two_way
 from dygenept.evaluation.gap import gap_closed
 from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
 from dygenept.leaderboard.metric_table import MetricTable
@@ -44,6 +45,8 @@ class ScoreGrid:
         sign: 1 where more is better, else -1.
         lower: The metric's smallest possible value; minus infinity where unknown.
         upper: Its largest.
+        resampled: By model, its mean in resamples of genes and perturbations, (B,); where a model
+            has them, intervals and comparisons are drawn from these.
     """
 
     models: tuple[str, ...]
@@ -53,6 +56,7 @@ class ScoreGrid:
     sign: int
     lower: float = -np.inf
     upper: float = np.inf
+    resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: MetricTable) -> ScoreGrid:
@@ -72,6 +76,7 @@ class ScoreGrid:
             sign=1 if table.higher_is_better else -1,
             lower=-np.inf if table.lower is None else table.lower,
             upper=np.inf if table.upper is None else table.upper,
+            resampled=table.resampled,
         )
 
     @property
@@ -91,6 +96,10 @@ class ScoreGrid:
             low, high = np.maximum(made.low, self.lower), np.minimum(made.high, self.upper)
             made = replace(made, low=low, high=high)
             found |= {model: _ends(made, place) for place, model in enumerate(models)}
+            for place, model in enumerate(models):
+                if model in self.resampled:
+                    ends = two_way.interval(float(made.means[place]), self.resampled[model])
+                    found[model] = max(ends[0], self.lower), min(ends[1], self.upper)
         return found
 
     def compare(
@@ -114,11 +123,16 @@ class ScoreGrid:
             )
             for place, model in enumerate(alike):
                 low, high = _ends(made, place)
+                p_value = float(made.p_values[place])
+                if model in self.resampled and reference in self.resampled:
+                    draws = self.resampled[model] - self.resampled[reference]
+                    low, high = two_way.interval(float(made.means[place]), draws)
+                    p_value = two_way.two_sided_p(float(made.means[place]), draws)
                 found[model] = PairedDifference(
                     difference=float(made.means[place]),
                     ci_low=low,
                     ci_high=high,
-                    p_value=float(made.p_values[place]),
+                    p_value=p_value,
                     n_perturbations=int(rows.sum()),
                 )
         return {model: found[model] for model in models if model in found}
@@ -129,8 +143,20 @@ class ScoreGrid:
         if not whole:
             return {}
         rows: BoolArray = np.isfinite(self._of(whole).sum(axis=1))
+        if all(model in self.resampled for model in whole):
+            return self._two_way_best_p(whole)
         p_values = best_p_values(self.sign * self._at(rows, whole), self._clusters(rows))
         return dict(zip(whole, p_values.tolist(), strict=True))
+
+    def _two_way_best_p(self, models: Sequence[str]) -> Mapping[str, float]:
+        """Return each model's p of being as good as the one that is most clearly better."""
+        n_others = max(len(models) - 1, 1)
+        found = dict.fromkeys(models, 1.0)
+        for reference in models:
+            for model, item in self.compare(models, reference).items():
+                if model != reference and self.sign * item.difference < 0:
+                    found[model] = min(found[model], n_others * item.p_value)
+        return found
 
     def with_every_row(self, models: Sequence[str]) -> tuple[str, ...]:
         """Return those of some models that have every value that one of them has."""

@@ -16,6 +16,7 @@ from dygenept.plugin.specs import (
     GeneEncoderSpec,
     PluginSpec,
 )
+from dygenept.types.effects import GraphName
 
 PARTS: Mapping[str, type[PluginSpec]] = {
     "gene_encoder": GeneEncoderSpec,
@@ -42,6 +43,7 @@ class AssemblyText(BaseModel):
         attention: See ``gene_encoder``.
         decoder: See ``gene_encoder``.
         training: Options of training and prediction.
+        links: Graphs that tell which genes are alike, in a model of a table of effects.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +58,7 @@ class AssemblyText(BaseModel):
     attention: dict[str, object] = {"name": "sparsemax"}
     decoder: dict[str, object] = {"name": "latent_arithmetic"}
     training: dict[str, object] = {}
+    links: tuple[GraphName, ...] = ("go", "string", "biogrid", "reactome")
 
     @field_validator("gene_encoder", "cell_encoder", "attention", "decoder")
     @classmethod

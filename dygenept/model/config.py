@@ -11,6 +11,7 @@ from dygenept.knowledge.graph.sources import KgChoice, check_graph_options
 from dygenept.model.assembly_text import PARTS, AssemblyText, merged, registered_entry
 from dygenept.model.knowledge import (
     AssemblyKnowledge,
+    TableLikeness,
     facet_document,
     facet_plugins,
     missing_facets,
@@ -190,6 +191,7 @@ class Assembly:
             knowledge=self.knowledge(environment),
             width=self.width,
             options=self.training,
+            likeness=TableLikeness(self.facets, self.text.links, environment),
         )
 
 

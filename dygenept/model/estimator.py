@@ -16,6 +16,7 @@ from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
 from dygenept.model.conditions import IndexArray, gene_positions
+from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
 from dygenept.model.network import DyGenePT, Parts, as_module
@@ -67,6 +68,7 @@ class DyGenePTModel:
         knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
+        likeness: LikenessReader | None = None,
     ) -> None:
         """Keep what is needed to build the networks; ``fit`` builds them.
 
@@ -75,7 +77,10 @@ class DyGenePTModel:
             knowledge: Reads the facets of genes.
             width: Embedding width D.
             options: How to train and predict.
+            likeness: How alike genes are, for tables of effects, where there are no cells.
         """
+        self._likeness = likeness
+        self._of_table: EffectSmoother | None = None
         self._parts = parts
         self._read_knowledge = knowledge
         self._width = width
@@ -97,6 +102,8 @@ class DyGenePTModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know: what parts say of themselves, and genes without knowledge."""
+        if self._of_table is not None:
+            return self._of_table.notes
         parts = [part for network in self._networks[:1] for part in network.children()]
         said = [note for part in parts for note in notes_of(part)]
         return (*said, *self._unknown_genes())
@@ -104,6 +111,8 @@ class DyGenePTModel:
     @property
     def chosen(self) -> Chosen:
         """What the members settled on themselves; see ``member_choices`` for the names."""
+        if self._of_table is not None:
+            return self._of_table.chosen
         return joined_choices(self.state.chosen)
 
     def _unknown_genes(self) -> tuple[str, ...]:
@@ -136,6 +145,10 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
+        if task.effects is not None and self._likeness is not None:
+            self._of_table = EffectSmoother(self._likeness)
+            self._of_table.fit(task)
+            return
         with processes.writer_first():
             knowledge = self._read_knowledge(task.target_genes, task.runtime)
         self._state, self._networks = fit_members(
@@ -160,6 +173,8 @@ class DyGenePTModel:
         Raises:
             DataError: If a condition's cell type was not among the task's, or nothing was fitted.
         """
+        if self._of_table is not None:
+            return self._of_table.predict(conditions)
         state = self.state
         mean = self._mean_prediction(conditions)
         codes = self._cell_type_codes(conditions)

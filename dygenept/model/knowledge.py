@@ -14,10 +14,12 @@ from dygenept.knowledge.catalog import (
     open_knowledge,
 )
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
+from dygenept.knowledge.likeness import Control, Likeness, gene_likeness
 from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
-from dygenept.types import GeneKnowledge, Runtime
+from dygenept.types import GeneKnowledge, Runtime, Task
+from dygenept.types.effects import GraphName
 from dygenept.types.results import Provenance
 
 
@@ -50,6 +52,44 @@ class AssemblyKnowledge:
         """Return the knowledge of some genes."""
         return open_knowledge(
             self.facets, genes, environment=self.environment, runtime=runtime, kg=self.kg
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TableLikeness:
+    """Tells how alike genes are to a model of a table of effects.
+
+    A facet set that is ``shuffled`` or the ``identity`` on purpose makes the graphs so as well.
+
+    Attributes:
+        facets: A facet set of the registry, or a file.
+        graphs: Graphs that count beside it.
+        environment: Knows the facet sets.
+    """
+
+    facets: str
+    graphs: tuple[GraphName, ...]
+    environment: Environment
+
+    def __call__(self, genes: Sequence[str], task: Task) -> Likeness:
+        """Return the likeness of genes; facets are opened for perturbed genes alone."""
+        entry = facet_sets(self.environment).get(self.facets)
+        control: Control | None = None
+        facets = self.facets
+        if entry is not None and entry.transform == "identity":
+            return gene_likeness(
+                genes, knowledge=None, graphs=(), runtime=task.runtime, control="identity"
+            )
+        if entry is not None and entry.transform == "shuffled" and entry.base is not None:
+            control, facets = "shuffled", entry.base
+        targets = {gene for condition in task.known for gene in condition.genes}
+        asked = tuple(sorted({*task.target_genes, *targets} & set(genes)))
+        return gene_likeness(
+            genes,
+            knowledge=task.runtime.open_knowledge(facets, asked),
+            graphs=self.graphs,
+            runtime=task.runtime,
+            control=control,
         )
 
 

@@ -43,6 +43,7 @@ class ResolvedModel:
         assembly: The assembly; None for a baseline.
         uses_device: True if it computes on the run's device.
         baseline: The plugin and its options, where it is not an assembly.
+        learns_from: Kinds of data sets that it learns from.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ResolvedModel:
     assembly: Assembly | None = None
     uses_device: bool = True
     baseline: ConfiguredBaseline | None = None
+    learns_from: tuple[str, ...] = ("cells",)
 
     @property
     def is_oracle(self) -> bool:
@@ -82,6 +84,7 @@ class ResolvedModel:
             plugins=assembly.plugins(environment),
             build=partial(assembly.build, environment),
             assembly=assembly,
+            learns_from=("cells", "effects"),
         )
 
     @classmethod
@@ -111,6 +114,7 @@ class ResolvedModel:
             build=partial(spec.factory, baseline.options),
             uses_device=spec.uses_device,
             baseline=baseline,
+            learns_from=spec.learns_from,
         )
 
     @classmethod
@@ -133,6 +137,7 @@ class ResolvedModel:
             plugins=(),
             build=build,
             uses_device=False,
+            learns_from=("cells", "effects"),
         )
 
 

@@ -70,3 +70,8 @@ def dygenept_baselines() -> Sequence[specs.BaselineSpec]:  # type: ignore[empty-
 @hookspec
 def dygenept_metrics() -> Sequence[specs.MetricSpec]:  # type: ignore[empty-body]
     """Return metrics."""
+
+
+@hookspec
+def dygenept_effect_metrics() -> Sequence[specs.EffectMetricSpec]:  # type: ignore[empty-body]
+    """Return metrics of tables of effects."""

@@ -26,6 +26,7 @@ class MappedConfig(PluginConfig):
     layer: str | None = None
     cell_type_column: str | None = None
     batch_column: str | None = None
+    value_column: str | None = None
 
     @field_validator("control", mode="before")
     @classmethod

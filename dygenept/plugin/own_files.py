@@ -81,6 +81,7 @@ class _Search:
 
     found: dict[Path, Path] = field(default_factory=dict)
     _todo: list[Path] = field(default_factory=list)
+    _followed: set[tuple[Path, str]] = field(default_factory=set)
     _roots: dict[tuple[Path, str], tuple[Path, ...]] = field(default_factory=dict)
 
     def add(self, root: Path, files: Iterable[Path]) -> None:
@@ -105,7 +106,9 @@ class _Search:
             content, root = path.read_bytes(), self.found[path]
             for name in _imports(content, path, root, self._is_own):
                 for place in self._places(root, name.split(".")[0]):
-                    self.add(place, _files_of(place, name.split(".")))
+                    if (place, name) not in self._followed:
+                        self._followed.add((place, name))
+                        self.add(place, _files_of(place, name.split(".")))
             self.add(root, _named_files(content, path.parent))
 
     def _is_own(self, root: Path, top: str) -> bool:

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
     from dygenept.plugin.isolated.environment import EnvironmentSpec
+    from dygenept.types import DoubleArray, GroupedPairs
+    from dygenept.types.effects import EffectKind
 
 
 class PluginConfig(BaseModel):
@@ -54,10 +56,15 @@ class PluginSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSpec(PluginSpec):
-    """A data source; ``registry.yaml`` names data sets that a source can open."""
+    """A data source; ``registry.yaml`` names data sets that a source can open.
+
+    Attributes:
+        gives: What its data sets are: ``cells``, or tables of ``effects``.
+    """
 
     kind: ClassVar[str] = "datasets"
     factory: Callable[[Any], interfaces.DatasetSource]
+    gives: Literal["cells", "effects"] = "cells"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +156,8 @@ class BaselineSpec(PluginSpec):
             None; the harness checks it before the first job and records it.
         environment: The environment of its own that a configuration runs in; the harness builds
             it before the first job.
+        learns_from: Kinds of data sets that it learns from: ``cells``, and tables of ``effects``,
+            of which it reads ``Task.means`` (filled) and may read ``Task.effects``.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -159,6 +168,7 @@ class BaselineSpec(PluginSpec):
     uses_device: bool = False
     knowledge: Callable[[Any], str | None] | None = None
     environment: Callable[[Any], EnvironmentSpec] | None = None
+    learns_from: tuple[Literal["cells", "effects"], ...] = ("cells",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +190,9 @@ class MetricSpec(PluginSpec):
         uses_cells: True if it reads samples of cells; they are drawn only then.
         uses_control_halves: True if it reads halves of the control cells.
         uses_spread: True if it reads the spread that a model may offer; models are asked only then.
+        uses_singles: True if it reads the single perturbations of combinations.
+        by_row: True if the value of a condition does not depend on the other conditions; it is then
+            computed in blocks of conditions, in threads.
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
@@ -199,7 +212,39 @@ class MetricSpec(PluginSpec):
     uses_cells: bool = False
     uses_control_halves: bool = False
     uses_spread: bool = False
+    uses_singles: bool = False
+    by_row: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectMetricSpec(PluginSpec):
+    """A score of a table of effects, over the pairs that were measured.
+
+    Attributes:
+        unit: What has one value each: a ``gene`` over the held-out perturbations, or a held-out
+            ``perturbation`` over the genes.
+        values: Kinds of values that it scores; see ``EffectKind``.
+        min_pairs: Units with fewer measured pairs are undefined.
+        higher_is_better: Direction.
+        lower: Smallest possible value; None where unbounded.
+        upper: Largest possible value; None where unbounded.
+        chance: What a guess is worth, computed as the metric is; None where it has no such value.
+        undefined: When it is undefined, in words; empty where it never is.
+        leads: True of a metric that boards show first.
+    """
+
+    kind: ClassVar[str] = "effect_metrics"
+    factory: Callable[[Any], interfaces.EffectMetric]
+    unit: Literal["gene", "perturbation"]
+    values: tuple[EffectKind, ...]
+    min_pairs: int = 1
+    higher_is_better: bool
+    lower: float | None = None
+    upper: float | None = None
+    chance: Callable[[GroupedPairs], DoubleArray] | None = None
+    undefined: str = ""
+    leads: bool = False
 
 
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
@@ -214,5 +259,6 @@ SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     DecoderSpec,
     BaselineSpec,
     MetricSpec,
+    EffectMetricSpec,
 )
 KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)

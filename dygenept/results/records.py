@@ -17,7 +17,8 @@ from dygenept.errors import ResultsError
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
 
 if TYPE_CHECKING:
-    from dygenept.plugin.specs import MetricSpec
+    from dygenept.evaluation.effects.scoring import EffectScore
+    from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
     from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
@@ -31,7 +32,8 @@ class DatasetRecord(_Record):
     """Which cells were used.
 
     ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
-    read again; records of earlier versions lack them.
+    read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
+    of a table of effects.
     """
 
     name: str
@@ -44,6 +46,8 @@ class DatasetRecord(_Record):
     file: str | None = None
     mapping: Mapping[str, str | tuple[str, ...]] = {}
     normalize: bool = False
+    kind: Literal["cells", "effects"] = "cells"
+    n_pairs: int | None = None
 
     @property
     def reading(self) -> RecordedReading:
@@ -78,6 +82,8 @@ class DatasetRecord(_Record):
             file=data.file,
             mapping=data.mapping.given(),
             normalize=data.is_normalized,
+            kind="cells" if data.effects is None else "effects",
+            n_pairs=None if data.effects is None else data.effects.n_pairs,
         )
 
 
@@ -142,7 +148,10 @@ class CodeRecord(_Record):
 
 
 class ValueRecord(_Record):
-    """One metric of one held-out condition; ``value`` is null with a reason where undefined."""
+    """One metric of one held-out condition; ``value`` is null with a reason where undefined.
+
+    For a metric whose unit is a gene, ``perturbation`` is the gene.
+    """
 
     perturbation: str
     cell_type: str
@@ -155,6 +164,8 @@ class MetricRecord(_Record):
 
     ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
     gets on average over the defined conditions; records of earlier versions lack them.
+    Metrics of tables of effects say what has one value each (``unit``), and their mean in resamples
+    of genes and perturbations (``resampled``).
     """
 
     name: str
@@ -165,6 +176,8 @@ class MetricRecord(_Record):
     chance: Annotated[float | None, Field(allow_inf_nan=False)] = None
     de_list: str | None
     values: tuple[ValueRecord, ...]
+    unit: Literal["perturbation", "gene"] = "perturbation"
+    resampled: tuple[float | None, ...] = ()
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -186,6 +199,32 @@ class MetricRecord(_Record):
                     reason=item.reason,
                 )
                 for item in scores
+            ),
+        )
+
+    @classmethod
+    def of_effects(cls, spec: EffectMetricSpec, score: EffectScore) -> MetricRecord:
+        """Record a metric of a table of effects, one value per gene or perturbation."""
+        named = zip(score.names, score.cell_types, score.values.tolist(), strict=True)
+        return cls(
+            name=spec.name,
+            higher_is_better=spec.higher_is_better,
+            neutral=None,
+            lower=spec.lower,
+            upper=spec.upper,
+            de_list=None,
+            values=tuple(
+                ValueRecord(
+                    perturbation=name, cell_type=cell_type, value=None, reason=spec.undefined
+                )
+                if value != value
+                else ValueRecord(perturbation=name, cell_type=cell_type, value=value)
+                for name, cell_type, value in named
+            ),
+            unit=spec.unit,
+            chance=score.chance,
+            resampled=tuple(
+                None if value != value else round(value, 9) for value in score.resampled.tolist()
             ),
         )
 
@@ -227,15 +266,16 @@ class RunRecord(_Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.
-    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``cells`` the cells
-    behind each prediction of a ceiling.
+    ``effects`` are the effect sizes of the held-out perturbations by cell type, ``n_de_genes``
+    their numbers of DE genes where a metric tests genes, ``cells`` the cells behind each
+    prediction of a ceiling.
     ``chosen`` is what the model chose itself, such as a penalty; ``child`` is recorded where the
     model ran in an environment of its own.
     ``versions`` are those of Python and of installed packages, ``threads`` the numbers of threads
     and processors, ``code`` the project's own code.
     ``submission`` is recorded of predictions that somebody handed in.
-    Records of earlier versions lack ``family``, ``effects``, ``cells``, ``controls``, ``threads``,
-    ``code`` or ``submission``, and call what was submitted a baseline.
+    Records of earlier versions lack ``family``, ``effects``, ``n_de_genes``, ``cells``,
+    ``controls``, ``threads``, ``code`` or ``submission``, and call what was submitted a baseline.
     """
 
     schema_version: Literal[1] = 1
@@ -255,6 +295,7 @@ class RunRecord(_Record):
     de_origin: str
     subgroups: Mapping[str, tuple[str, ...]]
     effects: Mapping[str, Mapping[str, float]] = {}
+    n_de_genes: Mapping[str, Mapping[str, int]] = {}
     cells: Mapping[str, Mapping[str, int]] = {}
     controls: ControlsRecord | None = None
     metrics: tuple[MetricRecord, ...]

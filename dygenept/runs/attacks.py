@@ -78,7 +78,7 @@ def attacks(truth: ResolvedModel, base: ResolvedModel) -> tuple[ResolvedModel, .
         truth: The truth itself, of which the right answer in the wrong size is made.
         base: A model that knows something, which is scaled.
     """
-    of_truth = {EPSILON: _shrunken, DOUBLED: partial(_stretched, 2.0)}
+    of_truth: dict[str, Change] = {EPSILON: _shrunken, DOUBLED: partial(_stretched, 2.0)}
     of_base: dict[str, Change] = {
         **{name: partial(_stretched, factor) for name, factor in SCALED.items()},
         **dict(zip(CONSTANTS, (_zero, _constant), strict=True)),

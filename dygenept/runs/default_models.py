@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dygenept.errors import ConfigError
+from dygenept.model.baselines import configured_baseline
 from dygenept.model.config import is_baseline, named_assembly
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import Variant
@@ -29,12 +30,20 @@ class ModelChoice:
     controls: tuple[Variant, ...] = ()
 
 
-def default_models(environment: Environment) -> ModelChoice:
-    """Pick the closed-form baselines and the best assembly whose requirements are at hand."""
+def default_models(environment: Environment, *, effects: bool = False) -> ModelChoice:
+    """Pick the closed-form baselines and the best assembly whose requirements are at hand.
+
+    Args:
+        environment: Registry and plugins.
+        effects: The data set is a table of effects: the baselines that learn from such, also those
+            that the registry names on knowledge of genes, and the fallback.
+    """
+    if effects:
+        return _for_effects(environment)
     closed_form = {
         spec.name: _cannot_run(spec, environment)
         for spec in environment.manager.specs(BaselineSpec)
-        if spec.closed_form
+        if spec.closed_form and "cells" in spec.learns_from
     }
     baselines = tuple(name for name, lacks in closed_form.items() if lacks is None)
     without = "".join(
@@ -67,12 +76,34 @@ def _controls(name: str, environment: Environment) -> tuple[Variant, ...]:
     return tuple(Variant(name, Overrides(parts={}, facets=facets)) for facets in CONTROL_FACETS)
 
 
+def _for_effects(environment: Environment) -> ModelChoice:
+    learning = [
+        spec.name
+        for spec in environment.manager.specs(BaselineSpec)
+        if "effects" in spec.learns_from
+    ]
+    named = [
+        name
+        for name in environment.registry.models
+        if is_baseline(name, environment)
+        and configured_baseline(name, environment).spec.name in learning
+    ]
+    fallback = environment.registry.defaults.fallback
+    reason = (
+        "no --model given: running the closed-form baselines that learn from tables of effects, "
+        f"and {fallback}"
+    )
+    return ModelChoice((*learning, *named, fallback), reason)
+
+
 def closed_form_models(environment: Environment) -> tuple[str, ...]:
     """Return the closed-form baselines that run here with their defaults."""
     return tuple(
         spec.name
         for spec in environment.manager.specs(BaselineSpec)
-        if spec.closed_form and _cannot_run(spec, environment) is None
+        if spec.closed_form
+        and "cells" in spec.learns_from
+        and _cannot_run(spec, environment) is None
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dygenept.leaderboard.columns import lead_metric
-from dygenept.leaderboard.notes import board_notes, control_notes
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.runner import BenchOutcome
 
@@ -32,11 +32,13 @@ def bench_document(
         "schema_version": SCHEMA_VERSION,
         "dataset": {
             "name": outcome.dataset.name,
+            "kind": outcome.dataset.kind,
             "sha256": outcome.dataset.sha256,
             "n_cells": outcome.dataset.n_cells,
             "n_genes": outcome.dataset.n_genes,
             "n_perturbations": outcome.dataset.n_perturbations,
             "simulated": outcome.dataset.simulated,
+            **({} if outcome.dataset.n_pairs is None else {"n_pairs": outcome.dataset.n_pairs}),
         },
         "split": {
             "name": outcome.split.name,
@@ -46,10 +48,7 @@ def bench_document(
         },
         "lead_metric": lead_metric(rows, fixed=fixed_lead) if rows else None,
         "leaderboard": [row.document() for row in rows],
-        "notes": [
-            *board_notes(rows, fixed_lead=fixed_lead),
-            *(control_notes(outcome.records[0]) if rows else ()),
-        ],
+        "notes": list(board_notes(rows, *outcome.records[:1], fixed_lead=fixed_lead)),
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from dygenept.data.effects.filling import filled_task
 from dygenept.data.guard import guard_task
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
@@ -172,7 +173,9 @@ def fold_job(
         context.pseudobulk,
         context.de,
         context.split.folds[fold],
-        access=Access(cells=model.needs_cells, truth=model.is_oracle),
+        access=Access(
+            cells=model.needs_cells and context.data.effects is None, truth=model.is_oracle
+        ),
         runtime=runtime,
     )
     guard_task(
@@ -183,4 +186,7 @@ def fold_job(
         held_out=conditions,
         is_oracle=model.is_oracle,
     )
+    if context.data.effects is not None:
+        # After the guard, which knows the values as they were measured.
+        task = filled_task(task, context.data)
     return FoldJob(context, model, fold, conditions), task

@@ -9,6 +9,7 @@ from pathlib import Path
 from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.de.tests import de_tests
+from dygenept.data.effects.filling import effects_as_means
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, split_sha256
@@ -21,8 +22,8 @@ from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.interfaces import Metric
-from dygenept.plugin.specs import DatasetSpec, MetricSpec, SplitSpec
+from dygenept.plugin.interfaces import EffectMetric, Metric
+from dygenept.plugin.specs import DatasetSpec, EffectMetricSpec, MetricSpec, SplitSpec
 from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.job_identity import job_seed
@@ -30,6 +31,7 @@ from dygenept.types import (
     DeGenes,
     DeTests,
     DoubleArray,
+    EffectTable,
     MetricCells,
     PerturbationData,
     Progress,
@@ -37,6 +39,8 @@ from dygenept.types import (
     Split,
 )
 from dygenept.types.results import Provenance
+
+OWN_SPLIT = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class RunRequest(DataRequest):
         results: Results folder.
         resume: False computes again what is there.
         keep_predictions: False leaves predictions out of the results folder.
+        prefers_own_split: A table of effects with a split of its own is cut by that.
     """
 
     suite: str = "custom"
@@ -66,6 +71,7 @@ class RunRequest(DataRequest):
     results: Path
     resume: bool = True
     keep_predictions: bool = True
+    prefers_own_split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +82,23 @@ class Scoring:
         metrics: Metrics, each with what computes it.
         de_tests: DE tests of every gene, where a metric reads them.
         cells: Samples of cells, where a metric reads them.
+        of_effects: Metrics of a table of effects; ``metrics`` is empty then.
         held_out: What is held out in any fold, among which ranks are.
         controls: How many control cells there are.
         control_seed: Seed of their halves.
         control_halves: Means of the halves, where a metric reads them.
+        has_singles: A metric reads the single perturbations of combinations.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
+    of_effects: tuple[tuple[ConfiguredPlugin[EffectMetricSpec], EffectMetric], ...] = ()
     held_out: HeldOutPool | None = None
     controls: ControlCells | None = None
     control_seed: int = 0
     control_halves: DoubleArray | None = None
+    has_singles: bool = False
 
     @property
     def uses_spread(self) -> bool:
@@ -98,7 +108,10 @@ class Scoring:
     @property
     def plugins(self) -> tuple[Provenance, ...]:
         """Where the metrics came from."""
-        return tuple(plugin.provenance for plugin, _ in self.metrics)
+        return (
+            *(plugin.provenance for plugin, _ in self.metrics),
+            *(plugin.provenance for plugin, _ in self.of_effects),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +190,7 @@ def open_run(
         split_sha256=split_sha256(split),
         suite=request.suite,
         scoring=_scoring(request, environment, data, means, split) if is_scored else Scoring(),
-        shared_plugins=_shared_plugins(request, environment),
+        shared_plugins=_shared_plugins(request, environment, split.algorithm),
         store=ResultsStore(request.results, is_writer=processes.current().is_writer),
         device=device,
         keep_predictions=request.keep_predictions,
@@ -205,8 +218,10 @@ def check_request(
         resolve_dataset(request.dataset, environment, scale=request.scale)
     if not is_split_known:
         environment.configured(SplitSpec, request.split, request.split_options)
+    of_effects = environment.manager.names(EffectMetricSpec.kind)
     for name in request.metrics:
-        environment.manager.get(MetricSpec, name)
+        if name not in of_effects:
+            environment.manager.get(MetricSpec, name)
     if request.de_list not in DE_LISTS:
         raise ConfigError(
             f"unknown DE list {request.de_list!r}; {nearest(request.de_list, DE_LISTS)}"
@@ -221,15 +236,24 @@ def cut_split(
     needs_test: bool = True,
 ) -> Split:
     """Cut a data set into the folds that a request asks for, and check them."""
-    plugin = environment.configured(SplitSpec, request.split, request.split_options)
+    plugin = environment.configured(SplitSpec, *_protocol(request, data))
     splitter = plugin.spec.factory(plugin.options)
     split = make_split(plugin.spec, splitter, data, n_folds=request.n_folds, seed=request.seed)
     check_split(split, data, needs_test=needs_test)
     return split
 
 
+def _protocol(request: RunRequest, data: PerturbationData) -> tuple[str, Mapping[str, object]]:
+    """Return the split protocol and its options: a table's own split where none is asked for."""
+    if request.prefers_own_split and data.effects is not None and data.effects.parts:
+        return OWN_SPLIT, {}
+    return request.split, request.split_options
+
+
 def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGenes]:
-    """Compute the means and the DE lists of a data set."""
+    """Compute the means and the DE lists of a data set; a table of effects is its own means."""
+    if data.effects is not None:
+        return effects_as_means(data.effects, data)
     means = pseudobulk(data)
     return means, de_genes(data, means, list_name=de_list)
 
@@ -253,6 +277,10 @@ def _scoring(
     means: Pseudobulk,
     split: Split,
 ) -> Scoring:
+    if data.effects is not None:
+        return _scoring_effects(request, environment, data.effects)
+    if stray := set(request.metrics) & set(environment.manager.names(EffectMetricSpec.kind)):
+        raise ConfigError(f"{min(stray)} scores tables of effects, and {data.name!r} has cells")
     controls = count_controls(data, means)
     shown = ("default", "few_controls") if controls.are_few else ("default",)
     specs = environment.manager.specs(MetricSpec)
@@ -270,13 +298,35 @@ def _scoring(
         controls=controls,
         control_seed=control_seed,
         control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
+        has_singles=any(plugin.spec.uses_singles for plugin in plugins),
     )
 
 
-def _shared_plugins(request: RunRequest, environment: Environment) -> tuple[Provenance, ...]:
+def _scoring_effects(request: RunRequest, environment: Environment, table: EffectTable) -> Scoring:
+    known = environment.manager.names(EffectMetricSpec.kind)
+    for name in request.metrics:
+        if name not in known:
+            raise ConfigError(
+                f"{name} scores cells, and {request.dataset} is a table of effects; "
+                f"{nearest(name, known)}"
+            )
+    plugins = [environment.configured(EffectMetricSpec, name) for name in request.metrics or known]
+    fitting = [plugin for plugin in plugins if table.kind in plugin.spec.values]
+    fitting.sort(key=lambda plugin: not plugin.spec.leads)
+    if not fitting:
+        raise ConfigError(f"none of {', '.join(request.metrics)} scores {table.kind}")
+    return Scoring(
+        of_effects=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in fitting)
+    )
+
+
+def _shared_plugins(
+    request: RunRequest, environment: Environment, split: str
+) -> tuple[Provenance, ...]:
     """Provenance of the split protocol and, for a registered data set, of its source."""
     manager = environment.manager
-    found = [manager.provenance(SplitSpec.kind, request.split)]
+    names = manager.names(SplitSpec.kind)
+    found = [manager.provenance(SplitSpec.kind, split if split in names else request.split)]
     if request.opened is not None:
         return tuple(found)
     entry = resolve_dataset(request.dataset, environment).entry

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from dygenept.errors import PluginError
-from dygenept.evaluation.held_out import effect_sizes
+from dygenept.evaluation.effects.scoring import score_effects
+from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
@@ -140,6 +141,7 @@ def record_of(
         de_origin=context.de.origin,
         subgroups=context.split.folds[job.fold].subgroups,
         effects=effect_sizes(context.data, context.pseudobulk, job.conditions),
+        n_de_genes=de_gene_counts(context.data, context.scoring.de_tests, job.conditions),
         cells=_cells_used(predictions),
         controls=_controls(context),
         metrics=metrics,
@@ -203,6 +205,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
         update={
             "metrics": tuple({**kept, **fresh}.values()),
             "effects": effects,
+            "n_de_genes": de_gene_counts(
+                context.data, context.scoring.de_tests, predictions.conditions
+            )
+            or record.n_de_genes,
             "plugins": tuple(owners.values()),
         }
     )
@@ -213,6 +219,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
 def _scored(
     context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
 ) -> tuple[MetricRecord, ...]:
+    if context.data.effects is not None:
+        of_effects = [(plugin.spec, metric) for plugin, metric in context.scoring.of_effects]
+        found = score_effects(of_effects, predictions, context.data)
+        return tuple(MetricRecord.of_effects(spec, item) for spec, item in found)
     pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
     against = GroundTruth(
         data=context.data,
@@ -222,6 +232,7 @@ def _scored(
         cells=context.scoring.cells,
         held_out=context.scoring.held_out,
         control_halves=context.scoring.control_halves,
+        has_singles=context.scoring.has_singles,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))

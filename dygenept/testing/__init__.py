@@ -10,6 +10,7 @@ from __future__ import annotations
 from dygenept.testing.baseline_checks import check_baseline
 from dygenept.testing.dataset_checks import check_dataset
 from dygenept.testing.dispatch import check_plugin
+from dygenept.testing.effect_metric_checks import check_effect_metric
 from dygenept.testing.encoder_checks import check_cell_encoder, check_gene_encoder
 from dygenept.testing.knowledge_checks import (
     check_facet_writer,
@@ -40,6 +41,7 @@ __all__ = [
     "check_cell_encoder",
     "check_dataset",
     "check_decoder",
+    "check_effect_metric",
     "check_facet_writer",
     "check_gene_encoder",
     "check_kg_source",

@@ -11,6 +11,7 @@ from dygenept.plugin.specs import (
     CellEncoderSpec,
     DatasetSpec,
     DecoderSpec,
+    EffectMetricSpec,
     FacetWriterSpec,
     GeneEncoderSpec,
     KgSourceSpec,
@@ -21,6 +22,7 @@ from dygenept.plugin.specs import (
 )
 from dygenept.testing.baseline_checks import check_baseline
 from dygenept.testing.dataset_checks import check_dataset
+from dygenept.testing.effect_metric_checks import check_effect_metric
 from dygenept.testing.encoder_checks import check_cell_encoder, check_gene_encoder
 from dygenept.testing.knowledge_checks import (
     check_facet_writer,
@@ -43,6 +45,7 @@ CHECKS: Mapping[type[PluginSpec], Callable[..., None]] = {
     DecoderSpec: check_decoder,
     BaselineSpec: check_baseline,
     MetricSpec: check_metric,
+    EffectMetricSpec: check_effect_metric,
 }
 
 

@@ -38,6 +38,12 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
             bool(np.allclose(shuffled, values[order], atol=TOLERANCE, equal_nan=True)),
             "a condition's value depends on the order of the conditions",
         )
+        alone = [_values(metric, inputs.take([row]), spec, rules) for row in range(len(values))]
+        rules.require(
+            not spec.by_row
+            or bool(np.allclose(np.concatenate(alone), values, atol=TOLERANCE, equal_nan=True)),
+            "it declares by_row, but a condition's value depends on the other conditions",
+        )
         for is_declared, what, other in (
             (spec.uses_de_tests, "DE tests; declare uses_de_tests", {"de_tests": None}),
             (spec.uses_cells, "samples of cells; declare uses_cells", {"cells": None}),
@@ -47,6 +53,11 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
                 {"control_halves": None},
             ),
             (spec.uses_spread, "the model's spread; declare uses_spread", {"spread": None}),
+            (
+                spec.uses_singles,
+                "single perturbations; declare uses_singles",
+                {"single_deltas": ()},
+            ),
             (spec.uses_de_genes, "DE lists; declare uses_de_genes", {"de_indices": other_lists}),
         ):
             if not is_declared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from dygenept.plugin.interfaces import Splitter
 from dygenept.plugin.specs import SplitSpec
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import ToyShape, toy_data
-from dygenept.types import Fold, PerturbationData
+from dygenept.types import Condition, EffectTable, Fold, PerturbationData
+from dygenept.types.effects import Part
 
 TOY_SPLIT_SHAPE = ToyShape(n_singles=12, n_doubles=12, n_cell_types=2)
 SINGLES_SHAPE = ToyShape(n_singles=12, n_doubles=0, n_cell_types=2)
@@ -76,7 +78,18 @@ def _accepted_data(splitter: Splitter, *, n_folds: int, seed: int) -> Perturbati
     try:
         splitter.folds(data, n_folds=n_folds, seed=seed)
     except SplitError:
-        return toy_data(SINGLES_SHAPE)
+        data = toy_data(SINGLES_SHAPE)
+    try:
+        splitter.folds(data, n_folds=n_folds, seed=seed)
+    except SplitError:
+        # A protocol that reads a table of effects.
+        values = np.zeros((len(data.conditions), data.n_genes))
+        held_out = set(data.perturbations[::3])
+        parts: dict[Condition, Part] = {
+            item: "test" if item.perturbation in held_out else "train" for item in data.conditions
+        }
+        table = EffectTable(kind="values", values=values, parts=parts)
+        return replace(data, effects=table)
     return data
 
 

@@ -3,8 +3,8 @@
 Read in this order: ``data`` (what is read and how it is cut), ``mapping`` (where a
 file keeps it), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
-inputs, scores), ``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of
-conditions as arrays).
+inputs, scores), ``effects`` (tables of effects), ``evidence`` (DE tests and samples of cells) and
+``gene_sets`` (the genes of conditions as arrays).
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
 S sequence, H heads. Expression is always log1p of per-cell scaled counts.
@@ -26,6 +26,11 @@ from dygenept.types.data import (
     PerturbationData,
     Pseudobulk,
     Split,
+)
+from dygenept.types.effects import (
+    EffectTable,
+    GroupedPairs,
+    KnownEffects,
 )
 from dygenept.types.evidence import (
     CellDistances,
@@ -75,13 +80,16 @@ __all__ = [
     "DeGenes",
     "DeTests",
     "DoubleArray",
+    "EffectTable",
     "FacetSetReader",
     "FloatArray",
     "Fold",
     "GeneKnowledge",
+    "GroupedPairs",
     "HeldOut",
     "IntArray",
     "KnowledgeReader",
+    "KnownEffects",
     "MetricCells",
     "MetricInputs",
     "MetricValues",

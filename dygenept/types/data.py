@@ -15,6 +15,8 @@ from dygenept.types.mapping import NO_MAPPING, DataMapping
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from dygenept.types.effects import EffectTable
+
 
 CONTROL_LABEL = "ctrl"
 
@@ -90,6 +92,8 @@ class PerturbationData:
         mapping: Where its file keeps what was read, as said or recognised.
         is_normalized: True if its counts were scaled and put on the log1p scale on the way in.
         file: Absolute path of the user's own file; None where a plugin or an object gave the cells.
+        effects: Measured effects of the conditions, where the data set is a table of effects; it
+            has no cells then, and its "expression" is the effect itself. None for cells.
     """
 
     name: str
@@ -111,6 +115,7 @@ class PerturbationData:
     mapping: DataMapping = NO_MAPPING
     is_normalized: bool = False
     file: str | None = None
+    effects: EffectTable | None = None
 
     @property
     def n_cells(self) -> int:

@@ -18,6 +18,8 @@ class DataMapping:
         layer: Layer with the expression instead of ``X``; ``raw`` for ``raw.X``.
         cell_type_column: Column of ``obs`` with cell types.
         batch_column: Column of ``obs`` with batches, such as replicates or channels.
+        value_column: Column of a table of effects with its labels or values. In such a table
+            ``condition_column`` has the perturbations and ``symbol_column`` the genes.
     """
 
     condition_column: str | None = None
@@ -28,6 +30,7 @@ class DataMapping:
     layer: str | None = None
     cell_type_column: str | None = None
     batch_column: str | None = None
+    value_column: str | None = None
 
     def given(self) -> dict[str, str | tuple[str, ...]]:
         """Return what is given, by name; empty where nothing is."""

@@ -88,6 +88,9 @@ class MetricInputs:
             there is one cell; for metrics whose spec says ``uses_control_halves``; else None.
         spread: Standard deviation of each prediction's error, as the model states it, (n, G);
             None where it states none.
+        single_deltas: True changes of the single perturbations of each combination in its cell
+            type, (n_genes, G) each; None for a single, and where one of them has no cells. For
+            metrics whose spec says ``uses_singles``; else empty.
     """
 
     conditions: tuple[Condition, ...]
@@ -102,6 +105,7 @@ class MetricInputs:
     candidates: Candidates | None = None
     control_halves: DoubleArray | None = None
     spread: DoubleArray | None = None
+    single_deltas: tuple[DoubleArray | None, ...] = ()
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -118,6 +122,7 @@ class MetricInputs:
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),
             control_halves=None if self.control_halves is None else self.control_halves[:, kept],
+            single_deltas=tuple(self.single_deltas[row] for row in kept if self.single_deltas),
         )
 
 

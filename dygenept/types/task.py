@@ -15,6 +15,8 @@ from dygenept.types.runtime import Runtime
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from dygenept.types.effects import KnownEffects
+
 
 @dataclass(frozen=True, slots=True)
 class TaskCells:
@@ -91,6 +93,8 @@ class Task:
         cells: The cells, for models that ask for them; None otherwise.
         held_out: The truth, only for oracles; None otherwise.
         runtime: Device, seed, progress.
+        effects: Which of ``means`` were measured, where the data set is a table of effects:
+            controls are zero then, and what was not measured is the gene's mean. None for cells.
     """
 
     dataset: str
@@ -108,6 +112,7 @@ class Task:
     cells: TaskCells | None = None
     held_out: HeldOut | None = None
     runtime: Runtime = field(default_factory=Runtime)
+    effects: KnownEffects | None = None
 
     @property
     def known(self) -> tuple[Condition, ...]:

@@ -6,10 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
+
 SHORT = (
     *("--facets", "go_tfidf"),
     *("--set", "training.epochs=1"),
-    *("--set", "training.n_members=1"),
+    *("--set", "training.steps_per_epoch=2"),
 )
 
 

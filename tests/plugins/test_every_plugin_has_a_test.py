@@ -26,6 +26,7 @@ CHECKS = {
     "cell_encoders": "check_cell_encoder",
     "datasets": "check_dataset",
     "decoders": "check_decoder",
+    "effect_metrics": "check_effect_metric",
     "facet_writers": "check_facet_writer",
     "gene_encoders": "check_gene_encoder",
     "kg_sources": "check_kg_source",

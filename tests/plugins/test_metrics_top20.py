@@ -118,6 +118,7 @@ def looped(name: str, inputs: MetricInputs) -> list[float]:
         "pearson_delta_top20": lambda p, y, c: correlation(p - c, y - c),
         "direction_accuracy_top20": lambda p, y, c: float(np.mean((p - c) * (y - c) > 0)),
         "mse": lambda p, y, c: float(mean_squared_error(y, p)),
+        "mae": lambda p, y, c: float(mean_absolute_error(y, p)),
         "pearson_delta": lambda p, y, c: correlation(p - c, y - c),
     }
     values = []
@@ -224,7 +225,7 @@ def test_declarations_say_what_the_definitions_say() -> None:
         assert spec.higher_is_better is not is_error
         assert spec.neutral == (0.0 if name in CORRELATIONS else None)
         assert spec.uses_de_genes == name.endswith("top20")
-        assert bool(spec.undefined) == (name != "mse")
+        assert bool(spec.undefined) == (name not in ("mse", "mae"))
         assert (spec.lower, spec.upper) == (
             (0.0, None) if is_error else (-1.0, 1.0) if name in CORRELATIONS else (0.0, 1.0)
         )

@@ -40,6 +40,9 @@ for spec_class in SPEC_CLASSES:
         origin = manager.provenance(spec.kind, spec.name)
         check_plugin(spec)
         print(f"{spec.kind}/{spec.name} {origin.distribution} {origin.version}")
+import dygenept.plugin
+from dygenept_toyplugins.networks import Summed
+assert isinstance(Summed(4, 5), dygenept.plugin.LinearReadout)
 """
 REGISTRY = """
 datasets:
@@ -58,10 +61,15 @@ models:
     training: {epochs: 1}
   started: {extends: mine, training: {epochs: 0, warm_start: true}}
 """
-OFFERS = """
-import dygenept.plugin
-from dygenept_toyplugins.networks import Summed
-assert isinstance(Summed(4, 5), dygenept.plugin.LinearReadout)
+LIST_AND_CHECK = """
+import sys
+from dygenept_cli.main import run
+for arguments in ("plugins check cosine_delta", "plugins list --json"):
+    sys.argv = ["dygenept", *arguments.split()]
+    try:
+        run()
+    except SystemExit as stop:
+        assert not stop.code
 """
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -104,8 +112,12 @@ def test_all_eleven_plugins_are_found_by_entry_point_and_keep_the_rules(python: 
     assert {tuple(origin) for _, *origin in lines} == {(DISTRIBUTION, "0.3.1")}
 
 
-def test_they_are_listed_beside_the_built_in_plugins(python: Python) -> None:
-    document = json.loads(python(RUN, "plugins", "list", "--json").stdout)
+def test_the_command_line_checks_one_and_lists_them_beside_the_built_in_plugins(
+    python: Python,
+) -> None:
+    checked, _, listed = python(LIST_AND_CHECK).stdout.partition("\n")
+    assert checked.split() == ["ok", "metrics/cosine_delta"]
+    document = json.loads(listed)
     assert document["failures"] == {}
     owners = {f"{row['kind']}/{row['name']}": row["distribution"] for row in document["plugins"]}
     assert {name for name, owner in owners.items() if owner == DISTRIBUTION} == PLUGINS
@@ -113,27 +125,25 @@ def test_they_are_listed_beside_the_built_in_plugins(python: Python) -> None:
     assert owners["baselines/perturbed_mean"] == "dygenept"
 
 
-def test_the_command_line_checks_one_of_them(python: Python) -> None:
-    done = python(RUN, "plugins", "check", "cosine_delta")
-    assert done.stdout.split() == ["ok", "metrics/cosine_delta"]
-
-
-def test_a_bench_runs_them_beside_the_built_in_plugins(python: Python, tmp_path: Path) -> None:
+def test_a_bench_runs_them_beside_the_built_in_plugins_and_starts_its_decoder_in_closed_form(
+    python: Python, tmp_path: Path
+) -> None:
     registry, results = tmp_path / "mine.yaml", tmp_path / "results"
     registry.write_text(REGISTRY)
     done = python(
         RUN,
         *("bench", "--registry", str(registry), "--dataset", "toys"),
         *("--split", "alternate", "--folds", "2", "--results", str(results), "--json"),
-        *("--model", "perturbed_mean", "--model", "median_shift", "--model", "mine"),
-        *("--attention", "most_confident"),
+        *("--model", "perturbed_mean", "--model", "median_shift"),
+        *("--model", "mine", "--model", "started", "--attention", "most_confident"),
     )
     document = json.loads(done.stdout)
     assert document["dataset"]["name"] == "toy_file_3"
     assert document["split"]["name"] == "alternate"
     board = document["leaderboard"]
     models = {row["model"] for row in board}
-    assert models == {"perturbed_mean", "median_shift", "mine[attention=most_confident]"}
+    mine, started = (f"{name}[attention=most_confident]" for name in ("mine", "started"))
+    assert models == {"perturbed_mean", "median_shift", mine, started}
     assert {row["model"] for row in board if row["metric"] == "cosine_delta"} == models
     assert {row["model"] for row in board if row["metric"] == "mse"} == models
     assert all(row["n_folds"] == 2 for row in board)
@@ -154,23 +164,9 @@ def test_a_bench_runs_them_beside_the_built_in_plugins(python: Python, tmp_path:
         "metrics/cosine_delta",
         "text_encoders/trigrams",
     }
-
-
-def test_its_decoder_takes_part_in_the_closed_form_start(python: Python, tmp_path: Path) -> None:
-    python(OFFERS)
-    registry, results = tmp_path / "mine.yaml", tmp_path / "results"
-    registry.write_text(REGISTRY)
-    done = python(
-        RUN,
-        *("bench", "--registry", str(registry), "--dataset", "toys"),
-        *("--split", "alternate", "--folds", "2", "--results", str(results), "--json"),
-        *("--model", "mine", "--model", "started"),
-    )
-    board = json.loads(done.stdout)["leaderboard"]
     error = {row["model"]: row["mean"] for row in board if row["metric"] == "mse"}
-    assert error["started"] < error["mine"]
-    records = [json.loads(path.read_text()) for path in (results / "runs").glob("*.json")]
-    chosen = {record["model"]: record["chosen"] for record in records}
-    assert chosen["started"]["penalty"] > 0
-    assert chosen["started"]["epochs_kept"] == 0
-    assert "penalty" not in chosen["mine"]
+    assert error[started] < error[mine]
+    chosen = {record["model"]: record["chosen"] for record in records if "chosen" in record}
+    assert chosen[started]["penalty"] > 0
+    assert chosen[started]["epochs_kept"] == 0
+    assert "penalty" not in chosen[mine]

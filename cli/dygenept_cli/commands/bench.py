@@ -71,13 +71,15 @@ def bench(
     output: BenchOutputFlags,
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
+    from dygenept.data.catalog import gives_effects
     from dygenept.errors import DygeneptError
     from dygenept.runs.default_models import default_models
 
     environment = where.environment()
     declared = benchmark.declared(environment)
     names = tuple(jobs.model or declared.models)
-    choice = None if names else default_models(environment)
+    effects = not names and gives_effects(declared.datasets[0], environment)
+    choice = None if names else default_models(environment, effects=effects)
     grid = None if jobs.model else declared.grid
     if grid is not None and assembly.kg is None:
         grid.check(assembly.set_ or ())

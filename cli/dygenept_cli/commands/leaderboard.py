@@ -55,9 +55,11 @@ def leaderboard(
         str | None,
         typer.Option(
             "--by",
-            metavar="subgroup|effect|cell_type",
+            metavar="subgroup|effect|de_genes|regime|cell_type",
             help="Group the held-out perturbations: by how many of their genes training saw "
-            "perturbed, by effect size (terciles), or by cell type.",
+            "perturbed, by effect size (terciles), by their number of DE genes, by how much of "
+            "the range simple models cover under the first metric (solved, contested, resistant, "
+            "or noise), or by cell type.",
         ),
     ] = None,
     across_seeds: Annotated[

@@ -129,6 +129,7 @@ class BenchmarkFlags(SplitFlags):
             results=results,
             normalize=self.normalize,
             mapping=self.mapping(),
+            prefers_own_split=self.split is None and self.suite is None,
         )
 
     def _identity(self, declared: Suite) -> str:

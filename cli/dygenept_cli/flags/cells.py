@@ -83,6 +83,15 @@ class ReadingFlags:
             help="Column of obs with batches; those without control cells are named.",
         ),
     ] = None
+    value_column: Annotated[
+        str | None,
+        typer.Option(
+            "--value-column",
+            metavar="COLUMN",
+            help="Column of a table of effects with its labels or values [default: label, value or "
+            "the like].",
+        ),
+    ] = None
 
     def mapping(self) -> DataMapping:
         """Return where the file keeps what is needed."""
@@ -97,6 +106,7 @@ class ReadingFlags:
             layer=self.layer,
             cell_type_column=self.cell_type_column,
             batch_column=self.batch_column,
+            value_column=self.value_column,
         )
 
     def as_given(self) -> str:

@@ -26,7 +26,7 @@ GAP = 3
 VALUE_WIDTH = 7
 MARKS_WIDTH = 3
 MAX_NAME = 40
-GROUP_WIDTH = 11
+GROUP_WIDTH = 16
 KEY = "model"
 
 
@@ -109,7 +109,7 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
             table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
         for row in models:
             found = (cells[place].get(row.model, missing) for place in shown)
-            values = (_joined([(_aligned(cell), cell)]) for cell in found)
+            values = (_joined([(_aligned(cell), cell), (cell.note, Cell(""))]) for cell in found)
             table.add_row(printable(row.model) + ROLE_MARKS[row.role], *values)
         tables.append(table)
     return tables

@@ -73,7 +73,7 @@ def laid_out(
     Args:
         boards: Records of each leaderboard.
         metrics: Metrics to show; empty shows all.
-        by: Show parts of the held-out perturbations: ``subgroup``, ``effect`` or ``cell_type``.
+        by: Show parts of the held-out perturbations, as ``grouped_rows`` names them.
         min_gap: The least share of the gap to the ceiling that a claim needs; None for 5 %.
     """
     from dygenept.leaderboard.boards import leaderboard_of

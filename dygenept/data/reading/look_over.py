@@ -8,6 +8,7 @@ no fault. What the child cannot read is left to the readers, which say it better
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import resource
 import signal
@@ -43,12 +44,16 @@ def look_over(path: Path) -> None:
     Raises:
         DataError: If it is so.
     """
-    if sys.platform != "linux":
-        found = _findings(path)
-    else:
-        found = _findings_of_child(path)
+    file = path.stat()
+    found = _looked_over(path.absolute(), (file.st_ino, file.st_size, file.st_mtime_ns))
     if found:
         raise DataError(f"{path}{found}")
+
+
+@functools.lru_cache(maxsize=64)
+def _looked_over(path: Path, stamp: tuple[int, int, int]) -> str:
+    """Look a file over once a process, as long as its stamp stays."""
+    return _findings_of_child(path) if sys.platform == "linux" else _findings(path)
 
 
 def _findings_of_child(path: Path) -> str:

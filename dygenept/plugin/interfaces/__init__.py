@@ -11,6 +11,7 @@ from __future__ import annotations
 from dygenept.plugin.interfaces.bench import (
     DatasetSource,
     DatasetStatus,
+    EffectMetric,
     Metric,
     Model,
     Splitter,
@@ -72,6 +73,7 @@ __all__ = [
     "DatasetStatus",
     "Decoder",
     "DecoderContext",
+    "EffectMetric",
     "FacetBatch",
     "FacetRequest",
     "FacetWriter",

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from dygenept.types import (
         Condition,
+        DoubleArray,
         Fold,
+        GroupedPairs,
         MetricInputs,
         MetricValues,
         PerturbationData,
@@ -87,4 +89,12 @@ class Metric(Protocol):
 
     def __call__(self, inputs: MetricInputs) -> MetricValues:
         """Return one value per condition."""
+        ...
+
+
+class EffectMetric(Protocol):
+    """A pure function of measured pairs and their predictions, for a table of effects."""
+
+    def __call__(self, pairs: GroupedPairs) -> DoubleArray:
+        """Return one value per row of counts and group, (B, n_groups); NaN where undefined."""
         ...

@@ -145,5 +145,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=GpConfig,
             factory=Gp,
             knowledge=knowledge_of,
+            learns_from=("cells", "effects"),
         )
     ]

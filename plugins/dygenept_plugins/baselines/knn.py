@@ -109,5 +109,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=KnnConfig,
             factory=Knn,
             knowledge=knowledge_of,
+            learns_from=("cells", "effects"),
         )
     ]

@@ -109,5 +109,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=RidgeConfig,
             factory=Ridge,
             knowledge=knowledge_of,
+            learns_from=("cells", "effects"),
         )
     ]

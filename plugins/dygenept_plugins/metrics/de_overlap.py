@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.evaluation.rows import change
+from dygenept.evaluation.rows import change, top_share
 from dygenept.plugin import MetricSpec, hookimpl
-from dygenept.types import MetricInputs, MetricValues
+from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"
 NO_SIGNIFICANT = "no significant DE gene"
@@ -46,18 +46,9 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
         )
     is_significant = inputs.de_tests.is_significant
     n_significant = is_significant.sum(axis=1)
-    size = np.round(np.abs(change(inputs.predicted, inputs.control)), TIE_DECIMALS)
-    # The k-th largest change of each row, k its own.
-    ordered = np.sort(size, axis=1)
-    place = np.clip(size.shape[1] - n_significant, 0, size.shape[1] - 1)
-    cut = np.take_along_axis(ordered, place[:, None], axis=1)
-    is_above, is_tied = size > cut, size == cut
-    n_places = n_significant - is_above.sum(axis=1)
-    n_tied = is_tied.sum(axis=1)
-    hits = (is_above & is_significant).sum(axis=1).astype(np.float64)
-    hits += (is_tied & is_significant).sum(axis=1) * (n_places / n_tied)
-    values = np.full(n_conditions, np.nan)
-    np.divide(hits, n_significant, out=values, where=n_significant > 0)
+    size: DoubleArray = np.abs(change(inputs.predicted, inputs.control)).round(TIE_DECIMALS)
+    shares = top_share(size, is_significant)
+    values = np.where(n_significant > 0, shares, np.nan)
     undefined = np.flatnonzero(n_significant == 0).tolist()
     chance = n_significant / size.shape[1]
     return MetricValues(values, dict.fromkeys(undefined, NO_SIGNIFICANT), chance)
@@ -77,5 +68,6 @@ def dygenept_metrics() -> list[MetricSpec]:
             upper=1.0,
             undefined="the perturbation has no significant DE gene; left out of means",
             uses_de_tests=True,
+            by_row=True,
         )
     ]

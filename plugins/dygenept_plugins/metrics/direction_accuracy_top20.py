@@ -28,8 +28,9 @@ def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
         >>> direction_accuracy_top20(inputs).values
         array([0.5])
     """
-    predicted = gather_de(change(inputs.predicted, inputs.control), inputs.de_indices)
-    truth = gather_de(inputs.truth - inputs.control, inputs.de_indices)
+    control = gather_de(inputs.control, inputs.de_indices)
+    predicted = change(gather_de(inputs.predicted, inputs.de_indices), control)
+    truth = gather_de(inputs.truth, inputs.de_indices) - control
     # Signs, since the product of two tiny deltas may underflow to zero.
     is_right = (np.sign(predicted) * np.sign(truth) > 0).astype(np.float64)
     return masked_mean(is_right, inputs.de_indices >= 0)
@@ -50,5 +51,6 @@ def dygenept_metrics() -> list[MetricSpec]:
             chance=0.5,
             undefined="the perturbation has no DE genes",
             uses_de_genes=True,
+            by_row=True,
         )
     ]

@@ -1,7 +1,8 @@
 """Mean errors of the predicted pseudobulk, log1p expression; the control cancels.
 
 ``mse``: mean of (predicted - truth)² over all genes. GEARS (Roohani et al. 2024).
-``mse_top20``: the same over the top-20 DE genes. GEARS.
+``mae``: mean of abs(predicted - truth) over all genes. cell-eval; the Virtual Cell Challenge.
+``mse_top20``: as ``mse``, over the top-20 DE genes. GEARS.
 ``mae_top20``: mean of abs(predicted - truth) over the top-20 DE genes. LangPert (Märtens et al.
 2025).
 They load nothing.
@@ -15,7 +16,7 @@ import numpy as np
 
 from dygenept.evaluation.rows import gather_de, masked_mean
 from dygenept.plugin import MetricSpec, hookimpl
-from dygenept.types import MetricInputs, MetricValues
+from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 GEARS = "Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6"
 
@@ -34,6 +35,19 @@ def mse(inputs: MetricInputs) -> MetricValues:
     return MetricValues(np.einsum("ng,ng->n", error, error) / error.shape[1])
 
 
+def mae(inputs: MetricInputs) -> MetricValues:
+    """Return the mean over G of abs(predicted - truth), (n,).
+
+    Example:
+        Errors of 0 and 2 have the mean size (0 + 2) / 2.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> mae(small_metric_inputs(predicted=[[1.0, 2.0]], truth=[[1.0, 4.0]])).values
+        array([1.])
+    """
+    return MetricValues(np.abs(inputs.predicted - inputs.truth).mean(axis=1))
+
+
 def mse_top20(inputs: MetricInputs) -> MetricValues:
     """Return the mean over the DE list of (predicted - truth)², (n,).
 
@@ -45,7 +59,7 @@ def mse_top20(inputs: MetricInputs) -> MetricValues:
         >>> mse_top20(inputs).values
         array([2.])
     """
-    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    error = _top20_error(inputs)
     return masked_mean(error**2, inputs.de_indices >= 0)
 
 
@@ -60,14 +74,19 @@ def mae_top20(inputs: MetricInputs) -> MetricValues:
         >>> mae_top20(inputs).values
         array([1.])
     """
-    error = gather_de(inputs.predicted - inputs.truth, inputs.de_indices)
+    error = _top20_error(inputs)
     return masked_mean(np.abs(error), inputs.de_indices >= 0)
+
+
+def _top20_error(inputs: MetricInputs) -> DoubleArray:
+    truth = gather_de(inputs.truth, inputs.de_indices)
+    return gather_de(inputs.predicted, inputs.de_indices) - truth
 
 
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the errors."""
-    spec = partial(MetricSpec, higher_is_better=False, lower=0.0)
+    spec = partial(MetricSpec, higher_is_better=False, lower=0.0, by_row=True)
     top20 = partial(spec, undefined="the perturbation has no DE genes", uses_de_genes=True)
     return [
         spec(
@@ -75,6 +94,13 @@ def dygenept_metrics() -> list[MetricSpec]:
             summary="Mean squared error over all genes.",
             source=GEARS,
             factory=lambda config: mse,
+        ),
+        spec(
+            name="mae",
+            summary="Mean absolute error over all genes.",
+            source="cell-eval (Arc Institute), mae; Virtual Cell Challenge 2025",
+            factory=lambda config: mae,
+            boards="named",
         ),
         top20(
             name="mae_top20",

@@ -135,6 +135,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         neutral=0.0,
         chance=0.0,
         is_correlation=True,
+        by_row=True,
     )
     too_few = "either side is constant, or there are fewer than two"
     return [

@@ -9,20 +9,36 @@ one's, by Euclidean distance; 0.5 is chance. A tie counts half. Systema (Viñas 
 candidates; the target genes of the perturbation are left out of its distances. Best 1, worst
 1 / N, chance (N + 1) / 2N, and a tie shares the middle rank (cell-eval leaves ties to the order of
 an unstable sort). cell-eval, ``discrimination_score_l1``; the PDS of the Virtual Cell Challenge.
+``perturbation_discrimination_l2``, ``perturbation_discrimination_cosine``: the same by Euclidean
+and by cosine distance of deltas, since the choice decides who leads (arXiv 2511.16954). cell-eval,
+``discrimination_score_l2`` and ``discrimination_score_cosine``.
+``perturbench_rank_rmse``, ``perturbench_rank_cosine``: the other way round, the share of the
+predictions of the same fold and cell type that are nearer to the truth than the right one, by
+Euclidean distance, or by cosine distance of deltas; 0 is best, chance (n - 1) / 2n. They depend on
+the number of folds: only predictions of one fitted model can be ranked. PerturBench (Wu et al.
+2024).
 One candidate in a cell type has no rank: undefined, and left out of means. Loads scipy (L1
 distances).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.evaluation.neighbours import Rivals, euclidean, manhattan, places
+from dygenept.evaluation.rows import change
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
+
+CELL_EVAL = "cell-eval (Arc Institute), discrimination_score_"
+# The target genes of some predictions, by place.
+Targets = Mapping[int, list[int]]
 
 
 def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
@@ -41,7 +57,7 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
 
 
 def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
-    """Return 1 - rank / N of the right perturbation, (n,).
+    """Return 1 - rank / N of the right perturbation by L1 distance, (n,).
 
     Example:
         One gene, true deltas 0, 1 and 3. From 0.9, the right one is the second of three.
@@ -51,19 +67,115 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         >>> perturbation_discrimination(inputs).values.round(3)
         array([0.667, 1.   , 0.333])
     """
-    columns = target_columns(inputs.conditions, inputs.gene_symbols)
 
-    def distances(among: Rivals) -> DoubleArray:
+    def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
         # Both sides of a distance have the same control, which cancels.
-        found = manhattan(inputs.predicted[among.rows], among.truth)
-        for place, row in enumerate(among.rows.tolist()):
-            if columns[row]:
-                genes = list(columns[row])
-                difference = among.truth[:, genes] - inputs.predicted[row, genes]
-                found[place] -= np.abs(difference).sum(axis=1)
+        found = manhattan(predicted, among.truth)
+        for place, genes in targets.items():
+            difference = among.truth[:, genes] - predicted[place, genes]
+            found[place] -= np.abs(difference).sum(axis=1)
         return found
 
-    found = places(inputs, distances)
+    return _discrimination(inputs, distances)
+
+
+def perturbation_discrimination_l2(inputs: MetricInputs) -> MetricValues:
+    """Return 1 - rank / N of the right perturbation by Euclidean distance, (n,).
+
+    Example:
+        From (0, 0), (3, 3) is farther than (4, 1) by Euclid, though not by L1 less its gene.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[0.0, 0.0], [4.0, 1.0]], [[3.0, 3.0], [4.0, 1.0]])
+        >>> perturbation_discrimination_l2(inputs).values
+        array([0.5, 1. ])
+    """
+
+    def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
+        found = euclidean(predicted, among.truth) ** 2
+        for place, genes in targets.items():
+            difference = among.truth[:, genes] - predicted[place, genes]
+            found[place] -= (difference**2).sum(axis=1)
+        return np.sqrt(np.maximum(found, 0.0))
+
+    return _discrimination(inputs, distances)
+
+
+def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
+    """Return 1 - rank / N of the right perturbation by cosine distance of deltas, (n,).
+
+    Example:
+        The direction of (1, 2) is that of (2, 4), however far.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 2.0], [1.0, 2.0]], [[2.0, 4.0], [1.0, 1.0]])
+        >>> perturbation_discrimination_cosine(inputs).values
+        array([1. , 0.5])
+    """
+
+    def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
+        control = inputs.control[among.rows[0]]  # One cell type has one control.
+        guess, truth = change(predicted, control), among.truth - control
+        products = guess @ truth.T  # (n, m)
+        guess_squares = np.broadcast_to((guess**2).sum(axis=1)[:, None], products.shape).copy()
+        truth_squares = np.broadcast_to((truth**2).sum(axis=1), products.shape).copy()
+        for place, genes in targets.items():
+            products[place] -= truth[:, genes] @ guess[place, genes]
+            guess_squares[place] -= (guess[place, genes] ** 2).sum()
+            truth_squares[place] -= (truth[:, genes] ** 2).sum(axis=1)
+        return 1.0 - _cosines(products, guess_squares, truth_squares)
+
+    return _discrimination(inputs, distances)
+
+
+def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
+    """Return the share of the fold's predictions nearer to the truth than the right one, (n,).
+
+    Example:
+        One gene, truths 0, 1 and 3. To 0, two of three predictions are nearer than 0.9.
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[0.9], [0.5], [0.0]], [[0.0], [1.0], [3.0]])
+        >>> perturbench_rank_rmse(inputs).values.round(3)
+        array([0.667, 0.333, 0.667])
+    """
+    return _rank_of_prediction(
+        inputs, lambda rows: euclidean(inputs.truth[rows], inputs.predicted[rows])
+    )
+
+
+def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
+    """Return the same by cosine distance of deltas, (n,).
+
+    Example:
+        To the direction (1, 0), the other prediction is nearer than (1, 1).
+
+        >>> from dygenept.testing import small_metric_inputs
+        >>> inputs = small_metric_inputs([[1.0, 1.0], [2.0, 0.0]], [[1.0, 0.0], [2.0, 0.1]])
+        >>> perturbench_rank_cosine(inputs).values
+        array([0.5, 0. ])
+    """
+
+    def distances(rows: npt.NDArray[np.intp]) -> DoubleArray:
+        guess = change(inputs.predicted[rows], inputs.control[rows])
+        truth = inputs.truth[rows] - inputs.control[rows]
+        squares = (truth**2).sum(axis=1)[:, None], (guess**2).sum(axis=1)
+        return 1.0 - _cosines(truth @ guess.T, *squares)
+
+    return _rank_of_prediction(inputs, distances)
+
+
+def _discrimination(
+    inputs: MetricInputs, distances: Callable[[Rivals, DoubleArray, Targets], DoubleArray]
+) -> MetricValues:
+    columns = target_columns(inputs.conditions, inputs.gene_symbols)
+
+    def without_targets(among: Rivals) -> DoubleArray:
+        rows = among.rows.tolist()
+        targets = {place: list(columns[row]) for place, row in enumerate(rows) if columns[row]}
+        return distances(among, inputs.predicted[among.rows], targets)
+
+    found = places(inputs, without_targets)
     n_candidates = found.others + 1.0
     return MetricValues(
         1.0 - (found.others - found.farther) / n_candidates,
@@ -72,9 +184,32 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
     )
 
 
+def _rank_of_prediction(
+    inputs: MetricInputs, distances: Callable[[npt.NDArray[np.intp]], DoubleArray]
+) -> MetricValues:
+    """Rank the right prediction among those of its fold by their distance to the truth."""
+    fold = replace(inputs, candidates=None)
+    found = places(fold, lambda among: distances(among.rows))
+    n_predictions = found.others + 1.0
+    return MetricValues(
+        (found.others - found.farther) / n_predictions,
+        found.reasons,
+        chance=found.others / (2.0 * n_predictions),
+    )
+
+
+def _cosines(
+    products: DoubleArray, squares: DoubleArray, other_squares: DoubleArray
+) -> DoubleArray:
+    """Cosines; 0 where a side is 0, as scikit-learn has it."""
+    norms = np.sqrt(np.maximum(squares, 0.0) * np.maximum(other_squares, 0.0))
+    cosines: DoubleArray = np.divide(products, norms, out=np.zeros(products.shape), where=norms > 0)
+    return cosines
+
+
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
-    """Return both metrics."""
+    """Return the ranks."""
     spec = partial(
         MetricSpec,
         higher_is_better=True,
@@ -93,7 +228,35 @@ def dygenept_metrics() -> list[MetricSpec]:
         spec(
             name="perturbation_discrimination",
             summary="Rank of the right perturbation among the held-out ones (PDS, L1).",
-            source="cell-eval (Arc Institute), discrimination_score_l1; Wu et al. 2024",
+            source=f"{CELL_EVAL}l1; Wu et al. 2024",
             factory=lambda config: perturbation_discrimination,
+        ),
+        spec(
+            name="perturbation_discrimination_l2",
+            summary="The same by Euclidean distance.",
+            source=f"{CELL_EVAL}l2",
+            factory=lambda config: perturbation_discrimination_l2,
+        ),
+        spec(
+            name="perturbation_discrimination_cosine",
+            summary="The same by cosine distance of deltas.",
+            source=f"{CELL_EVAL}cosine",
+            factory=lambda config: perturbation_discrimination_cosine,
+        ),
+        spec(
+            name="perturbench_rank_rmse",
+            summary="Share of the fold's predictions nearer to the truth than the right one.",
+            source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
+            factory=lambda config: perturbench_rank_rmse,
+            higher_is_better=False,
+            boards="named",
+        ),
+        spec(
+            name="perturbench_rank_cosine",
+            summary="The same by cosine distance of deltas.",
+            source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
+            factory=lambda config: perturbench_rank_cosine,
+            higher_is_better=False,
+            boards="named",
         ),
     ]

@@ -149,6 +149,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         higher_is_better=True,
         upper=1.0,
         uses_control_halves=True,
+        by_row=True,
         boards="few_controls",
     )
     correlation = partial(spec, lower=-1.0, neutral=0.0, chance=0.0, is_correlation=True)

@@ -114,7 +114,7 @@ def _undefined(inputs: MetricInputs) -> MetricValues:
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the three metrics."""
-    spec = partial(MetricSpec, uses_spread=True, boards="named")
+    spec = partial(MetricSpec, uses_spread=True, by_row=True, boards="named")
     without = "the model returns no spread; left out of means"
     return [
         spec(

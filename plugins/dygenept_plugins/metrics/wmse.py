@@ -1,20 +1,30 @@
-"""Mean squared error weighted by how specific each gene is to the perturbation.
+"""Errors weighted by how specific each gene is to the perturbation.
 
+``wmse``: weighted mean squared error.
+``weighted_r2_delta``: weighted R² of the change from control, 1 - Σ w(Δ̂ - Δ)² / Σ w(Δ - Δ̄)², Δ̄
+the weighted mean of Δ. ``weighted_r2_delta_perturbed_ref``: the same of the change from m, the mean
+of the train perturbations, of which m itself has at most 0. 1 is perfect, 0 is the weighted mean
+change in all genes, and there is no lower bound: a few wild values decide a mean.
 Weights: absolute t scores against all other perturbed cells, scaled to [0, 1] within the
 perturbation, squared, and summing to 1. Equal scores weigh all genes alike. A perturbation with
 one cell, or the only one of its cell type, has no score: undefined, and left out of means.
 Source: Mejia et al. 2025 (Diversity by Design).
-Loads nothing.
+They load nothing.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
+from dygenept.evaluation.rows import ROUNDING, row_scale
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 NO_SCORES = "no DE scores against the rest"
+CONSTANT = "constant truth"
+MEJIA = "Mejia et al. 2025 (Diversity by Design), arXiv:2506.22641"
 
 
 def wmse(inputs: MetricInputs) -> MetricValues:
@@ -42,6 +52,60 @@ def wmse(inputs: MetricInputs) -> MetricValues:
     return MetricValues(values, dict.fromkeys(undefined, NO_SCORES))
 
 
+def weighted_r2_delta(inputs: MetricInputs) -> MetricValues:
+    """Return the weighted R² of the change from control, (n,).
+
+    Example:
+        Weights 0, 0.2 and 0.8 of the true changes 0, 0, 5, whose weighted mean is 4: the spread is
+        0.2 · 16 + 0.8 · 1 = 4, the error 0.8 · 1.
+
+        >>> from dataclasses import replace
+        >>> from dygenept.testing import small_metric_inputs
+        >>> from dygenept.types import DeTests
+        >>> plain = small_metric_inputs([[9.0, 1.0, 5.0]], [[1.0, 1.0, 6.0]], control=1.0)
+        >>> tests = DeTests(np.zeros((1, 3), dtype=bool), np.array([[0.0, -2.0, 4.0]]))
+        >>> weighted_r2_delta(replace(plain, de_tests=tests)).values.round(12)
+        array([0.8])
+    """
+    return _weighted_r2(inputs, inputs.control)
+
+
+def weighted_r2_delta_perturbed_ref(inputs: MetricInputs) -> MetricValues:
+    """Return the weighted R² of the change from m, (n,).
+
+    Example:
+        As for the change from control, with m in its place.
+
+        >>> from dataclasses import replace
+        >>> from dygenept.testing import small_metric_inputs
+        >>> from dygenept.types import DeTests
+        >>> plain = small_metric_inputs([[9.0, 1.0, 5.0]], [[1.0, 1.0, 6.0]], perturbed_mean=1.0)
+        >>> tests = DeTests(np.zeros((1, 3), dtype=bool), np.array([[0.0, -2.0, 4.0]]))
+        >>> weighted_r2_delta_perturbed_ref(replace(plain, de_tests=tests)).values.round(12)
+        array([0.8])
+    """
+    return _weighted_r2(inputs, inputs.perturbed_mean)
+
+
+def _weighted_r2(inputs: MetricInputs, reference: DoubleArray) -> MetricValues:
+    n_conditions = len(inputs.conditions)
+    if inputs.de_tests is None:
+        return MetricValues(
+            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
+        )
+    weights = de_weights(inputs.de_tests.scores_vs_rest)
+    delta = inputs.truth - reference
+    mean = np.einsum("ng,ng->n", weights, delta)  # Weights sum to 1.
+    spread = np.einsum("ng,ng->n", weights, (delta - mean[:, None]) ** 2)
+    error = np.einsum("ng,ng->n", weights, (inputs.predicted - inputs.truth) ** 2)
+    rounding = (ROUNDING * row_scale(inputs.truth, reference)) ** 2
+    values = np.full(n_conditions, np.nan)
+    np.divide(error, spread, out=values, where=spread > rounding)
+    reasons = dict.fromkeys(np.flatnonzero(np.isnan(values)).tolist(), CONSTANT)
+    reasons |= dict.fromkeys(np.flatnonzero(np.isnan(spread)).tolist(), NO_SCORES)
+    return MetricValues(1.0 - values, reasons)
+
+
 def de_weights(scores: DoubleArray) -> DoubleArray:
     """Turn DE scores into weights that sum to 1.
 
@@ -66,16 +130,38 @@ def de_weights(scores: DoubleArray) -> DoubleArray:
 
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
-    """Return the metric."""
+    """Return the metrics."""
+    undefined = "it has one cell or no other perturbation beside it; left out of means"
+    r2 = partial(
+        MetricSpec,
+        source=MEJIA,
+        higher_is_better=True,
+        upper=1.0,
+        undefined=f"the change is the same in all genes, or {undefined}",
+        uses_de_tests=True,
+        by_row=True,
+        boards="named",
+    )
     return [
         MetricSpec(
             name="wmse",
             summary="Mean squared error weighted by DE scores against the other perturbations.",
-            source="Mejia et al. 2025 (Diversity by Design), arXiv:2506.22641",
+            source=MEJIA,
             factory=lambda config: wmse,
             higher_is_better=False,
             lower=0.0,
-            undefined="it has one cell or no other perturbation beside it; left out of means",
+            undefined=undefined,
             uses_de_tests=True,
-        )
+            by_row=True,
+        ),
+        r2(
+            name="weighted_r2_delta",
+            summary="Weighted R² of the delta, genes weighted as for wmse.",
+            factory=lambda config: weighted_r2_delta,
+        ),
+        r2(
+            name="weighted_r2_delta_perturbed_ref",
+            summary="Weighted R² of the change from the mean train perturbation.",
+            factory=lambda config: weighted_r2_delta_perturbed_ref,
+        ),
     ]

@@ -59,6 +59,7 @@ def test_a_library_that_loops_or_crashes_ends_the_child_alone(
         return ""
 
     path = tmp_path / "a.h5ad"
+    path.touch()
     monkeypatch.setattr(module, "_findings", findings)
     with pytest.raises(DataError, match=f"a.h5ad is damaged .*{said}"):
         look_over(path)
@@ -73,3 +74,17 @@ def test_a_broken_attribute_or_array_is_left_to_who_reads_it(tmp_path: Path) -> 
     content[chunk.byte_offset : chunk.byte_offset + 8] = b"\xff" * 8
     path.write_bytes(bytes(content))
     look_over(path)
+
+
+def test_a_file_is_looked_over_again_once_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_toy_h5ad(tmp_path / "toy.h5ad")
+    look_over(path)
+    monkeypatch.setattr(module.os, "fork", None)
+    look_over(path)
+    monkeypatch.undo()
+    with h5py.File(path, "r+") as file:
+        _external_link(file)
+    with pytest.raises(DataError, match="outside of it"):
+        look_over(path)

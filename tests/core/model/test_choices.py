@@ -20,6 +20,7 @@ from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces.offers import chosen_by
 from dygenept.types import Runtime, Task
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 STARTED = TrainingOptions(
     target="pseudobulk",
     batch_size=32,

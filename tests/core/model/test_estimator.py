@@ -16,6 +16,7 @@ from dygenept.model.network import Parts
 from dygenept.model.training.options import LossOptions, TrainingOptions
 from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Task
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 QUICK = TrainingOptions(
     target="pseudobulk",
     batch_size=32,

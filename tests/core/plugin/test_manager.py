@@ -75,8 +75,8 @@ def refused(body: str) -> str:
     return str(caught.value)
 
 
-def test_there_are_eleven_kinds() -> None:
-    assert len(set(KINDS)) == 11
+def test_there_are_twelve_kinds() -> None:
+    assert len(set(KINDS)) == 12
 
 
 def test_a_module_gives_its_plugins(package: Path) -> None:

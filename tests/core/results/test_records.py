@@ -59,9 +59,13 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
     old["plugins"] = [{**plugin, "code_sha256": ""} for plugin in old["plugins"]]
     # Nor did it say how a file was read, which stands for a registered data set.
     old["dataset"] |= {"file": None, "mapping": {}, "normalize": False}
+    # There were no tables of effects.
+    old["dataset"] |= {"kind": "cells", "n_pairs": None}
     for metric in new["metrics"]:
         # Fields that it did not have yet.
         assert (metric.pop("lower"), metric.pop("upper")) == (None, None)
+        assert metric.pop("resampled") == []
+        assert metric.pop("unit") == "perturbation"
     assert {name: new[name] for name in old} == old
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import doctest
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from dygenept.model.assembly_text import AssemblyText
 from dygenept.runs import api
 from dygenept.testing import write_toy_h5ad
 from dygenept.types import Condition, PerturbationData, Predictions, Task
+from dygenept_cli.main import run
 from dygenept_plugins.baselines.ridge import RidgeConfig
 
 # The share of every model that was fitted, in order.
@@ -68,6 +71,13 @@ def quick(data: object, models: object, **given: object) -> dg.BenchResult:
     return dg.bench(data, models, **asked)  # type: ignore[arg-type]
 
 
+def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    """Run the command line in this process."""
+    monkeypatch.setattr(sys, "argv", ["dygenept", *words])
+    with contextlib.suppress(SystemExit):
+        run()
+
+
 def test_the_examples_in_the_docstrings_run() -> None:
     found = doctest.testmod(api, optionflags=doctest.ELLIPSIS)
     assert found.attempted >= 8
@@ -92,15 +102,14 @@ def test_an_unknown_name_is_refused() -> None:
         dg.benchmark  # noqa: B018
 
 
-def test_the_board_is_that_of_the_command_line(path: Path, tmp_path: Path) -> None:
-    import json
-
+def test_the_board_is_that_of_the_command_line(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = dg.bench(path, ["perturbed_mean", "additive"], folds=2, progress=False)
-    command = [sys.executable, "-m", "dygenept_cli", "bench", "--dataset", str(path)]
-    models = ["--model", "perturbed_mean", "--model", "additive", "--folds", "2"]
-    where = ["--results", str(tmp_path / "results"), "--json", "-q"]
-    done = subprocess.run([*command, *models, *where], capture_output=True, text=True, check=True)
-    rows = json.loads(done.stdout)["leaderboard"]
+    models = ("--model", "perturbed_mean", "--model", "additive", "--folds", "2")
+    where = ("--results", str(tmp_path / "results"), "--json", "-q")
+    command(monkeypatch, "bench", "--dataset", str(path), *models, *where)
+    rows = json.loads(capsys.readouterr().out)["leaderboard"]
     key = ["metric", "model"]
     told = pl.DataFrame(rows, infer_schema_length=None).sort(key)
     ours = result.leaderboard().select(told.columns).sort(key)
@@ -283,13 +292,14 @@ def test_predictions_are_scored_from_tables_objects_and_files(
         assert other == pytest.approx(scores[0])
 
 
-def test_a_trained_model_predicts_as_anndata(path: Path, tmp_path: Path) -> None:
+def test_a_trained_model_predicts_as_anndata(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "model"
-    command = [sys.executable, "-m", "dygenept_cli", "train", "--dataset", str(path), "-q"]
     options = ["facets=identity", "training.epochs=1", "training.steps_per_epoch=1"]
     sets = [word for option in options for word in ("--set", option)]
-    where = ["--model", "dygenept_small", "--folds", "2", "--output", str(folder)]
-    subprocess.run([*command, *where, *sets], check=True, capture_output=True)
+    where = ("--model", "dygenept_small", "--folds", "2", "--output", str(folder))
+    command(monkeypatch, "train", "--dataset", str(path), "-q", *where, *sets)
     model = dg.load_model(folder, device="cpu")
     gene = dg.load_dataset(path).conditions[0].genes[0]
     predicted = model.predict([gene])

@@ -17,10 +17,12 @@ import numpy as np
 import polars as pl
 import scanpy as sc
 from cell_eval._types import PerturbationAnndataPair, initialize_de_comparison
-from cell_eval.metrics._anndata import discrimination_score, mse, pearson_delta
+from cell_eval.metrics._anndata import discrimination_score, mae, mse, pearson_delta
+from cell_eval.metrics._de import DEDirectionMatch, DESpearmanLFC, compute_pr_auc
 from pdex import pdex
 from scipy.spatial.distance import cdist
 from scipy.stats import pearsonr
+from sklearn.metrics import r2_score
 
 warnings.filterwarnings("ignore")
 
@@ -52,8 +54,11 @@ def main(cells: str, archive: str) -> None:
     pair = PerturbationAnndataPair(adata, predicted, pert_col="target", control_pert="ctrl")
     values = {
         "mse": mse(pair),
+        "mae": mae(pair),
         "pearson_delta": pearson_delta(pair),
         "perturbation_discrimination": discrimination_score(pair, metric="l1"),
+        "perturbation_discrimination_l2": discrimination_score(pair, metric="l2"),
+        "perturbation_discrimination_cosine": discrimination_score(pair, metric="cosine"),
     }
 
     real = pdex(
@@ -77,6 +82,24 @@ def main(cells: str, archive: str) -> None:
     overlap = comparison.compute_overlap(k=None, metric="overlap", fdr_threshold=0.05)
     values["de_overlap"] = {name: overlap[name] for name in names if counts[name]}
 
+    with np.errstate(divide="ignore"):
+        fold = np.log2(np.expm1(given["predicted"]) / np.expm1(given["control"]))
+    # A predicted mean has no p value: the larger its fold change, the smaller it is made.
+    order = np.abs(fold).argsort(axis=1).argsort(axis=1) / adata.n_vars
+    folds = table.with_columns(
+        log2_fold_change=pl.Series(fold.ravel()), fdr=pl.Series(10.0 ** (-9.0 * order.ravel()))
+    )
+    all_found = folds.with_columns(fdr=pl.lit(0.0))
+    by_fold = initialize_de_comparison(real, all_found)
+    overlap = by_fold.compute_overlap(k=None, metric="overlap", fdr_threshold=0.05)
+    values["des"] = {name: overlap[name] for name in names if counts[name]}
+    values["de_sign_match"] = DEDirectionMatch()(by_fold)
+    values["de_spearman_lfc"] = {
+        name: value for name, value in DESpearmanLFC()(by_fold).items() if counts[name] > 1
+    }
+    areas = compute_pr_auc(initialize_de_comparison(real, folds))
+    values["de_auprc"] = {name: areas[name] for name in names if counts[name]}
+
     perturbed = adata[~is_control].copy()
     sc.tl.rank_genes_groups(
         perturbed, "target", method="t-test_overestim_var", reference="rest", use_raw=False
@@ -84,11 +107,15 @@ def main(cells: str, archive: str) -> None:
     ranked = perturbed.uns["rank_genes_groups"]
     values["wmse"], values["energy_distance"] = {}, {}
     values["pearson_delta_perturbed_ref"] = {}
+    values["weighted_r2_delta"], values["weighted_r2_delta_perturbed_ref"] = {}, {}
     for row, name in enumerate(names):
         order = adata.var_names.get_indexer(ranked["names"][name])
         scores = np.empty(adata.n_vars)
         scores[order] = np.abs(ranked["scores"][name])
         weights = ((scores - scores.min()) / (scores.max() - scores.min())) ** 2
+        for metric, of in (("", "control"), ("_perturbed_ref", "reference")):
+            sides = (given[side][row] - given[of][row] for side in ("truth", "predicted"))
+            values[f"weighted_r2_delta{metric}"][name] = r2_score(*sides, sample_weight=weights)
         error = (given["predicted"][row] - given["truth"][row]) ** 2
         values["wmse"][name] = float((weights * error).sum() / weights.sum())
         moved, own = adata.X[is_control] + change[row], adata.X[adata.obs["target"] == name]

@@ -1,0 +1,67 @@
+"""A table of text as it is on disk: csv or tsv, packed or not, or Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dygenept.errors import DataError
+from dygenept.machine.archives import BoundedGzip
+from dygenept.machine.file_kinds import HEAD_BYTES, file_kind, kind_of, said_of
+from dygenept.machine.reading import check_cells, read_parquet, reading
+
+if TYPE_CHECKING:
+    import polars as pl
+
+WHAT = "a table of effects"
+SEPARATORS = ("\t", ",", ";")
+
+
+def is_table(path: Path) -> bool:
+    """True of a file that is text or Parquet, and not called ``.h5ad``."""
+    if path.suffix == ".h5ad" or not path.is_file():
+        return False
+    kind = file_kind(path)
+    if kind != "gzip":
+        return kind in ("text", "parquet")
+    with reading(path, WHAT), BoundedGzip(path) as opened:
+        return kind_of(opened.read(HEAD_BYTES)) == "text"
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """Read a table with every cell as text; an empty cell is null.
+
+    Raises:
+        DataError: If it is damaged, is no table, or has no row.
+    """
+    import polars as pl
+
+    with reading(path, WHAT):
+        kind = file_kind(path)
+        if kind == "parquet":
+            frame = read_parquet(path)
+            frame = frame.drop("__index_level_0__", strict=False)
+            nested = [name for name, of in frame.schema.items() if of.is_nested()]
+            if nested:
+                raise DataError(
+                    f"{path}: column {nested[0]!r} contains lists; write one value a row"
+                )
+            frame = frame.cast(pl.String)
+        elif kind in ("text", "gzip"):
+            with BoundedGzip(path) if kind == "gzip" else path.open("rb") as opened:
+                content = opened.read()
+            head = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", maxsplit=1)[0].decode()
+            separator = max(SEPARATORS, key=head.count)
+            if separator not in head:
+                raise DataError(
+                    f"{path}: its first line names one column, {head.strip()[:60]!r}; a table "
+                    "needs a header with columns such as perturbation, gene and label"
+                )
+            check_cells(content, separator, str(path))
+            frame = pl.read_csv(content, separator=separator, infer_schema=False)
+        else:
+            raise DataError(f"{path} {said_of(kind, path)}; give a csv, tsv or Parquet table")
+    if frame.height == 0:
+        raise DataError(f"{path} has a header and no row; write one row per pair")
+    frame = frame.rename({name: name.strip() for name in frame.columns})
+    return frame.with_columns(pl.all().str.strip_chars())

@@ -1,0 +1,1 @@
+"""Metrics of tables of effects: one module per family."""

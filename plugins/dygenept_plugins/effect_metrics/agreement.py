@@ -1,0 +1,111 @@
+"""Correlations and errors of measured values, and agreement of signs, per held-out perturbation.
+
+``pearson_perturbation``, ``spearman_perturbation`` and ``mse_observed`` compare values,
+``direction_match`` and ``significant_jaccard`` signs.
+Source: scipy's ``pearsonr`` and ``spearmanr`` over measured genes; the significant set and the
+direction as in PIE (Arc Institute 2026, doi:10.64898/2026.10.02.756297). Loads nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dygenept.plugin import EffectMetricSpec, hookimpl
+from dygenept.types import DoubleArray, GroupedPairs, grouped
+
+CONSTANT = "fewer than two genes were measured, or truth or prediction is the same for all"
+PIE = "Arc Institute 2026 (PIE), doi:10.64898/2026.10.02.756297"
+
+
+def pearson(pairs: GroupedPairs) -> DoubleArray:
+    """Return the correlation of predicted and measured values, (B, n_groups)."""
+    return grouped.pearson(pairs, pairs.predicted, pairs.truth)
+
+
+def spearman(pairs: GroupedPairs) -> DoubleArray:
+    """Return the rank correlation of predicted and measured values, (B, n_groups)."""
+    return grouped.spearman(pairs, pairs.predicted, pairs.truth)
+
+
+def squared_error(pairs: GroupedPairs) -> DoubleArray:
+    """Return the mean squared error over measured genes, (B, n_groups)."""
+    return grouped.mean(pairs, (pairs.predicted - pairs.truth) ** 2)
+
+
+def same_direction(pairs: GroupedPairs) -> DoubleArray:
+    """Return the share of significant genes whose sign is predicted; no sign is wrong."""
+    significant = pairs.truth != 0.0
+    right = (np.sign(pairs.predicted) == np.sign(pairs.truth)).astype(np.float64)
+    return grouped.mean(replace(pairs, counts=pairs.counts * significant), right)
+
+
+def significant_jaccard(pairs: GroupedPairs) -> DoubleArray:
+    """Return the Jaccard index of the significant genes and as many of the largest predictions."""
+    return grouped.top_overlap(pairs, labels=pairs.truth != 0.0, scores=np.abs(pairs.predicted))
+
+
+@hookimpl
+def dygenept_effect_metrics() -> list[EffectMetricSpec]:
+    """Return them."""
+    return [
+        EffectMetricSpec(
+            name="pearson_perturbation",
+            summary="Correlation of predicted and measured values per perturbation.",
+            source="Pearson 1895",
+            factory=lambda config: pearson,
+            unit="perturbation",
+            values=("values",),
+            higher_is_better=True,
+            lower=-1.0,
+            upper=1.0,
+            undefined=CONSTANT,
+        ),
+        EffectMetricSpec(
+            name="spearman_perturbation",
+            summary="Rank correlation of predicted and measured values per perturbation.",
+            source="Spearman 1904",
+            factory=lambda config: spearman,
+            unit="perturbation",
+            values=("values", "signs"),
+            higher_is_better=True,
+            lower=-1.0,
+            upper=1.0,
+            undefined=CONSTANT,
+        ),
+        EffectMetricSpec(
+            name="mse_observed",
+            summary="Mean squared error over the genes that were measured.",
+            source="this project",
+            factory=lambda config: squared_error,
+            unit="perturbation",
+            values=("values",),
+            higher_is_better=False,
+            lower=0.0,
+        ),
+        EffectMetricSpec(
+            name="direction_match",
+            summary="Share of significant genes whose direction is predicted.",
+            source=PIE,
+            factory=lambda config: same_direction,
+            unit="perturbation",
+            values=("signs",),
+            higher_is_better=True,
+            lower=0.0,
+            upper=1.0,
+            undefined="no gene is significant",
+        ),
+        EffectMetricSpec(
+            name="significant_jaccard",
+            summary="Overlap of the significant genes with as many of the largest predictions.",
+            source=PIE,
+            factory=lambda config: significant_jaccard,
+            unit="perturbation",
+            values=("signs",),
+            higher_is_better=True,
+            lower=0.0,
+            upper=1.0,
+            undefined="no gene is significant",
+        ),
+    ]

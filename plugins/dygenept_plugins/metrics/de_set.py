@@ -1,0 +1,240 @@
+"""How well the significant DE genes are found, in cell-eval's fold changes, from a predicted mean.
+
+Significant: Mann-Whitney U test against control, FDR < 0.05, k genes. A fold change is
+log2(expm1(mean) / expm1(control mean)), means of log1p values, as pdex has it; 0 of 0 is no change,
+and a predicted mean below 0 counts as 0. A predicted mean cannot be tested: where cell-eval orders
+predicted genes by the p value of predicted cells, here their absolute fold change does.
+
+``des``: share of the significant genes among as many top predicted genes by absolute fold change,
+the differential expression score of the Virtual Cell Challenge; 0 where k = 0. cell-eval,
+``overlap_at_N``. It differs from ``de_overlap`` in these two points.
+``de_sign_match``: share of the significant genes whose fold changes have the same sign. cell-eval,
+``de_direction_match``.
+``de_spearman_lfc``: Spearman correlation of the fold changes of the significant genes. cell-eval,
+``de_spearman_lfc_sig``.
+``de_auprc``: average precision of the absolute fold change as a score of what is significant.
+cell-eval, ``pr_auc``.
+They load nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from dygenept.evaluation.rows import change, top_share
+from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
+
+NO_TESTS = "no DE tests were given"
+NO_SIGNIFICANT = "no significant DE gene"
+ALL_SIGNIFICANT = "every gene is a significant DE gene"
+CONSTANT = "fewer than two significant DE genes, or constant fold changes"
+CELL_EVAL = "cell-eval (Arc Institute), "
+# Fold changes that agree to this many decimals are ties; rounding must not choose genes.
+TIE_DECIMALS = 12
+
+
+def des(inputs: MetricInputs) -> MetricValues:
+    """Return |significant genes ∩ the top k by fold change| / k, (n,).
+
+    Example:
+        Genes 0 and 1 are significant. From 0.1 to 0.3 is more than from 2 to 3, whose difference
+        is larger: the top two are genes 0 and 2.
+
+        >>> tests = [[True, True, False]]
+        >>> inputs = _example([[0.3, 3.0, 1.0]], [[0.3, 3.0, 0.4]], [0.1, 2.0, 0.4], tests)
+        >>> des(inputs).values
+        array([0.5])
+    """
+    if inputs.de_tests is None:
+        return _undefined(inputs)
+    is_significant = inputs.de_tests.is_significant
+    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
+    size = size.round(TIE_DECIMALS)
+    chance = is_significant.sum(axis=1) / size.shape[1]
+    return replace(_of_significant(top_share(size, is_significant), is_significant), chance=chance)
+
+
+def de_sign_match(inputs: MetricInputs) -> MetricValues:
+    """Return the share of the significant genes that change in the right direction, (n,).
+
+    Example:
+        Of three significant genes, the third falls where it should rise.
+
+        >>> tests = [[True, True, True]]
+        >>> inputs = _example([[2.0, 3.0, 0.5]], [[2.0, 4.0, 2.0]], [1.0, 1.0, 1.0], tests)
+        >>> de_sign_match(inputs).values.round(3)
+        array([0.667])
+    """
+    if inputs.de_tests is None:
+        return _undefined(inputs)
+    is_significant = inputs.de_tests.is_significant
+    # A fold change has the sign of the difference.
+    predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
+    is_same = np.sign(predicted) == np.sign(inputs.truth - inputs.control)
+    hits = (is_same & is_significant).sum(axis=1)
+    return _of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
+
+
+def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
+    """Return the rank correlation of the fold changes of the significant genes, (n,).
+
+    Example:
+        Fold changes in the order 1, 2, 3 and 1, 3, 2.
+
+        >>> tests = [[True, True, True]]
+        >>> inputs = _example([[2.0, 3.0, 4.0]], [[2.0, 4.0, 3.0]], [1.0, 1.0, 1.0], tests)
+        >>> de_spearman_lfc(inputs).values.round(12)
+        array([0.5])
+    """
+    if inputs.de_tests is None:
+        return _undefined(inputs)
+    values = np.full(len(inputs.conditions), np.nan)
+    for row, mask in enumerate(inputs.de_tests.is_significant):
+        if mask.sum() > 1:
+            control = inputs.control[row, mask]
+            predicted = _from_control(inputs.predicted[row, mask], control)
+            truth = log2_fold_change(inputs.truth[row, mask], control)
+            ranks = np.stack([_ranks(predicted), _ranks(truth)])
+            ranks -= ranks.mean(axis=1, keepdims=True)
+            norms = np.linalg.norm(ranks, axis=1).prod()
+            if norms > 0:
+                values[row] = np.clip(ranks[0] @ ranks[1] / norms, -1.0, 1.0)
+    return MetricValues(values, dict.fromkeys(np.flatnonzero(np.isnan(values)).tolist(), CONSTANT))
+
+
+def de_auprc(inputs: MetricInputs) -> MetricValues:
+    """Return the average precision of the absolute fold change, (n,).
+
+    Example:
+        Genes 0 and 2 are significant and come first and last: (1/1 + 2/3) / 2.
+
+        >>> tests = [[True, False, True]]
+        >>> inputs = _example([[4.0, 3.0, 2.0]], [[4.0, 1.0, 2.0]], [1.0, 1.0, 1.0], tests)
+        >>> de_auprc(inputs).values.round(3)
+        array([0.833])
+    """
+    if inputs.de_tests is None:
+        return _undefined(inputs)
+    is_significant = inputs.de_tests.is_significant
+    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
+    size = size.round(TIE_DECIMALS)
+    n_genes = size.shape[1]
+    values = np.full(len(size), np.nan)
+    n_significant = is_significant.sum(axis=1)
+    ordered = np.sort(size, axis=1)
+    for row in np.flatnonzero((n_significant > 0) & (n_significant < n_genes)).tolist():
+        # The precision among all genes that come as early as each significant one, ties included.
+        own = np.sort(size[row, is_significant[row]])
+        n_found = len(own) - np.searchsorted(own, own)
+        n_named = n_genes - np.searchsorted(ordered[row], own)
+        values[row] = (n_found / n_named).mean()
+    reasons = dict.fromkeys(np.flatnonzero(n_significant == 0).tolist(), NO_SIGNIFICANT)
+    reasons |= dict.fromkeys(np.flatnonzero(n_significant == n_genes).tolist(), ALL_SIGNIFICANT)
+    return MetricValues(values, reasons, n_significant / n_genes)
+
+
+def log2_fold_change(means: DoubleArray, control: DoubleArray) -> DoubleArray:
+    """Return log2 of the ratio of two geometric means, less one, of scaled counts, (n, G).
+
+    Args:
+        means: Mean log1p expression; what is below 0 counts as 0.
+        control: The same of control.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log2(np.expm1(np.maximum(means, 0.0)) / np.expm1(np.maximum(control, 0.0)))
+    return np.where(np.isnan(found), 0.0, found)
+
+
+def _from_control(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
+    # What differs from control by rounding alone has no fold change.
+    is_changed = change(predicted, control) != 0.0
+    return np.where(is_changed, log2_fold_change(predicted, control), 0.0)
+
+
+def _ranks(values: DoubleArray) -> DoubleArray:
+    """Rank values; ties share the middle rank."""
+    ordered = np.sort(values)
+    first = np.searchsorted(ordered, values, side="left")
+    ranks: DoubleArray = (first + np.searchsorted(ordered, values, side="right")) / 2.0
+    return ranks
+
+
+def _undefined(inputs: MetricInputs) -> MetricValues:
+    n_conditions = len(inputs.conditions)
+    return MetricValues(np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS))
+
+
+def _of_significant(values: DoubleArray, is_significant: BoolArray) -> MetricValues:
+    n_significant = is_significant.sum(axis=1)
+    undefined = np.flatnonzero(n_significant == 0).tolist()
+    values = np.where(n_significant > 0, values, np.nan)
+    return MetricValues(values, dict.fromkeys(undefined, NO_SIGNIFICANT))
+
+
+def _example(
+    predicted: list[list[float]],
+    truth: list[list[float]],
+    control: list[float],
+    is_significant: list[list[bool]],
+) -> MetricInputs:
+    from dygenept.testing import small_metric_inputs
+    from dygenept.types import DeTests
+
+    plain = small_metric_inputs(predicted, truth, control=control)
+    tests = DeTests(np.array(is_significant), np.zeros(plain.truth.shape))
+    return replace(plain, de_tests=tests)
+
+
+@hookimpl
+def dygenept_metrics() -> list[MetricSpec]:
+    """Return the metrics; a suite names them."""
+    spec = partial(
+        MetricSpec,
+        higher_is_better=True,
+        upper=1.0,
+        undefined="the perturbation has no significant DE gene; left out of means",
+        uses_de_tests=True,
+        by_row=True,
+        boards="named",
+    )
+    return [
+        spec(
+            name="des",
+            summary="Share of significant DE genes among as many top predicted fold changes (DES).",
+            source=f"{CELL_EVAL}overlap_at_N; Virtual Cell Challenge 2025",
+            factory=lambda config: des,
+            lower=0.0,
+            neutral=0.0,
+            undefined="the perturbation has no significant DE gene; counts as 0",
+        ),
+        spec(
+            name="de_sign_match",
+            summary="Share of significant DE genes that change in the right direction.",
+            source=f"{CELL_EVAL}de_direction_match",
+            factory=lambda config: de_sign_match,
+            lower=0.0,
+            chance=0.5,
+        ),
+        spec(
+            name="de_spearman_lfc",
+            summary="Spearman correlation of the fold changes of significant DE genes.",
+            source=f"{CELL_EVAL}de_spearman_lfc_sig",
+            factory=lambda config: de_spearman_lfc,
+            lower=-1.0,
+            neutral=0.0,
+            chance=0.0,
+            undefined="fewer than two significant DE genes, or a constant side",
+        ),
+        spec(
+            name="de_auprc",
+            summary="Average precision of predicted fold changes for significant DE genes.",
+            source=f"{CELL_EVAL}pr_auc",
+            factory=lambda config: de_auprc,
+            lower=0.0,
+            undefined="no gene or every gene is significant; left out of means",
+        ),
+    ]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from dygenept.data.effects.frames import is_table
+from dygenept.data.effects.reading import read_effects
+from dygenept.errors import DataError
+from dygenept.types import DataMapping, PerturbationData
+
+LONG = """pert,gene,label,split
+KLF1,GATA1,1,train
+KLF1,MYC,0,train
+MYC,GATA1,0,train
+BRCA1,GATA1,1,test
+"""
+
+
+def read(tmp_path: Path, text: str, name: str = "t.csv", **mapping: str) -> PerturbationData:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return read_effects(path, mapping=DataMapping(**mapping))  # type: ignore[arg-type]
+
+
+def refusal(tmp_path: Path, text: str, **mapping: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, text, **mapping)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_long_table_becomes_conditions_by_genes(tmp_path: Path) -> None:
+    data = read(tmp_path, LONG)
+    assert data.effects is not None
+    assert [condition.label for condition in data.conditions] == ["BRCA1", "KLF1", "MYC"]
+    assert data.gene_ids == ("GATA1", "MYC")
+    expected = [[1.0, np.nan], [1.0, 0.0], [0.0, np.nan]]
+    np.testing.assert_array_equal(data.effects.values, expected)
+    assert (data.effects.kind, data.effects.n_pairs, data.n_cells) == ("labels", 4, 0)
+    assert [data.effects.parts[item] for item in data.conditions] == ["test", "train", "train"]
+
+
+def test_format_and_order_of_rows_play_no_part(tmp_path: Path) -> None:
+    first = read(tmp_path, LONG)
+    head, *rows = LONG.splitlines()
+    packed = tmp_path / "t.tsv.gz"
+    text = "\n".join([head, *reversed(rows)]).replace(",", "\t") + "\n"
+    packed.write_bytes(gzip.compress(text.encode()))
+    table = tmp_path / "t.parquet"
+    pl.read_csv(tmp_path / "t.csv").write_parquet(table)
+    assert {first.sha256} == {read_effects(packed).sha256, read_effects(table).sha256}
+    assert is_table(packed)
+    assert is_table(table)
+    assert not is_table(tmp_path / "absent.csv")
+
+
+def test_a_wide_table_is_read_with_its_gaps(tmp_path: Path) -> None:
+    data = read(tmp_path, "perturbation,GATA1,MYC\nKLF1,0.5,-1\nBRCA1,,2\n")
+    assert data.effects is not None
+    assert data.effects.kind == "values"
+    np.testing.assert_array_equal(data.effects.values, [[np.nan, 2.0], [0.5, -1.0]])
+    assert any("wide table" in note for note in data.notes)
+
+
+def test_cell_types_weights_and_words_are_understood(tmp_path: Path) -> None:
+    text = "target\tsymbol\tdirection\tweight\tcell_line\n" + "".join(
+        f"{row}\n"
+        for row in (
+            "KLF1\tGATA1\tup\t1\tK562",
+            "KLF1\tGATA1\tdown\t2\tRPE1",
+            "MYC\tKLF1\tNA\t1\tK562",
+        )
+    )
+    data = read(tmp_path, text, name="t.tsv")
+    assert data.effects is not None
+    assert data.effects.weights is not None
+    assert data.cell_types == ("K562", "RPE1")
+    # Down and up alone are labels; the pair without one is left out, and so is its perturbation.
+    np.testing.assert_array_equal(data.effects.values, [[1.0], [0.0]])
+    np.testing.assert_array_equal(data.effects.weights, [[0.5], [1.0]])
+
+
+def test_three_signs_are_signs(tmp_path: Path) -> None:
+    data = read(tmp_path, LONG.replace("MYC,GATA1,0", "MYC,GATA1,-1"))
+    assert data.effects is not None
+    assert data.effects.kind == "signs"
+
+
+def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> None:
+    data = read(tmp_path, LONG + "KLF1,MYC,0,train\nnon-targeting,MYC,1,train\n")
+    assert data.effects is not None
+    assert data.effects.n_pairs == 4
+    assert any("repeat" in note for note in data.notes)
+    assert any("controls" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LONG + "KLF1,MYC,1,train\n", "KLF1 and MYC more than once"),
+        (LONG + "KLF1,TP53,high,train\n", "row 5 below the header"),
+        (LONG + "KLF1,TP53,inf,train\n", "no finite number"),
+        (LONG + "KLF1,,1,train\n", "names no gene"),
+        (LONG + ",TP53,1,train\n", "names no perturbation"),
+        (LONG + "KLF1,TP53,1,test\n", "two parts of the split"),
+        (LONG + "TP53,MYC,1,holdout\n", "'holdout'"),
+        (LONG.replace(",label", ",outcome"), "--value-column"),
+        ("pert,gene,label\nKLF1,MYC,1\nMYC,MYC,1\n", "nothing to predict"),
+        ("pert,gene,label,value\nKLF1,MYC,1,0.5\n", "--value-column label"),
+        ("pert,gene,label\n", "no row"),
+        ("just one line\n", "names one column"),
+        ("pert,MYC,kind\nKLF1,1,x\n", "contains words"),
+    ],
+)
+def test_a_faulty_table_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
+    assert says in refusal(tmp_path, text)
+
+
+def test_columns_of_other_names_are_named_by_flags(tmp_path: Path) -> None:
+    text = LONG.replace("pert,gene,label", "who,what,outcome")
+    data = read(
+        tmp_path, text, condition_column="who", symbol_column="what", value_column="outcome"
+    )
+    assert data.effects is not None
+    assert data.effects.n_pairs == 4
+    assert "did you mean 'what'" in refusal(tmp_path, text, symbol_column="whta")
