@@ -107,6 +107,7 @@ def metric_inputs(
         ),
         single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
+        spread=None if predictions.spread is None else _read_only(predictions.spread),
     )
 
 

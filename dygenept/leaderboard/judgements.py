@@ -15,6 +15,8 @@ from dygenept.leaderboard.score_grid import ScoreGrid, Share
 
 # What needs no model. The better one under a metric is its reference.
 TRIVIAL = ("perturbed_mean", "control_mean", "gene_mean")
+# What an assembled model must add to: the closed-form recipe by itself.
+LINEAR = "linear_loo"
 CEILING = "technical_duplicate"
 TRUTH = "truth"
 # The least share of the gap between reference and ceiling that counts as an advance.
@@ -38,6 +40,21 @@ class Normalised:
 
     value: float | None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """By how much a model is better than another, over what both have; below 0 where it is worse.
+
+    Attributes:
+        mean: In the metric's units.
+        low: Lower end of its 95 % interval; None for fewer than three perturbations.
+        high: Upper end.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +89,8 @@ class Judgement:
             the latter is no better.
         normalised_reason: Why it is None although both are there.
         normalised_by: The same by each ceiling that is there, truth aside.
+        over_linear: Of an assembled model, its lead over ``LINEAR``; None for others, and where
+            that has no result.
     """
 
     is_best: bool
@@ -91,6 +110,7 @@ class Judgement:
     normalised: float | None = None
     normalised_reason: str | None = None
     normalised_by: Mapping[str, Normalised] = field(default_factory=dict)
+    over_linear: Lead | None = None
 
 
 def judge_models(
@@ -138,6 +158,7 @@ def judge_models(
     }
     none, inverted = Normalised(None), INVERTED.format(CEILING)
     no_scale = Normalised(None, inverted)
+    leads = _over_linear(table, grid)
     above = _above_ceiling(table, grid, pooled, reference=reference, has_gap=bool(shares))
     return {
         model: Judgement(
@@ -158,6 +179,7 @@ def judge_models(
             normalised_by=normalised[model],
             n_family=len(_family(table, model, p_values)) if model in p_values else None,
             above_ceiling=above.get(model),
+            over_linear=leads.get(model),
         )
         for model, value in pooled.items()
     }
@@ -246,6 +268,20 @@ def _of_perfection(
         return {}
     known = {model: value for model, value in pooled.items() if value is not None}
     return {model: (value - start) / (perfect - start) for model, value in known.items()}
+
+
+def _over_linear(table: MetricTable, grid: ScoreGrid) -> dict[str, Lead]:
+    """Return the lead of every assembled model over the linear one."""
+    models = [name for name, role in table.roles.items() if role == "model"]
+    if LINEAR not in table.values or not models:
+        return {}
+    leads = {}
+    for model, found in grid.compare(models, LINEAR).items():
+        low, high = found.ci_low, found.ci_high
+        if grid.sign < 0:
+            low, high = (None if end is None else -end for end in (high, low))
+        leads[model] = Lead(grid.sign * found.difference, low, high)
+    return leads
 
 
 def _above_ceiling(

@@ -9,7 +9,7 @@ from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
-from dygenept.leaderboard.judgements import CEILING, MIN_TO_CLAIM
+from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.results.records import RunRecord
 
@@ -31,7 +31,8 @@ def board_notes(
         return ()
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
-    first = (_size(rows), chosen, _claim(rows, lead), *_echoes(rows), _noise(rows))
+    first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
+    first = (*first, _noise(rows))
     of_cells = ("" if record is None else _controls(record), *_cells(rows), _chance(rows))
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
     return tuple(note for note in found if note)
@@ -72,6 +73,18 @@ def _claim(rows: Sequence[LeaderboardRow], lead: str) -> str:
     if not judged or any(row.judgement.beats_reference for row in judged):
         return ""
     return f"no model is shown to beat {judged[0].judgement.reference} on {lead}"
+
+
+def _over_linear(rows: Sequence[LeaderboardRow], lead: str) -> str:
+    """State the leads of assembled models over the linear one."""
+    said = []
+    for row in rows:
+        found = row.judgement.over_linear
+        if row.metric != lead or found is None:
+            continue
+        ends = "" if found.low is None else f" [{found.low:+.3g}, {found.high:+.3g}]"
+        said.append(f"{row.model} {found.mean:+.3g}{ends}")
+    return f"gain over {LINEAR} on {lead}: {'; '.join(said)}" if said else ""
 
 
 def _echoes(rows: Sequence[LeaderboardRow]) -> list[str]:

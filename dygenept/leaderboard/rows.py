@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -143,6 +143,20 @@ def _has_no_gap(rows: Sequence[LeaderboardRow], view: View) -> bool:
     return view in WIDE and all(row.judgement.gap_closed is None for row in rows)
 
 
+def _over_linear(part: Literal["mean", "low", "high"]) -> Callable[[LeaderboardRow], object]:
+    def value(row: LeaderboardRow) -> float | None:
+        lead = row.judgement.over_linear
+        if lead is None:
+            return None
+        return {"mean": lead.mean, "low": lead.low, "high": lead.high}[part]
+
+    return value
+
+
+def _has_no_lead(rows: Sequence[LeaderboardRow], view: View) -> bool:
+    return all(row.judgement.over_linear is None for row in rows)
+
+
 def _has_all_folds(rows: Sequence[LeaderboardRow], view: View) -> bool:
     return all(row.total.n_folds >= row.n_split_folds for row in rows)
 
@@ -177,6 +191,9 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         ),
         Column("gap_low", lambda row: row.judgement.gap_low, DATA | PAPER),
         Column("gap_high", lambda row: row.judgement.gap_high, DATA | PAPER),
+        Column("over_linear", _over_linear("mean"), DATA | PAPER, left_out=_has_no_lead),
+        Column("over_linear_low", _over_linear("low"), DATA, left_out=_has_no_lead),
+        Column("over_linear_high", _over_linear("high"), DATA, left_out=_has_no_lead),
         Column("gap_reason", lambda row: row.judgement.gap_reason, frozenset(("json",))),
         Column("echo_of", lambda row: row.judgement.echo_of, DATA, is_text=True),
         Column("min_gap", lambda row: row.judgement.min_gap, frozenset(("json",))),

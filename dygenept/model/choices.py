@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -70,7 +71,10 @@ def _predicted_changes(network: DyGenePT, data: StartData, positions: IndexArray
 
 
 def member_choices(
-    start: ClosedFormStart | None, history: History, changed_share: float | None
+    start: ClosedFormStart | None,
+    history: History,
+    changed_share: float | None,
+    moved_by_cells: Mapping[str, float] = MappingProxyType({}),
 ) -> Chosen:
     """Name what one member settled on.
 
@@ -78,17 +82,21 @@ def member_choices(
         start: Its closed-form start; None without one.
         history: How its training went.
         changed_share: What ``StepsEffect.after`` returned.
+        moved_by_cells: What ``cell_contributions`` returned.
 
     Returns:
-        ``identity_share`` and ``penalty`` of the readout and ``facet_tuning_steps``, where it was
-        started in closed form; ``epochs_trained``; ``epochs_kept``, the epochs behind the kept
-        weights; ``best_epoch``, the epoch with the best validation score, where there is one; and
-        ``share_changed_by_steps``, where it is defined.
+        ``identity_share``, ``knowledge_share`` (what it leaves) and ``penalty`` of the readout and
+        ``facet_tuning_steps``, where it was started in closed form; with several cell types
+        ``typical_by_type`` and ``readout_by_type`` too (see ``Readout.by_type``);
+        ``epochs_trained``; ``epochs_kept``, the epochs behind the kept weights; ``best_epoch``, the
+        epoch with the best validation score, where there is one; ``share_changed_by_steps``, where
+        it is defined; and ``moved_by_cells``.
     """
     chosen: dict[str, float | int | str] = {}
     if start is not None:
         if start.identity_share is not None:
             chosen["identity_share"] = start.identity_share
+            chosen["knowledge_share"] = 1.0 - start.identity_share
         chosen["penalty"] = float(start.readout.penalty)
         chosen.update(start.readout.by_type())
         chosen["facet_tuning_steps"] = start.facet_tuning_steps
@@ -99,6 +107,7 @@ def member_choices(
         chosen["best_epoch"] = 0 if is_start_best else int(np.argmax(history.scores)) + 1
     if changed_share is not None:
         chosen["share_changed_by_steps"] = changed_share
+    chosen.update(moved_by_cells)
     return chosen
 
 

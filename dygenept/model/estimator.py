@@ -29,6 +29,7 @@ from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     Condition,
+    DoubleArray,
     FacetSetReader,
     FloatArray,
     GeneKnowledge,
@@ -182,6 +183,28 @@ class DyGenePTModel:
             expression = np.maximum(expression, 0.0)
         return Predictions(conditions=tuple(conditions), expression=expression)
 
+    def spread(self, conditions: Sequence[Condition]) -> DoubleArray | None:
+        """Return the standard deviation of the error of each predicted mean, (n, G).
+
+        Its square is the variance between members, where there are several, plus what the
+        closed-form start leaves of a gene in perturbations that are left out of it.
+
+        Returns:
+            None for a single member without a closed-form start, which has neither.
+        """
+        state = self.state
+        members = self._member_predictions(conditions)
+        if state.residual_variance is None and len(members) < 2:
+            return None
+        variance = np.zeros((len(conditions), len(state.gene_ids)))
+        if len(members) > 1:
+            deltas = torch.stack([p.deltas for p in members]).double()  # (members, n, G)
+            variance += deltas.var(dim=0).numpy()
+        if state.residual_variance is not None:
+            variance += state.residual_variance
+        spread: DoubleArray = np.sqrt(variance)
+        return spread
+
     def explain(self, conditions: Sequence[Condition]) -> Explanation:
         """Return how much weight each facet of each target gene had."""
         mean = self._mean_prediction(conditions)
@@ -240,6 +263,14 @@ class DyGenePTModel:
         return model
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
+        """Average the members' predictions."""
+        members = self._member_predictions(conditions)
+        return MeanPrediction(
+            deltas=torch.stack([p.deltas for p in members]).mean(dim=0),  # (members, n, G)
+            weights=torch.stack([p.weights for p in members]).mean(dim=0),  # (members, n, P, K)
+        )
+
+    def _member_predictions(self, conditions: Sequence[Condition]) -> list[MeanPrediction]:
         """Predict; under torchrun each process takes a share and all get the whole."""
         with processes.writer_first():
             self._add_genes(conditions)
@@ -261,13 +292,12 @@ class DyGenePTModel:
                     positions=np.arange(len(state.controls.cell_type_codes)),
                     device=device,
                 )
-            predictions.append(mean)
-        deltas = torch.stack([p.deltas for p in predictions]).mean(dim=0)  # (members, n, G)
-        weights = torch.stack([p.weights for p in predictions]).mean(dim=0)  # (members, n, P, K)
-        return MeanPrediction(
-            deltas=processes.gathered(deltas, mine, len(conditions)),
-            weights=processes.gathered(weights, mine, len(conditions)),
-        )
+            gathered = (
+                processes.gathered(part, mine, len(conditions))
+                for part in (mean.deltas, mean.weights)
+            )
+            predictions.append(MeanPrediction(*gathered))
+        return predictions
 
     def _cell_type_codes(self, conditions: Sequence[Condition]) -> IndexArray:
         known = self.state.cell_types

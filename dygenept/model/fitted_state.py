@@ -45,6 +45,8 @@ class FittedState:
         histories: How each member's training went.
         chosen: What each member settled on itself; empty for a model saved before it was kept.
         weights: Tensors of each member, by name.
+        residual_variance: Mean squared leave-one-out residual of each gene, (G,), as the members'
+            closed-form starts have it; None without a start.
     """
 
     gene_ids: tuple[str, ...]
@@ -60,6 +62,7 @@ class FittedState:
     histories: tuple[History, ...]
     chosen: tuple[Chosen, ...]
     weights: tuple[Mapping[str, torch.Tensor], ...]
+    residual_variance: DoubleArray | None = None
 
 
 def write_fitted(state: FittedState, directory: Path) -> None:
@@ -80,6 +83,8 @@ def write_fitted(state: FittedState, directory: Path) -> None:
         "control.indptr": expression.indptr.astype(np.int64),
         "control.cell_types": state.controls.cell_type_codes,
     }
+    if state.residual_variance is not None:
+        arrays["residual.variance"] = state.residual_variance
     tensors |= {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     document = {
         "format": FORMAT,
@@ -139,6 +144,7 @@ def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> Fit
         for key in ("data", "indices", "indptr", "cell_types", "means")
     }
     knowledge = _Document(saved.mapping("knowledge"))
+    variance = tensors.get("residual.variance")
     histories = cast(list[Any], document["histories"])
     return FittedState(
         gene_ids=gene_ids,
@@ -170,6 +176,7 @@ def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> Fit
         ),
         chosen=tuple(cast(list[Chosen], document.get("chosen", []))),
         weights=_members(tensors),
+        residual_variance=None if variance is None else variance.numpy(),
     )
 
 

@@ -13,11 +13,12 @@ from dygenept.errors import DataError
 from dygenept.machine.threads import one_thread, suited_threads
 from dygenept.model.choices import StepsEffect, member_choices
 from dygenept.model.conditions import IndexArray, condition_set
+from dygenept.model.contributions import cell_contributions
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted_state import FittedState
 from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng, seeded_torch, start_rng
-from dygenept.model.start.closed_form import start_in_closed_form
+from dygenept.model.start.closed_form import ClosedFormStart, start_in_closed_form
 from dygenept.model.start.features import StartData
 from dygenept.model.training.batches import BatchSource, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
@@ -25,7 +26,7 @@ from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen
-from dygenept.types import GeneKnowledge, Progress, Runtime, Task
+from dygenept.types import DoubleArray, GeneKnowledge, Progress, Runtime, Task
 
 
 def fit_members(
@@ -77,13 +78,24 @@ def fit_members(
     networks: list[DyGenePT] = []
     histories: list[History] = []
     chosen: list[Chosen] = []
+    variances: list[DoubleArray] = []
     for number in range(options.n_members):
         member = Member(number, task, parts, state, controls, positions)
-        network, history, choices = member.fitted()
-        networks.append(network)
-        histories.append(history)
-        chosen.append(choices)
-    return replace(state, histories=tuple(histories), chosen=tuple(chosen)), networks
+        fitted = member.fitted()
+        networks.append(fitted.network)
+        histories.append(fitted.history)
+        chosen.append(fitted.chosen)
+        if fitted.start is not None:
+            variances.append(fitted.start.readout.variance)
+    return (
+        replace(
+            state,
+            histories=tuple(histories),
+            chosen=tuple(chosen),
+            residual_variance=np.mean(variances, axis=0) if variances else None,
+        ),
+        networks,
+    )
 
 
 def build_network(
@@ -103,6 +115,16 @@ def build_network(
             ),
             n_genes=len(state.gene_ids),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMember:
+    """What fitting a member gives: its network, how training went, its choices and its start."""
+
+    network: DyGenePT
+    history: History
+    chosen: Chosen
+    start: ClosedFormStart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +157,7 @@ class Member:
         """Where the network is trained."""
         return torch.device(self.task.runtime.device)
 
-    def fitted(self) -> tuple[DyGenePT, History, Chosen]:
+    def fitted(self) -> FittedMember:
         """Build, start and train the network; it ends in evaluation mode."""
         network = build_network(self.parts, self.state, self.seed, self.task.runtime)
         network.to(self.device)
@@ -151,10 +173,11 @@ class Member:
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)
             network.eval()
-            choices = member_choices(start, history, effect.after(network, history))
+            moved = cell_contributions(network, effect.data, effect.positions)
+            choices = member_choices(start, history, effect.after(network, history), moved)
             # The full pool's cache is freed, and a saved model finds the same cells.
             network.prepare(self.state.controls.pool(symbols))
-        return network, history, choices
+        return FittedMember(network, history, choices, start)
 
     def _known(self) -> StartData:
         """Return train and validation conditions."""

@@ -189,6 +189,7 @@ class MetricSpec(PluginSpec):
         uses_de_tests: True if it reads the DE tests of every gene; they are computed only then.
         uses_cells: True if it reads samples of cells; they are drawn only then.
         uses_control_halves: True if it reads halves of the control cells.
+        uses_spread: True if it reads the spread that a model may offer; models are asked only then.
         uses_singles: True if it reads the single perturbations of combinations.
         by_row: True if the value of a condition does not depend on the other conditions; it is then
             computed in blocks of conditions, in threads.
@@ -210,6 +211,7 @@ class MetricSpec(PluginSpec):
     uses_de_tests: bool = False
     uses_cells: bool = False
     uses_control_halves: bool = False
+    uses_spread: bool = False
     uses_singles: bool = False
     by_row: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"

@@ -22,7 +22,7 @@ from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
 from dygenept.machine.whole_files import write_whole
 from dygenept.results.records import RunRecord
-from dygenept.types import Condition, Predictions
+from dygenept.types import Condition, DoubleArray, Predictions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,17 +133,30 @@ class ResultsStore:
         """Keep predictions as Parquet, one row per condition, one column per gene (log1p).
 
         Scored again they give the same bits: values are kept in float64, or in float32 where that
-        loses nothing.
+        loses nothing. A spread that metrics have asked for is kept beside them.
 
         Returns:
             The file's path relative to the results folder.
         """
-        import polars as pl
-
         relative = f"predictions/{key}.parquet"
         if not self.is_writer:
             return relative
-        values = predictions.expression.astype(np.float64)
+        tables = {relative: predictions.expression}
+        if predictions.spread is not None:
+            tables[_spread_path(relative)] = predictions.spread
+        for path, values in tables.items():
+            self._write_table(path, predictions.conditions, values.astype(np.float64), gene_ids)
+        return relative
+
+    def _write_table(
+        self,
+        relative: str,
+        conditions: Sequence[Condition],
+        values: DoubleArray,
+        gene_ids: Sequence[str],
+    ) -> None:
+        import polars as pl
+
         with np.errstate(over="ignore"):
             narrow = values.astype(np.float32)
         kept = narrow if np.array_equal(narrow, values) else values
@@ -151,8 +164,8 @@ class ResultsStore:
         try:
             labels = pl.DataFrame(
                 {
-                    "perturbation": [condition.label for condition in predictions.conditions],
-                    "cell_type": [condition.cell_type for condition in predictions.conditions],
+                    "perturbation": [condition.label for condition in conditions],
+                    "cell_type": [condition.cell_type for condition in conditions],
                 },
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
@@ -161,7 +174,6 @@ class ResultsStore:
         except pl.exceptions.PolarsError as error:
             raise ResultsError(f"cannot keep predictions as a table: {error}") from error
         write_atomically(self.directory / relative, buffer.getvalue())
-        return relative
 
     def predictions_path(self, record: RunRecord) -> Path | None:
         """Where a record's predictions are; None where they are not kept in this folder."""
@@ -182,6 +194,17 @@ class ResultsStore:
         path = self.predictions_path(record)
         if path is None:
             return None
+        values = self._kept_values(path, conditions, gene_ids)
+        if values is None:
+            return None
+        spread, beside = None, path.parent / Path(_spread_path(path.name))
+        if beside.is_file():
+            spread = self._kept_values(beside, conditions, gene_ids)
+        return Predictions(tuple(conditions), values, spread=spread)
+
+    def _kept_values(
+        self, path: Path, conditions: Sequence[Condition], gene_ids: Sequence[str]
+    ) -> DoubleArray | None:
         try:
             table = read_kept_table(path)
         except ResultsError as error:
@@ -196,8 +219,12 @@ class ResultsStore:
         wanted = [rows.get((condition.label, condition.cell_type)) for condition in conditions]
         if None in wanted or not set(gene_ids) <= set(table.columns):
             return None
-        values = table.select(gene_ids).to_numpy().astype(np.float64)
-        return Predictions(tuple(conditions), values[[row for row in wanted if row is not None]])
+        values: DoubleArray = table.select(gene_ids).to_numpy().astype(np.float64)
+        return values[[row for row in wanted if row is not None]]
+
+
+def _spread_path(predictions: str) -> str:
+    return predictions.removesuffix(".parquet") + ".spread.parquet"
 
 
 def read_kept_table(path: Path) -> pl.DataFrame:

@@ -154,6 +154,7 @@ def bench(
     """
     used = environment or Environment.load()
     names, given = named_models(models)
+    choice = None if names or given else default_models(used)
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
             _request(
@@ -164,7 +165,8 @@ def bench(
                 folds=folds,
                 seed=seed,
             ),
-            models=names if names or given else default_models(used).models,
+            models=names if choice is None else choice.models,
+            variants=() if choice is None else choice.controls,
             given=given,
             metrics=tuple(metrics),
             overrides=Overrides(parts={}, sets=tuple(options)),

@@ -7,16 +7,27 @@ from dataclasses import dataclass
 from dygenept.errors import ConfigError
 from dygenept.model.baselines import configured_baseline
 from dygenept.model.config import is_baseline, named_assembly
+from dygenept.model.overrides import Overrides
+from dygenept.model.resolve import Variant
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec
+
+CONTROL_FACETS = ("identity", "shuffled")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """The models that run when none is named, and why."""
+    """The models that run when none is named, and why.
+
+    Attributes:
+        models: Their names.
+        reason: Why these.
+        controls: The assembly among them with other facets, which show what its knowledge adds.
+    """
 
     models: tuple[str, ...]
     reason: str
+    controls: tuple[Variant, ...] = ()
 
 
 def default_models(environment: Environment, *, effects: bool = False) -> ModelChoice:
@@ -44,14 +55,25 @@ def default_models(environment: Environment, *, effects: bool = False) -> ModelC
     if not is_baseline(preferred, environment):
         assembly, _ = named_assembly(preferred, environment)
         missing = assembly.missing(environment)
+    control_names = " and ".join(f"facets={facets}" for facets in CONTROL_FACETS)
+    if not is_baseline(preferred if not missing else fallback, environment):
+        without += f"; {control_names} beside it show what its knowledge adds"
+        without += " (not where --facets is given)"
     if not missing:
         reason = f"no --model given: running the closed-form baselines and {preferred}{without}"
-        return ModelChoice((*baselines, preferred), reason)
+        return ModelChoice((*baselines, preferred), reason, _controls(preferred, environment))
     reason = (
         f"no --model given: running the closed-form baselines and {fallback}, because "
         f"{preferred} lacks weights, facets or packages that `dygenept doctor` names{without}"
     )
-    return ModelChoice((*baselines, fallback), reason)
+    return ModelChoice((*baselines, fallback), reason, _controls(fallback, environment))
+
+
+def _controls(name: str, environment: Environment) -> tuple[Variant, ...]:
+    """Return an assembly without knowledge (gene codes only) and with that of other genes."""
+    if is_baseline(name, environment):
+        return ()
+    return tuple(Variant(name, Overrides(parts={}, facets=facets)) for facets in CONTROL_FACETS)
 
 
 def _for_effects(environment: Environment) -> ModelChoice:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.plugin.environment import Environment
+from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.runs.asked import asked_conditions
 from dygenept.runs.predict import vocabulary_of
 from dygenept.runs.saved_model import load_model
@@ -47,6 +48,22 @@ class GeneExplanation:
     facets: tuple[FacetWeight, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelExplanation:
+    """What a kept model relies on.
+
+    Attributes:
+        model: Its name.
+        contribution: What it settled on and how much its parts contribute, as its records have it
+            under ``chosen`` (see ``dygenept.model.choices.member_choices``).
+        genes: One entry per perturbation, cell type and target gene.
+    """
+
+    model: str
+    contribution: Chosen
+    genes: tuple[GeneExplanation, ...]
+
+
 def explain_from_checkpoint(
     checkpoint: Path,
     labels: Sequence[str],
@@ -55,11 +72,12 @@ def explain_from_checkpoint(
     cell_type: str | None,
     runtime: Runtime,
     allow_unknown: bool = False,
-) -> tuple[str, tuple[GeneExplanation, ...]]:
+) -> ModelExplanation:
     """Explain perturbations with a model that ``dygenept train`` kept.
 
     Returns:
-        The model's name, and one explanation per perturbation, cell type and target gene.
+        What the model's parts contribute, and one explanation per perturbation, cell type and
+        target gene.
 
     Raises:
         DygeneptError: If the folder contains no model, or a label or cell type is refused.
@@ -90,4 +108,4 @@ def explain_from_checkpoint(
                     ),
                 )
             )
-    return manifest.model, tuple(explained)
+    return ModelExplanation(manifest.model, dict(model.chosen), tuple(explained))

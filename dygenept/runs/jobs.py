@@ -133,7 +133,9 @@ def _computed(
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
-        if kept is not None and not model.is_oracle:
+        # A spread that no metric asked for then was not kept.
+        lacks_spread = context.scoring.uses_spread and (kept is None or kept.spread is None)
+        if kept is not None and not model.is_oracle and not lacks_spread:
             return FinishedJob(rescored(job, task, existing, kept), "rescored")
     record = record_of(job, task)
     if context.store.is_writer:

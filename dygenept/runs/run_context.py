@@ -101,6 +101,11 @@ class Scoring:
     has_singles: bool = False
 
     @property
+    def uses_spread(self) -> bool:
+        """True if a metric reads the spread that models may offer."""
+        return any(plugin.spec.uses_spread for plugin, _ in self.metrics)
+
+    @property
     def plugins(self) -> tuple[Provenance, ...]:
         """Where the metrics came from."""
         return (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import numpy as np
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.effects.scoring import score_effects
@@ -23,7 +25,7 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
+from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of, spread_of
 from dygenept.results.records import (
     CodeRecord,
     ControlsRecord,
@@ -114,6 +116,8 @@ def record_of(
         built = fitted(model, task)
     fit_done = time.perf_counter()
     predictions = predicted(model, built, job.conditions)
+    if context.scoring.uses_spread and not model.is_oracle:
+        predictions = replace(predictions, spread=_spread(model, built, predictions))
     predict_done = time.perf_counter()
     metrics = _scored(context, references, predictions)
     score_done = time.perf_counter()
@@ -164,6 +168,26 @@ def record_of(
     if keep:
         context.store.write(record)
     return record
+
+
+def _spread(model: ResolvedModel, built: Model, predictions: Predictions) -> DoubleArray | None:
+    """Ask a model how far off it may be.
+
+    Raises:
+        PluginError: If its code fails, or what it says is no standard deviation for each value.
+    """
+    with plugin_code(f"{model.name}: spread"):
+        spread = spread_of(built, predictions.conditions)
+    if spread is None:
+        return None
+    shape = predictions.expression.shape
+    is_array = isinstance(spread, np.ndarray) and spread.shape == shape
+    if not is_array or not np.isfinite(spread).all() or (spread < 0).any():
+        raise PluginError(
+            f"{model.name}: spread must return a finite standard deviation of at least 0 for each "
+            f"prediction, {shape}, or None"
+        )
+    return np.asarray(spread, dtype=np.float64)
 
 
 def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.reachable import reachable_arrays
-from dygenept.plugin.interfaces import HasChosen, HasNotes, Model
+from dygenept.plugin.interfaces import HasChosen, HasNotes, Model, PredictsSpread
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
@@ -57,6 +57,8 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
             again = _predict(twin, conditions, task, rules, is_oracle=is_oracle)
             rules.require(_close(again, predictions), "fitted twice, it predicts two things")
             _check_offers(model, rules)
+            if isinstance(model, PredictsSpread):
+                _check_spread(model, conditions, rules, shape=predictions.shape)
 
 
 def _check_offers(model: Model, rules: Rules) -> None:
@@ -74,6 +76,27 @@ def _check_offers(model: Model, rules: Rules) -> None:
             ),
             f"chosen must map names to plain floats, ints or strings, got {chosen!r}",
         )
+
+
+def _check_spread(
+    model: PredictsSpread, conditions: Sequence[Condition], rules: Rules, *, shape: tuple[int, ...]
+) -> None:
+    spread = model.spread(tuple(conditions))
+    if spread is None:
+        return
+    rules.require(
+        isinstance(spread, np.ndarray) and spread.shape == shape and spread.dtype == np.float64,
+        f"spread must return float64 {shape} or None",
+    )
+    rules.require(
+        bool(np.isfinite(spread).all() and (spread >= 0).all()),
+        "spread must return finite standard deviations of at least 0",
+    )
+    alone = model.spread(tuple(conditions[:1]))
+    rules.require(
+        alone is not None and _close(alone, spread[:1]),
+        "a spread depends on the conditions beside it",
+    )
 
 
 def _hard_conditions(task: Task) -> tuple[Condition, ...]:

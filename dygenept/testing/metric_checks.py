@@ -52,6 +52,7 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
                 "halves of the controls; declare uses_control_halves",
                 {"control_halves": None},
             ),
+            (spec.uses_spread, "the model's spread; declare uses_spread", {"spread": None}),
             (
                 spec.uses_singles,
                 "single perturbations; declare uses_singles",
@@ -64,7 +65,9 @@ def check_metric(spec: MetricSpec, *, options: Mapping[str, object] | None = Non
                 rules.require(
                     np.array_equal(changed, values, equal_nan=True), f"it depends on {what}"
                 )
-        _check_truth_wins(metric, inputs, spec, rules)
+        if not spec.uses_spread:
+            # A perfect prediction with a wide spread is wrong about itself.
+            _check_truth_wins(metric, inputs, spec, rules)
         for case in _hard_cases(inputs):
             _values(metric, case, spec, rules)
 
@@ -111,7 +114,8 @@ def _hard_cases(inputs: MetricInputs) -> list[MetricInputs]:
         replace(inputs, de_indices=np.full_like(inputs.de_indices, -1)),
         replace(inputs, de_indices=_with_gaps(inputs)),
         inputs.take(np.arange(1)),
-        replace(inputs, de_tests=None, cells=None, control_halves=None),
+        replace(inputs, de_tests=None, cells=None, control_halves=None, spread=None),
+        replace(inputs, spread=np.zeros_like(inputs.truth)),
     ]
 
 

@@ -98,6 +98,7 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
         de_tests=DeTests(np.abs(change) > 0.6, change / 0.1),
         cells=_toy_samples(truth, control[0], rng),
         control_halves=np.stack([control + noise, control - noise]),
+        spread=rng.uniform(0.1, 0.5, size),
         single_deltas=tuple(
             None if len(item.genes) == 1 else rng.normal(0.0, 0.3, (2, data.n_genes))
             for item in conditions

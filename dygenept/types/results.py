@@ -28,6 +28,8 @@ class Predictions:
         lengthening: By how many times more cells the scores are to be those of: correlations are
             corrected by the Spearman-Brown formula, and other metrics are undefined. Only oracles
             may set it.
+        spread: Standard deviation of the error of ``expression``, the same shape; set by the
+            harness where a model offers it (``PredictsSpread``) and a metric reads it.
     """
 
     conditions: tuple[Condition, ...]
@@ -36,6 +38,7 @@ class Predictions:
     others: tuple[Predictions, ...] = ()
     n_cells: IntArray | None = None
     lengthening: float = 1.0
+    spread: DoubleArray | None = None
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""
@@ -83,6 +86,8 @@ class MetricInputs:
             are no others than these.
         control_halves: Means of two random disjoint halves of those controls, (2, n, G), NaN where
             there is one cell; for metrics whose spec says ``uses_control_halves``; else None.
+        spread: Standard deviation of each prediction's error, as the model states it, (n, G);
+            None where it states none.
         single_deltas: True changes of the single perturbations of each combination in its cell
             type, (n_genes, G) each; None for a single, and where one of them has no cells. For
             metrics whose spec says ``uses_singles``; else empty.
@@ -99,6 +104,7 @@ class MetricInputs:
     cells: MetricCells | None = None
     candidates: Candidates | None = None
     control_halves: DoubleArray | None = None
+    spread: DoubleArray | None = None
     single_deltas: tuple[DoubleArray | None, ...] = ()
 
     def take(self, rows: Rows) -> MetricInputs:
@@ -111,6 +117,7 @@ class MetricInputs:
             truth=self.truth[kept],
             control=self.control[kept],
             perturbed_mean=self.perturbed_mean[kept],
+            spread=None if self.spread is None else self.spread[kept],
             de_indices=self.de_indices[kept],
             de_tests=None if self.de_tests is None else self.de_tests.take(kept),
             cells=None if self.cells is None else self.cells.take(kept),

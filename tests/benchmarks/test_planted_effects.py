@@ -91,11 +91,11 @@ def test_attention_finds_the_planted_facet_more_often_than_chance(
     (path,) = (folder / "data").rglob("perturb_processed.h5ad")
     truth = read_truth(path)
     (first, _) = read_manifest(folder / "known").split.folds
-    _, explained = explain_from_checkpoint(
+    explained = explain_from_checkpoint(
         folder / "known", first.test, environment, cell_type=None, runtime=environment.runtime()
     )
     hits, chances = [], []
-    for found in explained:
+    for found in explained.genes:
         n_known = sum(facet.confidence > 0 for facet in found.facets)
         if n_known > 1:
             strongest = int(np.argmax([facet.weight for facet in found.facets]))

@@ -210,7 +210,7 @@ def test_without_a_model_the_choice_is_explained(cli, toy: Path) -> None:
     assert result.code == 0, result.err
     assert "closed-form baselines and dygenept_small, because dygenept lacks" in result.err
     names = {row["model"].split("[")[0] for row in result.json()["leaderboard"]}
-    assert names >= {*BASELINES, "dygenept_small"}
+    assert names >= {*BASELINES, "linear_loo", "dygenept_small"}
 
 
 def test_debug_shows_a_traceback(cli, tmp_path: Path) -> None:

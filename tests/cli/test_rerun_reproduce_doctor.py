@@ -161,8 +161,12 @@ def test_explain_shows_the_facets_of_each_gene(cli, toy: Path, tmp_path: Path) -
     assert all(item["weight"] == 0 for item in known["facets"] if item["confidence"] == 0)
     assert (unknown["gene"], unknown["is_known"]) == ("NOSUCHGENE", False)
     assert not any(item["weight"] for item in unknown["facets"])
+    contribution = result.json()["contribution"]
+    assert 0 <= contribution["prediction_moved_by_cells"] <= 1
+    assert 0 <= contribution["attention_moved_by_cells"] <= 1
     shown = cli(*arguments)
     assert "Transcriptional Regulation" in shown.out
+    assert "of the attention moves with the cell's state" in shown.err
     assert "nothing is known of NOSUCHGENE" in shown.err
 
 

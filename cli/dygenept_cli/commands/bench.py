@@ -83,11 +83,12 @@ def bench(
     grid = None if jobs.model else declared.grid
     if grid is not None and assembly.kg is None:
         grid.check(assembly.set_ or ())
+    swapped = () if grid is None else grid.variants()
     requests = [
         replace(
             benchmark.request(declared, dataset=name, results=jobs.results),
             models=names if choice is None else choice.models,
-            variants=() if grid is None else grid.variants(),
+            variants=(*(() if choice is None else choice.controls), *swapped),
             overrides=assembly.overrides(),
             jobs=jobs.jobs,
             executor=jobs.executor,

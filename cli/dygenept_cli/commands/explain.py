@@ -13,16 +13,16 @@ def explain(
     where: MachineFlags,
     output: options.OutputFlags,
 ) -> None:
-    """Show the attention weight of each facet of each target gene."""
+    """Show the attention weight of each facet, and what the model's parts contribute."""
     from dataclasses import asdict
 
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
-    from dygenept_cli.views.predictions import show_facet_weights
+    from dygenept_cli.views.predictions import show_contribution, show_facet_weights
 
     environment = where.environment()
     with output.progress() as report:
-        name, explained = explain_from_checkpoint(
+        found = explain_from_checkpoint(
             checkpoint,
             wanted.perturbation,
             environment,
@@ -31,6 +31,13 @@ def explain(
             allow_unknown=wanted.allow_unknown,
         )
     if output.as_json:
-        console.print_json({"model": name, "explanations": [asdict(item) for item in explained]})
+        console.print_json(
+            {
+                "model": found.model,
+                "contribution": dict(found.contribution),
+                "explanations": [asdict(item) for item in found.genes],
+            }
+        )
     else:
-        show_facet_weights(name, explained)
+        show_facet_weights(found.model, found.genes)
+        show_contribution(found.contribution)

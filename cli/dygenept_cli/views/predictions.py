@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dygenept_cli import console
@@ -68,3 +68,25 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
         if not item.is_known:
             console.note(f"note: nothing is known of {item.gene}; the null gene stands in for it")
     console.note("mean over control cells, heads and ensemble members; a gene's weights sum to 1")
+
+
+# What a record's ``chosen`` says of a DyGenePT model's parts, in words.
+CONTRIBUTIONS = {
+    "identity_share": "of what is read of a gene is its own code (identity)",
+    "knowledge_share": "is its facets (knowledge)",
+    "share_changed_by_steps": "of the prediction's variance was changed by gradient steps; the "
+    "rest is the closed-form fit",
+    "attention_moved_by_cells": "of the attention moves with the cell's state",
+    "prediction_moved_by_cells": "of the prediction's variance is between cells of one type",
+    "typical_by_type": "of the typical change is the cell type's own",
+    "readout_by_type": "of the features' effect is the cell type's own",
+}
+
+
+def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
+    """Print how much each part of a model contributes; members of an ensemble by number."""
+    for name, value in contribution.items():
+        part, _, member = name.partition(".")
+        if part in CONTRIBUTIONS and isinstance(value, float):
+            of = f" (member {member})" if member else ""
+            console.note(f"contribution{of}: {value:.3g} {CONTRIBUTIONS[part]}")

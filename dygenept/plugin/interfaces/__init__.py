@@ -54,6 +54,7 @@ from dygenept.plugin.interfaces.offers import (
     HasNotes,
     HasSharedShift,
     LinearReadout,
+    PredictsSpread,
     RecomputesLayers,
     UsesChild,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "Model",
     "PartnerText",
     "PlansCalls",
+    "PredictsSpread",
     "ReadsCorpus",
     "RecomputesLayers",
     "RegeneratesFacets",

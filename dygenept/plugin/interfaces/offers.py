@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from dygenept.types import ChildResources, Runtime
+    from dygenept.types import ChildResources, Condition, DoubleArray, Runtime
 
 Chosen = Mapping[str, float | int | str]
 
@@ -54,6 +54,22 @@ class HasChosen(Protocol):
     @property
     def chosen(self) -> Chosen:
         """Names with numbers or strings, after ``fit``."""
+        ...
+
+
+@runtime_checkable
+class PredictsSpread(Protocol):
+    """A model that says how far off its predictions may be; metrics of uncertainty score it."""
+
+    def spread(self, conditions: Sequence[Condition]) -> DoubleArray | None:
+        """Return the standard deviation of the error of each predicted mean, after ``fit``.
+
+        Args:
+            conditions: As in ``predict``.
+
+        Returns:
+            (n, G), log1p units, finite and not negative; None where this configuration has none.
+        """
         ...
 
 
@@ -176,6 +192,11 @@ class CompilesLayers(Protocol):
 def notes_of(plugin: object) -> tuple[str, ...]:
     """Return a plugin's notes; empty where it offers none."""
     return tuple(plugin.notes) if isinstance(plugin, HasNotes) else ()
+
+
+def spread_of(model: object, conditions: Sequence[Condition]) -> DoubleArray | None:
+    """Return the spread of a model's predictions; None where it offers none."""
+    return model.spread(conditions) if isinstance(model, PredictsSpread) else None
 
 
 def chosen_by(model: object) -> dict[str, float | int | str]:

@@ -52,6 +52,18 @@ class Solver(Protocol):
         ...
 
 
+class SpreadSolver(Solver, Protocol):
+    """A solver that knows the variance of its errors, up to a factor for each gene."""
+
+    def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
+        """Return the variance of the error of predictions, (n, D) to (n,)."""
+        ...
+
+    def left_out_variance(self, choice: Choice) -> DoubleArray:
+        """Return that of each condition it was fitted to when that is left out, (n,)."""
+        ...
+
+
 def knowledge_of(config: EmbeddingConfig) -> str | None:
     """Name the knowledge that the harness must open for a configuration."""
     return None if config.embedding == IDENTITY else config.embedding
@@ -180,6 +192,31 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         solver = self.solver(features, coordinates_of(deltas))
         errors = [float(np.mean(np.square(solver.left_out(choice)))) for choice in choices]
         return choices[int(np.argmin(errors))]
+
+
+class SpreadRegression(EmbeddingRegression[ConfigT]):
+    """A regression that returns the spread of its predictions, in closed form.
+
+    The variance of an error is that of the solver (it grows with the distance from what was fitted)
+    times a factor for each gene: the mean of its squared leave-one-out residuals, each over its own
+    variance.
+    """
+
+    solver: ClassVar[type[SpreadSolver]]
+
+    def spread(self, conditions: Sequence[Condition]) -> DoubleArray:
+        """Return the standard deviation of the error of each prediction, (n, G)."""
+        spread = np.empty((len(conditions), len(self.task.gene_ids)))
+        for cell_type in sorted({condition.cell_type for condition in conditions}):
+            rows = [row for row, item in enumerate(conditions) if item.cell_type == cell_type]
+            solver, choice = self._fitted[cell_type]
+            assert isinstance(solver, self.solver)
+            residuals = solver.left_out(choice)  # (n_train, G)
+            variance = np.mean(np.square(residuals) / solver.left_out_variance(choice)[:, None], 0)
+            features = self.features([conditions[row] for row in rows])
+            relative = solver.relative_variance(features, choice)
+            spread[rows] = np.sqrt(np.outer(relative, variance))
+        return spread
 
 
 def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:

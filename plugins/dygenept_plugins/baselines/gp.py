@@ -17,7 +17,7 @@ from dygenept.types import DoubleArray
 from dygenept_plugins.baselines._embedding_regression import (
     Choice,
     EmbeddingConfig,
-    EmbeddingRegression,
+    SpreadRegression,
     knowledge_of,
 )
 
@@ -74,6 +74,21 @@ class GpSolver:
         residuals: DoubleArray = left / np.einsum("ij,ij->i", weights, vectors)[:, None]
         return residuals
 
+    def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
+        """Return the posterior variance with noise, in units of the signal's, (n, D) to (n,)."""
+        values, vectors, _, _ = self._solved(choice["length_scale"])
+        distances = squared_distances(features, self._features)
+        along = self._kernel(distances, choice["length_scale"]) @ vectors
+        explained = (along**2 / (values + choice["noise"])).sum(axis=1)
+        relative: DoubleArray = np.maximum(1.0 - explained, 0.0) + choice["noise"]
+        return relative
+
+    def left_out_variance(self, choice: Choice) -> DoubleArray:
+        """Return that of each condition when it is left out, 1 / [K⁻¹]ᵢᵢ, (n,)."""
+        values, vectors, _, _ = self._solved(choice["length_scale"])
+        relative: DoubleArray = 1 / (vectors**2 / (values + choice["noise"])).sum(axis=1)
+        return relative
+
     def _solved(self, length: float) -> tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]:
         """Return eigenvalues and vectors of the kernel, and deltas and ones along these."""
         if length not in self._known:
@@ -98,7 +113,7 @@ def squared_distances(first: DoubleArray, second: DoubleArray) -> DoubleArray:
     return distances
 
 
-class Gp(EmbeddingRegression[GpConfig]):
+class Gp(SpreadRegression[GpConfig]):
     """Gaussian process on the sum of the target genes' embeddings."""
 
     solver = GpSolver

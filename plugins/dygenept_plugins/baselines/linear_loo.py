@@ -71,6 +71,11 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
         inputs, _ = self._inputs(conditions)
         return view.control + self._fitted.predict(inputs, self._codes(conditions))
 
+    def spread(self, conditions: Sequence[Condition]) -> DoubleArray:
+        """Return the standard deviation of the error of each prediction, (n, G)."""
+        inputs, _ = self._inputs(conditions)
+        return self._fitted.spread(inputs, self._codes(conditions))
+
     @property
     def _fitted(self) -> Readout:
         if self._readout is None:

@@ -17,7 +17,7 @@ from dygenept.types import DoubleArray
 from dygenept_plugins.baselines._embedding_regression import (
     Choice,
     EmbeddingConfig,
-    EmbeddingRegression,
+    SpreadRegression,
     knowledge_of,
 )
 
@@ -57,16 +57,33 @@ class RidgeSolver:
 
     def left_out(self, choice: Choice) -> DoubleArray:
         """Return leave-one-out residuals, (n, G), for the penalty that all of them give."""
-        shrunk = self._vectors * (
-            self._values / (self._values + choice["alpha"] * self._scale)
-        )  # (n, n)
-        kept = 1 - 1 / len(self._deltas) - np.einsum("ij,ij->i", shrunk, self._vectors)  # (n,)
-        left = self._deltas - shrunk @ self._targets
-        residuals: DoubleArray = left / np.maximum(kept, 1e-9)[:, None]
+        left = self._deltas - self._shrunk(choice) @ self._targets
+        residuals: DoubleArray = left * self.left_out_variance(choice)[:, None]
         return residuals
 
+    def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
+        """Return 1 + leverage, (n, D) to (n,): that of Bayesian linear regression."""
+        ridge = choice["alpha"] * self._scale
+        centred = features - self._feature_mean
+        along = centred @ self._centred.T @ self._vectors  # (n, n_fitted)
+        left = (centred**2).sum(axis=1) - (along**2 / (self._values + ridge)).sum(axis=1)
+        relative: DoubleArray = 1 + 1 / len(self._deltas) + np.maximum(left, 0.0) / ridge
+        return relative
 
-class Ridge(EmbeddingRegression[RidgeConfig]):
+    def left_out_variance(self, choice: Choice) -> DoubleArray:
+        """Return 1 + leverage of each condition when it is left out, (n,)."""
+        explained = np.einsum("ij,ij->i", self._shrunk(choice), self._vectors)
+        relative: DoubleArray = 1 / np.maximum(1 - 1 / len(self._deltas) - explained, 1e-9)
+        return relative
+
+    def _shrunk(self, choice: Choice) -> DoubleArray:
+        shrunk: DoubleArray = self._vectors * (
+            self._values / (self._values + choice["alpha"] * self._scale)
+        )
+        return shrunk
+
+
+class Ridge(SpreadRegression[RidgeConfig]):
     """Ridge on the sum of the target genes' embeddings."""
 
     solver = RidgeSolver

@@ -9,6 +9,7 @@ import pytest
 
 from dygenept.errors import ConfigError
 from dygenept.leaderboard.comparisons import compare_models, rank_models
+from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.results.records import RunRecord
 
@@ -203,3 +204,30 @@ def test_a_model_that_misses_a_leaderboard_ranks_behind_those_that_do_not(
     rows = rank_models([[*full, *partial], other])
     assert [(row.model, row.n_ranked) for row in rows] == [("b", 2), ("a", 2), ("c", 1)]
     assert rows[-1].mean_rank == 1.0
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_the_lead_of_a_model_over_the_linear_one_is_positive_where_it_is_better(
+    record: MakeRecord, higher_is_better: bool
+) -> None:
+    sign = 1 if higher_is_better else -1
+    made = [
+        ("assembled", "model", tuple(sign * v for v in values(0.3, 0))),
+        ("linear_loo", "baseline", tuple(sign * v for v in values(0.1, 1))),
+        ("perturbed_mean", "baseline", tuple(sign * v for v in values(0.0, 2))),
+    ]
+    records = [
+        record(key=str(number), model=name, role=role, values=of, higher_is_better=higher_is_better)
+        for number, (name, role, of) in enumerate(made)
+    ]
+    rows = by_model(leaderboard_rows(records))
+    lead = rows["assembled"].judgement.over_linear
+    assert lead is not None
+    assert lead.low is not None
+    assert lead.high is not None
+    assert lead.mean == pytest.approx(0.2 + (NOISE[0] - NOISE[1]).mean())
+    assert 0 < lead.low < lead.mean < lead.high < 0.25
+    assert rows["linear_loo"].judgement.over_linear is None
+    assert any("gain over linear_loo" in note for note in board_notes(tuple(rows.values())))
+    document = rows["assembled"].document()
+    assert document["over_linear_low"] == lead.low

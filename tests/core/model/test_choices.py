@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from dygenept.model import choices
+from dygenept.model import choices, fitting
 from dygenept.model.choices import joined_choices, member_choices
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.fitted_state import read_fitted
@@ -42,13 +43,17 @@ def test_a_started_model_says_what_it_settled_on(
     chosen = chosen_by(model)
     assert set(chosen) == {
         "identity_share",
+        "knowledge_share",
         "penalty",
         "facet_tuning_steps",
         "epochs_trained",
         "epochs_kept",
         "best_epoch",
         "share_changed_by_steps",
+        "attention_moved_by_cells",
+        "prediction_moved_by_cells",
     }
+    assert chosen["knowledge_share"] == pytest.approx(1 - float(chosen["identity_share"]))
     encoder = model.networks[0].gene_encoder
     assert chosen["identity_share"] == pytest.approx(float(encoder.identity_share))
     assert chosen["penalty"] in PENALTIES
@@ -119,8 +124,9 @@ def test_asking_draws_nothing(
 
     model = make_model(STARTED, dropout=0.2)
     model.fit(task)
-    monkeypatch.setattr(choices.StepsEffect, "before", lambda *given: choices.StepsEffect)
-    monkeypatch.setattr(choices.StepsEffect, "after", lambda *given: None)
+    kept = SimpleNamespace(data=None, positions=None, after=lambda *given: None)
+    monkeypatch.setattr(choices.StepsEffect, "before", lambda *given: kept)
+    monkeypatch.setattr(fitting, "cell_contributions", lambda *given: {})
     silent = make_model(STARTED, dropout=0.2)
     silent.fit(task)
     assert np.array_equal(
