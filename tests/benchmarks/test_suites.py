@@ -16,7 +16,7 @@ from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
-from dygenept.plugin.specs import MetricSpec, SplitSpec
+from dygenept.plugin.specs import EffectMetricSpec, MetricSpec, SplitSpec
 from dygenept.runs.default_models import default_models
 from dygenept.runs.suites import all_suites, load_suite, published_rows
 
@@ -75,7 +75,11 @@ def test_every_quoted_figure_names_a_metric_a_data_set_and_its_source(name: str)
             assert not model.errors or publication.error is not None
             assert model.same_as is None or model.same_as in manager.names("baselines")
             for metric in model.values:
-                manager.get(MetricSpec, metric)
+                assert metric in known_metrics(manager)
+
+
+def known_metrics(manager: PluginManager) -> set[str]:
+    return {*manager.names(MetricSpec.kind), *manager.names(EffectMetricSpec.kind)}
 
 
 def entries_name(dataset: str, entries: dict[str, DatasetEntry]) -> str:
@@ -193,7 +197,7 @@ def test_a_suite_names_only_what_exists(name: str) -> None:
     assert resolve_models(suite.models, environment) or not suite.models
     manager.configure(manager.get(SplitSpec, suite.split), dict(suite.split_options))
     for metric in suite.metrics:
-        manager.get(MetricSpec, metric)
+        assert metric in known_metrics(manager)
     for dataset in suite.datasets:
         resolve_dataset(dataset, environment, scale=suite.scale)
 
