@@ -58,10 +58,10 @@ def perturbation_loss(
     near, wanted = predicted.gather(1, index), target.gather(1, index)
     if options.de_mse_weight:
         errors = (near - wanted).square()
-        loss = loss + options.de_mse_weight * masked_mean(errors, mask, counts)
+        loss = loss + options.de_mse_weight * mean_where(errors, mask, counts)
     if options.direction_weight:
         direction = direction_loss(near, reference.gather(1, index), options.direction_scale)
-        loss = loss + options.direction_weight * masked_mean(direction, mask, counts)
+        loss = loss + options.direction_weight * mean_where(direction, mask, counts)
     return loss
 
 
@@ -79,7 +79,7 @@ def direction_loss(predicted: torch.Tensor, reference: torch.Tensor, scale: floa
     return 0.5 * (1.0 - torch.sign(reference) * torch.tanh(predicted / scale))
 
 
-def masked_mean(
+def mean_where(
     values: torch.Tensor, mask: torch.Tensor, counts: BatchCounts | None = None
 ) -> torch.Tensor:
     """Mean of the values where the mask is True; 0 where it is True nowhere.

@@ -30,7 +30,7 @@ from dygenept.runs.default_models import default_models
 from dygenept.runs.handed_over import Table, named_models, written_predictions
 from dygenept.runs.loaded_model import LoadedModel
 from dygenept.runs.runner import BenchRequest, run_bench
-from dygenept.runs.score import Submission, score_submission
+from dygenept.runs.score import SubmissionRequest, score_submission
 from dygenept.types import DataMapping, PerturbationData
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def score(
             metrics=tuple(metrics),
         )
         path = written_predictions(predictions, Path(scratch))
-        submission = Submission(
+        submission = SubmissionRequest(
             path=path,
             name=name,
             is_delta=is_delta,

@@ -60,7 +60,7 @@ def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> N
     write_atomically(directory / FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
 
 
-def read_manifest(directory: Path) -> SavedModel:
+def read_saved_model(directory: Path) -> SavedModel:
     """Read the manifest in a folder.
 
     Raises:
@@ -108,7 +108,7 @@ def load_model(
     """
     from dygenept.model.estimator import DyGenePTModel
 
-    manifest = read_manifest(directory)
+    manifest = read_saved_model(directory)
     with reading(directory, "a trained model", mend="train it again"):
         assembly = Assembly.of(manifest.config, environment)
         model = DyGenePTModel.load(

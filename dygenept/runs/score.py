@@ -32,7 +32,7 @@ from dygenept.types import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class SubmissionRequest:
     """A file of predictions and how it is read.
 
     Attributes:
@@ -72,7 +72,7 @@ class ScoredSubmission:
 
 
 def score_submission(
-    submission: Submission,
+    submission: SubmissionRequest,
     request: RunRequest,
     environment: Environment,
     *,

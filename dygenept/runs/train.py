@@ -29,7 +29,7 @@ from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
     SavedModel,
     load_model,
-    read_manifest,
+    read_saved_model,
     resolved_model,
     save_model,
 )
@@ -144,7 +144,7 @@ def _evaluate(
     device: str,
     report: Callable[[Progress], None],
 ) -> RunRecord:
-    manifest = read_manifest(checkpoint)
+    manifest = read_saved_model(checkpoint)
     if keep:
         check_can_write(request.results)
     check_request(request, environment, is_split_known=True)

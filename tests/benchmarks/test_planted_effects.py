@@ -15,7 +15,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
 from dygenept.runs.explain import explain_from_checkpoint
 from dygenept.runs.runner import BenchRequest, run_bench
-from dygenept.runs.saved_model import read_manifest
+from dygenept.runs.saved_model import read_saved_model
 from dygenept.runs.train import evaluate_model, train_model
 from dygenept.types import no_report
 
@@ -90,7 +90,7 @@ def test_attention_finds_the_planted_facet_more_often_than_chance(
 ) -> None:
     (path,) = (folder / "data").rglob("perturb_processed.h5ad")
     truth = read_truth(path)
-    (first, _) = read_manifest(folder / "known").split.folds
+    (first, _) = read_saved_model(folder / "known").split.folds
     explained = explain_from_checkpoint(
         folder / "known", first.test, environment, cell_type=None, runtime=environment.runtime()
     )

@@ -15,7 +15,7 @@ from dygenept_cli.flags.benchmark import BenchmarkFlags
 from dygenept_cli.flags.environment import DataFlags
 
 if TYPE_CHECKING:
-    from dygenept.runs.score import Submission
+    from dygenept.runs.score import SubmissionRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +65,11 @@ class SubmissionFlags:
         ),
     ] = ""
 
-    def submission(self) -> Submission:
+    def submission(self) -> SubmissionRequest:
         """Return the file as the core takes it."""
-        from dygenept.runs.score import Submission
+        from dygenept.runs.score import SubmissionRequest
 
-        return Submission(
+        return SubmissionRequest(
             path=self.predictions,
             name=self.name or self.predictions.stem,
             is_delta=self.delta,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from dygenept.model.losses import direction_loss, masked_mean, pearson_delta_de, perturbation_loss
+from dygenept.model.losses import direction_loss, mean_where, pearson_delta_de, perturbation_loss
 from dygenept.model.training.options import LossOptions
 
 PREDICTED = torch.tensor([[0.0, 1.0, 2.0], [1.0, -1.0, 0.0]])
@@ -44,7 +44,7 @@ def test_direction_loss_is_low_for_the_right_direction_and_smooth() -> None:
 
 
 def test_a_condition_without_de_genes_adds_nothing_and_gives_no_nan() -> None:
-    assert masked_mean(torch.ones(2), torch.zeros(2, dtype=torch.bool)) == 0
+    assert mean_where(torch.ones(2), torch.zeros(2, dtype=torch.bool)) == 0
 
 
 def test_reductions_run_in_float32_for_low_precision_predictions() -> None:

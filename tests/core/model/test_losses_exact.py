@@ -9,7 +9,7 @@ import torch
 
 from dygenept.model.losses import (
     BatchCounts,
-    masked_mean,
+    mean_where,
     pearson_delta_de,
     perturbation_loss,
 )
@@ -53,20 +53,20 @@ def test_direction_is_taken_from_the_reference_and_error_from_the_target() -> No
 
 def test_a_single_value_is_its_own_mean() -> None:
     values = torch.tensor([[5.0, 7.0]])
-    assert masked_mean(values, torch.tensor([[True, False]])) == 5
-    assert masked_mean(values, torch.tensor([[True, True]])) == 6
+    assert mean_where(values, torch.tensor([[True, False]])) == 5
+    assert mean_where(values, torch.tensor([[True, True]])) == 6
 
 
 def test_counts_of_one_or_none_divide_by_one() -> None:
     values, mask = torch.tensor([[5.0, 7.0]]), torch.tensor([[True, False]])
-    assert masked_mean(values, mask, BatchCounts(n_values=9, n_de=1)) == 5
-    assert masked_mean(values, mask, BatchCounts(n_values=9, n_de=0)) == 5
-    assert masked_mean(values, mask, BatchCounts(n_values=9, n_de=4)) == 1.25
+    assert mean_where(values, mask, BatchCounts(n_values=9, n_de=1)) == 5
+    assert mean_where(values, mask, BatchCounts(n_values=9, n_de=0)) == 5
+    assert mean_where(values, mask, BatchCounts(n_values=9, n_de=4)) == 1.25
 
 
 def test_the_mask_takes_the_type_of_the_values() -> None:
     values = torch.tensor([[5.0, 7.0]], dtype=torch.float64)
-    assert masked_mean(values, torch.ones(1, 2, dtype=torch.bool)).dtype == torch.float64
+    assert mean_where(values, torch.ones(1, 2, dtype=torch.bool)).dtype == torch.float64
 
 
 def test_a_condition_of_one_de_gene_has_no_correlation() -> None:
