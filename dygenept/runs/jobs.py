@@ -132,7 +132,9 @@ def _computed(
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
-        if kept is not None and not model.is_oracle:
+        # Predicted cells are not kept.
+        reads_cells = context.scoring.cell_tester is not None
+        if kept is not None and not model.is_oracle and not reads_cells:
             return FinishedJob(rescored(job, task, existing, kept), "rescored")
     record = record_of(job, task)
     if context.store.is_writer:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.held_out import effect_sizes
+from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
@@ -22,7 +23,7 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
+from dygenept.plugin.interfaces.offers import PredictsCells, child_of, chosen_by, notes_of
 from dygenept.results.records import (
     CodeRecord,
     ControlsRecord,
@@ -113,6 +114,8 @@ def record_of(
         built = fitted(model, task)
     fit_done = time.perf_counter()
     predictions = predicted(model, built, job.conditions)
+    if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
+        predictions = _with_cells(predictions, built, model)
     predict_done = time.perf_counter()
     metrics = _scored(context, references, predictions)
     score_done = time.perf_counter()
@@ -198,6 +201,7 @@ def _scored(
         held_out=context.scoring.held_out,
         control_halves=context.scoring.control_halves,
         has_singles=context.scoring.has_singles,
+        cell_tester=context.scoring.cell_tester,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))
@@ -212,6 +216,16 @@ def _scored(
     return tuple(
         MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
     )
+
+
+def _with_cells(
+    predictions: Predictions, built: PredictsCells, model: ResolvedModel
+) -> Predictions:
+    conditions = predictions.conditions
+    with plugin_code(f"{model.name}: predict_cells"):
+        cells = built.predict_cells(conditions, n_cells=MAX_CELLS)
+        checked = checked_cells(cells, conditions, predictions.expression.shape[1])
+    return replace(predictions, cells=checked)
 
 
 def _controls(context: RunContext) -> ControlsRecord | None:

@@ -31,6 +31,7 @@ from dygenept.types.evidence import (
     CellDistances,
     DeTests,
     MetricCells,
+    PredictedCells,
     Rows,
 )
 from dygenept.types.mapping import (
@@ -87,6 +88,7 @@ __all__ = [
     "MetricValues",
     "Perturbation",
     "PerturbationData",
+    "PredictedCells",
     "Predictions",
     "Progress",
     "Pseudobulk",

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dygenept.errors import ShapeError
-from dygenept.types.data import Condition, DoubleArray, IntArray
-from dygenept.types.evidence import DeTests, MetricCells, Rows
+from dygenept.types.data import Condition, DoubleArray, FloatArray, IntArray
+from dygenept.types.evidence import DeTests, MetricCells, PredictedCells, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Predictions:
         lengthening: By how many times more cells the scores are to be those of: correlations are
             corrected by the Spearman-Brown formula, and other metrics are undefined. Only oracles
             may set it.
+        cells: Predicted cells of each condition, (k, G) each, log1p scale, where the model predicts
+            any and a metric reads them; they are not kept.
     """
 
     conditions: tuple[Condition, ...]
@@ -36,6 +38,7 @@ class Predictions:
     others: tuple[Predictions, ...] = ()
     n_cells: IntArray | None = None
     lengthening: float = 1.0
+    cells: tuple[FloatArray, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""
@@ -86,6 +89,8 @@ class MetricInputs:
         single_deltas: True changes of the single perturbations of each combination in its cell
             type, (n_genes, G) each; None for a single, and where one of them has no cells. For
             metrics whose spec says ``uses_singles``; else empty.
+        predicted_cells: Predicted cells, where the model predicts any, for metrics whose spec says
+            ``uses_predicted_cells``; else None.
     """
 
     conditions: tuple[Condition, ...]
@@ -100,6 +105,7 @@ class MetricInputs:
     candidates: Candidates | None = None
     control_halves: DoubleArray | None = None
     single_deltas: tuple[DoubleArray | None, ...] = ()
+    predicted_cells: PredictedCells | None = None
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -116,6 +122,9 @@ class MetricInputs:
             cells=None if self.cells is None else self.cells.take(kept),
             control_halves=None if self.control_halves is None else self.control_halves[:, kept],
             single_deltas=tuple(self.single_deltas[row] for row in kept if self.single_deltas),
+            predicted_cells=(
+                None if self.predicted_cells is None else self.predicted_cells.take(kept)
+            ),
         )
 
 

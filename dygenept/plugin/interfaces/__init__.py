@@ -52,6 +52,7 @@ from dygenept.plugin.interfaces.offers import (
     HasNotes,
     HasSharedShift,
     LinearReadout,
+    PredictsCells,
     RecomputesLayers,
     UsesChild,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Model",
     "PartnerText",
     "PlansCalls",
+    "PredictsCells",
     "ReadsCorpus",
     "RecomputesLayers",
     "RegeneratesFacets",
