@@ -42,7 +42,9 @@ def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
     return gathered
 
 
-def top_share(size: DoubleArray, is_wanted: BoolArray) -> DoubleArray:
+def top_share(
+    size: DoubleArray, is_wanted: BoolArray, may_count: BoolArray | None = None
+) -> DoubleArray:
     """Return the share of the k wanted genes of each row that are among its k largest, (n,).
 
     A tie at the k-th place counts by share; without any wanted gene the share is 0.
@@ -50,6 +52,7 @@ def top_share(size: DoubleArray, is_wanted: BoolArray) -> DoubleArray:
     Args:
         size: What genes are ordered by, (n, G).
         is_wanted: (n, G).
+        may_count: Genes that may count at all, (n, G); None for all.
     """
     n_wanted = is_wanted.sum(axis=1)
     ordered = np.sort(size, axis=1)
@@ -57,6 +60,8 @@ def top_share(size: DoubleArray, is_wanted: BoolArray) -> DoubleArray:
     cut = np.take_along_axis(ordered, place[:, None], axis=1)  # The k-th largest.
     is_above, is_tied = size > cut, size == cut
     n_places = n_wanted - is_above.sum(axis=1)
+    if may_count is not None:
+        is_wanted = is_wanted & may_count
     hits = (is_above & is_wanted).sum(axis=1).astype(np.float64)
     hits += (is_tied & is_wanted).sum(axis=1) * (n_places / is_tied.sum(axis=1))
     shares: DoubleArray = hits / np.maximum(n_wanted, 1)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks
 from dygenept.evaluation.held_out import HeldOutPool
+from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
@@ -52,6 +53,7 @@ class GroundTruth:
         control_halves: Means of halves of each cell type's controls, (2, n_cell_types, G), where a
             metric reads them.
         has_singles: A metric reads the single perturbations of combinations.
+        cell_tester: Tests predicted cells, where a metric reads them.
     """
 
     data: PerturbationData
@@ -62,6 +64,7 @@ class GroundTruth:
     held_out: HeldOutPool | None = None
     control_halves: DoubleArray | None = None
     has_singles: bool = False
+    cell_tester: CellTester | None = None
 
 
 def metric_inputs(
@@ -106,6 +109,7 @@ def metric_inputs(
             None if against.control_halves is None else _read_only(against.control_halves[:, types])
         ),
         single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
+        predicted_cells=None if against.cell_tester is None else against.cell_tester(predictions),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
         spread=None if predictions.spread is None else _read_only(predictions.spread),
     )

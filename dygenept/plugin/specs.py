@@ -191,6 +191,7 @@ class MetricSpec(PluginSpec):
         uses_control_halves: True if it reads halves of the control cells.
         uses_spread: True if it reads the spread that a model may offer; models are asked only then.
         uses_singles: True if it reads the single perturbations of combinations.
+        uses_predicted_cells: True if it reads the cells that a model predicts, if any.
         by_row: True if the value of a condition does not depend on the other conditions; it is then
             computed in blocks of conditions, in threads.
         boards: When it is scored although neither a run nor its suite names metrics: always
@@ -213,6 +214,7 @@ class MetricSpec(PluginSpec):
     uses_control_halves: bool = False
     uses_spread: bool = False
     uses_singles: bool = False
+    uses_predicted_cells: bool = False
     by_row: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
 

@@ -133,9 +133,10 @@ def _computed(
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
-        # A spread that no metric asked for then was not kept.
-        lacks_spread = context.scoring.uses_spread and (kept is None or kept.spread is None)
-        if kept is not None and not model.is_oracle and not lacks_spread:
+        # A spread that no metric asked for then was not kept, and predicted cells never are.
+        lacks = context.scoring.uses_spread and (kept is None or kept.spread is None)
+        lacks = lacks or context.scoring.cell_tester is not None
+        if kept is not None and not model.is_oracle and not lacks:
             return FinishedJob(rescored(job, task, existing, kept), "rescored")
     record = record_of(job, task)
     if context.store.is_writer:

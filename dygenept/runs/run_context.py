@@ -17,6 +17,7 @@ from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
 from dygenept.evaluation.held_out import HeldOutPool
+from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -88,6 +89,7 @@ class Scoring:
         control_seed: Seed of their halves.
         control_halves: Means of the halves, where a metric reads them.
         has_singles: A metric reads the single perturbations of combinations.
+        cell_tester: Tests predicted cells, where a metric reads them.
     """
 
     metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
@@ -99,6 +101,7 @@ class Scoring:
     control_seed: int = 0
     control_halves: DoubleArray | None = None
     has_singles: bool = False
+    cell_tester: CellTester | None = None
 
     @property
     def uses_spread(self) -> bool:
@@ -289,6 +292,7 @@ def _scoring(
     uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
     uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
     uses_halves = any(plugin.spec.uses_control_halves for plugin in plugins)
+    uses_predicted = any(plugin.spec.uses_predicted_cells for plugin in plugins)
     seed, control_seed = job_seed(request.seed, "cells"), job_seed(request.seed, "controls")
     return Scoring(
         metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
@@ -298,6 +302,7 @@ def _scoring(
         controls=controls,
         control_seed=control_seed,
         control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
+        cell_tester=CellTester(data) if uses_predicted else None,
         has_singles=any(plugin.spec.uses_singles for plugin in plugins),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from dygenept.errors import PluginError
 from dygenept.evaluation.effects.scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
+from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
 from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
@@ -25,7 +26,13 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of, spread_of
+from dygenept.plugin.interfaces.offers import (
+    PredictsCells,
+    child_of,
+    chosen_by,
+    notes_of,
+    spread_of,
+)
 from dygenept.results.records import (
     CodeRecord,
     ControlsRecord,
@@ -118,6 +125,8 @@ def record_of(
     predictions = predicted(model, built, job.conditions)
     if context.scoring.uses_spread and not model.is_oracle:
         predictions = replace(predictions, spread=_spread(model, built, predictions))
+    if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
+        predictions = _with_cells(predictions, built, model)
     predict_done = time.perf_counter()
     metrics = _scored(context, references, predictions)
     score_done = time.perf_counter()
@@ -233,6 +242,7 @@ def _scored(
         held_out=context.scoring.held_out,
         control_halves=context.scoring.control_halves,
         has_singles=context.scoring.has_singles,
+        cell_tester=context.scoring.cell_tester,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))
@@ -247,6 +257,16 @@ def _scored(
     return tuple(
         MetricRecord.of(spec, by_metric[spec.name], de_list=context.de.name) for spec, _ in pairs
     )
+
+
+def _with_cells(
+    predictions: Predictions, built: PredictsCells, model: ResolvedModel
+) -> Predictions:
+    conditions = predictions.conditions
+    with plugin_code(f"{model.name}: predict_cells"):
+        cells = built.predict_cells(conditions, n_cells=MAX_CELLS)
+        checked = checked_cells(cells, conditions, predictions.expression.shape[1])
+    return replace(predictions, cells=checked)
 
 
 def _controls(context: RunContext) -> ControlsRecord | None:

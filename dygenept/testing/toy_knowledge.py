@@ -20,6 +20,7 @@ from dygenept.types import (
     MetricInputs,
     Perturbation,
     PerturbationData,
+    PredictedCells,
 )
 
 # Known to nobody: it stands for a target that no facet set covers.
@@ -99,6 +100,11 @@ def toy_metric_inputs(*, n_conditions: int = 6, seed: int = 0) -> MetricInputs:
         cells=_toy_samples(truth, control[0], rng),
         control_halves=np.stack([control + noise, control - noise]),
         spread=rng.uniform(0.1, 0.5, size),
+        predicted_cells=PredictedCells(
+            tuple(np.maximum(row + rng.normal(0.0, 0.2, (8, data.n_genes)), 0.0) for row in truth),
+            truth,
+            np.where(np.abs(change) > 0.7, 0.01, 0.5),
+        ),
         single_deltas=tuple(
             None if len(item.genes) == 1 else rng.normal(0.0, 0.3, (2, data.n_genes))
             for item in conditions

@@ -36,6 +36,7 @@ from dygenept.types.evidence import (
     CellDistances,
     DeTests,
     MetricCells,
+    PredictedCells,
     Rows,
 )
 from dygenept.types.mapping import (
@@ -95,6 +96,7 @@ __all__ = [
     "MetricValues",
     "Perturbation",
     "PerturbationData",
+    "PredictedCells",
     "Predictions",
     "Progress",
     "Pseudobulk",

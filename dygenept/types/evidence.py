@@ -79,3 +79,26 @@ class MetricCells(Protocol):
     def take(self, rows: Rows) -> MetricCells:
         """Return the samples of some conditions, in this order."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedCells:
+    """Cells that a model predicted for each condition.
+
+    Attributes:
+        cells: Predicted cells, (k, G) each, log1p scale, none below 0.
+        means: Their means, (n, G).
+        adjusted_p: Benjamini-Hochberg-adjusted p values of each gene against all control cells of
+            the cell type (Mann-Whitney U test), (n, G).
+    """
+
+    cells: tuple[FloatArray, ...]
+    means: DoubleArray
+    adjusted_p: DoubleArray
+
+    def take(self, rows: Rows) -> PredictedCells:
+        """Return the cells of some conditions, in this order."""
+        kept = np.arange(len(self.cells))[np.asarray(rows)]
+        return PredictedCells(
+            tuple(self.cells[row] for row in kept), self.means[kept], self.adjusted_p[kept]
+        )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dygenept.errors import ShapeError
-from dygenept.types.data import Condition, DoubleArray, IntArray
-from dygenept.types.evidence import DeTests, MetricCells, Rows
+from dygenept.types.data import Condition, DoubleArray, FloatArray, IntArray
+from dygenept.types.evidence import DeTests, MetricCells, PredictedCells, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Predictions:
             may set it.
         spread: Standard deviation of the error of ``expression``, the same shape; set by the
             harness where a model offers it (``PredictsSpread``) and a metric reads it.
+        cells: Predicted cells of each condition, (k, G) each, log1p scale, where the model predicts
+            any and a metric reads them; they are not kept.
     """
 
     conditions: tuple[Condition, ...]
@@ -39,6 +41,7 @@ class Predictions:
     n_cells: IntArray | None = None
     lengthening: float = 1.0
     spread: DoubleArray | None = None
+    cells: tuple[FloatArray, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""
@@ -91,6 +94,8 @@ class MetricInputs:
         single_deltas: True changes of the single perturbations of each combination in its cell
             type, (n_genes, G) each; None for a single, and where one of them has no cells. For
             metrics whose spec says ``uses_singles``; else empty.
+        predicted_cells: Predicted cells, where the model predicts any, for metrics whose spec says
+            ``uses_predicted_cells``; else None.
     """
 
     conditions: tuple[Condition, ...]
@@ -106,6 +111,7 @@ class MetricInputs:
     control_halves: DoubleArray | None = None
     spread: DoubleArray | None = None
     single_deltas: tuple[DoubleArray | None, ...] = ()
+    predicted_cells: PredictedCells | None = None
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -123,6 +129,9 @@ class MetricInputs:
             cells=None if self.cells is None else self.cells.take(kept),
             control_halves=None if self.control_halves is None else self.control_halves[:, kept],
             single_deltas=tuple(self.single_deltas[row] for row in kept if self.single_deltas),
+            predicted_cells=(
+                None if self.predicted_cells is None else self.predicted_cells.take(kept)
+            ),
         )
 
 

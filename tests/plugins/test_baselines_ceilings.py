@@ -1,4 +1,4 @@
-"""interpolated_duplicate and corrected_duplicate: ceilings beside technical_duplicate."""
+"""Ceilings beside technical_duplicate, and the trivial predictions of cells."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from dygenept.data.pseudobulk import half_codes
 from dygenept.evaluation.reference import train_view
 from dygenept.evaluation.scoring import NO_CORRELATION, lengthened
 from dygenept.leaderboard.rows import leaderboard_rows
+from dygenept.plugin.interfaces import PredictsCells
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.testing.baseline_checks import check_baseline
 from dygenept.types import Score
-from dygenept_plugins.baselines import interpolated_duplicate, technical_duplicate
+from dygenept_plugins.baselines import (
+    control_cells,
+    interpolated_duplicate,
+    technical_duplicate,
+)
 from dygenept_plugins.metrics import pearson
 
 SPECS: dict[str, BaselineSpec] = {
@@ -97,3 +102,24 @@ def test_spearman_and_brown_by_hand() -> None:
     found = lengthened(scores, [replace(specs[0], name="r")], 2.0)
     assert [item.value for item in found] == [2 / 3, -0.5, None, None]
     assert [item.reason for item in found] == [None, None, "constant", NO_CORRELATION]
+
+
+@pytest.mark.parametrize("name", ["control_cells", "shifted_cells"])
+def test_predicted_cells_are_controls_with_the_mean_that_is_predicted(name: str) -> None:
+    data = toy_data(ToyShape(n_cell_types=2))
+    task, held_out = toy_task(data)
+    specs = {spec.name: spec for spec in control_cells.dygenept_baselines()}
+    model = specs[name].factory(specs[name].config())
+    model.fit(task)
+    assert isinstance(model, PredictsCells)
+    means = model.predict(held_out).expression
+    cells = model.predict_cells(held_out, n_cells=10)
+    dense = data.expression.toarray()
+    for condition, sample, mean in zip(held_out, cells, means, strict=True):
+        view = train_view(task, condition.cell_type)
+        assert len(sample) == 10
+        if name == "control_cells":
+            np.testing.assert_array_equal(mean, view.control)
+            assert all((dense == cell).all(axis=1).any() for cell in sample)
+        else:
+            np.testing.assert_allclose(sample.mean(axis=0), np.maximum(mean, 0.0), atol=1e-6)

@@ -74,6 +74,18 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
     return p_values
 
 
+class ControlCellsTest:
+    """Tests sets of cells against the same control cells, which are sorted once."""
+
+    def __init__(self, control: sparse.csr_matrix) -> None:
+        """Sort the control cells, (n, G), none below 0."""
+        self._control = _control(control)
+
+    def p_values(self, cells: sparse.csr_matrix) -> DoubleArray:
+        """Test every gene of some cells, (k, G), none below 0; see ``rank_sum_p_values``."""
+        return _p_values(cells, self._control)
+
+
 def significant(p_values: DoubleArray, fdr: float) -> npt.NDArray[np.bool_]:
     """Mark the tests of each row whose Benjamini-Hochberg false discovery rate is below ``fdr``.
 

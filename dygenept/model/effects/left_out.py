@@ -98,14 +98,14 @@ def left_out_operator(
         kept = np.maximum(1.0 - np.diag(hat), 1e-6)
         operator = hat / kept[:, None]
         np.fill_diagonal(operator, 0.0)
-        return operator.astype(np.float32)
+        return np.asarray(operator, dtype=np.float32)
     operator = hat.copy()
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)
         kept_block = np.eye(len(rows)) - hat[np.ix_(rows, rows)]
         operator[rows] = np.linalg.solve(kept_block, hat[rows])
         operator[np.ix_(rows, rows)] = 0.0
-    return operator.astype(np.float32)
+    return np.asarray(operator, dtype=np.float32)
 
 
 def left_out_changes(operator: FloatArray, measured: Measured) -> FloatArray:
@@ -136,12 +136,12 @@ def gene_errors(changes: FloatArray, measured: Measured) -> DoubleArray:
     if measured.kind == "values":
         means = measured.means_without()[rows, genes]
         scale = scale_of(changes, measured)
-        truth = measured.values[rows, genes]
+        truth = measured.values[rows, genes].astype(np.float64)
         left = (truth - means - scale * predicted) ** 2
         start = np.bincount(genes, (truth - means) ** 2, minlength=n_genes)
         errors = np.full(n_genes, np.nan)
         np.divide(np.bincount(genes, left, minlength=n_genes), start, out=errors, where=start > 0)
-        return errors
+        return np.asarray(errors)
     labels: BoolArray = truth > 0.5
     if measured.kind == "signs":
         labels = truth != 0.0

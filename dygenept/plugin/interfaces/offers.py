@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
     from dygenept.types import ChildResources, Condition, DoubleArray, Runtime
@@ -69,6 +71,25 @@ class PredictsSpread(Protocol):
 
         Returns:
             (n, G), log1p units, finite and not negative; None where this configuration has none.
+        """
+        ...
+
+
+@runtime_checkable
+class PredictsCells(Protocol):
+    """A model that predicts cells, not only their mean; asked only where a metric reads cells."""
+
+    def predict_cells(
+        self, conditions: Sequence[Condition], *, n_cells: int
+    ) -> Sequence[npt.NDArray[np.floating]]:
+        """Return predicted cells of each condition, after ``fit``.
+
+        Args:
+            conditions: What to predict.
+            n_cells: Most cells of a condition.
+
+        Returns:
+            Cells of each condition, (1 to n_cells, G), log1p scale; the same in each call.
         """
         ...
 

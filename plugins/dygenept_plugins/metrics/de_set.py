@@ -55,7 +55,7 @@ def des(inputs: MetricInputs) -> MetricValues:
     size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
     size = size.round(TIE_DECIMALS)
     chance = is_significant.sum(axis=1) / size.shape[1]
-    return replace(_of_significant(top_share(size, is_significant), is_significant), chance=chance)
+    return replace(of_significant(top_share(size, is_significant), is_significant), chance=chance)
 
 
 def de_sign_match(inputs: MetricInputs) -> MetricValues:
@@ -76,7 +76,7 @@ def de_sign_match(inputs: MetricInputs) -> MetricValues:
     predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
     is_same = np.sign(predicted) == np.sign(inputs.truth - inputs.control)
     hits = (is_same & is_significant).sum(axis=1)
-    return _of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
+    return of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
 
 
 def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
@@ -119,9 +119,17 @@ def de_auprc(inputs: MetricInputs) -> MetricValues:
     """
     if inputs.de_tests is None:
         return _undefined(inputs)
-    is_significant = inputs.de_tests.is_significant
     size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
-    size = size.round(TIE_DECIMALS)
+    return average_precision(size.round(TIE_DECIMALS), inputs.de_tests.is_significant)
+
+
+def average_precision(size: DoubleArray, is_significant: BoolArray) -> MetricValues:
+    """Return the average precision of a score for what is significant, (n,).
+
+    Args:
+        size: The score, (n, G); genes that tie are found together.
+        is_significant: (n, G).
+    """
     n_genes = size.shape[1]
     values = np.full(len(size), np.nan)
     n_significant = is_significant.sum(axis=1)
@@ -168,7 +176,8 @@ def _undefined(inputs: MetricInputs) -> MetricValues:
     return MetricValues(np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS))
 
 
-def _of_significant(values: DoubleArray, is_significant: BoolArray) -> MetricValues:
+def of_significant(values: DoubleArray, is_significant: BoolArray) -> MetricValues:
+    """Leave values undefined where no gene is significant, (n,)."""
     n_significant = is_significant.sum(axis=1)
     undefined = np.flatnonzero(n_significant == 0).tolist()
     values = np.where(n_significant > 0, values, np.nan)

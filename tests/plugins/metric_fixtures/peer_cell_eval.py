@@ -18,11 +18,17 @@ import polars as pl
 import scanpy as sc
 from cell_eval._types import PerturbationAnndataPair, initialize_de_comparison
 from cell_eval.metrics._anndata import discrimination_score, mae, mse, pearson_delta
-from cell_eval.metrics._de import DEDirectionMatch, DESpearmanLFC, compute_pr_auc
+from cell_eval.metrics._de import (
+    DEDirectionMatch,
+    DESigGenesRecall,
+    DESpearmanLFC,
+    compute_pr_auc,
+)
 from pdex import pdex
 from scipy.spatial.distance import cdist
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, wasserstein_distance
 from sklearn.metrics import r2_score
+from sklearn.metrics.pairwise import rbf_kernel
 
 warnings.filterwarnings("ignore")
 
@@ -99,6 +105,46 @@ def main(cells: str, archive: str) -> None:
     }
     areas = compute_pr_auc(initialize_de_comparison(real, folds))
     values["de_auprc"] = {name: areas[name] for name in names if counts[name]}
+
+    cells = given["cells"].astype(np.float64)
+    guessed = anndata.AnnData(
+        np.concatenate([adata.X[is_control], *cells]),
+        obs={"target": ["ctrl"] * int(is_control.sum()) + list(np.repeat(names, cells.shape[1]))},
+        var=adata.var[[]],
+    )
+    found = pdex(
+        guessed,
+        groupby="target",
+        mode="ref",
+        reference="ctrl",
+        is_log1p=True,
+        epsilon=0.0,
+        threads=1,
+    )
+    both = initialize_de_comparison(real, found)
+    overlap = both.compute_overlap(k=None, metric="overlap", fdr_threshold=0.05)
+    values["des_cells"] = {name: overlap[name] for name in names if counts[name]}
+    values["de_recall_cells"] = DESigGenesRecall()(both)
+    values["de_sign_match_cells"] = DEDirectionMatch()(both)
+    values["de_spearman_lfc_cells"] = {
+        name: value for name, value in DESpearmanLFC()(both).items() if counts[name] > 1
+    }
+    areas = compute_pr_auc(both)
+    values["de_auprc_cells"] = {name: areas[name] for name in names if counts[name]}
+    values["mmd"], values["wasserstein"] = {}, {}
+    for row, name in enumerate(names):
+        own = adata.X[adata.obs["target"] == name]
+        values["mmd"][name] = np.mean(
+            [
+                rbf_kernel(cells[row], cells[row], gamma).mean()
+                + rbf_kernel(own, own, gamma).mean()
+                - 2 * rbf_kernel(cells[row], own, gamma).mean()
+                for gamma in (2, 1, 0.5, 0.1, 0.01, 0.005)
+            ]
+        )
+        values["wasserstein"][name] = np.mean(
+            [wasserstein_distance(a, b) for a, b in zip(cells[row].T, own.T, strict=True)]
+        )
 
     perturbed = adata[~is_control].copy()
     sc.tl.rank_genes_groups(

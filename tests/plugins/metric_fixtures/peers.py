@@ -24,12 +24,13 @@ from dygenept.data.de.tests import de_tests
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import MetricSpec
 from dygenept.testing import write_toy_h5ad
 from dygenept.testing.toy import ToyShape
-from dygenept.types import MetricInputs, PerturbationData
+from dygenept.types import DoubleArray, FloatArray, MetricInputs, PerturbationData, Predictions
 
 FIXTURE = Path(__file__).with_name("peers.json")
 SHAPE = ToyShape(n_singles=12, n_doubles=0, n_cells=25, n_controls=80, seed=3)
@@ -44,6 +45,8 @@ def peer_inputs(data: PerturbationData) -> MetricInputs:
     means = pseudobulk(data)
     types = [data.cell_types.index(condition.cell_type) for condition in data.conditions]
     truth = means.means
+    cells = predicted_cells(data, truth, means.control_means[types])
+    tester = CellTester(data)
     return MetricInputs(
         conditions=data.conditions,
         predicted=0.6 * truth + 0.4 * np.roll(truth, -1, axis=0),
@@ -54,7 +57,15 @@ def peer_inputs(data: PerturbationData) -> MetricInputs:
         gene_symbols=data.gene_symbols,
         de_tests=de_tests(data, means),
         cells=cell_samples(data, means, seed=0, max_cells=data.n_cells),
+        predicted_cells=tester(Predictions(data.conditions, truth, cells=tuple(cells))),
     )
+
+
+def predicted_cells(data: PerturbationData, truth: DoubleArray, control: DoubleArray) -> FloatArray:
+    """Move the first 20 control cells half of the way to each condition, (n, 20, G)."""
+    rows = np.flatnonzero(data.condition_codes < 0)[:20]
+    moved = data.expression[rows].toarray()[None] + 0.5 * (truth - control)[:, None, :]
+    return np.maximum(moved, 0.0).astype(np.float32)
 
 
 def our_values(inputs: MetricInputs) -> dict[str, dict[str, float]]:
@@ -89,6 +100,7 @@ def peer_values(path: Path, inputs: MetricInputs) -> dict[str, dict[str, dict[st
             control=inputs.control,
             reference=inputs.perturbed_mean,
             de_indices=inputs.de_indices,
+            cells=np.array(inputs.predicted_cells.cells),
         )
         for variable, script in PEERS.items():
             if variable in os.environ:

@@ -1,0 +1,74 @@
+"""Cells that a model predicts, checked and tested against control cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dygenept.data.de.rank_sum import ControlCellsTest
+from dygenept.errors import PluginError
+from dygenept.types import Condition, FloatArray, PerturbationData, PredictedCells, Predictions
+
+# As many as are sampled of the real ones.
+MAX_CELLS = 100
+
+
+def checked_cells(
+    cells: Sequence[npt.NDArray[np.floating]], conditions: Sequence[Condition], n_genes: int
+) -> tuple[FloatArray, ...]:
+    """Check what a model returned as cells, and raise values below 0 to 0.
+
+    Raises:
+        PluginError: If there are not some cells of G finite values for each condition.
+    """
+    if len(cells) != len(conditions):
+        raise PluginError(f"{len(cells)} sets of cells for {len(conditions)} conditions")
+    found = []
+    for condition, given in zip(conditions, cells, strict=True):
+        array = np.asarray(given, dtype=np.float32)
+        if array.ndim != 2 or array.shape[1] != n_genes or not 1 <= len(array) <= MAX_CELLS:
+            raise PluginError(
+                f"predicted cells of {condition.label!r} are {array.shape}; expected 1 to "
+                f"{MAX_CELLS} cells of {n_genes} genes"
+            )
+        if not np.isfinite(array).all():
+            raise PluginError(f"predicted cells of {condition.label!r} are NaN or infinite")
+        found.append(np.maximum(array, 0.0))
+    return tuple(found)
+
+
+class CellTester:
+    """Tests predicted cells against the control cells of their cell type, sorted once a type."""
+
+    def __init__(self, data: PerturbationData) -> None:
+        """Take the data set; nothing is computed before the first test."""
+        self._data = data
+        self._controls: dict[str, ControlCellsTest] = {}
+
+    def __call__(self, predictions: Predictions) -> PredictedCells | None:
+        """Test the cells of predictions; None where there are none."""
+        from scipy import sparse, stats
+
+        if predictions.cells is None:
+            return None
+        p_values = np.ones((len(predictions.conditions), self._data.n_genes))
+        for row, condition in enumerate(predictions.conditions):
+            cells = sparse.csr_matrix(predictions.cells[row])
+            p_values[row] = self._control(condition.cell_type).p_values(cells)
+        return PredictedCells(
+            cells=predictions.cells,
+            means=np.array([cells.mean(axis=0, dtype=np.float64) for cells in predictions.cells]),
+            adjusted_p=np.asarray(
+                stats.false_discovery_control(p_values, axis=1), dtype=np.float64
+            ),
+        )
+
+    def _control(self, cell_type: str) -> ControlCellsTest:
+        if cell_type not in self._controls:
+            data = self._data
+            is_own = data.cell_type_codes == data.cell_types.index(cell_type)
+            rows = np.flatnonzero((data.condition_codes < 0) & is_own)
+            self._controls[cell_type] = ControlCellsTest(data.expression[rows])
+        return self._controls[cell_type]
