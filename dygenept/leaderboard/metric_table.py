@@ -39,6 +39,7 @@ class MetricTable:
         families: By model, the models that a run declared together with it, or that one submitter
             handed in; empty where no run declared any.
         doubts: By submission, what looks wrong or was filled in.
+        one_for_all: Submissions that hardly depend on the perturbation.
     """
 
     metric: str
@@ -52,6 +53,7 @@ class MetricTable:
     n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    one_for_all: frozenset[str] = frozenset()
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -118,6 +120,9 @@ def metric_tables(
                 n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
                 doubts=doubts,
+                one_for_all=frozenset(
+                    of.model for of in ordered if of.submission and of.submission.one_for_all
+                ),
             )
         )
     return tuple(tables)
