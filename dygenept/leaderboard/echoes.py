@@ -10,7 +10,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dygenept.leaderboard.judgements import CEILING, MIN_GAP, TRIVIAL
+from dygenept.evaluation.aggregates import aggregate
+from dygenept.leaderboard.judgements import (
+    ALL_BUT,
+    CEILING,
+    MIN_GAP,
+    TRIVIAL,
+    best_trivial,
+    of_perfection,
+)
 from dygenept.leaderboard.metric_table import MetricTable
 from dygenept.leaderboard.score_grid import ScoreGrid
 
@@ -40,6 +48,30 @@ def echoes(tables: Sequence[MetricTable], *, min_gap: float = MIN_GAP) -> Mappin
                 found[model] = trivial
                 break
     return found
+
+
+def barred(tables: Sequence[MetricTable]) -> frozenset[str]:
+    """Return the submissions that cannot be predictions: under no error metric do they err.
+
+    They get no mark and take none from others.
+    """
+    found: dict[str, bool] = {}
+    for table in tables:
+        if table.higher_is_better:
+            continue
+        grid = ScoreGrid.of(table)
+        pooled = {
+            model: aggregate(
+                table.folds(model), neutral=table.neutral, interval=(None, None)
+            ).pooled
+            for model in table.values
+        }
+        reference = best_trivial(grid.sign, pooled)
+        closed = {} if reference is None else of_perfection(grid, pooled, reference)
+        for model in table.competitors:
+            if table.roles[model] == "submitted":
+                found[model] = found.get(model, True) and closed.get(model, 0.0) > ALL_BUT
+    return frozenset(model for model, is_barred in found.items() if is_barred)
 
 
 def _departure(grid: ScoreGrid, model: str, trivial: str) -> float | None:

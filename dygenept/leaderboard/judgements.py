@@ -120,6 +120,7 @@ def judge_models(
     *,
     echo_of: Mapping[str, str] | None = None,
     min_gap: float = MIN_GAP,
+    barred: frozenset[str] = frozenset(),
 ) -> dict[str, Judgement]:
     """Judge every model of a metric.
 
@@ -129,28 +130,31 @@ def judge_models(
         pooled: Each model's mean over all held-out perturbations.
         echo_of: The trivial prediction that a model repeats, for those that do.
         min_gap: The least share of the gap that a claim needs.
+        barred: Submissions that cannot be predictions; they are not judged.
     """
     echo_of = echo_of or {}
     reference = best_trivial(grid.sign, pooled)
     shares, gap_reason = _shares(grid, reference)
-    rivals = [model for model in table.competitors if model not in TRIVIAL]
+    competitors = [model for model in table.competitors if model not in barred]
+    rivals = [model for model in competitors if model not in TRIVIAL]
     p_values, ahead = _against_trivial(table, grid, rivals)
-    ahead -= echo_of.keys()
+    ahead -= echo_of.keys() | table.one_for_all
     corrected = _corrected(table, p_values)
     beats: dict[str, bool] = {}
     if reference is not None:
         closed = {model: of.share for model, of in shares.items()}
         if not closed:
-            closed = _of_perfection(grid, pooled, reference)
+            closed = of_perfection(grid, pooled, reference)
         beats = {
             model: model in ahead and p_value < ALPHA and closed.get(model, 1.0) >= min_gap
             for model, p_value in corrected.items()
         }
     may_lead = rivals if reference is None else [name for name in rivals if name in beats]
     best = {name for name in _best(grid, may_lead, pooled) if beats.get(name, True)}
-    in_set = {model for model, p in grid.best_p(table.competitors).items() if p >= ALPHA}
+    in_set = {model for model, p in grid.best_p(competitors).items() if p >= ALPHA}
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
+    in_set -= table.one_for_all
     ceilings = [name for name, role in table.roles.items() if role == "ceiling" and name != TRUTH]
     normalised = {
         model: {ceiling: _normalised(model, ceiling, pooled, grid.sign) for ceiling in ceilings}
@@ -257,7 +261,7 @@ def _shares(grid: ScoreGrid, reference: str | None) -> tuple[Mapping[str, Share]
     return grid.gap(reference, CEILING)
 
 
-def _of_perfection(
+def of_perfection(
     grid: ScoreGrid, pooled: Mapping[str, float | None], reference: str
 ) -> dict[str, float]:
     """Return shares of the way to a perfect score, for want of a ceiling; none where unknown."""
@@ -305,7 +309,7 @@ def _above_ceiling(
             if found.p_value < ALPHA and table.is_better(found)
         }
     # A rank may be perfect; an error is not. Where noise exceeds signal, no ceiling tells.
-    closed = {} if reference is None or grid.sign > 0 else _of_perfection(grid, pooled, reference)
+    closed = {} if reference is None or grid.sign > 0 else of_perfection(grid, pooled, reference)
     return {model: model in beating or closed.get(model, 0.0) > ALL_BUT for model in submitted}
 
 

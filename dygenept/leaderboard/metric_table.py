@@ -44,6 +44,7 @@ class MetricTable:
         doubts: By submission, what looks wrong or was filled in.
         resampled: By model, its mean in resamples of genes and held-out perturbations, (B,), where
             the data set is a table of effects; empty elsewhere, and of a part of the units.
+        one_for_all: Submissions that hardly depend on the perturbation.
     """
 
     metric: str
@@ -58,6 +59,7 @@ class MetricTable:
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
+    one_for_all: frozenset[str] = frozenset()
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -125,6 +127,9 @@ def metric_tables(
                 families=families,
                 doubts=doubts,
                 resampled=_resampled(ordered, name) if keep is None else {},
+                one_for_all=frozenset(
+                    of.model for of in ordered if of.submission and of.submission.one_for_all
+                ),
             )
         )
     return tuple(tables)

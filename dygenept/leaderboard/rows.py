@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,7 @@ from dygenept.leaderboard.columns import (
     View,
     number,
 )
-from dygenept.leaderboard.echoes import echoes
+from dygenept.leaderboard.echoes import barred, echoes
 from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
@@ -350,16 +350,21 @@ def board_rows(
         group: The part of the held-out perturbations that they are about; None for all.
         min_gap: The least share of the gap to the ceiling that a claim needs.
     """
-    echo_of = echoes(tables, min_gap=min_gap)
+    judge = partial(
+        judge_models,
+        echo_of=echoes(tables, min_gap=min_gap),
+        min_gap=min_gap,
+        barred=barred(tables),
+    )
     return tuple(
         replace(row, n_split_folds=n_split_folds, group=group)
         for table in tables
-        for row in _metric_rows(table, echo_of, min_gap)
+        for row in _metric_rows(table, judge)
     )
 
 
 def _metric_rows(
-    table: MetricTable, echo_of: Mapping[str, str], min_gap: float
+    table: MetricTable, judge: Callable[..., dict[str, Judgement]]
 ) -> list[LeaderboardRow]:
     grid = ScoreGrid.of(table)
     intervals = grid.intervals()
@@ -372,7 +377,7 @@ def _metric_rows(
     has_values = any(value is not None for value in pooled.values())
     ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
     calibration = calibrate(grid, pooled)
-    judgements = judge_models(table, grid, pooled, echo_of=echo_of, min_gap=min_gap)
+    judgements = judge(table, grid, pooled)
     rows = [
         LeaderboardRow(
             model=model,

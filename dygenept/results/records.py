@@ -253,13 +253,15 @@ class SubmissionRecord(_Record):
 
     ``name`` is what boards call them, without the ``version``; ``submitter`` is who handed them in,
     as far as that was said: all that one submitter hands in is one family; ``doubts`` are what
-    looks wrong or was filled in.
+    looks wrong or was filled in; ``one_for_all`` is true of predictions that hardly depend on the
+    perturbation.
     """
 
     name: str
     version: int = 1
     submitter: str = ""
     doubts: tuple[str, ...] = ()
+    one_for_all: bool = False
 
 
 class RunRecord(_Record):

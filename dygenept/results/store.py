@@ -94,7 +94,7 @@ class ResultsStore:
                 f"no results folder {self.directory}; run `dygenept bench --results "
                 f"{self.directory}` first or name another with --results"
             )
-        return sorted((self.directory / "runs").glob("*.json"))
+        return sorted((self.directory / "runs").glob("*.json"), key=lambda path: path.name)
 
     def records(self) -> Iterator[RunRecord]:
         """Yield every record of the folder, by file name; damaged ones are named and set aside.

@@ -112,6 +112,25 @@ class MatchedSubmission:
         rows, columns = list(self._rows.values()), list(self._columns.values())
         return self._submission.values[np.ix_(rows, columns)], list(self._columns)
 
+    def held_out(
+        self, folds: Sequence[tuple[int, Sequence[Condition]]]
+    ) -> tuple[DoubleArray, tuple[Condition, ...], tuple[str, ...]]:
+        """Return what was submitted of what is held out, fold by fold.
+
+        Returns:
+            Values of the genes of ``values``, (n, m); the n conditions, and the fold and cell type
+            of each.
+        """
+        found = [
+            (row, condition, f"{fold} {condition.cell_type}")
+            for fold, conditions in folds
+            for condition in conditions
+            if (row := self._row(condition, fold)) is not None
+        ]
+        rows = [row for row, _, _ in found]
+        values = self._submission.values[np.ix_(rows, list(self._columns.values()))]
+        return values, tuple(of for _, of, _ in found), tuple(of for _, _, of in found)
+
     def mismatch(self, held_out: Sequence[tuple[int, Sequence[Condition]]]) -> Mismatch:
         """Compare with what is held out: each fold's position, and its conditions."""
         missing: dict[str, None] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from dygenept.data.pseudobulk import condition_positions
 from dygenept.data.splits import save_split
 from dygenept.errors import DataError
 from dygenept.machine.places import check_can_write
@@ -23,7 +24,7 @@ from dygenept.results.submission_names import (
     clean_name,
     versioned,
 )
-from dygenept.results.submission_scale import scale_notes
+from dygenept.results.submission_scale import ONE_FOR_ALL, is_one_for_all, scale_notes
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.run_context import RunContext, RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchOutcome
@@ -127,6 +128,11 @@ def score_submission(
             path=submission.path,
         ),
     )
+    predicted, conditions, folds = matched.held_out(held_out)
+    truth = context.pseudobulk.means[condition_positions(data, conditions)][:, genes]
+    types = [condition.cell_type for condition in conditions]
+    one_for_all = any(is_one_for_all(predicted, truth, groups) for groups in (types, folds))
+    doubts = (*doubts, *((ONE_FOR_ALL,) if one_for_all else ()))
     how = {"sha256": table.sha256, "delta": submission.is_delta, "fill": submission.fill}
     called = _called(context, name, tuple(how.values()))
     notes = (*matched.notes, *mismatch.ignored(), *doubts)
@@ -138,6 +144,7 @@ def score_submission(
             version=called.version,
             submitter=submission.submitter.strip(),
             doubts=doubts,
+            one_for_all=one_for_all,
         ),
     )
     # The name that was given; what boards call it depends on what else is there.

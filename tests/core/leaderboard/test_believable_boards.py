@@ -234,6 +234,13 @@ def test_a_submission_that_beats_the_ceiling_is_to_be_checked_for_leakage(
     notes = board_notes(rows)
     assert any("leak (submitted) is above the ceiling on mse" in note for note in notes)
     assert not any("model (submitted) is above" in note for note in notes)
+    # What has seen the truth gets no mark, and takes none from the model.
+    for metric in ("mse", "pearson_delta"):
+        assert places["stolen", metric].marks == ""
+        assert places["stolen", metric].judgement.beats_reference is None
+    assert by_place(leaderboard_rows([of for of in made if of.model != "leak"]))[
+        "model", "mse"
+    ].judgement.is_best
     without = [of for of in made if of.model not in ("technical_duplicate", "truth")]
     assert by_place(leaderboard_rows(without))["stolen", "mse"].judgement.above_ceiling is True
     assert by_place(leaderboard_rows(without))["model", "mse"].judgement.above_ceiling is False

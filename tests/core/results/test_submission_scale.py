@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dygenept.errors import DataError
-from dygenept.results.submission_scale import scale_notes
+from dygenept.results.submission_scale import is_one_for_all, scale_notes
 from dygenept.types import DoubleArray
 
 CONTROL = np.array([0.1, 0.5, 1.2, 2.0, 3.5])
@@ -64,6 +64,21 @@ def test_some_rows_on_another_scale_are_counted(is_delta: bool) -> None:
 def test_counts_are_refused() -> None:
     with pytest.raises(DataError, match=r"up to 900.*numpy.log1p"):
         scale_notes(MEANS * 900 / MEANS.max(), CONTROL, is_delta=False, path=PATH)
+
+
+def test_predictions_that_hardly_depend_on_the_perturbation_are_one_for_all() -> None:
+    rng = np.random.default_rng(0)
+    truth, mean = rng.normal(size=(8, 30)), rng.normal(size=30)
+    folds = ["1"] * 4 + ["2"] * 4
+    for share, is_one in ((0.0, True), (0.001, True), (0.009, True), (0.011, False), (1.0, False)):
+        values = mean + share * (truth - truth.mean(axis=0))
+        assert is_one_for_all(values, truth, ["a"] * 8) is is_one, share
+    # Each fold has another mean: one for all within each, not over both.
+    means = np.vstack([np.tile(mean, (4, 1)), np.tile(2 * mean, (4, 1))])
+    assert not is_one_for_all(means, truth, ["a"] * 8)
+    assert is_one_for_all(means, truth, folds)
+    # One perturbation a fold tells nothing.
+    assert not is_one_for_all(means, truth, [str(row) for row in range(8)])
 
 
 def test_constants_are_named() -> None:
