@@ -45,8 +45,10 @@ class Likeness:
         found = np.zeros((len(rows), len(others)), dtype=np.float32)
         matrices = self.sources[source]
         for matrix in matrices:
-            product = matrix[rows] @ matrix[others].T
-            found += product.toarray() if sparse.issparse(product) else product
+            if isinstance(matrix, sparse.csr_matrix):
+                found += (matrix[rows] @ matrix[others].T).toarray()
+            else:
+                found += matrix[rows] @ matrix[others].T
         return found / np.float32(max(len(matrices), 1))
 
     def knows(self, source: str) -> BoolArray:

@@ -156,9 +156,7 @@ def gene_errors(changes: FloatArray, measured: Measured) -> DoubleArray:
     )
     areas = auroc(pairs, labels=labels, scores=predicted)[0]
     few = np.bincount(genes, minlength=n_genes) < MIN_PAIRS
-    errors = 1.0 - areas
-    errors[few] = np.nan
-    return errors
+    return np.where(few, np.nan, 1.0 - areas)
 
 
 def scale_of(changes: FloatArray, measured: Measured) -> float:

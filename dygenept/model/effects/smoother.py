@@ -70,7 +70,7 @@ class EffectSmoother:
         self._weights = self._solved(chooser.kernel(recipe), recipe)
         mixed = self._mix(changes, recipe)
         self._scale = scale_of(mixed, self._measured)
-        self.chosen = recipe.chosen() | chooser.errors
+        self.chosen = {**recipe.chosen(), **chooser.errors}
         unknown = [gene for gene in sorted(targets) if not self._is_known(gene)]
         self.notes = ()
         if unknown:

@@ -1,7 +1,8 @@
 """The closed-form start: what can be fitted without gradient steps is fitted before the first one.
 
 Read in this order: ``closed_form`` (the start as a whole), ``features`` (what it reads of a
-network), ``readout`` (typical change, ridge regression, and the choice between fits),
+network), ``readout`` (typical change, ridge regression, and the choice between fits), ``typical``
+and ``left_out`` (what that stands on: changes by cell type, and exact left-out errors),
 ``facet_tuning`` (the vectors that tell attention which facet it reads) and ``tuning_rows`` (the
 conditions laid out for that).
 """
