@@ -50,7 +50,8 @@ def test_compare_gives_difference_interval_p_and_winner(cli, bench_folder: Path)
     assert result.code == 0, result.err
     document = result.json()
     assert document["schema_version"] == 1
-    assert [board["split"]["seed"] for board in document["comparisons"]] == [42, 7]
+    # Boards that were made within one second come in any order.
+    assert sorted(board["split"]["seed"] for board in document["comparisons"]) == [7, 42]
     for board in document["comparisons"]:
         assert board["dataset"]["simulated"] is True
         assert {row["metric"] for row in board["rows"]} == set(METRICS)

@@ -261,6 +261,8 @@ def damage(folder: Path, what: str) -> None:
         arguments["input_emb_style"] = "scaling"
     elif what == "heads":
         arguments["nheads"] = 5
+    elif what == "endless":
+        arguments["nlayers"] = 2**63
     elif what == "no size":
         del arguments["nlayers"]
     torch.save(weights, folder / "best_model.pt")
@@ -286,6 +288,7 @@ def damage(folder: Path, what: str) -> None:
         ("style", "input_emb_style is 'scaling'"),
         ("heads", "nheads 5 does not divide embsize 16"),
         ("no size", "nlayers is None"),
+        ("endless", "too few for the 9223372036854775808 layers"),
         ("truncated", "cannot be read as tensors"),
         ("not json", "cannot be read as JSON"),
     ],

@@ -128,7 +128,10 @@ def _read(manifest_path: Path, matrix_path: Path) -> WholeGraph:
     upper = sparse.load_npz(io.BytesIO(content))
     if upper.shape != (len(manifest.genes),) * 2:
         raise ValueError(f"it is {upper.shape} for {len(manifest.genes)} genes")
-    upper.check_format()
+    # Compared, since a difference may be beyond the largest integer.
+    if np.any(upper.indptr[1:] < upper.indptr[:-1]):
+        raise ValueError("its rows do not follow one another")
+    upper.check_format(full_check=True)
     return WholeGraph(
         genes=manifest.genes,
         upper=upper,

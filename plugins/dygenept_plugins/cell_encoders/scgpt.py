@@ -70,7 +70,7 @@ class ScGptConfig(PluginConfig):
     """
 
     checkpoint: str | None = None
-    n_layers: int | None = Field(default=None, ge=1)
+    n_layers: int | None = Field(default=None, ge=1, le=1_000)
     d_model: int | None = Field(default=None, ge=1)
     n_heads: int | None = Field(default=None, ge=1)
     d_hid: int | None = Field(default=None, ge=1)

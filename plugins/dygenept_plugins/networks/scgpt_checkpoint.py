@@ -180,6 +180,12 @@ def _size(arguments: dict[str, object], vocabulary: Vocabulary, path: Path) -> S
 
 def _check_weights(weights: dict[str, torch.Tensor], size: ScGptSize, path: Path) -> None:
     """Compare names and shapes with what ``args.json`` and ``vocab.json`` promise."""
+    if size.n_layers > len(weights):
+        # Building as many layers as a damaged file asks for might never end.
+        raise DataError(
+            f"{path} has {len(weights)} weights, too few for the {size.n_layers} layers of "
+            f"{ARGS_FILE}; the files are of different models"
+        )
     with reading(path, "the scGPT model of its args.json"), torch.device("meta"):
         expected = {name: tuple(value.shape) for name, value in ScGpt(size).state_dict().items()}
     missing = sorted(set(expected) - set(weights))

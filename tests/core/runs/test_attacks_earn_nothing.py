@@ -12,7 +12,7 @@ from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.plugin.environment import Environment
 from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchRequest, run_bench
-from dygenept.runs.score import Submission, score_submission
+from dygenept.runs.score import SubmissionRequest, score_submission
 from dygenept.testing import ToyShape, toy_data, write_toy_h5ad
 from dygenept.types import no_report
 
@@ -65,7 +65,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[LeaderboardRow, ...]
         path = folder / f"{name}.parquet"
         table = {"perturbation": labels} | dict(zip(genes, values.T, strict=True))
         pl.DataFrame(table).write_parquet(path)
-        submission = Submission(path=path, name=name)
+        submission = SubmissionRequest(path=path, name=name)
         score_submission(submission, request, environment, report=no_report)
     return leaderboard_rows(list(store.records()))
 
