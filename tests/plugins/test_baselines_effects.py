@@ -12,6 +12,7 @@ from dygenept.data.effects.reading import read_effects
 from dygenept.data.guard import guard_task
 from dygenept.data.task import Access, build_task
 from dygenept.types import Condition, Fold, Runtime, Task
+from dygenept_plugins.baselines import linear_loo
 from dygenept_plugins.baselines.effect_means import GeneMean, Majority
 
 TABLE = """pert,gene,label,weight
@@ -64,6 +65,19 @@ def test_majority_is_one_label_for_every_pair(tmp_path: Path) -> None:
     model = Majority()
     model.fit(task)
     assert model.predict(held_out).expression.tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_linear_loo_of_one_hot_codes_is_the_mean_of_the_changes_on_a_table(tmp_path: Path) -> None:
+    task, held_out = task_of(tmp_path, TABLE)
+    (spec,) = linear_loo.dygenept_baselines()
+    assert "effects" in spec.learns_from
+    model = spec.factory(spec.config())
+    model.fit(task)
+    found = model.predict(held_out).expression
+    # No train perturbation shares a gene with a held-out one, so that all get one typical change.
+    assert np.ptp(found, axis=0).max() == 0.0
+    low, high = task.means.min(axis=0), task.means.max(axis=0)
+    assert ((low - 1e-9 <= found) & (found <= high + 1e-9)).all()
 
 
 def test_gene_mean_and_majority_are_registered_for_tables_alone() -> None:

@@ -102,6 +102,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="linear_loo",
             summary="Typical change plus ridge on gene embeddings, all chosen by leave-one-out.",
             source="this project: the closed-form start of DyGenePT by itself",
+            learns_from=("cells", "effects"),
             config=LinearLooConfig,
             factory=LinearLoo,
             knowledge=knowledge_of,
