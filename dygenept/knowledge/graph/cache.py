@@ -128,6 +128,8 @@ def _read(manifest_path: Path, matrix_path: Path) -> WholeGraph:
     upper = sparse.load_npz(io.BytesIO(content))
     if upper.shape != (len(manifest.genes),) * 2:
         raise ValueError(f"it is {upper.shape} for {len(manifest.genes)} genes")
+    if upper.dtype.kind != "f" or not np.isfinite(upper.data).all():
+        raise ValueError("its weights are not numbers")
     # Compared, since a difference may be beyond the largest integer.
     if np.any(upper.indptr[1:] < upper.indptr[:-1]):
         raise ValueError("its rows do not follow one another")

@@ -41,16 +41,18 @@ def test_a_kept_graph_is_read_as_it_was(tmp_path: Path) -> None:
         ("indptr", [0, 3, 2, 3]),
         ("indices", [1, 2, 3]),
         ("indices", [1, -1, 2]),
+        ("data", ["0.5", "1", "2"]),
+        ("data", [0.5, np.nan, 2.0]),
     ],
 )
 def test_a_matrix_that_is_none_is_left_out_although_its_checksum_agrees(
-    part: str, values: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    part: str, values: list[object], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = kept(tmp_path)
     (matrix,) = tmp_path.rglob("*.npz")
     (manifest,) = tmp_path.rglob("*.json")
     with np.load(matrix) as file:
-        arrays = {**file, part: np.array(values, dtype=np.int32)}
+        arrays = {**file, part: np.array(values)}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     matrix.write_bytes(buffer.getvalue())
