@@ -183,6 +183,15 @@ def test_left_out_residuals_are_those_of_refits(name: str) -> None:
         np.testing.assert_allclose(SOLVERS[name](x, deltas).left_out(choice), expected, atol=1e-9)
 
 
+def test_no_number_of_neighbours_is_tried_that_takes_all_others() -> None:
+    model = knn.Knn(knn.KnnConfig())
+    assert max(of["n_neighbors"] for of in model.choices_among(8)) < 7
+    assert [of["n_neighbors"] for of in model.choices_among(3)] == [1]
+    assert model.choices_among(500) == model.choices()
+    fixed = knn.Knn(knn.KnnConfig(n_neighbors=50))
+    assert fixed.choices_among(8) == [{"n_neighbors": 50}]
+
+
 @pytest.mark.parametrize("name", VALIDATED)
 def test_hyper_parameters_are_those_with_the_smallest_left_out_error(name: str) -> None:
     task, held_out = toy_task()
@@ -195,7 +204,7 @@ def test_hyper_parameters_are_those_with_the_smallest_left_out_error(name: str) 
     deltas = task.means[rows] - task.control_means[0]
     errors = {
         tuple(choice.items()): np.square(left_out_by_refits(name, x, deltas, choice)).mean()
-        for choice in model.choices()  # type: ignore[attr-defined]
+        for choice in model.choices_among(len(conditions))  # type: ignore[attr-defined]
     }
     assert errors[tuple(chosen.items())] == pytest.approx(min(errors.values()), rel=1e-9)
     assert max(errors.values()) > min(errors.values())

@@ -152,6 +152,10 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
     def choices(self) -> Sequence[Choice]:
         """Return what is tried, the plainest first: it wins a tie."""
 
+    def choices_among(self, n_perturbations: int) -> Sequence[Choice]:
+        """Return what is tried with so many perturbations to learn from."""
+        return self.choices()
+
     @abstractmethod
     def default(self) -> Choice:
         """Return what is used where nothing can be compared."""
@@ -179,7 +183,7 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         return view.control + solver.predict(features, choice)
 
     def _choose(self, features: DoubleArray, deltas: DoubleArray, cell_type: str) -> Choice:
-        choices = self.choices()
+        choices = self.choices_among(len(deltas))
         if len(choices) == 1:
             return choices[0]
         if len(deltas) < MIN_TO_CHOOSE:

@@ -30,7 +30,7 @@ class KnnConfig(EmbeddingConfig):
 
     Attributes:
         n_neighbors: Neighbours to average; None chooses one of 10 from 1 to 100 by leave-one-out
-            error.
+            error, fewer than there are perturbations.
     """
 
     n_neighbors: int | None = Field(default=None, gt=0)
@@ -92,6 +92,15 @@ class Knn(EmbeddingRegression[KnnConfig]):
         """Return the numbers of neighbours to try, the largest first."""
         tried = NEIGHBORS if self.config.n_neighbors is None else [self.config.n_neighbors]
         return [{"n_neighbors": number} for number in tried]
+
+    def choices_among(self, n_perturbations: int) -> Sequence[Choice]:
+        """Return those that leave some perturbation out.
+
+        With all others as neighbours the prediction is their mean, whatever the embedding says,
+        and unseen genes could not be told apart.
+        """
+        choices = self.choices()
+        return [of for of in choices if of["n_neighbors"] < n_perturbations - 1] or choices
 
     def default(self) -> Choice:
         """Return five neighbours."""
