@@ -235,6 +235,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        # Whoever waits finds that the file it locked has no name any more, and locks a new one.
         with suppress(OSError):
             place.unlink(missing_ok=True)
         lock.release()

@@ -4,6 +4,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from scripted_server import Answer, ScriptedServer
 
 from dygenept.errors import DataError, DataUnavailableError
+from dygenept.machine import fetched_files
 from dygenept.machine.checksums import ChecksumRecord, read_record, record_path
 from dygenept.machine.fetched_files import Wanted, fetch_file
 
@@ -198,3 +200,23 @@ def test_a_fetch_that_was_killed_is_gone_on_with(publisher: ScriptedServer, tmp_
     assert fetch_file(file)
     assert publisher.requests[-1][1]["range"] == "bytes=65536-"
     assert file.path.read_bytes() == TABLE
+
+
+def test_who_waited_is_alone_although_the_lock_file_was_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "kg"
+    folder.mkdir()
+    inside: list[int] = []
+    most: list[int] = []
+
+    def visit(number: int) -> None:
+        for _ in range(8):
+            with fetched_files._alone(folder / "a.tsv"):
+                inside.append(number)
+                time.sleep(0.001)
+                most.append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(visit, range(4)))
+    assert most == [1] * 32
+    assert names(folder) == []
