@@ -86,12 +86,16 @@ AREAS = {
             "tests/plugins/test_splits_gears.py",
             "tests/plugins/test_splits_kfold.py",
             "tests/plugins/test_splits_manifest.py",
+            "tests/plugins/test_splits_own.py",
+            "tests/plugins/test_splits_unseen_both.py",
         ),
     ),
     "seeds": Area(
         ("dygenept/model/seeds.py", "dygenept/runs/job_identity.py"),
         (
+            "tests/core/model/test_seeds.py",
             "tests/core/model/training/test_loop_exact.py",
+            "tests/core/model/training/test_resuming_exact.py",
             "tests/core/runs/test_job_identity.py",
             "tests/core/runs/test_job_key_exact.py",
         ),
@@ -125,6 +129,7 @@ AREAS = {
     "evaluation": Area(("dygenept/evaluation/*.py",), ("tests/core/evaluation",)),
     "leaderboard": Area(
         (
+            "dygenept/leaderboard/calibration.py",
             "dygenept/leaderboard/comparisons.py",
             "dygenept/leaderboard/echoes.py",
             "dygenept/leaderboard/groups.py",
@@ -133,6 +138,7 @@ AREAS = {
             "dygenept/leaderboard/notes.py",
             "dygenept/leaderboard/published.py",
             "dygenept/leaderboard/rows.py",
+            "dygenept/leaderboard/saturation.py",
             "dygenept/leaderboard/score_grid.py",
             "dygenept/leaderboard/seeds.py",
         ),
