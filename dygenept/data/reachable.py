@@ -18,11 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import LeakageError
+from dygenept.types import Condition, Perturbation
 
 Array = npt.NDArray[Any]
 
 # Plain values have no references to follow.
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, PurePath)
+# These contain nothing but texts, and a data set has thousands; a class made of one is followed.
+_NAMES = (Condition, Perturbation)
 MAX_OBJECTS = 1_000_000
 
 
@@ -49,7 +52,7 @@ def reachable(root: object, name: str = "task") -> Iterator[tuple[str, object]]:
                 f"{pending[-1][0]} is one of them"
             )
         path, item = pending.pop()
-        if isinstance(item, _LEAVES) or id(item) in seen:
+        if isinstance(item, _LEAVES) or type(item) in _NAMES or id(item) in seen:
             continue
         seen[id(item)] = item
         yield path, item
