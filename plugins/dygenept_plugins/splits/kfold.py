@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
-from dygenept.evaluation.held_out import subgroups, validation_positions
+from dygenept.evaluation.held_out import shuffled_parts, subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
 
@@ -67,16 +66,15 @@ class Kfold:
                 f"folds: a fold would be empty; {mend}"
             )
         population.sort(key=lambda perturbation: perturbation.label)
-        # As scikit-learn does it, whose import takes longer than many a bench.
-        order = np.random.RandomState(seed).permutation(n_labels)
+        parts = shuffled_parts(n_labels, n_folds, seed=seed)
         return tuple(
             self._fold(
-                [population[i] for i in range(n_labels) if i not in test],
-                [population[i] for i in sorted(test)],
+                [population[i] for i in sorted(set(range(n_labels)) - set(test))],
+                [population[i] for i in test],
                 always=always,
                 seed=[seed, number],
             )
-            for number, test in enumerate(map(set, np.array_split(order, n_folds)))
+            for number, test in enumerate(parts)
         )
 
     @property

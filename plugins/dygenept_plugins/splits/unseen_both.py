@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from dygenept.evaluation.held_out import subgroups, validation_positions
+from dygenept.evaluation.held_out import shuffled_parts, subgroups, validation_positions
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
 
@@ -42,8 +42,6 @@ class UnseenBoth:
             SplitError: If fewer than two cell types have perturbations, or there are fewer
                 perturbations than folds, or fewer than two folds.
         """
-        from sklearn.model_selection import KFold
-
         perturbed = {condition.cell_type for condition in data.conditions}
         types = [name for name in data.cell_types if name in perturbed]
         if len(types) < 2:
@@ -57,11 +55,11 @@ class UnseenBoth:
                 f"unseen_both cuts the {len(items)} perturbations of {data.name!r} into 2 to "
                 f"{len(items)} folds, got {n_folds}; pass --folds"
             )
-        shares = list(KFold(n_folds, shuffle=True, random_state=seed).split(items))
+        shares = shuffled_parts(len(items), n_folds, seed=seed)
         folds = [
-            self._fold(data, name, [items[row] for row in test.tolist()], (seed, code, share))
+            self._fold(data, name, [items[row] for row in test], (seed, code, share))
             for code, name in enumerate(types)
-            for share, (_, test) in enumerate(shares)
+            for share, test in enumerate(shares)
         ]
         return tuple(fold for fold in folds if fold is not None)
 
