@@ -9,6 +9,7 @@ direction as in PIE (Arc Institute 2026, doi:10.64898/2026.10.02.756297). Loads 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -49,63 +50,49 @@ def significant_jaccard(pairs: GroupedPairs) -> DoubleArray:
 @hookimpl
 def dygenept_effect_metrics() -> list[EffectMetricSpec]:
     """Return them."""
+    spec = partial(EffectMetricSpec, unit="perturbation")
+    correlation = partial(spec, higher_is_better=True, lower=-1.0, upper=1.0, undefined=CONSTANT)
+    of_significant = partial(
+        spec,
+        source=PIE,
+        values=("signs",),
+        higher_is_better=True,
+        lower=0.0,
+        upper=1.0,
+        undefined="no gene is significant",
+    )
     return [
-        EffectMetricSpec(
+        correlation(
             name="pearson_perturbation",
             summary="Correlation of predicted and measured values per perturbation.",
             source="Pearson 1895",
             factory=lambda config: pearson,
-            unit="perturbation",
             values=("values",),
-            higher_is_better=True,
-            lower=-1.0,
-            upper=1.0,
-            undefined=CONSTANT,
         ),
-        EffectMetricSpec(
+        correlation(
             name="spearman_perturbation",
             summary="Rank correlation of predicted and measured values per perturbation.",
             source="Spearman 1904",
             factory=lambda config: spearman,
-            unit="perturbation",
             values=("values", "signs"),
-            higher_is_better=True,
-            lower=-1.0,
-            upper=1.0,
-            undefined=CONSTANT,
         ),
-        EffectMetricSpec(
+        spec(
             name="mse_observed",
             summary="Mean squared error over the genes that were measured.",
             source="this project",
             factory=lambda config: squared_error,
-            unit="perturbation",
             values=("values",),
             higher_is_better=False,
             lower=0.0,
         ),
-        EffectMetricSpec(
+        of_significant(
             name="direction_match",
             summary="Share of significant genes whose direction is predicted.",
-            source=PIE,
             factory=lambda config: same_direction,
-            unit="perturbation",
-            values=("signs",),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            undefined="no gene is significant",
         ),
-        EffectMetricSpec(
+        of_significant(
             name="significant_jaccard",
             summary="Overlap of the significant genes with as many of the largest predictions.",
-            source=PIE,
             factory=lambda config: significant_jaccard,
-            unit="perturbation",
-            values=("signs",),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            undefined="no gene is significant",
         ),
     ]

@@ -11,6 +11,8 @@ scikit-learn (``roc_auc_score``, ``average_precision_score``). Loads nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from dygenept.plugin import EffectMetricSpec, hookimpl
@@ -52,72 +54,44 @@ def base_rate(pairs: GroupedPairs) -> DoubleArray:
 @hookimpl
 def dygenept_effect_metrics() -> list[EffectMetricSpec]:
     """Return the areas; the first is the lead figure."""
+    area = partial(
+        EffectMetricSpec,
+        source=SOURCE,
+        values=("labels", "signs"),
+        higher_is_better=True,
+        lower=0.0,
+        upper=1.0,
+        undefined=ONE_LABEL,
+    )
+    of_ranks = partial(area, factory=lambda config: roc_area, chance=half)
+    of_precision = partial(area, factory=lambda config: precision_recall_area, chance=base_rate)
     return [
-        EffectMetricSpec(
+        of_ranks(
             name="auroc_gene_n5",
             leads=True,
             summary="Area under ROC per gene with at least 5 measured held-out pairs.",
-            source=SOURCE,
-            factory=lambda config: roc_area,
             unit="gene",
-            values=("labels", "signs"),
             min_pairs=5,
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            chance=half,
             undefined=f"fewer than 5 pairs were measured, or {ONE_LABEL}",
         ),
-        EffectMetricSpec(
+        of_ranks(
             name="auroc_gene",
             summary="Area under ROC per gene, over its measured held-out pairs.",
-            source=SOURCE,
-            factory=lambda config: roc_area,
             unit="gene",
-            values=("labels", "signs"),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            chance=half,
-            undefined=ONE_LABEL,
         ),
-        EffectMetricSpec(
+        of_precision(
             name="auprc_gene",
             summary="Average precision per gene, over its measured held-out pairs.",
-            source=SOURCE,
-            factory=lambda config: precision_recall_area,
             unit="gene",
-            values=("labels", "signs"),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            chance=base_rate,
-            undefined=ONE_LABEL,
         ),
-        EffectMetricSpec(
+        of_ranks(
             name="auroc_perturbation",
             summary="Area under ROC per held-out perturbation, over its measured genes.",
-            source=SOURCE,
-            factory=lambda config: roc_area,
             unit="perturbation",
-            values=("labels", "signs"),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            chance=half,
-            undefined=ONE_LABEL,
         ),
-        EffectMetricSpec(
+        of_precision(
             name="auprc_perturbation",
             summary="Average precision per held-out perturbation, over its measured genes.",
-            source=SOURCE,
-            factory=lambda config: precision_recall_area,
             unit="perturbation",
-            values=("labels", "signs"),
-            higher_is_better=True,
-            lower=0.0,
-            upper=1.0,
-            chance=base_rate,
-            undefined=ONE_LABEL,
         ),
     ]
