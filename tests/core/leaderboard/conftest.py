@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from core.leaderboard.attacked_boards import attacked_predictions
 from core.leaderboard.score_levels import HIGH, LOW, MIDDLE
 
 from dygenept.results.records import RunRecord
@@ -35,3 +37,8 @@ def two_metrics(record: MakeRecord) -> list[RunRecord]:
         update={"metrics": (*made[0].metrics, *(made[2].metrics[0],))},
     )
     return [both, made[1], made[2]]
+
+
+@pytest.fixture
+def predictions() -> dict[str, np.ndarray]:
+    return attacked_predictions()
