@@ -102,7 +102,7 @@ def connected_ray() -> Any:
         import ray
     except ImportError as error:
         raise ConfigError(
-            "--executor ray needs Ray: pip install 'dygenept[ray]'; without it, --jobs N runs N "
+            "--executor ray needs Ray: pip install 'ray>=2.9'; without it, --jobs N runs N "
             "processes on this machine"
         ) from error
     if not ray.is_initialized():

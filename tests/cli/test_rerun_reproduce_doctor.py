@@ -218,7 +218,7 @@ def test_ray_that_is_not_installed_is_said_plainly(
     monkeypatch.setitem(sys.modules, "ray", None)
     result = cli("bench", "--dataset", toy, "--model", "additive", "--executor", "ray")
     assert result.code == 2
-    assert "pip install 'dygenept[ray]'" in result.err
+    assert "pip install 'ray>=2.9'" in result.err
 
 
 def test_a_record_of_a_file_finds_it_again_and_else_asks_where_it_is(
