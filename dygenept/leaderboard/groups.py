@@ -17,6 +17,8 @@ from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 
 REGIME = "regime"
+# Parts that only cells tell apart.
+OF_CELLS = frozenset(("effect", "de_genes", REGIME))
 NO_DE_GENES = "no DE genes"
 EFFECTS = ("small effect", "medium effect", "large effect")
 # In the order of difficulty; names of other protocols follow, sorted.
@@ -52,6 +54,11 @@ def grouped_rows(
     known = (*GROUPINGS, REGIME)
     if by not in known:
         raise ConfigError(f"unknown grouping {by!r}; {nearest(by, known)}")
+    if by in OF_CELLS and records[0].dataset.kind == "effects":
+        raise ResultsError(
+            f"{records[0].dataset.name} is a table of effects, which has no cells to take parts by "
+            f"{by} from; its parts are {', '.join(sorted(set(GROUPINGS) - OF_CELLS))}"
+        )
     if isinstance(records, IndexedRecords):
         make = partial(grouped_rows, by=by, min_gap=min_gap, metric=metric)
         of = f" of {metric}" if by == REGIME else ""

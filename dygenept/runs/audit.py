@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from dygenept.errors import ConfigError
 from dygenept.leaderboard.calibration import CEILINGS
@@ -22,10 +21,11 @@ from dygenept.runs.run_context import (
     check_request,
     cut_split,
     open_run,
+    require_cells,
     run_device,
 )
 from dygenept.runs.scored_job import record_of
-from dygenept.types import Progress
+from dygenept.types import PerturbationData, Progress, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,17 @@ def audit_metrics(
         for name in dict.fromkeys((*TRIVIAL, *CEILINGS, TRUTH, "shuffled", "random_train", *named))
     ]
     check_request(request, environment)
+
+    def split_of(data: PerturbationData) -> Split:
+        require_cells(data, "the audit")
+        return cut_split(request, environment, data)
+
     context = open_run(
         request,
         environment,
         report,
         device=run_device(slate, environment),
-        split_of=partial(cut_split, request, environment),
+        split_of=split_of,
     )
     records = _scored(context, slate, report)
     try:

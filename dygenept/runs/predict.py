@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.effects.filling import filled_task
 from dygenept.data.reading.unknown_targets import listed
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.task import Access, build_task
@@ -23,7 +24,7 @@ from dygenept.plugin.interfaces.offers import notes_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
 from dygenept.runs.readiness import require_buildable, unready_models
-from dygenept.runs.run_context import data_summary, run_device
+from dygenept.runs.run_context import check_learns, data_summary, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
 from dygenept.types import (
@@ -133,6 +134,7 @@ def predict_from_data(
     if reasons := unready_models((model,), environment, report):
         raise ConfigError(f"{model.name} cannot run here: {reasons[model.name]}")
     data = open_data(request, environment, report)
+    check_learns((model,), data)
     vocabulary = Vocabulary(
         names=GeneNames(data.gene_symbols, data.gene_ids),
         targets=data.target_genes,
@@ -150,13 +152,15 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        access=Access(cells=model.needs_cells),
+        access=Access(cells=model.needs_cells and data.effects is None),
         runtime=replace(
             environment.runtime(report, device=device),
             seed=seed,
             knowledge=RegistryKnowledge(environment),
         ),
     )
+    if data.effects is not None:
+        task = filled_task(task, data)
     built = fitted(model, task)
     predictions = predicted(model, built, conditions)
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])

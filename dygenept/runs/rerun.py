@@ -99,12 +99,14 @@ def rerun_record(
             "`dygenept score` with the file"
         )
     split = load_split(path.parent.parent / "splits" / f"{record.split.sha256}.json")
+    read = as_recorded(request, record.dataset.reading, environment, flag="--dataset")
     asked = replace(
-        as_recorded(request, record.dataset.reading, environment, flag="--dataset"),
+        read,
         suite=record.suite,
         split=record.split.name,
         seed=record.seed,
-        de_list=record.de_list,
+        # A table of effects has no DE lists.
+        de_list=record.de_list if record.dataset.kind == "cells" else read.de_list,
         metrics=tuple(metric.name for metric in record.metrics),
         results=path.parent.parent,
         resume=False,

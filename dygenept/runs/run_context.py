@@ -261,6 +261,37 @@ def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGe
     return means, de_genes(data, means, list_name=de_list)
 
 
+def check_learns(models: Sequence[ResolvedModel], data: PerturbationData) -> None:
+    """Refuse models that do not learn from this kind of data set.
+
+    Raises:
+        ConfigError: As said.
+    """
+    kind, what = ("cells", "cells") if data.effects is None else ("effects", "tables of effects")
+    for model in models:
+        if kind not in model.learns_from:
+            raise ConfigError(
+                f"{model.name} does not learn from {what}; leave out --model to see which models do"
+            )
+
+
+def require_cells(data: PerturbationData, what: str) -> None:
+    """Refuse a table of effects where cells are needed.
+
+    Args:
+        data: The data set.
+        what: What needs them, for people.
+
+    Raises:
+        ConfigError: If it is a table.
+    """
+    if data.effects is not None:
+        raise ConfigError(
+            f"{what} needs cells, and {data.name!r} is a table of effects; `dygenept bench` fits "
+            "and scores models on it"
+        )
+
+
 def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str:
     """Pick the device of a run: the CPU where no model computes on another and none is asked for.
 

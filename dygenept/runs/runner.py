@@ -23,6 +23,7 @@ from dygenept.runs.readiness import require_buildable, unready_models, with_file
 from dygenept.runs.run_context import (
     RunContext,
     RunRequest,
+    check_learns,
     check_request,
     cut_split,
     open_run,
@@ -200,18 +201,8 @@ def _opened(
         device=device,
         split_of=partial(cut_split, request, environment),
     )
-    _check_learns(models, "cells" if context.data.effects is None else "effects")
+    check_learns(models, context.data)
     context = replace(context, family=tuple(model.name for model in models))
     if context.store.is_writer:
         save_split(context.split, request.results)
     return context
-
-
-def _check_learns(models: Sequence[ResolvedModel], kind: str) -> None:
-    """Refuse models that do not learn from this kind of data set."""
-    for model in models:
-        if kind not in model.learns_from:
-            what = "tables of effects" if kind == "effects" else "cells"
-            raise ConfigError(
-                f"{model.name} does not learn from {what}; leave out --model to see which models do"
-            )

@@ -24,7 +24,13 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.readiness import require_buildable, with_file_hashes
-from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
+from dygenept.runs.run_context import (
+    RunRequest,
+    check_request,
+    cut_split,
+    open_run,
+    require_cells,
+)
 from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
     SavedModel,
@@ -78,6 +84,7 @@ def _train(
     require_buildable(model, environment)
 
     def split_of(data: PerturbationData) -> Split:
+        require_cells(data, "training a model to keep")
         split = cut_split(request, environment, data, needs_test=False)
         if fold >= len(split.folds):
             raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 GENES = ("GATA1", "KLF1", "MYC", "TP53", "BRCA1", "SPI1")
@@ -67,3 +68,61 @@ def test_what_needs_cells_is_refused(
     result = cli("bench", "--dataset", table, *arguments, "--results", tmp_path / "r")
     assert (result.code, result.out) == (2, "")
     assert says in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "--model", "dygenept_small", "--output", "kept"), "training a model to keep"),
+        (("metrics", "audit"), "the audit needs cells"),
+        (
+            ("predict", "--model", "linear", "--perturbation", "FOXA1", "--output", "p.csv"),
+            "linear does not learn from tables of effects",
+        ),
+    ],
+)
+def test_other_commands_say_that_they_need_cells(
+    cli, table: Path, tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    placed = [str(tmp_path / item) if item in ("kept", "p.csv") else item for item in arguments]
+    result = cli(*placed, "--dataset", table)
+    assert (result.code, result.out) == (2, "")
+    assert says in result.err
+
+
+def test_a_model_that_learned_from_a_table_predicts_every_gene(
+    cli, table: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.csv"
+    asked = ("--model", "gene_mean", "--perturbation", "FOXA1", "--output", path)
+    result = cli("predict", "--dataset", table, *asked)
+    assert result.code == 0, result.err
+    predicted = pl.read_csv(path)
+    assert predicted["gene"].to_list() == sorted(GENES)
+    # With what is not measured filled in, a gene's mean lies between its labels.
+    assert predicted["predicted"].is_between(0.0, 1.0, closed="none").all()
+
+
+def test_records_of_a_table_are_run_again_scored_beside_and_not_cut_by_cells(
+    cli, table: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "r"
+    assert cli("bench", "--dataset", table, "--model", "ridge", "--results", results).code == 0
+    (record,) = (results / "runs").glob("*.json")
+    again = cli("rerun", record)
+    assert again.code == 0, again.err
+    assert "agrees" in again.out
+    held_out = [f"MED{number + 1}" for number in range(0, 20, 5)]
+    values = np.random.default_rng(1).random((len(held_out), len(GENES)))
+    frame = pl.DataFrame({"perturbation": held_out, **dict(zip(GENES, values.T, strict=True))})
+    frame.write_csv(tmp_path / "mine.csv")
+    scored = cli(
+        *("score", "--predictions", tmp_path / "mine.csv", "--name", "mine"),
+        *("--dataset", table, "--results", results, "--json"),
+    )
+    assert scored.code == 0, scored.err
+    models = {row["model"] for row in json.loads(scored.out)["leaderboard"]}
+    assert "mine" in models
+    cut = cli("leaderboard", "--results", results, "--by", "effect")
+    assert cut.code == 2
+    assert "its parts are cell_type, subgroup" in cut.err

@@ -27,7 +27,9 @@ AllMetricsOption = Annotated[
         "--all-metrics", help="Show every metric [default: as many as fit the terminal's width]."
     ),
 ]
-DATASET_HELP = "Registered data set (see `dygenept data list`), sim:NAME, or an .h5ad file"
+DATASET_HELP = (
+    "Registered data set (see `dygenept data list`), sim:NAME, an .h5ad file, or a table of effects"
+)
 DatasetOption = Annotated[
     str, typer.Option("--dataset", metavar="NAME|FILE", help=f"{DATASET_HELP}.")
 ]
