@@ -128,7 +128,8 @@ def preload() -> None:
     )
     import anndata  # noqa: F401
     import fuzz.mutators
-    import fuzz.readers  # noqa: F401
+    import fuzz.readers
+    import fuzz.table_readers  # noqa: F401
     import h5py  # noqa: F401
     import polars  # noqa: F401
     import pyarrow.parquet  # noqa: F401
@@ -253,7 +254,7 @@ class Cases:
 
     def run(self, reader: str, number: int) -> Iterator[tuple[str, str]]:
         """Read an input; yield its outcome with what an error says. Input 0 is not damaged."""
-        from fuzz.readers import READERS
+        from fuzz.registered import READERS
 
         from dygenept.errors import DygeneptError
 

@@ -10,23 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-READERS: dict[str, Callable[[Path], object]] = {}
-GENES = ("TP53", "CDKN1A", "KLF1", "GATA1", "NOTAGENE")
-
-
-def reader(*names: str) -> Callable[[Callable[[Path], object]], Callable[[Path], object]]:
-    """Register what reads a folder; it raises, or returns what was read (None: passed over)."""
-
-    def register(read: Callable[[Path], object]) -> Callable[[Path], object]:
-        for name in names:
-            READERS[name] = read
-        return read
-
-    return register
-
-
-def file_of(folder: Path, *suffixes: str) -> Path:
-    return next(path for path in sorted(folder.iterdir()) if path.name.endswith(suffixes))
+from fuzz.registered import GENES, file_of, reader
 
 
 @functools.cache

@@ -7,7 +7,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import fuzz.knowledge_seeds  # noqa: F401  its makers are registered by the import
+import fuzz.knowledge_seeds
+import fuzz.readers
+import fuzz.table_readers  # noqa: F401  what they contain is registered by the import
 from fuzz.cell_seeds import SHAPE, SOURCE
 from fuzz.text_seeds import MAKERS, seed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from fuzz.harness import FAULTS, Cases
-from fuzz.readers import READERS
+from fuzz.registered import READERS
 from fuzz.seeds import MAKERS, make_seeds
 
 # Training a model for its files takes seconds; `make fuzz` does it.

@@ -63,5 +63,8 @@ def read_frame(path: Path) -> pl.DataFrame:
             raise DataError(f"{path} {said_of(kind, path)}; give a csv, tsv or Parquet table")
     if frame.height == 0:
         raise DataError(f"{path} has a header and no row; write one row per pair")
-    frame = frame.rename({name: name.strip() for name in frame.columns})
+    names = [name.strip() for name in frame.columns]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DataError(f"{path} has two columns called {min(twice)!r}; rename or drop one")
+    frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     return frame.with_columns(pl.all().str.strip_chars())

@@ -212,8 +212,12 @@ def _without_empty(pairs: Pairs, path: Path, notes: list[str]) -> pl.DataFrame:
 
 
 def _coded(column: pl.Series) -> tuple[tuple[str, ...], IntArray]:
-    names, codes = np.unique(column.to_numpy().astype(str), return_inverse=True)
-    return tuple(names.tolist()), codes.astype(np.int32)
+    import polars as pl
+
+    # As text of any length: an array of fixed width would be as wide as the longest name.
+    names = column.unique().sort()
+    codes = column.cast(pl.Enum(names)).to_physical().to_numpy()
+    return tuple(names.to_list()), codes.astype(np.int32)
 
 
 def _laid_out(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,22 @@ def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> 
 )
 def test_a_faulty_table_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
     assert says in refusal(tmp_path, text)
+
+
+def test_two_columns_whose_names_differ_by_blanks_are_refused(tmp_path: Path) -> None:
+    text = "pert,gene,label,label \nKLF1,TP53,1,0\nGATA1,TP53,0,1\n"
+    assert "two columns called 'label'" in refusal(tmp_path, text)
+
+
+def test_a_name_of_any_length_takes_no_more_memory_than_its_own(tmp_path: Path) -> None:
+    rows = "".join(f"KLF1,G{number},1\n" for number in range(20_000))
+    tracemalloc.start()
+    data = read(tmp_path, f"pert,gene,label\nGATA1,{'A' * 5_000},0\n{rows}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert data.n_genes == 20_001
+    # As an array of the longest name's width it would be 400 MB.
+    assert peak < 100e6
 
 
 def test_columns_of_other_names_are_named_by_flags(tmp_path: Path) -> None:
