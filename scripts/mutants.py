@@ -126,7 +126,19 @@ AREAS = {
         ),
         ("tests/core/model/test_facet_tuning_exact.py", "tests/core/model/start"),
     ),
-    "evaluation": Area(("dygenept/evaluation/*.py",), ("tests/core/evaluation",)),
+    "evaluation": Area(
+        ("dygenept/evaluation/*.py",),
+        (
+            "tests/core/evaluation",
+            "tests/core/runs/test_same_scores.py",
+            "tests/plugins/test_baselines_ceilings.py",
+            "tests/plugins/test_metrics_cells.py",
+            "tests/plugins/test_metrics_interactions.py",
+            "tests/plugins/test_metrics_ranks.py",
+            "tests/plugins/test_metrics_split_control.py",
+            "tests/plugins/test_splits_kfold.py",
+        ),
+    ),
     "leaderboard": Area(
         (
             "dygenept/leaderboard/calibration.py",
