@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli.commands import data, env, export, knowledge, metrics, plugins, suites
+from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
 from dygenept_cli.commands.doctor import doctor
@@ -24,6 +24,7 @@ from dygenept_cli.commands.rank import rank
 from dygenept_cli.commands.reproduce import reproduce
 from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
+from dygenept_cli.commands.show import show
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
 from dygenept_cli.interruption import resumption
@@ -41,7 +42,19 @@ app = typer.Typer(
     epilog="Add --debug to any command for a traceback instead of the one-line error.",
 )
 COMMANDS = (
-    *(bench, leaderboard, precompute, compare, rank, train, evaluate, predict, explain, score),
+    *(
+        bench,
+        leaderboard,
+        show,
+        precompute,
+        compare,
+        rank,
+        train,
+        evaluate,
+        predict,
+        explain,
+        score,
+    ),
     *(rerun, reproduce, embed, doctor),
 )
 GROUPS = {
@@ -49,6 +62,7 @@ GROUPS = {
     "knowledge": knowledge.app,
     "plugins": plugins.app,
     "metrics": metrics.app,
+    "plot": plot.app,
     "suites": suites.app,
     "export": export.app,
     "env": env.app,

@@ -93,6 +93,7 @@ def score(
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import among_recorded
     from dygenept.runs.score import score_submission
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
@@ -112,10 +113,15 @@ def score(
     outcome = found.outcome
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)
     lead = next(iter(benchmark.metrics), declared.lead)
-    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead)
+    held = among_recorded(outcome.records, results)
+    board = replace(leaderboard_of(held.records, quoted=quoted, lead=lead), new=held.new)
     if output.as_json:
         document = bench_document(
-            outcome, board.rows, results_dir=results, fixed_lead=board.fixed_lead
+            outcome,
+            board.rows,
+            results_dir=results,
+            fixed_lead=board.fixed_lead,
+            new=held.new,
         )
         references = [row.document() for row in quoted]
         match = asdict(found.mismatch)
