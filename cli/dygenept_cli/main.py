@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, suites
+from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, site, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
 from dygenept_cli.commands.doctor import doctor
@@ -63,6 +63,7 @@ GROUPS = {
     "plugins": plugins.app,
     "metrics": metrics.app,
     "plot": plot.app,
+    "site": site.app,
     "suites": suites.app,
     "export": export.app,
     "env": env.app,

@@ -361,17 +361,3 @@ def test_a_lone_model_is_shown_among_those_that_the_folder_has(cli, toy: Path) -
     assert "control_mean (new)" in shown
     assert "additive (new)" not in shown
     assert "(new)" not in cli(*asked, *models("control_mean", "additive")).out
-
-
-def test_a_run_shows_its_own_record_before_a_later_one_of_the_same_name(cli, toy: Path) -> None:
-    asked = ("bench", "--dataset", toy, "--folds", "2", *models("ridge"), "--metric", "mse")
-
-    def value(*options: str) -> float:
-        (row,) = cli(*asked, *options, "--json").json()["leaderboard"]
-        return row["pooled"]
-
-    strong = value("--set", "alpha=1000000.0")
-    weak = value("--set", "alpha=0.001")
-    assert strong != weak
-    # Both are recorded; the second one later.
-    assert value("--set", "alpha=1000000.0") == strong

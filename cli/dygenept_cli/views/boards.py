@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow
     from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.plugin.environment import Environment
     from dygenept.results.record_index import IndexedRecords
     from dygenept.results.records import RunRecord
 
@@ -182,7 +184,13 @@ def laid_out_text(boards: Sequence[Board[LeaderboardRow]], chosen: Format, how: 
 
 def citations_of(records: Sequence[RunRecord]) -> str:
     """Return BibTeX of the data sets, models and metrics of some records."""
-    from dygenept.plugin.environment import Environment
     from dygenept.reports.citations import bibtex, sources_of
 
-    return bibtex(sources_of(records, Environment.load()))
+    return bibtex(sources_of(records, _environment()))
+
+
+@cache
+def _environment() -> Environment:
+    from dygenept.plugin.environment import Environment
+
+    return Environment.load()

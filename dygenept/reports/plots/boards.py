@@ -23,6 +23,7 @@ from dygenept.reports.plots.style import (
     brief,
     figure,
     labelled,
+    styled,
 )
 from dygenept.results.records import DatasetRecord
 
@@ -57,6 +58,7 @@ class MetricRange(Protocol):
         """Upper end."""
 
 
+@styled
 def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
     """Plot each model's value with its 95 % interval, the best on top.
 
@@ -93,10 +95,11 @@ def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
     marks = {"submitted": " (submitted)", "ceiling": " (ceiling)", "floor": " (floor)"}
     _name_rows(axes, [brief(row.model) + marks.get(row.role, "") for row in rows])
     better = "higher is better" if not rows or rows[0].higher_is_better else "lower is better"
-    axes.set_xlabel(f"{name} ({better}), mean and 95 % interval over perturbations")
+    axes.set_xlabel(f"{name} ({better})\nmean and 95 % interval over perturbations")
     return labelled(made, _about(board.first.dataset), is_simulated=board.first.dataset.simulated)
 
 
+@styled
 def calibration(dataset: DatasetRecord, metrics: Sequence[MetricRange]) -> Figure:
     """Plot each metric's dynamic range with its interval, the largest on top.
 
@@ -120,7 +123,7 @@ def calibration(dataset: DatasetRecord, metrics: Sequence[MetricRange]) -> Figur
             face = colour if row.calibrated else "white"
             axes.plot([max(row.dynamic_range, -1.0)], [place], "o", color=colour, mfc=face, ms=4)
     _name_rows(axes, [brief(row.metric, 40) + ("" if row.calibrated else " °") for row in rows])
-    axes.set_xlabel("dynamic range: 0 no better than the reference, 1 perfect\n° not calibrated")
+    axes.set_xlabel("dynamic range (° not calibrated)\n0: as the reference, 1: perfect")
     return labelled(made, _about(dataset), is_simulated=dataset.simulated)
 
 
@@ -137,6 +140,7 @@ class _Range:
         self.dynamic_range_high = row.calibration.high
 
 
+@styled
 def saturation(dataset: DatasetRecord, found: Sequence[Saturation], metric: str) -> Figure:
     """Plot how much of each perturbation's range the best simple model covers, largest first.
 
@@ -158,12 +162,13 @@ def saturation(dataset: DatasetRecord, found: Sequence[Saturation], metric: str)
     for level in (0.2, 0.8):
         axes.axhline(level, color=DARK, lw=0.6, ls=":")
     axes.set_ylim(0.0, 1.02)
-    axes.set_xlabel("held-out perturbations, sorted (noise has no range and no bar)")
-    axes.set_ylabel(f"share of the range covered\nby the best simple model ({brief(metric)})")
-    axes.legend(frameon=False, ncols=2, loc="lower left")
+    axes.set_xlabel(f"held-out perturbations, sorted by {metric}\n(noise has no range and no bar)")
+    axes.set_ylabel("share of the range covered\nby the best simple model")
+    made.legend(frameon=False, ncols=2, loc="outside lower center")
     return labelled(made, _about(dataset), is_simulated=dataset.simulated)
 
 
+@styled
 def cost(
     board: Board[LeaderboardRow],
     costs: Mapping[str, Cost],
@@ -206,6 +211,13 @@ def cost(
             va="center",
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: "")
+    values = [x for x, _ in placed]
+    if values and max(values) < 100 * min(values):
+        from matplotlib.ticker import LogLocator
+
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.set_xlabel("peak memory (GB)" if of_memory else "time to fit and predict, all folds (s)")
     better = "higher" if not rows or rows[0].higher_is_better else "lower"
     axes.set_ylabel(f"{name} ({better} is better)")

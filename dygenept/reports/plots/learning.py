@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dygenept.data.splits import load_split
 from dygenept.errors import ResultsError
-from dygenept.reports.plots.style import COLOURS, MARKERS, brief, figure, labelled
+from dygenept.reports.plots.style import COLOURS, MARKERS, brief, figure, labelled, styled
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 
@@ -89,6 +89,7 @@ def _point(items: Sequence[tuple[int, float]]) -> LearningPoint:
     )
 
 
+@styled
 def plot_learning(
     curves: Mapping[str, Sequence[LearningPoint]],
     metric: str,

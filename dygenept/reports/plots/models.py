@@ -20,6 +20,7 @@ from dygenept.reports.plots.style import (
     brief,
     figure,
     labelled,
+    styled,
 )
 from dygenept.types import GeneKnowledge
 
@@ -44,6 +45,7 @@ class FacetRow:
     known: tuple[bool, ...]
 
 
+@styled
 def attention(model: str, rows: Sequence[FacetRow], *, is_simulated: bool = False) -> Figure:
     """Plot attention weights over facets as a heat map; a cross marks what is unknown.
 
@@ -76,6 +78,7 @@ def attention(model: str, rows: Sequence[FacetRow], *, is_simulated: bool = Fals
     return labelled(made, f"{model}: attention over facets (× unknown)", is_simulated=is_simulated)
 
 
+@styled
 def coverage(knowledge: GeneKnowledge) -> Figure:
     """Plot of how many genes each facet is known, inferred or unknown.
 
@@ -110,6 +113,7 @@ def coverage(knowledge: GeneKnowledge) -> Figure:
     return labelled(made, f"{knowledge.name}: what is known of each facet")
 
 
+@styled
 def history(model: str, members: Sequence[History], *, is_simulated: bool = False) -> Figure:
     """Plot train loss and validation score by epoch, one line per member of the ensemble.
 

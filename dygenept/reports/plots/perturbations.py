@@ -18,6 +18,7 @@ from dygenept.reports.plots.style import (
     brief,
     figure,
     labelled,
+    styled,
 )
 from dygenept.reports.scores import BoardScores
 from dygenept.types import DoubleArray
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@styled
 def strips(scores: BoardScores, metric: str, models: Sequence[str]) -> Figure:
     """Plot every perturbation's score, one strip per model, with the mean as a line.
 
@@ -60,11 +62,12 @@ def strips(scores: BoardScores, metric: str, models: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(models)), [brief(model) for model in models])
     axes.set_ylim(len(models) - 0.4, -0.6)
     axes.set_xlabel(
-        f"{metric} {_direction(scores, metric)}: one point per perturbation, line: mean"
+        f"{metric} {_direction(scores, metric)}\none point per perturbation; line: mean"
     )
     return _titled(made, scores)
 
 
+@styled
 def paired(scores: BoardScores, metric: str, first: str, second: str) -> Figure:
     """Plot one model's scores against another's, perturbation by perturbation.
 
@@ -91,12 +94,13 @@ def paired(scores: BoardScores, metric: str, first: str, second: str) -> Figure:
     axes.set_ylabel(brief(first, 40))
     n_tied = int((x == y).sum())
     axes.set_title(
-        f"{metric} {_direction(scores, metric)}: {brief(first)} better on {n_better} of {len(x)}"
+        f"{metric} {_direction(scores, metric)}\n{brief(first)} better on {n_better} of {len(x)}"
         + (f", tied on {n_tied}" if n_tied else ""),
     )
     return _titled(made, scores)
 
 
+@styled
 def changes(found: ConditionChanges, title: str, *, is_simulated: bool) -> Figure:
     """Plot predicted against measured change of every gene, the top-20 DE genes named.
 

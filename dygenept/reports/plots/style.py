@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from dygenept.errors import ConfigError, DataUnavailableError
 from dygenept.leaderboard.boards import SIMULATED
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Asked = ParamSpec("Asked")
 SUFFIXES = (".svg", ".png", ".pdf")
 # Width of one column of a journal's page, and of two, in inches.
 COLUMN, PAGE = 3.5, 7.2
@@ -44,49 +47,47 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+def styled(draw: Callable[Asked, Figure]) -> Callable[Asked, Figure]:
+    """Let a function that makes a figure do so in this style, whatever the caller's is.
+
+    Raises:
+        DataUnavailableError: If matplotlib is not installed.
+    """
+
+    @wraps(draw)
+    def drawing(*given: Asked.args, **named: Asked.kwargs) -> Figure:
+        try:
+            import matplotlib as mpl
+        except ImportError as error:
+            raise DataUnavailableError(
+                "plots need matplotlib; install it with `pip install 'dygenept[plot]'`"
+            ) from error
+        with mpl.rc_context(_SETTINGS):
+            return draw(*given, **named)
+
+    return drawing
+
+
 def figure(height: float, *, width: float = COLUMN) -> tuple[Figure, Axes]:
     """Make a figure with one pair of axes.
 
     Args:
         height: In inches.
         width: In inches.
-
-    Raises:
-        DataUnavailableError: If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DataUnavailableError(
-            "plots need matplotlib; install it with `pip install 'dygenept[plot]'`"
-        ) from error
-    with mpl.rc_context(_SETTINGS):
-        made = Figure(figsize=(width, height), layout="constrained")
-        axes = made.add_subplot()
-    return made, axes
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    return made, made.add_subplot()
 
 
 def labelled(made: Figure, title: str, *, is_simulated: bool = False) -> Figure:
     """Give a figure its title; what was simulated says so, in the title and across the plot."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(_SETTINGS):
-        text = printable(title)
-        made.suptitle(f"{SIMULATED}\n{text}" if is_simulated else text, fontsize=7.5)
-        if is_simulated:
-            made.text(
-                0.5,
-                0.5,
-                "SIMULATED",
-                fontsize=22,
-                color="#000000",
-                alpha=0.07,
-                rotation=25,
-                ha="center",
-                va="center",
-                zorder=-1,
-            )
+    text = printable(title)
+    made.suptitle(f"{SIMULATED}\n{text}" if is_simulated else text, fontsize=7.5)
+    if is_simulated:
+        mark = made.text(0.55, 0.5, "SIMULATED", ha="center", va="center", fontsize=26)
+        mark.set(color="#000000", alpha=0.08, rotation=25)
     return made
 
 
