@@ -45,6 +45,7 @@ from dygenept.plugin.interfaces.networks import (
     GeneEncoderContext,
 )
 from dygenept.plugin.interfaces.offers import (
+    AddsFacetVectors,
     CompilesLayers,
     FetchesAnew,
     HasChosen,
@@ -61,6 +62,7 @@ from dygenept.plugin.interfaces.offers import (
 )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "CallPlan",
