@@ -12,6 +12,7 @@ class DataMapping:
     Attributes:
         condition_column: Column of ``obs`` with perturbation labels, such as ``KLF1+MAPK1``.
         control: Labels of control cells, beside those that are always understood.
+        drop: Labels of cells that are left out, such as doublets; ``nan`` for cells without one.
         separator: What stands between the genes of a combination, beside ``+``.
         guide_pattern: Regular expression of what is left out of a guide's name to give its gene.
         symbol_column: Column of ``var`` with gene symbols.
@@ -24,6 +25,7 @@ class DataMapping:
 
     condition_column: str | None = None
     control: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     separator: str | None = None
     guide_pattern: str | None = None
     symbol_column: str | None = None

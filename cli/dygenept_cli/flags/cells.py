@@ -37,6 +37,15 @@ class ReadingFlags:
             "several times.",
         ),
     ] = None
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drop",
+            metavar="LABEL",
+            help="Label of cells that are left out, such as doublet; nan for cells without a "
+            "label; may be given several times.",
+        ),
+    ] = None
     separator: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +109,7 @@ class ReadingFlags:
         return DataMapping(
             condition_column=self.condition_column,
             control=tuple(self.control or ()),
+            drop=tuple(self.drop or ()),
             separator=self.separator,
             guide_pattern=self.guide_pattern,
             symbol_column=self.symbol_column,

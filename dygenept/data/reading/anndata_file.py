@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
+from dygenept.data.reading.dropped_cells import kept_rows
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
 from dygenept.data.reading.h5ad import open_h5ad, read_index, says_simulated
-from dygenept.data.reading.layouts import find_layout, words_of_labels
+from dygenept.data.reading.layouts import CONDITION, find_layout, words_of_labels
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
 from dygenept.data.reading.symbols import name_genes
@@ -79,9 +80,12 @@ def read_opened(
     )
     symbols = genes.symbols
     mapping = find_layout(file, mapping, genes.names, notes)
-    parsed, cells = read_cells(file, genes.names, mapping, notes)
+    rows = kept_rows(file, mapping.condition_column or CONDITION, mapping.drop, notes)
+    parsed, cells = read_cells(file, genes.names, mapping, notes, rows)
     shape = (len(cell_ids), len(gene_ids))
     expression = read_matrix(place.item, shape, called=place.called, notes=notes)
+    if rows is not None:
+        cell_ids, expression = cell_ids[rows], expression[rows]
     de_lists = read_de_lists(file, cells, gene_ids, notes)
     is_simulated = says_simulated(file)
     notes += check_values(expression, place, normalize=normalize)
