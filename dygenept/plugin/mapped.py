@@ -27,6 +27,7 @@ class MappedConfig(PluginConfig):
     layer: str | None = None
     cell_type_column: str | None = None
     batch_column: str | None = None
+    match_batches: bool | None = None
     value_column: str | None = None
 
     @field_validator("control", "drop", mode="before")

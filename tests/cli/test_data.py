@@ -168,9 +168,10 @@ def test_a_search_lists_only_what_has_its_words(cli) -> None:
 def test_a_list_on_a_terminal_of_80_columns_has_no_longer_row(
     cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dygenept.machine.terminal import safe_console
     from dygenept_cli import console
 
-    monkeypatch.setattr(console, "stdout", lambda: console.safe_console(width=80))
+    monkeypatch.setattr(console, "stdout", lambda: safe_console(width=80))
     lines = cli("data", "list", "--search", "scperturb").out.splitlines()
     rows = [line for line in lines if line.startswith("  scperturb")]
     assert len(rows) == 27

@@ -89,7 +89,15 @@ class ReadingFlags:
         typer.Option(
             "--batch-column",
             metavar="COLUMN",
-            help="Column of obs with batches; those without control cells are named.",
+            help="Column of obs with batches; changes are measured within them.",
+        ),
+    ] = None
+    match_batches: Annotated[
+        bool | None,
+        typer.Option(
+            "--match-batches/--no-match-batches",
+            help="Measure changes from the controls of a cell's own batch [default: with "
+            "--batch-column, unless the file carries GEARS' DE lists].",
         ),
     ] = None
     value_column: Annotated[
@@ -116,6 +124,7 @@ class ReadingFlags:
             layer=self.layer,
             cell_type_column=self.cell_type_column,
             batch_column=self.batch_column,
+            match_batches=self.match_batches,
             value_column=self.value_column,
         )
 

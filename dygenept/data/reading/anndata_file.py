@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dygenept.data.batches import match_batches
 from dygenept.data.reading.carried_lists import read_de_lists
+from dygenept.data.reading.cell_batches import decide_matching, read_batches
 from dygenept.data.reading.cells import LabelledCells, read_cells
 from dygenept.data.reading.dropped_cells import kept_rows
 from dygenept.data.reading.expression import check_values, normalize_counts
@@ -86,7 +88,11 @@ def read_opened(
     expression = read_matrix(place.item, shape, called=place.called, notes=notes)
     if rows is not None:
         cell_ids, expression = cell_ids[rows], expression[rows]
+    batches = read_batches(file, mapping, cells, rows, notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)
+    mapping, matches = decide_matching(mapping, tuple(de_lists), notes)
+    if matches:
+        de_lists = {}
     is_simulated = says_simulated(file)
     notes += check_values(expression, place, normalize=normalize)
     sha256 = fingerprint(
@@ -98,6 +104,7 @@ def read_opened(
             cell_types=(cells.cell_types, cells.cell_type_codes),
             de_lists=de_lists,
             normalized=normalize,
+            batches=(batches.categories, batches.codes) if batches and matches else None,
         )
     )
     if normalize:
@@ -128,6 +135,15 @@ def read_opened(
         notes=(*parsed.notes, *notes),
         mapping=mapping,
         is_normalized=normalize,
+        batches=None
+        if batches is None or not matches
+        else match_batches(
+            expression,
+            batches.categories,
+            batches.codes,
+            condition_codes=cells.condition_codes,
+            cell_type_codes=cells.cell_type_codes,
+        ),
     )
 
 

@@ -98,7 +98,6 @@ def read_cells(
         other = "" if mapping.condition_column else suggestion(file, names, but=condition)
         raise DataError(f"{file.filename}: {error}{other}") from error
     _note_small_groups(cells, notes)
-    _note_batches(file, mapping.batch_column, cells, notes)
     return parsed, cells
 
 
@@ -212,28 +211,6 @@ def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> Non
                 f"cell type {name!r} has {int(without):,} perturbed cells and no control cell; add "
                 f"its controls, or drop it: adata = adata[{dropped}]"
             )
-
-
-def _note_batches(
-    file: h5py.File, column: str | None, cells: LabelledCells, notes: list[str]
-) -> None:
-    """Say in which batches perturbed cells have no controls beside them."""
-    if column is None:
-        return
-    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
-    used = np.unique(batches.codes)
-    has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
-    lacking = [
-        "without a name" if code < 0 else repr(batches.categories[code])
-        for code in used[~has_control]
-    ]
-    notes.append(f"{len(used)} batches in obs[{column!r}].")
-    if lacking:
-        n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
-        notes.append(
-            f"{len(lacking)} batch(es) have no control cell, such as {lacking[0]}: the changes of "
-            f"their {n_cells:,} cells are measured from the controls of other batches."
-        )
 
 
 def _note_small_groups(cells: LabelledCells, notes: list[str]) -> None:
