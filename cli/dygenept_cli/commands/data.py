@@ -11,6 +11,7 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
+from dygenept_cli.flags.preparation import StepFlags
 from dygenept_cli.flags.records import with_flags
 
 if TYPE_CHECKING:
@@ -212,6 +213,32 @@ def verify(
         for note in data.notes:
             console.note(f"note: {note}")
         console.stdout().print(f"{name}: valid, sha256 {data.sha256}", highlight=False)
+
+
+@app.command()
+@with_flags
+def prepare(
+    name: NameArgument,
+    *,
+    reading: ReadingFlags,
+    steps: StepFlags,
+    where: DataFlags,
+    shown: options.OutputFlags,
+) -> None:
+    """Filter, scale and choose genes of a screen into a file that needs no flags, with a page."""
+    from dygenept.runs.prepare import prepare as make
+
+    request = steps.request(name, reading, console.check_output)
+    with shown.progress() as report:
+        made = make(request, where.environment(), report)
+    if shown.as_json:
+        console.print_json(dict(made.manifest))
+        return
+    for line in steps.said(made):
+        console.note(line)
+    console.note(f"ready: {made.path}; what was done: {request.manifest}")
+    if request.writes_page:
+        console.note(f"page of the screen: {request.page}")
 
 
 @app.command()

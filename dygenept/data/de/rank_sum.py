@@ -215,7 +215,7 @@ def _statistic(
     zeros_control = control.n_cells - control.n_stored
     zeros_own = n_cells - np.bincount(genes, weights=own, minlength=n_genes)
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
-    statistic = np.bincount(genes, weights=wins, minlength=n_genes)
+    statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
     both = own + equal
     added = (both**3 - both) - (equal**3 - equal)

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     import h5py
 
 
+def own_batch_column(file: h5py.File) -> str | None:
+    """Return the column of batches that ``dygenept data prepare`` wrote a file with, if any."""
+    import h5py
+
+    item = file.get("uns/dygenept/batch_column")
+    if not isinstance(item, h5py.Dataset) or item.shape != ():
+        return None
+    value = item[()]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def read_batches(
     file: h5py.File,
     mapping: DataMapping,
