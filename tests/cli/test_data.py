@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,31 @@ def test_cells_with_a_dropped_label_are_left_out(cli, toy: Path) -> None:
     assert left["mapping"] == {"drop": [label]}
     assert any("were left out" in note for note in left["notes"])
     assert "did you mean" in cli("data", "info", toy, "--drop", f"{label}x").err
+
+
+def test_prepare_writes_a_file_that_needs_no_flags_a_manifest_and_a_page(
+    cli, toy: Path, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.h5ad"
+    steps = ("--fold", "1", "--variable", "20", "--modality", "CRISPRi", "--permutations", "9")
+    result = cli("data", "prepare", toy, "--output", ready, *steps, "--quiet")
+    assert result.code == 0, result.err
+    assert "variable genes were chosen on" in result.err
+    manifest = json.loads((tmp_path / "ready.manifest.json").read_text())
+    assert manifest["variable_genes"]["cells"] == "control and train"
+    assert manifest["genes"]["variable"] == 20
+    assert len(manifest["screen"]["conditions"]) > 3
+    assert (tmp_path / "ready.report.html").read_text().startswith("<!doctype html>")
+    info = cli("data", "info", ready, "--json").json()
+    assert info["n_genes"] == manifest["genes"]["kept"]
+    assert info["mapping"] == {}
+    again = cli("data", "prepare", ready, "--output", ready)
+    assert again.code == 2
+    assert "stays as it is" in again.err
+
+
+def test_prepare_refuses_a_fold_that_is_not_there(cli, toy: Path, tmp_path: Path) -> None:
+    asked = ("--fold", "7", "--variable", "20", "--output", tmp_path / "ready.h5ad")
+    result = cli("data", "prepare", toy, *asked)
+    assert result.code == 2
+    assert "5 folds, counted from 0" in result.err

@@ -36,7 +36,13 @@ class StepFlags:
         ),
     ] = None
     min_cells: Annotated[
-        int, typer.Option("--min-cells", min=0, help="Least cells with a value of a gene.")
+        int,
+        typer.Option(
+            "--min-cells",
+            min=0,
+            help="Least cells with a value of a gene (control and train cells, with --variable or "
+            "--fold).",
+        ),
     ] = 0
     min_cells_per_perturbation: Annotated[
         int,

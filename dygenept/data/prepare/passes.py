@@ -54,6 +54,7 @@ class GeneSums:
 
     Attributes:
         n_cells: Kept cells with a value, (G,).
+        n_choosing: Choosing cells with a value, (G,).
         sums: Sum of normalised counts over the choosing cells, (G,).
         squares: Sum of their squares, (G,).
         controls: Sum over each cell type's control cells, log1p, (n_types, G).
@@ -63,6 +64,7 @@ class GeneSums:
     """
 
     n_cells: IntArray
+    n_choosing: IntArray
     sums: DoubleArray
     squares: DoubleArray
     controls: DoubleArray
@@ -139,14 +141,15 @@ def sum_genes(
     """
     n_genes, n_types = len(found.gene_ids), len(found.cells.cell_types)
     codes = found.cells.condition_codes
-    n_cells = np.zeros(n_genes, dtype=np.int64)
+    n_cells, n_choosing = np.zeros(n_genes, dtype=np.int32), np.zeros(n_genes, dtype=np.int32)
     sums, squares = np.zeros(n_genes), np.zeros(n_genes)
     controls, control_squares = np.zeros((n_types, n_genes)), np.zeros((n_types, n_genes))
     targets, target_squares = np.zeros(len(columns)), np.zeros(len(columns))
     for cells, raw in blocks_of(found, kept, report, "genes"):
         block = scaling.apply(raw, cells)
-        n_cells += np.bincount(block.indices, minlength=n_genes)
+        n_cells += np.bincount(block.indices, minlength=n_genes).astype(np.int32)
         chosen = block[np.flatnonzero(chooses[cells])]
+        n_choosing += np.bincount(chosen.indices, minlength=n_genes).astype(np.int32)
         linear = np.expm1(chosen.data.astype(np.float64))
         sums += np.bincount(chosen.indices, linear, n_genes)
         squares += np.bincount(chosen.indices, np.square(linear), n_genes)
@@ -163,7 +166,8 @@ def sum_genes(
             targets += np.bincount(of, values, len(columns))
             target_squares += np.bincount(of, np.square(values), len(columns))
     return GeneSums(
-        n_cells.astype(np.int32),
+        n_cells,
+        n_choosing,
         *(sums, squares, controls, control_squares, targets, target_squares),
     )
 

@@ -96,7 +96,10 @@ def prepare_file(
         chooses = kept & _choosing(found, train)
         columns = target_columns(cells.conditions, found.genes.symbols)
         genes = sum_genes(found, kept, scaling, chooses, columns, report)
-        kept_genes = filter_genes(genes.n_cells, options, counts)
+        # Where cells choose genes, those that are held out have no say in a filter either.
+        restricts = train is not None or options.n_variable is not None
+        seen = genes.n_choosing if restricts else genes.n_cells
+        kept_genes = filter_genes(seen, options, counts)
         dispersions, is_variable = _variable(genes, chooses, kept_genes, options)
         moves = _moves(found, kept, genes, columns, options)
         is_target = np.zeros(len(kept_genes), dtype=np.bool_)

@@ -51,8 +51,8 @@ def _overview(
     cells, genes = manifest["cells"], manifest["genes"]
     controls = screen["controls"]
     rows: list[tuple[str, object]] = [
-        ("cells kept, of", _of(cells)),
-        ("genes kept, of", _of(genes)),
+        ("cells kept", _of(cells)),
+        ("genes kept", _of(genes)),
         ("perturbations", len({str(of["perturbation"]) for of in conditions})),
     ]
     if isinstance(controls, Mapping):
