@@ -10,7 +10,7 @@ from core.evaluation.small_cells import AB, BULK, A, B, X, Y, cells_data
 
 from dygenept.evaluation import blocks
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
-from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts, shuffled_parts
+from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
 from dygenept.evaluation.scoring import (
     NO_CORRELATION,
     GroundTruth,
@@ -372,14 +372,6 @@ def test_de_genes_are_counted_by_cell_type_and_label() -> None:
     assert de_gene_counts(data, None, data.conditions) == {}
 
 
-def test_parts_are_those_of_scikit_learns_shuffled_folds() -> None:
-    from sklearn.model_selection import KFold
-
-    for n_items, n_parts, seed in ((10, 3, 0), (7, 7, 4), (23, 5, 42)):
-        folds = KFold(n_parts, shuffle=True, random_state=seed).split(np.zeros(n_items))
-        assert shuffled_parts(n_items, n_parts, seed=seed) == [test.tolist() for _, test in folds]
-
-
 # ---------------------------------------------------------------------------------- drawn signs
 
 
@@ -390,9 +382,9 @@ def test_signs_are_drawn_from_the_seed_and_kept() -> None:
     assert not signs.flags.writeable
     assert drawn_signs(30, 200, seed=3) is signs
     # Too many to keep beside others, and still the same.
-    many = drawn_signs(3000, 2000, seed=1)
-    np.testing.assert_array_equal(many[:2], drawn_signs(3000, 2000, seed=1)[:2])
-    assert many.shape == (2000, 3000)
+    many = drawn_signs(1200, 2000, seed=1)
+    np.testing.assert_array_equal(many[:2], drawn_signs(1200, 2000, seed=1)[:2])
+    assert many.shape == (2000, 1200)
 
 
 @pytest.mark.parametrize("seed", [0, 7])
