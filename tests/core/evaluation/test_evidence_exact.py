@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from core.evaluation.small_cells import AB, BULK, A, B, X, Y, cells_data
 
-from dygenept.evaluation import blocks
+from dygenept.evaluation import blocks, sign_flip
+from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
 from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
 from dygenept.evaluation.scoring import (
@@ -160,6 +161,22 @@ def test_a_metric_by_row_sees_each_row_once_with_all_that_belongs_to_it(
     assert sorted(sizes, reverse=True) == [
         min(64, n_conditions - start) for start in range(0, n_conditions, 64)
     ]
+
+
+def test_a_block_sees_the_cells_of_its_own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 2)
+    data = cells_data()
+    samples = cell_samples(data, BULK, seed=0)
+    inputs = replace(inputs_of(3), cells=samples)
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.cells is not None
+        sums = [seen.cells.real(row).sum() for row in range(len(seen.conditions))]
+        return MetricValues(np.asarray(sums, dtype=np.float64))
+
+    found = blocks.in_blocks(metric, inputs)
+    assert found.values.tolist() == [samples.real(row).sum() for row in range(3)]
+    assert len(set(found.values.tolist())) == 3
 
 
 def test_blocks_without_further_evidence_or_chance() -> None:
@@ -375,6 +392,14 @@ def test_de_genes_are_counted_by_cell_type_and_label() -> None:
 # ---------------------------------------------------------------------------------- drawn signs
 
 
+@pytest.fixture
+def nothing_kept() -> None:
+    """Signs that an earlier test drew are not taken for this one's."""
+    sign_flip._few_signs.cache_clear()
+    sign_flip._many_signs.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_kept")
 def test_signs_are_drawn_from_the_seed_and_kept() -> None:
     signs = drawn_signs(30, 200, seed=3)
     expected = np.random.default_rng(3).integers(2, size=(200, 30), dtype=np.int8) * 2.0 - 1.0
@@ -387,6 +412,7 @@ def test_signs_are_drawn_from_the_seed_and_kept() -> None:
     assert many.shape == (2000, 1200)
 
 
+@pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_p_value_beyond_twenty_is_the_share_of_the_seeds_draws(seed: int) -> None:
     values = np.random.default_rng(9).normal(0.2, 1.0, size=(24, 3))
@@ -415,3 +441,13 @@ def test_a_column_without_differences_beside_others() -> None:
     values = np.stack((np.zeros(30), np.ones(30)), axis=1)
     assert sign_flip_p_values(values).tolist() == [1.0, pytest.approx(1 / 2001)]
     assert sign_flip_p_values(np.zeros((0, 2))).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("n_values", [9, 30])
+def test_a_column_of_small_values_is_judged_as_the_same_column_of_large_ones(
+    n_values: int,
+) -> None:
+    values = np.random.default_rng(1).normal(0.2, 1.0, size=(n_values, 1))
+    both = np.concatenate((values, values * 1e-14), axis=1)
+    first, second = sign_flip_p_values(both)
+    assert first == second < 1.0
