@@ -66,7 +66,7 @@ def _tested_halves(
         t = (means[:n] - rest) / np.sqrt(pooled)
         freedom = pooled**2 * (own - 1.0) / (variance**2 + rest_variance**2)
         p_values = 2.0 * special.stdtr(freedom, -np.abs(t))
-    # Without any variance the slightest difference is certain, and none is no difference.
+    # Without any variance the slightest difference is certain, and none is not a difference.
     p_values = np.where(np.isinf(t), 0.0, np.where(np.isnan(p_values), 1.0, p_values))
     p_values[((own < 2) | (rest_counts < 2))[:, 0]] = 1.0
     return TestedHalves(

@@ -45,7 +45,7 @@ def read_matrix(
         dense_type: Type of the values that were dense.
 
     Raises:
-        DataError: If its shape is another, its arrays disagree, or its values are no numbers.
+        DataError: If its shape is another, its arrays disagree, or its values are not numbers.
     """
     import h5py
 
