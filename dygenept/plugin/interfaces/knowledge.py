@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from dygenept.types import FloatArray, Runtime
+    from dygenept.types import FloatArray, GeneKnowledge, Runtime
 
 
 @runtime_checkable
@@ -28,6 +28,15 @@ class TextEncoder(Protocol):
 
     def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
         """Return one vector per text, (n_texts, D_text), float32."""
+        ...
+
+
+@runtime_checkable
+class EncodesGenes(Protocol):
+    """A text encoder that has facets of genes itself: a facet set may name it without a writer."""
+
+    def facets(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        """Return facets of genes, each once; what is unknown has confidence 0."""
         ...
 
 
