@@ -47,10 +47,21 @@ class GeneFacets:
     Attributes:
         gene: Gene symbol as asked for.
         texts: One text per facet, in the order of ``FACETS``; None where nothing is known.
+        confidence: How far each text can be relied on, in (0, 1]; read only where there is a text.
+            None stands for 1 throughout.
     """
 
     gene: str
     texts: tuple[str | None, ...]
+    confidence: tuple[float, ...] | None = None
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """Confidence of each facet in [0, 1]: 0 where there is no text."""
+        given = self.confidence or (1.0,) * len(self.texts)
+        return tuple(
+            0.0 if text is None else value for text, value in zip(self.texts, given, strict=True)
+        )
 
 
 @runtime_checkable
