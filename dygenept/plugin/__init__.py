@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from dygenept.plugin.hookspecs import hookimpl
     from dygenept.plugin.interfaces import (
+        AddsFacetVectors,
         Attention,
         AttentionOutput,
         CallPlan,
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "AttentionSpec",
