@@ -19,6 +19,7 @@ from dygenept.plugin.interfaces.bench import (
 from dygenept.plugin.interfaces.knowledge import (
     CallPlan,
     CorpusEntry,
+    EncodesGenes,
     FacetRequest,
     FacetWriter,
     GeneFacets,
@@ -77,6 +78,7 @@ __all__ = [
     "Decoder",
     "DecoderContext",
     "EffectMetric",
+    "EncodesGenes",
     "FacetBatch",
     "FacetRequest",
     "FacetWriter",
