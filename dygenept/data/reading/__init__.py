@@ -5,8 +5,8 @@ object by the same rules), ``h5ad`` and ``encodings`` (its parts on disk) with `
 safe to open), ``symbols`` (what its genes are called), ``layouts`` and ``column_contents`` (which
 columns are read), ``labels``, ``label_kinds`` and ``unknown_targets`` (what a label names),
 ``dropped_cells`` (which cells are left out), ``group_names``, ``cells`` and ``cell_batches`` (which
-cell type, perturbation and batch each cell has), ``labelled`` (all that without the matrix), ``places`` and
-``matrices`` (which matrix is read, and how), ``expression`` and ``scale`` (its values, checked and
-normalised), ``carried_lists`` (DE
-lists that the file carries), ``fingerprint`` (its SHA-256).
+cell type, perturbation and batch each cell has), ``labelled`` (all that without the matrix),
+``places`` and ``matrices`` (which matrix is read, and how), ``expression`` and ``scale`` (its
+values, checked and normalised), ``carried_lists`` (DE lists that the file carries), ``fingerprint``
+(its SHA-256).
 """
