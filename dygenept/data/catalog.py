@@ -81,12 +81,25 @@ class ResolvedDataset:
 
 
 def dataset_entries(environment: Environment) -> Mapping[str, DatasetEntry]:
-    """Return the registered data sets, validated once.
+    """Return the registered data sets, validated once, and sources that are one by themselves.
+
+    A source all of whose options have defaults is a data set under its own name, unless the
+    registry has that name, or data sets of that source.
 
     Raises:
         ConfigError: If an entry has an unknown key.
     """
-    return environment.entries("datasets", DatasetEntry)
+    registered = environment.entries("datasets", DatasetEntry)
+    taken = {
+        name for key, entry in registered.items() for name in (key, entry.source, *entry.aliases)
+    }
+    alone = {
+        spec.name: DatasetEntry(source=spec.name, summary=spec.summary, citation=spec.source)
+        for spec in environment.manager.specs(DatasetSpec)
+        if not any(field.is_required() for field in spec.config.model_fields.values())
+        and spec.name not in taken
+    }
+    return {**registered, **alone}
 
 
 def resolve_dataset(

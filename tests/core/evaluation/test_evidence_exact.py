@@ -395,8 +395,8 @@ def test_de_genes_are_counted_by_cell_type_and_label() -> None:
 @pytest.fixture
 def nothing_kept() -> None:
     """Signs that an earlier test drew are not taken for this one's."""
-    sign_flip._few_signs.cache_clear()
-    sign_flip._many_signs.cache_clear()
+    for kept in ("_few_signs", "_latest_signs", "_many_signs", "_huge_signs"):
+        getattr(sign_flip, kept).cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_kept")
