@@ -94,6 +94,8 @@ class PerturbationData:
         file: Absolute path of the user's own file; None where a plugin or an object gave the cells.
         effects: Measured effects of the conditions, where the data set is a table of effects; it
             has no cells then, and its "expression" is the effect itself. None for cells.
+        planted: Of simulated cells, the share of each source in the planted effects' variance;
+            empty for real cells and where the file does not say.
     """
 
     name: str
@@ -116,6 +118,7 @@ class PerturbationData:
     is_normalized: bool = False
     file: str | None = None
     effects: EffectTable | None = None
+    planted: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_cells(self) -> int:

@@ -11,7 +11,7 @@ from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cells import LabelledCells, read_cells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, read_index, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, planted_shares, read_index, says_simulated
 from dygenept.data.reading.layouts import find_layout, words_of_labels
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.places import find_place
@@ -124,6 +124,7 @@ def read_opened(
         notes=(*parsed.notes, *notes),
         mapping=mapping,
         is_normalized=normalize,
+        planted=planted_shares(file) if is_simulated else {},
     )
 
 

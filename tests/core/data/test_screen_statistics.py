@@ -15,6 +15,8 @@ from dygenept.data.screen_statistics import (
     screen_statistics,
     split_half_reliability,
 )
+from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.simulation import simulate
 from dygenept.errors import DataError
 from dygenept.types import Condition, DataMapping, EffectTable, Perturbation, PerturbationData
 
@@ -110,6 +112,22 @@ def test_a_table_of_effects_has_no_such_statistics() -> None:
     table = replace(data, effects=object.__new__(EffectTable))
     with pytest.raises(DataError, match="small is a table of effects"):
         screen_statistics(table)
+
+
+def test_simulated_norman_looks_like_the_real_screens(tmp_path: Path) -> None:
+    # 34 perturbations with heavy tails are few, so two draws are averaged.
+    draws = []
+    for seed in (0, 1):
+        path = tmp_path / f"{seed}.h5ad"
+        write_simulation(simulate("norman", scale=0.05, seed=seed), path)
+        draws.append(screen_statistics(read_anndata(path)).document())
+    figures = {name: float(np.mean([draw[name] for draw in draws])) for name in REAL_RANGES}
+    outside = {
+        name: (figures[name], limits)
+        for name, limits in REAL_RANGES.items()
+        if not limits[0] <= figures[name] <= limits[1]
+    }
+    assert not outside
 
 
 @pytest.mark.shared_data
