@@ -14,7 +14,7 @@ from dygenept.leaderboard.columns import Column, Row, View
 from dygenept.leaderboard.published import HEADING, PublishedRow, published_lines
 from dygenept.machine.plain_text import csv_cell, printable, printable_json
 
-# An underscore within a word is no emphasis, brackets without an address are no link, and names
+# An underscore within a word is not emphasis, brackets without an address are not a link, and names
 # are full of both.
 _MARKDOWN = re.compile(r"[\\`*<>|~&#]|(?<=\])\(|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LATEX = str.maketrans(

@@ -267,7 +267,7 @@ def read_record(path: Path) -> RunRecord:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedRecordError(f"{path} is not a result record (it is no regular file)")
+            raise DamagedRecordError(f"{path} is not a result record (it is not a regular file)")
         if status.st_size > MAX_BYTES:
             raise DamagedRecordError(
                 f"{path} is not a result record ({status.st_size:,} bytes, more than any has)"

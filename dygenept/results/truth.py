@@ -74,7 +74,7 @@ def truth_key(dataset: DatasetRecord, de_list: str) -> str:
             "n_cells": dataset.n_cells,
             "n_genes": dataset.n_genes,
             "normalize": dataset.normalize,
-            "mapping": {name: list(value) for name, value in dataset.mapping.items()},
+            "mapping": dict(dataset.mapping),
             "de_list": de_list,
         }
     )
