@@ -28,9 +28,16 @@ def bundled_suites() -> tuple[Suite, ...]:
         return all_suites(directory)
 
 
-def plugin_template(kind: str) -> str:
-    """Return the text of a plugin of one kind; ``@NAME@`` and ``@CLASS@`` stand for its names."""
+def plugin_file(kind: str, name: str) -> str:
+    """Return the text of a single-file plugin of one kind that passes its check.
+
+    Args:
+        kind: Such as ``attention``.
+        name: In lower snake case.
+    """
     from importlib.resources import files
 
     template = files("dygenept_cli").joinpath("templates", f"{kind}.py.txt")
-    return template.read_text(encoding="utf-8")
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    text = template.read_text(encoding="utf-8")
+    return text.replace("@NAME@", name).replace("@CLASS@", class_name)

@@ -179,6 +179,23 @@ class BaselineSpec(PluginSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricGuide:
+    """How a metric is read, for people; ``docs/metrics.md`` is made of it.
+
+    Attributes:
+        formula: Its formula, in the letters of ``docs/metrics.md``.
+        chance: What a guess gets, in words, where it depends on the data.
+        misleads: When its value says something else than it seems to.
+        use: When to use it.
+    """
+
+    formula: str
+    misleads: str
+    use: str
+    chance: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec(PluginSpec):
     """A score of held-out conditions.
 
@@ -204,6 +221,7 @@ class MetricSpec(PluginSpec):
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
+        guide: How to read it; None says nothing.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -224,6 +242,7 @@ class MetricSpec(PluginSpec):
     uses_predicted_cells: bool = False
     by_row: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
+    guide: MetricGuide | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +260,7 @@ class EffectMetricSpec(PluginSpec):
         chance: What a guess is worth, computed as the metric is; None where it has no such value.
         undefined: When it is undefined, in words; empty where it never is.
         leads: True of a metric that boards show first.
+        guide: How to read it; None says nothing.
     """
 
     kind: ClassVar[str] = "effect_metrics"
@@ -254,6 +274,7 @@ class EffectMetricSpec(PluginSpec):
     chance: Callable[[GroupedPairs], DoubleArray] | None = None
     undefined: str = ""
     leads: bool = False
+    guide: MetricGuide | None = None
 
 
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (

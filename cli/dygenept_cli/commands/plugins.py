@@ -142,7 +142,7 @@ def new_plugin(
     from dygenept.machine.places import is_streamed
     from dygenept.machine.whole_files import write_whole
     from dygenept.plugin.specs import KINDS
-    from dygenept_cli.bundled import plugin_template
+    from dygenept_cli.bundled import plugin_file
 
     if kind not in KINDS:
         raise PluginError(f"unknown kind {kind!r}; {nearest(kind, KINDS)}")
@@ -155,9 +155,7 @@ def new_plugin(
     if path.exists() and not is_streamed(path):
         raise ConfigError(f"{path} exists; give another file with --output")
     console.check_output(path)
-    class_name = "".join(part.capitalize() for part in name.split("_"))
-    text = plugin_template(kind).replace("@NAME@", name).replace("@CLASS@", class_name)
-    write_whole(path, text.encode())
+    write_whole(path, plugin_file(kind, name).encode())
     console.note(f"{path} written; next: dygenept plugins check --plugin {path}")
 
 

@@ -46,6 +46,7 @@ from dygenept.plugin.interfaces.networks import (
     GeneEncoderContext,
 )
 from dygenept.plugin.interfaces.offers import (
+    AddsFacetVectors,
     CompilesLayers,
     FetchesAnew,
     HasChosen,
@@ -62,6 +63,7 @@ from dygenept.plugin.interfaces.offers import (
 )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "CallPlan",
