@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +31,12 @@ from dygenept.knowledge.graph.sources import KgChoice
 from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES
 from dygenept.knowledge.store.knowledge_files import read_knowledge
 from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.configured import unmet_need
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
+
+logger = logging.getLogger(__name__)
 
 BASELESS = ("identity", "gaussian")
 SUFFIX = ".safetensors"
@@ -47,6 +52,7 @@ class FacetSetEntry(BaseModel):
         writer_options: Its options.
         encoder: Text encoder plugin.
         encoder_options: Its options.
+        encoder_fallback: Text encoder, with its defaults, where ``encoder`` cannot run here.
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         base: Facet set that ``transform`` changes.
         transform: ``shuffled`` between genes, or ``random`` vectors of the same norms. Two have no
@@ -63,6 +69,7 @@ class FacetSetEntry(BaseModel):
     writer_options: dict[str, object] = {}
     encoder: str | None = None
     encoder_options: dict[str, object] = {}
+    encoder_fallback: str | None = None
     file: str | None = None
     base: str | None = None
     transform: Literal["shuffled", "random", "identity", "gaussian"] | None = None
@@ -82,12 +89,52 @@ class FacetSetEntry(BaseModel):
 
 
 def facet_sets(environment: Environment) -> Mapping[str, FacetSetEntry]:
-    """Return the registry's facet sets, validated once.
+    """Return the registry's facet sets, validated once, with encoders that can run here.
 
     Raises:
         ConfigError: If an entry is not valid; the key is named.
     """
-    return environment.entries("facets", FacetSetEntry)
+    entries = environment.entries("facets", FacetSetEntry)
+    return {name: _at_hand(entry, environment) for name, entry in entries.items()}
+
+
+def encoder_note(name_or_file: str, environment: Environment) -> str | None:
+    """Say which encoder takes the place of the registered one; None where none does."""
+    registered = environment.entries("facets", FacetSetEntry)
+    name, entry = _written(name_or_file, registered)
+    if entry is None or entry == (used := _at_hand(entry, environment)):
+        return None
+    spec = environment.manager.get(TextEncoderSpec, str(entry.encoder))
+    lacking = unmet_need(spec, environment.manager.configure(spec, entry.encoder_options))
+    encoders = f"{used.encoder!r} instead of {entry.encoder!r}"
+    return f"facet set {name!r} is embedded by {encoders}: {lacking}"
+
+
+@functools.cache
+def _said(note: str) -> str:
+    """Say once in a process which encoder was taken."""
+    logger.warning("%s", note)
+    return note
+
+
+def _written(name: str, entries: Mapping[str, FacetSetEntry]) -> tuple[str, FacetSetEntry | None]:
+    """Follow a derived facet set to the one that is written and embedded."""
+    entry = entries.get(name)
+    for _ in entries:
+        if entry is None or entry.base is None:
+            break
+        name, entry = entry.base, entries.get(entry.base)
+    return name, entry
+
+
+def _at_hand(entry: FacetSetEntry, environment: Environment) -> FacetSetEntry:
+    """Return the entry with its other encoder where its own lacks something."""
+    if entry.encoder is None or entry.encoder_fallback is None:
+        return entry
+    spec = environment.manager.get(TextEncoderSpec, entry.encoder)
+    if unmet_need(spec, environment.manager.configure(spec, entry.encoder_options)) is None:
+        return entry
+    return entry.model_copy(update={"encoder": entry.encoder_fallback, "encoder_options": {}})
 
 
 def open_knowledge(
@@ -142,9 +189,12 @@ def open_knowledge(
         writer=writer_spec.factory(manager.configure(writer_spec, entry.writer_options)),
         encoder=encoder_spec.factory(manager.configure(encoder_spec, entry.encoder_options)),
     )
+    note = encoder_note(name_or_file, environment)
     if kg.sources:
-        return build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
-    return build_knowledge(source, genes, runtime)
+        built = build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
+    else:
+        built = build_knowledge(source, genes, runtime)
+    return built if note is None else replace(built, notes=(_said(note),))
 
 
 def is_imputed_already(
