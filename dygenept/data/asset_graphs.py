@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.knowledge.graph.file_source import FileGraphSource
-from dygenept.knowledge.graph.sources import DATA_DIR_OPTION, check_has_edges
+from dygenept.knowledge.graph.sources import check_has_edges
+from dygenept.plugin.configured import DATA_DIR_OPTION
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.specs import KgSourceSpec
 

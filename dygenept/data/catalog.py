@@ -31,7 +31,13 @@ class DatasetEntry(BaseModel):
         source: Plugin that opens it.
         aliases: Other names.
         summary: One line.
+        collection: Name of the collection that it belongs to; empty for none.
         citation: The study whose cells these are.
+        licence: Terms that whoever fetches it agrees to; empty for its collection's.
+        modality: How cells were perturbed: CRISPRi, CRISPRa, CRISPR knock-out, …
+        cell_types: Cell types, as people call them.
+        read_in: Where what is said here was read.
+        untried: What could not be tried.
         n_cells: Cells, where known; for people.
         n_genes: Output genes, where known; for people.
         n_perturbations: Perturbations, where known; for people.
@@ -42,7 +48,13 @@ class DatasetEntry(BaseModel):
     source: str
     aliases: tuple[str, ...] = ()
     summary: str = ""
+    collection: str = ""
     citation: str = ""
+    licence: str = ""
+    modality: str = ""
+    cell_types: tuple[str, ...] = ()
+    read_in: str = ""
+    untried: str = ""
     n_cells: int | None = None
     n_genes: int | None = None
     n_perturbations: int | None = None

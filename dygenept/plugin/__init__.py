@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from dygenept.plugin.hookspecs import hookimpl
     from dygenept.plugin.interfaces import (
+        AddsFacetVectors,
         Attention,
         AttentionOutput,
         CallPlan,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         Decoder,
         DecoderContext,
         EffectMetric,
+        EncodesGenes,
         FacetBatch,
         FacetRequest,
         FacetWriter,
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "AttentionSpec",
@@ -117,6 +120,7 @@ __all__ = [
     "DygeneptError",
     "EffectMetric",
     "EffectMetricSpec",
+    "EncodesGenes",
     "EnvironmentSpec",
     "FacetBatch",
     "FacetRequest",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from dygenept.errors import PluginError
 from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.types.results import Provenance
 
+# A plugin that reads the data folder has an option of this name.
+DATA_DIR_OPTION = "data_dir"
 S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
 
 
@@ -44,6 +48,16 @@ class ConfiguredPlugin(Generic[S_co]):
     def document(self) -> dict[str, object]:
         """Return the plugin's name and every option, ready for JSON."""
         return {"name": self.name, **self.options.model_dump(mode="json")}
+
+
+def with_data_folder(
+    spec: PluginSpec, options: Mapping[str, object], data_dir: Path | None
+) -> dict[str, object]:
+    """Add a run's data folder to the options of a plugin that reads it; one given there wins."""
+    given = dict(options)
+    if data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
+        given.setdefault(DATA_DIR_OPTION, str(data_dir))
+    return given
 
 
 def absent_packages(spec: PluginSpec) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from dygenept.types import Progress, Runtime, no_report
 
 S = TypeVar("S", bound=PluginSpec)
 E = TypeVar("E", bound=BaseModel)
-Section = Literal["facets", "models", "datasets", "assets"]
+Section = Literal["facets", "models", "datasets", "collections", "assets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept.types import DoubleArray, GroupedPairs
+    from dygenept.types import DoubleArray, GeneKnowledge, GroupedPairs, Runtime
     from dygenept.types.effects import EffectKind
 
 
@@ -30,7 +30,7 @@ class PluginSpec:
     """What every plugin declares.
 
     Attributes:
-        name: Lower snake case; unique within its kind.
+        name: Lower snake case, or several such words joined by ``+``; unique within its kind.
         summary: One line.
         source: Paper, DOI or "this project".
         config: Configuration class; its defaults are the plugin's defaults.
@@ -84,10 +84,17 @@ class SplitSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneEncoderSpec(PluginSpec):
-    """Perturbed genes to facet embeddings."""
+    """Perturbed genes to facet embeddings.
+
+    Attributes:
+        widen: Adds facets of its own to those of a model's facet set, of the same genes; the
+            encoder is built with the outcome, a saved model keeps it, and a control such as
+            ``shuffled`` is made of it whole. None leaves the facet set as it is.
+    """
 
     kind: ClassVar[str] = "gene_encoders"
     factory: Callable[[Any, interfaces.GeneEncoderContext], interfaces.GeneEncoder]
+    widen: Callable[[Any, GeneKnowledge, Runtime], GeneKnowledge] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

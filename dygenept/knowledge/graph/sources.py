@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
 from dygenept.knowledge.graph.combined import CombinedGraph
 from dygenept.knowledge.graph.joining import combine_graphs
+from dygenept.plugin.configured import with_data_folder
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
@@ -19,9 +20,6 @@ from dygenept.plugin.validation import validated
 from dygenept.types import Runtime
 
 logger = logging.getLogger(__name__)
-
-# A graph that reads the data folder has an option of this name.
-DATA_DIR_OPTION = "data_dir"
 
 
 class ImputationOptions(BaseModel):
@@ -156,10 +154,7 @@ class KgChoice:
     ) -> Iterator[tuple[KgSourceSpec, PluginConfig]]:
         for name, options in self.sources.items():
             spec = manager.get(KgSourceSpec, name)
-            given = dict(options)
-            # An explicit option wins over the run's data folder.
-            if runtime.data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
-                given.setdefault(DATA_DIR_OPTION, str(runtime.data_dir))
+            given = with_data_folder(spec, options, runtime.data_dir)
             yield spec, manager.configure(spec, given)
 
 

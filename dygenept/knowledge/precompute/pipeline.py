@@ -46,6 +46,7 @@ from dygenept.knowledge.store.embedding import (
 )
 from dygenept.knowledge.store.vector_files import read_vectors, write_vectors
 from dygenept.machine.checksums import file_sha256
+from dygenept.plugin.configured import with_data_folder
 from dygenept.plugin.interfaces import CallPlan, FacetWriter, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
@@ -302,7 +303,9 @@ class Pipeline:
     @cached_property
     def _encoder(self) -> TextEncoder:
         spec = self._manager.get(TextEncoderSpec, self._request.encoder)
-        return spec.factory(self._manager.configure(spec, self._request.config.encoder))
+        given = self._request.config.encoder
+        options = with_data_folder(spec, given, self._runtime.data_dir)
+        return spec.factory(self._manager.configure(spec, options))
 
     @cached_property
     def _kg_inputs(self) -> dict[str, str]:

@@ -113,7 +113,7 @@ def gi_synergy(inputs: MetricInputs, n_top: int = 10) -> MetricValues:
     """Return 1 for a strongest pair that is predicted to be one, 0 for one that is not, (n,).
 
     Example:
-        One pair is no choice.
+        One pair is not a choice.
 
         >>> inputs = _example([[1.0, 1.0, 0.0]], [[1.0, -1.0, 2.0]], additive=[[0.0, 0.0, 0.0]])
         >>> gi_synergy(inputs).reasons
