@@ -39,6 +39,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "explain": ("dygenept explain --checkpoint my-model --perturbation KLF1+JUN",),
     "score": ("dygenept score --predictions mine.csv --dataset screen.h5ad --name my_model",),
+    "show": ("dygenept show ridge KLF1",),
+    "site build": ("dygenept site build results --output site",),
     "rerun": ("dygenept rerun results/runs/KEY.json",),
     "reproduce": ("dygenept reproduce langpert",),
     "embed": (
@@ -50,6 +52,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "data info": ("dygenept data info screen.h5ad", "dygenept data info k562"),
     "data fetch": ("dygenept data fetch norman k562", "dygenept data fetch --force string"),
     "data verify": ("dygenept data verify screen.h5ad --condition-column gene --control NT",),
+    "data prepare": ("dygenept data prepare screen.h5ad --output prepared.h5ad",),
     "data simulate": ("dygenept data simulate norman --scale 0.05 --output made.h5ad",),
     "knowledge show": ("dygenept knowledge show KLF1", "dygenept knowledge show KLF1 --kg string"),
     "plugins list": ("dygenept plugins list --kind metrics",),
@@ -86,8 +89,6 @@ class _Screen:
             if parameter.param_type_name == "argument":
                 title = "Arguments"
             groups.setdefault(title, []).append(record)
-        # What belongs to no group, such as --help, comes last.
-        groups |= {"Options": groups.pop("Options")} if "Options" in groups else {}
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
