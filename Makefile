@@ -33,6 +33,7 @@ speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 
 inference: $(STAMP)  ## Simulate how often intervals and marks hold (minutes; see docs/inference.md)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/study.py benchmarks/inference
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/tables.py benchmarks/inference
 
 fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SEED=, READERS=)
 	cd tests && OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m fuzz --inputs $(INPUTS) --seed $(SEED) --readers "$(READERS)"

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 
 def stdout() -> Console:
-    """Return a console for results; wide enough for tables when it is not a terminal."""
+    """Return a console for results.
+
+    Off a terminal it is as wide as ``$COLUMNS`` says, else wide enough for tables.
+    """
+    import os
     import sys
 
     from dygenept.machine.terminal import safe_console
 
-    return safe_console(width=None if sys.stdout.isatty() else 160)
+    is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return safe_console(width=None if is_told else 160)
 
 
 def print_json(document: Mapping[str, object]) -> None:

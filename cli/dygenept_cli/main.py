@@ -27,19 +27,22 @@ from dygenept_cli.commands.score import score
 from dygenept_cli.commands.show import show
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
+from dygenept_cli.help_screens import EXAMPLES, HELP_NAMES, GroupScreen, with_screens
 from dygenept_cli.interruption import resumption
 
 app = typer.Typer(
     name="dygenept",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP_NAMES,
+    cls=GroupScreen,
     rich_markup_mode=None,
     help=(
         "Benchmark models that predict what a gene perturbation does to a cell's expression. "
         "Start with `dygenept bench --suite quick` (no download), or "
-        "`dygenept bench --dataset k562`."
+        "`dygenept bench --dataset k562`. Add --debug to any command for a traceback instead of "
+        "the one-line error."
     ),
-    epilog="Add --debug to any command for a traceback instead of the one-line error.",
+    epilog="\n".join(EXAMPLES[""]),
 )
 COMMANDS = (
     *(
@@ -72,6 +75,7 @@ for command in COMMANDS:
     app.command(command.__name__)(with_flags(command))
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+with_screens(app)
 
 
 def _show_version(wanted: bool) -> None:

