@@ -124,6 +124,7 @@ def score(
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import among_recorded
     from dygenept.runs.score import score_submission
     from dygenept.runs.score_checkpoint import score_checkpoint
     from dygenept_cli.views.boards import render_board
@@ -158,10 +159,15 @@ def score(
         console.note(f"note: {text}")
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)
     lead = next(iter(benchmark.metrics), declared.lead)
-    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead)
+    held = among_recorded(outcome.records, results)
+    board = replace(leaderboard_of(held.records, quoted=quoted, lead=lead), new=held.new)
     if output.as_json:
         document = bench_document(
-            outcome, board.rows, results_dir=results, fixed_lead=board.fixed_lead
+            outcome,
+            board.rows,
+            results_dir=results,
+            fixed_lead=board.fixed_lead,
+            new=held.new,
         )
         references = [row.document() for row in quoted]
         console.print_json({**document, "references": references, **extra})
