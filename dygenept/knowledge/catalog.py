@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,8 @@ from dygenept.machine.folders import default_cache_dir
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
+
+logger = logging.getLogger(__name__)
 
 BASELESS = ("identity", "gaussian")
 SUFFIX = ".safetensors"
@@ -121,7 +125,7 @@ def open_knowledge(
         path = _path_of(name_or_file, entry, runtime)
         if absence := _absence(path, name_or_file):
             raise DataUnavailableError(absence)
-        if kg.sources and not kg.is_covered_by(recorded_imputation(path)):
+        if kg.sources and not _is_imputed(path, kg):
             knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
         else:
             knowledge = select_genes(read_knowledge(path), genes)
@@ -139,8 +143,12 @@ def open_knowledge(
     encoder_spec = manager.get(TextEncoderSpec, str(entry.encoder))
     source = FacetSource(
         name=name_or_file,
-        writer=writer_spec.factory(manager.configure(writer_spec, entry.writer_options)),
-        encoder=encoder_spec.factory(manager.configure(encoder_spec, entry.encoder_options)),
+        writer=writer_spec.factory(
+            manager.configure(writer_spec, entry.writer_options, data_dir=runtime.data_dir)
+        ),
+        encoder=encoder_spec.factory(
+            manager.configure(encoder_spec, entry.encoder_options, data_dir=runtime.data_dir)
+        ),
     )
     if kg.sources:
         return build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
@@ -164,7 +172,7 @@ def is_imputed_already(
         return True
     if entry is not None and entry.file is None:
         return False
-    return kg.is_covered_by(recorded_imputation(_path_of(name, entry, runtime)))
+    return _is_imputed(_path_of(name, entry, runtime), kg)
 
 
 def facet_file(name_or_file: str, *, environment: Environment, runtime: Runtime) -> Path | None:
@@ -212,6 +220,32 @@ def _path_of(name_or_file: str, entry: FacetSetEntry | None, runtime: Runtime) -
         return Path(name_or_file).expanduser()
     folder = (runtime.cache_dir or default_cache_dir()) / "knowledge"
     return folder / Path(str(entry.file)).expanduser()
+
+
+def _is_imputed(path: Path, kg: KgChoice) -> bool:
+    """True if a knowledge file needs nothing from these graphs.
+
+    A file of this project records what it was imputed from. Another, such as the original model's
+    tensor, was imputed if it has no gap, or if confidences lie between 0 and 1: a facet that was
+    written has 1, one that nobody knows has 0.
+    """
+    record = recorded_imputation(path)
+    if record is not None or not path.name.endswith(FOREIGN_SUFFIXES):
+        return kg.is_covered_by(record)
+    return _has_imputed_facets(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _has_imputed_facets(path: Path, size: int, modified_ns: int) -> bool:
+    confidence = read_knowledge(path).confidence
+    is_imputed = bool((confidence > 0).all() or ((confidence > 0) & (confidence < 1)).any())
+    if is_imputed:
+        logger.warning(
+            "%s has no gaps, or confidences between 0 and 1: it was imputed already, and knowledge "
+            "graphs are not read for it",
+            path,
+        )
+    return is_imputed
 
 
 def _absence(path: Path, name: str) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from dygenept.errors import PluginError
@@ -11,6 +13,9 @@ from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.types.results import Provenance
 
 S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
+
+# A plugin whose configuration has this option is told the run's data folder by it.
+DATA_DIR_OPTION = "data_dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,20 @@ class ConfiguredPlugin(Generic[S_co]):
     def document(self) -> dict[str, object]:
         """Return the plugin's name and every option, ready for JSON."""
         return {"name": self.name, **self.options.model_dump(mode="json")}
+
+
+def with_data_dir(
+    spec: PluginSpec, options: Mapping[str, object] | None, data_dir: Path | None
+) -> dict[str, object]:
+    """Add the run's data folder to the options of a plugin that has an option ``data_dir``.
+
+    An explicit option wins. Such a field is declared with ``exclude=True``, so that no record
+    contains a path of one machine.
+    """
+    given = dict(options or {})
+    if data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
+        given.setdefault(DATA_DIR_OPTION, str(data_dir))
+    return given
 
 
 def absent_packages(spec: PluginSpec) -> tuple[str, ...]:

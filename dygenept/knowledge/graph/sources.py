@@ -21,7 +21,6 @@ from dygenept.types import Runtime
 logger = logging.getLogger(__name__)
 
 # A graph that reads the data folder has an option of this name.
-DATA_DIR_OPTION = "data_dir"
 
 
 class ImputationOptions(BaseModel):
@@ -156,11 +155,7 @@ class KgChoice:
     ) -> Iterator[tuple[KgSourceSpec, PluginConfig]]:
         for name, options in self.sources.items():
             spec = manager.get(KgSourceSpec, name)
-            given = dict(options)
-            # An explicit option wins over the run's data folder.
-            if runtime.data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
-                given.setdefault(DATA_DIR_OPTION, str(runtime.data_dir))
-            yield spec, manager.configure(spec, given)
+            yield spec, manager.configure(spec, options, data_dir=runtime.data_dir)
 
 
 NO_KG = KgChoice()
