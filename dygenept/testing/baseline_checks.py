@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.reachable import reachable_arrays
 from dygenept.plugin.interfaces import HasChosen, HasNotes, Model, PredictsSpread
-from dygenept.plugin.specs import BaselineSpec
+from dygenept.plugin.isolated.model import IsolatedModel
+from dygenept.plugin.specs import BaselineSpec, PluginConfig
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS, ToyShape, toy_data, toy_task
@@ -59,6 +62,31 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
             _check_offers(model, rules)
             if isinstance(model, PredictsSpread):
                 _check_spread(model, conditions, rules, shape=predictions.shape)
+
+
+def check_isolated(
+    spec: BaselineSpec, python: Path, *, options: Mapping[str, object] | None = None
+) -> None:
+    """Check a model with an environment of its own, in an interpreter that has its packages.
+
+    Args:
+        spec: The model; its factory returns an ``IsolatedModel``.
+        python: The interpreter; no environment is built.
+        options: Its options; None takes its ``check_options``.
+
+    Raises:
+        ConformanceError: If a rule of ``check_baseline`` is broken.
+        NotCheckedError: If it needs options or files that are not here.
+    """
+
+    def factory(config: PluginConfig) -> IsolatedModel:
+        model = spec.factory(config)
+        if not isinstance(model, IsolatedModel):
+            raise TypeError(f"the factory of {spec.name} returns no IsolatedModel")
+        model.use_python(python)
+        return model
+
+    check_baseline(replace(spec, factory=factory, environment=None), options=options)
 
 
 def _check_offers(model: Model, rules: Rules) -> None:
