@@ -6,7 +6,7 @@ INPUTS ?= 200000
 SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format speed inference fuzz mutants kills wheel clean
+.PHONY: bench test check format docs speed inference fuzz mutants kills wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -23,6 +23,10 @@ check: $(STAMP)  ## Check format, lint, types and import contracts
 format: $(STAMP)  ## Format the code and apply lint's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)  ## Build the documentation site, strictly, into build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0

@@ -22,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facets.go_roots import FACET_ROOTS, UNINFORMATIVE_TERMS, FacetRoots
+from dygenept.knowledge.facets.go_roots import UNINFORMATIVE_TERMS, FacetRoots, roots_of
 from dygenept.types import FACETS
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def build(source: Path) -> dict[str, pl.DataFrame]:
     up = _edges(parents, INHERITED)
     used = _closed(annotation["go_id"].unique().to_list(), up) - set(UNINFORMATIVE_TERMS)
     masks = _facet_masks(names, parents)
+    planted = _facet_masks(names, parents, first_version=True)
     counts = _gene_counts(annotation, sorted(used), up)
     terms = (
         _read(source / "go_terms.tsv.gz")
@@ -104,6 +105,9 @@ def build(source: Path) -> dict[str, pl.DataFrame]:
                 dtype=pl.List(pl.Int32),
             ),
             "facets": pl.Series([masks.get(go_id, 0) for go_id in terms["go_id"]], dtype=pl.UInt8),
+            "planted_facets": pl.Series(
+                [planted.get(go_id, 0) for go_id in terms["go_id"]], dtype=pl.UInt8
+            ),
             "n_genes": pl.Series([counts[go_id] for go_id in terms["go_id"]], dtype=pl.Int32),
         }
     )
@@ -196,7 +200,9 @@ def _closed(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str
     return found
 
 
-def _facet_masks(names: Mapping[str, str], parents: pl.DataFrame) -> dict[str, int]:
+def _facet_masks(
+    names: Mapping[str, str], parents: pl.DataFrame, *, first_version: bool = False
+) -> dict[str, int]:
     down: dict[str, set[str]] = defaultdict(set)
     regulators: dict[str, set[str]] = defaultdict(set)
     for child, parent, relation in parents.iter_rows():
@@ -206,7 +212,9 @@ def _facet_masks(names: Mapping[str, str], parents: pl.DataFrame) -> dict[str, i
             regulators[parent].add(child)
     masks: dict[str, int] = defaultdict(int)
     for bit, facet in enumerate(FACETS):
-        for go_id in _members(FACET_ROOTS[facet], names, down, regulators):
+        for go_id in _members(
+            roots_of(facet, first_version=first_version), names, down, regulators
+        ):
             masks[go_id] |= 1 << bit
     return masks
 

@@ -12,6 +12,12 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TEMPLATES = ROOT / "dygenept" / "reports" / "templates"
+# What is read as data, and no import would miss.
+DATA = (
+    "dygenept/registry.yaml",
+    *(path.relative_to(ROOT).as_posix() for path in sorted(TEMPLATES.iterdir())),
+)
 
 
 def main() -> None:
@@ -40,10 +46,10 @@ def check_names(wheel: Path) -> None:
     """Refuse a wheel with other top-level names than ``dygenept*``."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name.split("/")[0] for name in archive.namelist()}
-        has_registry = "dygenept/registry.yaml" in archive.namelist()
+        absent = sorted(set(DATA) - set(archive.namelist()))
     foreign = sorted(name for name in names if not name.startswith("dygenept"))
-    if foreign or not has_registry:
-        sys.exit(f"{wheel.name}: foreign names {foreign}, registry.yaml inside: {has_registry}")
+    if foreign or absent:
+        sys.exit(f"{wheel.name}: foreign names {foreign}, missing {absent}")
 
 
 def install(wheel: Path, directory: Path) -> Path:
@@ -72,6 +78,10 @@ def try_it(python: Path, directory: Path) -> None:
     models = {row["model"] for row in json.loads(output)["leaderboard"]}
     if len(models) != 2:
         sys.exit(f"the tiny bench ranked {sorted(models)}, expected two models")
+    page = directory / "board.html"
+    run([command, "leaderboard", "--format", "html", "--output", str(page)], cwd=directory)
+    if "dygenept_small" not in page.read_text(encoding="utf-8"):
+        sys.exit("the page of the tiny bench does not name its models")
 
 
 def run(

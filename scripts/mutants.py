@@ -44,9 +44,18 @@ WORDING = [r"""^\s*f?"[^"]*"$""", r"^\s*logger\."]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 # A session per mutant: plugins that no test here needs cost more than the tests do.
 QUICK = ("-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib --strict-markers")
-# A pytest plugin: most mutants fall to a test that takes no time, so those go first.
+# A pytest plugin: most mutants fall to a test that takes no time, so those go first. What the first
+# run of the tests left in caches would hide a mutant from them.
 FAST_FIRST = """
+import functools
+import gc
 import json
+
+
+def pytest_sessionstart(session):
+    for found in gc.get_objects():
+        if isinstance(found, functools._lru_cache_wrapper) and "dygenept" in found.__module__:
+            found.cache_clear()
 
 
 def pytest_collection_modifyitems(items):

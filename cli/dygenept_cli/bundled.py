@@ -28,9 +28,25 @@ def bundled_suites() -> tuple[Suite, ...]:
         return all_suites(directory)
 
 
-def plugin_template(kind: str) -> str:
-    """Return the text of a plugin of one kind; ``@NAME@`` and ``@CLASS@`` stand for its names."""
+def plugin_file(kind: str, name: str, *, file_name: str | None = None) -> str:
+    """Return the text of a single-file plugin of one kind that passes its check.
+
+    Args:
+        kind: Such as ``attention``; or another template, such as ``isolated_baselines_child``.
+        name: In lower snake case.
+        file_name: Name of the plugin's file; None for ``name`` with its ending.
+    """
     from importlib.resources import files
 
     template = files("dygenept_cli").joinpath("templates", f"{kind}.py.txt")
-    return template.read_text(encoding="utf-8")
+    class_name = "".join(part.capitalize() for part in name.split("_"))
+    text = template.read_text(encoding="utf-8")
+    words = {
+        "@NAME@": name,
+        "@CLASS@": class_name,
+        "@UPPER@": name.upper(),
+        "@FILE@": file_name or f"{name}.py",
+    }
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text

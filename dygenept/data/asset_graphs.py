@@ -60,7 +60,7 @@ def graph_of_asset(name: str, entry: AssetEntry, environment: Environment) -> As
     spec = manager.get(KgSourceSpec, name)
     if DATA_DIR_OPTION not in spec.config.model_fields:
         return None
-    config = manager.configure(spec, data_dir=environment.data_dir)
+    config = manager.configure(spec, {DATA_DIR_OPTION: str(environment.data_dir)})
     source = spec.factory(config)
     if isinstance(source, FileGraphSource) and source.path != entry.folder_in(environment.data_dir):
         return None

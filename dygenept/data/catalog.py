@@ -31,7 +31,13 @@ class DatasetEntry(BaseModel):
         source: Plugin that opens it.
         aliases: Other names.
         summary: One line.
+        collection: Name of the collection that it belongs to; empty for none.
         citation: The study whose cells these are.
+        licence: Terms that whoever fetches it agrees to; empty for its collection's.
+        modality: How cells were perturbed: CRISPRi, CRISPRa, CRISPR knock-out, …
+        cell_types: Cell types, as people call them.
+        read_in: Where what is said here was read.
+        untried: What could not be tried.
         n_cells: Cells, where known; for people.
         n_genes: Output genes, where known; for people.
         n_perturbations: Perturbations, where known; for people.
@@ -42,7 +48,13 @@ class DatasetEntry(BaseModel):
     source: str
     aliases: tuple[str, ...] = ()
     summary: str = ""
+    collection: str = ""
     citation: str = ""
+    licence: str = ""
+    modality: str = ""
+    cell_types: tuple[str, ...] = ()
+    read_in: str = ""
+    untried: str = ""
     n_cells: int | None = None
     n_genes: int | None = None
     n_perturbations: int | None = None
@@ -69,12 +81,25 @@ class ResolvedDataset:
 
 
 def dataset_entries(environment: Environment) -> Mapping[str, DatasetEntry]:
-    """Return the registered data sets, validated once.
+    """Return the registered data sets, validated once, and sources that are one by themselves.
+
+    A source all of whose options have defaults is a data set under its own name, unless the
+    registry has that name, or data sets of that source.
 
     Raises:
         ConfigError: If an entry has an unknown key.
     """
-    return environment.entries("datasets", DatasetEntry)
+    registered = environment.entries("datasets", DatasetEntry)
+    taken = {
+        name for key, entry in registered.items() for name in (key, entry.source, *entry.aliases)
+    }
+    alone = {
+        spec.name: DatasetEntry(source=spec.name, summary=spec.summary, citation=spec.source)
+        for spec in environment.manager.specs(DatasetSpec)
+        if not any(field.is_required() for field in spec.config.model_fields.values())
+        and spec.name not in taken
+    }
+    return {**registered, **alone}
 
 
 def resolve_dataset(

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.types import Condition, DoubleArray, IntArray, PerturbationData, Pseudobulk
+from dygenept.types import (
+    CellBatches,
+    Condition,
+    DoubleArray,
+    IntArray,
+    PerturbationData,
+    Pseudobulk,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -28,7 +35,7 @@ def pseudobulk(data: PerturbationData) -> Pseudobulk:
     """
     codes, n_groups = group_codes(data)
     counts = np.bincount(codes, minlength=n_groups)
-    means = group_sums(data.expression, codes, n_groups=n_groups)
+    means = cell_sums(data, codes, n_groups=n_groups)
     means /= np.maximum(counts, 1)[:, None]
     n_conditions = len(data.conditions)
     return Pseudobulk(
@@ -52,8 +59,31 @@ def group_codes(data: PerturbationData) -> tuple[IntArray, int]:
     return codes.astype(np.int32), n_conditions + len(data.cell_types)
 
 
+def cell_sums(
+    data: PerturbationData, codes: IntArray, *, n_groups: int, power: Literal[1, 2] = 1
+) -> DoubleArray:
+    """Sum the cells of each group, or their squares, without batch effects where these are matched.
+
+    As ``group_sums`` does, whose arguments it takes; see ``batches`` for what is subtracted.
+    """
+    sums = group_sums(data.expression, codes, n_groups=n_groups, power=power)
+    if data.batches is None:
+        return sums
+    from dygenept.data.batches import matched_sums
+
+    cross = None
+    if power == 2:
+        cross = group_sums(data.expression, codes, n_groups=n_groups, batches=data.batches)
+    return matched_sums(sums, data.batches, codes, cross=cross)
+
+
 def group_sums(
-    expression: sparse.csr_matrix, codes: IntArray, *, n_groups: int, power: Literal[1, 2] = 1
+    expression: sparse.csr_matrix,
+    codes: IntArray,
+    *,
+    n_groups: int,
+    power: Literal[1, 2] = 1,
+    batches: CellBatches | None = None,
 ) -> DoubleArray:
     """Sum the expression of each group of cells, or its squares.
 
@@ -62,6 +92,7 @@ def group_sums(
         codes: Group of each cell in [0, n_groups), -1 for a cell of no group, (N,).
         n_groups: Number of groups.
         power: 2 sums squares, each rounded to float32 as scanpy's kernel does.
+        batches: Every value is multiplied by its batch's offset.
 
     Returns:
         Sums accumulated in float64, (n_groups, G); zeros for a group without cells.
@@ -78,6 +109,12 @@ def group_sums(
         if power == 2:
             block = sparse.csr_matrix(
                 (np.square(block.data), block.indices, block.indptr), shape=block.shape
+            )
+        if batches is not None:
+            own = np.repeat(batches.rows[cells], np.diff(block.indptr))
+            factors = np.where(own < 0, 0.0, batches.offsets[own, block.indices])
+            block = sparse.csr_matrix(
+                (block.data * factors, block.indices, block.indptr), shape=block.shape
             )
         indicator = sparse.csr_matrix(
             (np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(groups), len(rows))
@@ -102,7 +139,7 @@ def half_means(
     n_groups = 2 * len(conditions)
     n_cells = np.bincount(codes[codes >= 0], minlength=n_groups).astype(np.float64)
     n_cells[n_cells == 0] = np.nan
-    means = group_sums(data.expression, codes, n_groups=n_groups) / n_cells[:, None]
+    means = cell_sums(data, codes, n_groups=n_groups) / n_cells[:, None]
     halves: DoubleArray = means.reshape(2, len(conditions), data.n_genes)
     return halves
 

@@ -81,7 +81,7 @@ class Clusters:
         n_types = self.n_cell_types
         if n_types < 2:
             return np.zeros(values.shape[1])
-        # What a perturbation does in all of its cell types is no difference between these.
+        # What a perturbation does in all of its cell types is not a difference between these.
         n_each = np.bincount(self.perturbations)
         own = _sums(values, self.perturbations) / n_each[:, None]
         shared = np.where(n_each[:, None] > 1, own, values.mean(axis=0))

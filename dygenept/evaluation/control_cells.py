@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.data.pseudobulk import group_sums
+from dygenept.data.pseudobulk import cell_sums
 from dygenept.types import DoubleArray, PerturbationData, Pseudobulk
 
 # Where more of a change's noise is the control's, two changes without signal correlate by as much.
@@ -67,6 +67,6 @@ def control_half_means(data: PerturbationData, *, seed: int) -> DoubleArray:
         codes[cells[len(cells) // 2 :]] = number + n_types
     counts = np.bincount(codes[codes >= 0], minlength=2 * n_types).astype(np.float64)
     counts[counts == 0] = np.nan
-    means = group_sums(data.expression, codes, n_groups=2 * n_types) / counts[:, None]
+    means = cell_sums(data, codes, n_groups=2 * n_types) / counts[:, None]
     halves: DoubleArray = means.reshape(2, n_types, data.n_genes)
     return halves

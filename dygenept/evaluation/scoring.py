@@ -182,7 +182,8 @@ def lengthened(
     """Say what scores would be with more cells, by the Spearman-Brown formula.
 
     A correlation r of two halves becomes f r / (1 + (f - 1) r); one of 0 or less stays, since it
-    shows no signal that more cells could bring out. Metrics that are no correlations are undefined.
+    shows no signal that more cells could bring out. Metrics that are not correlations are
+    undefined.
 
     Args:
         scores: Scores of one model.

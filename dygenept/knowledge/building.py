@@ -132,7 +132,7 @@ def plan_imputation(
         genes=universe,
         facet_names=FACETS,
         values=known[:, :, None].astype(np.float32),
-        confidence=known.astype(np.float32),
+        confidence=np.array([item.confidences for item in texts], np.float32).reshape(known.shape),
     )
     imputed = impute(knowledge, graph.weights, options=kg.imputation_options())
     return ImputationPlan(texts, graph, imputed)
@@ -167,6 +167,7 @@ def build_imputed(
                 text if needed[row, facet] else None
                 for facet, text in enumerate(plan.texts[row].texts)
             ),
+            plan.texts[row].confidence,
         )
         for row in rows
     ]

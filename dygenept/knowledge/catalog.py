@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -26,32 +26,40 @@ from dygenept.knowledge.facets.controls import (
     random_knowledge,
     shuffle_knowledge,
 )
+from dygenept.knowledge.facets.graph_facets import with_further_facets
 from dygenept.knowledge.facets.selection import select_genes
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES
-from dygenept.knowledge.store.knowledge_files import read_knowledge
+from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES, is_foreign
+from dygenept.knowledge.store.knowledge_files import read_confidence, read_knowledge
 from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.configured import with_data_folder
 from dygenept.plugin.environment import Environment
+from dygenept.plugin.faults import plugin_code
+from dygenept.plugin.interfaces import EncodesGenes
+from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
 
 logger = logging.getLogger(__name__)
 
 BASELESS = ("identity", "gaussian")
+# Adds facets to what a facet set says of the same genes.
+Widen = Callable[[GeneKnowledge, Runtime], GeneKnowledge]
 SUFFIX = ".safetensors"
 OFFLINE_ALTERNATIVE = "--facets go_minilm works offline"
 
 
 class FacetSetEntry(BaseModel):
-    """A facet set of the registry: written and embedded, read from a file, or derived.
+    """A facet set of the registry: written and embedded, read from a file, joined or derived.
 
     Attributes:
         summary: One line.
         writer: Facet writer plugin; goes with ``encoder``.
         writer_options: Its options.
-        encoder: Text encoder plugin.
+        encoder: Text encoder plugin; without a writer, one that has facets of genes itself.
         encoder_options: Its options.
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
+        join: Facet sets whose facets stand side by side.
         base: Facet set that ``transform`` changes.
         transform: ``shuffled`` between genes, or ``random`` vectors of the same norms. Two have no
             base: ``identity``, one facet per gene that tells it from all others, and ``gaussian``,
@@ -68,6 +76,7 @@ class FacetSetEntry(BaseModel):
     encoder: str | None = None
     encoder_options: dict[str, object] = {}
     file: str | None = None
+    join: tuple[str, ...] = ()
     base: str | None = None
     transform: Literal["shuffled", "random", "identity", "gaussian"] | None = None
     dim: int = Field(default=512, ge=2)
@@ -75,13 +84,15 @@ class FacetSetEntry(BaseModel):
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> FacetSetEntry:
-        if (self.writer is None) != (self.encoder is None):
+        if self.writer is not None and self.encoder is None:
             raise ValueError("needs writer and encoder together")
+        if len(self.join) == 1:
+            raise ValueError("needs two facet sets or more to join")
         if (self.base is None) != (self.transform in (None, *BASELESS)):
             raise ValueError("needs base and transform (shuffled or random) together")
-        kinds = [self.writer, self.file, self.transform]
-        if kinds.count(None) != 2:
-            raise ValueError("needs exactly one of writer + encoder, file, base + transform")
+        kinds = [self.encoder, self.file, self.transform, self.join or None]
+        if kinds.count(None) != 3:
+            raise ValueError("needs exactly one of writer + encoder, file, join, base + transform")
         return self
 
 
@@ -101,6 +112,7 @@ def open_knowledge(
     environment: Environment,
     runtime: Runtime,
     kg: KgChoice | None = None,
+    widen: Widen | None = None,
 ) -> GeneKnowledge:
     """Return the knowledge of some genes.
 
@@ -111,6 +123,8 @@ def open_knowledge(
         runtime: Device, progress and cache.
         kg: Knowledge graphs that unknown facets are imputed from; a file that was imputed from
             these already is taken as it is.
+        widen: Adds facets to the whole set before a control is made of it, so that shuffled
+            knowledge is shuffled whole; sets that know nothing on purpose stay as they are.
 
     Raises:
         ConfigError: If the name is unknown, or facet sets derive from each other in a circle.
@@ -119,37 +133,76 @@ def open_knowledge(
         PluginError: If its writer or encoder is unknown.
     """
     kg = KgChoice() if kg is None else kg
-    entries, manager = facet_sets(environment), environment.manager
+    entries = facet_sets(environment)
+    leaves_of(name_or_file, entries)  # refuses a circle
     entry = _entry(name_or_file, entries)
-    if entry is None or entry.file is not None:
-        path = _path_of(name_or_file, entry, runtime)
-        if absence := _absence(path, name_or_file):
-            raise DataUnavailableError(absence)
-        if kg.sources and not _is_imputed(path, kg):
-            knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
-        else:
-            knowledge = select_genes(read_knowledge(path), genes)
-        return knowledge if entry is None else replace(knowledge, name=name_or_file)
-    if entry.transform in BASELESS:
+    if entry is not None and entry.transform in BASELESS:
         draw = identity_knowledge if entry.transform == "identity" else gaussian_knowledge
         return draw(genes, name=name_or_file, dim=entry.dim, seed=entry.seed)
-    if entry.base is not None:
-        _underlying(name_or_file, entries)  # refuses a circle
-        base = open_knowledge(entry.base, genes, environment=environment, runtime=runtime, kg=kg)
+    if entry is not None and entry.base is not None:
+        base = open_knowledge(
+            entry.base, genes, environment=environment, runtime=runtime, kg=kg, widen=widen
+        )
         rng = np.random.default_rng(entry.seed)
         derive = shuffle_knowledge if entry.transform == "shuffled" else random_knowledge
         return replace(derive(base, rng=rng), name=name_or_file)
-    writer_spec = manager.get(FacetWriterSpec, str(entry.writer))
+    if entry is not None and entry.join:
+        first, *others = (
+            open_knowledge(part, genes, environment=environment, runtime=runtime, kg=kg)
+            for part in entry.join
+        )
+        found = first
+        for other in others:
+            found = with_further_facets(found, other)
+        found = replace(found, name=name_or_file)
+    elif entry is None or entry.file is not None:
+        found = _from_file(name_or_file, entry, genes, kg, environment.manager, runtime)
+    else:
+        found = _made(name_or_file, entry, genes, kg, environment.manager, runtime)
+    return found if widen is None else widen(found, runtime)
+
+
+def _from_file(
+    name: str,
+    entry: FacetSetEntry | None,
+    genes: Sequence[str],
+    kg: KgChoice,
+    manager: PluginManager,
+    runtime: Runtime,
+) -> GeneKnowledge:
+    path = _path_of(name, entry, runtime)
+    if absence := _absence(path, name):
+        raise DataUnavailableError(absence)
+    if kg.sources and not _is_imputed(path, kg):
+        knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
+    else:
+        knowledge = select_genes(read_knowledge(path), genes)
+    return knowledge if entry is None else replace(knowledge, name=name)
+
+
+def _made(
+    name: str,
+    entry: FacetSetEntry,
+    genes: Sequence[str],
+    kg: KgChoice,
+    manager: PluginManager,
+    runtime: Runtime,
+) -> GeneKnowledge:
+    """Let a text encoder embed what a writer writes, or give facets of its own."""
     encoder_spec = manager.get(TextEncoderSpec, str(entry.encoder))
-    source = FacetSource(
-        name=name_or_file,
-        writer=writer_spec.factory(
-            manager.configure(writer_spec, entry.writer_options, data_dir=runtime.data_dir)
-        ),
-        encoder=encoder_spec.factory(
-            manager.configure(encoder_spec, entry.encoder_options, data_dir=runtime.data_dir)
-        ),
-    )
+    options = with_data_folder(encoder_spec, entry.encoder_options, runtime.data_dir)
+    encoder = encoder_spec.factory(manager.configure(encoder_spec, options))
+    if entry.writer is None:
+        if not isinstance(encoder, EncodesGenes):
+            raise ConfigError(
+                f"facets.{name}: the text encoder {encoder_spec.name!r} embeds texts and has no "
+                "facets of genes itself; add writer: go"
+            )
+        with plugin_code(f"text encoder {encoder_spec.name!r}"):
+            return replace(encoder.facets(genes, runtime), name=name)
+    writer_spec = manager.get(FacetWriterSpec, entry.writer)
+    writer = writer_spec.factory(manager.configure(writer_spec, entry.writer_options))
+    source = FacetSource(name=name, writer=writer, encoder=encoder)
     if kg.sources:
         return build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
     return build_knowledge(source, genes, runtime)
@@ -167,12 +220,16 @@ def is_imputed_already(
     Raises:
         ConfigError: If the name is unknown.
     """
-    name, entry = _underlying(name_or_file, facet_sets(environment))
-    if not kg.sources or (entry is not None and entry.transform in BASELESS):
+    if not kg.sources:
         return True
-    if entry is not None and entry.file is None:
-        return False
-    return _is_imputed(_path_of(name, entry, runtime), kg)
+    for name, entry in leaves_of(name_or_file, facet_sets(environment)):
+        if entry is not None and (entry.transform in BASELESS or entry.file is entry.writer):
+            continue  # nothing known on purpose, or facets of an encoder's own
+        if entry is not None and entry.file is None:
+            return False
+        if not _is_imputed(_path_of(name, entry, runtime), kg):
+            return False
+    return True
 
 
 def facet_file(name_or_file: str, *, environment: Environment, runtime: Runtime) -> Path | None:
@@ -195,10 +252,12 @@ def missing_knowledge(
     Raises:
         ConfigError: If the name is unknown.
     """
-    name, entry = _underlying(name_or_file, facet_sets(environment))
-    if entry is not None and entry.file is None:
-        return None
-    return _absence(_path_of(name, entry, runtime), name)
+    absences = (
+        _absence(_path_of(name, entry, runtime), name)
+        for name, entry in leaves_of(name_or_file, facet_sets(environment))
+        if entry is None or entry.file is not None
+    )
+    return next((absence for absence in absences if absence is not None), None)
 
 
 def _entry(name_or_file: str, entries: Mapping[str, FacetSetEntry]) -> FacetSetEntry | None:
@@ -226,19 +285,19 @@ def _is_imputed(path: Path, kg: KgChoice) -> bool:
     """True if a knowledge file needs nothing from these graphs.
 
     A file of this project records what it was imputed from. Another, such as the original model's
-    tensor, was imputed if it has no gap, or if confidences lie between 0 and 1: a facet that was
-    written has 1, one that nobody knows has 0.
+    tensor, was imputed if confidences lie between 0 and 1 (a facet that was written has 1, one that
+    nobody knows 0), or if it has several facets and no gap. Plain vectors say nothing of it.
     """
-    record = recorded_imputation(path)
-    if record is not None or not path.name.endswith(FOREIGN_SUFFIXES):
-        return kg.is_covered_by(record)
+    if not is_foreign(path):
+        return kg.is_covered_by(recorded_imputation(path))
     return _has_imputed_facets(path, path.stat().st_size, path.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8)
 def _has_imputed_facets(path: Path, size: int, modified_ns: int) -> bool:
-    confidence = read_knowledge(path).confidence
-    is_imputed = bool((confidence > 0).all() or ((confidence > 0) & (confidence < 1)).any())
+    _, facets, confidence = read_confidence(path)
+    is_whole = len(facets) > 1 and bool((confidence > 0).all())
+    is_imputed = is_whole or bool(((confidence > 0) & (confidence < 1)).any())
     if is_imputed:
         logger.warning(
             "%s has no gaps, or confidences between 0 and 1: it was imputed already, and knowledge "
@@ -257,15 +316,22 @@ def _absence(path: Path, name: str) -> str | None:
     )
 
 
-def _underlying(
-    name: str, entries: Mapping[str, FacetSetEntry]
-) -> tuple[str, FacetSetEntry | None]:
-    """Follow a derived facet set to the set or file that it comes from; None for a file."""
-    seen = [name]
-    while (entry := _entry(seen[-1], entries)) is not None and entry.base is not None:
-        if entry.base in seen:
-            raise ConfigError(
-                f"facet sets derive from each other in a circle: {' -> '.join([*seen, entry.base])}"
-            )
-        seen.append(entry.base)
-    return seen[-1], entry
+def leaves_of(
+    name: str, entries: Mapping[str, FacetSetEntry], above: tuple[str, ...] = ()
+) -> tuple[tuple[str, FacetSetEntry | None], ...]:
+    """Follow derived and joined facet sets to those that they come from; None stands for a file.
+
+    Raises:
+        ConfigError: If a name is unknown, or facet sets derive from each other in a circle.
+    """
+    if name in above:
+        circle = " -> ".join([*above, name])
+        raise ConfigError(f"facet sets derive from each other in a circle: {circle}")
+    entry = _entry(name, entries)
+    if entry is None:
+        return ((name, None),)
+    below = entry.join if entry.base is None else (entry.base,)
+    if not below:
+        return ((name, entry),)
+    found = (leaves_of(part, entries, (*above, name)) for part in below)
+    return tuple(leaf for leaves in found for leaf in leaves)

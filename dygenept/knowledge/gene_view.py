@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.knowledge.building import plan_imputation, recorded_imputation
-from dygenept.knowledge.catalog import facet_file, facet_sets
+from dygenept.knowledge.catalog import facet_file, facet_sets, leaves_of
 from dygenept.knowledge.facets.origins import NATIVE, UNKNOWN, origin_name
 from dygenept.knowledge.facets.texts import read_facets
 from dygenept.knowledge.genes.matching import gene_universe, nearest_genes, rows_of
@@ -103,11 +103,15 @@ def view_gene(
     if path is not None:
         return _of_file(gene, path, kg, manager, runtime, n_neighbours)
     entry = entries[name_or_file]
-    if entry.writer is None:
+    leaves = [leaf for _, leaf in leaves_of(name_or_file, entries) if leaf and leaf.writer]
+    if entry.transform is not None or not leaves:
+        what = "is a control that knows nothing of genes" if entry.transform else "has no texts"
         raise ConfigError(
-            f"facet set {name_or_file!r} is a control that knows nothing of genes; show "
-            f"--facets {entry.base or 'go_minilm'} instead"
+            f"facet set {name_or_file!r} {what}; show --facets {entry.base or 'go_minilm'} instead"
         )
+    # Of sets that stand side by side, the one with texts.
+    entry = leaves[0]
+    assert entry.writer is not None
     spec = manager.get(FacetWriterSpec, entry.writer)
     writer = spec.factory(manager.configure(spec, entry.writer_options))
     tables = load_gene_tables()

@@ -4,5 +4,6 @@ Read ``columns`` first: every kind of board declares its columns once, and every
 ``rows`` (with ``metric_table``, ``score_grid``, ``judgements`` and ``echoes``) derives a
 leaderboard, ``notes`` says what belongs beside it, ``groups`` derives its parts and ``seeds`` the
 spread over seeds; ``comparisons`` sets models against each other and ``published`` quotes papers.
-``boards`` puts a board together, and ``formats``, ``pages`` and ``wide`` write it.
+``boards`` puts a board together, ``wide`` lays it out, and ``formats`` writes it; pages and plots
+are made of it in the room of reports.
 """

@@ -1,4 +1,4 @@
-"""Boards as text: JSON, CSV, Markdown, LaTeX and HTML."""
+"""Boards as text: JSON, CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Literal
 
 from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.columns import Column, Row, View
-from dygenept.leaderboard.pages import html_page
 from dygenept.leaderboard.published import HEADING, PublishedRow, published_lines
 from dygenept.machine.plain_text import csv_cell, printable, printable_json
 
-# An underscore within a word is no emphasis, brackets without an address are no link, and names
+# An underscore within a word is not emphasis, brackets without an address are not a link, and names
 # are full of both.
 _MARKDOWN = re.compile(r"[\\`*<>|~&#]|(?<=\])\(|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _LATEX = str.maketrans(
@@ -26,7 +25,7 @@ _LATEX = str.maketrans(
         **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
     }
 )
-TextFormat = Literal["json", "csv", "markdown", "latex", "html"]
+TextFormat = Literal["json", "csv", "markdown", "latex"]
 
 
 def render(boards: Sequence[Board[Row]], chosen: TextFormat) -> str:
@@ -34,15 +33,13 @@ def render(boards: Sequence[Board[Row]], chosen: TextFormat) -> str:
 
     Args:
         boards: What to show, one below another.
-        chosen: ``json``, ``csv``, ``markdown``, ``latex`` or ``html``.
+        chosen: ``json``, ``csv``, ``markdown`` or ``latex``.
     """
     if chosen == "json":
         documents = [board.document() for board in boards]
         return printable_json(json.dumps(documents, indent=2, ensure_ascii=False)) + "\n"
     if chosen == "csv":
         return _csv(boards)
-    if chosen == "html":
-        return html_page(boards)
     one = _markdown if chosen == "markdown" else _latex
     return "\n".join(one(board) for board in boards)
 

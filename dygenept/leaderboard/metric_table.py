@@ -140,8 +140,9 @@ def _resampled(records: Sequence[RunRecord], metric: str) -> Mapping[str, Double
     sums: dict[str, tuple[DoubleArray, int]] = {}
     for record in records:
         for entry in record.metrics:
-            n_units = sum(item.value is not None for item in entry.values)
-            if entry.name == metric and entry.resampled and n_units:
+            if entry.name != metric or not entry.resampled:
+                continue
+            if n_units := sum(item.value is not None for item in entry.values):
                 draws = np.array(entry.resampled, dtype=np.float64)
                 before, n_before = sums.get(record.model, (np.zeros(len(draws)), 0))
                 sums[record.model] = before + n_units * draws, n_before + n_units

@@ -33,9 +33,18 @@ def board_notes(
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
     first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
     first = (*first, _noise(rows))
-    of_cells = ("" if record is None else _controls(record), *_cells(rows), _chance(rows))
+    of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
     return tuple(note for note in found if note)
+
+
+def _of_data(record: RunRecord | None) -> tuple[str, ...]:
+    if record is None:
+        return ()
+    matched = record.dataset.mapping.get("match_batches")
+    column = record.dataset.mapping.get("batch_column")
+    said = f"controls are matched by batch (obs[{column!r}])" if matched is True else ""
+    return (_controls(record), said)
 
 
 def _size(rows: Sequence[LeaderboardRow]) -> str:

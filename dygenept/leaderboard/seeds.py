@@ -98,7 +98,7 @@ def seed_groups(
 def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]:
     """Lay leaderboards of one group out as one: every value is its mean over the seeds.
 
-    Seeds hold the same perturbations out, in other folds: they are no further evidence.
+    Seeds hold the same perturbations out, in other folds: they are not further evidence.
     """
     merged = []
     for same in _by_metric([metric_tables(records) for records in boards]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
-# Parts of a query that say what is asked for and are no secrets; every other value is hidden.
+# Parts of a query that say what is asked for and are not secret; every other value is hidden.
 _HARMLESS = frozenset(
     "id export confirm download format file filename version name path page type gbrecs".split()
 )

@@ -133,6 +133,48 @@ def extract_member(
             raise DataError(f"{member} in {called} has {written:,} bytes and declares {declared:,}")
 
 
+def unpack_gzip(
+    archive: Path,
+    destination: Path,
+    *,
+    size: int | None = None,
+    report: Callable[[Progress], None] = no_report,
+    called: str | None = None,
+) -> None:
+    """Unpack a gzip file.
+
+    Args:
+        archive: The file.
+        destination: Where it goes; replaced.
+        size: Bytes that it must have unpacked; without it, it may grow 100-fold at most.
+        report: Gets the bytes so far, as stage ``extract``.
+        called: What errors call the archive; None takes its name.
+
+    Raises:
+        DataError: If it is damaged, cut short, too large or of another size.
+    """
+    called = called or archive.name
+    most = size or most_bytes(archive.stat().st_size)
+    written = 0
+    try:
+        with gzip.open(archive, "rb") as source, destination.open("wb") as target:
+            while block := source.read(BLOCK_BYTES):
+                written += len(block)
+                if written > most:
+                    raise DataError(
+                        f"{called} grows to more than {most:,} bytes when it is unpacked"
+                        + ("" if size else "; name its size in the registry (unpacked_size:)")
+                    )
+                target.write(block)
+                report(Progress("extract", written, size or 0, destination.name))
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise DataError(f"{called} is damaged or cut short: {error}") from error
+    if size is not None and written != size:
+        raise DataError(f"{called} has {written:,} bytes unpacked, expected {size:,}")
+
+
 def check_zip(path: Path, *, called: str) -> None:
     """Read every file of an archive and compare its checksum; nothing is written.
 

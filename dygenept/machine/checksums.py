@@ -45,6 +45,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_md5(path: Path) -> str:
+    """Hash a file as archives such as Zenodo and figshare publish it; 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def verify_file(
     path: Path, *, pinned: str | None = None, url: str | None = None, rehash: bool = False
 ) -> str:

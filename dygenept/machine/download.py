@@ -175,7 +175,7 @@ class _Transfer:
                     "%s: %s; trying again in %.1f s", shown(self.url), masked(reason), wait_s
                 )
                 time.sleep(wait_s)
-            # Such as a host that is no name, or a header that cannot be sent.
+            # Such as a host that is not a name, or a header that cannot be sent.
             except (ValueError, UnicodeError) as error:
                 raise self._refused(f"could not be fetched: {error}") from error
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.machine.addresses import shown
-from dygenept.machine.archives import extract_member
+from dygenept.machine.archives import extract_member, unpack_gzip
 from dygenept.machine.checksums import (
     ChecksumRecord,
+    file_md5,
     file_sha256,
     read_record,
     record_file,
@@ -35,6 +36,46 @@ def accept(path: Path) -> None:
     """Accept any file that opens."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a publisher says of the bytes that an address serves.
+
+    Attributes:
+        size: How many there are.
+        md5: Their MD5, as Zenodo and figshare publish it.
+        sha256: Their SHA-256, as Hugging Face publishes it.
+    """
+
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+    def check(self, path: Path, *, called: str) -> None:
+        """Compare a file with it.
+
+        Raises:
+            DataUnavailableError: If the file has another size or checksum.
+        """
+        n_bytes = path.stat().st_size
+        if self.size is not None and n_bytes != self.size:
+            raise DataUnavailableError(
+                f"{called} has {n_bytes:,} bytes, and the publisher says {self.size:,}"
+            )
+        for kind, wanted, hashed in (
+            ("MD5", self.md5, file_md5),
+            ("SHA-256", self.sha256, file_sha256),
+        ):
+            if wanted is not None and (found := hashed(path)) != wanted.lower():
+                raise DataUnavailableError(
+                    f"{called} has {kind} {found[:16]}…, and the publisher says {wanted[:16]}…"
+                )
+
+    @property
+    def is_certain(self) -> bool:
+        """True if a file that was cut short cannot pass."""
+        return any(value is not None for value in (self.size, self.md5, self.sha256))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A file and what it must be.
@@ -45,6 +86,8 @@ class Wanted:
         member: Where the addresses are zip archives, the file in them that is kept.
         sha256: SHA-256 that it must have; None trusts the first one that opens.
         size: Bytes that it must have.
+        served: What the publisher says of what the addresses serve, archives included.
+        is_gzipped: True where the addresses serve the file packed with gzip, to be unpacked.
         check: Looks into the file beyond that; raises DataError where it is not the right one, with
             the rest of a sentence that begins with the file.
     """
@@ -54,7 +97,14 @@ class Wanted:
     member: str | None = None
     sha256: str | None = None
     size: int | None = None
+    served: Served = Served()
+    is_gzipped: bool = False
     check: Callable[[Path], None] = accept
+
+    @property
+    def is_packed(self) -> bool:
+        """True if what is served is not the file itself."""
+        return self.member is not None or self.is_gzipped
 
 
 def fetch_file(
@@ -132,6 +182,15 @@ def _is_right(wanted: Wanted) -> bool:
             ) from error
         logger.warning("%s; it was fetched before and is fetched again", error)
         return False
+    if not wanted.is_packed and read_record(path) is None:
+        # Put there by hand and seen for the first time: it may still be another release.
+        try:
+            wanted.served.check(path, called=str(path))
+        except DataUnavailableError as error:
+            raise DataError(
+                f"{error}; it was not fetched, so it is left as it is; replace it, or have it "
+                "replaced by: dygenept data fetch --force"
+            ) from error
     verify_file(path, pinned=wanted.sha256)
     return True
 
@@ -169,22 +228,22 @@ def _received(
 
     What turns out to be wrong is not kept; a transfer that was cut off is, to go on with it.
     """
-    name = wanted.path.name
-    if wanted.member is None:
-        source = part
-        has_known_end = download(url, source, size=wanted.size, report=report, called=name)
-    else:
-        source = part.with_name(f"{part.name}.zip")
-        # The end of an archive is where its list of files is.
-        has_known_end = download(url, source, report=report, called=name) or True
+    name, served = wanted.path.name, wanted.served
+    source = part.with_name(f"{part.name}.packed") if wanted.is_packed else part
+    size = served.size if wanted.is_packed else served.size or wanted.size
+    has_known_end = download(url, source, size=size, report=report, called=name)
     try:
+        served.check(source, called="what came")
         if wanted.member is not None:
             extract_member(
                 source, wanted.member, part, size=wanted.size, report=report, called="the archive"
             )
+        elif wanted.is_gzipped:
+            unpack_gzip(source, part, size=wanted.size, report=report, called="the archive")
         kind = check_file(wanted, part, called="what came")
-        is_pinned = wanted.sha256 is not None or wanted.size is not None
-        if not (has_known_end or is_pinned or kind in SELF_DELIMITING):
+        is_pinned = wanted.sha256 is not None or wanted.size is not None or served.is_certain
+        # The end of a packed file is where its list of files, or its checksum, is.
+        if not (has_known_end or is_pinned or wanted.is_packed or kind in SELF_DELIMITING):
             raise DataError(
                 "the server does not say how long the file is, so that half of it could pass for "
                 "all; name its size or sha256 in the registry"

@@ -75,7 +75,7 @@ def check_can_write(folder: Path) -> None:
         ResultsError: If it is a file or cannot be written.
     """
     if descriptor_of(folder) is not None:
-        raise ResultsError(f"cannot write into {folder}: it is no folder; name a folder")
+        raise ResultsError(f"cannot write into {folder}: it is not a folder; name one")
     _check(followed(folder), f"into {folder}", "folder")
 
 

@@ -161,7 +161,7 @@ def read_arrays(path: Path, *, mend: str = FETCH_AGAIN) -> Mapping[str, npt.NDAr
         check_arrays(path)
         with np.load(path, allow_pickle=False) as opened:
             read = {name: opened[name] for name in opened.files}
-        # A member that is no array comes as its bytes.
+        # A member that is not an array comes as its bytes.
         arrays = {name: array for name, array in read.items() if isinstance(array, np.ndarray)}
         for name, array in arrays.items():
             if array.dtype.kind == "U":
@@ -175,7 +175,7 @@ def _check_texts(array: npt.NDArray[Any], called: str) -> None:
         kind = np.dtype("u4").newbyteorder(array.dtype.byteorder)
         codes = np.ascontiguousarray(array).reshape(-1).view(kind)
         if bool(((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any()):
-            raise DataError(f"{called} holds what is no text; fetch or copy it again")
+            raise DataError(f"{called} holds something that is not text; fetch or copy it again")
 
 
 def check_arrays(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dygenept.knowledge.catalog import facet_sets
@@ -180,7 +181,9 @@ class Assembly:
 
     def knowledge(self, environment: Environment) -> AssemblyKnowledge:
         """Return what opens the facet set for given genes."""
-        return AssemblyKnowledge(self.facets, self.kg, environment)
+        spec = self.gene_encoder.spec
+        widen = None if spec.widen is None else partial(spec.widen, self.gene_encoder.options)
+        return AssemblyKnowledge(self.facets, self.kg, environment, widen)
 
     def build(self, environment: Environment) -> DyGenePTModel:
         """Build an untrained DyGenePT model."""

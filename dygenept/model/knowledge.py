@@ -8,14 +8,17 @@ from pathlib import Path
 
 from dygenept.knowledge.catalog import (
     FacetSetEntry,
+    Widen,
     facet_sets,
     is_imputed_already,
+    leaves_of,
     missing_knowledge,
     open_knowledge,
 )
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
 from dygenept.knowledge.likeness import Control, Likeness, gene_likeness
 from dygenept.machine.checksums import file_sha256
+from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime, Task
@@ -42,16 +45,23 @@ class AssemblyKnowledge:
         facets: A facet set of the registry, or a file.
         kg: The knowledge graphs.
         environment: Knows the facet sets and the plugins behind them.
+        widen: Adds the gene encoder's own facets; None where it has none.
     """
 
     facets: str
     kg: KgChoice
     environment: Environment
+    widen: Widen | None = None
 
     def __call__(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         """Return the knowledge of some genes."""
         return open_knowledge(
-            self.facets, genes, environment=self.environment, runtime=runtime, kg=self.kg
+            self.facets,
+            genes,
+            environment=self.environment,
+            runtime=runtime,
+            kg=self.kg,
+            widen=self.widen,
         )
 
 
@@ -95,21 +105,31 @@ class TableLikeness:
 
 def facet_document(name_or_file: str, environment: Environment) -> dict[str, object]:
     """Return what identifies a facet set or a file, for a model's configuration and so its key."""
-    entry = facet_sets(environment).get(name_or_file)
+    entries = facet_sets(environment)
+    entry = entries.get(name_or_file)
     if entry is not None:
-        return {"facet_set": entry.model_dump(mode="json")}
+        document = entry.model_dump(mode="json", exclude={"join"})
+        if entry.join:
+            document["join"] = [facet_document(part, environment) for part in entry.join]
+        return {"facet_set": document}
     path = Path(name_or_file).expanduser()
     return {"knowledge_sha256": file_sha256(path)} if path.is_file() else {}
 
 
 def facet_plugins(name_or_file: str, environment: Environment) -> tuple[Provenance, ...]:
     """Provenance of the facet writer and text encoder behind a facet set; none for a file."""
-    entry = _written_set(name_or_file, environment)
-    if entry is None:
-        return ()
-    pairs = ((FacetWriterSpec.kind, entry.writer), (TextEncoderSpec.kind, entry.encoder))
+    pairs = [
+        pair
+        for entry in _made_sets(name_or_file, environment)
+        for pair in (
+            (FacetWriterSpec.kind, entry.writer),
+            (TextEncoderSpec.kind, entry.encoder),
+        )
+    ]
     return tuple(
-        environment.manager.provenance(kind, name) for kind, name in pairs if name is not None
+        environment.manager.provenance(kind, name)
+        for kind, name in dict.fromkeys(pairs)
+        if name is not None
     )
 
 
@@ -128,20 +148,19 @@ def missing_facets(
         missing.append(without)
     elif not is_imputed_already(name_or_file, environment=environment, runtime=runtime, kg=kg):
         missing.extend(kg.missing(environment.manager, runtime))
-    entry = _written_set(name_or_file, environment)
-    if entry is not None and entry.writer is not None and entry.encoder is not None:
-        plugins = (
-            environment.configured(FacetWriterSpec, entry.writer, entry.writer_options),
-            environment.configured(TextEncoderSpec, entry.encoder, entry.encoder_options),
-        )
+    for entry in _made_sets(name_or_file, environment):
+        plugins: list[ConfiguredPlugin[FacetWriterSpec] | ConfiguredPlugin[TextEncoderSpec]] = []
+        if entry.writer is not None:
+            options = entry.writer_options
+            plugins.append(environment.configured(FacetWriterSpec, entry.writer, options))
+        if entry.encoder is not None:
+            options = entry.encoder_options
+            plugins.append(environment.configured(TextEncoderSpec, entry.encoder, options))
         missing.extend(lack for plugin in plugins if (lack := plugin.missing()) is not None)
     return tuple(missing)
 
 
-def _written_set(name_or_file: str, environment: Environment) -> FacetSetEntry | None:
-    """Return the facet set that a chain of derived ones starts from; None for a file."""
-    entries = facet_sets(environment)
-    entry = entries.get(name_or_file)
-    while entry is not None and entry.base is not None:
-        entry = entries.get(entry.base)
-    return entry
+def _made_sets(name_or_file: str, environment: Environment) -> tuple[FacetSetEntry, ...]:
+    """Return the facet sets made by plugins that a derived or joined one comes from."""
+    leaves = leaves_of(name_or_file, facet_sets(environment))
+    return tuple(entry for _, entry in leaves if entry is not None and entry.encoder is not None)

@@ -12,7 +12,7 @@ this file is all that lies between them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -22,6 +22,7 @@ from dygenept.errors import PluginError
 from dygenept.model.conditions import PADDING
 from dygenept.model.type_readout import TypeReadout
 from dygenept.plugin.interfaces import (
+    AddsFacetVectors,
     Attention,
     AttentionOutput,
     CellEncoder,
@@ -186,11 +187,28 @@ class DyGenePT(nn.Module):
         A gene of which nothing is known takes the learned null embedding.
         """
         attended: AttentionOutput = self.attention(cell, facets)  # (B, P, D), (B, P, H, K)
-        has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
-        null = facets.null.to(attended.embedding.dtype)  # (D,)
-        return AttentionOutput(
-            embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
-        )
+        return with_null(attended, facets)
+
+    def attend_adding(
+        self, facets: FacetBatch, cell: torch.Tensor
+    ) -> Callable[[torch.Tensor], AttentionOutput]:
+        """Fix facets, (B, P, K, D), and cells, (B, D), for attention under other facet vectors.
+
+        Returns:
+            From vectors, (K, D), to what ``attend_to`` makes of the facets with each facet's vector
+            added where the facet is known.
+        """
+        attention = self.attention
+        if isinstance(attention, AddsFacetVectors):
+            attend = attention.adding_vectors(cell, facets)
+            return lambda vectors: with_null(attend(vectors), facets)
+
+        def attend_again(vectors: torch.Tensor) -> AttentionOutput:
+            known = facets.known[..., None]
+            added = (facets.values + vectors).masked_fill(~known, 0.0)
+            return self.attend_to(replace(facets, values=added), cell)
+
+        return attend_again
 
     def attend(self, gene_indices: torch.Tensor, cell: torch.Tensor) -> AttentionOutput:
         """Encode genes, (B, P), and attend to their facets from cell states, (B, D)."""
@@ -219,6 +237,15 @@ class DyGenePT(nn.Module):
         self._pool_types = torch.tensor(pool.cell_type_codes, dtype=torch.int64)
         encoder = cast(CellEncoder, self.cell_encoder)
         encoder.prepare(pool)
+
+
+def with_null(attended: AttentionOutput, facets: FacetBatch) -> AttentionOutput:
+    """Give genes without a known facet the null embedding."""
+    has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
+    null = facets.null.to(attended.embedding.dtype)  # (D,)
+    return AttentionOutput(
+        embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
+    )
 
 
 def shared_facets(encoded: FacetBatch, n_cells: int) -> FacetBatch:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from dygenept.plugin.hookspecs import hookimpl
     from dygenept.plugin.interfaces import (
+        AddsFacetVectors,
         Attention,
         AttentionOutput,
         CallPlan,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         Decoder,
         DecoderContext,
         EffectMetric,
+        EncodesGenes,
         FacetBatch,
         FacetRequest,
         FacetWriter,
@@ -85,6 +87,7 @@ if TYPE_CHECKING:
         FacetWriterSpec,
         GeneEncoderSpec,
         KgSourceSpec,
+        MetricGuide,
         MetricSpec,
         PluginConfig,
         SplitSpec,
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "AttentionSpec",
@@ -116,6 +120,7 @@ __all__ = [
     "DygeneptError",
     "EffectMetric",
     "EffectMetricSpec",
+    "EncodesGenes",
     "EnvironmentSpec",
     "FacetBatch",
     "FacetRequest",
@@ -141,6 +146,7 @@ __all__ = [
     "LinearReadout",
     "MappedConfig",
     "Metric",
+    "MetricGuide",
     "MetricSpec",
     "Model",
     "PartnerText",
@@ -185,7 +191,7 @@ def _home(name: str) -> str:
         return "dygenept.plugin.hookspecs"
     if name == "MappedConfig":
         return "dygenept.plugin.mapped"
-    if name == "PluginConfig" or name.endswith("Spec"):
+    if name in ("MetricGuide", "PluginConfig") or name.endswith("Spec"):
         return "dygenept.plugin.specs"
     if name == "nearest" or name.endswith("Error"):
         return "dygenept.errors"

@@ -12,10 +12,9 @@ from dygenept.errors import PluginError
 from dygenept.plugin.specs import PluginConfig, PluginSpec
 from dygenept.types.results import Provenance
 
-S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
-
-# A plugin whose configuration has this option is told the run's data folder by it.
+# A plugin that reads the data folder has an option of this name.
 DATA_DIR_OPTION = "data_dir"
+S_co = TypeVar("S_co", bound=PluginSpec, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,15 @@ class ConfiguredPlugin(Generic[S_co]):
         return {"name": self.name, **self.options.model_dump(mode="json")}
 
 
-def with_data_dir(
-    spec: PluginSpec, options: Mapping[str, object] | None, data_dir: Path | None
+def with_data_folder(
+    spec: PluginSpec, options: Mapping[str, object], data_dir: Path | None
 ) -> dict[str, object]:
-    """Add the run's data folder to the options of a plugin that has an option ``data_dir``.
+    """Add a run's data folder to the options of a plugin that reads it; one given there wins.
 
-    An explicit option wins. Such a field is declared with ``exclude=True``, so that no record
-    contains a path of one machine.
+    Such a plugin's configuration has a field ``data_dir``, declared with ``exclude=True``, so that
+    no record contains a path of one machine.
     """
-    given = dict(options or {})
+    given = dict(options)
     if data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
         given.setdefault(DATA_DIR_OPTION, str(data_dir))
     return given

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, cast
 from pydantic import BaseModel
 
 from dygenept.machine.folders import default_cache_dir, default_data_dir
-from dygenept.plugin.configured import ConfiguredPlugin, with_data_dir
+from dygenept.plugin.configured import ConfiguredPlugin, with_data_folder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.specs import PluginSpec
@@ -20,7 +20,7 @@ from dygenept.types import Progress, Runtime, no_report
 
 S = TypeVar("S", bound=PluginSpec)
 E = TypeVar("E", bound=BaseModel)
-Section = Literal["facets", "models", "datasets", "assets"]
+Section = Literal["facets", "models", "datasets", "collections", "assets"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Environment:
             ConfigError: If an option is unknown (the nearest is named) or not allowed.
         """
         spec = self.manager.get(spec_class, name)
-        given = with_data_dir(spec, options, self.data_dir)
+        given = with_data_folder(spec, options or {}, self.data_dir)
         config = validated(spec.config, given, where or f"{spec.kind}.{spec.name}")
         return ConfiguredPlugin(spec, config, self.manager.provenance(spec.kind, spec.name))
 

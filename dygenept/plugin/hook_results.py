@@ -13,7 +13,7 @@ from dygenept.plugin import hookspecs
 from dygenept.plugin.specs import SPEC_CLASSES, PluginConfig, PluginSpec
 
 S = TypeVar("S", bound=PluginSpec)
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*(?:\+[a-z][a-z0-9_]*)*")
 
 
 def declared_specs(module: ModuleType, owner: str) -> list[PluginSpec]:

@@ -14,7 +14,6 @@ import pluggy
 
 from dygenept.errors import PluginError, nearest
 from dygenept.plugin import hookspecs
-from dygenept.plugin.configured import with_data_dir
 from dygenept.plugin.hook_results import declared_specs
 from dygenept.plugin.loading import (
     Candidate,
@@ -173,21 +172,11 @@ class PluginManager:
         return self._entries[(kind, name)].provenance
 
     def configure(
-        self,
-        spec: PluginSpec,
-        options: Mapping[str, object] | None = None,
-        *,
-        data_dir: Path | None = None,
+        self, spec: PluginSpec, options: Mapping[str, object] | None = None
     ) -> PluginConfig:
         """Validate a plugin's options; none gives its defaults.
-
-        Args:
-            spec: The plugin.
-            options: Options that differ from its defaults.
-            data_dir: The run's data folder, which a plugin with an option ``data_dir`` is told.
 
         Raises:
             ConfigError: If a key is unknown (the nearest is named) or a value not allowed.
         """
-        given = with_data_dir(spec, options, data_dir)
-        return validated(spec.config, given, f"{spec.kind}.{spec.name}")
+        return validated(spec.config, dict(options or {}), f"{spec.kind}.{spec.name}")

@@ -20,15 +20,17 @@ class MappedConfig(PluginConfig):
     normalize: bool = False
     condition_column: str | None = None
     control: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     separator: str | None = None
     guide_pattern: str | None = None
     symbol_column: str | None = None
     layer: str | None = None
     cell_type_column: str | None = None
     batch_column: str | None = None
+    match_batches: bool | None = None
     value_column: str | None = None
 
-    @field_validator("control", mode="before")
+    @field_validator("control", "drop", mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 import dygenept
 from dygenept.errors import ConfigError
 from dygenept.plugin.validation import validated
-from dygenept.plugin.yaml_files import read_yaml
+from dygenept.plugin.yaml_files import read_shipped_yaml, read_yaml
 
 ENVIRONMENT_VARIABLE = "DYGENEPT_REGISTRY"
 
@@ -46,6 +46,7 @@ class Registry(BaseModel):
         facets: Facet sets by name.
         models: Assemblies of parts by name.
         datasets: Data sets by name.
+        collections: What data sets of one publisher have in common, by name.
         assets: Further files by name, such as knowledge graphs and checkpoints.
         defaults: What ``bench`` runs where nothing is said.
     """
@@ -56,6 +57,7 @@ class Registry(BaseModel):
     facets: Mapping[str, Mapping[str, object]] = {}
     models: Mapping[str, Mapping[str, object]] = {}
     datasets: Mapping[str, Mapping[str, object]] = {}
+    collections: Mapping[str, Mapping[str, object]] = {}
     assets: Mapping[str, Mapping[str, object]] = {}
     defaults: BenchDefaults = BenchDefaults()
 
@@ -73,26 +75,38 @@ def bundled_registry_path() -> Path:
     raise ConfigError(f"registry.yaml is missing from {package}; reinstall dygenept")
 
 
+def catalogue_paths() -> tuple[Path, ...]:
+    """Return the files of published data sets that ship with the package, sorted by name."""
+    folder = Path(dygenept.__file__).parent / "resources" / "catalogue"
+    return tuple(sorted(folder.glob("*.yaml")))
+
+
 def load_registry(extra: Sequence[Path] = ()) -> Registry:
-    """Merge the bundled registry, ``$DYGENEPT_REGISTRY`` and further files, the last one winning.
+    """Merge the bundled registry, the catalogue, ``$DYGENEPT_REGISTRY`` and further files.
+
+    The last one wins.
 
     Lists of plugins are joined; mappings are merged key by key.
 
     Raises:
         ConfigError: If a file is missing, is not YAML, or has an unknown key.
     """
-    paths = [bundled_registry_path()]
+    paths = []
     if from_environment := os.environ.get(ENVIRONMENT_VARIABLE):
         paths.append(Path(from_environment).expanduser())
     paths.extend(extra)
-    merged: dict[str, object] = {}
+    bundled = bundled_registry_path()
+    merged: dict[str, object] = dict(read_yaml(bundled))
+    for shipped in catalogue_paths():
+        merged = merge(merged, read_shipped_yaml(shipped))
+    registry = _validate(merged, bundled)
     for path in paths:
         document = read_yaml(path)
         plugins = [*_plugins(merged, path), *_plugins(document, path)]
         merged = merge(merged, document)
         merged["plugins"] = list(dict.fromkeys(plugins))
-        _validate(merged, path)
-    return _validate(merged, paths[-1])
+        registry = _validate(merged, path)
+    return registry
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

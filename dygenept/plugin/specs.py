@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept.types import DoubleArray, GroupedPairs
+    from dygenept.types import DoubleArray, GeneKnowledge, GroupedPairs, Runtime
     from dygenept.types.effects import EffectKind
 
 
@@ -30,7 +30,7 @@ class PluginSpec:
     """What every plugin declares.
 
     Attributes:
-        name: Lower snake case; unique within its kind.
+        name: Lower snake case, or several such words joined by ``+``; unique within its kind.
         summary: One line.
         source: Paper, DOI or "this project".
         config: Configuration class; its defaults are the plugin's defaults.
@@ -82,10 +82,17 @@ class SplitSpec(PluginSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneEncoderSpec(PluginSpec):
-    """Perturbed genes to facet embeddings."""
+    """Perturbed genes to facet embeddings.
+
+    Attributes:
+        widen: Adds facets of its own to those of a model's facet set, of the same genes; the
+            encoder is built with the outcome, a saved model keeps it, and a control such as
+            ``shuffled`` is made of it whole. None leaves the facet set as it is.
+    """
 
     kind: ClassVar[str] = "gene_encoders"
     factory: Callable[[Any, interfaces.GeneEncoderContext], interfaces.GeneEncoder]
+    widen: Callable[[Any, GeneKnowledge, Runtime], GeneKnowledge] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +179,23 @@ class BaselineSpec(PluginSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricGuide:
+    """How a metric is read, for people; ``docs/metrics.md`` is made of it.
+
+    Attributes:
+        formula: Its formula, in the letters of ``docs/metrics.md``.
+        chance: What a guess gets, in words, where it depends on the data.
+        misleads: When its value says something else than it seems to.
+        use: When to use it.
+    """
+
+    formula: str
+    misleads: str
+    use: str
+    chance: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec(PluginSpec):
     """A score of held-out conditions.
 
@@ -197,6 +221,7 @@ class MetricSpec(PluginSpec):
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
+        guide: How to read it; None says nothing.
     """
 
     kind: ClassVar[str] = "metrics"
@@ -217,6 +242,7 @@ class MetricSpec(PluginSpec):
     uses_predicted_cells: bool = False
     by_row: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
+    guide: MetricGuide | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +260,7 @@ class EffectMetricSpec(PluginSpec):
         chance: What a guess is worth, computed as the metric is; None where it has no such value.
         undefined: When it is undefined, in words; empty where it never is.
         leads: True of a metric that boards show first.
+        guide: How to read it; None says nothing.
     """
 
     kind: ClassVar[str] = "effect_metrics"
@@ -247,6 +274,7 @@ class EffectMetricSpec(PluginSpec):
     chance: Callable[[GroupedPairs], DoubleArray] | None = None
     undefined: str = ""
     leads: bool = False
+    guide: MetricGuide | None = None
 
 
 SPEC_CLASSES: tuple[type[PluginSpec], ...] = (

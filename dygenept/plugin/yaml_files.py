@@ -49,6 +49,25 @@ def read_yaml(path: Path) -> dict[str, object]:
     return {str(key): value for key, value in document.items()}
 
 
+def read_shipped_yaml(path: Path) -> dict[str, object]:
+    """Read a YAML mapping that is part of the package: without references, and many times as fast.
+
+    Raises:
+        ConfigError: If the file is damaged.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        # Only the loaders that build plain values are used.
+        document = yaml.load(path.read_bytes(), Loader=loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is damaged; reinstall dygenept: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} is damaged; reinstall dygenept")
+    return {str(key): value for key, value in document.items()}
+
+
 def _text(path: Path) -> str:
     size = path.stat().st_size
     if size > MAX_BYTES:

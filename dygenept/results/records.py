@@ -44,7 +44,7 @@ class DatasetRecord(_Record):
     simulated: bool
     notes: tuple[str, ...] = ()
     file: str | None = None
-    mapping: Mapping[str, str | tuple[str, ...]] = {}
+    mapping: Mapping[str, bool | str | tuple[str, ...]] = {}
     normalize: bool = False
     kind: Literal["cells", "effects"] = "cells"
     n_pairs: int | None = None

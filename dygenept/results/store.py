@@ -22,7 +22,7 @@ from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
 from dygenept.machine.whole_files import write_whole
 from dygenept.results.records import RunRecord
-from dygenept.types import Condition, DoubleArray, Predictions
+from dygenept.types import Condition, DoubleArray, FloatArray, Predictions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -145,16 +145,21 @@ class ResultsStore:
         if predictions.spread is not None:
             tables[_spread_path(relative)] = predictions.spread
         for path, values in tables.items():
-            self._write_table(path, predictions.conditions, values.astype(np.float64), gene_ids)
+            self.write_table(path, predictions.conditions, values.astype(np.float64), gene_ids)
         return relative
 
-    def _write_table(
+    def write_table(
         self,
         relative: str,
         conditions: Sequence[Condition],
-        values: DoubleArray,
+        values: DoubleArray | FloatArray,
         gene_ids: Sequence[str],
     ) -> None:
+        """Write a number for each condition and gene as Parquet, in float32 where that suffices.
+
+        Raises:
+            ResultsError: If the names are no columns of a table, or it cannot be written.
+        """
         import polars as pl
 
         with np.errstate(over="ignore"):
@@ -262,7 +267,7 @@ def read_record(path: Path) -> RunRecord:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedRecordError(f"{path} is not a result record (it is no regular file)")
+            raise DamagedRecordError(f"{path} is not a result record (it is not a regular file)")
         if status.st_size > MAX_BYTES:
             raise DamagedRecordError(
                 f"{path} is not a result record ({status.st_size:,} bytes, more than any has)"

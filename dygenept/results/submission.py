@@ -78,7 +78,7 @@ def _checked(rows: Rows, path: Path, is_delta: bool) -> Submission:
             raise DataError(f"{path} has {len(column)} {name} for {shape[0]} perturbation(s)")
     # A cell type that is missing would stand for one that is called None.
     if rows.cell_types is not None and not all(isinstance(item, str) for item in rows.cell_types):
-        raise DataError(f"{path}: a row has no cell type, or one that is no text; name each")
+        raise DataError(f"{path}: a row has no cell type, or one that is not text; name each")
     if np.isinf(values).any():
         raise DataError(f"{path} has infinite values; a prediction must be finite")
     return Submission(
@@ -102,7 +102,7 @@ def _fold(value: object, path: Path) -> int:
         number = float("nan")
     if not (number.is_integer() and number >= 1):
         raise DataError(
-            f"{path}: column 'fold' has {str(value)[:40]!r}, which is no number of a fold "
+            f"{path}: column 'fold' has {str(value)[:40]!r}, which is not the number of a fold "
             "(1, 2, …); number the folds, or leave the column out"
         )
     return int(number)

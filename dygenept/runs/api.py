@@ -53,7 +53,7 @@ def load_dataset(
     normalize: bool = False,
     scale: float | None = None,
     environment: Environment | None = None,
-    **mapping: str | Sequence[str] | None,
+    **mapping: str | bool | Sequence[str] | None,
 ) -> PerturbationData:
     """Open a data set: a registered name, an ``.h5ad`` file or an AnnData object.
 
@@ -66,8 +66,8 @@ def load_dataset(
         mapping: Where a file or an object keeps what is needed, as ``DataMapping`` lists it:
             ``condition_column``, ``control`` (one label or several), ``separator``,
             ``guide_pattern``, ``symbol_column``, ``layer``, ``cell_type_column``,
-            ``batch_column``; ``condition``, ``cell_type`` and ``gene_symbols`` are other names of
-            three of them.
+            ``batch_column``, ``match_batches``, ``drop``; ``condition``, ``cell_type`` and
+            ``gene_symbols`` are other names of three of them.
 
     Returns:
         The data set; ``notes`` says what was accepted or mended.
@@ -115,7 +115,7 @@ def bench(
     environment: Environment | None = None,
     normalize: bool = False,
     progress: bool = True,
-    **mapping: str | Sequence[str] | None,
+    **mapping: str | bool | Sequence[str] | None,
 ) -> BenchResult:
     """Cross-validate models on a data set.
 
@@ -193,7 +193,7 @@ def score(
     environment: Environment | None = None,
     normalize: bool = False,
     progress: bool = True,
-    **mapping: str | Sequence[str] | None,
+    **mapping: str | bool | Sequence[str] | None,
 ) -> BenchResult:
     """Score predictions made elsewhere, by the rules that the harness's own models obey.
 
@@ -321,20 +321,25 @@ def precompute(
         return pipeline.run(planned_steps(steps, request))
 
 
-def _mapping(given: Mapping[str, str | Sequence[str] | None]) -> DataMapping:
+def _mapping(given: Mapping[str, str | bool | Sequence[str] | None]) -> DataMapping:
     known = {field.name for field in fields(DataMapping)}
-    parts = {OTHER_NAMES.get(name, name): value for name, value in given.items() if value}
-    for name in parts:
+    parts = {
+        OTHER_NAMES.get(name, name): value
+        for name, value in given.items()
+        if value not in (None, "")
+    }
+    several: dict[str, tuple[str, ...]] = {}
+    for name, value in parts.items():
         if name not in known:
             raise ConfigError(f"unknown option {name!r}; {nearest(name, known)}")
-    control = parts.pop("control", ())
-    for name, value in parts.items():
-        if not isinstance(value, str):
-            raise ConfigError(f"{name} must be a text, got {value!r}")
-    if not isinstance(control, Iterable):
-        raise ConfigError(f"control must be a label or several, got {control!r}")
-    controls = (control,) if isinstance(control, str) else tuple(map(str, control))
-    return DataMapping(**parts, control=controls)  # type: ignore[arg-type]
+        if name in ("control", "drop"):
+            if not isinstance(value, Iterable):
+                raise ConfigError(f"{name} must be a label or several, got {value!r}")
+            several[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
+        elif not isinstance(value, bool if name == "match_batches" else str):
+            what = "True or False" if name == "match_batches" else "a text"
+            raise ConfigError(f"{name} must be {what}, got {value!r}")
+    return DataMapping(**parts | several)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -352,7 +357,7 @@ def _folder(results: str | Path | None) -> Iterator[Path]:
 
 
 def _reading(
-    data: Data, *, normalize: bool, mapping: Mapping[str, str | Sequence[str] | None]
+    data: Data, *, normalize: bool, mapping: Mapping[str, str | bool | Sequence[str] | None]
 ) -> DataRequest:
     """Say which data are read and how; an AnnData object is read at once."""
     if isinstance(data, str | Path):

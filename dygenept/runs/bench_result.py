@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.leaderboard.comparisons import compare_models
-from dygenept.leaderboard.formats import render
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.machine.whole_files import write_whole
+from dygenept.reports.page import html_page, page_board
 from dygenept.results.records import RunRecord
+from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchOutcome
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ class BenchResult:
     def save_html(self, path: str | Path) -> Path:
         """Write the leaderboard as one HTML page that needs no network, and return its path."""
         target = Path(path)
-        write_whole(target, render([leaderboard_of(self.records)], "html").encode())
+        board = leaderboard_of(self.records)
+        shown = page_board(board, self.records, results=ResultsStore(self.results))
+        write_whole(target, html_page([shown]).encode())
         return target
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from dygenept.errors import ConfigError, DygeneptError, EnvironmentBuildError
 from dygenept.knowledge.catalog import missing_knowledge
 from dygenept.knowledge.gene_embedding import is_vector_file
+from dygenept.knowledge.graph.links import own_graph_hashes
 from dygenept.machine.checksums import file_sha256
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
@@ -48,11 +49,14 @@ def _missing_embedding(facets: str, environment: Environment) -> str | None:
 def with_file_hashes(model: ResolvedModel, environment: Environment) -> ResolvedModel:
     """Add the hashes of files that predictions depend on to a model's configuration, so its key.
 
-    They are the knowledge graphs of an assembly and the script of an isolated baseline. Where one
-    of them is missing or broken, nothing is added: the model's own jobs say what is wrong.
+    They are the knowledge graphs of an assembly, tables of links that take the place of shipped
+    ones, and the script of an isolated baseline. Where one of them is missing or broken, nothing is
+    added: the model's own jobs say what is wrong.
     """
     if model.assembly is not None:
-        return _with_graph_files(model, environment)
+        model = _with_graph_files(model, environment)
+        own = own_graph_hashes(environment.data_dir)
+        return replace(model, config={**model.config, "own_graphs": own}) if own else model
     if model.baseline is not None and model.baseline.spec.environment is not None:
         return _with_script(model)
     return model

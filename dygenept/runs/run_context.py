@@ -12,7 +12,7 @@ from dygenept.data.de.tests import de_tests
 from dygenept.data.effects.filling import effects_as_means
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
-from dygenept.data.splits import check_split, make_split, split_sha256
+from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
@@ -27,6 +27,7 @@ from dygenept.plugin.interfaces import EffectMetric, Metric
 from dygenept.plugin.specs import DatasetSpec, EffectMetricSpec, MetricSpec, SplitSpec
 from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
+from dygenept.results.truth import keep_truth
 from dygenept.runs.job_identity import job_seed
 from dygenept.types import (
     DeGenes,
@@ -154,6 +155,14 @@ class RunContext:
     device: str = "cpu"
     keep_predictions: bool = True
     resume: bool = True
+
+    def keep_shared(self) -> None:
+        """Write what all records share: the split, and the truth where predictions are kept."""
+        if not self.store.is_writer:
+            return
+        save_split(self.split, self.store.directory)
+        if self.keep_predictions:
+            keep_truth(self.store, self.data, self.pseudobulk, self.de)
 
 
 def open_run(

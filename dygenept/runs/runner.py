@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from dygenept.data.splits import save_split
 from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
@@ -203,6 +202,5 @@ def _opened(
     )
     check_learns(models, context.data)
     context = replace(context, family=tuple(model.name for model in models))
-    if context.store.is_writer:
-        save_split(context.split, request.results)
+    context.keep_shared()
     return context

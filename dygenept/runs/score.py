@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from dygenept.data.pseudobulk import condition_positions
-from dygenept.data.splits import save_split
 from dygenept.errors import DataError
 from dygenept.machine.places import check_can_write
 from dygenept.model.config import model_names
@@ -149,7 +148,7 @@ def score_submission(
     )
     # The name that was given; what boards call it depends on what else is there.
     config = {"submitted": called.base, **how}
-    save_split(split, request.results)
+    context.keep_shared()
     records = []
     for number in range(len(split.folds)):
         report(Progress("job", number, len(split.folds), f"{called.shown}, fold {number + 1}"))

@@ -183,7 +183,7 @@ def _spread(model: ResolvedModel, built: Model, predictions: Predictions) -> Dou
     """Ask a model how far off it may be.
 
     Raises:
-        PluginError: If its code fails, or what it says is no standard deviation for each value.
+        PluginError: If its code fails, or what it says is not a standard deviation for each value.
     """
     with plugin_code(f"{model.name}: spread"):
         spread = spread_of(built, predictions.conditions)

@@ -11,7 +11,6 @@ from dygenept.data.request import as_recorded
 from dygenept.data.splits import (
     SplitManifest,
     check_split,
-    save_split,
     split_from_json,
     split_to_json,
 )
@@ -173,6 +172,6 @@ def _evaluate(
     )
     # It is fitted already, so nothing reads the cells of its task.
     job, task = fold_job(context, replace(resolved, needs_cells=False), manifest.fold, report)
-    if keep and context.store.is_writer:
-        save_split(context.split, request.results)
+    if keep:
+        context.keep_shared()
     return record_of(job, task, built=built, keep=keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +17,11 @@ from dygenept.plugin.interfaces import (
     HasFacetVectors,
     HasIdentityShare,
 )
-from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec
+from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec, PluginConfig
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS
 from dygenept.testing.toy_knowledge import UNKNOWN_GENE, toy_control_pool, toy_knowledge
+from dygenept.types import GeneKnowledge, Runtime
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +40,7 @@ def check_gene_encoder(
     A padded slot, a gene without a known facet and a gene that the knowledge lacks give no known
     facet; padding and batch-mates change nothing; the saved state restores it. Facet vectors that
     it offers are added to the values of known facets, and it works at every identity share offered.
+    Facets that it adds stand behind those of the facet set, which stay as they are.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -46,8 +49,9 @@ def check_gene_encoder(
     import torch
 
     config = configured(spec, options)
-    knowledge = toy_knowledge()
     genes = (*TOY_TARGETS, UNKNOWN_GENE)
+    with checking(spec) as rules:
+        knowledge = _widened(spec, config, rules)
     context = GeneEncoderContext(knowledge=knowledge, genes=genes, width=WIDTH)
     with checking(spec) as rules, torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
@@ -81,6 +85,38 @@ def check_gene_encoder(
             same_facets(twin(indices), batch), "a saved state restored gives other embeddings"
         )
         _check_gene_encoder_offers(encoder, indices, rules)
+
+
+def _widened(spec: GeneEncoderSpec, config: PluginConfig, rules: Rules) -> GeneKnowledge:
+    knowledge = toy_knowledge()
+    if spec.widen is None:
+        return knowledge
+    found = spec.widen(config, knowledge, Runtime())
+    n_facets, width = knowledge.values.shape[1:]
+    rules.require(
+        isinstance(found, GeneKnowledge)
+        and found.genes == knowledge.genes
+        and found.facet_names[:n_facets] == knowledge.facet_names
+        and len(set(found.facet_names)) == len(found.facet_names),
+        "widen must keep genes and facets and add facets of other names",
+    )
+    rules.require(
+        np.array_equal(found.values[:, :n_facets, :width], knowledge.values)
+        and not found.values[:, :n_facets, width:].any()
+        and np.array_equal(found.confidence[:, :n_facets], knowledge.confidence),
+        "widen must leave what the facet set says as it is",
+    )
+    rules.require(
+        found.sha256 != knowledge.sha256,
+        "widen must give what it returns a hash of its own",
+    )
+    # The genes of the toy set are real, and a graph may know what the set does not.
+    is_known = knowledge.confidence.max(axis=1) > 0
+    return replace(
+        found,
+        values=found.values * is_known[:, None, None],
+        confidence=found.confidence * is_known[:, None],
+    )
 
 
 def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rules: Rules) -> None:

@@ -20,12 +20,12 @@ from dygenept.testing.toy_knowledge import UNKNOWN_GENE
 from dygenept.types import FACETS, FloatArray, Runtime
 
 TOY_TEXTS: tuple[str, ...] = (
-    "activates transcription of erythroid genes",
-    "phosphorylates proteins in the MAPK cascade",
-    "imports glucose across the plasma membrane",
-    "activates transcription of erythroid genes",
-    "permeabilises the outer mitochondrial membrane in apoptosis",
-    "drives mitosis as a cyclin-dependent kinase " * 60,
+    "KLF1 activates transcription of erythroid genes",
+    "MAPK1 phosphorylates proteins in the MAPK cascade",
+    "SLC2A1 imports glucose across the plasma membrane",
+    "KLF1 activates transcription of erythroid genes",
+    "BAX permeabilises the outer mitochondrial membrane in apoptosis",
+    "CDK1 drives mitosis as a cyclin-dependent kinase " * 60,
 )
 # Batching and padding may move the last bits of a float32 vector, and no more.
 TOLERANCE = 1e-4

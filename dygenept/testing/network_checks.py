@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dygenept.plugin.interfaces import (
+    AddsFacetVectors,
     Attention,
     AttentionOutput,
     Decoder,
@@ -33,7 +34,8 @@ def check_attention(spec: AttentionSpec, *, options: Mapping[str, object] | None
 
     Weights are float32, not negative, zero for unknown facets, and sum to 1, or to 0 where no
     facet is known, in which case the embedding is zero too; what an unknown facet holds, padding,
-    batch-mates and the order of the genes change nothing; gradients are finite.
+    batch-mates and the order of the genes change nothing; gradients are finite. One that adds facet
+    vectors itself finds what it finds for facets that have them.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -58,11 +60,29 @@ def check_attention(spec: AttentionSpec, *, options: Mapping[str, object] | None
             )
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 _attend(attention, cell, facets, rules)
+            _check_attention_offers(attention, cell, facets, rules)
         module.train()
         leaf = facets.values.clone().requires_grad_()
         output = attention(cell, replace(facets, values=leaf))
         torch.autograd.backward(output.embedding.square().sum())
         _check_gradients(leaf, module, rules, " where a gene has no known facet")
+
+
+def _check_attention_offers(
+    attention: Attention, cell: torch.Tensor, facets: FacetBatch, rules: Rules
+) -> None:
+    import torch
+
+    if not isinstance(attention, AddsFacetVectors):
+        return
+    vectors = torch.randn(facets.values.shape[2:])  # (K, D)
+    given = attention.adding_vectors(cell, facets)(vectors)
+    added = (facets.values + vectors).masked_fill(~facets.known[..., None], 0.0)
+    expected = attention(cell, replace(facets, values=added))
+    rules.require(
+        close(given.embedding, expected.embedding) and close(given.weights, expected.weights),
+        "adding_vectors gives other results than facets that the vectors were added to",
+    )
 
 
 def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = None) -> None:

@@ -68,6 +68,24 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class CellBatches:
+    """The batch of each cell, and how far each batch's controls lie from all of its cell type.
+
+    Attributes:
+        names: Batches, sorted.
+        codes: Position in ``names`` of each cell's, -1 for a cell without one, (N,).
+        offsets: Mean of a batch's control cells minus that of all controls of the cell type, one
+            row per pair with enough control cells, (n_rows, G), float64.
+        rows: Row in ``offsets`` of each cell, -1 for a cell that none applies to, (N,).
+    """
+
+    names: tuple[str, ...]
+    codes: IntArray
+    offsets: DoubleArray
+    rows: IntArray
+
+
+@dataclass(frozen=True, slots=True)
 class PerturbationData:
     """A data set, read and checked.
 
@@ -92,6 +110,8 @@ class PerturbationData:
         mapping: Where its file keeps what was read, as said or recognised.
         is_normalized: True if its counts were scaled and put on the log1p scale on the way in.
         file: Absolute path of the user's own file; None where a plugin or an object gave the cells.
+        batches: Batches whose controls changes are measured from; None where they are measured
+            from all controls of the cell type.
         effects: Measured effects of the conditions, where the data set is a table of effects; it
             has no cells then, and its "expression" is the effect itself. None for cells.
     """
@@ -115,6 +135,7 @@ class PerturbationData:
     mapping: DataMapping = NO_MAPPING
     is_normalized: bool = False
     file: str | None = None
+    batches: CellBatches | None = None
     effects: EffectTable | None = None
 
     @property

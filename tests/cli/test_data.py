@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,103 @@ def test_one_that_cannot_be_fetched_does_not_keep_the_others(cli, tmp_path: Path
     assert "sim:dixit@0.02 is at " in result.err
     for expected in ("kg/mine/one.gmt", "did you mean 'string'"):
         assert expected in result.err.splitlines()[-1]
+
+
+def test_a_search_lists_only_what_has_its_words(cli) -> None:
+    found = cli("data", "list", "--search", "norman et al", "--json").json()
+    names = {row["name"] for row in found["datasets"]}
+    assert names == {"norman", "scperturb_norman_2019", "perturbench_norman_2019"}
+    assert found["assets"] == []
+    assert "nothing has 'no such screen'" in cli("data", "list", "--search", "no such screen").err
+
+
+def test_a_list_on_a_terminal_of_80_columns_has_no_longer_row(
+    cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dygenept.machine.terminal import safe_console
+    from dygenept_cli import console
+
+    monkeypatch.setattr(console, "stdout", lambda: safe_console(width=80))
+    lines = cli("data", "list", "--search", "scperturb").out.splitlines()
+    rows = [line for line in lines if line.startswith("  scperturb")]
+    assert len(rows) == 27
+    assert max(map(len, rows)) == 80
+
+
+def test_info_of_a_published_screen_says_whom_to_cite_and_what_was_not_tried(cli) -> None:
+    shown = cli("data", "info", "scperturb_norman_2019")
+    assert shown.code == 0
+    for part in ("111445", "Norman et al. 2019", "Peidli et al. 2024", "CC BY 4.0", "0.70 GB"):
+        assert part in shown.out
+    assert "not tried" in shown.out
+    document = cli("data", "info", "scperturb_norman_2019", "--json").json()
+    assert document["entry"]["md5"] == "c870e6967d91c017d9da827bab183cd6"
+    assert document["published_cells"] == 111_445
+
+
+def test_a_collection_is_not_downloaded_before_somebody_agrees(cli, tmp_path: Path) -> None:
+    refused = cli("data", "fetch", "--all-of", "virtual_cell_challenge")
+    assert refused.code == 2
+    assert "3 of 3 data sets are not on disk" in refused.err
+    assert "at least 15.5 GB" in refused.err
+    assert "pass --yes" in refused.err
+    assert not (tmp_path / "data").exists()
+    assert "--all-of" in cli("data", "fetch").err
+
+
+def test_an_agreed_collection_is_fetched_one_after_another(cli, tmp_path: Path) -> None:
+    registry = tmp_path / "mine.yaml"
+    registry.write_text(
+        "datasets:\n"
+        "  a: {source: published, collection: lab, url: 'http://127.0.0.1:9/a', path: a.h5ad}\n"
+        "  b: {source: published, collection: lab, url: 'http://127.0.0.1:9/b', path: b.h5ad}\n"
+    )
+    result = cli("data", "fetch", "--all-of", "lab", "--yes", "--registry", registry, "--quiet")
+    assert result.code == 2
+    assert "a.h5ad could not be fetched" in result.err
+    assert "b.h5ad could not be fetched" in result.err
+
+
+def test_cells_with_a_dropped_label_are_left_out(cli, toy: Path) -> None:
+    whole = cli("data", "info", toy, "--json").json()
+    import h5py
+
+    with h5py.File(toy) as file:
+        labels = file["obs/condition/categories"].asstr()[:]
+        codes = file["obs/condition/codes"][:]
+    label = next(text for text in labels if text != "ctrl")
+    n_dropped = int((labels[codes] == label).sum())
+    left = cli("data", "info", toy, "--drop", label, "--json").json()
+    assert left["n_cells"] == whole["n_cells"] - n_dropped
+    assert left["sha256"] != whole["sha256"]
+    assert left["mapping"] == {"drop": [label]}
+    assert any("were left out" in note for note in left["notes"])
+    assert "did you mean" in cli("data", "info", toy, "--drop", f"{label}x").err
+
+
+def test_prepare_writes_a_file_that_needs_no_flags_a_manifest_and_a_page(
+    cli, toy: Path, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.h5ad"
+    steps = ("--fold", "1", "--variable", "20", "--modality", "CRISPRi", "--permutations", "9")
+    result = cli("data", "prepare", toy, "--output", ready, *steps, "--quiet")
+    assert result.code == 0, result.err
+    assert "variable genes were chosen on" in result.err
+    manifest = json.loads((tmp_path / "ready.manifest.json").read_text())
+    assert manifest["variable_genes"]["cells"] == "control and train"
+    assert manifest["genes"]["variable"] == 20
+    assert len(manifest["screen"]["conditions"]) > 3
+    assert (tmp_path / "ready.report.html").read_text().startswith("<!doctype html>")
+    info = cli("data", "info", ready, "--json").json()
+    assert info["n_genes"] == manifest["genes"]["kept"]
+    assert info["mapping"] == {}
+    again = cli("data", "prepare", ready, "--output", ready)
+    assert again.code == 2
+    assert "stays as it is" in again.err
+
+
+def test_prepare_refuses_a_fold_that_is_not_there(cli, toy: Path, tmp_path: Path) -> None:
+    asked = ("--fold", "7", "--variable", "20", "--output", tmp_path / "ready.h5ad")
+    result = cli("data", "prepare", toy, *asked)
+    assert result.code == 2
+    assert "5 folds, counted from 0" in result.err

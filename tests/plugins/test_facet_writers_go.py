@@ -33,7 +33,61 @@ def test_text_begins_with_the_genes_name_and_names_its_terms(writer: FacetWriter
 
 
 def test_facet_without_annotation_is_none(writer: FacetWriter) -> None:
-    assert writer.write(["KLF1"], Runtime())[0].texts[CYCLE] is None
+    assert writer.write(["KLF1"], Runtime())[0].texts[DEATH] is None
+
+
+def test_blood_formation_stands_beside_proliferation_and_red_cells_are_no_immune_response(
+    writer: FacetWriter,
+) -> None:
+    immune = FACETS.index("Immune Response")
+    klf1, gata1 = (item.texts for item in writer.write(["KLF1", "GATA1"], Runtime()))
+    assert "erythrocyte differentiation" in str(klf1[CYCLE])
+    assert klf1[immune] is None
+    assert "erythrocyte" not in str(gata1[immune])
+    assert "dendritic cell differentiation" in str(gata1[immune])
+
+
+def test_a_process_and_its_regulation_are_named_once(writer: FacetWriter) -> None:
+    # GATA1 has "osteoblast proliferation" and its positive regulation, with equal evidence.
+    text = _text(writer, "GATA1", CYCLE)
+    assert text.count("osteoblast proliferation") == 1
+    assert "positive regulation of osteoblast proliferation" in text
+    for gene in ("GATA1", "TP53", "MAPK1", "CDKN1A"):
+        for facet in writer.write([gene], Runtime())[0].texts:
+            names = [] if facet is None else facet.rstrip(".").split(". ", 1)[1].split("; ")
+            cores = [name.split("regulation of ", 1)[-1] for name in names]
+            assert len(set(cores)) == len(cores)
+
+
+def test_room_that_duplicates_took_goes_to_further_terms() -> None:
+    few = GoFacetWriter(GoConfig(max_terms=4, include_name=False))
+    assert _text(few, "GATA1", DEATH).count("myeloid cell apoptotic process") == 1
+
+
+def test_confidence_grows_with_evidence_and_information() -> None:
+    tables = load_gene_tables()
+    (gene,) = GoFacetWriter(GoConfig(confidence="evidence")).write(["KLF1"], Runtime())
+    assert gene.confidence is not None
+    (term,) = [
+        go_id
+        for go_id in tables.terms_of("KLF1")
+        if tables.term(go_id).name == "erythrocyte differentiation"
+    ]
+    weight = (0.5, 0.8, 1.0)[tables.evidence_of("KLF1")[term]]
+    # One term alone: its evidence times its information content.
+    expected = weight * tables.information_content(term)
+    assert gene.confidence[CYCLE] == pytest.approx(expected, abs=1e-4)
+    assert gene.confidence[TRANSCRIPTION] > gene.confidence[FACETS.index("Signal Transduction")]
+    assert gene.confidences[DEATH] == 0.0
+    (full,) = GoFacetWriter(GoConfig()).write(["KLF1"], Runtime())
+    assert full.confidences == tuple(float(text is not None) for text in full.texts)
+
+
+def test_information_content_is_one_for_a_gene_alone_and_smaller_for_common_terms() -> None:
+    tables = load_gene_tables()
+    lone = next(t for t in tables.terms_of("TP53") if tables.n_genes_of_term(t) == 1)
+    assert tables.information_content(lone) == pytest.approx(1.0)
+    assert 0 < tables.information_content("GO:0006915") < 0.5
 
 
 def test_unknown_gene_has_no_facet(writer: FacetWriter) -> None:
@@ -85,10 +139,8 @@ def test_most_specific_term_is_named_even_if_it_exceeds_the_words() -> None:
 
 
 def test_definitions_follow_where_asked_for() -> None:
-    plain = _text(GoFacetWriter(GoConfig()), "KLF1", FACETS.index("Immune Response"))
-    defined = _text(
-        GoFacetWriter(GoConfig(include_definitions=True)), "KLF1", FACETS.index("Immune Response")
-    )
+    plain = _text(GoFacetWriter(GoConfig()), "KLF1", CYCLE)
+    defined = _text(GoFacetWriter(GoConfig(include_definitions=True)), "KLF1", CYCLE)
     assert defined.startswith(plain.rstrip("."))
     assert "myeloid precursor cell" in defined
 

@@ -11,10 +11,10 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
+from dygenept_cli.flags.preparation import StepFlags
 from dygenept_cli.flags.records import with_flags
 
 if TYPE_CHECKING:
-    from dygenept.data.catalog import DatasetEntry
     from dygenept.plugin.environment import Environment
     from dygenept.types import PerturbationData
 
@@ -28,36 +28,42 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set
 
 @app.command("list")
 @with_flags
-def list_(where: DataFlags, as_json: options.JsonOption = False) -> None:
+def list_(
+    where: DataFlags,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            metavar="WORD",
+            help="Only data sets with these words in their name, study, cell types or modality.",
+        ),
+    ] = None,
+    as_json: options.JsonOption = False,
+) -> None:
     """List the registered data sets and further files, and say which are on disk."""
     from dygenept.data.catalog import dataset_entries
-    from dygenept_cli.views import assets
-    from dygenept_cli.views.listing import listing, show_table
+    from dygenept.data.collections import matching
+    from dygenept_cli.views import assets, datasets
 
     environment = where.environment()
     directory = environment.data_dir
-    rows = [
-        _status(name, entry, environment) for name, entry in dataset_entries(environment).items()
-    ]
+    entries = dataset_entries(environment)
+    chosen = entries if search is None else matching(search, entries)
+    rows = [datasets.status_row(name, entry, environment) for name, entry in chosen.items()]
     further = [
         assets.status_row(name, entry, directory)
         for name, entry in assets.entries_of(environment).items()
+        if search is None or search.casefold() in f"{name} {entry.summary}".casefold()
     ]
     if as_json:
         console.print_json({"data_dir": str(directory), "datasets": rows, "assets": further})
         return
-    columns = ("name", "aliases", "on disk", "what", "detail")
-    table = listing(f"data sets in {directory}", columns, whole=("name",))
-    for row in rows:
-        table.add_row(
-            str(row["name"]),
-            ", ".join(row["aliases"]) if isinstance(row["aliases"], list) else "",
-            "yes" if row["on_disk"] else "no",
-            str(row["summary"]),
-            str(row["detail"]),
-        )
-    show_table(table)
-    assets.show_rows(further, directory)
+    if rows:
+        datasets.show_rows(rows, environment)
+    if further:
+        assets.show_rows(further, directory)
+    if not rows and not further:
+        console.note(f"nothing has {search!r}; dygenept data list shows everything")
 
 
 @app.command()
@@ -74,7 +80,7 @@ def info(
 
     from dygenept.data.catalog import resolve_dataset
     from dygenept.machine.addresses import masked
-    from dygenept_cli.views import assets
+    from dygenept_cli.views import assets, datasets
     from dygenept_cli.views.listing import show_facts
 
     environment = where.environment()
@@ -85,9 +91,13 @@ def info(
     resolved = resolve_dataset(name, environment)
     is_readable = True
     if resolved.name is not None and resolved.entry is not None:
-        status = _status(resolved.name, resolved.entry, environment)
+        status = datasets.status_row(resolved.name, resolved.entry, environment)
         document |= {**status, "entry": json.loads(masked(resolved.entry.model_dump_json()))}
         is_readable = bool(status["on_disk"])
+        if not as_json:
+            known = datasets.facts(status, resolved.entry, environment)
+            show_facts((key, value) for key, value in known)
+            document = {}
     if is_readable:
         data = _opened(name, environment, reading)
         document |= _content(data)
@@ -103,10 +113,23 @@ def info(
 @with_flags
 def fetch(
     name: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="NAME…", help="Names that `dygenept data list` shows."),
-    ],
+    ] = None,
+    *,
     where: DataFlags,
+    all_of: Annotated[
+        str | None,
+        typer.Option(
+            "--all-of",
+            metavar="COLLECTION",
+            help="All data sets of a collection that are not on disk, such as scperturb; says how "
+            "much that is, and asks.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Download a collection without being asked.")
+    ] = False,
     force: Annotated[
         bool,
         typer.Option(
@@ -122,11 +145,17 @@ def fetch(
     from dygenept.errors import DataError
     from dygenept.machine.progress import shown_progress
     from dygenept_cli.views.assets import entries_of
+    from dygenept_cli.views.datasets import confirm_fetch
 
     environment = where.environment()
     further = entries_of(environment)
+    names = list(name or ())
+    if all_of is not None:
+        names += confirm_fetch(all_of, environment, is_agreed=yes)
+    elif not names:
+        raise DataError("name what to fetch, or a collection: --all-of (see dygenept data list)")
     failures: list[str] = []
-    for wanted in dict.fromkeys(name):
+    for wanted in dict.fromkeys(names):
         try:
             with shown_progress(quiet=quiet) as report:
                 runtime = environment.runtime(report)
@@ -188,6 +217,32 @@ def verify(
 
 @app.command()
 @with_flags
+def prepare(
+    name: NameArgument,
+    *,
+    reading: ReadingFlags,
+    steps: StepFlags,
+    where: DataFlags,
+    shown: options.OutputFlags,
+) -> None:
+    """Filter, scale and choose genes of a screen into a file that needs no flags, with a page."""
+    from dygenept.runs.prepare import prepare as make
+
+    request = steps.request(name, reading, console.check_output)
+    with shown.progress() as report:
+        made = make(request, where.environment(), report)
+    if shown.as_json:
+        console.print_json(dict(made.manifest))
+        return
+    for line in steps.said(made):
+        console.note(line)
+    console.note(f"ready: {made.path}; what was done: {request.manifest}")
+    if request.writes_page:
+        console.note(f"page of the screen: {request.page}")
+
+
+@app.command()
+@with_flags
 def simulate(
     profile: Annotated[
         str,
@@ -226,21 +281,6 @@ def simulate(
         simulation = make(name, scale=scale, seed=seed, runtime=Runtime(report=report))
         write_simulation(simulation, path)
     console.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
-
-
-def _status(name: str, entry: DatasetEntry, environment: Environment) -> dict[str, object]:
-    from dygenept.data.catalog import source_of
-
-    status = source_of(name, entry, manager=environment.manager).status(environment.data_dir)
-    return {
-        "name": name,
-        "aliases": list(entry.aliases),
-        "summary": entry.summary,
-        "source": entry.source,
-        "on_disk": status.path is not None and status.path.is_file(),
-        "path": None if status.path is None else str(status.path),
-        "detail": status.detail,
-    }
 
 
 def _opened(name: str, environment: Environment, reading: ReadingFlags) -> PerturbationData:

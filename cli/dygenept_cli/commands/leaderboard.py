@@ -110,7 +110,14 @@ def leaderboard(
                 text = view.written(found, chosen, metrics=metrics, all_metrics=all_metrics)
             else:
                 laid = view.laid_out(shown, metrics=metrics, by=by, min_gap=min_gap)
-                text = view.written(laid, chosen, metrics=metrics, all_metrics=all_metrics)
+                text = view.written(
+                    laid,
+                    chosen,
+                    metrics=metrics,
+                    all_metrics=all_metrics,
+                    behind=shown,
+                    results=wanted.results,
+                )
             if written.output is None:
                 sys.stdout.write(f"\n{text}" if number else text)
                 sys.stdout.flush()

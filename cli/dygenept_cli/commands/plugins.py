@@ -151,7 +151,7 @@ def new_plugin(
     from dygenept.machine.places import is_streamed
     from dygenept.machine.whole_files import write_whole
     from dygenept.plugin.specs import KINDS
-    from dygenept_cli.bundled import plugin_template
+    from dygenept_cli.bundled import plugin_file
 
     known = (*KINDS, ISOLATED)
     if kind not in known:
@@ -163,19 +163,18 @@ def new_plugin(
     if name in manager.names(hook):
         raise PluginError(f"plugin {hook}/{name} already exists; choose another name")
     path = output or Path(f"{name}.py")
-    files = {path: plugin_template(kind)}
+    files = {path: plugin_file(kind, name)}
     if kind == ISOLATED and not is_streamed(path):
-        files[path.with_name(f"_{name}_child.py")] = plugin_template(f"{ISOLATED}_child")
-        files[path.with_name(f"test_{name}.py")] = plugin_template(f"{ISOLATED}_test")
+        beside = {f"_{name}_child.py": "child", f"test_{name}.py": "test"}
+        for file_name, part in beside.items():
+            files[path.with_name(file_name)] = plugin_file(
+                f"{ISOLATED}_{part}", name, file_name=path.name
+            )
     for file in files:
         if file.exists() and not is_streamed(file):
             raise ConfigError(f"{file} exists; give another file with --output")
     console.check_output(path)
-    class_name = "".join(part.capitalize() for part in name.split("_"))
-    words = {"@NAME@": name, "@CLASS@": class_name, "@UPPER@": name.upper(), "@FILE@": path.name}
     for file, text in files.items():
-        for mark, word in words.items():
-            text = text.replace(mark, word)
         write_whole(file, text.encode())
     console.note(
         f"{' and '.join(map(str, files))} written; next: dygenept plugins check --plugin {path}"

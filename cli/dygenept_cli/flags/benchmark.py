@@ -56,7 +56,7 @@ class BenchmarkFlags(SplitFlags):
             "--metric",
             metavar="M",
             help="Metric to score and show; may be given several times [default: the usual "
-            "ones; `dygenept plugins list metrics` lists all].",
+            "ones; `dygenept plugins list --kind metrics` lists all].",
         ),
     ] = None
     require_gene_in: Annotated[

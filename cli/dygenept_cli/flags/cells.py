@@ -37,6 +37,15 @@ class ReadingFlags:
             "several times.",
         ),
     ] = None
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drop",
+            metavar="LABEL",
+            help="Label of cells that are left out, such as doublet; nan for cells without a "
+            "label; may be given several times.",
+        ),
+    ] = None
     separator: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +89,15 @@ class ReadingFlags:
         typer.Option(
             "--batch-column",
             metavar="COLUMN",
-            help="Column of obs with batches; those without control cells are named.",
+            help="Column of obs with batches; changes are measured within them.",
+        ),
+    ] = None
+    match_batches: Annotated[
+        bool | None,
+        typer.Option(
+            "--match-batches/--no-match-batches",
+            help="Measure changes from the controls of a cell's own batch [default: with "
+            "--batch-column, unless the file carries GEARS' DE lists].",
         ),
     ] = None
     value_column: Annotated[
@@ -100,12 +117,14 @@ class ReadingFlags:
         return DataMapping(
             condition_column=self.condition_column,
             control=tuple(self.control or ()),
+            drop=tuple(self.drop or ()),
             separator=self.separator,
             guide_pattern=self.guide_pattern,
             symbol_column=self.symbol_column,
             layer=self.layer,
             cell_type_column=self.cell_type_column,
             batch_column=self.batch_column,
+            match_batches=self.match_batches,
             value_column=self.value_column,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from dygenept_cli import console
 from dygenept_cli.views.published import published_beside, published_table, suite_lead
@@ -120,19 +120,42 @@ def render_board(
 
 
 def written(
-    boards: Sequence[Board[Row]], chosen: Format, *, metrics: Sequence[str], all_metrics: bool
+    boards: Sequence[Board[Row]],
+    chosen: Format,
+    *,
+    metrics: Sequence[str],
+    all_metrics: bool,
+    behind: Sequence[Sequence[RunRecord]] = (),
+    results: Path | None = None,
 ) -> str:
     """Write boards of one kind one below another.
 
     Args:
         boards: The boards.
         chosen: One of ``FORMATS``.
+        behind: Records of each board, which a page shows behind its rows.
+        results: The results folder, whose predictions a page shows.
         metrics: Metrics to show; empty shows all, or in a table as many as fit.
         all_metrics: A table shows every metric, whatever the terminal's width.
     """
+    if chosen == "html":
+        return _page(boards, behind, results)
     if chosen != "table":
         from dygenept.leaderboard.formats import render
 
         return render(boards, chosen)
     texts = (render_board(board, metrics=metrics, all_metrics=all_metrics) for board in boards)
     return "\n".join(texts)
+
+
+def _page(
+    boards: Sequence[Board[Row]], behind: Sequence[Sequence[RunRecord]], results: Path | None
+) -> str:
+    from dygenept.reports.page import html_page, page_board
+    from dygenept.results.store import ResultsStore
+
+    if not behind:
+        return html_page(boards)
+    store = None if results is None else ResultsStore(results)
+    pairs = zip(cast("Sequence[Board[LeaderboardRow]]", boards), behind, strict=True)
+    return html_page([page_board(board, records, results=store) for board, records in pairs])

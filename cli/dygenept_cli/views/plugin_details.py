@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
@@ -55,7 +55,16 @@ class PluginRow:
             "version": self.origin.version,
             "owner": self.origin.owner,
             "requires": list(self.spec.requires),
+            **self._guide(),
         }
+
+    def _guide(self) -> dict[str, str]:
+        """Return how a metric is read; empty for other kinds, and where nothing is said."""
+        from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
+
+        spec = self.spec
+        guide = spec.guide if isinstance(spec, MetricSpec | EffectMetricSpec) else None
+        return {} if guide is None else {name: text for name, text in asdict(guide).items() if text}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dygenept.data.de.tests import unbiased_variance
-from dygenept.data.pseudobulk import group_sums, half_codes
+from dygenept.data.pseudobulk import cell_sums, half_codes
 from dygenept.types import Condition, DoubleArray, PerturbationData, TestedHalves
 
 _Sums = tuple[DoubleArray, DoubleArray, DoubleArray]
@@ -49,8 +49,8 @@ def _tested_halves(
     codes = half_codes(data, conditions, rng)
     n = len(conditions)
     counts = np.bincount(codes[codes >= 0], minlength=2 * n).astype(np.float64)[:, None]
-    sums = group_sums(data.expression, codes, n_groups=2 * n)  # (2n, G)
-    squares = group_sums(data.expression, codes, n_groups=2 * n, power=2)
+    sums = cell_sums(data, codes, n_groups=2 * n)  # (2n, G)
+    squares = cell_sums(data, codes, n_groups=2 * n, power=2)
     row = {name: number for number, name in enumerate(data.cell_types)}
     types = np.array([row[condition.cell_type] for condition in conditions])
     total, total_squares, n_total = perturbed
@@ -66,7 +66,7 @@ def _tested_halves(
         t = (means[:n] - rest) / np.sqrt(pooled)
         freedom = pooled**2 * (own - 1.0) / (variance**2 + rest_variance**2)
         p_values = 2.0 * special.stdtr(freedom, -np.abs(t))
-    # Without any variance the slightest difference is certain, and none is no difference.
+    # Without any variance the slightest difference is certain, and none is not a difference.
     p_values = np.where(np.isinf(t), 0.0, np.where(np.isnan(p_values), 1.0, p_values))
     p_values[((own < 2) | (rest_counts < 2))[:, 0]] = 1.0
     return TestedHalves(
@@ -80,7 +80,7 @@ def _perturbed(data: PerturbationData) -> _Sums:
     codes = np.where(data.condition_codes >= 0, data.cell_type_codes, -1).astype(np.int32)
     n_types = len(data.cell_types)
     return (
-        group_sums(data.expression, codes, n_groups=n_types),
-        group_sums(data.expression, codes, n_groups=n_types, power=2),
+        cell_sums(data, codes, n_groups=n_types),
+        cell_sums(data, codes, n_groups=n_types, power=2),
         np.bincount(codes[codes >= 0], minlength=n_types).astype(np.float64)[:, None],
     )

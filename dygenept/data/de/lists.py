@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from dygenept.data.pseudobulk import group_codes, group_sums
+from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.errors import ConfigError, nearest
 from dygenept.types import BoolArray, DeGenes, DoubleArray, IntArray, PerturbationData, Pseudobulk
@@ -71,7 +71,7 @@ def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> D
     means = pseudobulk or mean_expression(data)
     codes, n_groups = group_codes(data)
     counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
-    squares = group_sums(data.expression, codes, n_groups=n_groups, power=2)
+    squares = cell_sums(data, codes, n_groups=n_groups, power=2)
     all_means = np.concatenate((means.means, means.control_means))
     with np.errstate(invalid="ignore", divide="ignore"):
         # Variance of the mean, in place: (n_groups, G) is the largest array here.
@@ -119,7 +119,13 @@ def top_genes(scores: DoubleArray, allowed: BoolArray, n_top: int = N_TOP) -> In
 
 def _allowed(data: PerturbationData, pseudobulk: Pseudobulk, *, keep_true_zeros: bool) -> BoolArray:
     """GEARS' filters, which look at a perturbation's cells and controls of all cell types."""
-    is_expressed: BoolArray = np.not_equal(pseudobulk.means, 0)
+    means, controls = pseudobulk.means, pseudobulk.control_means
+    if data.batches is not None:
+        # Whether a gene is expressed is seen before batch effects are taken away.
+        codes, n_groups = group_codes(data)
+        sums = group_sums(data.expression, codes, n_groups=n_groups)
+        means, controls = sums[: len(data.conditions)], sums[len(data.conditions) :]
+    is_expressed: BoolArray = np.not_equal(means, 0)
     perturbations = data.perturbations
     if len(perturbations) < len(data.conditions):
         number = {perturbation: row for row, perturbation in enumerate(perturbations)}
@@ -129,5 +135,5 @@ def _allowed(data: PerturbationData, pseudobulk: Pseudobulk, *, keep_true_zeros:
         is_expressed = np.take(anywhere, rows, axis=0)
     if not keep_true_zeros:
         return is_expressed
-    is_zero_in_control: BoolArray = np.all(pseudobulk.control_means == 0, axis=0)
+    is_zero_in_control: BoolArray = np.all(controls == 0, axis=0)
     return is_expressed | is_zero_in_control

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.machine.threads import n_threads
-from dygenept.types import DoubleArray, PerturbationData
+from dygenept.types import BoolArray, DoubleArray, PerturbationData
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -44,14 +45,17 @@ class _Control:
 def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
     """Test every gene of every condition against the control cells of its cell type.
 
-    Two-sided, by the normal approximation with tie and continuity correction; zeros, which are
-    not stored, are one tie. A gene that is constant over both groups has p = 1.
+    Where controls are matched by batch, the cells of each batch are ranked among its own controls,
+    and the batches' statistics are added with van Elteren's weights, 1 / (cells + 1). Two-sided,
+    by the normal approximation with tie and continuity correction; zeros, which are not stored, are
+    one tie. A gene that is constant over both groups has p = 1.
 
     Returns:
         p, (n_conditions, G), float64; 1 throughout a condition whose cell type has no control.
 
-    Source: Mann and Whitney 1947; scipy ``mannwhitneyu(method="asymptotic")`` gives the same, as
-        does pdex, with which cell-eval finds its significant genes.
+    Source: Mann and Whitney 1947, van Elteren 1960 (batches); scipy
+        ``mannwhitneyu(method="asymptotic")`` gives the same for one batch, as does pdex, with which
+        cell-eval finds its significant genes.
     """
     p_values = np.ones((len(data.conditions), data.n_genes))
     order = np.argsort(data.condition_codes, kind="stable")
@@ -61,11 +65,23 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
         if not is_control.any():
             continue
         control = _control(data.expression[np.flatnonzero(is_control)])
+        of_batches = _batch_controls(data, is_control)
         codes = [row for row, item in enumerate(data.conditions) if item.cell_type == cell_type]
 
-        def test(code: int, control: _Control = control) -> tuple[int, DoubleArray]:
+        def test(
+            code: int,
+            control: _Control = control,
+            of_batches: Mapping[int, _Control] = of_batches,
+        ) -> tuple[int, DoubleArray]:
             cells = order[starts[code] : starts[code + 1]]
-            return code, _p_values(data.expression[cells], control)
+            if data.batches is None:
+                return code, _p_values(data.expression[cells], control)
+            rows = data.batches.rows[cells]
+            strata = [
+                (data.expression[cells[rows == row]], of_batches.get(row, control))
+                for row in np.unique(rows).tolist()
+            ]
+            return code, _stratified_p_values(strata)
 
         # Sorting and searching release the interpreter lock.
         with ThreadPoolExecutor(n_threads()) as pool:
@@ -142,6 +158,49 @@ def _control(cells: sparse.csr_matrix) -> _Control:
 def _p_values(cells: sparse.csr_matrix, control: _Control) -> DoubleArray:
     from scipy.special import ndtr
 
+    statistic, variance, n_pairs = _statistic(cells, control)
+    distance = np.maximum(statistic, n_pairs - statistic) - 0.5 * n_pairs - 0.5
+    p_values = np.ones(len(statistic))
+    varies = variance > 0
+    p_values[varies] = np.minimum(2.0 * ndtr(-distance[varies] / np.sqrt(variance[varies])), 1.0)
+    return p_values
+
+
+def _batch_controls(data: PerturbationData, is_control: BoolArray) -> dict[int, _Control]:
+    """Sort the control cells of each batch that is matched, by its row of offsets."""
+    if data.batches is None:
+        return {}
+    perturbed = set(data.batches.rows[data.condition_codes >= 0].tolist()) - {-1}
+    rows = data.batches.rows
+    return {
+        row: _control(data.expression[np.flatnonzero(is_control & (rows == row))])
+        for row in sorted(perturbed & set(rows[is_control].tolist()))
+    }
+
+
+def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -> DoubleArray:
+    """Add the statistics of strata, each centred and weighted; one alone gives ``_p_values``."""
+    from scipy.special import ndtr
+
+    total, variance, step = np.zeros(1), np.zeros(1), np.inf
+    for cells, control in strata:
+        statistic, own, n_pairs = _statistic(cells, control)
+        weight = 1.0 / (cells.shape[0] + control.n_cells + 1.0)
+        total = total + weight * (statistic - 0.5 * n_pairs)
+        variance = variance + weight**2 * np.maximum(own, 0.0)
+        step = min(step, weight)
+    p_values = np.ones(len(total))
+    varies = variance > 0
+    # The continuity correction is half of the smallest step of the sum.
+    distance = np.abs(total[varies]) - 0.5 * step
+    p_values[varies] = np.minimum(2.0 * ndtr(-distance / np.sqrt(variance[varies])), 1.0)
+    return p_values
+
+
+def _statistic(
+    cells: sparse.csr_matrix, control: _Control
+) -> tuple[DoubleArray, DoubleArray, float]:
+    """Return U of every gene, its variance under no difference, and the number of pairs."""
     n_cells, n_genes = cells.shape
     keys, counts = np.unique(_keys(cells), return_counts=True)
     own = counts.astype(np.float64)
@@ -156,7 +215,7 @@ def _p_values(cells: sparse.csr_matrix, control: _Control) -> DoubleArray:
     zeros_control = control.n_cells - control.n_stored
     zeros_own = n_cells - np.bincount(genes, weights=own, minlength=n_genes)
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
-    statistic = np.bincount(genes, weights=wins, minlength=n_genes)
+    statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
     both = own + equal
     added = (both**3 - both) - (equal**3 - equal)
@@ -164,8 +223,4 @@ def _p_values(cells: sparse.csr_matrix, control: _Control) -> DoubleArray:
     ties = control.ties + np.bincount(genes, weights=added, minlength=n_genes) + zeros**3 - zeros
     n_pairs, n_all = float(n_cells) * control.n_cells, float(n_cells + control.n_cells)
     variance = n_pairs / 12.0 * ((n_all + 1.0) - ties / (n_all * (n_all - 1.0)))
-    distance = np.maximum(statistic, n_pairs - statistic) - 0.5 * n_pairs - 0.5
-    p_values = np.ones(n_genes)
-    varies = variance > 0
-    p_values[varies] = np.minimum(2.0 * ndtr(-distance[varies] / np.sqrt(variance[varies])), 1.0)
-    return p_values
+    return statistic, variance, n_pairs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.data.de.rank_sum import rank_sum_p_values, significant
-from dygenept.data.pseudobulk import group_codes, group_sums
+from dygenept.data.pseudobulk import cell_sums, group_codes
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.types import DeTests, DoubleArray, PerturbationData, Pseudobulk
 
@@ -44,7 +44,7 @@ def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArra
     """
     codes, n_groups = group_codes(data)
     n_conditions = len(data.conditions)
-    squares = group_sums(data.expression, codes, n_groups=n_groups, power=2)[:n_conditions]
+    squares = cell_sums(data, codes, n_groups=n_groups, power=2)[:n_conditions]
     counts = pseudobulk.n_cells.astype(np.float64)[:, None]
     sums = pseudobulk.means * counts
     row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}

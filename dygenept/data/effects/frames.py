@@ -32,7 +32,7 @@ def read_frame(path: Path) -> pl.DataFrame:
     """Read a table with every cell as text; an empty cell is null.
 
     Raises:
-        DataError: If it is damaged, is no table, or has no row.
+        DataError: If it is damaged, is not a table, or has no row.
     """
     import polars as pl
 

@@ -197,7 +197,7 @@ def _without_empty(pairs: Pairs, path: Path, notes: list[str]) -> pl.DataFrame:
     for column in ("perturbation", "gene", "split", "cell_type"):
         if not pairs.has(column):
             continue
-        # NA is no gene, but an empty cell of a table that pandas or R wrote.
+        # NA is not a gene, but an empty cell of a table that pandas or R wrote.
         lacks = frame[column].fill_null("").str.to_lowercase().is_in(MISSING).to_numpy()
         if lacks.any():
             row = int(np.flatnonzero(lacks)[0]) + 1

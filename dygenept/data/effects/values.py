@@ -26,7 +26,7 @@ def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
     """Read a column as numbers, NaN where a cell is empty or says that it is missing.
 
     Raises:
-        DataError: If a cell is no number, or infinite; its row is named.
+        DataError: If a cell is not a number, or infinite; its row is named.
     """
     import polars as pl
 

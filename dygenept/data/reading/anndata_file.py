@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dygenept.data.batches import match_batches
 from dygenept.data.reading.carried_lists import read_de_lists
-from dygenept.data.reading.cells import LabelledCells, read_cells
+from dygenept.data.reading.cell_batches import decide_matching
+from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, read_index, says_simulated
-from dygenept.data.reading.layouts import find_layout, words_of_labels
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.labelled import read_labelled
 from dygenept.data.reading.matrices import read_matrix
-from dygenept.data.reading.places import find_place
-from dygenept.data.reading.symbols import name_genes
 from dygenept.data.reading.unknown_targets import short
-from dygenept.errors import DataError
 from dygenept.types import PerturbationData
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
@@ -65,24 +64,16 @@ def read_opened(
 ) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
     notes: list[str] = []
-    place = find_place(file, mapping.layer)
-    cell_ids = read_index(file, "obs")
-    gene_ids = tuple(str(gene) for gene in read_index(file, place.frame))
-    _check_genes(gene_ids, path)
-    genes = name_genes(
-        file,
-        place.frame,
-        gene_ids,
-        given=mapping.symbol_column,
-        labels=words_of_labels(file, mapping),
-        notes=notes,
-    )
-    symbols = genes.symbols
-    mapping = find_layout(file, mapping, genes.names, notes)
-    parsed, cells = read_cells(file, genes.names, mapping, notes)
-    shape = (len(cell_ids), len(gene_ids))
+    found = read_labelled(file, path, mapping, notes)
+    place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids
+    shape = (found.n_rows, len(gene_ids))
     expression = read_matrix(place.item, shape, called=place.called, notes=notes)
+    if found.rows is not None:
+        expression = expression[found.rows]
     de_lists = read_de_lists(file, cells, gene_ids, notes)
+    mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
+    if matches:
+        de_lists = {}
     is_simulated = says_simulated(file)
     notes += check_values(expression, place, normalize=normalize)
     sha256 = fingerprint(
@@ -94,17 +85,17 @@ def read_opened(
             cell_types=(cells.cell_types, cells.cell_type_codes),
             de_lists=de_lists,
             normalized=normalize,
+            batches=(found.batches.categories, found.batches.codes)
+            if found.batches is not None and matches
+            else None,
         )
     )
     if normalize:
         target = normalize_counts(expression)
         notes.append(f"Counts were scaled to {target:g} per cell (the median total), then log1p.")
     _note_repeated(symbols, notes)
-    if genes.has_symbols:
+    if found.genes.has_symbols:
         _note_targets(cells, symbols, notes)
-    label_of = {
-        raw: found.label for raw in cells.labels if (found := parsed.perturbations[raw]) is not None
-    }
     return PerturbationData(
         name=name,
         source=str(path),
@@ -113,29 +104,27 @@ def read_opened(
         expression=expression,
         gene_ids=gene_ids,
         gene_symbols=symbols,
-        cell_ids=cell_ids,
+        cell_ids=found.cell_ids,
         conditions=cells.conditions,
         condition_codes=cells.condition_codes,
         cell_types=cells.cell_types,
         cell_type_codes=cells.cell_type_codes,
-        raw_labels=tuple(label_of),
-        raw_to_label=label_of,
+        raw_labels=tuple(found.label_of),
+        raw_to_label=found.label_of,
         de_lists=de_lists,
-        notes=(*parsed.notes, *notes),
+        notes=(*found.parsed.notes, *notes),
         mapping=mapping,
         is_normalized=normalize,
+        batches=None
+        if found.batches is None or not matches
+        else match_batches(
+            expression,
+            found.batches.categories,
+            found.batches.codes,
+            condition_codes=cells.condition_codes,
+            cell_type_codes=cells.cell_type_codes,
+        ),
     )
-
-
-def _check_genes(gene_ids: Sequence[str], path: Path) -> None:
-    if not gene_ids:
-        raise DataError(f"{path}: var is empty; write a file with genes")
-    if len(set(gene_ids)) < len(gene_ids):
-        twice = [gene for gene, n_times in Counter(gene_ids).items() if n_times > 1]
-        raise DataError(
-            f"{path}: {len(twice)} gene id(s) occur more than once in var, such as {twice[0]!r}; "
-            "keep the first of each: adata = adata[:, ~adata.var_names.duplicated()].copy()"
-        )
 
 
 def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.dropped_cells import of_rows
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import column_names, read_column
@@ -47,7 +48,11 @@ class LabelledCells:
 
 
 def read_cells(
-    file: h5py.File, names: GeneNames, mapping: DataMapping, notes: list[str]
+    file: h5py.File,
+    names: GeneNames,
+    mapping: DataMapping,
+    notes: list[str],
+    rows: IntArray | None = None,
 ) -> tuple[ParsedLabels, LabelledCells]:
     """Read the labels and cell types of all cells and pool them into conditions.
 
@@ -57,22 +62,24 @@ def read_cells(
         mapping: Its columns, and how its labels are spelt; labels are kept as ``ctrl``, ``+`` and
             genes write them.
         notes: Takes what was accepted, one sentence each.
+        rows: The cells that are read; None for all.
 
     Raises:
         DataError: If a column is not there, a label is missing, empty or no perturbation, most
             targets are unknown, or a cell type has perturbed cells and no control.
     """
     condition = mapping.condition_column or CONDITION
-    labels = read_column(file, "obs", condition, notes)
+    whole = read_column(file, "obs", condition, notes)
+    labels = of_rows(whole, rows)
     n_missing = int((labels.codes < 0).sum())
     if n_missing:
         raise DataError(
-            f"{file.filename}: {n_missing:,} cell(s) have no {condition}; drop them: "
-            f"adata = adata[adata.obs[{condition!r}].notna()]"
+            f"{file.filename}: {n_missing:,} cell(s) have no {condition}; drop them: --drop nan, "
+            f"or adata = adata[adata.obs[{condition!r}].notna()]"
         )
     if len(labels.codes) == 0:
         raise DataError(f"{file.filename}: there are no cells; write a file with cells")
-    types = _read_cell_types(file, mapping, len(labels.codes), notes)
+    types = of_rows(_read_cell_types(file, mapping, len(whole.codes), notes), rows)
     try:
         rules = LabelRules(
             controls=mapping.control,
@@ -91,7 +98,6 @@ def read_cells(
         other = "" if mapping.condition_column else suggestion(file, names, but=condition)
         raise DataError(f"{file.filename}: {error}{other}") from error
     _note_small_groups(cells, notes)
-    _note_batches(file, mapping.batch_column, cells, notes)
     return parsed, cells
 
 
@@ -205,28 +211,6 @@ def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> Non
                 f"cell type {name!r} has {int(without):,} perturbed cells and no control cell; add "
                 f"its controls, or drop it: adata = adata[{dropped}]"
             )
-
-
-def _note_batches(
-    file: h5py.File, column: str | None, cells: LabelledCells, notes: list[str]
-) -> None:
-    """Say in which batches perturbed cells have no controls beside them."""
-    if column is None:
-        return
-    batches = clean_groups(read_column(file, "obs", column, notes), column, notes)
-    used = np.unique(batches.codes)
-    has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
-    lacking = [
-        "without a name" if code < 0 else repr(batches.categories[code])
-        for code in used[~has_control]
-    ]
-    notes.append(f"{len(used)} batches in obs[{column!r}].")
-    if lacking:
-        n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
-        notes.append(
-            f"{len(lacking)} batch(es) have no control cell, such as {lacking[0]}: the changes of "
-            f"their {n_cells:,} cells are measured from the controls of other batches."
-        )
 
 
 def _note_small_groups(cells: LabelledCells, notes: list[str]) -> None:

@@ -33,6 +33,8 @@ class Content:
         cell_types: Cell types, and each cell's position among them, (N,).
         de_lists: DE lists in use, (n_conditions, 20) each.
         normalized: True if the harness normalises ``expression`` afterwards.
+        batches: Batches that controls are matched by, and each cell's position among them, (N,);
+            None where they are not matched.
     """
 
     expression: sparse.csr_matrix
@@ -42,6 +44,7 @@ class Content:
     cell_types: tuple[Sequence[str], IntArray]
     de_lists: Mapping[str, IntArray]
     normalized: bool = False
+    batches: tuple[Sequence[str], IntArray] | None = None
 
 
 def fingerprint(content: Content) -> str:
@@ -65,6 +68,11 @@ def fingerprint(content: Content) -> str:
         "de_lists": {name: lists.shape for name, lists in sorted(de_lists.items())},
         "normalized": content.normalized,
     }
+    if content.batches is not None:
+        names, batch_codes = content.batches
+        # A cell without a batch has the code -1, which points to the last name.
+        names, batch_codes = _canonical([*names, ""], batch_codes % (len(names) + 1))
+        header["batches"] = names
     digest.update(json.dumps(header, sort_keys=True, ensure_ascii=True).encode())
     _update(digest, expression.data, "<f4")
     _update(digest, expression.indices, "<i4")
@@ -73,6 +81,8 @@ def fingerprint(content: Content) -> str:
     _update(digest, type_codes, "<i4")
     for _, lists in sorted(de_lists.items()):
         _update(digest, lists, "<i4")
+    if content.batches is not None:
+        _update(digest, batch_codes, "<i4")
     return digest.hexdigest()
 
 

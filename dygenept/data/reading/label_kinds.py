@@ -165,7 +165,7 @@ def guide_of(name: str, names: GeneNames) -> Guide | None:
     """
     if names.spelling(name) is not None or is_date(name):
         return None
-    # An alias of several genes, such as HSP70-2, is no guide of what is before its number.
+    # An alias of several genes, such as HSP70-2, is not a guide of what is before its number.
     if load_gene_tables().is_ambiguous(name):
         return None
     # What does not fit changes nothing beside another; most fit no name, which saves the time.

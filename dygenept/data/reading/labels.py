@@ -51,11 +51,8 @@ class LabelRules:
             re.compile(self.guide_pattern or "")
         except re.error as error:
             raise DataError(
-                f"the guide pattern {self.guide_pattern!r} is no regular expression ({error})"
+                f"the guide pattern {self.guide_pattern!r} is not a regular expression ({error})"
             ) from error
-
-
-NO_RULES = LabelRules()
 
 
 @dataclass(frozen=True, slots=True)

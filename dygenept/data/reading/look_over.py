@@ -94,7 +94,7 @@ def _be_bounded() -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGSEGV, signal.SIGABRT):
         signal.signal(number, signal.SIG_DFL)
-    # A slow disk is no fault, nor is a lock that another thread held when this child was made.
+    # A slow disk is not a fault, nor is a lock that another thread held when this child was made.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(WAIT_S)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

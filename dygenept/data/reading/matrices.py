@@ -45,7 +45,7 @@ def read_matrix(
         dense_type: Type of the values that were dense.
 
     Raises:
-        DataError: If its shape is another, its arrays disagree, or its values are no numbers.
+        DataError: If its shape is another, its arrays disagree, or its values are not numbers.
     """
     import h5py
 
@@ -57,7 +57,9 @@ def read_matrix(
         matrix = csr_of_blocks(item, shape, dense_type)
     else:
         layout = _layout(item, shape, where)
-        data, indices, indptr = _parts(item, shape if layout == "csr" else shape[::-1], where)
+        data, indices, indptr = checked_parts(
+            item, shape if layout == "csr" else shape[::-1], where
+        )
         matrix = (
             _from_csr(data, indices, indptr, shape)
             if layout == "csr"
@@ -120,7 +122,7 @@ def _layout(item: h5py.Group, shape: tuple[int, int], where: str) -> str:
     return layout
 
 
-def _parts(
+def checked_parts(
     item: h5py.Group, sizes: tuple[int, int], where: str
 ) -> tuple[h5py.Dataset, h5py.Dataset, Indices]:
     """Return data and indices unread, and indptr checked; sizes are (major, minor)."""

@@ -60,7 +60,7 @@ def assign_programs(tables: GeneTables, *, n_per_facet: int) -> GenePrograms:
     the answer is kept, since reading the facets of all genes takes a second or two.
     """
     genes = tuple(sorted(gene for gene in tables.protein_coding if tables.ensembl(gene)))
-    annotated = [tables.facet_terms(gene) for gene in genes]
+    annotated = [tables.planted_facet_terms(gene) for gene in genes]
     is_known = np.array([[bool(terms) for terms in facets] for facets in annotated])
     program = np.full((len(genes), len(FACETS)), -1, dtype=np.int32)
     chosen: list[str] = []

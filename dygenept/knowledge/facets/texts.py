@@ -57,7 +57,11 @@ def written_facets(
 
 
 def write_facets(facets: FacetTexts, path: Path) -> None:
-    """Write facet texts as JSON lines: ``gene``, ``facets`` by name, ``regenerated`` by name."""
+    """Write facet texts as JSON lines.
+
+    ``gene``, ``facets`` by name, ``regenerated`` by name, and ``confidence`` in the facets' order
+    where the writer gives one.
+    """
     write_lines(path, (_document(item, facets.regenerated) for item in facets.genes))
 
 
@@ -75,6 +79,7 @@ def read_facets(path: Path) -> FacetTexts:
             gene, facets = str(document["gene"]), document["facets"]
             if not isinstance(facets, dict) or tuple(facets) != FACETS:
                 raise ValueError(f"its facets are not {', '.join(FACETS)}")
+            confidence = _read_confidence(document.get("confidence"))
             partners = document.get("regenerated", {})
             for name, items in partners.items():  # type: ignore[attr-defined]
                 regenerated[gene, FACETS.index(name)] = tuple(Neighbour(**item) for item in items)
@@ -83,8 +88,19 @@ def read_facets(path: Path) -> FacetTexts:
                 f"{path}, line {number} is damaged ({error}); write it again"
             ) from error
         texts = tuple(None if text is None else str(text) for text in facets.values())
-        genes.append(GeneFacets(gene, texts))
+        genes.append(GeneFacets(gene, texts, confidence))
     return FacetTexts(tuple(genes), regenerated)
+
+
+def _read_confidence(given: object) -> tuple[float, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) != len(FACETS):
+        raise ValueError(f"confidence is not a list of {len(FACETS)} numbers")
+    found = tuple(float(value) for value in given)
+    if not all(0 < value <= 1 for value in found):
+        raise ValueError("a confidence is not in (0, 1]")
+    return found
 
 
 def _document(
@@ -94,6 +110,8 @@ def _document(
         "gene": item.gene,
         "facets": dict(zip(FACETS, item.texts, strict=True)),
     }
+    if item.confidence is not None:
+        document["confidence"] = list(item.confidence)
     partners = {
         facet: [asdict(neighbor) for neighbor in regenerated[item.gene, position]]
         for position, facet in enumerate(FACETS)
@@ -116,4 +134,12 @@ def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: st
         if any(text is not None and not (isinstance(text, str) and text) for text in item.texts):
             raise PluginError(
                 f"facet set {name!r}: a facet of {item.gene} must be a text or None, never empty"
+            )
+        given = item.confidence
+        if given is not None and not (
+            len(given) == len(FACETS) and all(0 < value <= 1 for value in given)
+        ):
+            raise PluginError(
+                f"facet set {name!r}: confidence of {item.gene} must be {len(FACETS)} numbers in "
+                "(0, 1], or None"
             )

@@ -80,6 +80,7 @@ class GeneTables:
         self._aspects: list[str] = terms["aspect"].cast(str).to_list()
         self._parents: list[list[int]] = terms["parents"].to_list()
         self._facets: npt.NDArray[np.uint8] = terms["facets"].to_numpy()
+        self._planted: npt.NDArray[np.uint8] = terms["planted_facets"].to_numpy()
         self._n_genes: npt.NDArray[np.int32] = terms["n_genes"].to_numpy()
         self._term_index = {go_id: index for index, go_id in enumerate(self._go_ids)}
         self._ancestors: dict[str, frozenset[str]] = {}
@@ -144,12 +145,36 @@ class GeneTables:
             GO ids for each of the 8 facets, most specific (fewest annotated genes) first. A term
             may stand in several facets.
         """
-        terms = self._terms_of(symbol, evidence)
-        facets = self._facets[terms]
+        return self._by_facet(self._terms_of(symbol, evidence), self._facets)
+
+    def planted_facet_terms(self, symbol: str) -> tuple[tuple[str, ...], ...]:
+        """Return what ``facet_terms`` does by the facets' first roots.
+
+        Simulated data sets are planted by them, whatever becomes of the roots.
+        """
+        return self._by_facet(self._terms_of(symbol, "all"), self._planted)
+
+    def _by_facet(
+        self, terms: npt.NDArray[np.int32], masks: npt.NDArray[np.uint8]
+    ) -> tuple[tuple[str, ...], ...]:
+        facets = masks[terms]
         return tuple(
             tuple(self._go_ids[index] for index in terms[(facets >> bit) & 1 == 1])
             for bit in range(len(FACETS))
         )
+
+    def evidence_of(self, symbol: str) -> Mapping[str, int]:
+        """Return the strongest evidence behind each GO term of a gene, as ``EVIDENCE_RANKS``."""
+        position = self._position(symbol)
+        part = slice(*self._starts[position : position + 2])
+        terms, ranks = self._annotated[part].tolist(), self._ranks[part].tolist()
+        return {self._go_ids[term]: rank for term, rank in zip(terms, ranks, strict=True)}
+
+    def information_content(self, go_id: str) -> float:
+        """Return -log of the share of genes that a term annotates: 1 for one gene, 0 for all."""
+        n_genes = len(self.symbols)
+        share = max(self.n_genes_of_term(go_id), 1) / n_genes
+        return float(-np.log(share) / np.log(n_genes))
 
     def terms_of(self, symbol: str, *, evidence: Evidence = "all") -> tuple[str, ...]:
         """Return all GO terms a gene is annotated with, most specific first."""

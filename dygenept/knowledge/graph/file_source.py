@@ -242,7 +242,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             return self.read(found, runtime)
         except DygeneptError:
             raise
-        # Polars' panic is no Exception; numpy, polars and json raise what they like.
+        # Polars' panic is not an Exception; numpy, polars and json raise what they like.
         except (Exception, PanicException) as error:
             files = ", ".join(str(path) for path in found.all)
             reason = " ".join(str(error).split())[:300] or type(error).__name__

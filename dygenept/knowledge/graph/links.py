@@ -45,14 +45,37 @@ def links_of(
     Raises:
         DataError: If a table there is damaged or has fewer than two columns.
     """
+    return all_links(graph, data_dir)[link_rows(genes)]
+
+
+def all_links(graph: GraphName, data_dir: Path | None = None) -> sparse.csr_matrix:
+    """Return the weighed links of every gene of the gene tables, and a last, empty row.
+
+    Raises:
+        DataError: As ``links_of``.
+    """
     file = own_file(graph, data_dir)
     stamp = "" if file is None else file_sha256(file)
-    whole = _all_links(graph, None if file is None else str(file), stamp)
-    tables = load_gene_tables()
-    row_of = _row_of()
-    rows = np.array([row_of.get(tables.resolve(gene) or "", -1) for gene in genes], dtype=np.int64)
-    # The last row stands for a gene that nobody knows.
-    return whole[np.where(rows < 0, whole.shape[0] - 1, rows)]
+    return _all_links(graph, None if file is None else str(file), stamp)
+
+
+def link_rows(genes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the rows of genes in ``all_links``: of one that nobody knows the last one, (n,)."""
+    tables, row_of = load_gene_tables(), _row_of()
+    n_genes = len(row_of)
+    found = (row_of.get(tables.resolve(gene) or "", n_genes) for gene in genes)
+    return np.fromiter(found, dtype=np.int64, count=len(genes))
+
+
+def links_genes(graph: GraphName) -> bool:
+    """True of a graph that links genes with genes, not with pathways or terms."""
+    return graph in ("string", "biogrid")
+
+
+def own_graph_hashes(data_dir: Path | None) -> dict[str, str]:
+    """Hash the tables of the user's that take the place of shipped ones, by graph."""
+    files = {graph: own_file(graph, data_dir) for graph in GRAPHS}
+    return {graph: file_sha256(file) for graph, file in files.items() if file is not None}
 
 
 def own_file(graph: GraphName, data_dir: Path | None) -> Path | None:
@@ -84,7 +107,7 @@ def _all_links(graph: GraphName, file: str | None, stamp: str) -> sparse.csr_mat
         if graph == "go" and file is None
         else _pairs(graph, None if file is None else Path(file))
     )
-    is_linked = graph in ("string", "biogrid")
+    is_linked = links_genes(graph)
     if is_linked:
         itself = np.arange(n_genes)
         ends = (genes, others, itself), (others, genes, itself)
@@ -155,7 +178,7 @@ def _own_pairs(graph: GraphName, file: Path) -> pl.DataFrame:
     tables, row_of = load_gene_tables(), _row_of()
     names = [frame.to_series(column).cast(pl.String).fill_null("").to_list() for column in (0, 1)]
     first = [row_of.get(tables.resolve(name) or "", -1) for name in names[0]]
-    if graph in ("string", "biogrid"):
+    if links_genes(graph):
         second: list[int] | list[str] = [
             row_of.get(tables.resolve(name) or "", -1) for name in names[1]
         ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
 from dygenept.knowledge.graph.combined import CombinedGraph
 from dygenept.knowledge.graph.joining import combine_graphs
+from dygenept.plugin.configured import with_data_folder
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
@@ -19,8 +20,6 @@ from dygenept.plugin.validation import validated
 from dygenept.types import Runtime
 
 logger = logging.getLogger(__name__)
-
-# A graph that reads the data folder has an option of this name.
 
 
 class ImputationOptions(BaseModel):
@@ -155,7 +154,8 @@ class KgChoice:
     ) -> Iterator[tuple[KgSourceSpec, PluginConfig]]:
         for name, options in self.sources.items():
             spec = manager.get(KgSourceSpec, name)
-            yield spec, manager.configure(spec, options, data_dir=runtime.data_dir)
+            given = with_data_folder(spec, options, runtime.data_dir)
+            yield spec, manager.configure(spec, given)
 
 
 NO_KG = KgChoice()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -46,9 +46,10 @@ from dygenept.knowledge.store.embedding import (
 )
 from dygenept.knowledge.store.vector_files import read_vectors, write_vectors
 from dygenept.machine.checksums import file_sha256
+from dygenept.plugin.configured import with_data_folder
 from dygenept.plugin.interfaces import CallPlan, FacetWriter, PlansCalls, TextEncoder
 from dygenept.plugin.manager import PluginManager
-from dygenept.plugin.specs import FacetWriterSpec, PluginConfig, PluginSpec, TextEncoderSpec
+from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import Progress, Runtime
 
 logger = logging.getLogger(__name__)
@@ -297,15 +298,14 @@ class Pipeline:
     @cached_property
     def _writer(self) -> FacetWriter:
         spec = self._manager.get(FacetWriterSpec, self._request.writer)
-        return spec.factory(self._configured(spec, self._request.config.writer))
+        return spec.factory(self._manager.configure(spec, self._request.config.writer))
 
     @cached_property
     def _encoder(self) -> TextEncoder:
         spec = self._manager.get(TextEncoderSpec, self._request.encoder)
-        return spec.factory(self._configured(spec, self._request.config.encoder))
-
-    def _configured(self, spec: PluginSpec, options: Mapping[str, object]) -> PluginConfig:
-        return self._manager.configure(spec, options, data_dir=self._runtime.data_dir)
+        given = self._request.config.encoder
+        options = with_data_folder(spec, given, self._runtime.data_dir)
+        return spec.factory(self._manager.configure(spec, options))
 
     @cached_property
     def _kg_inputs(self) -> dict[str, str]:

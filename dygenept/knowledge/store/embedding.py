@@ -27,11 +27,13 @@ class FacetVectors:
         genes: Gene symbols, (n_genes,).
         index: Row in ``vectors`` of each facet, (n_genes, K); -1 where unknown.
         vectors: Vectors, (n_texts, D_text), float32.
+        confidence: In [0, 1], 0 where unknown, (n_genes, K), float32; None means 1 where known.
     """
 
     genes: tuple[str, ...]
     index: IntArray
     vectors: FloatArray
+    confidence: FloatArray | None = None
 
     def dense(self) -> FloatArray:
         """Return the facet tensor, (n_genes, K, D_text); zeros where unknown."""
@@ -41,14 +43,15 @@ class FacetVectors:
         return values
 
     def knowledge(self, *, name: str, sha256: str) -> GeneKnowledge:
-        """Return the facets as knowledge: confidence 1 where there is a text, 0 elsewhere."""
+        """Return the facets as knowledge, as sure as their writer is."""
+        known = (self.index >= 0).astype(np.float32)
         return GeneKnowledge(
             name=name,
             sha256=sha256,
             genes=self.genes,
             facet_names=FACETS,
             values=self.dense(),
-            confidence=(self.index >= 0).astype(np.float32),
+            confidence=known if self.confidence is None else self.confidence,
         )
 
 
@@ -71,7 +74,9 @@ def embed_facets(
         [[rows.get(text, -1) for text in item.texts] for item in facets], dtype=np.int32
     ).reshape(len(facets), len(FACETS))
     genes = tuple(item.gene for item in facets)
-    return FacetVectors(genes, index, embed_texts(encoder, texts, runtime))
+    confidence = np.array([item.confidences for item in facets], dtype=np.float32)
+    confidence = confidence.reshape(index.shape)
+    return FacetVectors(genes, index, embed_texts(encoder, texts, runtime), confidence)
 
 
 def embedding_identity(encoder: TextEncoder, texts: Sequence[str]) -> str:

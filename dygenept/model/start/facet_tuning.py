@@ -9,6 +9,7 @@ in the same way, so that a data set with few perturbations is left as it is.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,16 +87,21 @@ def _tune(
     optimizer = torch.optim.Adam(
         [{"params": [vectors], "lr": LEARNING_RATE}, {"params": [log_penalty], "lr": 0.1}]
     )
+    features = rows.features(network)
+    left = rows.left()  # (n, G)
+    inner = left @ left.T  # (n, n)
+    sizes = rows.deltas.square().sum(dim=1).clamp(min=1e-9)  # (n,)
+    held_out = None if held is None else HeldOut.of(network, rows, held, left)
     errors: list[DoubleArray] = []
-    targets = rows.left()  # (n, c)
     for step in range(n_steps + 1):
-        if held is not None and step in CHECKPOINTS:
-            errors.append(_held_out_error(network, vectors, rows, held, log_penalty))
+        if held_out is not None and step in CHECKPOINTS:
+            with torch.no_grad():
+                fitted = features(vectors)
+                errors.append(held_out.errors(fitted, vectors, _ridge(fitted, log_penalty), inner))
         if step == n_steps:
             break
-        kept = Kept.of(rows.features(network, vectors), log_penalty)
-        residuals = kept.left_out(targets, rows.rows)
-        loss = _relative(residuals, rows.deltas).mean()
+        kept = Kept.of(features(vectors), log_penalty)
+        loss = (kept.left_out_squares(inner, rows.rows) / sizes).mean()
         # Only these two: other weights of the network keep no gradient.
         gradients = torch.autograd.grad(loss, [vectors, log_penalty])
         for parameter, gradient in zip((vectors, log_penalty), gradients, strict=True):
@@ -107,11 +113,11 @@ def _tune(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """I - K (K + λ)⁻¹ of a ridge kernel K = f·fᵀ, in whichever form is smaller.
+    """M = I - K (K + λ)⁻¹ of a ridge kernel K = f·fᵀ, in whichever form is smaller.
 
     Attributes:
-        root: W with K (K + λ)⁻¹ = WᵀW, (F, n), where there are fewer features than conditions.
-        whole: The whole matrix, (n, n), elsewhere.
+        root: W with M = I - WᵀW, (F, n), where there are fewer features than conditions.
+        whole: M, (n, n), elsewhere.
     """
 
     root: torch.Tensor | None
@@ -130,66 +136,108 @@ class Kept:
         kernel = features @ features.T + ridge * torch.eye(n).to(features)
         return cls(None, ridge * torch.linalg.inv(kernel))
 
-    def left_out(self, targets: torch.Tensor, rows: Rows) -> torch.Tensor:
-        """Return exact leave-one-out residuals of ridge regression, (n, c).
+    def left_out_squares(self, inner: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Return the squared norms of exact leave-one-out residuals of ridge regression, (n,).
 
-        A perturbation is left out of all its cell types at once.
+        A perturbation is left out of all its cell types at once. With targets T the residuals of
+        its conditions g are (M_gg)⁻¹ · M_g T, so that T·Tᵀ is enough to know their norms.
+
+        Args:
+            inner: T·Tᵀ, (n, n).
+            rows: What the conditions are.
         """
-        if self.root is not None:
-            left = targets - self.root.T @ (self.root @ targets)
-            diagonal = 1 - self.root.square().sum(dim=0)
+        root, whole = self.root, self.whole
+        if root is not None:
+            seen = root @ inner  # W T·Tᵀ, (F, n)
+            twice = seen @ root.T  # W T·Tᵀ Wᵀ, (F, F)
         else:
-            assert self.whole is not None
-            left, diagonal = self.whole @ targets, torch.diagonal(self.whole)
-        residuals = torch.empty_like(left)
+            assert whole is not None
+            seen = whole @ inner  # (n, n)
+        if root is not None and rows.n_perturbations == len(inner):
+            across = (root * seen).sum(dim=0)  # (n,)
+            residual = inner.diagonal() - 2 * across + (root * (twice @ root)).sum(dim=0)
+            return residual / (1 - root.square().sum(dim=0)).square()
+        squares = inner.new_empty(len(inner))
         for group in rows.groups():
-            at = torch.from_numpy(group).to(left.device)  # (n_groups, size)
-            if group.shape[1] == 1:
-                residuals[at[:, 0]] = left[at[:, 0]] / diagonal[at[:, 0], None]
+            at = torch.from_numpy(group).to(inner.device)  # (n_groups, size)
+            of_group = inner[at[:, :, None], at[:, None, :]]  # (n_groups, size, size)
+            if root is not None:
+                own = root.T[at]  # (n_groups, size, F)
+                across = own @ seen.T[at].mT
+                residual = of_group - across - across.mT + (own @ twice) @ own.mT
+                block = torch.eye(at.shape[1]).to(own) - own @ own.mT
             else:
-                residuals[at] = torch.linalg.solve(self._blocks(at), left[at])
-        return residuals
+                assert whole is not None
+                residual = seen[at] @ whole[at].mT
+                block = whole[at[:, :, None], at[:, None, :]]
+            half = torch.linalg.solve(block, residual)
+            solved = torch.linalg.solve(block, half.mT)
+            squares[at] = torch.diagonal(solved, dim1=1, dim2=2)
+        return squares
 
-    def _blocks(self, at: torch.Tensor) -> torch.Tensor:
-        """Return the blocks of groups of conditions, (n_groups, size) to (…, size, size)."""
-        if self.whole is not None:
-            return self.whole[at[:, :, None], at[:, None, :]]
-        assert self.root is not None
-        parts = self.root.T[at]  # (n_groups, size, F)
-        return torch.eye(at.shape[1]).to(parts) - parts @ parts.transpose(1, 2)
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Conditions held out of tuning, to be predicted from the others.
+
+    Attributes:
+        features: From facet vectors to their features, (m, F).
+        rows: What they are.
+        n_genes: G.
+        across: T·hᵀ of the others' targets and h, what the typical change leaves of these, (n, m).
+        squares: Squared norms of h, (m,).
+    """
+
+    features: Callable[[torch.Tensor], torch.Tensor]
+    rows: Rows
+    n_genes: int
+    across: torch.Tensor
+    squares: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, network: DyGenePT, rows: TuningRows, held: TuningRows, left: torch.Tensor
+    ) -> HeldOut:
+        """Lay out what every checkpoint shares; ``left`` is what is fitted, (n, G)."""
+        wanted = held.deltas - rows.typical(held.rows.cell_types)  # (m, G)
+        return cls(
+            features=held.features(network),
+            rows=held.rows,
+            n_genes=wanted.shape[1],
+            across=left @ wanted.T,
+            squares=wanted.square().sum(dim=1),
+        )
+
+    def errors(
+        self,
+        fitted: torch.Tensor,
+        vectors: torch.Tensor,
+        ridge: torch.Tensor,
+        inner: torch.Tensor,
+    ) -> DoubleArray:
+        """Return the mean squared error of each held-out perturbation.
+
+        Args:
+            fitted: Features of the conditions that are fitted, (n, F).
+            vectors: Facet vectors.
+            ridge: Penalty.
+            inner: T·Tᵀ of the fitted targets, (n, n).
+        """
+        n, width = fitted.shape
+        others = self.features(vectors)  # (m, F)
+        if width < n:
+            gram = fitted.T @ fitted + ridge * torch.eye(width).to(fitted)
+            shares = others @ torch.linalg.solve(gram, fitted.T)  # (m, n)
+        else:
+            kernel = fitted @ fitted.T + ridge * torch.eye(n).to(fitted)
+            shares = torch.linalg.solve(kernel, fitted @ others.T).T
+        predicted = ((shares @ inner) * shares).sum(dim=1)
+        both = (shares * self.across.T).sum(dim=1)
+        squares = (predicted - 2 * both + self.squares).clamp(min=0) / self.n_genes
+        found: DoubleArray = squares.cpu().numpy()
+        errors: DoubleArray = self.rows.summed(found) / self.rows.summed(np.ones(len(found)))
+        return errors
 
 
 def _ridge(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
     return log_penalty.exp() * features.square().sum(dim=1).mean().clamp(min=1e-12)
-
-
-@torch.no_grad()
-def _held_out_error(
-    network: DyGenePT,
-    vectors: torch.Tensor,
-    rows: TuningRows,
-    held: TuningRows,
-    log_penalty: torch.Tensor,
-) -> DoubleArray:
-    """Return the mean squared error of each held-out perturbation."""
-    features, others = rows.features(network, vectors), held.features(network, vectors)
-    left = rows.deltas - rows.typical(rows.rows.cell_types)
-    n, width = features.shape
-    ridge = _ridge(features, log_penalty)
-    if width < n:
-        gram = features.T @ features + ridge * torch.eye(width).to(features)
-        predicted = others @ torch.linalg.solve(gram, features.T @ left)
-    else:
-        kernel = features @ features.T + ridge * torch.eye(n).to(features)
-        predicted = others @ features.T @ torch.linalg.solve(kernel, left)
-    residuals = rows.typical(held.rows.cell_types) + predicted - held.deltas  # (n_held, G)
-    squares: DoubleArray = residuals.square().mean(dim=1).cpu().numpy()
-    errors: DoubleArray = held.rows.summed(squares) / held.rows.summed(np.ones(len(squares)))
-    return errors
-
-
-def _relative(residuals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
-    """Return each condition's squared error relative to the effect's size, (n,)."""
-    size = deltas.square().sum(dim=1).clamp(min=1e-9)
-    errors: torch.Tensor = residuals.square().sum(dim=1) / size
-    return errors

@@ -126,23 +126,34 @@ class LeftOut:
     counts: DoubleArray
     _typical: list[TypicalChange] = field(init=False, repr=False)
     _projected: DoubleArray = field(init=False, repr=False)
+    _left: dict[tuple[int, float], DoubleArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sum up what the penalties share."""
         coordinates = self.targets.coordinates
         object.__setattr__(self, "_typical", [self._typical_of(coordinates)])
+        object.__setattr__(self, "_left", {})
         object.__setattr__(self, "_projected", self.spectrum.vectors.T @ coordinates)
 
     def errors(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean squared error of each left-out perturbation, (n_perturbations,)."""
         targets = self.targets
         residuals, _ = self._residuals(
-            targets.coordinates, self._projected, self._typical[0].without, (penalty, prior)
+            targets.coordinates, self._projected, self._without, (penalty, prior)
         )
         squares = np.einsum("ij,ij->i", residuals, residuals) / targets.values.shape[1]
         rows = targets.rows
         errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
         return errors
+
+    def _without(self, cell_type: int, prior: float) -> DoubleArray:
+        """Return what penalties share: the typical change without each perturbation."""
+        if any(known != prior for _, known in self._left):
+            self._left.clear()
+        key = (cell_type, prior)
+        if key not in self._left:
+            self._left[key] = self._typical[0].without(cell_type, prior)
+        return self._left[key]
 
     def variance(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean of each gene's squared left-out residuals over 1 + leverage, (G,)."""

@@ -177,8 +177,8 @@ class ReadoutChoice:
         cls, left_out: LeftOut, direction: DoubleArray | None, priors: tuple[float, ...]
     ) -> ReadoutChoice:
         best: ReadoutChoice | None = None
-        for penalty in PENALTIES:
-            for prior in priors:
+        for prior in priors:
+            for penalty in PENALTIES:
                 errors = left_out.errors(penalty, prior)
                 if best is None or errors.mean() < best.errors.mean():
                     best = cls(left_out, direction, errors, penalty, prior)

@@ -1,11 +1,13 @@
 """Train conditions laid out for tuning facet vectors: attention sees each gene and cell pair once.
 
 While facet vectors are tuned, cell states and facets stay as they are; only attention and the
-decoder's features are computed again in each step.
+decoder's features are computed again in each step. All errors are sums of squares over genes, which
+the inner products of the changes tell as well as the changes do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,9 +16,8 @@ import torch
 from dygenept.model.conditions import PADDING
 from dygenept.model.network import DyGenePT, shared_facets
 from dygenept.model.start.features import Features, StartData, mean_shared_features
-from dygenept.model.start.left_out import coordinates_of
 from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
-from dygenept.plugin.interfaces import FacetBatch
+from dygenept.plugin.interfaces import AttentionOutput, FacetBatch
 
 CELLS_PER_TYPE = 2
 
@@ -64,10 +65,8 @@ class TuningRows:
         return torch.from_numpy(change.whole(self.prior)[cell_types]).to(self.deltas.device)
 
     def left(self) -> torch.Tensor:
-        """Return what the typical change leaves of the changes, as coordinates, (n, min(n, G))."""
-        left = self.deltas - self.typical(self.rows.cell_types)
-        kept = np.ascontiguousarray(coordinates_of(left.cpu().numpy()))
-        return torch.from_numpy(kept).to(self.deltas.device)
+        """Return what the typical change leaves of the changes, (n, G)."""
+        return self.deltas - self.typical(self.rows.cell_types)
 
     def take(self, positions: IndexArray) -> TuningRows:
         """Return some of the conditions."""
@@ -90,20 +89,21 @@ class TuningRows:
             ),
         )
 
-    def features(self, network: DyGenePT, vectors: torch.Tensor) -> torch.Tensor:
-        """Return each condition's features, the mean over its cells, under facet vectors.
+    def features(self, network: DyGenePT) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return what finds each condition's features, the mean over its cells.
 
         Args:
             network: Its decoder has a linear readout.
-            vectors: Facet vectors, (K, D).
 
         Returns:
-            (n, F), float64; the part across the shared direction where there is one.
+            From facet vectors, (K, D), to features, (n, F), float64; the part across the shared
+            direction where there is one.
         """
-        known = self.facets.known[..., None]  # (U, 1, K, 1)
-        typed = (self.facets.values + vectors).masked_fill(~known, 0.0)
-        facets = shared_facets(replace(self.facets, values=typed), len(self.states))
-        embedding = network.attend_to(facets, self.states).embedding  # (n_types · C, U, D)
+        attend = network.attend_adding(shared_facets(self.facets, len(self.states)), self.states)
+        return lambda vectors: self._features_of(attend(vectors))
+
+    def _features_of(self, attended: AttentionOutput) -> torch.Tensor:
+        embedding = attended.embedding  # (n_types · C, U, D)
         each = embedding[self.cell_rows[:, :, None], self.gene_rows[:, None, :]]  # (n, C, P, D)
         is_gene = self.genes != PADDING  # (n, P)
         means = self.reader.means(each, is_gene, self.states[self.cell_rows]).double()

@@ -19,6 +19,7 @@ from dygenept.plugin.interfaces.bench import (
 from dygenept.plugin.interfaces.knowledge import (
     CallPlan,
     CorpusEntry,
+    EncodesGenes,
     FacetRequest,
     FacetWriter,
     GeneFacets,
@@ -45,6 +46,7 @@ from dygenept.plugin.interfaces.networks import (
     GeneEncoderContext,
 )
 from dygenept.plugin.interfaces.offers import (
+    AddsFacetVectors,
     CompilesLayers,
     FetchesAnew,
     HasChosen,
@@ -61,6 +63,7 @@ from dygenept.plugin.interfaces.offers import (
 )
 
 __all__ = [
+    "AddsFacetVectors",
     "Attention",
     "AttentionOutput",
     "CallPlan",
@@ -75,6 +78,7 @@ __all__ = [
     "Decoder",
     "DecoderContext",
     "EffectMetric",
+    "EncodesGenes",
     "FacetBatch",
     "FacetRequest",
     "FacetWriter",

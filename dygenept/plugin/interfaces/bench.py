@@ -30,11 +30,14 @@ class DatasetStatus:
         path: Where the file is, or belongs; None for a source without a file.
         is_present: True if it can be opened without network.
         detail: Size on disk, or what a fetch would do; for people.
+        download_bytes: Bytes that a fetch would transfer, as the publisher says; None where that
+            is not known.
     """
 
     path: Path | None
     is_present: bool
     detail: str
+    download_bytes: int | None = None
 
 
 @runtime_checkable

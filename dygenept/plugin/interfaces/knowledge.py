@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from scipy import sparse
 
-    from dygenept.types import FloatArray, Runtime
+    from dygenept.types import FloatArray, GeneKnowledge, Runtime
 
 
 @runtime_checkable
@@ -31,6 +31,15 @@ class TextEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class EncodesGenes(Protocol):
+    """A text encoder that has facets of genes itself: a facet set may name it without a writer."""
+
+    def facets(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        """Return facets of genes, each once; what is unknown has confidence 0."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GeneFacets:
     """The facet texts of one gene.
@@ -38,10 +47,21 @@ class GeneFacets:
     Attributes:
         gene: Gene symbol as asked for.
         texts: One text per facet, in the order of ``FACETS``; None where nothing is known.
+        confidence: How far each text can be relied on, in (0, 1]; read only where there is a text.
+            None stands for 1 throughout.
     """
 
     gene: str
     texts: tuple[str | None, ...]
+    confidence: tuple[float, ...] | None = None
+
+    @property
+    def confidences(self) -> tuple[float, ...]:
+        """Confidence of each facet in [0, 1]: 0 where there is no text."""
+        given = self.confidence or (1.0,) * len(self.texts)
+        return tuple(
+            0.0 if text is None else value for text, value in zip(self.texts, given, strict=True)
+        )
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ Python 3.12 on, so a protocol that hands one over does so by a method.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from dygenept.plugin.interfaces.networks import AttentionOutput, FacetBatch
     from dygenept.types import ChildResources, Condition, DoubleArray, Runtime
 
 Chosen = Mapping[str, float | int | str]
@@ -186,6 +187,26 @@ class HasFacetVectors(Protocol):
 
     def facet_vectors(self) -> torch.nn.Parameter | None:
         """Return the vectors, (K, D), of which ``values`` is the sum; None where switched off."""
+        ...
+
+
+@runtime_checkable
+class AddsFacetVectors(Protocol):
+    """An attention that reads facets through linear maps only.
+
+    The closed-form start asks it again and again for the same cells and facets with other facet
+    vectors; such an attention projects the facets once.
+    """
+
+    def adding_vectors(
+        self, cell: torch.Tensor, facets: FacetBatch
+    ) -> Callable[[torch.Tensor], AttentionOutput]:
+        """Fix cells, (B, D), and facets, (B, P, K, D).
+
+        Returns:
+            From vectors, (K, D), to what attention makes of the facets with each facet's vector
+            added where the facet is known. Gradients reach only the vectors.
+        """
         ...
 
 

@@ -32,14 +32,12 @@ class EffectsConfig(MappedConfig):
         name: Name of the data set in records; None for the file's name.
         url: Where it is fetched from if it is not there; None for a file of one's own.
         sha256: SHA-256 that it must have; None trusts the first one that was fetched.
-        licence: Terms that whoever fetches it agrees to.
     """
 
     path: Path
     name: str | None = None
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$")
-    licence: str = ""
 
 
 class EffectsSource:

@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.plugin import EffectMetricSpec, hookimpl
+from dygenept.plugin import EffectMetricSpec, MetricGuide, hookimpl
 from dygenept.types import DoubleArray, GroupedPairs, grouped
 
 CONSTANT = "fewer than two genes were measured, or truth or prediction is the same for all"
@@ -64,6 +64,11 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
     return [
         correlation(
             name="pearson_perturbation",
+            guide=MetricGuide(
+                formula="r of predicted and measured values over a perturbation's measured genes",
+                misleads="A gene's mean over perturbations explains much of it.",
+                use="For tables of effect sizes.",
+            ),
             summary="Correlation of predicted and measured values per perturbation.",
             source="Pearson 1895",
             factory=lambda config: pearson,
@@ -71,6 +76,11 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
         ),
         correlation(
             name="spearman_perturbation",
+            guide=MetricGuide(
+                formula="Spearman correlation over a perturbation's measured genes",
+                misleads="As the Pearson form; blind to size.",
+                use="For effect sizes whose scale is arbitrary, and for signs.",
+            ),
             summary="Rank correlation of predicted and measured values per perturbation.",
             source="Spearman 1904",
             factory=lambda config: spearman,
@@ -78,6 +88,11 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
         ),
         spec(
             name="mse_observed",
+            guide=MetricGuide(
+                formula="mean over measured pairs of (predicted − measured)²",
+                misleads="Depends on the scale of the table; noisy genes dominate.",
+                use="For tables of effect sizes on one scale.",
+            ),
             summary="Mean squared error over the genes that were measured.",
             source="this project",
             factory=lambda config: squared_error,
@@ -87,11 +102,23 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
         ),
         of_significant(
             name="direction_match",
+            guide=MetricGuide(
+                formula="share of a perturbation's significant genes whose sign is predicted",
+                misleads="A gene's usual direction explains much of it.",
+                use="For tables of signs, as PIE does.",
+            ),
             summary="Share of significant genes whose direction is predicted.",
             factory=lambda config: same_direction,
         ),
         of_significant(
             name="significant_jaccard",
+            guide=MetricGuide(
+                formula=(
+                    "Jaccard index of the significant genes and as many of the largest predictions"
+                ),
+                misleads="Genes that always change are found by any model.",
+                use="For tables of signs, as PIE does.",
+            ),
             summary="Overlap of the significant genes with as many of the largest predictions.",
             factory=lambda config: significant_jaccard,
         ),

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.plugin import EffectMetricSpec, hookimpl
+from dygenept.plugin import EffectMetricSpec, MetricGuide, hookimpl
 from dygenept.types import BoolArray, DoubleArray, GroupedPairs
 from dygenept.types.grouped import auroc, average_precision, prevalence
 
@@ -68,6 +68,18 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
     return [
         of_ranks(
             name="auroc_gene_n5",
+            guide=MetricGuide(
+                formula=(
+                    "area under the ROC curve of a gene's measured held-out pairs; genes with "
+                    "5 pairs or more"
+                ),
+                misleads=(
+                    "The mean is over genes with both labels only; which those are depends on "
+                    "the split."
+                ),
+                use="As the headline for labels: a gene's own rate gives 0.5.",
+                chance="0.5",
+            ),
             leads=True,
             summary="Area under ROC per gene with at least 5 measured held-out pairs.",
             unit="gene",
@@ -76,21 +88,45 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
         ),
         of_ranks(
             name="auroc_gene",
+            guide=MetricGuide(
+                formula="the same for any number of pairs",
+                misleads="Genes with two or three pairs give 0, 0.5 or 1.",
+                use="To compare with PerturbQA.",
+                chance="0.5",
+            ),
             summary="Area under ROC per gene, over its measured held-out pairs.",
             unit="gene",
         ),
         of_precision(
             name="auprc_gene",
+            guide=MetricGuide(
+                formula="average precision of a gene's measured held-out pairs",
+                misleads="Chance is the gene's share of positives, which differs between genes.",
+                use="Where positives are rare.",
+                chance="share of positives of the gene",
+            ),
             summary="Average precision per gene, over its measured held-out pairs.",
             unit="gene",
         ),
         of_ranks(
             name="auroc_perturbation",
+            guide=MetricGuide(
+                formula="area under the ROC curve over a perturbation's measured genes",
+                misleads="A gene's own rate of change alone gives up to 0.96.",
+                use="Only beside gene_mean.",
+                chance="0.5",
+            ),
             summary="Area under ROC per held-out perturbation, over its measured genes.",
             unit="perturbation",
         ),
         of_precision(
             name="auprc_perturbation",
+            guide=MetricGuide(
+                formula="average precision over a perturbation's measured genes",
+                misleads="As the ROC form; chance is the share of positives.",
+                use="Only beside gene_mean.",
+                chance="share of positives of the perturbation",
+            ),
             summary="Average precision per held-out perturbation, over its measured genes.",
             unit="perturbation",
         ),

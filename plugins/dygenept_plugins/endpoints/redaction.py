@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 from dygenept_plugins.endpoints.connection import KEY_VARIABLE
 
 HIDDEN = "[key]"
-# Servers repeat keys in part; so many characters in a row are no chance.
+# Servers repeat keys in part; so many characters in a row are not chance.
 FRAGMENT = 8
 MIN_KEY = 4
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+)[A-Za-z0-9_\-.*]{4,}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.evaluation.rows import change, top_share
-from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"
@@ -60,6 +60,15 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
             name="de_overlap",
+            guide=MetricGuide(
+                formula="share of the k significant genes among the k largest |Δ̂|",
+                misleads=(
+                    "k differs between perturbations, and so does chance (k / G); truth itself "
+                    "stays below 1, since a large change need not be significant."
+                ),
+                use="Where the list of affected genes is what is wanted.",
+                chance="k / G",
+            ),
             summary="Share of significant DE genes among as many top predicted genes.",
             source="cell-eval (Arc Institute), overlap_at_N",
             factory=lambda config: de_overlap,

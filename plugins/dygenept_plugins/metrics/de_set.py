@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import change, top_share
-from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"
@@ -213,6 +213,17 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         spec(
             name="des",
+            guide=MetricGuide(
+                formula=(
+                    "share of the k significant genes among the k largest |log2 fold changes|"
+                ),
+                misleads=(
+                    "Genes that are hardly expressed have large fold changes; a mean gives no "
+                    "significance, so every gene stands for itself."
+                ),
+                use="For the Virtual Cell Challenge.",
+                chance="k / G",
+            ),
             summary="Share of significant DE genes among as many top predicted fold changes (DES).",
             source=f"{CELL_EVAL}overlap_at_N; Virtual Cell Challenge 2025",
             factory=lambda config: des,
@@ -222,6 +233,13 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="de_sign_match",
+            guide=MetricGuide(
+                formula=(
+                    "share of the k significant genes whose log2 fold changes have the same sign"
+                ),
+                misleads="A constant sign does well where changes go one way.",
+                use="To compare with cell-eval.",
+            ),
             summary="Share of significant DE genes that change in the right direction.",
             source=f"{CELL_EVAL}de_direction_match",
             factory=lambda config: de_sign_match,
@@ -230,6 +248,14 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="de_spearman_lfc",
+            guide=MetricGuide(
+                formula="Spearman correlation of log2 fold changes over the k significant genes",
+                misleads=(
+                    "Few significant genes give a coarse value; a change shared by all "
+                    "perturbations is rewarded."
+                ),
+                use="To compare with cell-eval.",
+            ),
             summary="Spearman correlation of the fold changes of significant DE genes.",
             source=f"{CELL_EVAL}de_spearman_lfc_sig",
             factory=lambda config: de_spearman_lfc,
@@ -240,6 +266,14 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="de_auprc",
+            guide=MetricGuide(
+                formula="average precision of |log2 fold change| for significant genes",
+                misleads=(
+                    "Chance is the share of significant genes, which differs between perturbations."
+                ),
+                use="Where a ranking of genes is used, not a fixed number of them.",
+                chance="k / G",
+            ),
             summary="Average precision of predicted fold changes for significant DE genes.",
             source=f"{CELL_EVAL}pr_auc",
             factory=lambda config: de_auprc,

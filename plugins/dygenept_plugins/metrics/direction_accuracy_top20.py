@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.evaluation.rows import change, gather_de, masked_mean
-from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 
 
@@ -42,6 +42,14 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         MetricSpec(
             name="direction_accuracy_top20",
+            guide=MetricGuide(
+                formula="share of T with (ŷ − c)(y − c) > 0",
+                misleads=(
+                    "Where most DE genes go one way, a constant sign does well; size does not "
+                    "count."
+                ),
+                use="Where directions matter more than sizes.",
+            ),
             summary="Share of the top-20 DE genes that change in the right direction.",
             source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
             factory=lambda config: direction_accuracy_top20,

@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import Field
 
 from dygenept.evaluation.rows import masked_pearson, row_scale, top_share
-from dygenept.plugin import MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, PluginConfig, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
 NO_SINGLES = "no combination, or one whose single perturbations are not all in the data"
@@ -113,7 +113,7 @@ def gi_synergy(inputs: MetricInputs, n_top: int = 10) -> MetricValues:
     """Return 1 for a strongest pair that is predicted to be one, 0 for one that is not, (n,).
 
     Example:
-        One pair is no choice.
+        One pair is not a choice.
 
         >>> inputs = _example([[1.0, 1.0, 0.0]], [[1.0, -1.0, 2.0]], additive=[[0.0, 0.0, 0.0]])
         >>> gi_synergy(inputs).reasons
@@ -261,6 +261,17 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         spec(
             name="gi_correlation",
+            guide=MetricGuide(
+                formula=(
+                    "r(ε̂, ε) over all genes, ε = Δ − Δ_A − Δ_B of a combination A+B, ε̂ = Δ̂ "
+                    "− Δ_A − Δ_B"
+                ),
+                misleads=(
+                    "Both sides hold the noise of the true singles, so a prediction without "
+                    "interaction correlates: compare with perturbed_mean, not with 0."
+                ),
+                use="For combinations whose singles were measured.",
+            ),
             summary="Pearson correlation of the departure from additivity, over all genes.",
             source=f"{NORMAN}; {AHLMANN}",
             factory=lambda config: gi_correlation,
@@ -269,6 +280,11 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="gi_sign_top20",
+            guide=MetricGuide(
+                formula="of the 20 genes with the largest |ε|, the share whose sign is right",
+                misleads="As gi_correlation.",
+                use="For combinations whose singles were measured.",
+            ),
             summary="Share of the 20 genes of largest departure whose sign is right.",
             source=AHLMANN,
             factory=lambda config: gi_sign_top20,
@@ -277,6 +293,14 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="gi_overlap_top20",
+            guide=MetricGuide(
+                formula=(
+                    "of the 20 genes with the largest |ε|, the share among the 20 largest |ε̂|"
+                ),
+                misleads="As gi_correlation.",
+                use="For combinations whose singles were measured.",
+                chance="20 / G",
+            ),
             summary="Share of the 20 genes of largest departure that are predicted to be.",
             source=AHLMANN,
             factory=lambda config: gi_overlap_top20,
@@ -284,6 +308,15 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="gi_synergy",
+            guide=MetricGuide(
+                formula=(
+                    "1 where one of the 10 strongest pairs is predicted to be one, else 0; "
+                    "strength √(c₁² + c₂²) of Δ_AB ≈ c₁Δ_A + c₂Δ_B"
+                ),
+                misleads="Only 10 pairs count, so the interval is wide.",
+                use="To find the strongest combinations, as GEARS does.",
+                chance="10 / number of pairs",
+            ),
             summary="Share of the 10 strongest pairs that are predicted to be.",
             source=f"{GEARS}; {NORMAN}",
             config=SynergyConfig,

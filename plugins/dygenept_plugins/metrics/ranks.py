@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from dygenept.evaluation.neighbours import Rivals, euclidean, manhattan, places
 from dygenept.evaluation.rows import change
-from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
 
@@ -220,6 +220,14 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         spec(
             name="centroid_accuracy",
+            guide=MetricGuide(
+                formula="share of the other held-out y farther from ŷ than its own (Euclidean)",
+                misleads=(
+                    "Depends on how alike the held-out perturbations are; some candidates were "
+                    "in train."
+                ),
+                use="To ask whether predictions tell perturbations apart (Systema).",
+            ),
             summary="Share of other held-out perturbations farther from the prediction.",
             source="Viñas Torné et al. 2025 (Systema), doi:10.1038/s41587-025-02777-8",
             factory=lambda config: centroid_accuracy,
@@ -227,24 +235,56 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="perturbation_discrimination",
+            guide=MetricGuide(
+                formula=(
+                    "1 − rank / N of its own Δ among N held-out by L1 distance to Δ̂, target "
+                    "genes left out"
+                ),
+                misleads=(
+                    "Depends on the scale of the prediction: shrinking or stretching it may "
+                    "change the rank; chance is (N + 1) / 2N."
+                ),
+                use=("For the Virtual Cell Challenge; read it beside the L2 and the cosine form."),
+                chance="(N + 1) / 2N",
+            ),
             summary="Rank of the right perturbation among the held-out ones (PDS, L1).",
             source=f"{CELL_EVAL}l1; Wu et al. 2024",
             factory=lambda config: perturbation_discrimination,
         ),
         spec(
             name="perturbation_discrimination_l2",
+            guide=MetricGuide(
+                formula="the same by Euclidean distance",
+                misleads="As the L1 form; large changes weigh more.",
+                use="Beside the L1 form, to see whether the distance decides.",
+                chance="(N + 1) / 2N",
+            ),
             summary="The same by Euclidean distance.",
             source=f"{CELL_EVAL}l2",
             factory=lambda config: perturbation_discrimination_l2,
         ),
         spec(
             name="perturbation_discrimination_cosine",
+            guide=MetricGuide(
+                formula="the same by cosine distance of Δ",
+                misleads="Blind to size; a prediction without change has no direction.",
+                use="Beside the L1 form, to see whether scale decides.",
+                chance="(N + 1) / 2N",
+            ),
             summary="The same by cosine distance of deltas.",
             source=f"{CELL_EVAL}cosine",
             factory=lambda config: perturbation_discrimination_cosine,
         ),
         spec(
             name="perturbench_rank_rmse",
+            guide=MetricGuide(
+                formula="share of the fold's ŷ nearer to y (Euclidean) than its own",
+                misleads=(
+                    "Depends on the number of folds, since only one fold's predictions are ranked."
+                ),
+                use="To compare with PerturBench.",
+                chance="(n − 1) / 2n among n predictions of the fold",
+            ),
             summary="Share of the fold's predictions nearer to the truth than the right one.",
             source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
             factory=lambda config: perturbench_rank_rmse,
@@ -253,6 +293,12 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="perturbench_rank_cosine",
+            guide=MetricGuide(
+                formula="the same by cosine distance of Δ",
+                misleads="As the other; blind to size.",
+                use="To compare with PerturBench.",
+                chance="(n − 1) / 2n among n predictions of the fold",
+            ),
             summary="The same by cosine distance of deltas.",
             source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
             factory=lambda config: perturbench_rank_cosine,

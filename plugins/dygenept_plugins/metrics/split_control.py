@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import change, gather_de, masked_mean, masked_pearson, row_scale
-from dygenept.plugin import MetricSpec, hookimpl
+from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
 NO_HALVES = "fewer than two control cells"
@@ -157,12 +157,27 @@ def dygenept_metrics() -> list[MetricSpec]:
     return [
         correlation(
             name="pearson_delta_split_control",
+            guide=MetricGuide(
+                formula=(
+                    "pearson_delta, ŷ measured from one half of the control cells and y from "
+                    "the other, both ways round"
+                ),
+                misleads=(
+                    "Predictions that owe nothing to the control get the noise of both halves."
+                ),
+                use="Where control cells are few.",
+            ),
             summary="Pearson correlation of the deltas, from disjoint halves of the controls.",
             factory=lambda config: pearson_delta_split_control,
             undefined=too_few.format("genes"),
         ),
         correlation(
             name="pearson_delta_top20_split_control",
+            guide=MetricGuide(
+                formula="the same over T",
+                misleads="As over all genes; T itself was chosen with all control cells.",
+                use="Where control cells are few.",
+            ),
             summary="The same over the top-20 DE genes.",
             factory=lambda config: pearson_delta_top20_split_control,
             undefined=too_few.format("DE genes"),
@@ -170,6 +185,11 @@ def dygenept_metrics() -> list[MetricSpec]:
         ),
         spec(
             name="direction_accuracy_top20_split_control",
+            guide=MetricGuide(
+                formula="direction_accuracy_top20 from disjoint halves of the control cells",
+                misleads="As direction_accuracy_top20, with more noise.",
+                use="Where control cells are few.",
+            ),
             summary="Share of the top-20 DE genes that change rightly, from disjoint controls.",
             factory=lambda config: direction_accuracy_top20_split_control,
             lower=0.0,

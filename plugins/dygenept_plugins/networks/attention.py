@@ -78,46 +78,80 @@ class FacetAttention(nn.Module):
             Dynamic embeddings, (B, P, D), and weights, (B, P, H, K); both are zeros for a gene
             without a known facet.
         """
-        # Facets that all cells share, laid out without a copy, are projected once.
-        facets = _once(facets) if facets.values.stride(0) == 0 else facets
-        known = facets.known & (facets.confidence > 0)  # (B, P, K), or (1, P, K)
-        has_known = known.any(dim=-1)  # (B, P)
-        # Zeroed, so that whatever is in an unknown facet's place (NaN even) cannot leak.
-        values = facets.values.masked_fill(~known[..., None], 0.0)
-        scores = self._scores(cell, values)  # (B, P, H, K), or (1, 1, H, 1)
-        projected = self._split(self.value(values))  # (B, P, K, H, d)
-        with torch.autocast(values.device.type, enabled=False):
-            weights = masked_weights(
-                scores, facets.confidence, known=known, normalise=self.normalise
-            )
+        facets = _known_alone(facets)
+        products = self._products(cell, facets.values)  # (B, P, H, K), or (1, 1, H, 1)
+        projected = self._split(self.value(facets.values))  # (B, P, K, H, d)
+        with torch.autocast(facets.values.device.type, enabled=False):
+            weights = self._weights(products, facets)
             pooled = torch.einsum("bphk,bpkhd->bphd", weights, projected.to(weights.dtype))
-        embedding = self.norm(self.output(pooled.flatten(2).to(values.dtype)))  # (B, P, D)
-        embedding = embedding.masked_fill(~has_known[..., None], 0.0)
-        n_cells = len(cell)
-        return AttentionOutput(
-            embedding.expand(n_cells, *embedding.shape[1:]),
-            weights.expand(n_cells, *weights.shape[1:]),
-        )
+        return self._output(pooled, weights, facets, n_cells=len(cell))
+
+    def adding_vectors(
+        self, cell: torch.Tensor, facets: FacetBatch
+    ) -> Callable[[torch.Tensor], AttentionOutput]:
+        """Fix cells and facets; see ``AddsFacetVectors``.
+
+        Keys and values are linear in the facets, so the facets are projected once, and a vector per
+        facet by itself.
+        """
+        with torch.no_grad():
+            facets = _known_alone(facets)
+            products = self._products(cell, facets.values)
+            projected = self._split(self.value(facets.values))
+
+        def attend(vectors: torch.Tensor) -> AttentionOutput:
+            added = products + self._products(cell, vectors[None, None])  # (B, P, H, K)
+            weights = self._weights(added, facets)
+            shift = self._split(functional.linear(vectors, self.value.weight))  # (K, H, d)
+            pooled = torch.einsum("bphk,bpkhd->bphd", weights, projected.to(weights.dtype))
+            pooled = pooled + torch.einsum("bphk,khd->bphd", weights, shift.to(weights.dtype))
+            return self._output(pooled, weights, facets, n_cells=len(cell))
+
+        return attend
 
     def _split(self, projected: torch.Tensor) -> torch.Tensor:
         return projected.view(*projected.shape[:-1], self.num_heads, self.head_width)
 
-    def _scores(self, cell: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    def _products(self, cell: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Return QKᵀ/√d_head, (B, P, H, K); zeros, (1, 1, H, 1), where the cell is not read."""
         if self.query is None or self.key is None:
             return torch.zeros(1, 1, self.num_heads, 1, device=values.device)
         query, key = self._split(self.query(cell)), self._split(self.key(values))
         wide = torch.promote_types(values.dtype, torch.float32)
         with torch.autocast(values.device.type, enabled=False):
-            scores = torch.einsum("bhd,bpkhd->bphk", query.to(wide), key.to(wide))
-            scores = scores / self.head_width**0.5
-            return scores if self.link is None else self.link(scores)
+            products = torch.einsum("bhd,bpkhd->bphk", query.to(wide), key.to(wide))
+            scaled: torch.Tensor = products / self.head_width**0.5
+        return scaled
+
+    def _weights(self, products: torch.Tensor, facets: FacetBatch) -> torch.Tensor:
+        scores = products if self.link is None or self.query is None else self.link(products)
+        return masked_weights(
+            scores, facets.confidence, known=facets.known, normalise=self.normalise
+        )
+
+    def _output(
+        self, pooled: torch.Tensor, weights: torch.Tensor, facets: FacetBatch, *, n_cells: int
+    ) -> AttentionOutput:
+        has_known = facets.known.any(dim=-1)  # (B, P)
+        mapped = self.output(pooled.flatten(2).to(facets.values.dtype))
+        embedding = self.norm(mapped).masked_fill(~has_known[..., None], 0.0)  # (B, P, D)
+        return AttentionOutput(
+            embedding.expand(n_cells, *embedding.shape[1:]),
+            weights.expand(n_cells, *weights.shape[1:]),
+        )
 
 
-def _once(facets: FacetBatch) -> FacetBatch:
+def _known_alone(facets: FacetBatch) -> FacetBatch:
+    """Keep facets that all cells share once, and zero those that take no part."""
+    # Facets laid out beside every cell without a copy are projected once.
+    at = slice(0, 1) if facets.values.stride(0) == 0 else slice(None)
+    confidence = facets.confidence[at]
+    known = facets.known[at] & (confidence > 0)  # (B, P, K), or (1, P, K)
     return FacetBatch(
-        values=facets.values[:1],
-        confidence=facets.confidence[:1],
-        known=facets.known[:1],
+        # Zeroed, so that whatever is in an unknown facet's place (NaN even) cannot leak.
+        values=facets.values[at].masked_fill(~known[..., None], 0.0),
+        confidence=confidence,
+        known=known,
         null=facets.null,
     )
 

@@ -205,7 +205,7 @@ def test_batches_without_controls_are_named(tmp_path: Path) -> None:
         (DataMapping(condition_column="label", symbol_column="x"), "var has no column 'x'"),
         (DataMapping(condition_column="label", symbol_column="n"), "contains numbers"),
         (DataMapping(condition_column="label", layer="x"), "no layer 'x'"),
-        (DataMapping(condition_column="label", guide_pattern="("), "no regular expression"),
+        (DataMapping(condition_column="label", guide_pattern="("), "not a regular expression"),
     ],
 )
 def test_a_part_that_is_not_there_is_named(

@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from dygenept.evaluation.clusters import Clusters
 from dygenept.evaluation.confidence_set import best_p_values
+from dygenept.evaluation.mean_intervals import TIES, mean_intervals
+from dygenept.evaluation.sign_flip import drawn_signs
 
 
 def scores(n: int, *levels: float, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=(n, 1))
     return np.asarray(levels) + shared + 0.3 * rng.normal(size=(n, len(levels)))
+
+
+def by_hand(values: np.ndarray, n_draws: int) -> list[float]:
+    """Model by model and choice of signs by choice of signs."""
+    n, n_models = values.shape
+    if n <= 12:
+        signs = np.asarray(list(itertools.product((1.0, -1.0), repeat=n)))
+    else:
+        signs = drawn_signs(n, n_draws, 5)
+
+    def t_of(differences: np.ndarray) -> float:
+        if not differences.any():
+            return 0.0
+        return float(differences.mean() / (differences.std(ddof=1) / np.sqrt(n)))
+
+    found = []
+    for model in range(n_models):
+        leads = [values[:, other] - values[:, model] for other in range(n_models)]
+        t_values = [t_of(lead) for lead in leads]
+        rival = int(np.argmax(t_values))
+        if t_values[rival] <= 0:
+            found.append(1.0)
+            continue
+        made = mean_intervals(
+            leads[rival][:, None], Clusters.independent(n), n_draws=n_draws, seed=5
+        )
+        observed = student.ppf(1 - made.p_values[0] / 2, n - 1)
+        others = [lead for lead, t in zip(leads, t_values, strict=True) if t >= -3.0]
+        largest = [max(t_of(row * lead) for lead in others) for row in signs]
+        n_as_far = sum(value >= observed - TIES for value in largest)
+        own = 0 if n <= 12 else 1
+        found.append((own + n_as_far) / (own + len(signs)))
+    return found
+
+
+@pytest.mark.parametrize(("n", "n_draws"), [(5, 199), (7, 199), (13, 60)])
+def test_p_is_the_share_of_signs_with_as_large_a_t(n: int, n_draws: int) -> None:
+    for seed in range(3):
+        values = scores(n, 0.3, 0.2, 0.1, -2.0, seed=seed)
+        values = np.concatenate((values, values[:, :1]), axis=1)
+        found = best_p_values(values, Clusters.independent(n), n_draws=n_draws, seed=5)
+        assert found.tolist() == pytest.approx(by_hand(values, n_draws))
+
+
+def test_a_model_that_is_far_off_leaves_small_differences_as_they_are() -> None:
+    values = scores(9, 0.3, 0.1, seed=3)
+    far = np.concatenate((values, np.full((9, 1), -1e9)), axis=1)
+    expected = best_p_values(values, Clusters.independent(9))
+    found = best_p_values(far, Clusters.independent(9))
+    assert found[:2].tolist() == pytest.approx(expected.tolist())
+    assert found[2] < 0.05
 
 
 @pytest.mark.parametrize("n", [9, 33])

@@ -209,7 +209,7 @@ def test_every_format_sets_what_is_not_calibrated_apart(record: MakeRecord, chos
     text = written(laid_out([three_metrics(record)]), chosen, metrics=(), all_metrics=True)
     said = {
         "table": "top20 ↑°",
-        "html": '"uncalibrated"',
+        "html": 'class="uncalibrated"',
         "json": '"calibrated": false',
         "csv": "False",
         "markdown": "°",

@@ -25,7 +25,6 @@ HOSTILE = "=a|b`c\\d<img src=x onerror=1>&\x1b[2J](x%#$_{}~^"
             r"=a\textbar{}b`c\textbackslash{}d\textless{}img src=x onerror=1\textgreater{}\&"
             r"\textbackslash{}x1b[2J](x\%\#\$\_\{\}\textasciitilde{}\textasciicircum{}",
         ),
-        ("html", "=a|b`c\\d&lt;img src=x onerror=1&gt;&amp;\\x1b[2J](x%#$_{}~^"),
         ("json", json.dumps(HOSTILE)),
     ],
 )

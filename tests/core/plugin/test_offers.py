@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from dygenept.plugin import (
+    AddsFacetVectors,
     CellEncoderContext,
     CompilesLayers,
     GeneEncoderContext,
@@ -22,10 +23,12 @@ from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import CellEncoderSpec
 from dygenept.testing import toy_control_pool, toy_knowledge
 from dygenept.types import ChildResources
+from dygenept_plugins.networks.attention import FacetAttention, softmax
 from dygenept_plugins.networks.facets import FacetEncoder
 from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic
 
 MEMBERS = {
+    AddsFacetVectors: ("adding_vectors",),
     HasFacetVectors: ("facet_vectors",),
     HasIdentityShare: ("identity_shares", "set_identity_share"),
     LinearReadout: ("readout_features", "set_readout"),
@@ -57,6 +60,7 @@ def test_the_built_in_parts_are_seen_to_offer_what_the_start_asks_for() -> None:
     encoder = FacetEncoder(GeneEncoderContext(knowledge, knowledge.genes, 16))
     decoder = LatentArithmetic(width=16, n_genes=5, hidden_dims=(8,))
     assert seen(encoder, HasFacetVectors)
+    assert seen(FacetAttention(width=16, num_heads=2, normalise=softmax), AddsFacetVectors)
     assert seen(encoder, HasIdentityShare)
     assert seen(decoder, LinearReadout)
     assert seen(decoder, HasSharedShift)

@@ -1,0 +1,177 @@
+"""Options of ``dygenept data prepare``: its steps, each off unless it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dygenept_cli.flags.cells import ReadingFlags
+
+if TYPE_CHECKING:
+    from dygenept.data.prepare.pipeline import Prepared
+    from dygenept.runs.prepare import FoldChoice, PrepareRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFlags:
+    """The steps of a preparation."""
+
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="Ready file to write, .h5ad.")
+    ]
+    min_counts: Annotated[
+        float, typer.Option("--min-counts", min=0.0, help="Least total of a cell.")
+    ] = 0.0
+    min_genes: Annotated[
+        int, typer.Option("--min-genes", min=0, help="Least genes with a value in a cell.")
+    ] = 0
+    max_mito: Annotated[
+        float | None,
+        typer.Option(
+            "--max-mito", min=0.0, max=1.0, help="Largest share of a cell's total in MT- genes."
+        ),
+    ] = None
+    min_cells: Annotated[
+        int,
+        typer.Option(
+            "--min-cells",
+            min=0,
+            help="Least cells with a value of a gene (control and train cells, with --variable or "
+            "--fold).",
+        ),
+    ] = 0
+    min_cells_per_perturbation: Annotated[
+        int,
+        typer.Option(
+            "--min-cells-per-perturbation", min=0, help="Leave out perturbations with fewer cells."
+        ),
+    ] = 0
+    target_sum: Annotated[
+        float | None,
+        typer.Option(
+            "--target-sum",
+            min=0.0,
+            help="Total of a cell with --normalize [default: the median of the kept cells].",
+        ),
+    ] = None
+    variable: Annotated[
+        int | None,
+        typer.Option(
+            "--variable",
+            metavar="N",
+            min=1,
+            help="Keep N variable genes, chosen on control cells (and, with --fold, train cells) "
+            "[default: all genes].",
+        ),
+    ] = None
+    keep_targets: Annotated[
+        bool, typer.Option("--keep-targets/--no-keep-targets", help="Keep target genes as well.")
+    ] = True
+    fold: Annotated[
+        int | None,
+        typer.Option(
+            "--fold",
+            metavar="K",
+            min=0,
+            help="The train cells of fold K (from 0) choose variable genes, beside controls.",
+        ),
+    ] = None
+    split: Annotated[str, typer.Option("--split", metavar="NAME|FILE", help="Split of --fold.")] = (
+        "kfold"
+    )
+    folds: Annotated[int, typer.Option("--folds", min=1, help="Folds of --split.")] = 5
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split and the page.")] = 42
+    batches: Annotated[
+        Literal["none", "controls", "scale"],
+        typer.Option(
+            "--batches",
+            help="Keep batches, so that controls are matched by them; scale batch effects away; or "
+            "leave batches out.",
+        ),
+    ] = "none"
+    modality: Annotated[
+        str,
+        typer.Option(
+            "--modality",
+            help="How cells were perturbed, such as CRISPRi or CRISPRa: checks that targets move "
+            "so [default: the registry's].",
+        ),
+    ] = ""
+    permutations: Annotated[
+        int, typer.Option("--permutations", min=0, help="Permutations of the test of strength.")
+    ] = 199
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write the page.")] = True
+
+    def request(
+        self, name: str, reading: ReadingFlags, check: Callable[[Path], None]
+    ) -> PrepareRequest:
+        """Return the request; outputs that cannot be written are refused now."""
+        from dygenept.data.prepare.options import PrepareOptions
+        from dygenept.runs.prepare import PrepareRequest
+
+        request = PrepareRequest(
+            dataset=name,
+            output=self.output,
+            options=PrepareOptions(
+                mapping=reading.mapping(),
+                normalize=reading.normalize,
+                target_sum=self.target_sum or None,
+                min_counts=self.min_counts,
+                min_genes=self.min_genes,
+                max_mito=self.max_mito,
+                min_cells=self.min_cells,
+                min_cells_per_perturbation=self.min_cells_per_perturbation,
+                n_variable=self.variable,
+                keeps_targets=self.keep_targets,
+                batches=self.batches,
+                modality=self.modality,
+                permutations=self.permutations,
+                seed=self.seed,
+            ),
+            fold=self._fold(),
+            writes_page=self.page,
+        )
+        for path in (request.output, request.manifest, request.page):
+            check(path)
+        return request
+
+    def said(self, made: Prepared) -> Iterator[str]:
+        """Say what was kept and found, one line each."""
+        manifest = made.manifest
+        for what in ("cells", "genes"):
+            part = manifest[what]
+            if isinstance(part, dict):
+                yield f"{what}: {part['kept']:,} of {part['in']:,} kept"
+        left_out = manifest["left_out"]
+        if isinstance(left_out, dict):
+            for reason, n in left_out.items():
+                if n:
+                    yield f"left out, {reason.replace('_', ' ')}: {n:,}"
+        chosen = manifest["variable_genes"]
+        if isinstance(chosen, dict):
+            yield f"variable genes were chosen on {chosen['n_cells']:,} {chosen['cells']} cells"
+        targets = manifest["targets"]
+        if isinstance(targets, dict) and targets["n_perturbations"]:
+            yield (
+                f"targets go {targets['expected']} in {targets['share_as_expected']:.0%} of "
+                f"{targets['n_perturbations']} perturbations ({targets['share_significant']:.0%} "
+                f"significantly)"
+            )
+
+    def _fold(self) -> FoldChoice | None:
+        from dygenept.runs.prepare import FoldChoice
+
+        if self.fold is None:
+            return None
+        is_file = self.split.endswith(".json")
+        return FoldChoice(
+            split="manifest" if is_file else self.split,
+            options={"path": self.split} if is_file else {},
+            n_folds=self.folds,
+            fold=self.fold,
+            seed=self.seed,
+        )

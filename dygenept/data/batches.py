@@ -1,0 +1,102 @@
+"""Controls matched by batch: every cell is compared with the controls of its own batch.
+
+The mean of a batch's control cells minus that of all controls of the cell type is subtracted from
+every cell of the batch, gene by gene: a regression on batch, fitted on control cells alone. So the
+change of a condition is the mean of its cells minus that of controls in the same proportions of
+batches, and variances are those within batches. Sums of such cells come from sums of the sparse
+ones; no matrix of cells is made dense.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.data.pseudobulk import group_sums
+from dygenept.types import CellBatches, DoubleArray, IntArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scipy import sparse
+
+# Fewer control cells say little of a batch; its cells are compared with all controls.
+MIN_CONTROLS = 10
+
+
+def match_batches(
+    expression: sparse.csr_matrix,
+    names: Sequence[str],
+    codes: IntArray,
+    *,
+    condition_codes: IntArray,
+    cell_type_codes: IntArray,
+) -> CellBatches:
+    """Measure how far the controls of each batch lie from all controls of their cell type.
+
+    Args:
+        expression: CSR, (N, G), log1p.
+        names: Batches.
+        codes: Position in ``names`` of each cell's, -1 for a cell without one, (N,).
+        condition_codes: -1 for control cells, (N,).
+        cell_type_codes: Cell type of each cell, (N,).
+    """
+    n_types = int(cell_type_codes.max()) + 1
+    n_pairs = n_types * len(names)
+    pairs = np.where(codes < 0, n_pairs, cell_type_codes * len(names) + codes)
+    is_control = condition_codes < 0
+    counts = np.bincount(pairs[is_control], minlength=n_pairs + 1)[:n_pairs]
+    kept = np.flatnonzero(counts >= MIN_CONTROLS)
+    row_of = np.full(n_pairs + 1, -1, dtype=np.int32)
+    row_of[kept] = np.arange(len(kept))
+    rows = row_of[pairs]
+    # Control cells of small batches are moved together, so that all controls keep their mean.
+    is_left = is_control & (rows < 0)
+    rows[is_left] = len(kept) + cell_type_codes[is_left]
+    n_rows = len(kept) + n_types
+    type_of_row = np.concatenate((kept // max(len(names), 1), np.arange(n_types)))
+    overall = _control_means(expression, np.where(is_control, cell_type_codes, -1), n_types)
+    offsets = _control_means(expression, np.where(is_control, rows, -1), n_rows)
+    offsets -= overall[type_of_row]
+    offsets[np.bincount(rows[is_control], minlength=n_rows) == 0] = 0.0
+    return CellBatches(tuple(names), codes.astype(np.int32), offsets, rows)
+
+
+def _control_means(expression: sparse.csr_matrix, codes: IntArray, n_groups: int) -> DoubleArray:
+    """Average groups of cells; zeros for a group without cells."""
+    sums = group_sums(expression, codes.astype(np.int32), n_groups=n_groups)
+    sums /= np.maximum(np.bincount(codes[codes >= 0], minlength=n_groups), 1)[:, None]
+    return sums
+
+
+def matched_sums(
+    sums: DoubleArray,
+    batches: CellBatches,
+    codes: IntArray,
+    *,
+    cross: DoubleArray | None = None,
+) -> DoubleArray:
+    """Turn sums over cells, or over their squares, into those of cells without batch effects.
+
+    Args:
+        sums: Sums of each group, or sums of squares, (n_groups, G); changed in place.
+        batches: The batches.
+        codes: Group of each cell, -1 for a cell of none, (N,).
+        cross: Sums of cells times their batch's offset, (n_groups, G), for sums of squares.
+    """
+    from scipy import sparse
+
+    is_used = (codes >= 0) & (batches.rows >= 0)
+    n_cells = sparse.csr_matrix(
+        (np.ones(int(is_used.sum())), (codes[is_used], batches.rows[is_used])),
+        shape=(len(sums), len(batches.offsets)),
+    )
+    if cross is None:
+        sums -= n_cells @ batches.offsets
+    else:
+        sums -= 2.0 * cross
+        sums += n_cells @ np.square(batches.offsets)
+        # Rounding must not make a variance negative.
+        np.maximum(sums, 0.0, out=sums)
+    return sums

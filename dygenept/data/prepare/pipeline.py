@@ -1,0 +1,255 @@
+"""A preparation from end to end: the passes over a file, the ready file and its manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dygenept.data.prepare.batch_scaling import batch_factors
+from dygenept.data.prepare.filters import filter_cells, filter_genes
+from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
+from dygenept.data.prepare.options import PrepareOptions
+from dygenept.data.prepare.passes import (
+    GeneSums,
+    Report,
+    Scaling,
+    sum_cells,
+    sum_genes,
+    sum_groups,
+)
+from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
+from dygenept.data.prepare.writing import ReadyFile, write_ready
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.labelled import LabelledFile, read_labelled
+from dygenept.errors import ConfigError, DataError
+from dygenept.machine.checksums import file_sha256
+from dygenept.types import BoolArray, DoubleArray, IntArray, no_report
+
+MANIFEST_VERSION = 1
+# Returns the train labels of the split that genes are chosen for, from labels and cell types.
+TrainLabels = Callable[[LabelledFile], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a preparation made.
+
+    Attributes:
+        path: The ready file.
+        manifest: What was done, JSON-ready.
+        moves: How targets moved; None where no modality was given.
+        conditions: Label and cell type of each condition that ``moves`` counts.
+    """
+
+    path: Path
+    manifest: Mapping[str, object]
+    moves: TargetMoves | None
+    conditions: tuple[tuple[str, str], ...]
+
+
+def prepare_file(
+    path: Path,
+    output: Path,
+    options: PrepareOptions,
+    *,
+    train_labels: TrainLabels | None = None,
+    report: Report = no_report,
+) -> Prepared:
+    """Read a file in blocks, filter, scale and choose genes, and write a ready file.
+
+    The file is only read. Nothing larger than a block of cells, and a few numbers per cell and per
+    gene, is in memory.
+
+    Args:
+        path: The file, of any layout that ``read_anndata`` reads.
+        output: The ready file; written whole or not at all.
+        options: The steps.
+        train_labels: Names the perturbations whose cells, beside controls, choose variable genes;
+            None for control cells alone, which suits every split.
+        report: Gets the cells so far of each pass.
+
+    Raises:
+        DataError: If the file breaks a rule, or nothing passes the filters.
+        ConfigError: If the output is the file itself, or a step lacks what it needs.
+    """
+    if output.absolute() == path.absolute():
+        raise ConfigError(f"{output} is the file itself, which stays as it is; name another")
+    notes: list[str] = []
+    counts: dict[str, int] = {}
+    with open_h5ad(path) as file:
+        found = read_labelled(file, path, options.mapping, notes)
+        sums = sum_cells(found, report)
+        _check_scale(sums.is_integral, options, path)
+        cells = found.cells
+        kept = filter_cells(sums, cells.condition_codes, cells.cell_type_codes, options, counts)
+        target = None
+        if options.normalize:
+            positive = sums.totals[kept & (sums.totals > 0)]
+            target = options.target_sum or float(np.median(positive))
+        scaling = Scaling(cells=None if target is None else _cell_factors(sums.totals, target))
+        scaling, batch_record = _batches(found, kept, scaling, options, report)
+        train = None if train_labels is None else train_labels(found)
+        chooses = kept & _choosing(found, train)
+        columns = target_columns(cells.conditions, found.genes.symbols)
+        genes = sum_genes(found, kept, scaling, chooses, columns, report)
+        # Where cells choose genes, those that are held out have no say in a filter either.
+        restricts = train is not None or options.n_variable is not None
+        seen = genes.n_choosing if restricts else genes.n_cells
+        kept_genes = filter_genes(seen, options, counts)
+        dispersions, is_variable = _variable(genes, chooses, kept_genes, options)
+        moves = _moves(found, kept, genes, columns, options)
+        is_target = np.zeros(len(kept_genes), dtype=np.bool_)
+        if options.keeps_targets:
+            wanted = {gene for of in cells.conditions for gene in of.genes}
+            is_target = np.asarray([symbol in wanted for symbol in found.genes.symbols])
+        written = kept_genes & (is_variable | is_target)
+        manifest = {
+            "version": MANIFEST_VERSION,
+            "source": {"file": str(path), "size": path.stat().st_size, "sha256": file_sha256(path)},
+            "options": _asked(options, found),
+            "total": target,
+            "left_out": counts,
+            "cells": {"in": found.n_rows, "kept": int(kept.sum())},
+            "genes": {
+                "in": len(kept_genes),
+                "kept": int(written.sum()),
+                "variable": int((written & is_variable).sum()),
+                "targets_beside": int((written & ~is_variable).sum()),
+            },
+            "variable_genes": _chosen_on(options, chooses, train),
+            "batches": batch_record,
+            "targets": None if moves is None else moves.summary(),
+            "notes": [*found.parsed.notes, *notes],
+        }
+        ready = ReadyFile(
+            kept=kept,
+            genes=written,
+            is_variable=is_variable,
+            dispersions=dispersions,
+            batch=found.batches if options.batches == "controls" else None,
+            is_simulated=says_simulated(file),
+        )
+        write_ready(output, found, scaling, ready, json.dumps(manifest, sort_keys=True), report)
+    of = tuple(
+        (cells.conditions[row].label, cells.conditions[row].cell_type) for row in _rows(moves)
+    )
+    return Prepared(output, manifest, moves, of)
+
+
+def _check_scale(is_integral: bool, options: PrepareOptions, path: Path) -> None:
+    if options.normalize and not is_integral:
+        raise DataError(
+            f"{path}: the values are not whole numbers, so they are not counts; leave --normalize "
+            "out, or name the layer with counts: --layer"
+        )
+    if not options.normalize and is_integral:
+        raise DataError(
+            f"{path}: the values are whole numbers, so they are counts; pass --normalize, or name "
+            "the layer with log1p expression: --layer"
+        )
+
+
+def _cell_factors(totals: DoubleArray, target: float) -> DoubleArray:
+    return target / np.where(totals > 0, totals, target)
+
+
+def _batches(
+    found: LabelledFile, kept: BoolArray, scaling: Scaling, options: PrepareOptions, report: Report
+) -> tuple[Scaling, dict[str, object]]:
+    if options.batches == "none":
+        return scaling, {"handling": "none"}
+    if found.batches is None:
+        raise ConfigError(f"--batches {options.batches} needs the column: --batch-column COLUMN")
+    record: dict[str, object] = {
+        "handling": options.batches,
+        "column": found.mapping.batch_column,
+        "n_batches": len(found.batches.categories),
+    }
+    if options.batches == "controls":
+        return scaling, record
+    cells, n_batches = found.cells, len(found.batches.categories)
+    pairs = cells.cell_type_codes * n_batches + found.batches.codes
+    rows = np.where(found.batches.codes < 0, -1, pairs).astype(np.int32)
+    of_controls = np.where(cells.condition_codes < 0, rows, -1).astype(np.int32)
+    n_rows = len(cells.cell_types) * n_batches
+    sums = sum_groups(found, kept, scaling, (of_controls, n_rows), report)
+    n_controls = np.bincount(of_controls[kept & (of_controls >= 0)], minlength=n_rows)
+    factors, n_limited = batch_factors(sums, n_controls.astype(np.int32), n_batches=n_batches)
+    record |= {"factors_limited": n_limited}
+    return Scaling(cells=scaling.cells, batches=factors, rows=rows), record
+
+
+def _choosing(found: LabelledFile, train: frozenset[str] | None) -> BoolArray:
+    """Mark control cells, and those of train perturbations."""
+    is_train = [train is not None and of.label in train for of in found.cells.conditions]
+    chosen: BoolArray = np.asarray([*is_train, True])[found.cells.condition_codes]
+    return chosen
+
+
+def _variable(
+    genes: GeneSums, chooses: BoolArray, kept_genes: BoolArray, options: PrepareOptions
+) -> tuple[DoubleArray, BoolArray]:
+    dispersions = np.full(len(kept_genes), np.nan)
+    if options.n_variable is None:
+        return dispersions, kept_genes
+    n = int(chooses.sum())
+    if n < 2:
+        raise DataError("fewer than two cells could choose variable genes; leave --variable out")
+    means = genes.sums / n
+    variances = np.maximum(genes.squares / n - means**2, 0.0) * n / (n - 1)
+    dispersions[kept_genes] = normalized_dispersions(means[kept_genes], variances[kept_genes])
+    return dispersions, top_variable(dispersions, options.n_variable)
+
+
+def _moves(
+    found: LabelledFile,
+    kept: BoolArray,
+    genes: GeneSums,
+    columns: IntArray,
+    options: PrepareOptions,
+) -> TargetMoves | None:
+    if not options.modality:
+        return None
+    cells = found.cells
+    sizes = np.bincount(
+        cells.condition_codes[kept & (cells.condition_codes >= 0)], minlength=len(cells.conditions)
+    )
+    rows = np.flatnonzero((columns >= 0) & (sizes > 0)).astype(np.int32)
+    types = np.asarray(
+        [cells.cell_types.index(cells.conditions[row].cell_type) for row in rows], int
+    )
+    is_control = kept & (cells.condition_codes < 0)
+    n_controls = np.bincount(cells.cell_type_codes[is_control], minlength=len(cells.cell_types))
+    own = (genes.targets[rows], genes.target_squares[rows], sizes[rows].astype(np.int32))
+    control = (
+        genes.controls[types, columns[rows]],
+        genes.control_squares[types, columns[rows]],
+        n_controls[types].astype(np.int32),
+    )
+    return target_moves(own, control, rows=rows, direction=options.direction)
+
+
+def _rows(moves: TargetMoves | None) -> list[int]:
+    return [] if moves is None else moves.rows.tolist()
+
+
+def _asked(options: PrepareOptions, found: LabelledFile) -> dict[str, object]:
+    return {**asdict(options), "mapping": found.mapping.given()}
+
+
+def _chosen_on(
+    options: PrepareOptions, chooses: BoolArray, train: frozenset[str] | None
+) -> dict[str, object] | None:
+    """Say whose cells chose the variable genes, so that nobody takes held-out ones for unseen."""
+    if options.n_variable is None:
+        return None
+    return {
+        "method": "seurat",
+        "n_cells": int(chooses.sum()),
+        "cells": "control" if train is None else "control and train",
+        "train_labels": None if train is None else sorted(train),
+    }

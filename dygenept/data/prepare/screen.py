@@ -1,0 +1,94 @@
+"""What a ready screen is like: cells, effects, reliability, balance of batches; plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from dygenept.data.prepare.strength import strength
+from dygenept.data.pseudobulk import half_means, pseudobulk
+from dygenept.types import DoubleArray, PerturbationData, Progress, no_report
+
+
+def describe_screen(
+    data: PerturbationData,
+    *,
+    permutations: int,
+    seed: int,
+    report: Callable[[Progress], None] = no_report,
+) -> dict[str, object]:
+    """Return the statistics of a screen, JSON-ready; None where one is undefined.
+
+    Per condition: cells, size of the change (Euclidean norm over genes), correlation of the changes
+    of two random halves of its cells, energy distance to control with its p and q.
+    """
+    means = pseudobulk(data)
+    types = np.asarray([data.cell_types.index(of.cell_type) for of in data.conditions])
+    changes = means.means - means.control_means[types]
+    halves = half_means(data, data.conditions, np.random.default_rng(seed))
+    reliability = _correlations(*(halves - means.control_means[types]))
+    found = strength(data, permutations=permutations, seed=seed, report=report)
+    columns: Mapping[str, DoubleArray] = {
+        "change": np.linalg.norm(changes, axis=1),
+        "split_half_r": reliability,
+        "energy_distance": found.distances,
+        "p": found.p_values,
+        "q": found.q_values,
+    }
+    rows = [
+        {
+            "perturbation": condition.label,
+            "cell_type": condition.cell_type,
+            "n_cells": int(means.n_cells[number]),
+            **{name: _value(values[number]) for name, values in columns.items()},
+        }
+        for number, condition in enumerate(data.conditions)
+    ]
+    n_controls = np.bincount(
+        data.cell_type_codes[data.condition_codes < 0], minlength=len(data.cell_types)
+    )
+    return {
+        "name": data.name,
+        "simulated": data.is_simulated,
+        "n_cells": data.n_cells,
+        "n_genes": data.n_genes,
+        "controls": dict(zip(data.cell_types, n_controls.tolist(), strict=True)),
+        "permutations": permutations,
+        "conditions": rows,
+        "batches": _balance(data),
+    }
+
+
+def _correlations(one: DoubleArray, other: DoubleArray) -> DoubleArray:
+    """Pearson correlation of each row of two matrices; NaN where a row does not vary."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        one = one - one.mean(axis=1, keepdims=True)
+        other = other - other.mean(axis=1, keepdims=True)
+        scale = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+        found: DoubleArray = (one * other).sum(axis=1) / scale
+    return found
+
+
+def _balance(data: PerturbationData) -> list[dict[str, object]]:
+    """Cells, controls and conditions of each batch."""
+    if data.batches is None:
+        return []
+    rows: list[dict[str, object]] = []
+    for number, name in enumerate(data.batches.names):
+        mine = data.condition_codes[data.batches.codes == number]
+        if len(mine):
+            present = len(np.unique(mine[mine >= 0]))
+            rows.append(
+                {
+                    "batch": name,
+                    "n_cells": len(mine),
+                    "n_controls": int((mine < 0).sum()),
+                    "share_of_conditions": present / len(data.conditions),
+                }
+            )
+    return rows
+
+
+def _value(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,104 @@
+"""The batch of each cell of a file, and whether controls are matched by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.data.batches import MIN_CONTROLS
+from dygenept.data.reading.cells import LabelledCells
+from dygenept.data.reading.dropped_cells import of_rows
+from dygenept.data.reading.encodings import Column
+from dygenept.data.reading.group_names import clean_groups
+from dygenept.data.reading.h5ad import read_column
+from dygenept.errors import DataError
+from dygenept.types import IntArray
+from dygenept.types.mapping import DataMapping
+
+if TYPE_CHECKING:
+    import h5py
+
+
+def own_batch_column(file: h5py.File) -> str | None:
+    """Return the column of batches that ``dygenept data prepare`` wrote a file with, if any."""
+    import h5py
+
+    item = file.get("uns/dygenept/batch_column")
+    if not isinstance(item, h5py.Dataset) or item.shape != ():
+        return None
+    value = item[()]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def read_batches(
+    file: h5py.File,
+    mapping: DataMapping,
+    cells: LabelledCells,
+    rows: IntArray | None,
+    notes: list[str],
+) -> Column | None:
+    """Read the batch of each cell; None where the owner of the file names no column.
+
+    Args:
+        file: The open file.
+        mapping: Which column has batches.
+        cells: The cells that are read.
+        rows: Their rows; None for all.
+        notes: Gets how many batches there are and in which perturbed cells have no controls.
+
+    Raises:
+        DataError: If controls are to be matched and no column is named, or it is not there.
+    """
+    column = mapping.batch_column
+    if column is None:
+        if mapping.match_batches:
+            raise DataError(
+                f"{file.filename}: --match-batches needs the column of batches: --batch-column"
+            )
+        return None
+    batches = of_rows(clean_groups(read_column(file, "obs", column, notes), column, notes), rows)
+    used = np.unique(batches.codes)
+    has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
+    lacking = [
+        "without a name" if code < 0 else repr(batches.categories[code])
+        for code in used[~has_control]
+    ]
+    notes.append(f"{len(used)} batches in obs[{column!r}].")
+    if lacking:
+        n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
+        notes.append(
+            f"{len(lacking)} batch(es) have no control cell, such as {lacking[0]}: the changes of "
+            f"their {n_cells:,} cells are measured from the controls of other batches."
+        )
+    return batches
+
+
+def decide_matching(
+    mapping: DataMapping, de_lists: Sequence[str], notes: list[str]
+) -> tuple[DataMapping, bool]:
+    """Say whether controls are matched by batch, and keep the answer with the mapping.
+
+    They are where a column of batches is named, unless the file carries GEARS' DE lists, which
+    ignore batches; the owner may say otherwise.
+    """
+    if mapping.batch_column is None:
+        return mapping, False
+    asked = mapping.match_batches
+    matches = not de_lists if asked is None else asked
+    if matches:
+        notes.append(
+            "Controls are matched by batch: changes, DE genes and metrics compare a cell with the "
+            f"controls of its own batch, where these are {MIN_CONTROLS} or more, else with all "
+            "controls of its cell type."
+        )
+        if de_lists:
+            notes.append("The DE lists of the file ignore batches and are not used.")
+    elif asked is None:
+        notes.append(
+            "Controls are not matched by batch, because the file's DE lists are not; "
+            "--match-batches does so, with lists of its own."
+        )
+    return replace(mapping, match_batches=matches), matches

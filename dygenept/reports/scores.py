@@ -1,0 +1,99 @@
+"""Every score of one board: by metric, model and held-out condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dygenept.errors import ResultsError
+from dygenept.leaderboard.groups import GROUPINGS, REGIME
+from dygenept.leaderboard.metric_table import Unit
+from dygenept.leaderboard.saturation import regimes, saturation
+from dygenept.results.records import RunRecord
+from dygenept.types import DoubleArray
+
+ABSENT = np.inf
+PARTS = ("subgroup", REGIME, "effect", "de_genes", "cell_type")
+
+
+@dataclass(frozen=True)
+class BoardScores:
+    """The scores of one board.
+
+    Attributes:
+        records: Its records, one per model and fold.
+        units: What was held out, sorted: fold, perturbation (or gene), cell type.
+        values: By metric and model, a value for each unit: NaN where it is undefined, infinity
+            where the model has none.
+        reasons: By metric, model and unit, why a value is undefined.
+    """
+
+    records: Sequence[RunRecord]
+    units: tuple[Unit, ...]
+    values: Mapping[str, Mapping[str, DoubleArray]]
+    reasons: Mapping[tuple[str, str, Unit], str]
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord]) -> BoardScores:
+        """Lay records out.
+
+        Args:
+            records: Records of one group, one per model and fold.
+        """
+        units = sorted(
+            {
+                Unit(record.fold, item.perturbation, item.cell_type)
+                for record in records
+                for metric in record.metrics
+                for item in metric.values
+            }
+        )
+        place = {unit: number for number, unit in enumerate(units)}
+        values: dict[str, dict[str, DoubleArray]] = {}
+        reasons: dict[tuple[str, str, Unit], str] = {}
+        for record in records:
+            for metric in record.metrics:
+                of_model = values.setdefault(metric.name, {})
+                if record.model not in of_model:
+                    of_model[record.model] = np.full(len(units), ABSENT)
+                row = of_model[record.model]
+                for item in metric.values:
+                    unit = (record.fold, item.perturbation, item.cell_type)
+                    row[place[unit]] = np.nan if item.value is None else item.value  # type: ignore[index]
+                    if item.value is None and item.reason:
+                        reasons[metric.name, record.model, Unit(*unit)] = item.reason
+        return cls(records, tuple(units), values, reasons)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models, each once, in the order of the records."""
+        return tuple(dict.fromkeys(record.model for record in self.records))
+
+    def parts(self, metric: str) -> Mapping[str, Mapping[Unit, str] | str]:
+        """Return the parts that the held-out conditions can be cut into.
+
+        Args:
+            metric: Regimes are cut by this one.
+
+        Returns:
+            By what they are cut: the part of each unit, or why there are none.
+        """
+        # Parts depend on one metric at most; the others would be read for nothing.
+        slim = [
+            record.model_copy(
+                update={"metrics": tuple(of for of in record.metrics if of.name == metric)}
+            )
+            for record in self.records
+        ]
+        found: dict[str, Mapping[Unit, str] | str] = {}
+        for by in PARTS:
+            try:
+                of_unit = regimes(saturation(slim, metric)) if by == REGIME else GROUPINGS[by](slim)
+            except ResultsError as error:
+                found[by] = str(error)
+                continue
+            found[by] = of_unit or f"no held-out perturbation has a {by}"
+        return found

@@ -1,0 +1,162 @@
+"""Prepares a data set: finds its file, chooses the train cells of a fold, and writes the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from dygenept.data.catalog import fetch_dataset, resolve_dataset
+from dygenept.data.prepare.options import PrepareOptions
+from dygenept.data.prepare.pipeline import Prepared, prepare_file
+from dygenept.data.prepare.report import page
+from dygenept.data.prepare.screen import describe_screen
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.labelled import LabelledFile
+from dygenept.data.splits import make_split
+from dygenept.errors import ConfigError
+from dygenept.machine.whole_files import write_whole
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.specs import SplitSpec
+from dygenept.types import DataMapping, PerturbationData, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldChoice:
+    """The fold whose train cells choose variable genes.
+
+    Attributes:
+        split: Split protocol.
+        options: Its options.
+        n_folds: Folds.
+        fold: Position of the fold.
+        seed: Seed of the split.
+    """
+
+    split: str
+    options: Mapping[str, object]
+    n_folds: int
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareRequest:
+    """What is prepared, how, and where to.
+
+    Attributes:
+        dataset: Registered name, or path of a file.
+        output: The ready file.
+        options: The steps; an entry of the registry gives the mapping, counts and modality that
+            they leave out.
+        fold: The fold whose train cells choose variable genes; None for control cells alone.
+        writes_page: Write the page of the screen.
+    """
+
+    dataset: str
+    output: Path
+    options: PrepareOptions
+    fold: FoldChoice | None = None
+    writes_page: bool = True
+
+    @property
+    def manifest(self) -> Path:
+        """Where the manifest goes."""
+        return self.output.with_suffix(".manifest.json")
+
+    @property
+    def page(self) -> Path:
+        """Where the page goes."""
+        return self.output.with_suffix(".report.html")
+
+
+def prepare(
+    request: PrepareRequest, environment: Environment, report: Callable[[Progress], None]
+) -> Prepared:
+    """Write a ready file, its manifest and the page of the screen.
+
+    Raises:
+        DataError: If the data set cannot be had, or breaks a rule.
+        ConfigError: If an option does not fit.
+    """
+    if request.output.suffix != ".h5ad":
+        raise ConfigError(f"--output must name an .h5ad file, got {request.output}")
+    options = _completed(request, environment)
+    path = fetch_dataset(request.dataset, environment, environment.runtime(report))
+    fold = request.fold
+
+    def train_labels(found: LabelledFile) -> frozenset[str]:
+        assert fold is not None
+        return _train_labels(found, fold, environment)
+
+    prepared = prepare_file(
+        path,
+        request.output,
+        options,
+        train_labels=None if fold is None else train_labels,
+        report=report,
+    )
+    document: dict[str, object] = dict(prepared.manifest)
+    if request.writes_page:
+        data = read_anndata(request.output)
+        screen = describe_screen(
+            data, permutations=options.permutations, seed=options.seed, report=report
+        )
+        document["screen"] = screen
+        write_whole(request.page, page(prepared.manifest, screen).encode())
+    write_whole(request.manifest, (json.dumps(document, indent=1) + "\n").encode())
+    return replace(prepared, manifest=document)
+
+
+def _completed(request: PrepareRequest, environment: Environment) -> PrepareOptions:
+    """Take from the registry what the request leaves out."""
+    entry = resolve_dataset(request.dataset, environment).entry
+    options = request.options
+    if entry is None:
+        return options
+    known = {field.name for field in fields(DataMapping)}
+    own = {name: value for name, value in entry.options.items() if name in known}
+    own = {name: tuple(of) if isinstance(of, list) else of for name, of in own.items()}
+    return replace(
+        options,
+        mapping=DataMapping(**own | options.mapping.given()),  # type: ignore[arg-type]
+        normalize=options.normalize or bool(entry.options.get("normalize")),
+        modality=options.modality or entry.modality,
+    )
+
+
+def _train_labels(
+    found: LabelledFile, choice: FoldChoice, environment: Environment
+) -> frozenset[str]:
+    """Cut the labels into folds as ``bench`` does, and return the train labels of one."""
+    from scipy import sparse
+
+    cells = found.cells
+    shape = (len(found.cell_ids), len(found.gene_ids))
+    data = PerturbationData(
+        name=choice.split,
+        source="labels",
+        sha256="",
+        is_simulated=False,
+        expression=sparse.csr_matrix(shape, dtype=np.float32),
+        gene_ids=found.gene_ids,
+        gene_symbols=found.genes.symbols,
+        cell_ids=found.cell_ids,
+        conditions=cells.conditions,
+        condition_codes=cells.condition_codes,
+        cell_types=cells.cell_types,
+        cell_type_codes=cells.cell_type_codes,
+        raw_labels=tuple(found.label_of),
+        raw_to_label=found.label_of,
+    )
+    plugin = environment.configured(SplitSpec, choice.split, choice.options)
+    splitter = plugin.spec.factory(plugin.options)
+    split = make_split(plugin.spec, splitter, data, n_folds=choice.n_folds, seed=choice.seed)
+    if not 0 <= choice.fold < len(split.folds):
+        raise ConfigError(
+            f"the split has {len(split.folds)} folds, counted from 0; there is no {choice.fold}"
+        )
+    return frozenset(split.folds[choice.fold].train)

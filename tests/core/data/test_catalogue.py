@@ -1,0 +1,262 @@
+"""Every kind of layout of the catalogue, as a small file that the entry's own options read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from dygenept.data.catalog import DatasetEntry, dataset_entries, source_of
+from dygenept.data.collections import (
+    collection_entries,
+    collection_of,
+    matching,
+    plan_fetch,
+)
+from dygenept.errors import DataError
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.registry import catalogue_paths
+from dygenept.plugin.yaml_files import read_shipped_yaml
+from dygenept.types import PerturbationData, Runtime
+
+GENES = (
+    "KLF1 GATA1 SPI1 STAT1 STAT2 JAK2 IRF1 CD58 EGR1 ELF1 ELK1 CREB1 SNAI1 EP300 DDIT3 "
+    "ATF6 EIF2AK3 ERN1 CBL LCP2 TBCE BIN1 SET HDAC1 CD38 MAPT"
+).split()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return Environment.load(data_dir=tmp_path_factory.mktemp("data"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A file as its publisher lays it out.
+
+    Attributes:
+        labels: Label of each group of four cells.
+        expected: The perturbations that are read, sorted.
+        column: Column of the labels.
+        obs: Further columns, one value per group.
+        ensembl: The index of ``var`` has Ensembl ids.
+        encoding: ``csr``, ``csc`` or ``dense``.
+        cell_types: Cell types that are read.
+    """
+
+    labels: Sequence[str | None]
+    expected: Sequence[str]
+    column: str = "perturbation"
+    obs: Mapping[str, Sequence[str]] | None = None
+    ensembl: bool = False
+    encoding: str = "csc"
+    cell_types: Sequence[str] = ("unknown",)
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "scperturb_tian_2021_crispri": Layout(
+        ["control", "MAPT", "BIN1"], ["BIN1", "MAPT"], obs={"batch": ["1", "1", "2"]}
+    ),
+    "scperturb_norman_2019": Layout(
+        ["control", "KLF1", "SET_KLF1"], ["KLF1", "KLF1+SET"], obs={"gemgroup": ["1", "2", "2"]}
+    ),
+    "scperturb_replogle_2022_k562_gwps": Layout(
+        ["control", "GATA1", "TBCE"],
+        ["GATA1", "TBCE"],
+        obs={"batch": ["4", "4", "9"], "gene_id": ["non-targeting", "ENSG1", "ENSG2"]},
+        encoding="dense",
+    ),
+    "scperturb_adamson_2016_pilot": Layout(
+        ["62(mod)_pBA581", "SPI1_pDS255", "CREB1_pDS269", "*", None], ["CREB1", "SPI1"]
+    ),
+    "scperturb_adamson_2016_epistasis": Layout(
+        [
+            *("3x_neg_ctrl_pMJ144-1", "3x_neg_ctrl_pMJ144-2", "ATF6_only_pMJ145"),
+            *("ATF6_EIF2AK3_ERN1_pMJ158", "*"),
+        ],
+        ["ATF6", "ATF6+EIF2AK3+ERN1"],
+    ),
+    "scperturb_papalexi_2021": Layout(
+        ["control", "STAT2g2", "STAT2g3", "JAK2g1"],
+        ["JAK2", "STAT2"],
+        obs={"hto": ["rep1-tx", "rep1-tx", "rep2-tx", "rep1-tx"]},
+    ),
+    "scperturb_frangieh_2021": Layout(
+        ["control", "CD58", "control", "IRF1", None],
+        ["CD58", "IRF1"],
+        obs={"perturbation_2": ["Control", "Control", "IFNγ", "IFNγ", "IFNγ"]},
+        cell_types=["Control", "IFNγ"],
+    ),
+    "scperturb_dixit_2016_day7": Layout(
+        ["INTERGENIC1216445", "EGR1", "ELF1"], ["EGR1", "ELF1"], column="target"
+    ),
+    "scperturb_shifrut_2018": Layout(
+        ["NonTarget", "CBL", "NonTarget", "LCP2"],
+        ["CBL", "LCP2"],
+        column="target",
+        obs={"sample": ["D1S", "D1S", "D2N", "D2N"]},
+        encoding="csr",
+        cell_types=["D1S", "D2N"],
+    ),
+    "scperturb_schraivogel_2020_chr8": Layout(
+        ["control", "KLF1", "GATA1", "multiplet"], ["GATA1", "KLF1"], encoding="csr"
+    ),
+    "replogle_2022_k562_essential_raw": Layout(
+        ["non-targeting", "GATA1", "KLF1"],
+        ["GATA1", "KLF1"],
+        column="gene",
+        obs={"gem_group": ["1", "1", "2"], "gene_transcript": ["a", "b", "c"]},
+        ensembl=True,
+        encoding="dense",
+    ),
+    "vcc_2025_h1_train": Layout(
+        ["non-targeting", "HDAC1", "CD38"],
+        ["CD38", "HDAC1"],
+        column="target_gene",
+        obs={"batch": ["Flex_1_01", "Flex_1_01", "Flex_3_16"], "guide_id": ["a", "b", "c"]},
+        encoding="csr",
+    ),
+}
+
+
+def write(path: Path, layout: Layout, *, is_raw: bool) -> None:
+    n_cells = 4 * len(layout.labels)
+    counts = np.random.default_rng(1).poisson(3.0, (n_cells, len(GENES))).astype(np.float32)
+    counts[:, 0] += 1
+    x = counts if is_raw else np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    obs = pd.DataFrame({layout.column: np.repeat(np.array(layout.labels, dtype=object), 4)})
+    for name, values in (layout.obs or {}).items():
+        obs[name] = pd.Categorical(np.repeat(list(values), 4))
+    obs[layout.column] = pd.Categorical(obs[layout.column])
+    obs.index = [f"cell{number}" for number in range(n_cells)]
+    ids = [f"ENSG{number:011}" for number in range(len(GENES))]
+    var = (
+        pd.DataFrame({"gene_name": GENES}, index=ids)
+        if layout.ensembl
+        else pd.DataFrame({"ensembl_id": ids}, index=GENES)
+    )
+    matrix = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "dense": np.asarray}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    anndata.AnnData(matrix[layout.encoding](x), obs=obs, var=var).write_h5ad(
+        path, compression="gzip"
+    )
+
+
+def opened(name: str, layout: Layout, environment: Environment) -> PerturbationData:
+    """Read a small file by the entry of the catalogue, its size and checksums left out."""
+    entry = dataset_entries(environment)[name]
+    own = entry.model_copy(update={"size": None, "md5": None, "sha256": None})
+    source = source_of(name, own, manager=environment.manager)
+    path = source.status(environment.data_dir).path
+    assert path is not None
+    write(path, layout, is_raw=bool(entry.options.get("normalize")))
+    return source.load(environment.data_dir, Runtime())
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_small_file_of_the_published_layout_is_read_by_its_entry(
+    name: str, environment: Environment
+) -> None:
+    layout = LAYOUTS[name]
+    data = opened(name, layout, environment)
+    genes = [perturbation.genes for perturbation in data.perturbations]
+    assert sorted("+".join(of) for of in genes) == sorted(layout.expected)
+    assert data.name == name
+    assert list(data.cell_types) == list(layout.cell_types)
+    assert data.expression.max() < 20  # log1p
+    assert (data.condition_codes < 0).any()
+
+
+def test_perturbenchs_layout_is_read_as_log1p(environment: Environment) -> None:
+    layout = Layout(
+        ["control", "KLF1", "KLF1+SET"],
+        ["KLF1", "KLF1+SET"],
+        column="condition",
+        obs={"cell_type": ["K562", "K562", "K562"]},
+        cell_types=["K562"],
+        encoding="csr",
+    )
+    data = opened("perturbench_norman_2019", layout, environment)
+    assert sorted("+".join(item.genes) for item in data.perturbations) == ["KLF1", "KLF1+SET"]
+    assert not data.is_normalized
+
+
+def shipped() -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = {}
+    for path in catalogue_paths():
+        datasets = read_shipped_yaml(path)["datasets"]
+        assert isinstance(datasets, dict)
+        found |= datasets
+    return found
+
+
+def test_the_catalogue_names_many_published_screens_beside_the_five() -> None:
+    assert len(shipped()) >= 25
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_entry_says_where_it_is_from_and_what_to_cite(
+    name: str, environment: Environment
+) -> None:
+    entry: DatasetEntry = dataset_entries(environment)[name]
+    collection = collection_of(entry, environment)
+    assert entry.citation
+    assert entry.summary
+    assert entry.modality
+    assert entry.cell_types
+    assert entry.licence or collection.licence
+    assert entry.read_in or collection.read_in
+    assert entry.untried or collection.untried
+    assert entry.options["name"] == name
+    # A checksum is published with a size, and an archive on Zenodo has both.
+    if "zenodo.org" in str(entry.options["url"]):
+        assert re.fullmatch(r"[0-9a-f]{32}", str(entry.options["md5"]))
+        assert isinstance(entry.options["size"], int)
+
+
+def test_no_two_entries_share_a_file_or_a_checksum(environment: Environment) -> None:
+    options = [dataset_entries(environment)[name].options for name in shipped()]
+    for key in ("path", "url", "md5"):
+        values = [of[key] for of in options if of.get(key)]
+        assert len(set(values)) == len(values), key
+
+
+def test_every_collection_has_members_and_every_member_a_collection(
+    environment: Environment,
+) -> None:
+    named = {entry.collection for entry in dataset_entries(environment).values()} - {""}
+    assert named == set(collection_entries(environment))
+
+
+def test_the_plan_of_a_fetch_adds_up_what_is_missing(tmp_path: Path) -> None:
+    environment = Environment.load(data_dir=tmp_path)
+    plan = plan_fetch("virtual_cell_challenge", environment)
+    assert plan.missing == ("vcc_2025_h1_train", "vcc_2025_h1_validation", "vcc_2025_h1_test")
+    assert plan.n_bytes == 15_482_497_461
+    assert plan.unknown == ("vcc_2025_h1_validation", "vcc_2025_h1_test")
+    assert "at least 15.5 GB; nobody says how large 2 are" in plan.estimate
+    (tmp_path / "vcc_2025").mkdir()
+    (tmp_path / "vcc_2025" / "adata_Training.h5ad").write_bytes(b"x")
+    later = plan_fetch("virtual_cell_challenge", environment)
+    assert (len(later.missing), later.n_bytes) == (2, 0)
+    with pytest.raises(DataError, match="did you mean 'scperturb'"):
+        plan_fetch("scpertub", environment)
+
+
+def test_a_search_looks_at_names_studies_cell_types_and_modalities(
+    environment: Environment,
+) -> None:
+    entries = dataset_entries(environment)
+    assert set(matching("jurkat crispri", entries)) >= {
+        "scperturb_nadig_2025_jurkat",
+        "nadig_2025_jurkat_raw",
+    }
+    assert "norman" in matching("NORMAN et al", entries)
+    assert not matching("no such screen", entries)

@@ -1,0 +1,453 @@
+"""What metrics are handed beside means: halves of controls, blocks, singles, draws of signs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from core.evaluation.small_cells import AB, BULK, A, B, X, Y, cells_data
+
+from dygenept.evaluation import blocks, sign_flip
+from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
+from dygenept.evaluation.scoring import (
+    NO_CORRELATION,
+    GroundTruth,
+    lengthened,
+    metric_inputs,
+    score,
+)
+from dygenept.evaluation.sign_flip import drawn_signs, sign_flip_p_values, smallest_p
+from dygenept.plugin.specs import MetricSpec
+from dygenept.types import (
+    Condition,
+    DeGenes,
+    DeTests,
+    Fold,
+    MetricInputs,
+    MetricValues,
+    Perturbation,
+    Predictions,
+    Pseudobulk,
+    Score,
+)
+
+
+def spec_of(name: str, **values: object) -> MetricSpec:
+    return MetricSpec(
+        name=name,
+        summary="",
+        source="test",
+        higher_is_better=True,
+        factory=lambda config: None,  # type: ignore[arg-type,return-value]
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def inputs_of(n_conditions: int, *, whole: bool = True) -> MetricInputs:
+    """Inputs whose every array says which row it is."""
+    rows = np.arange(n_conditions, dtype=np.float64)[:, None]
+    halves = np.stack((rows * 3, rows * 5)) + np.zeros((2, n_conditions, 2))
+    conditions = tuple(Condition(A, str(row)) for row in range(n_conditions))
+    return MetricInputs(
+        conditions=conditions,
+        predicted=np.repeat(rows, 2, axis=1),
+        truth=np.repeat(rows * 7, 2, axis=1),
+        control=np.repeat(rows * 11, 2, axis=1),
+        perturbed_mean=np.repeat(rows * 13, 2, axis=1),
+        de_indices=np.arange(n_conditions * 20, dtype=np.int32).reshape(-1, 20),
+        gene_symbols=("G0", "G1"),
+        de_tests=DeTests(np.ones((n_conditions, 2), np.bool_), np.repeat(rows * 17, 2, axis=1))
+        if whole
+        else None,
+        control_halves=halves if whole else None,
+        single_deltas=tuple(np.full((2, 2), 19.0 * row) for row in range(n_conditions)),
+    )
+
+
+# ------------------------------------------------------------------------------------- controls
+
+
+def test_control_cells_are_counted_and_related_to_the_perturbed_ones() -> None:
+    counted = count_controls(cells_data(), BULK)
+    # x: 3 controls beside 3 and 2 perturbed cells; y: 2 beside 2.
+    assert counted == ControlCells({X: 3, Y: 2}, {X: pytest.approx(0.45), Y: pytest.approx(0.5)})
+    assert counted.are_few
+
+
+def test_a_cell_type_without_perturbed_cells_has_no_share() -> None:
+    data = cells_data()
+    alone = replace(
+        data,
+        conditions=(Condition(A, X), Condition(B, X)),
+        condition_codes=np.array([-1, 0, 1, 0, -1, 0, -1, 1, 0, 1, -1, -1], dtype=np.int32),
+        cell_type_codes=np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0], dtype=np.int32),
+    )
+    bulk = Pseudobulk(BULK.means[:2], np.array([4, 3], np.int32), BULK.control_means)
+    assert list(count_controls(alone, bulk).noise_shares) == [X]
+
+
+@pytest.mark.parametrize(("shares", "few"), [({}, False), ({X: 0.1}, False), ({X: 0.11}, True)])
+def test_controls_are_few_where_a_tenth_of_the_noise_is_theirs(
+    shares: dict[str, float], few: bool
+) -> None:
+    assert ControlCells({X: 1, Y: 9}, {Y: 0.01, **shares}).are_few is few
+    assert not ControlCells({}, {}).are_few
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_halves_of_controls_are_drawn_type_by_type(seed: int) -> None:
+    data, rng = cells_data(), np.random.default_rng(seed)
+    cells = data.expression.toarray().astype(np.float64)
+    x, y = rng.permutation([0, 6, 11]), rng.permutation([4, 10])
+    found = control_half_means(data, seed=seed)
+    assert found.shape == (2, 2, 2)
+    np.testing.assert_allclose(found[0], [cells[x[0]], cells[y[0]]])
+    np.testing.assert_allclose(found[1], [cells[x[1:]].mean(axis=0), cells[y[1]]])
+
+
+def test_of_one_control_cell_there_is_no_first_half() -> None:
+    data = cells_data()
+    codes = data.condition_codes.copy()
+    codes[4] = 1
+    found = control_half_means(replace(data, condition_codes=codes), seed=0)
+    assert np.isnan(found[0, 1]).all()
+    assert found[1, 1].tolist() == data.expression[10].toarray()[0].tolist()
+    assert np.isfinite(found[:, 0]).all()
+
+
+# --------------------------------------------------------------------------------------- blocks
+
+
+@pytest.mark.parametrize("n_conditions", [1, 64, 65, 130])
+def test_a_metric_by_row_sees_each_row_once_with_all_that_belongs_to_it(
+    n_conditions: int,
+) -> None:
+    sizes = []
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        sizes.append(len(seen.conditions))
+        assert seen.de_tests is not None
+        assert seen.control_halves is not None
+        rows = seen.predicted[:, 0]
+        for factor, array in (
+            (7, seen.truth),
+            (11, seen.control),
+            (13, seen.perturbed_mean),
+            (17, seen.de_tests.scores_vs_rest),
+            (3, seen.control_halves[0]),
+            (5, seen.control_halves[1]),
+        ):
+            np.testing.assert_array_equal(array[:, 0], rows * factor)
+        assert seen.de_indices[:, 0].tolist() == (rows * 20).tolist()
+        assert [item.cell_type for item in seen.conditions] == [str(int(row)) for row in rows]
+        assert [float(item[0, 0]) for item in seen.single_deltas if item is not None] == (
+            rows * 19
+        ).tolist()
+        assert len(seen.single_deltas) == len(seen.de_tests.is_significant) == len(rows)
+        assert seen.gene_symbols == ("G0", "G1")
+        values = np.where(rows % 10 == 7, np.nan, rows)
+        reasons = {row: f"row {rows[row]:.0f}" for row in np.flatnonzero(np.isnan(values)).tolist()}
+        return MetricValues(values, reasons, chance=rows / 2)
+
+    found = blocks.in_blocks(metric, inputs_of(n_conditions))
+    rows = np.arange(n_conditions, dtype=np.float64)
+    np.testing.assert_array_equal(found.values, np.where(rows % 10 == 7, np.nan, rows))
+    assert found.reasons == {row: f"row {row}" for row in range(7, n_conditions, 10)}
+    assert found.chance is not None
+    np.testing.assert_array_equal(found.chance, rows / 2)
+    assert sorted(sizes, reverse=True) == [
+        min(64, n_conditions - start) for start in range(0, n_conditions, 64)
+    ]
+
+
+def test_a_block_sees_the_cells_of_its_own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 2)
+    data = cells_data()
+    samples = cell_samples(data, BULK, seed=0)
+    inputs = replace(inputs_of(3), cells=samples)
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.cells is not None
+        sums = [seen.cells.real(row).sum() for row in range(len(seen.conditions))]
+        return MetricValues(np.asarray(sums, dtype=np.float64))
+
+    found = blocks.in_blocks(metric, inputs)
+    assert found.values.tolist() == [samples.real(row).sum() for row in range(3)]
+    assert len(set(found.values.tolist())) == 3
+
+
+def test_blocks_without_further_evidence_or_chance() -> None:
+    def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.de_tests is None
+        assert seen.control_halves is None
+        assert seen.cells is None
+        return MetricValues(seen.predicted[:, 1])
+
+    found = blocks.in_blocks(metric, inputs_of(70, whole=False))
+    assert found.values.tolist() == list(range(70))
+    assert found.chance is None
+
+
+def test_a_chance_that_only_some_blocks_have_is_no_chance() -> None:
+    def metric(seen: MetricInputs) -> MetricValues:
+        rows = seen.predicted[:, 0]
+        return MetricValues(rows, chance=rows if rows[0] == 0 else None)
+
+    assert blocks.in_blocks(metric, inputs_of(70)).chance is None
+
+
+def test_what_a_block_returns_that_is_no_result_reaches_the_caller() -> None:
+    assert blocks.in_blocks(lambda seen: [1.0], inputs_of(70)) == [1.0]  # type: ignore[arg-type,comparison-overlap,return-value]
+
+
+def test_only_metrics_by_row_are_computed_in_blocks() -> None:
+    sizes: list[int] = []
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        sizes.append(len(seen.conditions))
+        return MetricValues(seen.predicted[:, 0])
+
+    inputs = inputs_of(70)
+    assert [item.value for item in score([(spec_of("whole"), metric)], inputs)] == list(range(70))
+    assert [item.value for item in score([(spec_of("rows", by_row=True), metric)], inputs)] == list(
+        range(70)
+    )
+    assert sizes[0] == 70
+    assert sorted(sizes[1:]) == [6, 64]
+
+
+# ------------------------------------------------------------------------------- scores and chance
+
+
+def test_the_chance_of_a_score_is_the_results_own_or_the_declared_one() -> None:
+    inputs = inputs_of(2)
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        return MetricValues(np.array([0.25, np.nan]), {1: "no"}, chance=np.array([0.1, np.nan]))
+
+    def plain(seen: MetricInputs) -> MetricValues:
+        return MetricValues(np.array([0.25, np.nan]), {1: "no"})
+
+    def chances(spec: MetricSpec, of: object) -> list[float | None]:
+        return [item.chance for item in score([(spec, of)], inputs)]  # type: ignore[list-item]
+
+    assert chances(spec_of("own", chance=0.5), metric) == [0.1, None]
+    assert chances(spec_of("own"), metric) == [0.1, None]
+    assert chances(spec_of("declared", chance=0.5), plain) == [0.5, None]
+    assert chances(spec_of("none"), plain) == [None, None]
+
+
+def test_a_chance_without_a_truth_lands_on_the_right_row() -> None:
+    inputs = inputs_of(3)
+    truth = inputs.truth.copy()
+    truth[1, 0] = np.nan
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        return MetricValues(seen.predicted[:, 0], chance=seen.predicted[:, 0] / 4)
+
+    found = score([(spec_of("one"), metric)], replace(inputs, truth=truth))
+    assert [(item.value, item.chance) for item in found] == [(0.0, 0.0), (None, None), (2.0, 0.5)]
+
+
+def test_a_correlation_of_more_cells_follows_spearman_and_brown() -> None:
+    where = Condition(A, X)
+    scores = [
+        Score(where, "r", 0.5, None),
+        Score(where, "r", 1.0, None),
+        Score(where, "r", 0.0, None),
+        Score(where, "r", -0.25, None),
+        Score(where, "r", None, "flat"),
+        Score(where, "mse", 0.5, None),
+        Score(where, "mse", None, "flat"),
+    ]
+    found = lengthened(scores, [spec_of("r", is_correlation=True), spec_of("mse")], 2.0)
+    assert [item.value for item in found] == [pytest.approx(2 / 3), 1.0, 0.0, -0.25, *[None] * 3]
+    assert [item.reason for item in found] == [*[None] * 4, "flat", NO_CORRELATION, NO_CORRELATION]
+    assert [item.metric for item in found] == [item.metric for item in scores]
+    # Three times as many cells: 3 r / (1 + 2 r).
+    (third,) = lengthened(scores[:1], [spec_of("r", is_correlation=True)], 3.0)
+    assert third.value == pytest.approx(0.75)
+
+
+# ------------------------------------------------------------------------------ singles and spread
+
+
+def test_combinations_see_the_changes_of_their_single_perturbations() -> None:
+    data = cells_data()
+    data = replace(
+        data,
+        conditions=(Condition(A, X), Condition(AB, X), Condition(B, X), Condition(AB, Y)),
+        cell_type_codes=data.cell_type_codes,
+        condition_codes=np.array([-1, 0, 2, 3, -1, 0, -1, 1, 0, 3, -1, -1], dtype=np.int32),
+    )
+    bulk = Pseudobulk(
+        means=np.array([[1.0, 2.0], [8.0, 9.0], [2.0, 0.0], [3.0, 5.0]]),
+        n_cells=np.array([3, 1, 1, 2], dtype=np.int32),
+        control_means=np.array([[1.0, 1.0], [0.0, 1.0]]),
+    )
+    truth = GroundTruth(
+        data=data,
+        pseudobulk=bulk,
+        de=DeGenes("top", "file", np.zeros((4, 20), np.int32)),
+        has_singles=True,
+        control_halves=np.arange(8.0).reshape(2, 2, 2),
+    )
+    spread = np.full((4, 2), 0.5)
+    found = metric_inputs(
+        Predictions(data.conditions, np.ones((4, 2)), spread=spread),
+        truth,
+        train_means={X: np.zeros(2), Y: np.zeros(2)},
+    )
+    single, combination, other, elsewhere = found.single_deltas
+    assert single is None
+    assert other is None
+    # B was not perturbed alone in y.
+    assert elsewhere is None
+    assert combination is not None
+    # Both less the controls of x, (1, 1), in the order of the combination's genes.
+    assert combination.tolist() == [[0.0, 1.0], [1.0, -1.0]]
+    assert not combination.flags.writeable
+    assert found.control_halves is not None
+    assert found.control_halves.tolist() == [
+        [[0, 1], [0, 1], [0, 1], [2, 3]],
+        [[4, 5], [4, 5], [4, 5], [6, 7]],
+    ]
+    assert not found.control_halves.flags.writeable
+    assert found.spread is not None
+    assert not found.spread.flags.writeable
+    assert spread.flags.writeable
+    bare = metric_inputs(
+        Predictions(data.conditions, np.ones((4, 2))),
+        replace(truth, has_singles=False, control_halves=None),
+        train_means={X: np.zeros(2), Y: np.zeros(2)},
+    )
+    assert (bare.single_deltas, bare.control_halves, bare.spread, bare.candidates) == (
+        (),
+        None,
+        None,
+        None,
+    )
+
+
+# ---------------------------------------------------------------------------------- held-out pool
+
+
+def folds_of(*tests: tuple[Perturbation, str | None]) -> list[Fold]:
+    return [
+        Fold(train=("C+ctrl",), val=(), test=(item.label,), test_cell_type=kind)
+        for item, kind in tests
+    ]
+
+
+def test_ranks_are_among_what_any_fold_holds_out() -> None:
+    data = cells_data()
+    pool = HeldOutPool(data, BULK, folds_of((B, None), (A, None)), seed=5)
+    assert pool.conditions == tuple(sorted(data.conditions))
+    found = pool.candidates(Predictions(data.conditions[:1], np.ones((1, 2))))
+    assert found.conditions == pool.conditions
+    rows = [data.conditions.index(item) for item in pool.conditions]
+    assert found.truth.tolist() == BULK.means[rows].tolist()
+    assert not found.truth.flags.writeable
+    only = HeldOutPool(data, BULK, folds_of((A, Y)), seed=5)
+    assert only.conditions == (Condition(A, Y),)
+
+
+def test_a_control_with_a_truth_of_its_own_is_ranked_among_halves() -> None:
+    data = cells_data()
+    pool = HeldOutPool(data, BULK, folds_of((A, None), (B, None)), seed=5)
+    own = np.array([[50.0, 60.0]])
+    predictions = Predictions((Condition(A, X),), np.ones((1, 2)), truth=own)
+    found = pool.candidates(predictions)
+    again = pool.candidates(predictions)
+    assert found.conditions == pool.conditions == again.conditions
+    np.testing.assert_array_equal(found.truth, again.truth)
+    at = {condition: row for row, condition in enumerate(found.conditions)}
+    assert found.truth[at[Condition(A, X)]].tolist() == [50.0, 60.0]
+    cells = data.expression.toarray()
+    # Two cells each: the second half is one of them.
+    for where, members in ((Condition(A, Y), (3, 9)), (Condition(B, X), (2, 7))):
+        assert found.truth[at[where]].tolist() in [cells[cell].tolist() for cell in members]
+    # Without a half, a condition is not among the candidates.
+    gone = pool.candidates(replace(predictions, truth=np.array([[np.nan, 1.0]])))
+    assert gone.conditions == tuple(item for item in pool.conditions if item != Condition(A, X))
+    assert len(gone.truth) == 2
+    seeds = [HeldOutPool(data, BULK, folds_of((A, None)), seed=seed) for seed in range(12)]
+    drawn = {str(item.candidates(predictions).truth.tolist()) for item in seeds}
+    assert len(drawn) == 2
+
+
+def test_de_genes_are_counted_by_cell_type_and_label() -> None:
+    data = cells_data()
+    tests = DeTests(np.array([[True, True], [False, True], [False, False]]), np.zeros((3, 2)))
+    assert de_gene_counts(data, tests, data.conditions[::-1]) == {
+        X: {"B+ctrl": 0, "A+ctrl": 2},
+        Y: {"A+ctrl": 1},
+    }
+    assert de_gene_counts(data, None, data.conditions) == {}
+
+
+# ---------------------------------------------------------------------------------- drawn signs
+
+
+@pytest.fixture
+def nothing_kept() -> None:
+    """Signs that an earlier test drew are not taken for this one's."""
+    for kept in ("_few_signs", "_latest_signs", "_many_signs", "_huge_signs"):
+        getattr(sign_flip, kept).cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_kept")
+def test_signs_are_drawn_from_the_seed_and_kept() -> None:
+    signs = drawn_signs(30, 200, seed=3)
+    expected = np.random.default_rng(3).integers(2, size=(200, 30), dtype=np.int8) * 2.0 - 1.0
+    np.testing.assert_array_equal(signs, expected)
+    assert not signs.flags.writeable
+    assert drawn_signs(30, 200, seed=3) is signs
+    # Too many to keep beside others, and still the same.
+    many = drawn_signs(1200, 2000, seed=1)
+    np.testing.assert_array_equal(many[:2], drawn_signs(1200, 2000, seed=1)[:2])
+    assert many.shape == (2000, 1200)
+
+
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_p_value_beyond_twenty_is_the_share_of_the_seeds_draws(seed: int) -> None:
+    values = np.random.default_rng(9).normal(0.2, 1.0, size=(24, 3))
+    sums = np.abs(drawn_signs(24, 500, seed) @ values)
+    expected = (1 + (sums >= np.abs(values.sum(axis=0))).sum(axis=0)) / 501
+    found = sign_flip_p_values(values, n_draws=500, seed=seed)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_the_seed_and_number_of_draws_that_count_where_none_are_named() -> None:
+    values = np.random.default_rng(2).normal(0.3, 1.0, size=(25, 2))
+    np.testing.assert_array_equal(
+        sign_flip_p_values(values), sign_flip_p_values(values, n_draws=2000, seed=0)
+    )
+
+
+def test_twenty_one_differences_are_not_listed() -> None:
+    ones = np.ones((21, 1))
+    assert sign_flip_p_values(ones)[0] == pytest.approx(1 / 2001)
+    assert sign_flip_p_values(ones[:20])[0] == smallest_p(20)
+    assert smallest_p(0) == smallest_p(1) == 1.0
+    assert smallest_p(2) == 0.5
+
+
+def test_a_column_without_differences_beside_others() -> None:
+    values = np.stack((np.zeros(30), np.ones(30)), axis=1)
+    assert sign_flip_p_values(values).tolist() == [1.0, pytest.approx(1 / 2001)]
+    assert sign_flip_p_values(np.zeros((0, 2))).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("n_values", [9, 30])
+def test_a_column_of_small_values_is_judged_as_the_same_column_of_large_ones(
+    n_values: int,
+) -> None:
+    values = np.random.default_rng(1).normal(0.2, 1.0, size=(n_values, 1))
+    both = np.concatenate((values, values * 1e-14), axis=1)
+    first, second = sign_flip_p_values(both)
+    assert first == second < 1.0

@@ -1,0 +1,219 @@
+"""Each note under a board, word by word, from rows made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.leaderboard.calibration import Calibration
+from dygenept.leaderboard.judgements import Judgement, Lead
+from dygenept.leaderboard.notes import board_notes
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.results.records import ControlsRecord, RunRecord
+
+MakeRecord = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def row(record: MakeRecord) -> LeaderboardRow:
+    """A row of twelve perturbations that asks for no note."""
+    (made,) = leaderboard_rows([record(model="a", values=(0.5,) * 12)])
+    assert board_notes([made]) == ()
+    return made
+
+
+def judged(row: LeaderboardRow, **values: object) -> LeaderboardRow:
+    return replace(row, judgement=replace(row.judgement, **values))  # type: ignore[arg-type]
+
+
+def calibrated(row: LeaderboardRow, metric: str, *of: object) -> LeaderboardRow:
+    is_calibrated, fraction, high = of
+    made = Calibration(is_calibrated=is_calibrated, fraction=fraction, high=high)  # type: ignore[arg-type]
+    return replace(row, metric=metric, calibration=made)
+
+
+def test_no_rows_ask_for_no_note() -> None:
+    assert board_notes([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("n_distinct", "n_types", "said"),
+    [
+        (6, 1, None),
+        (5, 1, "5 held-out perturbations are too few to show anything of a model"),
+        (9, 3, "9 perturbations in 3 cell types: both count for what is shown"),
+        (
+            5,
+            2,
+            "5 perturbations in 2 cell types: both count for what is shown; "
+            "5 held-out perturbations are too few to show anything of a model",
+        ),
+    ],
+)
+def test_the_size_is_that_of_the_largest_row(
+    row: LeaderboardRow, n_distinct: int, n_types: int, said: str | None
+) -> None:
+    rows = [
+        replace(row, n_distinct=1, n_cell_types=n_types),
+        replace(row, n_distinct=n_distinct, n_cell_types=1),
+    ]
+    assert board_notes(rows) == (() if said is None else (said,))
+
+
+def test_the_first_metric_is_named_with_the_reason(row: LeaderboardRow) -> None:
+    wide = calibrated(row, "mse", True, 0.5, 0.6)
+    narrow = calibrated(row, "mae", True, 0.25, 0.3)
+    assert board_notes([narrow, wide]) == (
+        "first metric: mse, a calibrated metric whose range is not told from the largest "
+        "(dynamic range 0.50)",
+    )
+    assert board_notes([narrow, wide], fixed_lead="mae") == (
+        "first metric: mae, as was asked for (dynamic range 0.25)",
+    )
+    # What is fixed but not on the board is not first.
+    assert "mse, a calibrated metric" in board_notes([narrow, wide], fixed_lead="other")[0]
+    not_one = [calibrated(row, "mse", False, None, None), replace(row, metric="mae")]
+    by_default = "first metric: mse, by default: no metric is calibrated on this data set"
+    assert board_notes(not_one) == (by_default,)
+    asked = "first metric: mae, as was asked for (range unknown)"
+    assert board_notes(not_one, fixed_lead="mae") == (asked,)
+
+
+def test_that_nobody_beats_the_reference_is_said_of_the_first_metric(row: LeaderboardRow) -> None:
+    behind = judged(row, beats_reference=False, reference="control_mean")
+    said = "no model is shown to beat control_mean on pearson_delta"
+    assert board_notes([behind, row]) == (said,)
+    ahead = judged(replace(row, model="b"), beats_reference=True, reference="control_mean")
+    assert board_notes([behind, ahead]) == ()
+    elsewhere = replace(ahead, metric="mse")
+    assert board_notes([behind, elsewhere], fixed_lead="pearson_delta") == (said,)
+    assert board_notes([replace(behind, metric="mse"), row], fixed_lead="pearson_delta") == ()
+
+
+def test_the_gain_over_the_linear_model_has_its_interval(row: LeaderboardRow) -> None:
+    first = judged(row, over_linear=Lead(0.01234, -0.5, 0.25))
+    second = judged(replace(row, model="b"), over_linear=Lead(-1.0, None, None))
+    other = judged(replace(row, model="c", metric="mse"), over_linear=Lead(9.0, 8.0, 10.0))
+    assert board_notes([first, row, second, other], fixed_lead="pearson_delta") == (
+        "gain over linear_loo on pearson_delta: a +0.0123 [-0.5, +0.25]; b -1",
+    )
+
+
+def test_who_repeats_what_is_named_once_per_trivial_prediction(row: LeaderboardRow) -> None:
+    rows = [
+        judged(replace(row, model=model, metric=metric), echo_of=trivial, min_gap=0.07)
+        for model, metric, trivial in (
+            ("a", "mse", "control_mean"),
+            ("a", "mae", "control_mean"),
+            ("b", "mse", "perturbed_mean"),
+            ("c", "mse", "control_mean"),
+            ("d", "mse", None),
+        )
+    ]
+    assert board_notes(rows) == (
+        "the errors of a, c are those of control_mean, within 7% of the gap",
+        "the errors of b are those of perturbed_mean, within 7% of the gap",
+    )
+
+
+def test_noise_above_signal_is_said_of_the_metrics_where_it_is(row: LeaderboardRow) -> None:
+    start = "noise exceeds signal: technical_duplicate is no better than the reference on "
+    by_gap = judged(replace(row, metric="mse"), gap_reason=NOT_ABOVE)
+    by_score = judged(replace(row, metric="mae"), normalised_reason="because")
+    unknown = judged(row, gap_reason="no ceiling")
+    assert board_notes([by_gap, by_score, unknown]) == (f"{start}mse, mae",)
+    assert board_notes([by_gap, by_gap, by_score]) == (f"{start}any metric",)
+    assert board_notes([unknown]) == ()
+
+
+def test_chance_levels_cells_and_controls_come_after(
+    row: LeaderboardRow, record: MakeRecord
+) -> None:
+    rows = [
+        replace(row, metric="pds", chance=0.51234, n_cells=(8, 2, 4)),
+        replace(row, metric="pds", chance=0.51234, model="b", n_cells=(2, 9, 4)),
+        replace(row, metric="rank", chance=0.25, model="c", n_cells=(1, 6)),
+        replace(row, metric="none", chance=0.0),
+    ]
+    noisy = record().model_copy(
+        update={
+            "controls": ControlsRecord(
+                seed=0,
+                n_cells={"x": 90, "y": 7, "z": 3},
+                noise_shares={"x": 0.1, "y": 0.2, "z": 0.4},
+            )
+        }
+    )
+    levels = "chance level: pds 0.512, rank 0.25"
+    cells = (
+        "a, b: from 2 cells a perturbation at least, 4 in the median",
+        "c: from 1 cells a perturbation at least, 3.5 in the median",
+    )
+    assert board_notes(rows) == (*cells, levels)
+    warning = (
+        "few control cells: 3 in z (2 cell types have few), so 40% of the noise of a change is "
+        "the control's, which the predicted and the true change share; read the metrics that end "
+        "in split_control"
+    )
+    assert board_notes(rows, noisy) == (warning, *cells, levels)
+    one = noisy.model_copy(
+        update={"controls": ControlsRecord(seed=0, n_cells={"y": 7}, noise_shares={"y": 0.2})}
+    )
+    assert board_notes([row], one)[0].startswith("few control cells: 7 in y, so 20% of the noise")
+    enough = ControlsRecord(seed=0, n_cells={"x": 90}, noise_shares={"x": 0.1})
+    assert board_notes([row], noisy.model_copy(update={"controls": enough})) == ()
+    assert board_notes([row], record()) == ()
+
+
+def test_submissions_are_doubted_in_their_own_sentences(row: LeaderboardRow) -> None:
+    sent = replace(row, role="submitted", model="mine", doubts=("all alike", "2 genes filled in"))
+    rows = [
+        judged(sent, above_ceiling=True, n_family=1),
+        judged(replace(sent, metric="mse"), above_ceiling=True),
+        judged(replace(sent, model="yours", doubts=()), above_ceiling=False),
+    ]
+    said = (
+        "mine (submitted) is above the ceiling on pearson_delta, mse: check for leakage",
+        "mine (submitted): all alike",
+        "mine (submitted): 2 genes filled in",
+    )
+    assert board_notes(rows) == said
+    several = judged(rows[2], n_family=2)
+    assert board_notes([*rows[:2], several]) == (
+        *said,
+        "p of a submission is corrected over all that its submitter handed in; those who did not "
+        "say who they are count as one",
+    )
+    # A family of a model that nobody handed in is its run's.
+    assert board_notes([judged(row, n_family=5)]) == ()
+
+
+def test_notes_come_in_one_order(row: LeaderboardRow) -> None:
+    judgement = Judgement(
+        is_best=False,
+        indistinguishable_from_best=False,
+        beats_reference=False,
+        reference="control_mean",
+        echo_of="control_mean",
+        gap_reason=NOT_ABOVE,
+        over_linear=Lead(1.0, 0.5, 1.5),
+    )
+    made = replace(
+        calibrated(row, "mse", True, 0.5, 0.6), judgement=judgement, n_distinct=2, chance=0.5
+    )
+    starts = (
+        "2 held-out",
+        "first metric",
+        "no model",
+        "gain over",
+        "the errors",
+        "noise",
+        "chance",
+    )
+    notes = board_notes([made])
+    assert len(notes) == len(starts)
+    for note, start in zip(notes, starts, strict=True):
+        assert note.startswith(start)
