@@ -49,7 +49,7 @@ class ModelFlags:
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KEY=VALUE]...",
+            metavar="KEY=VALUE",
             help="The same as --set KEY=VALUE.",
             show_default=False,
         ),

@@ -30,6 +30,9 @@ from scipy import sparse
 
 DATASET = "task"
 FOLDER = Path("state_files")
+# What the package's console script does; an environment is moved after it was built, and the first
+# line of its scripts names the old place.
+COMMAND = "from state.__main__ import main; main()"
 # Control cells that a prediction is averaged over.
 N_CELLS = 512
 
@@ -157,7 +160,7 @@ def overrides(order: Order) -> list[str]:
 
 def train(order: Order) -> None:
     """Run the package's command; its output goes to this process's error output."""
-    command = [str(Path(sys.executable).with_name("state")), "tx", "train", *overrides(order)]
+    command = [sys.executable, "-c", COMMAND, "tx", "train", *overrides(order)]
     environment = {**os.environ, "WANDB_MODE": "disabled"}
     done = subprocess.run(command, stdout=sys.stderr, check=False, env=environment)
     if done.returncode:
