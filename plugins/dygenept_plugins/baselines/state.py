@@ -2,11 +2,11 @@
 
 A transformer reads sets of control cells and a perturbation's features, and learns to turn the set
 into perturbed cells. Training is the package's own command, ``state tx train``, in expression space
-(all output genes), with its model ``state_sm`` as in the tutorial of the Virtual Cell Challenge;
-the cell types and the validation perturbations are given to it as its "few-shot" task. Unseen genes
-need features: the tutorial's are ESM2 embeddings of proteins, which do not ship; GO texts stand in
-(see ``embedding``), and a combination has the sum of its genes'. A prediction is the mean of the
-cells that it makes of control cells of the same cell type.
+(all output genes), with its model ``state_sm`` as in the tutorial of the Virtual Cell Challenge
+and as many steps as in its README; cell types and validation perturbations are given to it as its
+"few-shot" task. Unseen genes need features: those of the tutorial are ESM2 embeddings, which do
+not ship; GO texts stand in (see ``embedding``), and a combination has the sum of its genes'. A
+prediction is the mean of the cells that it makes of control cells of the same cell type.
 At its default of 40,000 steps it needs a GPU; fewer steps and smaller sets run on a CPU.
 Source: Adduri et al. 2025, doi:10.1101/2025.06.26.661135. Licence of the code: CC BY-NC-SA 4.0, for
 non-commercial use; it is installed and run, never copied. Its environment takes about 2.5 GB.
