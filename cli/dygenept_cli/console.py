@@ -28,14 +28,19 @@ def stdout() -> Console:
 
 def print_json(document: Mapping[str, object]) -> None:
     """Print one JSON document on stdout, with the version of its schema."""
-    import json
     import sys
+
+    sys.stdout.write(json_text(document) + "\n")
+
+
+def json_text(document: Mapping[str, object]) -> str:
+    """Write a JSON document with the version of its schema."""
+    import json
 
     from dygenept.machine.plain_text import printable_json
 
     versioned = {"schema_version": 1, **document}
-    text = json.dumps(versioned, indent=2, ensure_ascii=False)
-    sys.stdout.write(printable_json(text) + "\n")
+    return printable_json(json.dumps(versioned, indent=2, ensure_ascii=False))
 
 
 def note(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli.commands import data, env, export, knowledge, metrics, plugins, suites
+from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, site, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
 from dygenept_cli.commands.doctor import doctor
@@ -24,6 +24,7 @@ from dygenept_cli.commands.rank import rank
 from dygenept_cli.commands.reproduce import reproduce
 from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
+from dygenept_cli.commands.show import show
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
 from dygenept_cli.help_screens import EXAMPLES, HELP_NAMES, GroupScreen, with_screens
@@ -44,7 +45,19 @@ app = typer.Typer(
     epilog="\n".join(EXAMPLES[""]),
 )
 COMMANDS = (
-    *(bench, leaderboard, precompute, compare, rank, train, evaluate, predict, explain, score),
+    *(
+        bench,
+        leaderboard,
+        show,
+        precompute,
+        compare,
+        rank,
+        train,
+        evaluate,
+        predict,
+        explain,
+        score,
+    ),
     *(rerun, reproduce, embed, doctor),
 )
 GROUPS = {
@@ -52,6 +65,8 @@ GROUPS = {
     "knowledge": knowledge.app,
     "plugins": plugins.app,
     "metrics": metrics.app,
+    "plot": plot.app,
+    "site": site.app,
     "suites": suites.app,
     "export": export.app,
     "env": env.app,

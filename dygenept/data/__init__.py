@@ -1,9 +1,10 @@
 """From a name or a file to what a model may see of one fold.
 
-Read in this order: ``catalog`` and ``request`` (which data set), ``reading`` (an AnnData file to
-``PerturbationData``), ``pseudobulk`` (means per condition), ``de`` (differentially expressed
-genes), ``splits`` (folds, and the file that keeps them), ``twins`` (labels of one set of genes),
-``task`` (one fold, cut out), ``guard`` and ``reachable`` (nothing held out can be reached from
-it). ``simulated`` makes data sets with planted effects; ``assets`` fetches files other than data
-sets.
+Read in this order: ``catalog``, ``collections`` and ``request`` (which data set), ``reading`` (an
+AnnData file to ``PerturbationData``), ``prepare`` (a file of any layout to a ready one),
+``batches`` (controls matched by batch), ``pseudobulk`` (means per condition), ``de``
+(differentially expressed genes), ``splits`` (folds, and the file that keeps them), ``twins``
+(labels of one set of genes), ``task`` (one fold, cut out), ``guard`` and ``reachable`` (nothing
+held out can be reached from it). ``simulated`` makes data sets with planted effects; ``assets``
+fetches files other than data sets.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from dygenept.evaluation.control_cells import MOST_SHARED
@@ -12,6 +12,15 @@ from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.results.records import RunRecord
+
+# How a board calls the sources of simulated effects.
+SOURCE_WORDS = {
+    "common": "common to all perturbations",
+    "go_text": "named in GO texts",
+    "string_graph": "shared by neighbours in STRING",
+    "hidden": "of programs that no knowledge names",
+    "own": "of the gene alone",
+}
 
 
 def board_notes(
@@ -34,8 +43,20 @@ def board_notes(
     first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
     first = (*first, _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
-    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows))
+    planted = "" if record is None else planted_note(record.dataset.planted)
+    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
     return tuple(note for note in found if note)
+
+
+def planted_note(planted: Mapping[str, float]) -> str:
+    """Say from which knowledge simulated effects can be read, as shares of their variance."""
+    if not planted:
+        return ""
+    shares = (
+        f"{share:.0%} {SOURCE_WORDS.get(source, source)}"
+        for source, share in sorted(planted.items(), key=lambda item: -item[1])
+    )
+    return f"Variance of the planted effects: {', '.join(shares)}"
 
 
 def _of_data(record: RunRecord | None) -> tuple[str, ...]:

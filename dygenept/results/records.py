@@ -34,7 +34,7 @@ class DatasetRecord(_Record):
 
     ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
     read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
-    of a table of effects.
+    of a table of effects. ``planted`` says how much of simulated effects comes from which source.
     """
 
     name: str
@@ -49,6 +49,7 @@ class DatasetRecord(_Record):
     normalize: bool = False
     kind: Literal["cells", "effects"] = "cells"
     n_pairs: int | None = None
+    planted: Mapping[str, float] = {}
 
     @property
     def reading(self) -> RecordedReading:
@@ -85,6 +86,7 @@ class DatasetRecord(_Record):
             normalize=data.is_normalized,
             kind="cells" if data.effects is None else "effects",
             n_pairs=None if data.effects is None else data.effects.n_pairs,
+            planted=dict(data.planted),
         )
 
 

@@ -115,6 +115,8 @@ class PerturbationData:
             from all controls of the cell type.
         effects: Measured effects of the conditions, where the data set is a table of effects; it
             has no cells then, and its "expression" is the effect itself. None for cells.
+        planted: Of simulated cells, the share of each source in the planted effects' variance;
+            empty for real cells and where the file does not say.
     """
 
     name: str
@@ -138,6 +140,7 @@ class PerturbationData:
     file: str | None = None
     batches: CellBatches | None = None
     effects: EffectTable | None = None
+    planted: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_cells(self) -> int:

@@ -53,3 +53,39 @@ def test_a_record_is_rerun_without_the_flags_of_its_bench(cli, screen: Path) -> 
 def test_a_simulated_data_set_is_not_mapped(cli) -> None:
     result = cli("data", "verify", "sim:norman", "--layer", "counts")
     assert (result.code, "leave --layer out" in result.err) == (2, True)
+
+
+def test_matched_batches_are_said_in_the_record_and_on_the_board(cli, tmp_path: Path) -> None:
+    import anndata
+    import numpy as np
+    import pandas as pd
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["ctrl", "KLF1", "GATA1", "SPI1", "STAT1"], 24)
+    lanes = np.tile(["a", "b"], 60)
+    values = rng.random((120, 6)) + (lanes == "b")[:, None]
+    genes = ["KLF1", "GATA1", "SPI1", "STAT1", "JAK2", "CD58"]
+    path = tmp_path / "lanes.h5ad"
+    anndata.AnnData(
+        sparse.csr_matrix(values.astype(np.float32)),
+        obs=pd.DataFrame({"condition": labels, "lane": lanes}, index=[f"c{n}" for n in range(120)]),
+        var=pd.DataFrame(index=genes),
+    ).write_h5ad(path)
+    asked = ("--folds", "2", "--model", "perturbed_mean", "--metric", "mse", "-q")
+    bench = ("bench", "--dataset", path, "--batch-column", "lane", *asked)
+    matched = cli(*bench)
+    assert matched.code == 0, matched.err
+    assert "controls are matched by batch (obs['lane'])" in matched.out + matched.err
+    pooled = cli(*bench, "--no-match-batches")
+    assert "controls are matched by batch" not in pooled.out + pooled.err
+    records = [json.loads(path.read_text()) for path in Path("results/runs").glob("*.json")]
+    said = {record["dataset"]["mapping"]["match_batches"] for record in records}
+    assert said == {True, False}
+    assert len({record["dataset"]["sha256"] for record in records}) == 2
+    record = next(
+        path
+        for path in sorted(Path("results/runs").glob("*.json"))
+        if json.loads(path.read_text())["dataset"]["mapping"]["match_batches"]
+    )
+    assert cli("rerun", record, "-q").code == 0

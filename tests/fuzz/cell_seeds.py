@@ -170,13 +170,21 @@ def _(folder: Path) -> None:
         "delta": (2, 5), "log_fold": (2, 5), "responsible": (2,), "responsible_by_state": (2, 2),
         "priority": (2, 8), "state_shares": (2,), "state_codes": (6,), "program_facets": (3,),
         "program_effects": (3, 5), "target_programs": (2, 8),
+        "target_neighbourhood": (2,), "target_hidden": (2,), "strength": (2,), "source_shares": (5,),
     }  # fmt: skip
-    whole = ("responsible", "responsible_by_state", "priority", "program_facets", "target_programs")
+    whole = ("responsible", "responsible_by_state", "priority", "program_facets", "target_programs",
+             "target_neighbourhood", "target_hidden")  # fmt: skip
     arrays: dict[str, Any] = {
         name: np.zeros(shape, "i4" if name in whole else "i1" if name == "state_codes" else "f4")
         for name, shape in shapes.items()
     }
-    names = {"labels": 2, "target_genes": 2, "program_terms": 3, "facet_names": 8}
+    names = {
+        "labels": 2,
+        "target_genes": 2,
+        "program_terms": 3,
+        "facet_names": 8,
+        "source_names": 5,
+    }
     arrays |= {name: np.array([f"{name}{n}" for n in range(size)]) for name, size in names.items()}
     assert set(arrays) == {field.name for field in fields(PlantedTruth)}
     np.savez_compressed(folder / "cells.truth.npz", **arrays)

@@ -35,7 +35,7 @@ def test_status_says_where_the_file_belongs_without_making_it(
 ) -> None:
     status = _source(manager, OPTIONS).status(tmp_path)
     assert status.path == (
-        tmp_path / "simulated" / "dixit-scale0.01-seed0-v1" / "perturb_processed.h5ad"
+        tmp_path / "simulated" / "dixit-scale0.01-seed0-v2" / "perturb_processed.h5ad"
     )
     assert status.is_present
     assert "simulated on first use" in status.detail

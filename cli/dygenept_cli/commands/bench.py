@@ -160,6 +160,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.machine.plain_text import printable
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import among_recorded
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
 
@@ -170,7 +171,10 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
         console.note(f"{reused}; --no-resume computes them anew")
     quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
     lead = next(iter(show.metrics), show.declared.lead)
-    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead) if outcome.records else None
+    held = among_recorded(outcome.records, request.results)
+    board = None
+    if held.records:
+        board = replace(leaderboard_of(held.records, quoted=quoted, lead=lead), new=held.new)
     if board is not None and not show.output.as_json:
         is_whole = show.output.all_metrics
         sys.stdout.write(render_board(board, metrics=show.metrics, all_metrics=is_whole))
@@ -181,7 +185,9 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
             f"`dygenept leaderboard --results {request.results}`"
         )
     rows = () if board is None else board.rows
-    document = bench_document(outcome, rows, results_dir=request.results, fixed_lead=lead)
+    document = bench_document(
+        outcome, rows, results_dir=request.results, fixed_lead=lead, new=held.new
+    )
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures
 
 

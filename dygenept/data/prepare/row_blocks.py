@@ -82,27 +82,22 @@ def _csc(
     from scipy import sparse
 
     data, indices, starts = checked_parts(item, shape[::-1], where)
-    columns = np.arange(shape[1], dtype=np.int32)
     n_blocks = max(1, -(-data.shape[0] // GATHERED))
     edges = np.linspace(0, shape[0], n_blocks + 1).astype(np.int64)
     for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        parts: list[sparse.csr_matrix] = []
+        gathered: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for start in range(0, data.shape[0], BLOCK):
             rows = np.asarray(indices[start : start + BLOCK])
             _check(rows, shape[0], where)
             kept = np.flatnonzero((rows >= first) & (rows < last))
-            if not len(kept):
-                continue
-            values = np.asarray(data[start : start + BLOCK], dtype=np.float32)[kept]
-            own = columns[np.searchsorted(starts, start + kept, side="right") - 1]
-            parts.append(
-                sparse.csr_matrix(
-                    (values, (rows[kept] - first, own)), shape=(last - first, shape[1])
-                )
-            )
+            if len(kept):
+                values = np.asarray(data[start : start + BLOCK], dtype=np.float32)[kept]
+                own = np.searchsorted(starts, start + kept, side="right") - 1
+                gathered.append((values, rows[kept] - first, own.astype(np.int32)))
         block = sparse.csr_matrix((last - first, shape[1]), dtype=np.float32)
-        for part in parts:
-            block = block + part
+        if gathered:
+            values, rows, own = (np.concatenate(part) for part in zip(*gathered, strict=True))
+            block = sparse.csr_matrix((values, (rows, own)), shape=block.shape)
         for row in range(0, last - first, max(1, BLOCK // max(1, shape[1]))):
             stop = min(row + max(1, BLOCK // max(1, shape[1])), last - first)
             yield first + row, block[row:stop]

@@ -13,7 +13,7 @@ from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated
 from dygenept.data.reading.labelled import read_labelled
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.unknown_targets import short
@@ -115,6 +115,7 @@ def read_opened(
         notes=(*found.parsed.notes, *notes),
         mapping=mapping,
         is_normalized=normalize,
+        planted=planted_shares(file) if is_simulated else {},
         batches=None
         if found.batches is None or not matches
         else match_batches(

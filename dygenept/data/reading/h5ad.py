@@ -143,6 +143,32 @@ def says_simulated(file: h5py.File) -> bool:
     return str(flag[()]) in ("True", "1")
 
 
+def planted_shares(file: h5py.File) -> dict[str, float]:
+    """Read ``uns['dygenept']['planted']``: the share of each source in simulated effects.
+
+    Returns:
+        Shares in [0, 1] by source, in alphabetical order; empty where the file says nothing.
+
+    Raises:
+        DataError: If one is not a number in [0, 1].
+    """
+    import h5py
+
+    group = file.get("uns/dygenept/planted")
+    if not isinstance(group, h5py.Group):
+        return {}
+    shares: dict[str, float] = {}
+    for source, item in group.items():
+        value = item[()] if isinstance(item, h5py.Dataset) and item.shape == () else None
+        if not isinstance(value, np.floating) or not 0.0 <= float(value) <= 1.0:
+            raise DataError(
+                f"{file.filename}: uns/dygenept/planted/{source} must be a number from 0 to 1; "
+                "simulate the data set again"
+            )
+        shares[str(source)] = float(value)
+    return shares
+
+
 def _is_damage(error: Exception) -> bool:
     # The HDF5 library reports a damaged structure as any of three kinds of error.
     message = str(error).lstrip("'")

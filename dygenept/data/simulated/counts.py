@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry", bound=np.generic)
 
-LOG_MEAN_CENTRE, LOG_MEAN_SPREAD = -2.9, 1.65
+LOG_MEAN_CENTRE, LOG_MEAN_SPREAD = -3.4, 1.9
 MAX_MEAN = 40.0
-SIZE_RANGE = (1.0, 10.0)
+SIZE_RANGE = (0.1, 10.0)
 N_SIZES = 8
 LIBRARY_SPREAD = 0.35
 STATE_GENE_SHARE, STATE_SHIFT_SPREAD = 0.15, 0.6
@@ -74,19 +74,15 @@ class CellPlan:
     axis: DoubleArray
 
 
-def draw_count_model(
-    n_genes: int, *, full_n_genes: int, n_states: int, rng: np.random.Generator
-) -> CountModel:
+def draw_count_model(n_genes: int, *, n_states: int, rng: np.random.Generator) -> CountModel:
     """Draw means, dispersions and cell states.
 
-    Mean counts follow the quantiles of one log-normal. A data set of fewer genes keeps its upper
-    part (the share ``sqrt(n_genes / full_n_genes)``), as choosing variable genes would, so that
-    small stand-ins stay informative.
+    Mean counts follow the quantiles of one log-normal, whatever the number of genes: a small
+    stand-in is as sparse as a large one.
     """
     from scipy.special import ndtri
 
-    kept = np.sqrt(n_genes / full_n_genes)
-    quantiles = 1.0 - kept * (np.arange(n_genes) + 0.5) / n_genes
+    quantiles = (np.arange(n_genes) + 0.5) / n_genes
     log_mean = np.minimum(LOG_MEAN_CENTRE + LOG_MEAN_SPREAD * ndtri(quantiles), np.log(MAX_MEAN))
     in_state = rng.random((n_states, n_genes)) < STATE_GENE_SHARE
     state_shift = np.where(in_state, rng.normal(0.0, STATE_SHIFT_SPREAD, in_state.shape), 0.0)

@@ -1,35 +1,44 @@
-"""The planted effects: which genes are perturbed, which facet answers, what changes.
+"""The planted effects: what a perturbation changes, from five sources in stated shares.
 
-In a cell of state s, the known facet of the perturbed gene that stands highest in the priority
-order of s is responsible and carries 85 % of the effect; the gene's other programs share the
-rest. A program is a sparse vector of log-fold changes made of a part common to all programs, a
-part common to its facet, and its own part.
+The log-fold change of a target is its strength times a sum of unit directions. One is common to all
+perturbations. One follows the GO terms of the gene: in a cell of state s, the known facet that
+stands highest in the priority order of s is responsible and carries 85 % of it, and the gene's
+other programs share the rest. One follows the gene's neighbourhood in STRING, one a hidden program
+that no text or graph names, and one is the gene's own. Strengths have a heavy tail, and many
+perturbations change next to nothing, as in real screens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.data.simulated.profiles import Modality, SimulationProfile
+from dygenept.data.simulated.memberships import Memberships
+from dygenept.data.simulated.profiles import Modality
 from dygenept.data.simulated.programs import GenePrograms
-from dygenept.errors import ConfigError
+from dygenept.data.simulated.targets import STATE_SHARES, Targets
+from dygenept.data.simulated.vectors import OutputGenes, draw_directions
 from dygenept.types import BoolArray, DoubleArray, FloatArray, IntArray
 
-STATE_SHARES: tuple[float, ...] = (0.55, 0.30, 0.15)
+# Shares of the squared log-fold change of a target that is in a program of every source; what a
+# target has no program for is its own.
+SOURCE_SHARES: Mapping[str, float] = MappingProxyType(
+    {"common": 0.45, "go_text": 0.20, "string_graph": 0.125, "hidden": 0.125, "own": 0.10}
+)
 RESPONSIBLE_SHARE = 0.85
-# Norms of the parts of a program; squares sum to 1.
-GLOBAL_PART, FACET_PART, OWN_PART = 0.30, 0.48, 0.82
-IDIOSYNCRATIC_PART = 0.25
-STRENGTH_SPREAD = 0.3
-EFFECT_SIZE = 0.7
-UNKNOWN_TARGET_SHARE = 0.03
-TARGETS_IN_VAR_SHARE = 0.4
-FACETS_TO_WEIGH = 3
-PRIORITY_SPREAD = 2.0
+# Norms of the parts of a program of GO; squares sum to 1.
+FACET_PART, PROGRAM_PART = 0.5, float(np.sqrt(0.75))
+# Root mean square log-fold change, over the genes that a direction changes, at strength 1.
+EFFECT_SIZE = 2.0
+STRENGTH_SPREAD = 1.0
+NULL_SHARE, NULL_STRENGTH = 0.55, 0.1
+MAX_STRENGTH = 5.0
 INTERACTION_MEAN, INTERACTION_SPREAD = -0.25, 0.35
+# No gene changes further than this, in natural log, besides a target's own expression.
+MAX_LOG_FOLD = 3.0
 TARGET_LOG_FOLD: dict[Modality, float] = {
     "activation": 1.5,
     "interference": -1.5,
@@ -38,205 +47,142 @@ TARGET_LOG_FOLD: dict[Modality, float] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The perturbed genes and how the facets rank.
-
-    Attributes:
-        positions: Position of each target in ``GenePrograms.genes``, sorted, (n_targets,).
-        priority: Facets, the most important first, in each cell state, (S, K).
-        responsible: Responsible facet of each target in each state, -1 where the target has no
-            known facet, (n_targets, S).
-        pairs: Positions in ``positions`` of the genes of each double, (n_doubles, 2).
-    """
-
-    positions: IntArray
-    priority: IntArray
-    responsible: IntArray
-    pairs: IntArray
-
-
-@dataclass(frozen=True, slots=True)
 class PlantedEffects:
     """Log-fold changes (natural log of the mean count) of every condition.
 
+    Programs are those of GO, then the neighbourhoods, then the hidden ones.
+
     Attributes:
-        program_effects: Log-fold vector of each program, (n_programs, G).
+        program_effects: Direction of each program, of unit length, (n_programs, G).
         weights: Weight of each program in each target's effect, (n_targets, S, n_programs).
         singles: Effect of each target, (n_targets, S, G).
         doubles: Effect of each pair: sum plus interaction, (n_doubles, S, G).
+        strength: Strength of each target, (n_targets,).
+        shares: Share of each source in the squared log-fold changes of all targets.
     """
 
     program_effects: DoubleArray
     weights: DoubleArray
     singles: FloatArray
     doubles: FloatArray
-
-
-def draw_priorities(rng: np.random.Generator, *, n_facets: int) -> IntArray:
-    """Draw the facet order of each state: the first state's, then ones with some swaps, (S, K)."""
-    importance = np.empty(n_facets)
-    importance[rng.permutation(n_facets)] = np.arange(n_facets, 0, -1)
-    noise = rng.normal(0.0, PRIORITY_SPREAD, size=(len(STATE_SHARES), n_facets))
-    noise[0] = 0.0
-    return np.argsort(-(importance + noise), axis=1, kind="stable").astype(np.int32)
-
-
-def responsible_facets(known: BoolArray, priority: IntArray) -> IntArray:
-    """Return the first known facet of each gene in each state's order.
-
-    Args:
-        known: True where a facet is known, (n, K).
-        priority: Facet order of each state, (S, K).
-
-    Returns:
-        Facet, -1 where none is known, (n, S).
-    """
-    in_order = known[:, priority]  # (n, S, K)
-    first = in_order.argmax(axis=2)
-    facet = np.take_along_axis(priority[None], first[..., None], axis=2)[..., 0]
-    is_blank = ~np.any(known, axis=1, keepdims=True)
-    return np.where(is_blank, -1, facet).astype(np.int32)
-
-
-def draw_targets(
-    profile: SimulationProfile, programs: GenePrograms, *, rng: np.random.Generator
-) -> Targets:
-    """Choose target genes so that the programs that answer are shared by several of them.
-
-    Only genes whose responsible facet has a program in every state qualify. Programs take turns,
-    each with its genes of three known facets or more first; genes of one facet, with which there
-    is nothing to weigh, come last. A small share has no known facet at all.
-
-    Raises:
-        ConfigError: If the gene tables have too few genes that qualify.
-    """
-    priority = draw_priorities(rng, n_facets=programs.is_known.shape[1])
-    responsible = responsible_facets(programs.is_known, priority)
-    rows = np.arange(len(responsible))
-    has_program = (programs.program[rows[:, None], responsible] >= 0).all(axis=1)
-    n_known = programs.is_known.sum(axis=1)
-    n_unknown = round(UNKNOWN_TARGET_SHARE * profile.n_singles)
-    unknown = rng.permutation(np.flatnonzero(n_known == 0))[:n_unknown]
-    order = rng.permutation(np.flatnonzero((n_known > 0) & has_program))
-    choices = np.minimum(n_known[order], FACETS_TO_WEIGH)
-    order = order[np.argsort(-choices, kind="stable")]
-    answering = programs.program[order, responsible[order, 0]]
-    turn = _occurrence(answering)
-    known = order[np.lexsort((turn, n_known[order] < 2))][: profile.n_singles - len(unknown)]
-    if len(known) + len(unknown) < profile.n_singles:
-        raise ConfigError(
-            f"sim:{profile.name} needs {profile.n_singles} target genes, the gene tables have "
-            f"{len(known) + len(unknown)} that qualify; use a smaller scale"
-        )
-    positions = np.sort(np.concatenate([known, unknown])).astype(np.int32)
-    chosen = responsible[positions]
-    facet = chosen[:, 0]
-    program = np.where(facet >= 0, programs.program[positions, facet], -1)
-    return Targets(
-        positions=positions,
-        priority=priority,
-        responsible=chosen,
-        pairs=_draw_pairs(program, n_pairs=profile.n_doubles, rng=rng),
-    )
-
-
-def _occurrence(values: IntArray) -> npt.NDArray[np.int64]:
-    """Number the occurrences of each value in order: [5, 7, 5] gives [0, 0, 1]."""
-    order = np.argsort(values, kind="stable")
-    ranked = values[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    counts = np.diff(np.r_[starts, len(ranked)])
-    occurrence = np.empty(len(values), dtype=np.int64)
-    occurrence[order] = np.arange(len(values)) - np.repeat(starts, counts)
-    return occurrence
-
-
-def _draw_pairs(program: IntArray, *, n_pairs: int, rng: np.random.Generator) -> IntArray:
-    """Draw distinct pairs, half of them within one program where there are enough."""
-    left, right = np.triu_indices(len(program), k=1)
-    shared = (program[left] == program[right]) & (program[left] >= 0)
-    order = rng.permutation(len(left))
-    within = order[shared[order]][: n_pairs // 2]
-    others = order[~np.isin(order, within)]
-    picked = np.sort(np.concatenate([within, others[: n_pairs - len(within)]]))
-    return np.stack([left[picked], right[picked]], axis=1).astype(np.int32)
+    strength: DoubleArray
+    shares: Mapping[str, float]
 
 
 def plant_effects(
     targets: Targets,
     programs: GenePrograms,
+    memberships: Memberships,
     *,
-    base_log_mean: DoubleArray,
+    output: OutputGenes,
     rng: np.random.Generator,
 ) -> PlantedEffects:
-    """Draw program vectors and put every perturbation's log-fold change together.
+    """Draw directions and put every perturbation's log-fold change together.
 
     The interaction of a pair is ``sum over programs p of γ_p · sqrt(w_a[p] · w_b[p]) · v_p``:
     symmetric, and zero where the two genes share no program. The effect of a perturbation on its
-    own target's expression is not part of this; ``target_log_fold`` adds it.
+    own target's expression is not part of this; ``TARGET_LOG_FOLD`` adds it.
 
     Args:
         targets: The perturbed genes.
-        programs: Programs of all genes.
-        base_log_mean: Log mean count of each output gene, (G,); programs prefer expressed genes.
+        programs: Programs of GO of all genes.
+        memberships: Neighbourhoods and hidden programs of the targets.
+        output: What decides which genes a direction changes.
         rng: Source of draws.
     """
-    n_programs, n_states = len(programs.terms), len(STATE_SHARES)
-    common = _sparse_vectors(1, base_log_mean, rng=rng)
-    by_facet = _sparse_vectors(programs.is_known.shape[1], base_log_mean, rng=rng)
-    own = _sparse_vectors(n_programs, base_log_mean, rng=rng)
-    program_effects = EFFECT_SIZE * (
-        GLOBAL_PART * common + FACET_PART * by_facet[programs.term_facets] + OWN_PART * own
+    n_targets, n_states = len(targets.positions), len(STATE_SHARES)
+    by_facet = draw_directions(programs.is_known.shape[1], output, rng=rng)
+    go = FACET_PART * by_facet[programs.term_facets]
+    go += PROGRAM_PART * draw_directions(len(programs.terms), output, rng=rng)
+    graph = draw_directions(len(memberships.centres), output, rng=rng)
+    hidden = draw_directions(memberships.n_hidden, output, rng=rng)
+    common = draw_directions(1, output, rng=rng)
+    own = draw_directions(n_targets, output, rng=rng)
+    strength = draw_strengths(n_targets, rng=rng)
+    n_changed = np.count_nonzero(common)
+    size = EFFECT_SIZE * np.sqrt(n_changed) * strength  # (n_targets,)
+
+    weights_go = _go_weights(targets, programs)
+    length = np.linalg.norm(weights_go @ go, axis=2, keepdims=True)
+    weights_go *= np.sqrt(SOURCE_SHARES["go_text"]) / np.where(length > 0, length, 1.0)
+    weights_graph = np.sqrt(SOURCE_SHARES["string_graph"]) * _one_hot(
+        memberships.neighbourhood, len(graph)
     )
-    n_targets = len(targets.positions)
+    weights_hidden = np.sqrt(SOURCE_SHARES["hidden"]) * _one_hot(memberships.hidden, len(hidden))
+    per_state = (n_targets, n_states)
+    parts = [weights_go]
+    for weights in (weights_graph, weights_hidden):
+        parts.append(np.broadcast_to(weights[:, None], (*per_state, weights.shape[1])))
+    weights = np.concatenate(parts, axis=2) * size[:, None, None]
+    directions = np.concatenate([go, graph, hidden])
+    shares = _target_shares(targets, memberships)
+    alone = np.sqrt(shares["common"])[:, None] * common + np.sqrt(shares["own"])[:, None] * own
+    singles = (weights @ directions + (size[:, None] * alone)[:, None]).astype(np.float32)
+    gamma = rng.normal(INTERACTION_MEAN, INTERACTION_SPREAD, size=len(directions))
+    left, right = targets.pairs.T
+    overlap = gamma * np.sqrt(weights[left] * weights[right])
+    interaction = (overlap @ directions).astype(np.float32)
+    squared = size**2 / (size**2).sum()
+    return PlantedEffects(
+        program_effects=directions,
+        weights=weights,
+        singles=singles,
+        doubles=singles[left] + singles[right] + interaction,
+        strength=strength,
+        shares={source: float(squared @ share) for source, share in shares.items()},
+    )
+
+
+def saturated(log_fold: FloatArray) -> FloatArray:
+    """Bend log-fold changes so that none passes ``MAX_LOG_FOLD``; small ones stay as they are."""
+    bent: FloatArray = MAX_LOG_FOLD * np.tanh(log_fold / MAX_LOG_FOLD, dtype=np.float32)
+    return bent
+
+
+def draw_strengths(n_targets: int, *, rng: np.random.Generator) -> DoubleArray:
+    """Draw how strong each target's effect is: log-normal, a tenth of it for many, (n_targets,)."""
     strength = np.exp(rng.normal(0.0, STRENGTH_SPREAD, size=n_targets))
+    n_null = round(NULL_SHARE * n_targets)
+    strength[rng.permutation(n_targets)[:n_null]] *= NULL_STRENGTH
+    return np.minimum(strength, MAX_STRENGTH)
+
+
+def _go_weights(targets: Targets, programs: GenePrograms) -> DoubleArray:
+    """Weights of a target's programs of GO, which sum to 1, (n_targets, S, n_programs)."""
+    n_targets, n_states = len(targets.positions), len(STATE_SHARES)
     member = programs.program[targets.positions]  # (n_targets, K)
-    weights = np.zeros((n_targets, n_states, n_programs))
+    weights = np.zeros((n_targets, n_states, len(programs.terms)))
     for state in range(n_states):
         target, facet = np.nonzero(member >= 0)
         answers = facet == targets.responsible[target, state]
         n_others = np.bincount(target, weights=~answers, minlength=n_targets)[target]
-        share = np.where(
+        weights[target, state, member[target, facet]] = np.where(
             answers,
             np.where(n_others > 0, RESPONSIBLE_SHARE, 1.0),
             (1.0 - RESPONSIBLE_SHARE) / np.maximum(n_others, 1),
         )
-        weights[target, state, member[target, facet]] = share * strength[target]
-    private = EFFECT_SIZE * strength[:, None] * _sparse_vectors(n_targets, base_log_mean, rng=rng)
-    has_facet = targets.responsible[:, :1] >= 0
-    # A gene without knowledge answers with the common part and one of its own.
-    private = np.where(
-        has_facet,
-        IDIOSYNCRATIC_PART * private,
-        OWN_PART * private + EFFECT_SIZE * GLOBAL_PART * strength[:, None] * common,
-    )
-    singles = (weights @ program_effects + private[:, None]).astype(np.float32)
-    gamma = rng.normal(INTERACTION_MEAN, INTERACTION_SPREAD, size=n_programs)
-    left, right = targets.pairs.T
-    overlap = gamma * np.sqrt(weights[left] * weights[right])
-    interaction = (overlap @ program_effects).astype(np.float32)
-    return PlantedEffects(
-        program_effects=program_effects,
-        weights=weights,
-        singles=singles,
-        doubles=singles[left] + singles[right] + interaction,
-    )
+    return weights
 
 
-def _sparse_vectors(
-    n_vectors: int, base_log_mean: DoubleArray, *, rng: np.random.Generator
-) -> DoubleArray:
-    """Draw log-fold vectors over a few, preferably expressed, output genes, (n_vectors, G)."""
-    n_genes = len(base_log_mean)
-    n_hit = min(n_genes, round(2.5 * np.sqrt(n_genes)))
-    # The largest keys of log(u) / w are a weighted draw without replacement, all rows at once.
-    preference = np.exp(0.5 * base_log_mean)
-    keys = np.log(rng.random((n_vectors, n_genes))) / preference
-    hit = np.argpartition(keys, n_genes - n_hit, axis=1)[:, n_genes - n_hit :]
-    # The order within a partition depends on the machine's vector width.
-    hit = np.sort(hit, axis=1)
-    size = np.abs(rng.normal(0.9, 0.4, size=(n_vectors, n_hit)))
-    sign = rng.choice([-1.0, 1.0], size=(n_vectors, n_hit))
-    vectors = np.zeros((n_vectors, n_genes))
-    np.put_along_axis(vectors, hit, size * sign, axis=1)
-    return vectors
+def _target_shares(targets: Targets, memberships: Memberships) -> dict[str, DoubleArray]:
+    """Share of each source in each target's squared effect, (n_targets,) a source."""
+    has: dict[str, BoolArray] = {
+        "go_text": targets.responsible[:, 0] >= 0,
+        "string_graph": memberships.neighbourhood >= 0,
+    }
+    n_targets = len(targets.positions)
+    always = np.ones(n_targets, dtype=np.bool_)
+    shares = {
+        source: np.where(has.get(source, always), share, 0.0)
+        for source, share in SOURCE_SHARES.items()
+    }
+    shares["own"] += 1.0 - np.sum(list(shares.values()), axis=0)
+    return shares
+
+
+def _one_hot(group: IntArray, n_groups: int) -> DoubleArray:
+    """One row per target with a 1 at its group, zeros where the group is -1, (n, n_groups)."""
+    found = np.zeros((len(group), n_groups))
+    rows = np.flatnonzero(group >= 0)
+    found[rows, group[rows]] = 1.0
+    return found

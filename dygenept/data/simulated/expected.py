@@ -11,9 +11,9 @@ import numpy as np
 from dygenept.data.simulated.counts import LIBRARY_SPREAD, MAX_MEAN, CountModel
 from dygenept.types import DoubleArray, FloatArray
 
-N_MEANS, N_FACTORS = 120, 9
+N_MEANS, N_FACTORS = 140, 9
 LOWEST_LOG_MEAN = -14.0
-HIGHEST_LOG_MEAN = float(np.log(MAX_MEAN)) + 1.5
+HIGHEST_LOG_MEAN = float(np.log(MAX_MEAN)) + 4.0
 FACTOR_RANGE = (0.4, 2.5)
 N_LIBRARY_NODES, N_AXIS_NODES = 7, 5
 

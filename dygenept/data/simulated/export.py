@@ -47,12 +47,20 @@ def write_simulation(simulation: SimulatedData, path: Path) -> None:
                 "version": SIMULATION_VERSION,
                 "gene_tables_sha256": simulation.gene_tables_sha256,
                 "stands_for": simulation.profile.stands_for,
+                "planted": _planted(simulation),
             }
         },
     )
     with replaced_whole(path) as temporary:
         adata.write_h5ad(temporary)
         write_truth(simulation.truth, truth_path(path))
+
+
+def _planted(simulation: SimulatedData) -> dict[str, float]:
+    """Share of each source in the effects, to four decimals."""
+    truth = simulation.truth
+    pairs = zip(truth.source_names, truth.source_shares, strict=True)
+    return {source: round(float(share), 4) for source, share in pairs}
 
 
 def _obs(simulation: SimulatedData) -> pd.DataFrame:

@@ -19,22 +19,22 @@ from dygenept.data.simulated.counts import (
     draw_expression,
 )
 from dygenept.data.simulated.effects import (
-    STATE_SHARES,
     TARGET_LOG_FOLD,
-    TARGETS_IN_VAR_SHARE,
     PlantedEffects,
-    Targets,
-    draw_targets,
     plant_effects,
+    saturated,
 )
 from dygenept.data.simulated.expected import expected_expression
+from dygenept.data.simulated.memberships import Memberships, draw_memberships
 from dygenept.data.simulated.profiles import (
     SIMULATION_VERSION,
     SimulationProfile,
     profile_named,
 )
 from dygenept.data.simulated.programs import GenePrograms, assign_programs, programs_per_facet
+from dygenept.data.simulated.targets import STATE_SHARES, Targets, draw_targets
 from dygenept.data.simulated.truth import PlantedTruth
+from dygenept.data.simulated.vectors import draw_output_genes
 from dygenept.errors import ConfigError
 from dygenept.types import (
     CONTROL_LABEL,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 # Concentration of the cells per perturbation around their mean; real screens spread about as much.
 CELL_COUNT_CONCENTRATION = 8.0
+TARGETS_IN_VAR_SHARE = 0.4
 FEWEST_CELLS = 10
 
 
@@ -103,27 +104,31 @@ def simulate(
     from dygenept.knowledge.genes.tables import load_gene_tables
 
     runtime = runtime or Runtime()
-    full = profile_named(profile)
-    shape = full.scaled(scale)
+    shape = profile_named(profile).scaled(scale)
     if seed < 0:
         raise ConfigError(f"seed of sim:{profile} is {seed}; allowed: 0 and above")
     root = np.random.SeedSequence([seed, zlib.crc32(profile.encode()), SIMULATION_VERSION])
     # One stream per job, so that a change in one does not change the draws of the others.
-    target_seed, gene_seed, effect_seed, cell_seed, count_seed = root.spawn(5)
+    target_seed, gene_seed, effect_seed, cell_seed, count_seed, group_seed = root.spawn(6)
     tables = load_gene_tables()
     programs = assign_programs(tables, n_per_facet=programs_per_facet(shape.n_singles))
     targets = draw_targets(shape, programs, rng=np.random.default_rng(target_seed))
+    names = tuple(programs.genes[position] for position in targets.positions)
+    memberships = draw_memberships(names, rng=np.random.default_rng(group_seed))
     gene_rng = np.random.default_rng(gene_seed)
     output = _choose_output_genes(shape, programs, targets, rng=gene_rng)
-    model = draw_count_model(
-        shape.n_genes, full_n_genes=full.n_genes, n_states=len(STATE_SHARES), rng=gene_rng
-    )
+    model = draw_count_model(shape.n_genes, n_states=len(STATE_SHARES), rng=gene_rng)
     effects = plant_effects(
-        targets, programs, base_log_mean=model.log_mean, rng=np.random.default_rng(effect_seed)
+        targets,
+        programs,
+        memberships,
+        output=draw_output_genes(model.log_mean, rng=gene_rng),
+        rng=np.random.default_rng(effect_seed),
     )
     shares = np.array(STATE_SHARES)
     labels, log_fold = _conditions(shape, programs, targets, effects, output=output)
     program_effects = effects.program_effects.astype(np.float32)
+    strength, shares_of = effects.strength, effects.shares
     mean_log_fold = np.einsum("csg,s->cg", log_fold, shares).astype(np.float32)
     group_means = _group_means(model, log_fold)
     # Each of these is a fifth of a full-size data set; the cells need the room.
@@ -156,16 +161,21 @@ def simulate(
             delta=(expected[1:] - expected[0]).astype(np.float32),
             log_fold=mean_log_fold,
             facet_names=FACETS,
-            target_genes=tuple(programs.genes[position] for position in targets.positions),
+            target_genes=names,
             responsible=_most_responsible(targets.responsible, shares),
             responsible_by_state=targets.responsible,
             priority=targets.priority,
             state_shares=shares,
             state_codes=state_codes.astype(np.int8),
-            program_terms=programs.terms,
-            program_facets=programs.term_facets,
+            program_terms=_program_names(programs, memberships),
+            program_facets=_padded(programs.term_facets, len(program_effects)),
             program_effects=program_effects,
             target_programs=programs.program[targets.positions],
+            target_neighbourhood=memberships.neighbourhood,
+            target_hidden=memberships.hidden,
+            strength=strength,
+            source_names=tuple(shares_of),
+            source_shares=np.array(list(shares_of.values())),
         ),
     )
 
@@ -183,6 +193,20 @@ def _choose_output_genes(
     others = np.setdiff1d(np.arange(len(programs.genes)), targets.positions)
     others = rng.choice(others, size=shape.n_genes - n_measured, replace=False)
     return np.sort(np.concatenate([measured, others])).astype(np.int32)
+
+
+def _program_names(programs: GenePrograms, memberships: Memberships) -> tuple[str, ...]:
+    """Name every program: GO ids, then ``string:GENE``, then ``hidden:1`` and so on."""
+    neighbourhoods = (f"string:{gene}" for gene in memberships.centres)
+    hidden = (f"hidden:{number + 1}" for number in range(memberships.n_hidden))
+    return (*programs.terms, *neighbourhoods, *hidden)
+
+
+def _padded(facets: IntArray, n_programs: int) -> IntArray:
+    """Facet of every program, -1 for one that is not of GO, (n_programs,)."""
+    padded = np.full(n_programs, -1, dtype=np.int32)
+    padded[: len(facets)] = facets
+    return padded
 
 
 def _ensembl_ids(tables: GeneTables, programs: GenePrograms, output: IntArray) -> tuple[str, ...]:
@@ -214,7 +238,7 @@ def _conditions(
     names = [programs.genes[position] for position in targets.positions]
     labels = [f"{name}+{CONTROL_LABEL}" for name in names]
     labels += ["+".join(sorted((names[left], names[right]))) for left, right in targets.pairs]
-    log_fold = np.concatenate([effects.singles, effects.doubles])
+    log_fold = saturated(np.concatenate([effects.singles, effects.doubles]))
     column = np.searchsorted(output, targets.positions)
     is_measured = output[np.minimum(column, len(output) - 1)] == targets.positions
     own = TARGET_LOG_FOLD[shape.modality]

@@ -36,10 +36,17 @@ class PlantedTruth:
         priority: Facets in order of priority in each state, (S, K).
         state_shares: Expected share of cells in each state, (S,).
         state_codes: State of each cell, in the order of the data set's cells, (N,).
-        program_terms: GO id of each program, (n_programs,).
-        program_facets: Facet of each program, (n_programs,).
-        program_effects: Natural log-fold vector of each program, (n_programs, G).
+        program_terms: Name of each program: a GO id, ``string:GENE`` for the neighbours of a gene,
+            or ``hidden:1`` and so on, in this order, (n_programs,).
+        program_facets: Facet of each program of GO, -1 for the others, (n_programs,).
+        program_effects: Direction of each program's log-fold change, unit length, (n_programs, G).
         target_programs: Program of each target in each facet, -1 for none, (n_targets, K).
+        target_neighbourhood: Number of each target's neighbourhood, -1 for none, (n_targets,).
+        target_hidden: Number of each target's hidden program, (n_targets,).
+        strength: Strength of each target's effect, (n_targets,).
+        source_names: Sources of the effects, (n_sources,).
+        source_shares: Share of each source in the squared log-fold changes of all targets, their
+            effect on their own expression left out, (n_sources,).
     """
 
     labels: tuple[str, ...]
@@ -56,6 +63,11 @@ class PlantedTruth:
     program_facets: IntArray
     program_effects: FloatArray
     target_programs: IntArray
+    target_neighbourhood: IntArray
+    target_hidden: IntArray
+    strength: DoubleArray
+    source_names: tuple[str, ...]
+    source_shares: DoubleArray
 
 
 def truth_path(data_path: Path) -> Path:

@@ -16,9 +16,7 @@ from dygenept.data.simulated.expected import expected_expression
 
 
 def _model(n_genes: int, *, seed: int = 0) -> CountModel:
-    return draw_count_model(
-        n_genes, full_n_genes=4 * n_genes, n_states=2, rng=np.random.default_rng(seed)
-    )
+    return draw_count_model(n_genes, n_states=2, rng=np.random.default_rng(seed))
 
 
 def _silent(done: int, total: int) -> None:
@@ -129,7 +127,8 @@ def test_expected_expression_agrees_with_the_mean_of_many_cells() -> None:
         [np.asarray(matrix[:n_each].mean(axis=0))[0], np.asarray(matrix[n_each:].mean(axis=0))[0]]
     )
     expected = expected_expression(model, means, shares=shares)
-    assert np.abs(expected - observed).max() < 0.05
+    # Some genes come in bursts, so a cell's total strays from its expectation, which is used here.
+    assert np.abs(expected - observed).max() < 0.1
     delta, truth = observed[1] - observed[0], expected[1] - expected[0]
     assert np.corrcoef(delta, truth)[0, 1] > 0.98
     assert np.abs(delta - truth).max() < 0.06

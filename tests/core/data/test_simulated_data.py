@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.simulation import SimulatedData, simulate
 from dygenept.data.simulated.truth import read_truth, truth_path
@@ -94,12 +95,24 @@ def test_interference_lowers_the_targets_own_expression(k562: SimulatedData) -> 
     assert np.median(own) == pytest.approx(-1.5, abs=0.05)
 
 
-def test_observed_deltas_agree_with_the_planted_ones(k562: SimulatedData) -> None:
-    assert _top20_correlation(k562.truth.delta.astype(np.float64), _deltas(k562)) > 0.9
+def _strengths(data: SimulatedData) -> npt.NDArray[np.float64]:
+    """Strength of each condition of single perturbations, (n_conditions,)."""
+    of = dict(zip(data.truth.target_genes, data.truth.strength, strict=True))
+    return np.array([of[label.removesuffix("+ctrl")] for label in data.truth.labels])
 
 
-def test_effects_are_as_large_as_those_of_perturb_seq(k562: SimulatedData) -> None:
-    top = np.sort(np.abs(k562.truth.delta), axis=1)[:, -20:]
+def test_observed_deltas_of_strong_perturbations_agree_with_the_planted_ones(
+    k562: SimulatedData,
+) -> None:
+    strong = _strengths(k562) > 0.5
+    assert strong.sum() > 10
+    planted = k562.truth.delta[strong].astype(np.float64)
+    assert _top20_correlation(planted, _deltas(k562)[strong]) > 0.9
+
+
+def test_strong_effects_are_as_large_as_those_of_perturb_seq(k562: SimulatedData) -> None:
+    strong = _strengths(k562) > 0.5
+    top = np.sort(np.abs(k562.truth.delta[strong]), axis=1)[:, -20:]
     assert 0.1 < np.median(top) < 0.6
 
 
@@ -112,32 +125,34 @@ def test_the_facet_of_most_cells_is_responsible(k562: SimulatedData) -> None:
     np.testing.assert_allclose(observed, truth.state_shares, atol=0.05)
 
 
-def test_facets_predict_held_out_perturbations_and_shuffled_facets_do_not(
-    k562: SimulatedData,
-) -> None:
-    truth, deltas = k562.truth, _deltas(k562)
+def test_facets_tell_more_of_held_out_effects_than_shuffled_facets(k562: SimulatedData) -> None:
+    # A fifth of an effect follows GO, so that ridge regression on 46 targets does not beat their
+    # mean; but it must lose when the facets are dealt to the wrong genes.
+    truth = k562.truth
+    planted = truth.log_fold / _strengths(k562)[:, None]
     gene_of = {f"{gene}+ctrl": row for row, gene in enumerate(truth.target_genes)}
     members = np.zeros((len(truth.target_genes), len(truth.program_terms)))
     rows, facets = np.nonzero(truth.target_programs >= 0)
     members[rows, truth.target_programs[rows, facets]] = 1.0
     features = members[[gene_of[label] for label in truth.labels]]
     shuffled = np.random.default_rng(0).permutation(features)
-    predicted = {"mean": np.empty_like(deltas)}
-    predicted |= {"facets": np.empty_like(deltas), "shuffled": np.empty_like(deltas)}
-    fold_of = np.random.default_rng(1).permutation(len(deltas)) % 5
+    predicted = {"facets": np.empty_like(planted), "shuffled": np.empty_like(planted)}
+    fold_of = np.random.default_rng(1).permutation(len(planted)) % 5
     for fold in range(5):
         train, test = fold_of != fold, fold_of == fold
-        mean = deltas[train].mean(axis=0)
-        predicted["mean"][test] = mean
+        mean = planted[train].mean(axis=0)
         for name, x in (("facets", features), ("shuffled", shuffled)):
             centre = x[train].mean(axis=0)
             a = x[train] - centre
-            gram = a @ a.T + np.eye(len(a))
-            weights = a.T @ np.linalg.solve(gram, deltas[train] - mean)
+            weights = a.T @ np.linalg.solve(a @ a.T + np.eye(len(a)), planted[train] - mean)
             predicted[name][test] = mean + (x[test] - centre) @ weights
-    score = {name: _top20_correlation(values, deltas) for name, values in predicted.items()}
-    assert score["facets"] > score["mean"] + 0.1
-    assert score["shuffled"] < score["mean"] + 0.05
+    score = {
+        name: np.mean(
+            [np.corrcoef(mine, theirs)[0, 1] for mine, theirs in zip(values, planted, strict=True)]
+        )
+        for name, values in predicted.items()
+    }
+    assert score["facets"] > score["shuffled"] + 0.02
 
 
 def test_negative_seed_is_refused() -> None:
@@ -167,6 +182,10 @@ def test_the_file_has_gears_layout_and_says_that_it_is_simulated(
     assert double["dose_val"] == "1+1"
     assert bool(adata.uns["dygenept"]["simulated"])
     assert adata.uns["dygenept"]["profile"] == "norman"
+    planted = read_anndata(path).planted
+    shares = dict(zip(norman.truth.source_names, norman.truth.source_shares, strict=True))
+    assert planted == pytest.approx(shares, abs=1e-4)
+    assert sum(planted.values()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_truth_survives_its_file(norman: SimulatedData, tmp_path: Path) -> None:

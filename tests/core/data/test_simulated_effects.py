@@ -5,14 +5,15 @@ import numpy.typing as npt
 import pytest
 
 from dygenept.data.simulated.effects import (
+    MAX_LOG_FOLD,
     RESPONSIBLE_SHARE,
+    SOURCE_SHARES,
     PlantedEffects,
-    Targets,
-    draw_priorities,
-    draw_targets,
+    draw_strengths,
     plant_effects,
-    responsible_facets,
+    saturated,
 )
+from dygenept.data.simulated.memberships import Memberships, draw_memberships
 from dygenept.data.simulated.profiles import PROFILES
 from dygenept.data.simulated.programs import (
     MAX_TERM_GENES,
@@ -20,8 +21,16 @@ from dygenept.data.simulated.programs import (
     assign_programs,
     programs_per_facet,
 )
+from dygenept.data.simulated.targets import (
+    Targets,
+    draw_priorities,
+    draw_targets,
+    responsible_facets,
+)
+from dygenept.data.simulated.vectors import OutputGenes, draw_directions, draw_output_genes
 from dygenept.errors import ConfigError
 from dygenept.knowledge.genes.tables import load_gene_tables
+from dygenept.knowledge.graph.links import links_of
 from dygenept.types import FACETS
 
 N_GENES = 300
@@ -39,9 +48,26 @@ def targets(programs: GenePrograms) -> Targets:
 
 
 @pytest.fixture(scope="module")
-def effects(programs: GenePrograms, targets: Targets) -> PlantedEffects:
-    log_mean = np.linspace(-3.0, 2.0, N_GENES)
-    return plant_effects(targets, programs, base_log_mean=log_mean, rng=np.random.default_rng(1))
+def names(programs: GenePrograms, targets: Targets) -> tuple[str, ...]:
+    return tuple(programs.genes[position] for position in targets.positions)
+
+
+@pytest.fixture(scope="module")
+def memberships(names: tuple[str, ...]) -> Memberships:
+    return draw_memberships(names, rng=np.random.default_rng(5))
+
+
+@pytest.fixture(scope="module")
+def output() -> OutputGenes:
+    return draw_output_genes(np.linspace(-3.0, 2.0, N_GENES), rng=np.random.default_rng(6))
+
+
+@pytest.fixture(scope="module")
+def effects(
+    programs: GenePrograms, targets: Targets, memberships: Memberships, output: OutputGenes
+) -> PlantedEffects:
+    rng = np.random.default_rng(1)
+    return plant_effects(targets, programs, memberships, output=output, rng=rng)
 
 
 def test_a_gene_belongs_to_its_most_specific_chosen_term(programs: GenePrograms) -> None:
@@ -126,26 +152,114 @@ def test_too_few_qualifying_genes_are_an_error(programs: GenePrograms) -> None:
         draw_targets(PROFILES["k562"], few, rng=np.random.default_rng(3))
 
 
-def test_the_responsible_program_carries_most_of_the_effect(
+def test_the_responsible_program_carries_most_of_what_go_names(
     programs: GenePrograms, targets: Targets, effects: PlantedEffects
 ) -> None:
-    strength = effects.weights.sum(axis=2)
+    of_go = effects.weights[:, :, : len(programs.terms)]
+    strength = of_go.sum(axis=2)
     for state in range(strength.shape[1]):
         facet = targets.responsible[:, state]
         rows = np.flatnonzero(facet >= 0)
         program = programs.program[targets.positions[rows], facet[rows]]
-        share = effects.weights[rows, state, program] / strength[rows, state]
+        share = of_go[rows, state, program] / strength[rows, state]
         assert share.min() >= RESPONSIBLE_SHARE - 1e-9
-    assert np.all(effects.weights[targets.responsible[:, 0] < 0] == 0.0)
+    assert np.all(of_go[targets.responsible[:, 0] < 0] == 0.0)
 
 
 def test_programs_of_one_facet_are_more_alike_than_those_of_two(
     programs: GenePrograms, effects: PlantedEffects
 ) -> None:
-    alike: npt.NDArray[np.float64] = np.asarray(np.corrcoef(effects.program_effects))
+    alike: npt.NDArray[np.float64] = np.asarray(
+        np.corrcoef(effects.program_effects[: len(programs.terms)])
+    )
     same = programs.term_facets[:, None] == programs.term_facets
     off = ~np.eye(len(same), dtype=bool)
     assert alike[same & off].mean() > alike[~same].mean() + 0.1
+
+
+def test_every_source_has_its_stated_share_of_a_target_that_is_in_all(
+    programs: GenePrograms, targets: Targets, memberships: Memberships, effects: PlantedEffects
+) -> None:
+    n_go, n_near = len(programs.terms), len(memberships.centres)
+    cuts = {"go_text": (0, n_go), "string_graph": (n_go, n_go + n_near)}
+    cuts["hidden"] = (n_go + n_near, effects.weights.shape[2])
+    size = {
+        source: np.linalg.norm(
+            effects.weights[:, 0, start:stop] @ effects.program_effects[start:stop], axis=1
+        )
+        for source, (start, stop) in cuts.items()
+    }
+    # All parts have the target's strength in common; the hidden one is there for every target.
+    whole = size["hidden"] / np.sqrt(SOURCE_SHARES["hidden"])
+    has = {
+        "go_text": targets.responsible[:, 0] >= 0,
+        "string_graph": memberships.neighbourhood >= 0,
+    }
+    for source, rows in has.items():
+        assert 0.3 < rows.mean() < 1.0
+        np.testing.assert_allclose((size[source] / whole)[rows] ** 2, SOURCE_SHARES[source])
+        np.testing.assert_array_equal(size[source][~rows], 0.0)
+    np.testing.assert_allclose(whole / effects.strength, whole[0] / effects.strength[0])
+
+
+def test_shares_of_all_targets_sum_to_one_and_what_nobody_knows_is_the_genes_own(
+    effects: PlantedEffects,
+) -> None:
+    assert sum(SOURCE_SHARES.values()) == pytest.approx(1.0)
+    assert sum(effects.shares.values()) == pytest.approx(1.0)
+    assert effects.shares["hidden"] == pytest.approx(SOURCE_SHARES["hidden"])
+    assert effects.shares["string_graph"] < SOURCE_SHARES["string_graph"]
+    assert effects.shares["own"] > SOURCE_SHARES["own"]
+
+
+def test_targets_of_a_neighbourhood_are_linked_with_its_gene(
+    names: tuple[str, ...], memberships: Memberships
+) -> None:
+    symbols = load_gene_tables().symbols
+    linked = links_of("string", names) != 0
+    counts = np.bincount(memberships.neighbourhood[memberships.neighbourhood >= 0])
+    assert len(counts) == len(memberships.centres) > 1
+    assert counts.min() >= 2
+    for row, group in enumerate(memberships.neighbourhood):
+        if group >= 0:
+            assert linked[row, symbols.index(memberships.centres[group])]
+
+
+def test_hidden_programs_have_equal_sizes_and_follow_the_seed_alone(
+    names: tuple[str, ...], memberships: Memberships
+) -> None:
+    sizes = np.bincount(memberships.hidden, minlength=memberships.n_hidden)
+    assert sizes.max() - sizes.min() <= 1
+    again = draw_memberships(names, rng=np.random.default_rng(5))
+    other = draw_memberships(names, rng=np.random.default_rng(6))
+    np.testing.assert_array_equal(again.hidden, memberships.hidden)
+    assert (other.hidden != memberships.hidden).any()
+    np.testing.assert_array_equal(other.neighbourhood, memberships.neighbourhood)
+
+
+def test_strengths_have_a_heavy_tail_and_many_are_next_to_nothing() -> None:
+    strength = draw_strengths(1_000, rng=np.random.default_rng(7))
+    assert np.percentile(strength, 95) > 4 * np.median(strength) > 0
+    assert 0.3 < (strength < 0.2).mean() < 0.5
+    assert strength.max() <= 5.0
+
+
+def test_no_change_passes_the_bound_and_small_ones_stay() -> None:
+    changes = np.array([-50.0, -0.1, 0.0, 0.1, 50.0], dtype=np.float32)
+    bent = saturated(changes)
+    assert bent.dtype == np.float32
+    np.testing.assert_allclose(bent[[0, 4]], [-MAX_LOG_FOLD, MAX_LOG_FOLD])
+    np.testing.assert_allclose(bent[1:4], changes[1:4], rtol=1e-3)
+
+
+def test_directions_are_sparse_of_unit_length_and_prefer_expressed_genes() -> None:
+    log_mean = np.r_[np.full(500, -4.0), np.full(500, 0.0)]
+    output = draw_output_genes(log_mean, rng=np.random.default_rng(8))
+    directions = draw_directions(50, output, rng=np.random.default_rng(9))
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1.0)
+    np.testing.assert_array_equal((directions != 0).sum(axis=1), 20)
+    hits = (directions != 0).sum(axis=0)
+    assert hits[500:].sum() > 4 * hits[:500].sum()
 
 
 def test_a_pair_without_a_shared_program_is_the_sum_of_its_genes(
@@ -161,8 +275,9 @@ def test_a_pair_without_a_shared_program_is_the_sum_of_its_genes(
     assert apart[shares].min() > 1e-4
 
 
-def test_the_order_of_a_pair_changes_nothing(programs: GenePrograms, targets: Targets) -> None:
-    log_mean = np.linspace(-3.0, 2.0, N_GENES)
+def test_the_order_of_a_pair_changes_nothing(
+    programs: GenePrograms, targets: Targets, memberships: Memberships, output: OutputGenes
+) -> None:
     turned = Targets(
         positions=targets.positions,
         priority=targets.priority,
@@ -170,10 +285,12 @@ def test_the_order_of_a_pair_changes_nothing(programs: GenePrograms, targets: Ta
         pairs=targets.pairs[:, ::-1],
     )
     one, other = (
-        plant_effects(which, programs, base_log_mean=log_mean, rng=np.random.default_rng(4))
+        plant_effects(
+            which, programs, memberships, output=output, rng=np.random.default_rng(4)
+        ).doubles
         for which in (targets, turned)
     )
-    np.testing.assert_array_equal(one.doubles, other.doubles)
+    np.testing.assert_array_equal(one, other)
 
 
 def test_pairs_are_distinct_and_join_two_targets(targets: Targets) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ def overrides(*sets: str, **parts: str) -> Overrides:
     return Overrides(parts=parts, sets=sets)
 
 
-@pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_small"])
+@pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_seed", "dygenept_small"])
 def test_every_registered_model_is_valid(name: str, environment: Environment) -> None:
     assembly, shown = named_assembly(name, environment)
     assert shown == name
@@ -66,6 +67,20 @@ def test_a_part_that_names_another_plugin_leaves_the_options_of_the_one_before(
     assert mine.text.cell_encoder == {"name": "none"}
     again, _ = named_assembly("again", environment)
     assert again.text.attention == {"name": "sparsemax", "num_heads": 2}
+
+
+def test_the_seed_is_the_published_model_without_additions(environment: Environment) -> None:
+    seed, _ = named_assembly("dygenept_seed", environment)
+    base, _ = named_assembly("dygenept", environment)
+    own = seed.gene_encoder.options.model_dump()
+    assert not any(own[name] for name in ("standardise", "facet_types", "facet_signs"))
+    assert own["identity_share"] == 0
+    assert seed.decoder.options.model_dump() == base.decoder.options.model_dump() | {
+        "interaction": "mlp"
+    }
+    assert seed.training == base.training
+    assert seed.training.warm_start is False
+    assert seed.cell_encoder.options == base.cell_encoder.options
 
 
 def test_swapped_parts_show_in_the_name(environment: Environment) -> None:

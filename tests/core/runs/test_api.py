@@ -145,15 +145,24 @@ def test_columns_controls_and_layers_are_found_under_other_names(path: Path) -> 
     [
         ({"condition": "conditions"}, "did you mean 'condition'"),
         ({"control": "controls"}, "no cell has the control label 'controls'"),
+        ({"drop": "doublets"}, "no cell has the label 'doublets' to drop"),
+        ({"match_batches": True}, "--batch-column"),
         ({"layer": "counts"}, "no layer 'counts'"),
         ({"gene_symbols": "gene_nam"}, "did you mean 'gene_name'"),
     ],
 )
 def test_a_slip_in_a_name_is_answered_with_the_nearest(
-    path: Path, layout: dict[str, str], message: str
+    path: Path, layout: dict[str, str | bool], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         dg.load_dataset(anndata.read_h5ad(path), **layout)  # type: ignore[arg-type]
+
+
+def test_a_part_of_a_mapping_of_another_kind_is_refused(path: Path) -> None:
+    with pytest.raises(ConfigError, match="match_batches must be True or False, got 'yes'"):
+        dg.load_dataset(path, match_batches="yes")
+    with pytest.raises(ConfigError, match="drop must be a label or several, got True"):
+        dg.load_dataset(path, drop=True)
 
 
 def test_a_file_that_cannot_be_read_is_named_whether_columns_are_mapped_or_not(

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.screen_statistics import (
+    ScreenStatistics,
+    first_component,
+    mean_variance,
+    screen_statistics,
+    split_half_reliability,
+)
+from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.simulation import simulate
+from dygenept.errors import DataError
+from dygenept.types import Condition, DataMapping, EffectTable, Perturbation, PerturbationData
+
+# Smallest and largest figure of the three real screens, rounded outwards.
+REAL_RANGES = {
+    "zero_fraction": (0.77, 0.95),
+    "mean_variance_slope": (1.06, 1.49),
+    "mean_variance_residual": (0.08, 0.20),
+    "reliability": (0.01, 0.79),
+    "reliability_high": (0.21, 0.98),
+    "near_null_share": (0.45, 0.90),
+    "de_share": (0.0, 0.009),
+    "de_share_high": (0.007, 0.35),
+    "first_component": (0.34, 0.69),
+    "norm_spread": (0.28, 0.80),
+}
+
+
+def screen(
+    expression: np.ndarray, codes: list[int], conditions: tuple[str, ...] = ("A",)
+) -> PerturbationData:
+    n_cells, n_genes = expression.shape
+    genes = (*(f"g{number}" for number in range(n_genes - 1)), "A")
+    return PerturbationData(
+        name="small",
+        source="",
+        sha256="",
+        is_simulated=False,
+        expression=sparse.csr_matrix(expression.astype(np.float32)),
+        gene_ids=genes,
+        gene_symbols=genes,
+        cell_ids=np.arange(n_cells).astype(object),
+        conditions=tuple(Condition(Perturbation(name, (name,)), "K562") for name in conditions),
+        condition_codes=np.array(codes, dtype=np.int32),
+        cell_types=("K562",),
+        cell_type_codes=np.zeros(n_cells, dtype=np.int32),
+        raw_labels=conditions,
+        raw_to_label={name: name for name in conditions},
+    )
+
+
+def test_the_first_component_of_known_deltas() -> None:
+    # Centred, the variance is 8 along the first axis and 2 along the second.
+    deltas = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) + 7.0
+    assert first_component(deltas) == pytest.approx(0.8)
+    assert first_component(deltas.T @ np.eye(4)) <= 1.0
+    assert np.isnan(first_component(np.ones((3, 2))))
+
+
+def test_poisson_counts_have_slope_one_and_log_normal_ones_slope_two() -> None:
+    rng = np.random.default_rng(0)
+    means = np.geomspace(0.3, 30.0, 40)
+    poisson = np.log1p(rng.poisson(means, size=(4_000, 40)))
+    noisy = np.log1p(means * np.exp(rng.normal(0.0, 0.5, size=(4_000, 40))))
+    codes = [-1] * 4_000
+    assert mean_variance(screen(poisson, codes, ()))[0] == pytest.approx(1.0, abs=0.02)
+    slope, residual = mean_variance(screen(noisy, codes, ()))
+    assert slope == pytest.approx(2.0, abs=0.02)
+    assert residual < 0.05
+    assert np.isnan(mean_variance(screen(poisson[:, :2], codes, ()))[0])
+
+
+def test_reliability_is_high_for_a_large_effect_and_near_zero_for_none() -> None:
+    rng = np.random.default_rng(1)
+    cells = rng.normal(3.0, 1.0, size=(600, 200))
+    cells[200:400] += rng.normal(0.0, 1.0, size=200)
+    data = screen(cells, [-1] * 200 + [0] * 200 + [1] * 200, ("A", "B"))
+    strong, none = split_half_reliability(data)
+    assert strong > 0.95
+    assert abs(none) < 0.15
+    np.testing.assert_array_equal(split_half_reliability(data), [strong, none])
+
+
+def test_figures_of_a_screen_in_which_one_perturbation_changes_only_its_target() -> None:
+    rng = np.random.default_rng(2)
+    cells = rng.poisson(1.0, size=(300, 40)).astype(np.float64)
+    cells[:, 10:-1] = 1.0  # the same in all cells, so never significant
+    cells[100:200, -1] += 8.0
+    cells[200:, :10] += 8.0
+    found = screen_statistics(screen(cells, [-1] * 100 + [0] * 100 + [1] * 100, ("A", "B")))
+    assert found.n_conditions == 2
+    assert found.cells_per_condition == 100
+    assert found.zero_fraction == pytest.approx((cells == 0).mean())
+    # Of condition A only the target is significant, which does not count.
+    assert found.near_null_share == 0.5
+    assert found.de_share == pytest.approx((1 + 10) / 2 / 40)
+    assert found.first_component == pytest.approx(1.0)
+    assert set(found.document()) == set(ScreenStatistics.__dataclass_fields__)
+
+
+def test_a_table_of_effects_has_no_such_statistics() -> None:
+    data = screen(np.ones((2, 3)), [-1, 0])
+    table = replace(data, effects=object.__new__(EffectTable))
+    with pytest.raises(DataError, match="small is a table of effects"):
+        screen_statistics(table)
+
+
+def test_simulated_norman_looks_like_the_real_screens(tmp_path: Path) -> None:
+    # 34 perturbations with heavy tails are few, so two draws are averaged.
+    draws = []
+    for seed in (0, 1):
+        path = tmp_path / f"{seed}.h5ad"
+        write_simulation(simulate("norman", scale=0.05, seed=seed), path)
+        draws.append(screen_statistics(read_anndata(path)).document())
+    figures = {name: float(np.mean([draw[name] for draw in draws])) for name in REAL_RANGES}
+    outside = {
+        name: (figures[name], limits)
+        for name, limits in REAL_RANGES.items()
+        if not limits[0] <= figures[name] <= limits[1]
+    }
+    assert not outside
+
+
+@pytest.mark.shared_data
+def test_the_ranges_are_those_of_the_real_screens(shared_data: Path) -> None:
+    target = DataMapping(condition_column="gene", control=("non-targeting",))
+    screens = (
+        read_anndata(shared_data / "norman_subset" / "perturb_processed.h5ad"),
+        read_anndata(shared_data / "papalexi" / "papalexi.h5ad", normalize=True, mapping=target),
+        read_anndata(shared_data / "mcf10a" / "mcf10a.h5ad", normalize=True),
+    )
+    found = [screen_statistics(data).document() for data in screens]
+    for name, (low, high) in REAL_RANGES.items():
+        figures = [of[name] for of in found]
+        assert low <= min(figures) <= low + 0.02, name
+        assert high - 0.02 <= max(figures) <= high, name
