@@ -68,7 +68,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "dygenept plot results paired --model ridge --model knn --output paired.svg",
     ),
     "plot learning": ("dygenept plot learning --metric mse --output learning.svg",),
-    "plot coverage": ("dygenept plot coverage --facets go_minilm --output coverage.svg",),
+    "plot coverage": ("dygenept plot coverage --dataset screen.h5ad --output coverage.svg",),
     "plot history": ("dygenept plot history --checkpoint my-model --output history.svg",),
     "suites list": ("dygenept suites list",),
     "suites show": ("dygenept suites show quick",),
