@@ -6,7 +6,7 @@ INPUTS ?= 200000
 SEED ?= 0
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format docs speed inference fuzz mutants kills wheel clean
+.PHONY: bench test check format docs speed inference fuzz mutants kills browser wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -33,6 +33,7 @@ speed: $(STAMP)  ## Measure speed (pytest-benchmark)
 
 inference: $(STAMP)  ## Simulate how often intervals and marks hold (minutes; see docs/inference.md)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/study.py benchmarks/inference
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/tables.py benchmarks/inference
 
 fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SEED=, READERS=)
 	cd tests && OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m fuzz --inputs $(INPUTS) --seed $(SEED) --readers "$(READERS)"
@@ -43,6 +44,11 @@ mutants: $(STAMP)  ## Mutation testing (hours; AREAS=losses for one area, see do
 
 kills: $(STAMP)  ## Kill commands at random moments, resume them, and compare (ten minutes)
 	$(BIN)/python scripts/kill_trials.py
+
+browser: $(STAMP)  ## Try the pages in headless Chromium, and their accessibility (needs chromium and npm)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
+	npm install --silent --no-save --prefix build/axe axe-core
+	DYGENEPT_AXE=$(abspath build/axe/node_modules/axe-core/axe.min.js) $(BIN)/python -m pytest -m browser tests/core/reports
 
 wheel: $(STAMP)  ## Build the wheel, install it in a clean environment and try it
 	$(BIN)/python scripts/check_wheel.py

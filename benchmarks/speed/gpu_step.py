@@ -34,16 +34,7 @@ for name, folder in (("dygenept", ROOT), ("dygenept_plugins", ROOT / "plugins"))
 
 import numpy as np
 import torch
-from step_model import (
-    SMALL,
-    Size,
-    batch_of,
-    build,
-    control_cells,
-    frozen_flop,
-    sparsemax_or_softmax,
-    trained_flop,
-)
+from step_model import build, sparsemax_or_softmax
 
 from dygenept.model.conditions import ConditionSet
 from dygenept.model.network import DyGenePT
@@ -51,6 +42,14 @@ from dygenept.model.training.batches import BatchSource
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.optimisation import make_optimizer
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.synthetic import (
+    SMALL,
+    Size,
+    batch_of,
+    control_cells,
+    frozen_flop,
+    trained_flop,
+)
 from dygenept.plugin.interfaces import ControlPool
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 

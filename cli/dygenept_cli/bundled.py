@@ -35,9 +35,33 @@ def plugin_file(kind: str, name: str) -> str:
         kind: Such as ``attention``.
         name: In lower snake case.
     """
+    return _filled(f"{kind}.py.txt", kind, name)
+
+
+def plugin_package(kind: str, name: str) -> dict[str, str]:
+    """Return the files of a distribution with one plugin, its test and its CI, by path."""
+    module = f"src/dygenept_{name}"
+    return {
+        "pyproject.toml": _filled("package_pyproject.toml.txt", kind, name),
+        "README.md": _filled("package_readme.md.txt", kind, name),
+        f"{module}/__init__.py": f'"""Plugin of DyGenePT: {kind}/{name}."""\n',
+        f"{module}/{name}.py": plugin_file(kind, name),
+        f"tests/test_{name}.py": _filled("package_test.py.txt", kind, name),
+        ".github/workflows/tests.yml": _filled("package_ci.yml.txt", kind, name),
+    }
+
+
+def _filled(template: str, kind: str, name: str) -> str:
     from importlib.resources import files
 
-    template = files("dygenept_cli").joinpath("templates", f"{kind}.py.txt")
+    text = files("dygenept_cli").joinpath("templates", template).read_text(encoding="utf-8")
     class_name = "".join(part.capitalize() for part in name.split("_"))
-    text = template.read_text(encoding="utf-8")
-    return text.replace("@NAME@", name).replace("@CLASS@", class_name)
+    places = {
+        "@NAME@": name,
+        "@CLASS@": class_name,
+        "@KIND@": kind,
+        "@DASHED@": name.replace("_", "-"),
+    }
+    for place, value in places.items():
+        text = text.replace(place, value)
+    return text

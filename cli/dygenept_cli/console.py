@@ -13,24 +13,34 @@ if TYPE_CHECKING:
 
 
 def stdout() -> Console:
-    """Return a console for results; wide enough for tables when it is not a terminal."""
+    """Return a console for results.
+
+    Off a terminal it is as wide as ``$COLUMNS`` says, else wide enough for tables.
+    """
+    import os
     import sys
 
     from dygenept.machine.terminal import safe_console
 
-    return safe_console(width=None if sys.stdout.isatty() else 160)
+    is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return safe_console(width=None if is_told else 160)
 
 
 def print_json(document: Mapping[str, object]) -> None:
     """Print one JSON document on stdout, with the version of its schema."""
-    import json
     import sys
+
+    sys.stdout.write(json_text(document) + "\n")
+
+
+def json_text(document: Mapping[str, object]) -> str:
+    """Write a JSON document with the version of its schema."""
+    import json
 
     from dygenept.machine.plain_text import printable_json
 
     versioned = {"schema_version": 1, **document}
-    text = json.dumps(versioned, indent=2, ensure_ascii=False)
-    sys.stdout.write(printable_json(text) + "\n")
+    return printable_json(json.dumps(versioned, indent=2, ensure_ascii=False))
 
 
 def note(text: str) -> None:

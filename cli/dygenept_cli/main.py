@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dygenept_cli.commands import data, env, export, knowledge, metrics, plugins, suites
+from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, site, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
 from dygenept_cli.commands.doctor import doctor
@@ -24,24 +24,40 @@ from dygenept_cli.commands.rank import rank
 from dygenept_cli.commands.reproduce import reproduce
 from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
+from dygenept_cli.commands.show import show
 from dygenept_cli.commands.train import train
 from dygenept_cli.flags.records import with_flags
+from dygenept_cli.help_screens import EXAMPLES, HELP_NAMES, GroupScreen, with_screens
 from dygenept_cli.interruption import resumption
 
 app = typer.Typer(
     name="dygenept",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP_NAMES,
+    cls=GroupScreen,
     rich_markup_mode=None,
     help=(
         "Benchmark models that predict what a gene perturbation does to a cell's expression. "
         "Start with `dygenept bench --suite quick` (no download), or "
-        "`dygenept bench --dataset k562`."
+        "`dygenept bench --dataset k562`. Add --debug to any command for a traceback instead of "
+        "the one-line error."
     ),
-    epilog="Add --debug to any command for a traceback instead of the one-line error.",
+    epilog="\n".join(EXAMPLES[""]),
 )
 COMMANDS = (
-    *(bench, leaderboard, precompute, compare, rank, train, evaluate, predict, explain, score),
+    *(
+        bench,
+        leaderboard,
+        show,
+        precompute,
+        compare,
+        rank,
+        train,
+        evaluate,
+        predict,
+        explain,
+        score,
+    ),
     *(rerun, reproduce, embed, doctor),
 )
 GROUPS = {
@@ -49,6 +65,8 @@ GROUPS = {
     "knowledge": knowledge.app,
     "plugins": plugins.app,
     "metrics": metrics.app,
+    "plot": plot.app,
+    "site": site.app,
     "suites": suites.app,
     "export": export.app,
     "env": env.app,
@@ -57,6 +75,7 @@ for command in COMMANDS:
     app.command(command.__name__)(with_flags(command))
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
+with_screens(app)
 
 
 def _show_version(wanted: bool) -> None:

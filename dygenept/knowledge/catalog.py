@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,13 +32,15 @@ from dygenept.knowledge.graph.sources import KgChoice
 from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES
 from dygenept.knowledge.store.knowledge_files import read_knowledge
 from dygenept.machine.folders import default_cache_dir
-from dygenept.plugin.configured import with_data_folder
+from dygenept.plugin.configured import unmet_need, with_data_folder
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import EncodesGenes
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
+
+logger = logging.getLogger(__name__)
 
 BASELESS = ("identity", "gaussian")
 # Adds facets to what a facet set says of the same genes.
@@ -54,6 +58,7 @@ class FacetSetEntry(BaseModel):
         writer_options: Its options.
         encoder: Text encoder plugin; without a writer, one that has facets of genes itself.
         encoder_options: Its options.
+        encoder_fallback: Text encoder, with its defaults, where ``encoder`` cannot run here.
         file: Knowledge file; a relative path is meant inside ``<cache>/knowledge``.
         join: Facet sets whose facets stand side by side.
         base: Facet set that ``transform`` changes.
@@ -71,6 +76,7 @@ class FacetSetEntry(BaseModel):
     writer_options: dict[str, object] = {}
     encoder: str | None = None
     encoder_options: dict[str, object] = {}
+    encoder_fallback: str | None = None
     file: str | None = None
     join: tuple[str, ...] = ()
     base: str | None = None
@@ -93,12 +99,43 @@ class FacetSetEntry(BaseModel):
 
 
 def facet_sets(environment: Environment) -> Mapping[str, FacetSetEntry]:
-    """Return the registry's facet sets, validated once.
+    """Return the registry's facet sets, validated once, with encoders that can run here.
 
     Raises:
         ConfigError: If an entry is not valid; the key is named.
     """
-    return environment.entries("facets", FacetSetEntry)
+    entries = environment.entries("facets", FacetSetEntry)
+    return {name: _at_hand(entry, environment) for name, entry in entries.items()}
+
+
+def encoder_note(name_or_file: str, environment: Environment) -> str | None:
+    """Say which encoder takes the place of the registered one; None where none does."""
+    registered = environment.entries("facets", FacetSetEntry)
+    for name, entry in leaves_of(name_or_file, registered):
+        if entry is None or entry == (used := _at_hand(entry, environment)):
+            continue
+        spec = environment.manager.get(TextEncoderSpec, str(entry.encoder))
+        lacking = unmet_need(spec, environment.manager.configure(spec, entry.encoder_options))
+        encoders = f"{used.encoder!r} instead of {entry.encoder!r}"
+        return f"facet set {name!r} is embedded by {encoders}: {lacking}"
+    return None
+
+
+@functools.cache
+def _said(note: str) -> str:
+    """Say once in a process which encoder was taken."""
+    logger.warning("%s", note)
+    return note
+
+
+def _at_hand(entry: FacetSetEntry, environment: Environment) -> FacetSetEntry:
+    """Return the entry with its other encoder where its own lacks something."""
+    if entry.encoder is None or entry.encoder_fallback is None:
+        return entry
+    spec = environment.manager.get(TextEncoderSpec, entry.encoder)
+    if unmet_need(spec, environment.manager.configure(spec, entry.encoder_options)) is None:
+        return entry
+    return entry.model_copy(update={"encoder": entry.encoder_fallback, "encoder_options": {}})
 
 
 def open_knowledge(
@@ -155,6 +192,8 @@ def open_knowledge(
         found = _from_file(name_or_file, entry, genes, kg, environment.manager, runtime)
     else:
         found = _made(name_or_file, entry, genes, kg, environment.manager, runtime)
+        if (note := encoder_note(name_or_file, environment)) is not None:
+            found = replace(found, notes=(_said(note),))
     return found if widen is None else widen(found, runtime)
 
 

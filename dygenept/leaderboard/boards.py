@@ -54,6 +54,7 @@ class Board(Generic[Row]):
         quoted: Published figures under the same protocol, shown apart.
         notes: What a reader must know beside the rows.
         saturation: What simple models cover of each perturbation's range, where that groups it.
+        new: Models that a run has just added to those of a results folder.
     """
 
     layout: Layout[Row]
@@ -66,6 +67,7 @@ class Board(Generic[Row]):
     quoted: tuple[PublishedRow, ...] = ()
     notes: tuple[str, ...] = ()
     saturation: tuple[Saturation, ...] = ()
+    new: frozenset[str] = frozenset()
 
     @property
     def parts(self) -> tuple[Part[Row], ...]:

@@ -77,9 +77,9 @@ def _texts(
 
 
 def _markdown(board: Board[Row]) -> str:
-    columns, cells = _texts(board, "markdown", _markdown_text)
+    columns, cells = _texts(board, "markdown", markdown_text)
     lines = [
-        f"### {_markdown_text(board.title)}",
+        f"### {markdown_text(board.title)}",
         "",
         f"| {' | '.join(column.name for column in columns)} |",
         f"|{'---|' * len(columns)}",
@@ -87,31 +87,33 @@ def _markdown(board: Board[Row]) -> str:
         "",
     ]
     if board.layout.legend:
-        lines += [_markdown_text(board.layout.legend) + ".", ""]
-    lines += [f"{_markdown_text(note)}.\n" for note in board.notes]
+        lines += [markdown_text(board.layout.legend) + ".", ""]
+    lines += [f"{markdown_text(note)}.\n" for note in board.notes]
     if board.quoted:
-        escaped = map(_markdown_text, published_lines(board.quoted))
+        escaped = map(markdown_text, published_lines(board.quoted))
         lines += [f"**{HEADING}:**", "", *(f"* {line}" for line in escaped), ""]
     return "\n".join(lines)
 
 
 def _latex(board: Board[Row]) -> str:
-    columns, cells = _texts(board, "latex", _latex_text)
+    columns, cells = _texts(board, "latex", latex_text)
     body = "\n".join(f"{' & '.join(line)} \\\\" for line in cells)
     sides = "".join("l" if column.is_text else "r" for column in columns)
     legend = "".join(f". {part}" for part in (board.layout.legend, *board.notes) if part)
-    heading = " & ".join(_latex_text(column.name) for column in columns)
+    heading = " & ".join(latex_text(column.name) for column in columns)
     quoted = [f"{HEADING}:", *published_lines(board.quoted)] if board.quoted else []
     return (
-        f"\\begin{{table}}\n\\caption{{{_latex_text(board.title + legend)}}}\n"
+        f"\\begin{{table}}\n\\caption{{{latex_text(board.title + legend)}}}\n"
         f"\\begin{{tabular}}{{{sides}}}\n\\hline\n{heading} \\\\\n\\hline\n{body}\n\\hline\n"
-        "\\end{tabular}\n\\end{table}\n" + "".join(f"{_latex_text(line)}\\par\n" for line in quoted)
+        "\\end{tabular}\n\\end{table}\n" + "".join(f"{latex_text(line)}\\par\n" for line in quoted)
     )
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Escape a text for LaTeX."""
     return printable(text).translate(_LATEX)
 
 
-def _markdown_text(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Escape a text for Markdown."""
     return _MARKDOWN.sub(r"\\\g<0>", printable(text))

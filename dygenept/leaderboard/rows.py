@@ -54,6 +54,18 @@ class BoardKey:
     split_sha256: str
     de_list: str
 
+    @classmethod
+    def of(cls, header: RecordHeader) -> BoardKey:
+        """Return the leaderboard that a record belongs to."""
+        return cls(
+            dataset=header.dataset,
+            dataset_sha256=header.dataset_sha256,
+            is_simulated=header.simulated,
+            suite=header.suite,
+            split_sha256=header.split_sha256,
+            de_list=header.de_list,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderboardRow(BoardRow):
@@ -270,15 +282,7 @@ def indexed_boards(index: RecordIndex) -> dict[BoardKey, IndexedRecords]:
 def _grouped(items: Iterable[tuple[RecordHeader, Member]]) -> dict[BoardKey, tuple[Member, ...]]:
     groups: dict[BoardKey, dict[tuple[str, int], Member]] = {}
     for header, member in sorted(items, key=lambda item: (item[0].created, item[0].key)):
-        key = BoardKey(
-            dataset=header.dataset,
-            dataset_sha256=header.dataset_sha256,
-            is_simulated=header.simulated,
-            suite=header.suite,
-            split_sha256=header.split_sha256,
-            de_list=header.de_list,
-        )
-        groups.setdefault(key, {})[(header.model, header.fold)] = member
+        groups.setdefault(BoardKey.of(header), {})[(header.model, header.fold)] = member
     return {key: tuple(members.values()) for key, members in groups.items()}
 
 

@@ -27,7 +27,7 @@ from dygenept.machine.retries import backoff_s, retry_after_s
 from dygenept.types import Progress, no_report
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class _Transfer:
 
     def run(self) -> bool:
         """Try until it succeeds or is given up."""
-        import httpx
+        import httpx2
 
         limits, attempt = self.limits, 0
         end = time.monotonic() + limits.total_s
@@ -162,9 +162,13 @@ class _Transfer:
                     is_length_known = self._receive(client, end)
                 self.is_done = True
                 return is_length_known
-            except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
+            except (
+                httpx2.UnsupportedProtocol,
+                httpx2.TooManyRedirects,
+                httpx2.InvalidURL,
+            ) as error:
                 raise self._refused(f"could not be fetched: {error}") from error
-            except (httpx.HTTPError, _FaultError) as error:
+            except (httpx2.HTTPError, _FaultError) as error:
                 is_far = self._n_bytes - before >= _PROGRESS_BYTES
                 attempt = 1 if is_far else attempt + 1
                 wait_s = self._wait_s(error, attempt)
@@ -180,9 +184,9 @@ class _Transfer:
                 raise self._refused(f"could not be fetched: {error}") from error
 
     def _wait_s(self, error: Exception, attempt: int) -> float | None:
-        import httpx
+        import httpx2
 
-        is_unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        is_unreached = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         if attempt >= (min(2, self.limits.attempts) if is_unreached else self.limits.attempts):
             return None
         chosen = backoff_s(attempt, base_s=self.limits.base_s, cap_s=self.limits.cap_s)
@@ -191,7 +195,7 @@ class _Transfer:
             return chosen
         return max(asked, chosen) if asked <= self.limits.max_retry_after_s else None
 
-    def _receive(self, client: httpx.Client, end: float) -> bool:
+    def _receive(self, client: httpx2.Client, end: float) -> bool:
         start, headers = 0, {"Accept-Encoding": "identity"}
         if (entity := self._resumable()) is not None:
             start = self._n_bytes
@@ -221,9 +225,11 @@ class _Transfer:
         return total is not None or "chunked" in response.headers.get("transfer-encoding", "")
 
     @contextmanager
-    def _answering(self, client: httpx.Client, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    def _answering(
+        self, client: httpx2.Client, headers: dict[str, str]
+    ) -> Iterator[httpx2.Response]:
         """Ask, and wait for the head of the answer within bounds, however slowly it comes."""
-        import httpx
+        import httpx2
 
         late = threading.Event()
 
@@ -238,7 +244,7 @@ class _Transfer:
             with client.stream("GET", self.url, headers=headers) as response:
                 watch.cancel()
                 yield response
-        except (httpx.HTTPError, RuntimeError) as error:
+        except (httpx2.HTTPError, RuntimeError) as error:
             if not late.is_set():
                 raise
             raise self._refused(
@@ -247,7 +253,7 @@ class _Transfer:
         finally:
             watch.cancel()
 
-    def _begun(self, response: httpx.Response, start: int, entity: str | None) -> int:
+    def _begun(self, response: httpx2.Response, start: int, entity: str | None) -> int:
         """Check status, type and encoding; return where in the file the body begins."""
         status = response.status_code
         said = f"answered {status} {response.reason_phrase}".strip()
@@ -273,7 +279,7 @@ class _Transfer:
             )
         return start if status == 206 else 0
 
-    def _total(self, response: httpx.Response, start: int) -> int | None:
+    def _total(self, response: httpx2.Response, start: int) -> int | None:
         """Return the bytes that the whole file is announced to have, within bounds."""
         announced = response.headers.get("content-length", "")
         total = start + int(announced) if announced.isdecimal() and len(announced) < 20 else None
@@ -290,7 +296,7 @@ class _Transfer:
 
     def _copy(
         self,
-        response: httpx.Response,
+        response: httpx2.Response,
         write: Callable[[bytes], object],
         *,
         start: int,
@@ -335,7 +341,7 @@ class _Transfer:
             return None
         return kept.entity if kept.address == self._address and self._n_bytes else None
 
-    def _keep_validator(self, response: httpx.Response) -> None:
+    def _keep_validator(self, response: httpx2.Response) -> None:
         entity, place = _entity(response), validator_path(self.part)
         if entity is None:
             place.unlink(missing_ok=True)
@@ -347,13 +353,13 @@ class _Transfer:
         return DataUnavailableError(f"{shown(self.url)} {masked(' '.join(said.split()))}")
 
 
-def _is_whole(response: httpx.Response, received: int) -> bool:
+def _is_whole(response: httpx2.Response, received: int) -> bool:
     """True if the server says that nothing comes after what was received."""
     whole = response.headers.get("content-range", "") == f"bytes */{received}"
     return response.status_code == 416 and whole
 
 
-def _entity(response: httpx.Response) -> str | None:
+def _entity(response: httpx2.Response) -> str | None:
     """Return the file's version as its server names it: a strong ETag, else its date."""
     tag: str = response.headers.get("etag", "")
     if tag and not tag.startswith("W/"):

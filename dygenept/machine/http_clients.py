@@ -9,18 +9,18 @@ from dygenept.errors import DataUnavailableError
 from dygenept.machine.addresses import masked, shown
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 
-def open_client(timeout_s: float) -> httpx.Client:
+def open_client(timeout_s: float) -> httpx2.Client:
     """Open an HTTP client with the proxies of the environment.
 
     Raises:
         DataUnavailableError: If a proxy cannot be used; the variable is named.
     """
-    import httpx
+    import httpx2
 
-    def refuse_downgrade(response: httpx.Response) -> None:
+    def refuse_downgrade(response: httpx2.Response) -> None:
         if response.has_redirect_location:
             target = response.url.join(response.headers["location"])
             if response.url.scheme == "https" and target.scheme != "https":
@@ -30,7 +30,7 @@ def open_client(timeout_s: float) -> httpx.Client:
                 )
 
     try:
-        return httpx.Client(
+        return httpx2.Client(
             follow_redirects=True,
             max_redirects=10,
             timeout=timeout_s,

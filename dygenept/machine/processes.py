@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# How often a process asks whether the writer is done, and the store's key for that.
+ASKING_S = 0.2
+DONE_KEY = "writer-done"
 TIMEOUT_VARIABLE = "DYGENEPT_DISTRIBUTED_TIMEOUT"
 DEFAULT_TIMEOUT_S = 600.0
 # Of all that sets the variables below, only torchrun is known to stay until its processes end.
@@ -127,6 +131,8 @@ def session(device: str) -> Iterator[World]:
         return
     import torch
     from torch import distributed
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
 
     if os.environ.get(TORCHRUN_VARIABLE):
         end_with_launcher()
@@ -134,13 +140,20 @@ def session(device: str) -> Iterator[World]:
     if is_cuda:
         torch.cuda.set_device(torch.device(device))
     with told_to_stop(), lost_peers():
+        limit = timedelta(seconds=timeout_s())
+        store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=limit))
+        _turns.append(Turns(PrefixStore(DONE_KEY, store)))
         distributed.init_process_group(
             "nccl" if is_cuda else "gloo",
+            store=PrefixStore("collectives", store),
             rank=world.rank,
             world_size=world.size,
-            timeout=timedelta(seconds=timeout_s()),
+            timeout=limit,
         )
-        yield world
+        try:
+            yield world
+        finally:
+            _turns.pop()
         distributed.barrier()
         # After an error the group is left open: closing it would wait for processes that are gone.
         distributed.destroy_process_group()
@@ -210,24 +223,65 @@ def told_to_stop() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@dataclass(slots=True)
+class Turns:
+    """Blocks that the writer does before the others.
+
+    They wait by asking a store: a collective would end after its timeout, and the writer may have
+    hours of texts to embed.
+
+    Attributes:
+        store: What all processes of the session read and write.
+        n_done: Blocks so far; every process goes through the same ones.
+    """
+
+    store: Any
+    n_done: int = 0
+
+    def wait(self) -> None:
+        """Return when the writer has done the next block, however long that takes."""
+        key = str(self.n_done)
+        while not self.store.check([key]):
+            time.sleep(ASKING_S)
+        self.n_done += 1
+
+    def done(self) -> None:
+        """Say that the next block is done."""
+        self.store.set(str(self.n_done), "")
+        self.n_done += 1
+
+
+# Of the open session.
+_turns: list[Turns] = []
+
+
 @contextmanager
 def writer_first() -> Iterator[None]:
-    """Let the writer do a block before the others, who then find what it has cached."""
+    """Let the writer do a block before the others, who then find what it has cached.
+
+    The others wait without a limit, and end with the writer.
+    """
     world = current()
     if world.size == 1:
         yield
         return
-    from torch import distributed
-
+    turns = _turns[-1]
     if not world.is_writer:
-        distributed.barrier()
+        turns.wait()
     yield
     if world.is_writer:
-        distributed.barrier()
+        turns.done()
 
 
-def parallel(network: nn.Module, device: torch.device) -> nn.Module:
-    """Wrap a network so that its backward pass sums gradients over processes."""
+def parallel(network: nn.Module, device: torch.device, *, find_unused: bool = True) -> nn.Module:
+    """Wrap a network so that its backward pass sums gradients over processes.
+
+    Args:
+        network: The network.
+        device: Where it is.
+        find_unused: Look in every step for weights that got no gradient, which costs time; needed
+            where there are any.
+    """
     if current().size == 1:
         return network
     from torch.nn.parallel import DistributedDataParallel
@@ -239,8 +293,7 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(
         network,
         device_ids=[device.index] if device.type == "cuda" else None,
-        # Some parts leave others out: a linear decoder reads no cell state.
-        find_unused_parameters=True,
+        find_unused_parameters=find_unused,
         **options,
     )
 

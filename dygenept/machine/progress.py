@@ -99,29 +99,44 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
 
 def _plain_lines() -> Callable[[Report], None]:
     """Return a callback that writes a line per job and step, and few while one of them lasts."""
-    begun: set[tuple[str, str]] = set()
+    begun: dict[tuple[str, str], tuple[float, int]] = {}
     last = time.monotonic()
 
     def write(report: Report) -> None:
         nonlocal last
         is_last = report.total > 0 and report.step >= report.total
-        is_due = time.monotonic() - last >= LINE_EVERY_S
+        now = time.monotonic()
+        is_due = now - last >= LINE_EVERY_S
         if report.stage in COUNTED:
             if is_last:
                 return
             text = f"[{report.step + 1}/{report.total}] {report.message}"
         else:
-            step = (report.stage, report.message)
-            is_new = report.stage not in WITHIN_JOBS and step not in begun and not is_last
+            step = (report.stage, "" if report.stage in WITHIN_JOBS else report.message)
+            is_begun = step in begun
+            if not is_begun or report.step <= begun[step][1]:
+                begun[step] = (now, report.step)
+            is_new = report.stage not in WITHIN_JOBS and not is_begun and not is_last
             if not (is_new or is_due):
                 return
-            begun.add(step)
             text = LABELS.get(report.stage, report.stage.capitalize()).strip()
             text += f": {report.message}" if report.message else ""
             if report.step:
                 of = f" of {report.total:,}" if report.total else ""
                 text += f" ({report.step:,}{of})"
+            text += _time_left(report, *begun[step], now)
         last = time.monotonic()
         sys.stderr.write(f"{printable(text)}\n")
 
     return write
+
+
+def _time_left(report: Report, since: float, first: int, now: float) -> str:
+    """Say how long the rest takes at the pace so far; nothing where no step was timed."""
+    done, left = report.step - first, report.total - report.step
+    if done <= 0 or left <= 0:
+        return ""
+    seconds = (now - since) / done * left
+    return (
+        f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+    )

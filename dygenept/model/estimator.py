@@ -106,7 +106,7 @@ class DyGenePTModel:
             return self._of_table.notes
         parts = [part for network in self._networks[:1] for part in network.children()]
         said = [note for part in parts for note in notes_of(part)]
-        return (*said, *self._unknown_genes())
+        return (*said, *self.state.knowledge.notes, *self._unknown_genes())
 
     @property
     def chosen(self) -> Chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from dygenept.model.training.batches import BatchSource, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
 from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.tuning import autocast
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import DoubleArray, GeneKnowledge, Progress, Runtime, Task
@@ -81,7 +83,7 @@ def fit_members(
     variances: list[DoubleArray] = []
     for number in range(options.n_members):
         member = Member(number, task, parts, state, controls, positions)
-        fitted = member.fitted()
+        fitted = member.fitted() if options.warm_start != "auto" else member.best_of_both_starts()
         networks.append(fitted.network)
         histories.append(fitted.history)
         chosen.append(fitted.chosen)
@@ -119,12 +121,21 @@ def build_network(
 
 @dataclass(frozen=True, slots=True)
 class FittedMember:
-    """What fitting a member gives: its network, how training went, its choices and its start."""
+    """What fitting a member gives.
+
+    Attributes:
+        network: The trained network.
+        history: How training went.
+        chosen: What it settled on.
+        start: Its closed-form start; None without one.
+        score: Mean pearson_delta_top20 of the validation conditions; NaN without any.
+    """
 
     network: DyGenePT
     history: History
     chosen: Chosen
     start: ClosedFormStart | None
+    score: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,8 @@ class Member:
         state: What all members share.
         controls: All control cells of the task, which training draws from.
         positions: Those of them that predictions average over.
+        variant: Ends the name of its checkpoint where a member is trained more than once; the
+            validation score is then computed.
     """
 
     number: int
@@ -146,6 +159,7 @@ class Member:
     state: FittedState
     controls: ControlCells
     positions: IndexArray
+    variant: str | None = None
 
     @property
     def seed(self) -> int:
@@ -157,13 +171,34 @@ class Member:
         """Where the network is trained."""
         return torch.device(self.task.runtime.device)
 
+    def best_of_both_starts(self) -> FittedMember:
+        """Train with the closed-form start and without it; keep what validates better.
+
+        Without validation conditions there is nothing to choose by, and the closed form stays.
+        """
+        state, suffix = self.state, ("", "-random-start")
+        tried = [
+            replace(
+                self,
+                state=replace(state, options=replace(state.options, warm_start=warm)),
+                variant=of,
+            ).fitted()
+            for warm, of in zip((True, False), suffix, strict=True)
+        ]
+        is_random_better = tried[1].score > tried[0].score
+        best = tried[int(is_random_better)]
+        scores = {"score_closed_form_start": tried[0].score, "score_random_start": tried[1].score}
+        known = {name: score for name, score in scores.items() if math.isfinite(score)}
+        return replace(best, chosen={**best.chosen, **known})
+
     def fitted(self) -> FittedMember:
         """Build, start and train the network; it ends in evaluation mode."""
         network = build_network(self.parts, self.state, self.seed, self.task.runtime)
         network.to(self.device)
         symbols = self.task.gene_symbols
         with suited_threads(network, self.device):
-            network.prepare(self.controls.pool(symbols))
+            with autocast(self.state.options, self.device):
+                network.prepare(self.controls.pool(symbols))
             trainer = self._trainer(network)
             data = StartData(trainer.source.conditions, self.controls, self.device)
             start = None
@@ -173,11 +208,12 @@ class Member:
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)
             network.eval()
+            score = math.nan if self.variant is None else trainer.validation_score(network)
             moved = cell_contributions(network, effect.data, effect.positions)
             choices = member_choices(start, history, effect.after(network, history), moved)
             # The full pool's cache is freed, and a saved model finds the same cells.
             network.prepare(self.state.controls.pool(symbols))
-        return FittedMember(network, history, choices, start)
+        return FittedMember(network, history, choices, start, score)
 
     def _known(self) -> StartData:
         """Return train and validation conditions."""
@@ -243,4 +279,6 @@ class Member:
                 digest.update(frozen.view(torch.uint8).numpy().data)
         for array in (task.means, task.control_means, task.de_indices):
             digest.update(np.ascontiguousarray(array).tobytes())
-        return Checkpoint(directory / f"member-{self.number}.safetensors", digest.hexdigest())
+        return Checkpoint(
+            directory / f"member-{self.number}{self.variant or ''}.safetensors", digest.hexdigest()
+        )

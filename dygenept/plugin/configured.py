@@ -92,5 +92,6 @@ def unmet_need(spec: PluginSpec, config: PluginConfig) -> str | None:
     absent = absent_packages(spec)
     if absent:
         names = " ".join(f"'{text}'" if set(text) & set("<>; ") else text for text in absent)
-        return f"{spec.name} needs what is not installed: pip install {names}"
+        extra = f" (the extra {spec.extra!r})" if spec.extra else ""
+        return f"{spec.name} needs what is not installed: pip install {names}{extra}"
     return None if spec.missing is None else spec.missing(config)

@@ -42,6 +42,7 @@ class PluginSpec:
         source: Paper, DOI or "this project".
         config: Configuration class; its defaults are the plugin's defaults.
         requires: Optional distributions that the factory needs.
+        extra: The extra of the plugin's distribution that brings them, where there is one.
         missing: Says in one sentence what this configuration needs that is not on this machine
             (weights, say), or None where all is there; looks only at the disk.
         label: Words that the shown name of every model with this configuration must carry, such as
@@ -56,6 +57,7 @@ class PluginSpec:
     source: str
     config: type[PluginConfig] = PluginConfig
     requires: tuple[str, ...] = ()
+    extra: str = ""
     missing: Callable[[Any], str | None] | None = None
     label: Callable[[Any], str | None] | None = None
     check_options: Mapping[str, object] = field(default_factory=dict, compare=False)

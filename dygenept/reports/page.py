@@ -157,7 +157,8 @@ def page_board(
 
 def render_template(name: str, values: Mapping[str, object]) -> str:
     """Fill one of the templates of this room in; what is put in is escaped."""
-    return _environment().get_template(name).render(**values)
+    shared = {"version": dygenept.__version__, "css": _text("page.css")}
+    return _environment().get_template(name).render(**shared, **values)
 
 
 def _bare(board: Board[Row]) -> PageBoard:

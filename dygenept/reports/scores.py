@@ -72,6 +72,16 @@ class BoardScores:
         """Names of the models, each once, in the order of the records."""
         return tuple(dict.fromkeys(record.model for record in self.records))
 
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """Role of each model."""
+        return {record.model: record.role for record in self.records}
+
+    @cached_property
+    def higher_is_better(self) -> Mapping[str, bool]:
+        """Direction of each metric."""
+        return {of.name: of.higher_is_better for record in self.records for of in record.metrics}
+
     def parts(self, metric: str) -> Mapping[str, Mapping[Unit, str] | str]:
         """Return the parts that the held-out conditions can be cut into.
 

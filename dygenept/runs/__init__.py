@@ -6,6 +6,6 @@ and the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models
 ``executors`` and ``ray_executor``; what it gives back is a ``bench_result`` in Python and a
 ``document`` in JSON. Then ``train``, ``predict`` and ``explain``, which write and read a
 ``saved_model`` (``loaded_model`` in Python; ``asked`` is what they are asked to predict),
-``embed``, ``score``, ``rerun``, ``reproduce``, ``suites`` and ``doctor``. ``api`` is what
-``import dygenept`` offers of all this; ``handed_over`` takes its objects.
+``embed``, ``score``, ``score_checkpoint``, ``rerun``, ``reproduce``, ``suites`` and ``doctor``.
+``api`` is what ``import dygenept`` offers of all this; ``handed_over`` takes its objects.
 """

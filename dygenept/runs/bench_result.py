@@ -13,6 +13,7 @@ from dygenept.leaderboard.comparisons import compare_models
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.machine.whole_files import write_whole
 from dygenept.reports.page import html_page, page_board
+from dygenept.reports.per_perturbation import score_table
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchOutcome
@@ -20,6 +21,7 @@ from dygenept.runs.runner import BenchOutcome
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
+    from matplotlib.figure import Figure
 
 
 class BenchResult:
@@ -75,26 +77,7 @@ class BenchResult:
         Args:
             metric: Only this metric; None for all.
         """
-        import polars as pl
-
-        return pl.DataFrame(
-            [
-                {
-                    "model": record.model,
-                    "fold": record.fold + 1,
-                    "metric": entry.name,
-                    "perturbation": score.perturbation,
-                    "cell_type": score.cell_type,
-                    "value": score.value,
-                    "reason": score.reason,
-                }
-                for record in self.records
-                for entry in record.metrics
-                if metric in (None, entry.name)
-                for score in entry.values
-            ],
-            infer_schema_length=None,
-        )
+        return score_table(self.records, metrics=() if metric is None else (metric,))
 
     def compare(self, model: str, *others: str, metrics: Sequence[str] = ()) -> pl.DataFrame:
         """Compare one model with others, paired over the same perturbations.
@@ -119,6 +102,38 @@ class BenchResult:
         shown = page_board(board, self.records, results=ResultsStore(self.results))
         write_whole(target, html_page([shown]).encode())
         return target
+
+    def plot(
+        self,
+        kind: str = "forest",
+        path: str | Path | None = None,
+        *,
+        metric: str | None = None,
+        models: Sequence[str] = (),
+        perturbation: str | None = None,
+    ) -> Figure:
+        """Plot the results, as a figure that a notebook shows (needs the extra ``plot``).
+
+        Args:
+            kind: ``forest``, ``strips``, ``paired``, ``changes``, ``calibration``,
+                ``saturation``, ``time`` or ``memory``.
+            path: File to write too: .svg, .png or .pdf.
+            metric: Metric; None for the leading one.
+            models: Shown names, for ``strips``, ``paired`` (two) and ``changes`` (one).
+            perturbation: Label, for ``changes``.
+
+        Raises:
+            ConfigError: If a name is unknown, or one is missing.
+            DataUnavailableError: If matplotlib is not installed.
+        """
+        from dygenept.reports.plots.kinds import PlotRequest, plot_results
+        from dygenept.reports.plots.style import write_plot
+
+        request = PlotRequest(kind, metric, tuple(models), perturbation)
+        made = plot_results(self.records, request, ResultsStore(self.results))
+        if path is not None:
+            write_plot(made, Path(path))
+        return made
 
     def __repr__(self) -> str:
         """Say what was run, for a console."""

@@ -161,16 +161,16 @@ def _missing(name: str, environment: Environment) -> tuple[str, ...]:
 
 
 def _network() -> Iterator[Check]:
-    import httpx
+    import httpx2
 
     from dygenept.machine.http_clients import proxy_fault
 
     try:
-        answer = httpx.head(NETWORK_HOST, timeout=NETWORK_SECONDS, follow_redirects=True)
+        answer = httpx2.head(NETWORK_HOST, timeout=NETWORK_SECONDS, follow_redirects=True)
     except (ImportError, ValueError) as error:
         yield Check("network", NETWORK_HOST, "problem", str(proxy_fault(error)))
         return
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         detail = f"cannot be reached ({type(error).__name__}); fetch files by hand, see data info"
         yield Check("network", NETWORK_HOST, "problem", detail)
         return

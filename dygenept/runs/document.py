@@ -19,14 +19,16 @@ def bench_document(
     *,
     results_dir: Path | None,
     fixed_lead: str | None = None,
+    new: frozenset[str] = frozenset(),
 ) -> dict[str, object]:
     """Return the one JSON document of ``bench --json``.
 
     Args:
         outcome: What a run left.
-        rows: Its leaderboard.
+        rows: Its leaderboard, also with models that the results folder had.
         results_dir: The results folder.
         fixed_lead: The metric that a suite or a user puts first.
+        new: Models of the run among those of the rows; empty where all are.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -47,7 +49,7 @@ def bench_document(
             "sha256": outcome.split.sha256,
         },
         "lead_metric": lead_metric(rows, fixed=fixed_lead) if rows else None,
-        "leaderboard": [row.document() for row in rows],
+        "leaderboard": [{**row.document(), "new": not new or row.model in new} for row in rows],
         "notes": list(board_notes(rows, *outcome.records[:1], fixed_lead=fixed_lead)),
         "failures": dict(outcome.failures),
         "results_dir": None if results_dir is None else str(results_dir),

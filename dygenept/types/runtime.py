@@ -33,6 +33,7 @@ class GeneKnowledge:
         facet_names: Names of the K facets, in order.
         values: Facet embeddings, (n_genes, K, D_text), float32; zeros where unknown.
         confidence: In [0, 1], (n_genes, K), float32; 0 means unknown.
+        notes: What a user should know of how it was made.
     """
 
     name: str
@@ -41,6 +42,7 @@ class GeneKnowledge:
     facet_names: tuple[str, ...]
     values: FloatArray
     confidence: FloatArray
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the arrays agree."""

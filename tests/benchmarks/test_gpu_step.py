@@ -10,7 +10,7 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "speed" / "gpu_step.py"
 HIDDEN = (
-    *("anndata", "entmax", "h5py", "httpx", "omegaconf", "openai", "packaging", "pandas"),
+    *("anndata", "entmax", "h5py", "httpx2", "omegaconf", "openai", "packaging", "pandas"),
     *("platformdirs", "polars", "pydantic", "safetensors", "sklearn", "transformers", "yaml"),
 )
 RUN = f"""

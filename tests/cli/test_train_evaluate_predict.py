@@ -216,3 +216,54 @@ def test_predict_refuses_what_nobody_knows_unless_allowed(
     assert allowed.code == 0, allowed.err
     assert f"note: {label} is known to neither" in allowed.err
     assert f"does not perturb '{label}', and additive reads no gene embedding" in allowed.err
+
+
+@pytest.fixture
+def screen(tmp_path: Path, checkpoint: Path) -> Path:
+    """Labels of perturbations that the model was not trained on, and of some that it was."""
+    manifest = json.loads((checkpoint / "dygenept.json").read_text())
+    folds = manifest["split"]["folds"]
+    (seen, unseen) = (folds[0]["train"][0], folds[0]["test"])
+    genes = ("KLF1", "MAPK1", "TP53", "NO_SUCH_GENE")
+    singles = [label for label in unseen if label.count("+ctrl") or "+" not in label]
+    rows = [(seen, "train"), *((label, "train") for label in singles[2:])]
+    rows += [(label, "test") for label in singles[:2]]
+    lines = [
+        f"{label.replace('+ctrl', '')},{gene},{(row + column) % 2},{part}"
+        for row, (label, part) in enumerate(rows)
+        for column, gene in enumerate(genes)
+    ]
+    path = tmp_path / "screen.csv"
+    path.write_text("pert,gene,label,split\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_a_model_of_cells_is_scored_on_a_table(
+    cli, checkpoint: Path, screen: Path, toy: Path
+) -> None:
+    asked = ("score", "--checkpoint", checkpoint, "--metric", "auroc_perturbation", "--json")
+    result = cli(*asked, "--table", screen)
+    assert result.code == 0, result.err
+    document = result.json()
+    (row,) = document["leaderboard"]
+    assert row["model"].startswith("dygenept_small")
+    assert "(cells of" in row["model"]
+    assert row["n_perturbations"] == 2
+    assert "are predicted not to change" in result.err
+    # Where the roles are turned, the model has seen what is held out.
+    turned = screen.read_text().replace("test", "x").replace("train", "test").replace("x", "train")
+    screen.write_text(turned)
+    refused = cli(*asked, "--table", screen)
+    assert refused.code == 2
+    assert "--allow-seen" in refused.err
+    allowed = cli(*asked, "--table", screen, "--allow-seen")
+    assert allowed.code == 0, allowed.err
+    assert " seen)" in allowed.json()["leaderboard"][0]["model"]
+    for wrong, message in (
+        (("--table", toy), "dygenept evaluate"),
+        (("--table", screen, "--dataset", toy), "give one of them"),
+        (("--table", screen, "--predictions", screen), "either --predictions"),
+    ):
+        refused = cli(*asked, *wrong)
+        assert refused.code == 2
+        assert message in refused.err

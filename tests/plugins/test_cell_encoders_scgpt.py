@@ -231,3 +231,29 @@ def test_encoding_before_prepare_is_an_error() -> None:
     assert isinstance(module, ScGptCellState)
     with pytest.raises(RuntimeError, match="prepare"):
         module(torch.tensor([0]))
+
+
+# torch looks at inputs' gradients while it traces.
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
+def test_buckets_of_other_sizes_compile_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[object] = []
+
+    def counted(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    plain, compiled = (encoder(freeze_layers=-2, dropout=0.0) for _ in range(2))
+    compiled.load_state_dict(plain.state_dict())
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *a, **k: real(*a, **{**k, "backend": counted}))
+    compiled.compile_layers()
+    plain.prepare(pool())
+    compiled.prepare(pool())
+    n_cells = len(plain.table)
+    sizes = []
+    for stop in (n_cells, 2, 5, 3):
+        rows = torch.arange(stop)
+        torch.testing.assert_close(compiled(rows), plain(rows), rtol=1e-4, atol=1e-5)
+        sizes.append(len(graphs))
+    assert sizes[0] > 0
+    assert sizes[1:] == sizes[:1] * 3, sizes

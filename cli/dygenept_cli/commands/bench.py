@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFlags:
     """Which models run, how, and what is kept of them."""
+
+    panel: ClassVar[str] = "Which models run, and how"
 
     model: Annotated[
         list[str] | None,
@@ -66,6 +68,8 @@ class JobFlags:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOutputFlags(options.OutputFlags):
     """What is shown of a bench."""
+
+    panel: ClassVar[str] = "What is shown"
 
     all_metrics: options.AllMetricsOption = False
 
@@ -196,6 +200,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.machine.plain_text import printable
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import among_recorded
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
 
@@ -206,7 +211,10 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
         console.note(f"{reused}; --no-resume computes them anew")
     quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
     lead = next(iter(show.metrics), show.declared.lead)
-    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead) if outcome.records else None
+    held = among_recorded(outcome.records, request.results)
+    board = None
+    if held.records:
+        board = replace(leaderboard_of(held.records, quoted=quoted, lead=lead), new=held.new)
     if board is not None and not show.output.as_json:
         is_whole = show.output.all_metrics
         sys.stdout.write(render_board(board, metrics=show.metrics, all_metrics=is_whole))
@@ -217,7 +225,9 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
             f"`dygenept leaderboard --results {request.results}`"
         )
     rows = () if board is None else board.rows
-    document = bench_document(outcome, rows, results_dir=request.results, fixed_lead=lead)
+    document = bench_document(
+        outcome, rows, results_dir=request.results, fixed_lead=lead, new=held.new
+    )
     return {**document, "references": [row.document() for row in quoted]}, outcome.failures
 
 

@@ -34,8 +34,11 @@ def evaluate(
     output: options.OutputFlags,
 ) -> None:
     """Score a trained model on the held-out perturbations of its fold."""
+    from dataclasses import replace
+
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import FolderBoard, among_recorded
     from dygenept.runs.run_context import RunRequest
     from dygenept.runs.runner import BenchOutcome
     from dygenept.runs.train import evaluate_model
@@ -56,9 +59,13 @@ def evaluate(
         record = evaluate_model(
             request, environment, checkpoint=checkpoint, keep=keep, report=report
         )
-    board = leaderboard_of([record])
+    held = FolderBoard((record,), frozenset())
+    if results is not None:
+        held = among_recorded((record,), results)
+    board = replace(leaderboard_of(held.records), new=held.new)
     if output.as_json:
         outcome = BenchOutcome(record.dataset, record.split, (record,), {})
-        console.print_json(bench_document(outcome, board.rows, results_dir=results))
+        document = bench_document(outcome, board.rows, results_dir=results, new=held.new)
+        console.print_json(document)
     else:
         sys.stdout.write(render_board(board))

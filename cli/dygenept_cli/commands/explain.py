@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import MachineFlags
+
+if TYPE_CHECKING:
+    from dygenept.runs.explain import ModelExplanation
 
 
 def explain(
@@ -12,14 +20,25 @@ def explain(
     wanted: options.ConditionFlags,
     where: MachineFlags,
     output: options.OutputFlags,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw a heat map too: .svg, .png or .pdf (extra `plot`)."
+        ),
+    ] = None,
 ) -> None:
     """Show the attention weight of each facet, and what the model's parts contribute."""
     from dataclasses import asdict
 
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
+    from dygenept.runs.saved_model import read_saved_model
     from dygenept_cli.views.predictions import show_contribution, show_facet_weights
 
+    if plot is not None:
+        from dygenept.reports.plots.style import check_plot_file
+
+        check_plot_file(plot)
     environment = where.environment()
     with output.progress() as report:
         found = explain_from_checkpoint(
@@ -30,6 +49,8 @@ def explain(
             runtime=environment.runtime(report, device=pick_device(where.device)),
             allow_unknown=wanted.allow_unknown,
         )
+    if plot is not None:
+        _draw(found, plot, is_simulated=read_saved_model(checkpoint).dataset.simulated)
     if output.as_json:
         console.print_json(
             {
@@ -41,3 +62,21 @@ def explain(
     else:
         show_facet_weights(found.model, found.genes)
         show_contribution(found.contribution)
+
+
+def _draw(found: ModelExplanation, plot: Path, *, is_simulated: bool) -> None:
+    from dygenept.reports.plots.models import FacetRow, attention
+    from dygenept.reports.plots.style import write_plot
+
+    several = len({item.cell_type for item in found.genes}) > 1
+    rows = [
+        FacetRow(
+            name=f"{item.gene} in {item.perturbation}" + (f", {item.cell_type}" if several else ""),
+            facets=tuple(of.facet for of in item.facets),
+            weights=tuple(of.weight for of in item.facets),
+            known=tuple(of.confidence > 0 for of in item.facets),
+        )
+        for item in found.genes
+    ]
+    write_plot(attention(found.model, rows, is_simulated=is_simulated), plot)
+    console.note(f"plot written to {plot}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -15,12 +15,17 @@ from dygenept_cli.flags.results import ResultsFlags
 from dygenept_cli.views.boards import FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dygenept.results.records import RunRecord
     from dygenept_cli.views.boards import Format
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatFlags:
     """How leaderboards are written, and where."""
+
+    panel: ClassVar[str] = "What is shown"
 
     format_: Annotated[
         str, typer.Option("--format", help=f"Format: {', '.join(FORMATS)}.", show_default=True)
@@ -32,6 +37,47 @@ class FormatFlags:
         ),
     ] = None
     as_json: options.JsonOption = False
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            metavar="wide|long",
+            help="One row per model (wide), or per model and metric (long) "
+            "[default: wide in Markdown and LaTeX, long in CSV].",
+        ),
+    ] = None
+    per_perturbation: Annotated[
+        bool,
+        typer.Option(
+            "--per-perturbation",
+            help="Write every score, one row per model, metric and perturbation: CSV, with --json "
+            "a document, or as --output FILE.csv, .json, .parquet says.",
+        ),
+    ] = False
+    cite: Annotated[
+        bool,
+        typer.Option(
+            "--cite", help="Print BibTeX of the data sets, models and metrics, and no leaderboard."
+        ),
+    ] = False
+
+    def is_wide(self, chosen: Format) -> bool:
+        """Say whether a format has one row per model.
+
+        Raises:
+            ConfigError: If the layout is unknown, or the format has only one.
+        """
+        from dygenept.errors import ConfigError, nearest
+
+        if self.layout is None:
+            return chosen in ("markdown", "latex")
+        if self.layout not in ("wide", "long"):
+            raise ConfigError(
+                f"unknown layout {self.layout!r}; {nearest(self.layout, ('wide', 'long'))}"
+            )
+        if chosen not in ("markdown", "latex", "csv"):
+            raise ConfigError(f"--layout is for markdown, latex and csv, not for {chosen}")
+        return self.layout == "wide"
 
     def chosen(self) -> Format:
         """Return the format.
@@ -100,8 +146,11 @@ def leaderboard(
         raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
     if written.output is not None:
         console.check_output(written.output)
-    metrics = wanted.metrics
+    metrics, is_wide = wanted.metrics, written.is_wide(chosen)
     with view.chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
+        if written.cite or written.per_perturbation:
+            _write_sources_or_scores(boards, written, metrics)
+            return
         # Tables appear one by one; what programs read is one document.
         is_each = written.output is None and chosen == "table" and not across_seeds
         for number, shown in enumerate([[board] for board in boards] if is_each else [boards]):
@@ -110,17 +159,44 @@ def leaderboard(
                 text = view.written(found, chosen, metrics=metrics, all_metrics=all_metrics)
             else:
                 laid = view.laid_out(shown, metrics=metrics, by=by, min_gap=min_gap)
-                text = view.written(
-                    laid,
-                    chosen,
-                    metrics=metrics,
-                    all_metrics=all_metrics,
-                    behind=shown,
-                    results=wanted.results,
-                )
+                how = view.Shown(metrics, all_metrics, is_wide, shown, wanted.results)
+                text = view.laid_out_text(laid, chosen, how)
             if written.output is None:
                 sys.stdout.write(f"\n{text}" if number else text)
                 sys.stdout.flush()
             else:
                 write_whole(written.output, text.encode())
                 console.note(f"{len(boards)} leaderboard(s) written to {written.output}")
+
+
+def _write_sources_or_scores(
+    boards: Sequence[Sequence[RunRecord]], written: FormatFlags, metrics: Sequence[str]
+) -> None:
+    """Write what boards cite, or every score of theirs."""
+    from dygenept.machine.whole_files import write_whole
+    from dygenept.reports.per_perturbation import score_table
+    from dygenept_cli.views.boards import citations_of
+
+    records = [record for board in boards for record in board]
+    if written.cite:
+        text = citations_of(records)
+        if written.output is None:
+            sys.stdout.write(text)
+        else:
+            write_whole(written.output, text.encode())
+        return
+    table = score_table(records, metrics=metrics, with_origin=True)
+    is_json = written.chosen() == "json"
+    if written.output is not None and not is_json:
+        console.write_table(table, written.output)
+    elif written.output is not None:
+        write_whole(
+            written.output,
+            f"{console.json_text({'per_perturbation': table.to_dicts()})}\n".encode(),
+        )
+    elif is_json:
+        console.print_json({"per_perturbation": table.to_dicts()})
+    else:
+        console.write_table(table, Path("-"))
+    if written.output is not None:
+        console.note(f"{len(table):,} scores written to {written.output}")

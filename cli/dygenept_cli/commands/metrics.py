@@ -41,7 +41,11 @@ def audit(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE.svg", help="Draw the dynamic ranges as an SVG file."),
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the dynamic ranges: .svg, .png or .pdf (extra `plot`).",
+        ),
     ] = None,
     where: DataFlags,
     output: options.OutputFlags,
@@ -54,16 +58,15 @@ def audit(
     columns are scores on the way from that reference (0) to a perfect score (1).
     """
     from dygenept.errors import ConfigError
-    from dygenept.leaderboard.audit_chart import audit_svg
-    from dygenept.machine.whole_files import write_whole
     from dygenept.runs.audit import audit_metrics
     from dygenept_cli.views.audit import audit_csv, audit_document, show_audit
 
     if as_csv and output.as_json:
         raise ConfigError("--csv and --json cannot be combined; leave one out")
     if plot is not None:
-        if plot.suffix.lower() != ".svg":
-            raise ConfigError(f"--plot {plot}: charts are SVG; name a file that ends in .svg")
+        from dygenept.reports.plots.style import check_plot_file
+
+        check_plot_file(plot)
         console.check_output(plot)
     environment = where.environment()
     declared = benchmark.declared(environment)
@@ -76,7 +79,10 @@ def audit(
     with output.progress() as report:
         found = audit_metrics(request, environment, report, models=tuple(model or ()))
     if plot is not None:
-        write_whole(plot, audit_svg(found.dataset, found.rows).encode())
+        from dygenept.reports.plots.boards import calibration
+        from dygenept.reports.plots.style import write_plot
+
+        write_plot(calibration(found.dataset, found.rows), plot)
         console.note(f"chart written to {plot}")
     if output.as_json:
         console.print_json(audit_document(found))

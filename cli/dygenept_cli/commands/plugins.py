@@ -126,6 +126,8 @@ def check_plugins(
         console.print_json({"checks": checks})
     if any(verdict.word == "failed" for verdict in verdicts):
         raise typer.Exit(2)
+    if plugins.plugin and not as_json and (passed := [v for v in verdicts if v.word == "ok"]):
+        console.note(f"next: {_next_command(passed[0].plugin, plugins.plugin[0])}")
 
 
 @app.command("new")
@@ -134,10 +136,18 @@ def new_plugin(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name in lower snake case.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="File [default: NAME.py]."),
+        typer.Option(
+            "--output",
+            metavar="FILE|DIR",
+            help="File, or with --package folder [default: NAME.py, or dygenept-NAME].",
+        ),
     ] = None,
+    package: Annotated[
+        bool,
+        typer.Option("--package", help="Write a distribution, with a test and CI, to share it."),
+    ] = False,
 ) -> None:
-    """Write a single-file plugin that passes its check, to start from."""
+    """Write a single-file plugin that passes its check, to start from; or a distribution of it."""
     from dygenept.errors import ConfigError, PluginError, nearest
     from dygenept.machine.places import is_streamed
     from dygenept.machine.whole_files import write_whole
@@ -151,12 +161,29 @@ def new_plugin(
     manager = PluginFlags().environment().manager
     if name in manager.names(kind):
         raise PluginError(f"plugin {kind}/{name} already exists; choose another name")
+    if package:
+        _write_package(kind, name, output or Path(f"dygenept-{name.replace('_', '-')}"))
+        return
     path = output or Path(f"{name}.py")
     if path.exists() and not is_streamed(path):
         raise ConfigError(f"{path} exists; give another file with --output")
     console.check_output(path)
     write_whole(path, plugin_file(kind, name).encode())
     console.note(f"{path} written; next: dygenept plugins check --plugin {path}")
+
+
+def _write_package(kind: str, name: str, folder: Path) -> None:
+    from dygenept.errors import ConfigError
+    from dygenept.machine.whole_files import write_whole
+    from dygenept_cli.bundled import plugin_package
+
+    if folder.exists():
+        raise ConfigError(f"{folder} exists; give another folder with --output")
+    for place, text in plugin_package(kind, name).items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    console.note(f"{folder} written; next: pip install -e '{folder}[dev]' && pytest {folder}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +193,29 @@ class Verdict:
     plugin: str
     word: str
     reason: str = ""
+
+
+# How a plugin of a kind is used, after ``dygenept``; a bench of models with parts names one.
+USES = {
+    "datasets": "bench --dataset {name}",
+    "splits": "bench --suite quick --split {name}",
+    "gene_encoders": "bench --suite quick --model dygenept_small --gene-encoder {name}",
+    "text_encoders": "precompute --genes FILE --writer go --encoder {name} --output DIR",
+    "facet_writers": "precompute --genes FILE --writer {name} --encoder tfidf --output DIR",
+    "kg_sources": "precompute --genes FILE --writer go --encoder tfidf --kg {name} --output DIR",
+    "cell_encoders": "bench --suite quick --model dygenept_small --cell-encoder {name}",
+    "attention": "bench --suite quick --model dygenept_small --attention {name}",
+    "decoders": "bench --suite quick --model dygenept_small --decoder {name}",
+    "baselines": "bench --suite quick --model {name} --model perturbed_mean",
+    "effect_metrics": "bench --dataset TABLE --metric {name}",
+    "metrics": "bench --suite quick --metric {name}",
+}
+
+
+def _next_command(plugin: str, file: Path) -> str:
+    """Say which command uses a plugin that passed."""
+    kind, _, name = plugin.partition("/")
+    return f"dygenept {USES[kind].format(name=name)} --plugin {file}"
 
 
 def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> list[PluginSpec]:

@@ -20,16 +20,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionFlags:
-    """A file of predictions and how it is read."""
+    """What is scored: a file of predictions and how it is read, or a trained model."""
 
     predictions: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--predictions",
             metavar="FILE",
             help="Predictions: .h5ad, .parquet, .csv, .tsv or .npz (see docs/score.md).",
         ),
-    ]
+    ] = None
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="DIR",
+            help="A model that `dygenept train` kept, scored on a table of effects.",
+        ),
+    ] = None
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table", metavar="NAME|FILE", help="The table of effects: the same as --dataset."
+        ),
+    ] = None
+    allow_seen: Annotated[
+        bool,
+        typer.Option(
+            "--allow-seen",
+            help="With --checkpoint: score perturbations too that the model was trained on; its "
+            "name then says how many.",
+        ),
+    ] = False
     name: Annotated[
         str | None,
         typer.Option("--name", help="Name on leaderboards [default: the file's stem]."),
@@ -66,9 +88,18 @@ class SubmissionFlags:
     ] = ""
 
     def submission(self) -> SubmissionRequest:
-        """Return the file as the core takes it."""
+        """Return the file as the core takes it.
+
+        Raises:
+            ConfigError: If there is neither a file nor a model.
+        """
+        from dygenept.errors import ConfigError
         from dygenept.runs.score import SubmissionRequest
 
+        if self.predictions is None:
+            raise ConfigError(
+                "say what to score: --predictions FILE, or --checkpoint DIR on a table of effects"
+            )
         return SubmissionRequest(
             path=self.predictions,
             name=self.name or self.predictions.stem,
@@ -87,17 +118,25 @@ def score(
     where: DataFlags,
     output: options.OutputFlags,
 ) -> None:
-    """Score a file of predictions that any model made, and record the result."""
+    """Score predictions that any model made, or a trained model on a table of effects."""
     from dataclasses import asdict, replace
 
     from dygenept.errors import ConfigError
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
+    from dygenept.runs.folder_board import among_recorded
     from dygenept.runs.score import score_submission
+    from dygenept.runs.score_checkpoint import score_checkpoint
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
 
     environment = replace(where.environment(), device="cpu")
+    if file.table is not None:
+        if benchmark.dataset is not None:
+            raise ConfigError("--table and --dataset name the same thing; give one of them")
+        benchmark = replace(benchmark, dataset=file.table)
+    if file.checkpoint is not None and file.predictions is not None:
+        raise ConfigError("score either --predictions FILE or --checkpoint DIR")
     declared = benchmark.declared(environment)
     if len(declared.datasets) > 1:
         raise ConfigError(
@@ -105,22 +144,33 @@ def score(
             f"predictions are for: --dataset {declared.datasets[0]}"
         )
     request = benchmark.request(declared, dataset=declared.datasets[0], results=results)
+    extra: dict[str, object] = {}
     with output.progress() as report:
-        found = score_submission(file.submission(), request, environment, report=report)
-    for text in found.notes:
+        if file.checkpoint is not None:
+            outcome = score_checkpoint(
+                file.checkpoint, request, environment, report=report, allow_seen=file.allow_seen
+            )
+            notes = tuple(dict.fromkeys(note for item in outcome.records for note in item.notes))
+        else:
+            found = score_submission(file.submission(), request, environment, report=report)
+            outcome, notes = found.outcome, found.notes
+            extra = {"name": found.name, "match": asdict(found.mismatch)}
+    for text in notes:
         console.note(f"note: {text}")
-    outcome = found.outcome
     quoted = published_beside(request.suite, outcome.dataset, declared=declared)
     lead = next(iter(benchmark.metrics), declared.lead)
-    board = leaderboard_of(outcome.records, quoted=quoted, lead=lead)
+    held = among_recorded(outcome.records, results)
+    board = replace(leaderboard_of(held.records, quoted=quoted, lead=lead), new=held.new)
     if output.as_json:
         document = bench_document(
-            outcome, board.rows, results_dir=results, fixed_lead=board.fixed_lead
+            outcome,
+            board.rows,
+            results_dir=results,
+            fixed_lead=board.fixed_lead,
+            new=held.new,
         )
         references = [row.document() for row in quoted]
-        match = asdict(found.mismatch)
-        extra = {"name": found.name, "references": references, "match": match}
-        console.print_json({**document, **extra})
+        console.print_json({**document, "references": references, **extra})
         return
     sys.stdout.write(render_board(board, metrics=benchmark.metrics))
     console.note(f"recorded in {results}; compare with `dygenept leaderboard --results {results}`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class SplitFlags(cells.CellsFlags):
     """How a data set is read and split; None leaves it to the suite or the registry."""
 
+    panel: ClassVar[str] = "How it is split"
+
     split: Annotated[
         str | None,
         typer.Option(
@@ -33,6 +35,8 @@ class SplitFlags(cells.CellsFlags):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkFlags(SplitFlags):
     """What is benchmarked; None, or no metric, leaves it to the suite."""
+
+    panel: ClassVar[str] = "What is benchmarked"
 
     dataset: Annotated[
         str | None,

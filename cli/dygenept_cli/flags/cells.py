@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingFlags:
     """Where a file keeps what is needed; what is not given is looked for."""
+
+    panel: ClassVar[str] = "Where a file keeps what is needed"
 
     normalize: options.NormalizeOption = False
     condition_column: Annotated[
@@ -138,6 +140,8 @@ class ReadingFlags:
 class CellsFlags(ReadingFlags):
     """How a data set is read."""
 
+    panel: ClassVar[str] = "Where a file keeps what is needed"
+
     scale: options.ScaleOption = None
 
     def data_request(self, dataset: str) -> DataRequest:
@@ -155,5 +159,7 @@ class CellsFlags(ReadingFlags):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetFlags(CellsFlags):
     """A data set that must be named, and how it is read."""
+
+    panel: ClassVar[str] = "What is read"
 
     dataset: options.DatasetOption

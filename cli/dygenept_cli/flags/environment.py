@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -25,6 +25,8 @@ DataDirOption = Annotated[
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginFlags:
     """Registries and plugins beside the bundled ones."""
+
+    panel: ClassVar[str] = "Plugins, folders and device"
 
     registry: Annotated[
         list[Path] | None,
@@ -52,6 +54,8 @@ class PluginFlags:
 class DataFlags(PluginFlags):
     """Registries and plugins, and where data are."""
 
+    panel: ClassVar[str] = "Plugins, folders and device"
+
     data_dir: DataDirOption = None
 
     def environment(self) -> Environment:
@@ -62,6 +66,8 @@ class DataFlags(PluginFlags):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFlags(DataFlags):
     """Registries and plugins, where data are, and what computes."""
+
+    panel: ClassVar[str] = "Plugins, folders and device"
 
     device: Annotated[
         str, typer.Option("--device", help="Device: auto, cpu, cuda or cuda:N.", show_default=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFlags:
     """Changes to every assembled model of a run."""
+
+    panel: ClassVar[str] = "Changes to assembled models"
 
     facets: Annotated[
         str | None,
@@ -68,6 +70,8 @@ class ModelFlags:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssemblyFlags(ModelFlags):
     """Changes to every assembled model of a run, with each of its parts."""
+
+    panel: ClassVar[str] = "Changes to assembled models"
 
     gene_encoder: Annotated[
         str | None, typer.Option("--gene-encoder", metavar="X", help="Swap the gene encoder.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -66,6 +66,8 @@ ScaleOption = Annotated[
 class OutputFlags:
     """What is shown, beside the result."""
 
+    panel: ClassVar[str] = "What is shown"
+
     quiet: QuietOption = False
     as_json: JsonOption = False
 
@@ -79,6 +81,8 @@ class OutputFlags:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionFlags:
     """Perturbations that the user names."""
+
+    panel: ClassVar[str] = "What is predicted"
 
     perturbation: Annotated[
         list[str],

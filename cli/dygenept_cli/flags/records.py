@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import typing
 from collections.abc import Callable
@@ -14,7 +15,8 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
     """Let Typer see each field of a command's dataclass parameters as a parameter of its own.
 
     The fields are annotated as Typer's parameters are. A class's own fields come before those
-    that it inherits, so that ``--help`` shows what is particular to a command first.
+    that it inherits, so that ``--help`` shows what is particular to a command first, in the group
+    that the class names as its ``panel``.
     """
     hints = typing.get_type_hints(command, include_extras=True)
     records: dict[str, type] = {}
@@ -46,8 +48,28 @@ def _fields(record: type) -> list[Parameter]:
         item.name: Parameter.empty if item.default is MISSING else item.default
         for item in fields(record)
     }
-    names = [name for owner in record.__mro__ for name in inspect.get_annotations(owner)]
+    owners = {
+        name: owner
+        for owner in record.__mro__
+        for name in inspect.get_annotations(owner)
+        if name in defaults
+    }
     return [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hints[name])
-        for name in names
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=defaults[name],
+            annotation=_in_panel(hints[name], vars(owner).get("panel")),
+        )
+        for name, owner in owners.items()
     ]
+
+
+def _in_panel(hint: object, panel: str | None) -> object:
+    """Put an option into a group of the help screen; the hint itself stays, others share it."""
+    if panel is None:
+        return hint
+    kind, option = typing.get_args(hint)
+    option = copy.copy(option)
+    option.rich_help_panel = panel
+    return typing.Annotated[kind, option]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -14,6 +14,8 @@ from dygenept_cli.flags import options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsFlags:
     """A results folder, and what is shown of it."""
+
+    panel: ClassVar[str] = "Which results"
 
     results: options.ResultsOption = Path("results")
     dataset: Annotated[

@@ -74,16 +74,37 @@ def _wide_tables(
     tables: list[RenderableType] = []
     while left:
         is_first = not tables
-        whole = wide_table(layout, rows, left, "table", is_detailed=is_first)
+        whole = _marked_new(
+            wide_table(layout, rows, left, "table", is_detailed=is_first), board.new
+        )
         n_shown = _n_fitting(whole, width)
         table = whole
         if n_shown < len(left):
-            table = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
+            fitting = wide_table(layout, rows, left[:n_shown], "table", is_detailed=is_first)
+            table = _marked_new(fitting, board.new)
         hidden = [name for name in present if name not in left[:n_shown]] if is_one_table else []
         caption = _caption(layout, hidden)
         tables.append(_drawn(table, board.title, caption, width=width))
         left = [] if is_one_table else left[n_shown:]
     return tables
+
+
+def _marked_new(table: WideTable, new: frozenset[str]) -> WideTable:
+    """Mark the models that a run has just added to those of its folder."""
+    from dataclasses import replace
+
+    from dygenept.machine.plain_text import printable
+
+    if not new:
+        return table
+    names = set(map(printable, new))
+    place = next(place for place, head in enumerate(table.headings) if head.text == KEY)
+    lines = []
+    for role, cells in table.lines:
+        name = cells[place]
+        shown = replace(name, text=f"{name.text} (new)") if name.text in names else name
+        lines.append((role, (*cells[:place], shown, *cells[place + 1 :])))
+    return replace(table, lines=tuple(lines))
 
 
 def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table]:

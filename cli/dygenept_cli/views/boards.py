@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dygenept_cli import console
 from dygenept_cli.views.published import published_beside, published_table, suite_lead
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from dygenept.leaderboard.boards import Board
     from dygenept.leaderboard.columns import BoardRow
     from dygenept.leaderboard.rows import LeaderboardRow
+    from dygenept.plugin.environment import Environment
     from dygenept.results.record_index import IndexedRecords
     from dygenept.results.records import RunRecord
 
@@ -120,26 +123,20 @@ def render_board(
 
 
 def written(
-    boards: Sequence[Board[Row]],
-    chosen: Format,
-    *,
-    metrics: Sequence[str],
-    all_metrics: bool,
-    behind: Sequence[Sequence[RunRecord]] = (),
-    results: Path | None = None,
+    boards: Sequence[Board[Row]], chosen: Format, *, metrics: Sequence[str], all_metrics: bool
 ) -> str:
     """Write boards of one kind one below another.
 
     Args:
         boards: The boards.
         chosen: One of ``FORMATS``.
-        behind: Records of each board, which a page shows behind its rows.
-        results: The results folder, whose predictions a page shows.
         metrics: Metrics to show; empty shows all, or in a table as many as fit.
         all_metrics: A table shows every metric, whatever the terminal's width.
     """
     if chosen == "html":
-        return _page(boards, behind, results)
+        from dygenept.reports.page import html_page
+
+        return html_page(boards)
     if chosen != "table":
         from dygenept.leaderboard.formats import render
 
@@ -148,14 +145,52 @@ def written(
     return "\n".join(texts)
 
 
-def _page(
-    boards: Sequence[Board[Row]], behind: Sequence[Sequence[RunRecord]], results: Path | None
-) -> str:
-    from dygenept.reports.page import html_page, page_board
-    from dygenept.results.store import ResultsStore
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How leaderboards are written, and what is behind them.
 
-    if not behind:
-        return html_page(boards)
-    store = None if results is None else ResultsStore(results)
-    pairs = zip(cast("Sequence[Board[LeaderboardRow]]", boards), behind, strict=True)
-    return html_page([page_board(board, records, results=store) for board, records in pairs])
+    Attributes:
+        metrics: Metrics to show; empty shows all, or as many as fit.
+        all_metrics: Show every metric, whatever the width.
+        is_wide: Markdown, LaTeX and CSV have one row per model.
+        behind: Records of each board, which a page shows behind its rows.
+        results: The results folder, whose predictions a page shows.
+    """
+
+    metrics: Sequence[str]
+    all_metrics: bool
+    is_wide: bool
+    behind: Sequence[Sequence[RunRecord]]
+    results: Path
+
+
+def laid_out_text(boards: Sequence[Board[LeaderboardRow]], chosen: Format, how: Shown) -> str:
+    """Write leaderboards one below another, or as a page."""
+    if chosen == "html":
+        from dygenept.reports.page import PageFrame, html_page, page_board
+        from dygenept.results.store import ResultsStore
+
+        store = ResultsStore(how.results)
+        pairs = zip(boards, how.behind, strict=True)
+        pages = [page_board(board, records, results=store) for board, records in pairs]
+        records = [record for page in pages for record in page.records]
+        return html_page(pages, PageFrame(citations=citations_of(records)))
+    if how.is_wide and chosen in ("markdown", "latex", "csv"):
+        from dygenept.reports.paper_tables import wide
+
+        return wide(boards, chosen, metrics=how.metrics, all_metrics=how.all_metrics)
+    return written(boards, chosen, metrics=how.metrics, all_metrics=how.all_metrics)
+
+
+def citations_of(records: Sequence[RunRecord]) -> str:
+    """Return BibTeX of the data sets, models and metrics of some records."""
+    from dygenept.reports.citations import bibtex, sources_of
+
+    return bibtex(sources_of(records, _environment()))
+
+
+@cache
+def _environment() -> Environment:
+    from dygenept.plugin.environment import Environment
+
+    return Environment.load()

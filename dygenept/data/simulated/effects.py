@@ -135,7 +135,8 @@ def plant_effects(
 
 def saturated(log_fold: FloatArray) -> FloatArray:
     """Bend log-fold changes so that none passes ``MAX_LOG_FOLD``; small ones stay as they are."""
-    return MAX_LOG_FOLD * np.tanh(log_fold / MAX_LOG_FOLD, dtype=np.float32)
+    bent: FloatArray = MAX_LOG_FOLD * np.tanh(log_fold / MAX_LOG_FOLD, dtype=np.float32)
+    return bent
 
 
 def draw_strengths(n_targets: int, *, rng: np.random.Generator) -> DoubleArray:

@@ -29,7 +29,7 @@ from dygenept.model.training.checkpoint import (
 from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.prefetch import prefetched
-from dygenept.model.training.tuning import autocast_dtype, compile_parts, recompute_layers
+from dygenept.model.training.tuning import autocast, autocast_dtype, compile_parts, recompute_layers
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +128,26 @@ class Trainer:
         """
         if self.options.gradient_checkpointing:
             recompute_layers(network)
+        find_unused = processes.current().size > 1 and self.leaves_weights_out(network)
         if self.options.compile:
             compile_parts(network)
-        return processes.parallel(network, self.device)
+        return processes.parallel(network, self.device, find_unused=find_unused)
+
+    def leaves_weights_out(self, network: DyGenePT) -> bool:
+        """Say whether a step gives some trained weights no gradient, in any process.
+
+        Some parts leave others out: a linear decoder reads no cell state. Which weights a step
+        reaches depends on the parts and not on the batch, so one backward pass tells.
+        """
+        world = processes.current()
+        share = Share(world.rank, world.size, self.options.accumulation_steps)
+        piece = next(self.source.steps(np.random.default_rng(0), share=share))[0]
+        with forked_torch(self.device):
+            loss = self.batch_loss(network.train(), piece.map(self._to_device))
+            loss.backward()  # type: ignore[no-untyped-call]
+        is_left_out = any(p.requires_grad and p.grad is None for p in network.parameters())
+        network.zero_grad(set_to_none=True)
+        return processes.any_of(is_left_out)
 
     def _epoch(
         self,
@@ -215,8 +232,7 @@ class Trainer:
             stepper: The network, or what wraps it.
             batch: On the network's device.
         """
-        dtype = autocast_dtype(self.options, self.device)
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+        with autocast(self.options, self.device):
             output = stepper(batch.gene_indices, batch.control_indices, batch.control)
         n = len(batch.target)
         change = (output.expression - batch.control).view(n, -1, batch.target.shape[1]).mean(dim=1)
@@ -260,13 +276,14 @@ class Trainer:
         if self.validation is None:
             return math.nan
         held, mine = self.validation, processes.share_of(len(self.validation))
-        predicted = predict_means(
-            network,
-            gene_indices=held.gene_indices[mine],
-            cell_types=held.cell_types[mine],
-            controls=self.source.controls,
-            positions=self.positions,
-            device=self.device,
-        )
+        with autocast(self.options, self.device):
+            predicted = predict_means(
+                network,
+                gene_indices=held.gene_indices[mine],
+                cell_types=held.cell_types[mine],
+                controls=self.source.controls,
+                positions=self.positions,
+                device=self.device,
+            )
         r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
         return float(processes.gathered(r, mine, len(held)).mean())

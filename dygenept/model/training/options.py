@@ -55,7 +55,8 @@ class TrainingOptions:
             predict together.
         cells_per_condition: Control cells per condition in a step, for ``pseudobulk``.
         warm_start: Fit the decoder's output map in closed form before the first step, where the
-            decoder has a linear readout.
+            decoder has a linear readout. ``auto`` trains with this start and without it, and keeps
+            what scores better on the validation conditions.
         fit_on_validation: Train on validation conditions too, as closed-form baselines do; only
             with ``patience`` 0, since a model that stops early reads them only for that.
         ema_decay: Decay of the averaged weights that are validated and kept; 0 averages nothing.
@@ -87,7 +88,7 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "bf16"] = "auto"
     target: Literal["cell", "pseudobulk"] = "cell"
     cells_per_condition: int = 8
-    warm_start: bool = False
+    warm_start: bool | Literal["auto"] = False
     fit_on_validation: bool = False
     ema_decay: float = 0.0
     n_members: int = 1
@@ -104,7 +105,7 @@ class TrainingOptions:
         """Check the ranges."""
         _above(self, ("lr", "clip_norm"), 0)
         _at_least(self, ("batch_size", "cells_per_condition", "n_members", "accumulation_steps"), 1)
-        _at_least(self, ("epochs",), 0 if self.warm_start else 1)
+        _at_least(self, ("epochs",), 0 if self.warm_start is True else 1)
         counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells", "prefetch")
         _at_least(self, (*counts, "weight_decay", "min_lr", "checkpoint_seconds"), 0)
         if not 0 <= self.ema_decay < 1:
@@ -115,6 +116,11 @@ class TrainingOptions:
             raise ValueError(
                 f"fit_on_validation needs patience 0, not {self.patience}: conditions that "
                 "training sees cannot tell when to stop it"
+            )
+        if self.fit_on_validation and self.warm_start == "auto":
+            raise ValueError(
+                "warm_start auto needs validation conditions that training does not see; use "
+                "fit_on_validation false, or warm_start true or false"
             )
         if self.target == "pseudobulk" and self.cells_per_condition > self.batch_size:
             raise ValueError(

@@ -30,6 +30,16 @@ def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtyp
     return torch.bfloat16 if options.precision == "bf16" else None
 
 
+def autocast(options: TrainingOptions, device: torch.device) -> torch.autocast:
+    """Return the context that training computes in: steps, validation, encoding of the controls.
+
+    Raises:
+        ConfigError: As ``autocast_dtype``.
+    """
+    dtype = autocast_dtype(options, device)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
 def has_bfloat16(device: torch.device) -> bool:
     """Say whether a GPU computes in bfloat16 natively; older ones emulate it, slowly."""
     return bool(torch.version.hip) or torch.cuda.get_device_properties(device).major >= 8

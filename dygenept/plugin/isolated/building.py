@@ -197,11 +197,14 @@ def _read(path: Path) -> BuiltEnvironment | None:
 
 
 def _fill(path: Path, spec: EnvironmentSpec, executable: str) -> tuple[str, ...]:
-    needs_pip = bool(spec.requirements or spec.no_deps)
-    options = [] if needs_pip else ["--without-pip"]
+    needs_packages = bool(spec.requirements or spec.no_deps)
+    uv = shutil.which("uv") if needs_packages else None
+    options = [] if needs_packages and uv is None else ["--without-pip"]
     _run([executable, "-m", "venv", *options, str(path)], "python -m venv")
-    if not needs_pip:
+    if not needs_packages:
         return ()
+    if uv is not None:
+        return _fill_by_uv(path, spec, uv)
     pip = [str(python_of(path)), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     install = [*pip, "install", "--retries", "2"]
     if spec.requirements:
@@ -209,6 +212,17 @@ def _fill(path: Path, spec: EnvironmentSpec, executable: str) -> tuple[str, ...]
     if spec.no_deps:
         _run([*install, "--no-deps", *spec.no_deps], "pip install --no-deps")
     return tuple(_run([*pip, "freeze"], "pip freeze").splitlines())
+
+
+def _fill_by_uv(path: Path, spec: EnvironmentSpec, uv: str) -> tuple[str, ...]:
+    """Install with uv, which is faster and shares files between environments."""
+    where = ["--python", str(python_of(path))]
+    install = [uv, "pip", "install", "--no-progress", *where]
+    if spec.requirements:
+        _run([*install, *spec.requirements], "uv pip install")
+    if spec.no_deps:
+        _run([*install, "--no-deps", *spec.no_deps], "uv pip install --no-deps")
+    return tuple(_run([uv, "pip", "freeze", *where], "uv pip freeze").splitlines())
 
 
 def _run(command: Sequence[str], title: str) -> str:

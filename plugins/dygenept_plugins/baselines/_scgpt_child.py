@@ -27,6 +27,8 @@ import torch
 from scipy import sparse
 
 POOL_SIZE = 300
+# From this generation on an NVIDIA GPU computes in bfloat16 natively.
+FIRST_WITH_BF16 = 8
 LOADED = ("encoder", "value_encoder", "transformer_encoder")
 
 
@@ -222,12 +224,47 @@ def load_model(folder: Path, dropout: float) -> tuple[dict[str, int], Any, list[
     return vocabulary, model, [f"checkpoint {path.name}, SHA-256 {digest[:16]}"]
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 on a GPU that has it, float16 on an older one; None, float32, on a CPU."""
+    if device.type != "cuda":
+        return None
+    generation, _ = torch.cuda.get_device_capability(device)
+    has_bf16 = bool(torch.version.hip) or generation >= FIRST_WITH_BF16
+    return torch.bfloat16 if has_bf16 else torch.float16
+
+
+class Steps:
+    """Clipped steps of an optimiser, with a loss that is scaled up in float16.
+
+    Small gradients underflow in float16; bfloat16 has float32's range and needs no scale.
+    """
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, device: torch.device, dtype: torch.dtype | None
+    ) -> None:
+        """Set up for the type that the forward pass computes in."""
+        self.optimizer = optimizer
+        self.scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+
+    def take(self, loss: torch.Tensor) -> None:
+        """Take one step; one whose scaled gradients overflow is skipped and lowers the scale."""
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
 def fine_tuned(model: Any, plan: Plan, train: np.ndarray, val: np.ndarray) -> Any:
     """Train on some rows, and return the weights of the epoch with the smallest error on others."""
     options = plan.options
     rng = np.random.default_rng(plan.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=options["lr"])
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.9)
+    device = next(model.parameters()).device
+    steps = Steps(optimizer, device, autocast_dtype(device))
     best, best_error, since = copy.deepcopy(model), float("inf"), 0
     for epoch in range(options["epochs"]):
         model.train()
@@ -235,10 +272,7 @@ def fine_tuned(model: Any, plan: Plan, train: np.ndarray, val: np.ndarray) -> An
         for start in range(0, len(order), options["batch_size"]):
             batch = plan.cells.batch(order[start : start + options["batch_size"]], rng)
             loss = loss_of(model, batch, plan, rng)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+            steps.take(loss)
         schedule.step()
         if not len(val):
             best = model
@@ -283,7 +317,8 @@ def loss_of(
         kept = np.sort(rng.permutation(kept)[:max_length])
     columns = torch.from_numpy(kept).to(device)
     tokens = torch.from_numpy(plan.ids[kept]).to(device).repeat(len(basal), 1)
-    with torch.autocast(device.type, enabled=device.type == "cuda"):
+    dtype = autocast_dtype(device)
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
         output = model(
             tokens,
             basal[:, columns],

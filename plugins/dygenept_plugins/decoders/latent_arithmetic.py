@@ -7,7 +7,7 @@ arithmetic of Lotfollahi et al. 2019 (scGen), doi:10.1038/s41592-019-0494-8. Loa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ class LatentArithmeticConfig(PluginConfig):
         dropout: In training, in the shift network and before the output map.
         interaction_rank: Rank of the pairwise interaction; 0 leaves combinations additive in the
             latent space.
+        interaction: ``pairs``, a product of low rank that starts at zero, or ``mlp``, a network of
+            the shifts of each pair, averaged over both orders, that starts at random; ``mlp`` also
+            counts the shift that all genes share once per gene.
     """
 
     hidden_dims: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
@@ -33,6 +36,7 @@ class LatentArithmeticConfig(PluginConfig):
     )
     dropout: float = Field(default=0.1, ge=0, lt=1)
     interaction_rank: int = Field(default=64, ge=0)
+    interaction: Literal["pairs", "mlp"] = "pairs"
 
 
 def build(config: LatentArithmeticConfig, context: DecoderContext) -> Decoder:
@@ -45,6 +49,7 @@ def build(config: LatentArithmeticConfig, context: DecoderContext) -> Decoder:
         hidden_dims=config.hidden_dims,
         dropout=config.dropout,
         interaction_rank=config.interaction_rank,
+        interaction=config.interaction,
     )
 
 

@@ -75,7 +75,8 @@ def open_client(base_url: str, *, timeout_s: float, max_answer_mib: int) -> Open
         from openai import DefaultHttpxClient, OpenAI
     except ImportError as error:
         raise DataUnavailableError(
-            f"the package openai cannot be imported ({error}); run: pip install openai"
+            f"the package openai cannot be imported ({error}); it comes with the extra llm; run: "
+            "pip install 'openai>=3.57'"
         ) from error
     bound = _bounded(max_answer_mib * MIB, 2 * timeout_s)
     try:

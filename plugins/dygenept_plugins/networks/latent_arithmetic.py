@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import Literal
 
 import torch
 from torch import nn
@@ -38,12 +39,14 @@ class LatentArithmetic(nn.Module):
         hidden_dims: Sequence[int] = (512, 256),
         dropout: float = 0.1,
         interaction_rank: int = 64,
+        interaction: Literal["pairs", "mlp"] = "pairs",
     ) -> None:
         """Build the shift network, the interaction and the output network, D to G.
 
         ``hidden_dims`` are the output network's, at least one. ``dropout`` acts on the shift
         network's hidden layer and before the output map. An ``interaction_rank`` of 0 leaves out
-        all interaction, so that combinations are additive in the latent space.
+        all interaction, so that combinations are additive in the latent space. ``interaction``
+        chooses between ``PairInteraction`` and ``PairNetwork``.
         """
         super().__init__()
         self.shift = nn.Sequential(
@@ -52,9 +55,11 @@ class LatentArithmetic(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden_dims[0], width),
         )
-        self.interaction: PairInteraction | None = None
+        self.interaction: PairInteraction | PairNetwork | None = None
         self.overlap: nn.Parameter | None = None
-        if interaction_rank:
+        if interaction_rank and interaction == "mlp":
+            self.interaction = PairNetwork(width)
+        elif interaction_rank:
             self.interaction = PairInteraction(width=width, rank=interaction_rank)
             # How far further genes add nothing to the shift that all genes share.
             self.overlap = nn.Parameter(torch.ones(()))
@@ -120,8 +125,8 @@ class LatentArithmetic(nn.Module):
 
     @property
     def starts_linear(self) -> bool:
-        """True: paired units pass on what they are given, and nothing interacts at the start."""
-        return True
+        """True where nothing interacts at the start: paired units pass on what they are given."""
+        return not isinstance(self.interaction, PairNetwork)
 
     def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
         """Return the features of the shift that all genes share at the start, (B, D) to (B, F)."""
@@ -163,7 +168,7 @@ class LatentArithmetic(nn.Module):
             shifts: torch.Tensor = self.shift(wide).masked_fill(~gene_mask[..., None], 0.0)
             total = shifts.sum(dim=1)
             if self.interaction is not None:
-                total = total + self.interaction(shifts)
+                total = total + self.interaction(shifts, gene_mask)
             if self.overlap is not None:
                 further = (gene_mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
                 total = total - self.overlap * further * self._shared_shift
@@ -188,8 +193,8 @@ class PairInteraction(nn.Module):
         self.up = nn.Linear(rank, width, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    def forward(self, shifts: torch.Tensor) -> torch.Tensor:
-        """Interact, (B, P, D) to (B, D); rows of zeros take no part."""
+    def forward(self, shifts: torch.Tensor, gene_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Interact, (B, P, D) to (B, D); padding's shifts are zeros and take no part unmasked."""
         factors = self.down(shifts)  # (B, P, R)
         with torch.autocast(shifts.device.type, enabled=False):
             # Products in low precision would not cancel for a single gene.
@@ -197,6 +202,29 @@ class PairInteraction(nn.Module):
             pairs = (wide.sum(dim=1).square() - wide.square().sum(dim=1)) / 2  # (B, R)
         mapped: torch.Tensor = self.up(pairs.to(factors.dtype))
         return mapped
+
+
+class PairNetwork(nn.Module):
+    """Sum over pairs of genes of a network of both shifts, averaged over their two orders.
+
+    Symmetric in the genes, defined for any number of them, and exactly zero for none or one.
+    """
+
+    def __init__(self, width: int) -> None:
+        """Build the network, 2 D to D, with torch's first weights."""
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, shifts: torch.Tensor, gene_mask: torch.Tensor) -> torch.Tensor:
+        """Interact, (B, P, D) to (B, D); pairs with padding, (B, P), take no part."""
+        total = torch.zeros_like(shifts[:, 0])
+        for one, other in combinations(range(shifts.shape[1]), 2):
+            both = torch.cat([shifts[:, one], shifts[:, other]], dim=-1)
+            swapped = torch.cat([shifts[:, other], shifts[:, one]], dim=-1)
+            mapped = (self.layers(both) + self.layers(swapped)) / 2
+            is_pair = gene_mask[:, one] & gene_mask[:, other]
+            total = total + mapped.masked_fill(~is_pair[:, None], 0.0)
+        return total
 
 
 def linear_layers(network: nn.Sequential) -> list[nn.Linear]:

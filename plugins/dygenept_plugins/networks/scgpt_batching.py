@@ -61,13 +61,16 @@ def length_buckets(
     return buckets
 
 
-def padding_mask(lengths: torch.Tensor, device: torch.device) -> torch.Tensor | None:
+def padding_mask(
+    lengths: torch.Tensor, device: torch.device, *, always: bool = False
+) -> torch.Tensor | None:
     """Return True at real positions, (B,) to (B, S).
 
-    None where all positions are real: attention is faster without a mask.
+    None where all positions are real, unless it is ``always`` wanted: attention is faster without
+    a mask.
     """
     longest = int(lengths.max())
-    if bool((lengths == longest).all()):
+    if not always and bool((lengths == longest).all()):
         return None
     positions = torch.arange(longest, device=device)
     return positions < lengths.to(device)[:, None]

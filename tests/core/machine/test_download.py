@@ -289,12 +289,12 @@ def test_a_proxy_that_cannot_be_used_is_named(
 
 
 def test_no_redirect_leads_from_https_to_http() -> None:
-    import httpx
+    import httpx2
 
-    response = httpx.Response(
+    response = httpx2.Response(
         302,
         headers={"location": "http://e.org/a?token=hush"},
-        request=httpx.Request("GET", "https://e.org/a"),
+        request=httpx2.Request("GET", "https://e.org/a"),
     )
     with open_client(1.0) as client, pytest.raises(DataUnavailableError) as caught:
         client.event_hooks["response"][0](response)

@@ -58,7 +58,7 @@ def toy_parts(*, dropout: float = 0.0, identity_share: float | None = 0.0) -> Pa
     )
 
 
-def toy_network(seed: int = 0) -> DyGenePT:
+def toy_network(seed: int = 0, parts: Parts | None = None) -> DyGenePT:
     """Return an untrained network over the toy targets and one gene that nobody knows."""
     knowledge = toy_knowledge()
     genes = (*knowledge.genes, UNKNOWN_GENE)
@@ -66,7 +66,7 @@ def toy_network(seed: int = 0) -> DyGenePT:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = DyGenePT(
-            toy_parts(),
+            toy_parts() if parts is None else parts,
             genes=GeneEncoderContext(knowledge, genes, WIDTH),
             cells=CellEncoderContext(pool.gene_symbols, genes, WIDTH, seed=0),
             n_genes=len(pool.gene_symbols),

@@ -24,7 +24,7 @@ def overrides(*sets: str, **parts: str) -> Overrides:
     return Overrides(parts=parts, sets=sets)
 
 
-@pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_small"])
+@pytest.mark.parametrize("name", ["dygenept", "dygenept_large", "dygenept_seed", "dygenept_small"])
 def test_every_registered_model_is_valid(name: str, environment: Environment) -> None:
     assembly, shown = named_assembly(name, environment)
     assert shown == name
@@ -50,6 +50,20 @@ def test_extends_takes_over_what_is_not_named(environment: Environment) -> None:
     assert large.text.attention["num_heads"] == 12
     assert large.facets == base.facets
     assert large.decoder.name == base.decoder.name
+
+
+def test_the_seed_is_the_published_model_without_additions(environment: Environment) -> None:
+    seed, _ = named_assembly("dygenept_seed", environment)
+    base, _ = named_assembly("dygenept", environment)
+    own = seed.gene_encoder.options.model_dump()
+    assert not any(own[name] for name in ("standardise", "facet_types", "facet_signs"))
+    assert own["identity_share"] == 0
+    assert seed.decoder.options.model_dump() == base.decoder.options.model_dump() | {
+        "interaction": "mlp"
+    }
+    assert seed.training == base.training
+    assert seed.training.warm_start is False
+    assert seed.cell_encoder.options == base.cell_encoder.options
 
 
 def test_swapped_parts_show_in_the_name(environment: Environment) -> None:

@@ -33,7 +33,8 @@ def dygenept_facet_writers() -> list[FacetWriterSpec]:
             source="this project; idea: Chen & Zou 2024, doi:10.1101/2023.10.16.562533",
             config=LlmConfig,
             factory=LlmFacetWriter,
-            requires=("openai",),
+            requires=("openai>=3.57",),
+            extra="llm",
             missing=lambda config: missing_key(config.base_url),
         )
     ]

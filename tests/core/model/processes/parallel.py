@@ -1,7 +1,9 @@
 """Trains a toy model in two processes, as torchrun would start them, and in one.
 
 ``same FOLDER`` prints, as JSON, how gradients, losses and weights of the two compare;
-``death FOLDER`` kills the second process at a step and prints how the first one ended.
+``death FOLDER`` kills the second process at a step and prints how the first one ended; ``patience``
+lets the writer take longer than a collective may; ``unused`` says which networks are searched for
+weights without a gradient.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ import numpy as np
 import safetensors.torch
 import torch
 import torch._dynamo
-from conftest import toy_model, toy_network
+from conftest import toy_model, toy_network, toy_parts
+from torch import distributed
 
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
@@ -32,6 +35,7 @@ from dygenept.model.training import loop
 from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
+from dygenept_plugins.networks.attention import FacetAttention, softmax
 
 SLOW_IMPORTS = (safetensors.torch, torch._dynamo)
 OPTIONS = TrainingOptions(
@@ -190,9 +194,70 @@ def death(folder: Path) -> dict[str, object]:
     return {"codes": [first, second], "error": json.loads(text), "seconds": seconds}
 
 
+def patience(folder: Path) -> dict[str, object]:
+    """Let the writer take longer than the timeout of a collective."""
+    os.environ[processes.TIMEOUT_VARIABLE] = "2"
+
+    def work() -> list[str]:
+        for number in range(2):
+            with processes.writer_first():
+                if processes.current().is_writer:
+                    time.sleep(3 * (number == 0))
+                    (folder / str(number)).write_text("done")
+                found = sorted(path.name for path in folder.iterdir())
+        distributed.barrier()
+        return found
+
+    done = launch(work, 2)
+    return {"codes": [code for code, _ in done], "found": [json.loads(text) for _, text in done]}
+
+
+def unused(folder: Path) -> dict[str, object]:
+    """Say which networks are searched for weights without a gradient."""
+    task, _ = toy_task()
+    n = len(task.train)
+    controls = control_cells(task.cells, n_cell_types=1)
+
+    def work() -> list[bool]:
+        found = []
+        for parts in (toy_parts(), replace(toy_parts(), attention=unread)):
+            network = toy_network(parts=parts)
+            network.prepare(controls.pool(task.gene_symbols))
+            trainer = loop.Trainer(
+                source=BatchSource(
+                    conditions=condition_set(task, slice(0, n), task.target_genes),
+                    controls=controls,
+                    cells=perturbed_cells(task, n),
+                    options=OPTIONS,
+                ),
+                validation=None,
+                positions=controls.sample(4, np.random.default_rng(0)),
+                options=OPTIONS,
+                seed=0,
+                device=torch.device("cpu"),
+                report=lambda epoch, text: None,
+            )
+            before = torch.random.get_rng_state()
+            wrapped = trainer.stepper(network)
+            assert torch.equal(torch.random.get_rng_state(), before)
+            assert all(p.grad is None for p in network.parameters())
+            found.append(wrapped.find_unused_parameters)
+        return found
+
+    done = launch(work, 2)
+    return {"codes": [code for code, _ in done], "found": [json.loads(text) for _, text in done]}
+
+
+def unread(width: int) -> FacetAttention:
+    """Make attention with weights that nothing reads."""
+    attention = FacetAttention(width=width, num_heads=4, normalise=softmax)
+    attention.spare = torch.nn.Linear(width, width)
+    return attention
+
+
 def main() -> None:
     """Run what is asked for."""
-    work = {"same": same, "death": death}[sys.argv[1]]
+    work = {"same": same, "death": death, "patience": patience, "unused": unused}[sys.argv[1]]
     sys.stdout.write(json.dumps(work(Path(sys.argv[2]))))
 
 

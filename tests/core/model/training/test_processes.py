@@ -96,3 +96,14 @@ def test_alone_every_share_is_the_whole() -> None:
     with processes.session("cpu") as world:
         assert world.is_writer
         assert world.size == 1
+
+
+def test_a_writer_may_take_longer_than_the_timeout_of_a_collective(tmp_path: Path) -> None:
+    found = run("patience", tmp_path)
+    assert found == {"codes": [0, 0], "found": [["0", "1"], ["0", "1"]]}
+
+
+def test_weights_without_a_gradient_are_searched_for_only_where_there_are_some(
+    tmp_path: Path,
+) -> None:
+    assert run("unused", tmp_path) == {"codes": [0, 0], "found": [[False, True], [False, True]]}

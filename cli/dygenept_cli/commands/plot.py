@@ -1,0 +1,179 @@
+"""``dygenept plot``: plots for papers, as SVG, PNG or PDF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.environment import DataFlags, MachineFlags
+from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.results import ResultsFlags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dygenept.results.records import RunRecord
+
+app = typer.Typer(
+    help="Draw plots for papers (needs matplotlib: the extra `plot`).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+OutputOption = Annotated[
+    Path, typer.Option("--output", metavar="FILE", help="File: .svg, .png or .pdf.")
+]
+
+
+@app.callback()
+def plot() -> None:
+    """Draw plots for papers (needs matplotlib: the extra `plot`)."""
+
+
+@app.command()
+@with_flags
+def results(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="forest (intervals), strips, paired, changes (predicted against measured), "
+            "calibration (of metrics), saturation (of simple models), time, or memory.",
+        ),
+    ],
+    output: OutputOption,
+    wanted: ResultsFlags,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="M", help="Model; paired takes two, changes one."),
+    ] = None,
+    perturbation: Annotated[
+        str | None,
+        typer.Option("--perturbation", metavar="A+B", help="Perturbation, for changes."),
+    ] = None,
+    cell_type: Annotated[
+        str | None, typer.Option("--cell-type", help="Cell type, for changes.")
+    ] = None,
+) -> None:
+    """Plot a board of a results folder."""
+    from dygenept.reports.plots.kinds import PlotRequest, plot_results
+    from dygenept.reports.plots.style import check_plot_file, write_plot
+    from dygenept.results.store import ResultsStore
+    from dygenept_cli.views.boards import chosen_boards
+
+    check_plot_file(output)
+    metric = next(iter(wanted.metrics), None)
+    request = PlotRequest(kind, metric, tuple(model or ()), perturbation, cell_type)
+    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=wanted.metrics) as boards:
+        made = plot_results(tuple(_one(boards)), request, ResultsStore(wanted.results))
+    write_plot(made, output)
+    console.note(f"plot written to {output}")
+
+
+def _one(boards: Sequence[Sequence[RunRecord]]) -> Sequence[RunRecord]:
+    """Return the only board.
+
+    Raises:
+        ConfigError: If the folder has several of them.
+    """
+    from dygenept.errors import ConfigError
+
+    if len(boards) > 1:
+        names = dict.fromkeys(records[0].dataset.name for records in boards)
+        raise ConfigError(
+            f"the folder has {len(boards)} leaderboards ({', '.join(names)}); choose a data set "
+            "with --dataset, or keep each benchmark in a folder of its own"
+        )
+    return boards[0]
+
+
+@app.command()
+@with_flags
+def learning(output: OutputOption, wanted: ResultsFlags) -> None:
+    """Plot scores against the number of train perturbations, from several --folds of one data set.
+
+    The folder has one board per number of folds; --metric chooses the metric.
+    """
+    from dygenept.errors import ConfigError
+    from dygenept.leaderboard.boards import leaderboard_of
+    from dygenept.reports.plots.learning import learning_curves, plot_learning
+    from dygenept.reports.plots.style import check_plot_file, write_plot
+    from dygenept.results.store import ResultsStore
+    from dygenept_cli.views.boards import chosen_boards
+
+    check_plot_file(output)
+    with chosen_boards(wanted.results, dataset=wanted.dataset, metrics=wanted.metrics) as boards:
+        metric = next(iter(wanted.metrics), None) or leaderboard_of(boards[0]).lead
+        records = [record for board in boards for record in board]
+    first = records[0].dataset
+    if len({record.dataset.sha256 for record in records}) > 1:
+        raise ConfigError("the folder has several data sets; choose one with --dataset")
+    curves = learning_curves(records, ResultsStore(wanted.results), metric)
+    made = plot_learning(curves, metric, dataset=first.name, is_simulated=first.simulated)
+    write_plot(made, output)
+    console.note(f"plot written to {output}")
+
+
+@app.command()
+@with_flags
+def coverage(
+    output: OutputOption,
+    where: DataFlags,
+    facets: Annotated[
+        str, typer.Option("--facets", metavar="X|FILE", help="Facet set or knowledge file.")
+    ] = "go_minilm",
+    kg: options.KgOption = None,
+    gene: Annotated[
+        list[str] | None, typer.Option("--gene", help="Gene; may be given several times.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="NAME|FILE", help="The genes that it perturbs."),
+    ] = None,
+) -> None:
+    """Plot of how many genes each facet is known, inferred or unknown."""
+    from dygenept.data.catalog import open_dataset
+    from dygenept.errors import ConfigError
+    from dygenept.knowledge.catalog import open_knowledge
+    from dygenept.reports.plots.models import coverage as draw
+    from dygenept.reports.plots.style import check_plot_file, write_plot
+    from dygenept_cli.flags.models import graph_choice
+
+    check_plot_file(output)
+    environment = where.environment()
+    runtime = environment.runtime()
+    genes = list(gene or ())
+    if dataset is not None:
+        genes += open_dataset(dataset, environment, runtime).target_genes
+    if not genes:
+        raise ConfigError("say of which genes: --dataset NAME, or --gene G")
+    found = open_knowledge(
+        facets,
+        tuple(dict.fromkeys(genes)),
+        environment=environment,
+        runtime=runtime,
+        kg=graph_choice(kg, None),
+    )
+    write_plot(draw(found), output)
+    console.note(f"plot written to {output}")
+
+
+@app.command()
+@with_flags
+def history(
+    checkpoint: options.CheckpointOption, output: OutputOption, where: MachineFlags
+) -> None:
+    """Plot the training of a model that `dygenept train` kept."""
+    from dygenept.reports.plots.models import history as draw
+    from dygenept.reports.plots.style import check_plot_file, write_plot
+    from dygenept.runs.saved_model import load_model
+
+    check_plot_file(output)
+    environment = where.environment()
+    model, manifest = load_model(checkpoint, environment, environment.runtime())
+    made = draw(manifest.model, model.state.histories, is_simulated=manifest.dataset.simulated)
+    write_plot(made, output)
+    console.note(f"plot written to {output}")

@@ -1,0 +1,61 @@
+"""``dygenept site``: results as a static site that a lab can publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dygenept_cli import console
+from dygenept_cli.flags import options
+from dygenept_cli.flags.records import with_flags
+
+app = typer.Typer(
+    help="Publish results as a static site.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.callback()
+def site() -> None:
+    """Publish results as a static site."""
+
+
+@app.command()
+@with_flags
+def build(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="Results folder.", show_default=True)
+    ] = Path("results"),
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder of the site.", show_default=True)
+    ] = Path("site"),
+    title: Annotated[
+        str, typer.Option("--title", help="Title of the site.", show_default=True)
+    ] = "Gene perturbation leaderboards",
+    address: Annotated[
+        str,
+        typer.Option("--address", metavar="URL", help="Where it will be, for the feed's links."),
+    ] = "",
+    quiet: options.QuietOption = False,
+) -> None:
+    """Write every board, model and data set as pages, with downloads and a feed of new records.
+
+    The folder can be published as it is, as by GitHub Pages (see docs/site.md).
+    """
+    from dygenept.machine.places import check_can_write
+    from dygenept.reports.site import SiteFrame, build_site, site_boards
+    from dygenept.results.store import ResultsStore
+    from dygenept_cli.views.boards import chosen_boards, citations_of, laid_out
+
+    check_can_write(output)
+    with chosen_boards(results, dataset=None, metrics=()) as boards:
+        pairs = list(zip(laid_out(boards), boards, strict=True))
+        made = build_site(
+            site_boards(pairs),
+            output,
+            results=ResultsStore(results),
+            frame=SiteFrame(title=title, address=address, cite=citations_of),
+        )
+    if not quiet:
+        console.note(f"{len(pairs)} board(s), {len(made)} files; open {output / 'index.html'}")

@@ -1,0 +1,62 @@
+"""One model on one held-out perturbation, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dygenept_cli import console
+
+if TYPE_CHECKING:
+    from dygenept.reports.per_perturbation import ShownPerturbation
+    from dygenept.results.records import RunRecord
+
+
+def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence[str] = ()) -> None:
+    """Print scores beside those of others, and the changes of the top-20 DE genes.
+
+    Args:
+        first: A record of the board.
+        shown: What is known.
+        metrics: Metrics to show; empty shows all.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from dygenept.leaderboard.boards import SIMULATED
+    from dygenept.leaderboard.columns import number
+    from dygenept.machine.plain_text import printable
+
+    label = f"{SIMULATED} · " if first.dataset.simulated else ""
+    effect = "" if shown.effect is None else f", effect size {number(shown.effect)}"
+    title = (
+        f"{label}{shown.model} on {shown.perturbation} in {shown.cell_type} "
+        f"({first.dataset.name}, fold {shown.fold}{effect})"
+    )
+    screen = console.stdout()
+    table = Table(title=Text(printable(title)), title_justify="left")
+    table.add_column("metric", overflow="fold")
+    for name in ("value", "rank", "reference", "ceiling", "model's mean"):
+        table.add_column(name, justify="right")
+    for item in shown.scores:
+        if metrics and item.metric not in metrics:
+            continue
+        rank = "–" if item.rank is None else f"{item.rank} of {item.n_models}"
+        values = (number(of) for of in (item.reference, item.ceiling, item.mean))
+        name = f"{printable(item.metric)} {'↑' if item.higher_is_better else '↓'}"
+        table.add_row(Text(name), number(item.value), rank, *values)
+    screen.print(table)
+    for reason in dict.fromkeys(item.reason for item in shown.scores if item.reason):
+        console.note(f"undefined: {reason}")
+    if shown.missing:
+        console.note(f"no predicted changes: {shown.missing}")
+        return
+    genes = Table(title="Top-20 DE genes: change of mean log1p expression", title_justify="left")
+    genes.add_column("gene")
+    for name in ("measured", "predicted", "error"):
+        genes.add_column(name, justify="right")
+    for gene in shown.genes:
+        error = gene.predicted - gene.measured
+        numbers = (f"{of:+.3f}".replace("-", "−") for of in (gene.measured, gene.predicted, error))
+        genes.add_row(Text(printable(gene.gene)), *numbers)
+    screen.print(genes)

@@ -1,0 +1,72 @@
+"""``warm_start: auto`` trains from both starts and keeps what validates better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dygenept.model import fitting
+from dygenept.model.estimator import DyGenePTModel
+from dygenept.model.fitting import FittedMember, Member
+from dygenept.model.training.options import TrainingOptions
+from dygenept.types import Task
+
+OPTIONS = TrainingOptions(
+    target="pseudobulk",
+    cells_per_condition=2,
+    batch_size=8,
+    epochs=1,
+    steps_per_epoch=1,
+    patience=1,
+    warm_start="auto",
+    n_prediction_cells=4,
+)
+
+
+@pytest.mark.parametrize(("bonus", "is_warm"), [(0.0, None), (9.0, False), (-9.0, True)])
+def test_the_start_that_validates_better_is_kept(
+    bonus: float,
+    is_warm: bool | None,
+    task: Task,
+    make_model: Callable[..., DyGenePTModel],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    fitted = Member.fitted
+
+    def biased(self: Member) -> FittedMember:
+        found = fitted(self)
+        is_random = self.state.options.warm_start is False
+        return replace(found, score=found.score + bonus * is_random)
+
+    monkeypatch.setattr(fitting.Member, "fitted", biased)
+    model = make_model(OPTIONS)
+    model.fit(replace(task, runtime=replace(task.runtime, checkpoint_dir=tmp_path)))
+    chosen = model.chosen
+    closed, other = chosen["score_closed_form_start"], chosen["score_random_start"]
+    assert isinstance(closed, float)
+    assert isinstance(other, float)
+    expected = closed >= other if is_warm is None else is_warm
+    # Only a closed-form start has a penalty.
+    assert ("penalty" in chosen) is expected
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"member-0.safetensors", "member-0-random-start.safetensors"}
+
+
+def test_without_validation_conditions_the_closed_form_stays(
+    task: Task, make_model: Callable[..., DyGenePTModel]
+) -> None:
+    n = len(task.train)
+    alone = replace(task, val=(), means=task.means[:n], de_indices=task.de_indices[:n])
+    model = make_model(OPTIONS)
+    model.fit(alone)
+    assert "penalty" in model.chosen
+    assert "score_random_start" not in model.chosen
+
+
+def test_conditions_that_training_sees_cannot_choose() -> None:
+    with pytest.raises(ValueError, match="warm_start auto needs validation"):
+        replace(OPTIONS, patience=0, fit_on_validation=True)
