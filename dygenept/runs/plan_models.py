@@ -147,7 +147,7 @@ class ModelPlanner:
             epochs=options.epochs,
             batch_rows=options.batch_size,
             prediction_cells=min(used, self.size.n_controls) * options.n_members,
-            has_start=options.warm_start,
+            has_start=bool(options.warm_start),
             encoder=encoder,
         )
 
