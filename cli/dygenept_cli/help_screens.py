@@ -20,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "bench": (
         "dygenept bench --dataset screen.h5ad --folds 5 --seed 42",
         "dygenept bench --dataset screen.h5ad --model dygenept_small --attention softmax",
+        "dygenept bench --dataset screen.h5ad --dry-run",
     ),
     "leaderboard": (
         "dygenept leaderboard --metric pearson_delta_top20 --metric mse",
@@ -36,6 +37,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "predict": (
         "dygenept predict --checkpoint my-model --perturbation KLF1+JUN --output prediction.csv",
         "dygenept predict --dataset screen.h5ad --model additive --perturbation KLF1+JUN",
+        "dygenept predict --checkpoint my-model --genes genes.txt --combinations pairs "
+        "--output pairs.parquet",
+    ),
+    "rank-perturbations": (
+        "dygenept rank-perturbations --checkpoint my-model --target state.csv --top 10",
     ),
     "explain": ("dygenept explain --checkpoint my-model --perturbation KLF1+JUN",),
     "score": ("dygenept score --predictions mine.csv --dataset screen.h5ad --name my_model",),

@@ -21,6 +21,7 @@ from dygenept_cli.commands.leaderboard import leaderboard
 from dygenept_cli.commands.precompute import precompute
 from dygenept_cli.commands.predict import predict
 from dygenept_cli.commands.rank import rank
+from dygenept_cli.commands.rank_perturbations import rank_perturbations
 from dygenept_cli.commands.reproduce import reproduce
 from dygenept_cli.commands.rerun import rerun
 from dygenept_cli.commands.score import score
@@ -55,6 +56,7 @@ COMMANDS = (
         train,
         evaluate,
         predict,
+        rank_perturbations,
         explain,
         score,
     ),
@@ -72,7 +74,7 @@ GROUPS = {
     "env": env.app,
 }
 for command in COMMANDS:
-    app.command(command.__name__)(with_flags(command))
+    app.command(command.__name__.replace("_", "-"))(with_flags(command))
 for name, group in GROUPS.items():
     app.add_typer(group, name=name)
 with_screens(app)

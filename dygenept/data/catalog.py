@@ -41,6 +41,8 @@ class DatasetEntry(BaseModel):
         n_cells: Cells, where known; for people.
         n_genes: Output genes, where known; for people.
         n_perturbations: Perturbations, where known; for people.
+        n_values: Stored values of the matrix, where known; for plans.
+        n_controls: Control cells, where known; for plans.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -58,6 +60,8 @@ class DatasetEntry(BaseModel):
     n_cells: int | None = None
     n_genes: int | None = None
     n_perturbations: int | None = None
+    n_values: int | None = None
+    n_controls: int | None = None
 
     @property
     def options(self) -> dict[str, object]:
@@ -244,9 +248,9 @@ def open_dataset(
                     f"{path} is a table of effects without counts; leave --normalize out"
                 )
             return replace(read_effects(path, mapping=mapping), file=str(path.resolve()))
-        data = read_anndata(path, name=_name_of(path), normalize=normalize, mapping=mapping)
+        data = read_anndata(path, name=name_of(path), normalize=normalize, mapping=mapping)
         return replace(data, file=str(path.resolve()))
-    entry = _changed(
+    entry = changed_entry(
         resolved.name, resolved.entry, environment, normalize=normalize, mapping=mapping
     )
     source = source_of(resolved.name, entry, manager=environment.manager)
@@ -254,7 +258,7 @@ def open_dataset(
         return source.load(environment.data_dir, runtime)
 
 
-def _changed(
+def changed_entry(
     name: str,
     entry: DatasetEntry,
     environment: Environment,
@@ -280,7 +284,7 @@ def _changed(
     return entry.model_copy(update=options)
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Name a file; GEARS calls every file alike, so its folder tells them apart."""
     folder = path.resolve().parent.name
     return folder if path.stem == GEARS_STEM and folder else path.stem

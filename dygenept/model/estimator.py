@@ -165,6 +165,14 @@ class DyGenePTModel:
         with processes.writer_first():
             return self._read_knowledge(tuple(genes), self._runtime)
 
+    def meet(self, genes: Sequence[str]) -> None:
+        """Read the facets of genes that training had not met, all at once, before many predictions.
+
+        Predictions are the same without it; reading genes block by block takes longer.
+        """
+        with processes.writer_first():
+            self._add_genes(genes)
+
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
 
@@ -273,7 +281,7 @@ class DyGenePTModel:
     def _member_predictions(self, conditions: Sequence[Condition]) -> list[MeanPrediction]:
         """Predict; under torchrun each process takes a share and all get the whole."""
         with processes.writer_first():
-            self._add_genes(conditions)
+            self._add_genes([gene for of in conditions for gene in of.genes])
         state = self.state
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
@@ -309,17 +317,17 @@ class DyGenePTModel:
             )
         return np.array([known.index(c.cell_type) for c in conditions], dtype=np.int64)
 
-    def _add_genes(self, conditions: Sequence[Condition]) -> None:
+    def _add_genes(self, genes: Sequence[str]) -> None:
         """Give the gene encoders the facets of genes that they were not built for."""
         state = self.state
         known = set(state.target_genes)
-        new = tuple(sorted({gene for c in conditions for gene in c.genes} - known))
+        new = tuple(sorted(set(genes) - known))
         if not new:
             return
         knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
-        genes = state.target_genes + new
+        every = state.target_genes + new
         for network in self._networks:
-            context = GeneEncoderContext(knowledge, genes, state.width)
+            context = GeneEncoderContext(knowledge, every, state.width)
             with seeded_torch(state.seed, torch.device("cpu")):
                 encoder = as_module("gene_encoder", self._parts.gene_encoder(context))
             try:
@@ -333,7 +341,7 @@ class DyGenePTModel:
                 )
                 return
             network.gene_encoder = encoder.to(self._runtime.device).eval()
-        self._state = replace(state, knowledge=knowledge, target_genes=genes)
+        self._state = replace(state, knowledge=knowledge, target_genes=every)
 
 
 def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:

@@ -15,7 +15,14 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept.types import DoubleArray, GeneKnowledge, GroupedPairs, Runtime
+    from dygenept.types import (
+        DoubleArray,
+        EncoderFootprint,
+        GeneKnowledge,
+        GroupedPairs,
+        IntArray,
+        Runtime,
+    )
     from dygenept.types.effects import EffectKind
 
 
@@ -128,11 +135,15 @@ class CellEncoderSpec(PluginSpec):
     Attributes:
         embed_options: Options under which it gives the raw embedding that ``dygenept embed``
             writes (see ``CellEmbedder``); None where it has no pretrained embedding.
+        footprint: What a configuration takes for control cells with these numbers of expressed
+            genes, (n_controls,), on a device; ``dygenept bench --dry-run`` plans with it. None
+            where that is not known.
     """
 
     kind: ClassVar[str] = "cell_encoders"
     factory: Callable[[Any, interfaces.CellEncoderContext], interfaces.CellEncoder]
     embed_options: Mapping[str, object] | None = None
+    footprint: Callable[[Any, IntArray, str], EncoderFootprint] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,13 +155,17 @@ class IndexedRecords(Sequence[RunRecord]):
 class RecordIndex:
     """The index of one results folder."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, is_writer: bool = True) -> None:
         """Read what is kept of it, and look for records that are new, changed or gone.
+
+        Args:
+            directory: The results folder.
+            is_writer: False leaves damaged records where they are.
 
         Raises:
             ResultsError: If the folder does not exist.
         """
-        self._store = ResultsStore(directory)
+        self._store = ResultsStore(directory, is_writer=is_writer)
         name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:32]
         self._places = (
             directory / FILE_NAME,

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dygenept.plugin.code_identity import project_code
 from dygenept.results.store import key_of
 
 if TYPE_CHECKING:
     from dygenept.model.resolve import ResolvedModel
-    from dygenept.runs.run_context import RunContext
+    from dygenept.types import DeGenes, PerturbationData, Split
+
+
+class NamesJobs(Protocol):
+    """What names the jobs of a run: a ``RunContext``, or a plan of one that has read no values."""
+
+    @property
+    def data(self) -> PerturbationData:
+        """The data set; its fingerprint and mapping count."""
+        ...
+
+    @property
+    def split(self) -> Split:
+        """The folds; their seed counts."""
+        ...
+
+    @property
+    def split_sha256(self) -> str:
+        """Hash of the split's manifest."""
+        ...
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite, or ``custom``."""
+        ...
+
+    @property
+    def de(self) -> DeGenes:
+        """The DE lists; their name counts."""
+        ...
 
 
 def job_seed(seed: int, *names: object) -> int:
@@ -19,12 +48,12 @@ def job_seed(seed: int, *names: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def fold_seed(context: RunContext, model: ResolvedModel, fold: int) -> int:
+def fold_seed(context: NamesJobs, model: ResolvedModel, fold: int) -> int:
     """Return the seed of one model on one fold."""
     return job_seed(context.split.seed, context.suite, fold, model.base)
 
 
-def job_key(context: RunContext, model: ResolvedModel, fold: int) -> str:
+def job_key(context: NamesJobs, model: ResolvedModel, fold: int) -> str:
     """Return the name of a job's record."""
     data = context.data
     # Only where something is mapped, so that the keys of other jobs stay as they are.

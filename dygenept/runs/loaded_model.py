@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,15 @@ import numpy as np
 from dygenept.plugin.environment import Environment
 from dygenept.runs.asked import asked_conditions
 from dygenept.runs.predict import vocabulary_of, without_knowledge
+from dygenept.runs.ranking import Ranking, RankRequest, rank_perturbations
 from dygenept.runs.saved_model import SavedModel, load_model
+from dygenept.runs.sweep import Sweep, sweep_of, write_sweep
+from dygenept.runs.wanted_state import WantedState, read_state
+from dygenept.types import Progress, no_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import anndata
 
 
@@ -82,6 +88,74 @@ class LoadedModel:
         return anndata.AnnData(
             predicted, obs=obs, var=var, layers=layers, uns={"notes": list(notes)}
         )
+
+    def sweep(
+        self,
+        output: str | Path,
+        genes: Sequence[str] | None = None,
+        *,
+        combinations: str = "singles",
+        cell_type: str | None = None,
+        report: Callable[[Progress], None] = no_report,
+    ) -> int:
+        """Predict every single perturbation or pair of a list of genes into a Parquet file.
+
+        Args:
+            output: The ``.parquet`` file; a row is a perturbation in a cell type, a column a gene.
+            genes: Genes; None for the target genes of the training data.
+            combinations: ``singles`` or ``pairs``.
+            cell_type: Predict only in this cell type; None predicts in all.
+            report: Callback for progress.
+
+        Returns:
+            Rows written. Memory is that of a block of them.
+
+        Raises:
+            DataError: If a gene is refused, as in ``predict``.
+            ResultsError: If the disk has not the room.
+        """
+        sweep = self._sweep(genes, combinations, cell_type)
+        return write_sweep(self._model, sweep, Path(output), report)
+
+    def rank(
+        self,
+        target: str | Path | Mapping[str, float] | WantedState,
+        genes: Sequence[str] | None = None,
+        *,
+        combinations: str = "singles",
+        cell_type: str | None = None,
+        by: str = "correlation",
+        top: int = 20,
+    ) -> Ranking:
+        """Rank perturbations by how close they are predicted to bring control cells to a state.
+
+        Args:
+            target: The wanted state: a table of a file, or mean log1p expression by gene. Give a
+                ``WantedState`` for changes from control.
+            genes: Genes whose perturbations compete; None for the target genes of the training
+                data.
+            combinations: ``singles`` or ``pairs`` of them.
+            cell_type: Cell type; None where the model has only one.
+            by: ``correlation`` of predicted and wanted change, or ``euclidean`` distance of
+                predicted and wanted expression, both over the genes of the target.
+            top: How many are returned.
+
+        Raises:
+            DataError: If the target or a gene does not fit, or the model has several cell types and
+                none is named.
+        """
+        if isinstance(target, str | Path):
+            wanted = read_state(Path(target))
+        else:
+            wanted = target if isinstance(target, WantedState) else WantedState(target)
+        sweep = self._sweep(genes, combinations, cell_type)
+        return rank_perturbations(self._model, wanted, sweep, RankRequest(by=by, top=top))
+
+    def _sweep(
+        self, genes: Sequence[str] | None, combinations: str, cell_type: str | None
+    ) -> Sweep:
+        chosen = self._model.state.target_genes if genes is None else genes
+        return sweep_of(chosen, combinations, vocabulary_of(self._model), cell_type)
 
     def __repr__(self) -> str:
         """Name the model and its data, for a console."""

@@ -3,7 +3,8 @@
 Read in this order: ``data`` (what is read and how it is cut), ``mapping`` (where a
 file keeps it), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
-inputs, scores), ``effects`` (tables of effects), ``evidence`` (DE tests and samples of cells) and
+inputs, scores), ``outline`` (what is known before values are read), ``effects`` (tables of
+effects), ``evidence`` (DE tests and samples of cells) and
 ``gene_sets`` (the genes of conditions as arrays).
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
@@ -44,6 +45,7 @@ from dygenept.types.mapping import (
     NO_MAPPING,
     DataMapping,
 )
+from dygenept.types.outline import DataOutline, EncoderFootprint
 from dygenept.types.results import (
     Candidates,
     ChildResources,
@@ -80,10 +82,12 @@ __all__ = [
     "ChildResources",
     "Condition",
     "DataMapping",
+    "DataOutline",
     "DeGenes",
     "DeTests",
     "DoubleArray",
     "EffectTable",
+    "EncoderFootprint",
     "FacetSetReader",
     "FloatArray",
     "Fold",

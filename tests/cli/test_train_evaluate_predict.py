@@ -267,3 +267,80 @@ def test_a_model_of_cells_is_scored_on_a_table(
         refused = cli(*asked, *wrong)
         assert refused.code == 2
         assert message in refused.err
+
+
+def test_every_pair_of_a_list_is_streamed_and_equals_single_predictions(
+    cli, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dygenept.runs import sweep
+
+    # Several blocks, of which the last is not full; HSPB1 is not perturbed in the data.
+    monkeypatch.setattr(sweep, "BLOCK_VALUES", 60 * 2)
+    (tmp_path / "genes.txt").write_text("# a comment\nKLF1\nJUN\n\nMAPK1\nKLF1\nHSPB1\n")
+    asked = ("predict", "--checkpoint", checkpoint, "--output")
+    listed = ("--genes", "genes.txt", "--combinations")
+    found = cli(*asked, "pairs.parquet", *listed, "pairs")
+    assert found.code == 0, found.err
+    table = pl.read_parquet(tmp_path / "pairs.parquet")
+    n_types = table["cell_type"].n_unique()
+    assert table["perturbation"].unique(maintain_order=True).to_list() == [
+        *("KLF1+JUN", "KLF1+MAPK1", "KLF1+HSPB1", "JUN+MAPK1", "JUN+HSPB1", "MAPK1+HSPB1")
+    ]
+    assert len(table) == 6 * n_types
+    # The same genes are new to the model, so they get the same codes.
+    named = [f for gene in ("JUN+MAPK1", "KLF1", "HSPB1") for f in ("--perturbation", gene)]
+    one = cli(*asked, "one.parquet", *named)
+    assert one.code == 0, one.err
+    kept = pl.read_parquet(tmp_path / "one.parquet").filter(perturbation="JUN+MAPK1")
+    for (cell_type,), part in kept.group_by("cell_type"):
+        row = table.filter(perturbation="JUN+MAPK1", cell_type=cell_type)
+        genes = part["gene_id"].to_list()
+        assert row.select(genes).row(0) == pytest.approx(part["predicted"].to_list(), abs=1e-6)
+    singles = cli(*asked, "singles.parquet", *listed, "singles")
+    assert singles.code == 0, singles.err
+    assert len(pl.read_parquet(tmp_path / "singles.parquet")) == 4 * n_types
+
+
+def test_the_perturbation_whose_prediction_is_wanted_is_ranked_first(
+    cli, checkpoint: Path, tmp_path: Path
+) -> None:
+    asked = ("--checkpoint", checkpoint)
+    genes = ("KLF1", "JUN", "MAPK1", "BAK1", "TP53")
+    (tmp_path / "genes.txt").write_text("\n".join(genes))
+    named = [flag for gene in genes for flag in ("--perturbation", gene)]
+    predicted = cli("predict", *asked, *named, "--output", "all.csv")
+    assert predicted.code == 0, predicted.err
+    table = pl.read_csv(tmp_path / "all.csv").filter(perturbation="MAPK1+ctrl")
+    cell_type = table["cell_type"][0]
+    mine = table.filter(cell_type=cell_type)
+    mine.select("gene", pl.col("predicted").alias("expression")).write_csv(tmp_path / "state.csv")
+    mine.select("gene_id", "delta").write_csv(tmp_path / "change.csv")
+    for target, by in (("state.csv", "euclidean"), ("change.csv", "correlation")):
+        found = cli(
+            *("rank-perturbations", *asked, "--target", target, "--by", by, "--top", "3"),
+            *("--genes", "genes.txt", "--cell-type", cell_type, "--json"),
+        )
+        assert found.code == 0, found.err
+        rows = found.json()["ranking"]
+        assert len(rows) == 3
+        assert rows[0]["perturbation"] == "MAPK1+ctrl"
+        assert rows[0]["distance"] == pytest.approx(0, abs=1e-4)
+        assert rows[0]["correlation"] == pytest.approx(1, abs=1e-4)
+        assert sum(row["share_first"] for row in rows) == pytest.approx(1)
+        assert all(row["distance_sd"] > 0 for row in rows)
+    shown = cli("rank-perturbations", *asked, "--target", "state.csv", "--cell-type", cell_type)
+    assert "candidates in" in shown.out
+    assert "±" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--genes", "genes.txt"), "--checkpoint"),
+        (("--perturbation", "KLF1", "--genes", "genes.txt"), "either --perturbation"),
+    ],
+)
+def test_a_sweep_says_what_it_needs(cli, flags: tuple[str, ...], said: str) -> None:
+    found = cli("predict", "--dataset", "sim:dixit", *flags)
+    assert found.code == 2
+    assert said in found.err

@@ -16,7 +16,7 @@ from scipy import sparse
 from dygenept.errors import ConfigError
 from dygenept.plugin.interfaces import CellEncoderContext, ControlPool
 from dygenept.types import Progress, Runtime
-from dygenept_plugins.cell_encoders.scgpt import CACHE_FOLDER, ScGptConfig, build
+from dygenept_plugins.cell_encoders.scgpt import CACHE_FOLDER, ScGptConfig, build, footprint
 from dygenept_plugins.networks import scgpt_cells
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
 
@@ -289,3 +289,21 @@ def test_long_cells_keep_the_same_genes_in_every_fold_where_layers_are_frozen() 
 
     assert tokens(1, -2) == tokens(2, -2)
     assert tokens(1, 0) != tokens(2, 0)
+
+
+def test_the_footprint_of_a_configuration_is_what_its_cache_takes(lab: Lab) -> None:
+    # Without a checkpoint every gene of the data set has a token.
+    sizes = {"n_layers": 3, "d_model": 8, "n_heads": 2, "max_length": 30}
+    options = {"checkpoint": None, "freeze_layers": -2, "cache": "memory", **sizes}
+    pool = lab.pool()
+    module = lab.encoder(pool, **options)
+    expressed = np.diff(pool.expression.indptr).astype(np.int32)
+    assert expressed.max() > 30 > expressed.min()
+    found = footprint(ScGptConfig.model_validate(options), expressed, "cpu")
+    assert (found.n_cached, found.cache_place) == (N, "memory")
+    assert module._frozen is not None
+    assert found.cache_bytes == module._frozen.n_bytes
+    limited = ScGptConfig.model_validate({**options, "cache_cells": 5})
+    assert footprint(limited, expressed, "cpu").n_cached == 5
+    # A cell that is not kept runs through the frozen layer again in every step.
+    assert footprint(limited, expressed, "cpu").step_flop > found.step_flop

@@ -56,6 +56,13 @@ class JobFlags:
         bool,
         typer.Option("--keep-predictions/--drop-predictions", help="Keep predictions on disk."),
     ] = True
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the plan (jobs, memory, time, disk) and run nothing.",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +111,9 @@ def bench(
         for name in declared.datasets
     ]
     opening = None if choice is None else choice.reason
+    if jobs.dry_run:
+        _show_plans(requests, environment, opening, as_json=output.as_json)
+        return
     show = _Show(environment, declared, output, benchmark.metrics, opening)
     document, failures = (
         _bench(requests[0], show) if len(requests) == 1 else _bench_each(requests, show)
@@ -112,6 +122,36 @@ def bench(
         console.print_json(document)
     if failures:
         raise DygeneptError(failed_text(failures))
+
+
+def _show_plans(
+    requests: Sequence[BenchRequest],
+    environment: Environment,
+    opening: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what each request would do."""
+    from dygenept.runs.plan import plan_bench
+    from dygenept.runs.plan_document import plan_document
+    from dygenept_cli.views.plan import show_plan
+
+    plans = [plan_bench(request, environment) for request in requests]
+    if as_json:
+        console.print_json({"dry_run": True, "plans": [plan_document(plan) for plan in plans]})
+        return
+    if opening is not None:
+        console.note(f"note: {opening}")
+    for plan in plans:
+        show_plan(plan)
+        for model in plan.models:
+            if model.lacks is not None:
+                console.note(f"{model.name} cannot run here: {model.lacks}")
+        for doubt in plan.doubts:
+            console.note(f"note: {doubt}")
+    console.note(
+        "nothing was run; times are estimates from points measured elsewhere (docs/scale.md)"
+    )
 
 
 def failed_text(failures: Mapping[str, str]) -> str:

@@ -72,7 +72,7 @@ class PredictOutputFlags(options.OutputFlags):
 
 def predict(
     *,
-    wanted: options.ConditionFlags,
+    wanted: options.WantedFlags,
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
@@ -82,7 +82,11 @@ def predict(
     where: MachineFlags,
     shown: PredictOutputFlags,
 ) -> None:
-    """Predict mean log1p expression after perturbations, with gene names."""
+    """Predict mean log1p expression after perturbations, with gene names.
+
+    With --genes, every single perturbation or pair of a list is predicted by a kept model and
+    written as Parquet block by block: a row a perturbation, a column a gene.
+    """
     from dygenept.errors import ConfigError
     from dygenept.machine.devices import pick_device
     from dygenept.runs.predict import predict_from_checkpoint, predict_from_data
@@ -96,8 +100,15 @@ def predict(
             "give either --checkpoint DIR (written by `dygenept train`) or --dataset NAME|FILE "
             "with --model"
         )
+    if (wanted.genes is None) == (wanted.perturbation is None):
+        raise ConfigError("give either --perturbation A+B or --genes FILE")
     environment = where.environment()
-    labels, cell_type = wanted.perturbation, wanted.cell_type
+    if wanted.genes is not None:
+        if checkpoint is None or output is None:
+            raise ConfigError("--genes needs --checkpoint DIR and --output FILE.parquet")
+        _sweep(checkpoint, wanted, environment, where.device, shown)
+        return
+    labels, cell_type = tuple(wanted.perturbation or ()), wanted.cell_type
     with shown.progress() as report:
         if checkpoint is not None:
             runtime = environment.runtime(report, device=pick_device(where.device))
@@ -123,3 +134,30 @@ def predict(
         console.print_json({"predictions": found.table.to_dicts()})
     elif output is None:
         show_strongest(found.table)
+
+
+def _sweep(
+    checkpoint: Path,
+    wanted: options.WantedFlags,
+    environment: Environment,
+    device: str,
+    shown: PredictOutputFlags,
+) -> None:
+    """Write every perturbation of a list of genes; memory is that of a block."""
+    from dygenept.machine.devices import pick_device
+    from dygenept.runs.saved_model import load_model
+    from dygenept.runs.sweep import checkpoint_sweep, write_sweep
+
+    output = shown.output
+    if output is None:
+        return
+    with shown.progress() as report:
+        runtime = environment.runtime(report, device=pick_device(device))
+        model, _ = load_model(checkpoint, environment, runtime)
+        sweep = checkpoint_sweep(model, wanted.sweep_request())
+        n_rows = write_sweep(model, sweep, output, report)
+    for text in sweep.notes:
+        console.note(f"note: {text}")
+    console.note(f"{n_rows:,} rows written to {output}")
+    if shown.as_json:
+        console.print_json({"rows": n_rows, "output": str(output)})

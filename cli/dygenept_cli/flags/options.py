@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from dygenept.runs.sweep import SweepRequest
     from dygenept.types import Progress
 
 JsonOption = Annotated[
@@ -78,20 +79,15 @@ class OutputFlags:
         return shown_progress(quiet=self.quiet)
 
 
+PERTURBATION_HELP = "Genes perturbed together, such as KLF1+MAPK1; may be given several times"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionFlags:
-    """Perturbations that the user names."""
+class GeneFlags:
+    """How genes that the user names are taken, and in which cell type."""
 
     panel: ClassVar[str] = "What is predicted"
 
-    perturbation: Annotated[
-        list[str],
-        typer.Option(
-            "--perturbation",
-            metavar="A+B",
-            help="Genes perturbed together, such as KLF1+MAPK1; may be given several times.",
-        ),
-    ]
     cell_type: Annotated[
         str | None, typer.Option("--cell-type", help="Cell type [default: all of them].")
     ] = None
@@ -104,3 +100,54 @@ class ConditionFlags:
             "other gene is asked for; beside known genes a note names them.",
         ),
     ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionFlags(GeneFlags):
+    """Perturbations that the user names."""
+
+    panel: ClassVar[str] = "What is predicted"
+
+    perturbation: Annotated[
+        list[str],
+        typer.Option("--perturbation", metavar="A+B", help=f"{PERTURBATION_HELP}."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFlags(GeneFlags):
+    """Every single perturbation or pair of a list of genes."""
+
+    panel: ClassVar[str] = "What is predicted"
+
+    genes: Annotated[
+        Path | None,
+        typer.Option("--genes", metavar="FILE", help="List of genes, one a line."),
+    ] = None
+    combinations: Annotated[
+        str,
+        typer.Option("--combinations", help="What is made of the list of genes: singles or pairs."),
+    ] = "singles"
+
+    def sweep_request(self) -> SweepRequest:
+        """Return what is to be swept."""
+        from dygenept.runs.sweep import SweepRequest
+
+        return SweepRequest(
+            genes=self.genes,
+            combinations=self.combinations,
+            cell_type=self.cell_type,
+            allow_unknown=self.allow_unknown,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedFlags(SweepFlags):
+    """Perturbations that the user names, or every one of a list of genes."""
+
+    panel: ClassVar[str] = "What is predicted"
+
+    perturbation: Annotated[
+        list[str] | None,
+        typer.Option("--perturbation", metavar="A+B", help=f"{PERTURBATION_HELP}."),
+    ] = None

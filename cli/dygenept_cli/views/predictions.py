@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dygenept.runs.explain import GeneExplanation
+    from dygenept.runs.ranking import Ranking
 
 TOP_GENES = 20
 
@@ -40,6 +41,36 @@ def show_strongest(table: pl.DataFrame) -> None:
             shown.add_row(*names, *expression, f"{row['delta']:+.3f}")
         screen.print(shown)
     console.note("mean log1p expression; --output FILE writes every gene")
+
+
+def show_ranking(found: Ranking) -> None:
+    """Print perturbations by closeness, with the uncertainty of each figure where there is one."""
+    from rich.table import Table
+
+    from dygenept.machine.plain_text import printable
+
+    cell_type = printable(str(found.table["cell_type"][0]))
+    table = Table(title=f"{found.n_candidates:,} candidates in {cell_type}", title_justify="left")
+    for name in ("rank", "perturbation", "correlation", "distance", "first"):
+        table.add_column(name, justify="left" if name == "perturbation" else "right")
+    for row in found.table.to_dicts():
+        figures = (
+            _with_error(row[name], row[f"{name}_sd"]) for name in ("correlation", "distance")
+        )
+        share = row["share_first"]
+        first = "" if share is None else f"{share:.0%}"
+        table.add_row(str(row["rank"]), printable(row["perturbation"]), *figures, first)
+    console.stdout().print(table)
+    console.note(
+        f"closeness over {found.n_genes:,} genes, ± one standard deviation under the model's own "
+        "uncertainty; first: how often a perturbation is the closest of these"
+    )
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
 
 
 def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from dygenept.plugin.interfaces.networks import AttentionOutput, FacetBatch
-    from dygenept.types import ChildResources, Condition, DoubleArray, Runtime
+    from dygenept.types import ChildResources, Condition, DataOutline, DoubleArray, Runtime
 
 Chosen = Mapping[str, float | int | str]
 
@@ -46,6 +46,22 @@ class FetchesAnew(Protocol):
 
         Raises:
             DataUnavailableError: If it cannot be fetched; what was there stays.
+        """
+        ...
+
+
+@runtime_checkable
+class OutlinesData(Protocol):
+    """A source of a data set that says what it contains before expression is read.
+
+    ``dygenept bench --dry-run`` plans with it; without it the plan knows what the registry says.
+    """
+
+    def outline(self, data_dir: Path) -> DataOutline | None:
+        """Return what is known; None where that is nothing. Nothing is fetched.
+
+        Raises:
+            DataError: If the file is there and damaged.
         """
         ...
 

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from dygenept.plugin import CellEncoderSpec, ConfigError, PluginConfig, hookimpl
 from dygenept_plugins.networks.scgpt_folder import (
+    ARGS_FILE,
     VOCABULARY_FILE,
     checkpoint_folder,
     describe_missing,
@@ -22,6 +23,7 @@ from dygenept_plugins.networks.scgpt_folder import (
 
 if TYPE_CHECKING:
     from dygenept.plugin import CellEncoder, CellEncoderContext
+    from dygenept.types import EncoderFootprint, IntArray
     from dygenept_plugins.networks.scgpt_cells import CellOptions
     from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 CACHE_FOLDER = "scgpt_states"
 RANDOM = "random"
 PUBLISHED = "whole_human"
+# As the cache on disk bounds itself where nothing is said (``scgpt_cache.MAX_DISK_BYTES``).
+MOST_ON_DISK = 64_000_000_000
 
 
 class ScGptConfig(PluginConfig):
@@ -118,6 +122,54 @@ def missing(config: ScGptConfig) -> str | None:
     folder = checkpoint_folder(config.checkpoint, config.data_dir)
     files = missing_files(folder)
     return describe_missing(folder, files) if files else None
+
+
+def footprint(config: ScGptConfig, expressed: IntArray, device: str) -> EncoderFootprint:
+    """Say what a configuration takes; a checkpoint that is not there counts as whole_human."""
+    from dygenept_plugins.networks.scgpt_footprint import CachePlan, LayerSizes, footprint_of
+
+    is_full = config.checkpoint is not None
+    found = _checkpoint_sizes(config)
+    d_model = config.d_model or found.get("embsize") or (512 if is_full else 128)
+    n_layers = config.n_layers or found.get("nlayers") or (12 if is_full else 4)
+    frozen = n_layers if config.freeze_layers == "all" else config.freeze_layers
+    is_lasting = config.checkpoint not in (None, RANDOM)
+    is_bf16 = config.cache_dtype == "bf16" or (
+        config.cache_dtype == "auto" and device.startswith("cuda")
+    )
+    place = ("disk" if is_lasting else "memory") if config.cache == "auto" else config.cache
+    return footprint_of(
+        LayerSizes(
+            n_layers=n_layers,
+            n_frozen=len(range(n_layers)[:frozen]),
+            d_model=d_model,
+            d_hid=config.d_hid or found.get("d_hid") or d_model,
+            max_length=config.max_length or found.get("max_seq_len") or 1200,
+            pools_cls=config.pooling == "cls",
+        ),
+        CachePlan(
+            place=place,
+            bytes_per_number=2 if is_bf16 else 4,
+            max_bytes=MOST_ON_DISK
+            if config.cache_bytes is None and place == "disk"
+            else config.cache_bytes,
+            max_cells=config.cache_cells,
+        ),
+        expressed,
+    )
+
+
+def _checkpoint_sizes(config: ScGptConfig) -> dict[str, int]:
+    """Return the whole numbers of a checkpoint's ``args.json``; empty where it is not there."""
+    import json
+
+    if config.checkpoint in (None, RANDOM):
+        return {}
+    path = checkpoint_folder(str(config.checkpoint)) / ARGS_FILE
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return {name: value for name, value in document.items() if isinstance(value, int)}
 
 
 def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
@@ -249,6 +301,7 @@ def dygenept_cell_encoders() -> list[CellEncoderSpec]:
             factory=build,
             missing=missing,
             label=label,
+            footprint=footprint,
             embed_options={
                 "freeze_layers": "all",
                 "cache": "memory",

@@ -18,7 +18,7 @@ from dygenept.plugin import (
 )
 
 if TYPE_CHECKING:
-    from dygenept.types import PerturbationData, Runtime
+    from dygenept.types import DataOutline, PerturbationData, Runtime
 
 
 class FileConfig(MappedConfig):
@@ -60,6 +60,18 @@ class FileSource:
         if not path.is_file():
             raise DataUnavailableError(f"no file {path}; correct its path in the registry")
         return path
+
+    def outline(self, data_dir: Path) -> DataOutline | None:
+        """Say what the file contains without reading expression; None where it is not there."""
+        from dygenept.data.reading.outline import outline_file
+
+        path = self.path(data_dir)
+        config = self._config
+        if not path.is_file():
+            return None
+        return outline_file(
+            path, name=config.name, normalize=config.normalize, mapping=config.mapping()
+        )
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read and check it."""

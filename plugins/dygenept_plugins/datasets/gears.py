@@ -17,7 +17,7 @@ from dygenept.machine.folders import place_in
 from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
-    from dygenept.types import PerturbationData, Runtime
+    from dygenept.types import DataOutline, PerturbationData, Runtime
 
 FILE_NAME = "perturb_processed.h5ad"
 DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"
@@ -87,6 +87,13 @@ class GearsSource:
             DataUnavailableError: If it cannot be fetched; what was there stays.
         """
         return self._fetch(data_dir, runtime, anew=True)
+
+    def outline(self, data_dir: Path) -> DataOutline | None:
+        """Say what the file contains without reading expression; None where it is not there."""
+        from dygenept.data.reading.outline import outline_file
+
+        path = self.path(data_dir)
+        return outline_file(path, name=self._config.folder) if path.is_file() else None
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""

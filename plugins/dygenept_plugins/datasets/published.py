@@ -20,7 +20,7 @@ from dygenept.plugin import (
 )
 
 if TYPE_CHECKING:
-    from dygenept.types import PerturbationData, Runtime
+    from dygenept.types import DataOutline, PerturbationData, Runtime
 
 Address = Annotated[str, Field(pattern=r"^https?://")]
 
@@ -91,6 +91,18 @@ class PublishedSource:
             DataUnavailableError: If it cannot be fetched; what was there stays.
         """
         return self._fetch(data_dir, runtime, anew=True)
+
+    def outline(self, data_dir: Path) -> DataOutline | None:
+        """Say what the file contains without reading expression; None where it is not there."""
+        from dygenept.data.reading.outline import outline_file
+
+        path = self.path(data_dir)
+        config = self._config
+        if not path.is_file():
+            return None
+        return outline_file(
+            path, name=config.name, normalize=config.normalize, mapping=config.mapping()
+        )
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""

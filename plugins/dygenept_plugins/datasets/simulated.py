@@ -23,7 +23,7 @@ from dygenept.plugin import (
 )
 
 if TYPE_CHECKING:
-    from dygenept.types import PerturbationData, Runtime
+    from dygenept.types import DataOutline, PerturbationData, Runtime
 
 
 class SimulatedConfig(PluginConfig):
@@ -111,6 +111,22 @@ class SimulatedSource:
         """Simulate the data set again, whatever is there."""
         self.path(data_dir).unlink(missing_ok=True)
         return self.fetch(data_dir, runtime)
+
+    def outline(self, data_dir: Path) -> DataOutline:
+        """Say what the data set contains, made or not, without reading expression."""
+        from dygenept.data.reading.outline import outline_file
+        from dygenept.types import DataOutline
+
+        path = self.path(data_dir)
+        if path.is_file():
+            return outline_file(path, name=self.name)
+        shape = PROFILES[self._config.profile].scaled(self._config.scale)
+        return DataOutline(
+            n_cells=shape.n_cells,
+            n_genes=shape.n_genes,
+            n_perturbations=shape.n_perturbations,
+            n_controls=shape.n_controls,
+        )
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Make the data set if needed, read and check it."""

@@ -1,0 +1,102 @@
+"""A file's cells, genes and conditions by name, without one value of its matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dygenept.data.reading.carried_lists import read_de_lists
+from dygenept.data.reading.cell_batches import decide_matching
+from dygenept.data.reading.encodings import text_attribute
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.labelled import LabelledFile, read_labelled
+from dygenept.data.reading.matrices import checked_parts
+from dygenept.types import DataOutline, IntArray, PerturbationData
+from dygenept.types.mapping import NO_MAPPING, DataMapping
+
+if TYPE_CHECKING:
+    import h5py
+
+
+def outline_file(
+    path: Path,
+    *,
+    name: str | None = None,
+    normalize: bool = False,
+    mapping: DataMapping = NO_MAPPING,
+) -> DataOutline:
+    """Outline an ``.h5ad`` file; of its matrix only the shape and ``indptr`` are read.
+
+    Args:
+        path: The file.
+        name: Name of the data set; the file's stem by default.
+        normalize: Its counts would be normalised on reading.
+        mapping: Where the file keeps what is needed.
+
+    Raises:
+        DataError: As ``read_anndata``, for everything but the values of the matrix.
+    """
+    from scipy import sparse
+
+    notes: list[str] = []
+    with open_h5ad(path) as file:
+        found = read_labelled(file, path, mapping, notes)
+        de_lists = read_de_lists(file, found.cells, found.gene_ids, notes)
+        mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
+        is_simulated = says_simulated(file)
+        lengths = _row_lengths(found)
+        n_stored = _n_stored(found.place.item)
+    cells, shape = found.cells, (len(found.cell_ids), len(found.gene_ids))
+    controls = np.flatnonzero(cells.condition_codes < 0)
+    data = PerturbationData(
+        name=name or path.stem,
+        source=str(path),
+        sha256="",
+        is_simulated=is_simulated,
+        expression=sparse.csr_matrix(shape, dtype=np.float32),
+        gene_ids=found.gene_ids,
+        gene_symbols=found.genes.symbols,
+        cell_ids=found.cell_ids,
+        conditions=cells.conditions,
+        condition_codes=cells.condition_codes,
+        cell_types=cells.cell_types,
+        cell_type_codes=cells.cell_type_codes,
+        raw_labels=tuple(found.label_of),
+        raw_to_label=found.label_of,
+        de_lists={} if matches else de_lists,
+        notes=tuple(notes),
+        mapping=mapping,
+        is_normalized=normalize,
+    )
+    return DataOutline(
+        n_cells=shape[0],
+        n_genes=shape[1],
+        n_perturbations=len(data.perturbations),
+        n_controls=len(controls),
+        n_values=min(n_stored, shape[0] * shape[1]) if lengths is None else int(lengths.sum()),
+        is_bound=lengths is None,
+        control_values=None if lengths is None else lengths[controls],
+        data=data,
+    )
+
+
+def _n_stored(item: h5py.Group | h5py.Dataset) -> int:
+    values = item if hasattr(item, "shape") else item["data"]
+    return int(np.prod(values.shape))
+
+
+def _row_lengths(found: LabelledFile) -> IntArray | None:
+    """Stored values of each cell that is read; None where only the values would tell."""
+    import h5py
+
+    item = found.place.item
+    if isinstance(item, h5py.Dataset):
+        return None
+    if not text_attribute(item, "encoding-type", "h5sparse_format").startswith("csr"):
+        return None
+    where = f"{item.file.filename}: {found.place.called}"
+    _, _, indptr = checked_parts(item, (found.n_rows, len(found.gene_ids)), where)
+    lengths = np.diff(indptr).astype(np.int32)
+    return lengths if found.rows is None else lengths[found.rows]

@@ -1,0 +1,262 @@
+"""What a run would do and take, before it reads an expression value: ``bench --dry-run``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dygenept.data.outlines import OutlinedDataset, outline_data
+from dygenept.machine.threads import n_processors
+from dygenept.model.resolve import resolve_models
+from dygenept.plugin.environment import Environment
+from dygenept.plugin.specs import MetricSpec
+from dygenept.results.records import RunRecord
+from dygenept.runs import plan_costs as costs
+from dygenept.runs.plan_jobs import planned_folds, recorded_jobs
+from dygenept.runs.plan_models import ModelPlan, ModelPlanner
+from dygenept.runs.readiness import with_file_hashes
+from dygenept.runs.run_context import check_request, run_device
+from dygenept.runs.runner import BenchRequest
+from dygenept.types import Fold, PerturbationData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchPlan:
+    """What a run on one data set would do.
+
+    Attributes:
+        request: What was asked for.
+        dataset: The data set, as far as it is known.
+        size: Sizes that costs were computed from; None where too little is known.
+        folds: Sizes of the folds; one average fold where ``are_folds_cut`` is False.
+        n_folds: How many folds there are.
+        are_folds_cut: The split was made; else the folds are those that were asked for.
+        machine: Where it would compute.
+        models: Each model.
+        n_metrics: Metrics that would be scored.
+        doubts: What is assumed or not known, one sentence each.
+    """
+
+    request: BenchRequest
+    dataset: OutlinedDataset
+    size: costs.DataSize | None
+    folds: tuple[costs.FoldSize, ...]
+    n_folds: int
+    are_folds_cut: bool
+    machine: costs.Machine
+    models: tuple[ModelPlan, ...]
+    n_metrics: int
+    doubts: tuple[str, ...]
+
+    @property
+    def n_jobs(self) -> int:
+        """Jobs in all, those of models that cannot run here left out."""
+        return self.n_folds * sum(model.lacks is None for model in self.models)
+
+    @property
+    def n_recorded(self) -> int:
+        """Jobs whose record is there."""
+        return sum(model.n_recorded for model in self.models if model.lacks is None)
+
+    def seconds_of(self, model: ModelPlan) -> float | None:
+        """Seconds of a model's jobs that are still to do; None where that is not known."""
+        left = self.n_folds - model.n_recorded
+        if model.lacks is not None or not left:
+            return 0.0
+        return None if model.seconds is None else left * sum(model.seconds.values())
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of the whole run, one job after another; None where a part is not known."""
+        parts = [self.seconds_of(model) for model in self.models]
+        if self.size is None or any(part is None for part in parts):
+            return None
+        shared = costs.shared_seconds(self.size, self.machine)
+        return shared + sum(part for part in parts if part is not None)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Peak memory of one process; None where that is not known."""
+        needed = [model.memory_bytes for model in self.models if model.lacks is None]
+        known = [amount for amount in needed if amount is not None]
+        return max(known) if known and len(known) == len(needed) else None
+
+    @property
+    def disk_bytes(self) -> Mapping[str, int | None]:
+        """Bytes that the run would write, at most: ``records``, ``predictions`` and ``cache``."""
+        cache = sum(
+            model.encoder.cache_bytes
+            for model in self.models
+            if model.lacks is None
+            and model.encoder is not None
+            and model.encoder.cache_place == "disk"
+        )
+        if self.size is None:
+            return {"records": None, "predictions": None, "cache": None}
+        size, n_folds = self.size, max(1, len(self.folds))
+        share = (self.n_jobs - self.n_recorded) / n_folds
+        records = sum(costs.record_bytes(fold, self.n_metrics) for fold in self.folds)
+        kept = sum(costs.prediction_bytes(fold, size) for fold in self.folds)
+        truth = size.n_conditions * size.n_genes * 8
+        keeps = self.request.keep_predictions
+        return {
+            "records": int(records * share),
+            "predictions": int(kept * share) + truth if keeps else 0,
+            "cache": cache,
+        }
+
+
+def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
+    """Plan a run; nothing is fetched, simulated, built, fitted or written.
+
+    Raises:
+        DygeneptError: What a run would refuse before it reads values: an unknown name, a damaged
+            file, an option that does not fit.
+    """
+    check_request(request, environment)
+    models = tuple(
+        with_file_hashes(model, environment)
+        for model in resolve_models(
+            request.models, environment, request.overrides, request.variants
+        )
+    )
+    found = outline_data(request, environment)
+    device = run_device(models, environment)
+    machine = costs.Machine(device=device, n_cores=n_processors(), memory_bytes=_memory())
+    doubts: list[str] = []
+    size = _size(found, doubts)
+    records: Mapping[tuple[str, int], RunRecord] = {}
+    folds, n_folds, cut = _assumed_folds(request, size), request.n_folds, False
+    if found.outline.data is not None:
+        planned = planned_folds(request, environment, found.outline.data)
+        folds = tuple(_fold_size(fold, found.outline.data) for fold in planned.split.folds)
+        n_folds, cut = len(folds), True
+        records = recorded_jobs(request, environment, found, models)
+    else:
+        doubts.append(
+            "The data set is not on disk, so its folds are those that were asked for, of equal "
+            "size, and records of it in the results folder are not looked up."
+            if not found.is_table
+            else "A table of effects is not read, so its folds and costs are not known."
+        )
+    planner = ModelPlanner(environment, found, size, folds, machine, doubts)
+    plans = tuple(planner.plan(model, records) for model in models)
+    if device.startswith("cuda"):
+        doubts.append(
+            f"No GPU was measured: {costs.MEASURED.gpu_flop:.0e} operations per second are assumed."
+        )
+    doubts += _too_large(plans, machine)
+    return BenchPlan(
+        request=request,
+        dataset=found,
+        size=size,
+        folds=folds,
+        n_folds=n_folds,
+        are_folds_cut=cut,
+        machine=machine,
+        models=plans,
+        n_metrics=len(request.metrics) or _n_default_metrics(environment),
+        doubts=tuple(dict.fromkeys(doubts)),
+    )
+
+
+def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:
+    """Return sizes; what the data set does not say is assumed and named."""
+    outline, c = found.outline, costs.MEASURED
+    counts = (outline.n_cells, outline.n_genes, outline.n_perturbations)
+    n_cells, n_genes, n_perturbations = counts
+    if n_cells is None or n_genes is None or n_perturbations is None:
+        if not found.is_table:
+            doubts.append(
+                "Nobody says how many cells, genes and perturbations there are, so nothing is "
+                "estimated; `dygenept data fetch` it, or write the counts into its registry entry."
+            )
+        return None
+    n_values, n_controls = outline.n_values, outline.n_controls
+    if n_values is None:
+        n_values = int(c.density * n_cells * n_genes)
+        doubts.append(
+            f"The number of stored values is not known; {c.density:.1%} of the matrix is assumed."
+        )
+    elif outline.is_bound:
+        doubts.append(
+            "The matrix is not stored by cells, so its stored values are counted as if none were "
+            "zero: memory and times are upper bounds."
+        )
+    if n_controls is None:
+        n_controls = int(c.control_share * n_cells)
+        doubts.append(
+            f"The number of control cells is not known; {c.control_share:.1%} is assumed."
+        )
+    data = outline.data
+    return costs.DataSize(
+        n_cells=n_cells,
+        n_genes=n_genes,
+        n_conditions=n_perturbations if data is None else len(data.conditions),
+        n_controls=n_controls,
+        n_values=n_values,
+        n_types=1 if data is None else len(data.cell_types),
+    )
+
+
+def _fold_size(fold: Fold, data: PerturbationData) -> costs.FoldSize:
+    """Count conditions and train cells of a fold."""
+    train, val, test = set(fold.train), set(fold.val), set(fold.test)
+    held = fold.test_cell_type
+    counts = np.bincount(
+        data.condition_codes[data.condition_codes >= 0], minlength=len(data.conditions)
+    )
+    seen = [
+        row
+        for row, condition in enumerate(data.conditions)
+        if condition.label in train and condition.cell_type != held
+    ]
+    return costs.FoldSize(
+        n_train=len(seen),
+        n_val=sum(c.label in val and c.cell_type != held for c in data.conditions),
+        n_test=sum(c.label in test and held in (None, c.cell_type) for c in data.conditions),
+        n_train_cells=int(counts[seen].sum()),
+    )
+
+
+def _assumed_folds(
+    request: BenchRequest, size: costs.DataSize | None
+) -> tuple[costs.FoldSize, ...]:
+    """Return folds of equal size, a tenth of what is not held out for validation."""
+    if size is None:
+        return ()
+    n = request.n_folds
+    n_test = -(-size.n_conditions // n) if n > 1 else size.n_conditions // 4
+    n_val = (size.n_conditions - n_test) // 10
+    n_train = size.n_conditions - n_test - n_val
+    perturbed = size.n_cells - size.n_controls
+    of_train = perturbed * n_train // max(1, size.n_conditions)
+    fold = costs.FoldSize(n_train=n_train, n_val=n_val, n_test=n_test, n_train_cells=of_train)
+    return tuple(replace(fold) for _ in range(n))
+
+
+def _too_large(models: Sequence[ModelPlan], machine: costs.Machine) -> list[str]:
+    """Name models whose processes do not fit into the machine's memory."""
+    limit = machine.memory_bytes
+    names = [m.name for m in models if limit and m.memory_bytes and m.memory_bytes > limit]
+    if limit is None or not names:
+        return []
+    return [
+        f"This machine has {limit / costs.GIB:,.3g} GiB of memory, less than {' and '.join(names)} "
+        "would take."
+    ]
+
+
+def _n_default_metrics(environment: Environment) -> int:
+    specs = environment.manager.specs(MetricSpec)
+    return sum(spec.boards == "default" for spec in specs)
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

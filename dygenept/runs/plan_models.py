@@ -1,0 +1,162 @@
+"""What each model of a planned run would take: steps, cache, memory and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from dygenept.data.outlines import OutlinedDataset
+from dygenept.errors import ConfigError
+from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.environment import Environment
+from dygenept.results.records import RunRecord
+from dygenept.runs import plan_costs as costs
+from dygenept.runs.readiness import require_buildable
+from dygenept.types import EncoderFootprint, IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPlan:
+    """What one model would take; None where that is not known.
+
+    Attributes:
+        name: Shown name.
+        role: Its role on boards.
+        n_recorded: Folds whose record is in the results folder already.
+        lacks: Why it cannot run here; None where it can.
+        memory_bytes: Peak memory of a process that runs it.
+        gradient_steps: Gradient steps of one fold, if training does not stop early.
+        encoder: What its cell encoder takes.
+        seconds: Seconds of one fold, by part.
+        basis: Where the seconds are from: ``recorded`` (the mean of its records in the folder),
+            ``estimated`` by the cost model, or ``unknown``.
+    """
+
+    name: str
+    role: str
+    n_recorded: int
+    lacks: str | None
+    memory_bytes: int | None
+    gradient_steps: int | None
+    encoder: EncoderFootprint | None
+    seconds: Mapping[str, float] | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlanner:
+    """Plans models one by one; what is assumed on the way is added to ``doubts``."""
+
+    environment: Environment
+    dataset: OutlinedDataset
+    size: costs.DataSize | None
+    folds: tuple[costs.FoldSize, ...]
+    machine: costs.Machine
+    doubts: list[str]
+
+    def plan(self, model: ResolvedModel, records: Mapping[tuple[str, int], RunRecord]) -> ModelPlan:
+        """Plan one model."""
+        own = [record for (name, _), record in records.items() if name == model.name]
+        lacks = self._lacks(model)
+        work = self._work(model)
+        seconds, basis = self._seconds(model, work, own)
+        memory = None
+        if self.size is not None and self.folds:
+            largest = max(self.folds, key=lambda fold: fold.n_train_cells)
+            memory = costs.process_bytes(
+                self.size,
+                largest if model.needs_cells else None,
+                has_torch=model.assembly is not None,
+            )
+            if work is not None and work.encoder and work.encoder.cache_place == "memory":
+                memory += work.encoder.cache_bytes
+        return ModelPlan(
+            name=model.name,
+            role=model.role,
+            n_recorded=len(own),
+            lacks=lacks,
+            memory_bytes=memory,
+            gradient_steps=None if work is None else work.steps,
+            encoder=None if work is None else work.encoder,
+            seconds=seconds,
+            basis=basis,
+        )
+
+    def _lacks(self, model: ResolvedModel) -> str | None:
+        try:
+            require_buildable(model, self.environment)
+        except ConfigError as error:
+            return str(error)
+        return None if model.baseline is None else model.baseline.plugin.missing()
+
+    def _seconds(
+        self, model: ResolvedModel, work: costs.Work | None, own: Sequence[RunRecord]
+    ) -> tuple[Mapping[str, float] | None, str]:
+        if own:
+            timings = [record.timings for record in own]
+            return {
+                "fit": fmean(timing.fit_s for timing in timings),
+                "predict": fmean(timing.predict_s for timing in timings),
+                "score": fmean(timing.score_s for timing in timings),
+            }, "recorded"
+        if self.size is None or not self.folds:
+            return None, "unknown"
+        size, machine = self.size, self.machine
+        fold = max(self.folds, key=lambda fold: fold.n_train)
+        seconds = {"score": costs.scoring_seconds(fold, size, machine)}
+        if model.needs_cells:
+            seconds["cells"] = costs.cells_seconds(size, machine)
+        if model.assembly is not None and work is not None:
+            if work.encoder is None:
+                self.doubts.append(
+                    f"The cell encoder of {model.name} does not say what it takes; its time and "
+                    "cache are left out."
+                )
+            return {**seconds, **costs.assembly_seconds(work, fold, size, machine)}, "estimated"
+        spec = None if model.baseline is None else model.baseline.spec
+        learns_slowly = spec is not None and spec.uses_device and not spec.closed_form
+        if spec is None or spec.environment is not None or learns_slowly:
+            self.doubts.append(f"Nothing is known of how long {model.name} takes.")
+            return None, "unknown"
+        if model.baseline is not None and model.baseline.knowledge is not None:
+            seconds["fit"] = costs.regression_seconds(fold, size, machine)
+        return seconds, "estimated"
+
+    def _work(self, model: ResolvedModel) -> costs.Work | None:
+        """Return what training an assembly consists of; None for a baseline or without sizes."""
+        if model.assembly is None or self.size is None or not self.folds:
+            return None
+        options, cell = model.assembly.training, model.assembly.cell_encoder
+        fold = max(self.folds, key=lambda fold: fold.n_train_cells)
+        of_cells = options.target == "cell"
+        n_rows = fold.n_train_cells if of_cells else fold.n_train
+        per_step = (
+            options.batch_size if of_cells else options.batch_size // options.cells_per_condition
+        )
+        steps = options.steps_per_epoch or -(-n_rows // max(1, per_step))
+        footprint = cell.spec.footprint
+        encoder = None
+        if footprint is not None:
+            encoder = footprint(cell.options, self._expressed(), self.machine.device)
+        used = options.n_prediction_cells or self.size.n_controls
+        return costs.Work(
+            steps=steps * options.epochs * options.n_members,
+            epochs=options.epochs,
+            batch_rows=options.batch_size,
+            prediction_cells=min(used, self.size.n_controls) * options.n_members,
+            has_start=bool(options.warm_start),
+            encoder=encoder,
+        )
+
+    def _expressed(self) -> IntArray:
+        """Return the expressed genes of each control cell, assumed where no file says them."""
+        known = self.dataset.outline.control_values
+        if known is not None:
+            return known
+        if self.size is None:
+            return np.zeros(0, dtype=np.int32)
+        each = self.size.n_values // max(1, self.size.n_cells)
+        return np.full(self.size.n_controls, each, dtype=np.int32)

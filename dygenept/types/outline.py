@@ -1,0 +1,53 @@
+"""What is known of a data set and of a model's work before any expression value is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dygenept.types.data import IntArray, PerturbationData
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOutline:
+    """A data set without its expression; None where something is not known.
+
+    Attributes:
+        n_cells: Cells.
+        n_genes: Output genes.
+        n_perturbations: Perturbations, control left out.
+        n_controls: Control cells.
+        n_values: Stored values of the matrix.
+        is_bound: ``n_values`` is the most that there may be, as of a matrix that is stored dense.
+        control_values: Stored values of each control cell, (n_controls,).
+        data: Cells, genes and conditions by name. Its expression is an empty matrix of the right
+            shape, its fingerprint is empty and it has no batches; None where no file is read.
+    """
+
+    n_cells: int | None = None
+    n_genes: int | None = None
+    n_perturbations: int | None = None
+    n_controls: int | None = None
+    n_values: int | None = None
+    is_bound: bool = False
+    control_values: IntArray | None = None
+    data: PerturbationData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderFootprint:
+    """What a cell encoder takes beside the cells themselves.
+
+    Attributes:
+        cache_place: Where outputs of frozen layers are kept.
+        cache_bytes: Bytes that they take.
+        n_cached: Control cells whose outputs fit into the limit of the cache.
+        frozen_flop: Floating-point operations that encode every control cell once.
+        step_flop: Operations of a training step per control cell, forward and backward.
+    """
+
+    cache_place: Literal["disk", "memory", "off"]
+    cache_bytes: int
+    n_cached: int
+    frozen_flop: float
+    step_flop: float

@@ -1,0 +1,152 @@
+"""Plans of runs: what they count is what a run does, and they read and write nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import dygenept as dg
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.outline import outline_file
+from dygenept.errors import DataError
+from dygenept.plugin.environment import Environment
+from dygenept.runs import plan_costs as costs
+from dygenept.runs.plan import BenchPlan, plan_bench
+from dygenept.runs.runner import BenchRequest
+from dygenept.testing import ToyShape, write_toy_h5ad
+
+MODELS = ("perturbed_mean", "ridge")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_h5ad(tmp_path_factory.mktemp("plan") / "toy.h5ad", ToyShape())
+
+
+def planned(toy: Path, results: Path, **changes: object) -> BenchPlan:
+    request = BenchRequest(dataset=str(toy), results=results, models=MODELS, n_folds=2)
+    return plan_bench(replace(request, **changes), Environment.load())  # type: ignore[arg-type]
+
+
+def test_an_outline_counts_what_reading_finds(toy: Path) -> None:
+    data, found = read_anndata(toy), outline_file(toy)
+    controls = data.expression[np.flatnonzero(data.condition_codes < 0)]
+    assert (found.n_cells, found.n_genes) == data.expression.shape
+    assert found.n_perturbations == len(data.perturbations)
+    assert found.n_values == data.expression.nnz
+    assert found.control_values is not None
+    np.testing.assert_array_equal(found.control_values, np.diff(controls.indptr))
+    assert found.data is not None
+    assert found.data.conditions == data.conditions
+    np.testing.assert_array_equal(found.data.condition_codes, data.condition_codes)
+
+
+def test_no_value_of_the_matrix_is_read(toy: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "toy.h5ad"
+    broken.write_bytes(toy.read_bytes())
+    with h5py.File(broken, "r+") as file:
+        file["X/data"][:] = np.nan
+    with pytest.raises(DataError, match="NaN"):
+        read_anndata(broken)
+    plan = planned(broken, tmp_path / "results")
+    assert plan.dataset.outline.n_values == read_anndata(toy).expression.nnz
+    assert plan.n_jobs == 4
+
+
+def test_a_plan_writes_nothing(toy: Path, tmp_path: Path) -> None:
+    planned(toy, tmp_path / "results")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_matrix_is_counted_to_the_byte(toy: Path, tmp_path: Path) -> None:
+    plan, matrix = planned(toy, tmp_path), read_anndata(toy).expression
+    assert plan.size is not None
+    assert plan.size.matrix_bytes == sum(
+        part.nbytes for part in (matrix.data, matrix.indices, matrix.indptr)
+    )
+
+
+def test_jobs_that_are_recorded_are_told_from_those_to_compute(toy: Path, tmp_path: Path) -> None:
+    dg.bench(
+        str(toy), ["ridge"], folds=2, metrics=["mse"], results=tmp_path, seed=42, progress=False
+    )
+    plan = planned(toy, tmp_path)
+    assert {model.name: model.n_recorded for model in plan.models} == {
+        "perturbed_mean": 0,
+        "ridge": 2,
+    }
+    assert (plan.n_jobs, plan.n_recorded) == (4, 2)
+    assert plan.models[1].basis == "recorded"
+    assert plan.seconds_of(plan.models[1]) == 0
+    # Another seed, another DE list and a run that starts anew share no record with it.
+    for change in ({"seed": 1}, {"de_list": "top_non_zero_de_20"}, {"resume": False}):
+        assert planned(toy, tmp_path, **change).n_recorded == 0
+
+
+def test_the_folds_of_a_plan_are_those_of_the_run(toy: Path, tmp_path: Path) -> None:
+    found = dg.bench(
+        str(toy), ["perturbed_mean"], folds=2, metrics=["mse"], results=tmp_path, progress=False
+    )
+    held_out = [len(record.metrics[0].values) for record in found.records]
+    assert [fold.n_test for fold in planned(toy, tmp_path).folds] == held_out
+
+
+def test_gradient_steps_follow_from_the_train_cells(toy: Path, tmp_path: Path) -> None:
+    from dygenept.model.overrides import Overrides
+
+    sets = ("training.epochs=3", "training.steps_per_epoch=0", "training.target=cell")
+    plan = planned(
+        toy, tmp_path, models=("dygenept_small",), overrides=Overrides(parts={}, sets=sets)
+    )
+    largest = max(fold.n_train_cells for fold in plan.folds)
+    assert plan.models[0].gradient_steps == 3 * -(-largest // 64)
+
+
+def test_a_dense_matrix_gives_an_upper_bound_that_is_named(toy: Path, tmp_path: Path) -> None:
+    import anndata
+
+    cells = anndata.read_h5ad(toy)
+    cells.X = cells.X.toarray()
+    path = tmp_path / "dense.h5ad"
+    cells.write_h5ad(path)
+    plan = planned(path, tmp_path / "results")
+    assert plan.dataset.outline.n_values == cells.n_obs * cells.n_vars
+    assert plan.dataset.outline.is_bound
+    assert any("upper bounds" in doubt for doubt in plan.doubts)
+
+
+def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    registry.write_text(
+        "datasets:\n  screen: {source: file, path: absent.h5ad, n_cells: 2500000, "
+        "n_genes: 18000, n_perturbations: 10000, n_values: 450000000, n_controls: 100000}\n"
+    )
+    request = BenchRequest(dataset="screen", results=tmp_path / "results", models=MODELS)
+    plan = plan_bench(request, Environment.load((registry,), data_dir=tmp_path))
+    assert plan.size is not None
+    assert plan.size.matrix_bytes == 450_000_000 * 8 + 2_500_001 * 4
+    assert not plan.are_folds_cut
+    assert any("not on disk" in doubt for doubt in plan.doubts)
+
+
+def test_the_cost_model_is_near_points_that_were_measured() -> None:
+    two = costs.Machine(device="cpu", n_cores=2)
+    k562 = costs.DataSize(
+        n_cells=162_751, n_genes=5_000, n_conditions=1_092, n_controls=10_691, n_values=103_563_226
+    )
+    fold = costs.FoldSize(n_train=786, n_val=87, n_test=219, n_train_cells=110_000)
+    shared = costs.shared_seconds(k562, two)
+    scored = costs.scoring_seconds(fold, k562, two)
+    # docs/benchmarks.md: eight closed-form models on five folds in 63 s and 1.5 GB.
+    assert shared + 40 * scored == pytest.approx(63, rel=0.15)
+    assert costs.process_bytes(k562, None) == pytest.approx(1.5e9, rel=0.15)
+    # A point that nothing was fitted to: dygenept_small on full-size sim:norman took 2.1 GB.
+    norman = costs.DataSize(
+        n_cells=91_205, n_genes=5_045, n_conditions=236, n_controls=7_000, n_values=58_000_000
+    )
+    seen = costs.FoldSize(n_train=189, n_val=0, n_test=47, n_train_cells=67_000)
+    assert costs.process_bytes(norman, seen, has_torch=True) == pytest.approx(2.1e9, rel=0.25)
