@@ -28,14 +28,15 @@ def bundled_suites() -> tuple[Suite, ...]:
         return all_suites(directory)
 
 
-def plugin_file(kind: str, name: str) -> str:
+def plugin_file(kind: str, name: str, *, file_name: str | None = None) -> str:
     """Return the text of a single-file plugin of one kind that passes its check.
 
     Args:
-        kind: Such as ``attention``.
+        kind: Such as ``attention``; or another template, such as ``isolated_baselines_child``.
         name: In lower snake case.
+        file_name: Name of the plugin's file; None for ``name`` with its ending.
     """
-    return _filled(f"{kind}.py.txt", kind, name)
+    return _filled(f"{kind}.py.txt", kind, name, file_name)
 
 
 def plugin_package(kind: str, name: str) -> dict[str, str]:
@@ -51,7 +52,7 @@ def plugin_package(kind: str, name: str) -> dict[str, str]:
     }
 
 
-def _filled(template: str, kind: str, name: str) -> str:
+def _filled(template: str, kind: str, name: str, file_name: str | None = None) -> str:
     from importlib.resources import files
 
     text = files("dygenept_cli").joinpath("templates", template).read_text(encoding="utf-8")
@@ -61,6 +62,8 @@ def _filled(template: str, kind: str, name: str) -> str:
         "@CLASS@": class_name,
         "@KIND@": kind,
         "@DASHED@": name.replace("_", "-"),
+        "@UPPER@": name.upper(),
+        "@FILE@": file_name or f"{name}.py",
     }
     for place, value in places.items():
         text = text.replace(place, value)

@@ -69,6 +69,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "dygenept plugins new attention my_attention --package",
     ),
     "metrics audit": ("dygenept metrics audit --dataset screen.h5ad --plot ranges.svg",),
+    "plot results": (
+        "dygenept plot results forest --output forest.svg",
+        "dygenept plot results paired --model ridge --model knn --output paired.svg",
+    ),
+    "plot learning": ("dygenept plot learning --metric mse --output learning.svg",),
+    "plot coverage": ("dygenept plot coverage --facets go_minilm --output coverage.svg",),
+    "plot history": ("dygenept plot history --checkpoint my-model --output history.svg",),
     "suites list": ("dygenept suites list",),
     "suites show": ("dygenept suites show quick",),
     "export predictions": (

@@ -29,8 +29,8 @@ from dygenept.knowledge.facets.controls import (
 from dygenept.knowledge.facets.graph_facets import with_further_facets
 from dygenept.knowledge.facets.selection import select_genes
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES
-from dygenept.knowledge.store.knowledge_files import read_knowledge
+from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES, is_foreign
+from dygenept.knowledge.store.knowledge_files import read_confidence, read_knowledge
 from dygenept.machine.folders import default_cache_dir
 from dygenept.plugin.configured import unmet_need, with_data_folder
 from dygenept.plugin.environment import Environment
@@ -208,7 +208,7 @@ def _from_file(
     path = _path_of(name, entry, runtime)
     if absence := _absence(path, name):
         raise DataUnavailableError(absence)
-    if kg.sources and not kg.is_covered_by(recorded_imputation(path)):
+    if kg.sources and not _is_imputed(path, kg):
         knowledge = impute_file(path, genes=genes, kg=kg, manager=manager, runtime=runtime)
     else:
         knowledge = select_genes(read_knowledge(path), genes)
@@ -262,7 +262,7 @@ def is_imputed_already(
             continue  # nothing known on purpose, or facets of an encoder's own
         if entry is not None and entry.file is None:
             return False
-        if not kg.is_covered_by(recorded_imputation(_path_of(name, entry, runtime))):
+        if not _is_imputed(_path_of(name, entry, runtime), kg):
             return False
     return True
 
@@ -314,6 +314,32 @@ def _path_of(name_or_file: str, entry: FacetSetEntry | None, runtime: Runtime) -
         return Path(name_or_file).expanduser()
     folder = (runtime.cache_dir or default_cache_dir()) / "knowledge"
     return folder / Path(str(entry.file)).expanduser()
+
+
+def _is_imputed(path: Path, kg: KgChoice) -> bool:
+    """True if a knowledge file needs nothing from these graphs.
+
+    A file of this project records what it was imputed from. Another, such as the original model's
+    tensor, was imputed if confidences lie between 0 and 1 (a facet that was written has 1, one that
+    nobody knows 0), or if it has several facets and no gap. Plain vectors say nothing of it.
+    """
+    if not is_foreign(path):
+        return kg.is_covered_by(recorded_imputation(path))
+    return _has_imputed_facets(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _has_imputed_facets(path: Path, size: int, modified_ns: int) -> bool:
+    _, facets, confidence = read_confidence(path)
+    is_whole = len(facets) > 1 and bool((confidence > 0).all())
+    is_imputed = is_whole or bool(((confidence > 0) & (confidence < 1)).any())
+    if is_imputed:
+        logger.warning(
+            "%s has no gaps, or confidences between 0 and 1: it was imputed already, and knowledge "
+            "graphs are not read for it",
+            path,
+        )
+    return is_imputed
 
 
 def _absence(path: Path, name: str) -> str | None:

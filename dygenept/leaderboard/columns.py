@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from dygenept.leaderboard.calibration import UNKNOWN, Calibration
@@ -68,11 +69,11 @@ Row = TypeVar("Row", bound=BoardRow)
 
 
 def number(value: object) -> str:
-    """Write a value in a few digits: three decimals, more where it is small."""
+    """Write a value in a few digits: three decimals, more where it is small, never an exponent."""
     if not isinstance(value, float):
         return MISSING if value is None else printable(str(value))
     if 0 < abs(value) < 0.001:
-        return f"{value:.1e}"
+        return f"{value:.{min(1 - floor(log10(abs(value))), 8)}f}"
     return f"{value:.4f}" if 0 < abs(value) < 0.1 else f"{value:.3f}"
 
 

@@ -55,16 +55,10 @@ class BoardKey:
     de_list: str
 
     @classmethod
-    def of(cls, header: RecordHeader) -> BoardKey:
+    def of(cls, record: RecordHeader) -> BoardKey:
         """Return the leaderboard that a record belongs to."""
-        return cls(
-            dataset=header.dataset,
-            dataset_sha256=header.dataset_sha256,
-            is_simulated=header.simulated,
-            suite=header.suite,
-            split_sha256=header.split_sha256,
-            de_list=header.de_list,
-        )
+        parts = (record.dataset, record.dataset_sha256, record.simulated, record.suite)
+        return cls(*parts, record.split_sha256, record.de_list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dygenept.machine.plain_text import printable
@@ -41,8 +44,36 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
     """Yield a callback that draws bars with the time left, on a terminal or in a notebook.
 
     Elsewhere jobs and steps are reported as plain lines, at most one in ten seconds while one of
-    them lasts, so that logs stay readable.
+    them lasts, so that logs stay readable. From the callback nothing else can be reached: models
+    are given it, and a notebook's output leads to all that the notebook holds.
     """
+    with _drawn(quiet=quiet) as draw:
+        reporter = _Reporter(next(_NUMBERS))
+        _DRAWING[reporter.number] = draw
+        try:
+            yield reporter
+        finally:
+            del _DRAWING[reporter.number]
+
+
+_NUMBERS = itertools.count()
+_DRAWING: dict[int, Callable[[Report], None]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reporter:
+    """Passes reports on to what draws them, as long as it is open; known by its number alone."""
+
+    number: int
+
+    def __call__(self, report: Report) -> None:
+        draw = _DRAWING.get(self.number)
+        if draw is not None:
+            draw(report)
+
+
+@contextmanager
+def _drawn(*, quiet: bool) -> Iterator[Callable[[Report], None]]:
     from dygenept.machine.processes import launched
 
     if quiet or not launched().is_writer:
@@ -51,7 +82,9 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[Report], None]]
     from dygenept.machine.terminal import safe_console
 
     console = safe_console(stderr=True)
-    if not (sys.stderr.isatty() or console.is_jupyter):
+    # Without ipywidgets, a notebook cannot draw one bar again and again.
+    can_draw = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+    if not (sys.stderr.isatty() or can_draw):
         yield _plain_lines()
         return
     from rich.progress import (

@@ -88,6 +88,8 @@ def registered_entry(
 ) -> dict[str, object]:
     """Return what ``models`` says of a name, merged over what it extends.
 
+    A part that names another plugin takes none of the options of the one before it.
+
     Raises:
         ConfigError: If the name is unknown, or entries extend each other in a circle.
     """
@@ -99,7 +101,17 @@ def registered_entry(
     parent = entry.pop("extends", None)
     if parent is None:
         return entry
-    return merged(registered_entry(str(parent), registry, (*seen, name)), entry)
+    base = registered_entry(str(parent), registry, (*seen, name))
+    kept = {key: value for key, value in base.items() if not _names_another(key, value, entry)}
+    return merged(kept, entry)
+
+
+def _names_another(section: str, before: object, entry: Mapping[str, object]) -> bool:
+    """True if an entry has another plugin for a part than the entry that it extends."""
+    after = entry.get(section)
+    if section not in PARTS or not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return False
+    return bool(after.get("name", before.get("name")) != before.get("name"))
 
 
 def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

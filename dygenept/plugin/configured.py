@@ -53,7 +53,11 @@ class ConfiguredPlugin(Generic[S_co]):
 def with_data_folder(
     spec: PluginSpec, options: Mapping[str, object], data_dir: Path | None
 ) -> dict[str, object]:
-    """Add a run's data folder to the options of a plugin that reads it; one given there wins."""
+    """Add a run's data folder to the options of a plugin that reads it; one given there wins.
+
+    Such a plugin's configuration has a field ``data_dir``, declared with ``exclude=True``, so that
+    no record contains a path of one machine.
+    """
     given = dict(options)
     if data_dir is not None and DATA_DIR_OPTION in spec.config.model_fields:
         given.setdefault(DATA_DIR_OPTION, str(data_dir))

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, cast
 from pydantic import BaseModel
 
 from dygenept.machine.folders import default_cache_dir, default_data_dir
-from dygenept.plugin.configured import ConfiguredPlugin
+from dygenept.plugin.configured import ConfiguredPlugin, with_data_folder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.specs import PluginSpec
@@ -124,7 +124,8 @@ class Environment:
             ConfigError: If an option is unknown (the nearest is named) or not allowed.
         """
         spec = self.manager.get(spec_class, name)
-        config = validated(spec.config, dict(options or {}), where or f"{spec.kind}.{spec.name}")
+        given = with_data_folder(spec, options or {}, self.data_dir)
+        config = validated(spec.config, given, where or f"{spec.kind}.{spec.name}")
         return ConfiguredPlugin(spec, config, self.manager.provenance(spec.kind, spec.name))
 
     def entries(self, section: Section, entry: type[E]) -> Mapping[str, E]:

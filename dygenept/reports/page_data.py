@@ -30,7 +30,7 @@ from dygenept.types import DoubleArray
 
 # Signs that all scores of one board may take, and a board with the page around it.
 MOST_SCORES = 620_000
-MOST_SIGNS = 1_480_000
+MOST_SIGNS = 1_492_000
 NO_FOLDER = "no results folder was at hand when this page was made"
 # Predicted changes beyond this many times the largest measured one are drawn at the edge.
 LIMIT = 2.0

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
+from dygenept.types.html import html_table
 
 if TYPE_CHECKING:
     from dygenept.evaluation.effects.scoring import EffectScore
@@ -315,6 +316,28 @@ class RunRecord(_Record):
     child: ChildResources | None = None
     predictions: str | None
     created: str
+
+    def _repr_html_(self) -> str:
+        """Show what was run, and the mean of each metric, in a notebook."""
+        simulated = "SIMULATED DATA · " if self.dataset.simulated else ""
+        means = []
+        for metric in self.metrics:
+            values = [item.value for item in metric.values if item.value is not None]
+            mean = f"{fmean(values):.4f}" if values else "–"
+            means.append((metric.name, f"{mean} over {len(values)} of {len(metric.values)}"))
+        facts = [
+            ("role", self.role),
+            ("suite", self.suite),
+            ("fold and seed", f"{self.fold + 1}, {self.seed}"),
+            ("DE list", f"{self.de_list} ({self.de_origin})"),
+            ("device", self.device),
+            ("created", self.created),
+            ("data SHA-256", self.dataset.sha256),
+            ("split SHA-256", self.split.sha256),
+            *means,
+            *(("note", note) for note in self.notes),
+        ]
+        return html_table(f"{simulated}{self.model} on {self.dataset.name}", facts)
 
     def model_post_init(self, _: object) -> None:
         """Call what an earlier version recorded of a submission by its role."""

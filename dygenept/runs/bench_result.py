@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.leaderboard.boards import leaderboard_of
+from dygenept.leaderboard.columns import leading_first, number
 from dygenept.leaderboard.comparisons import compare_models
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.machine.whole_files import write_whole
@@ -17,6 +18,7 @@ from dygenept.reports.per_perturbation import score_table
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchOutcome
+from dygenept.types.html import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,5 +145,26 @@ class BenchResult:
         return f"BenchResult({len(models)} models, {len(folds)} folds{failed}: {', '.join(models)})"
 
     def _repr_html_(self) -> str:
-        """Show the leaderboard in a notebook."""
-        return str(self.leaderboard()._repr_html_())
+        """Show the leaderboard in a notebook, one row per model, the first metric first."""
+        if not self.records:
+            return html_table("no job finished", self.failures.items(), head=("job", "reason"))
+        board = leaderboard_of(self.records)
+        metrics = leading_first(board.overall.rows, fixed=board.fixed_lead)
+        documents = [row.document() for row in board.overall.rows]
+        values = {(row["model"], row["metric"]): row["pooled"] for row in documents}
+        first = self.records[0]
+        simulated = "SIMULATED DATA · " if first.dataset.simulated else ""
+        shown = [
+            (
+                row["model"],
+                number(row["rank"]),
+                number(row["pooled"]),
+                f"[{number(row['ci_low'])}, {number(row['ci_high'])}]",
+                *(number(values.get((row["model"], metric))) for metric in metrics[1:]),
+            )
+            for row in documents
+            if row["metric"] == metrics[0]
+        ]
+        title = f"{simulated}{first.dataset.name}, {len({r.fold for r in self.records})} folds"
+        head = ("model", "rank", metrics[0], "95 % interval", *metrics[1:])
+        return html_table(title, shown, head=head)

@@ -7,7 +7,7 @@ kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose).
 
 from __future__ import annotations
 
-from dygenept.testing.baseline_checks import check_baseline
+from dygenept.testing.baseline_checks import check_baseline, check_isolated
 from dygenept.testing.dataset_checks import check_dataset
 from dygenept.testing.dispatch import check_plugin
 from dygenept.testing.effect_metric_checks import check_effect_metric
@@ -44,6 +44,7 @@ __all__ = [
     "check_effect_metric",
     "check_facet_writer",
     "check_gene_encoder",
+    "check_isolated",
     "check_kg_source",
     "check_metric",
     "check_plugin",

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.reachable import reachable_arrays
+from dygenept.knowledge.facets.selection import select_genes
 from dygenept.plugin.interfaces import HasChosen, HasNotes, Model, PredictsSpread
-from dygenept.plugin.specs import BaselineSpec
+from dygenept.plugin.isolated.model import IsolatedModel
+from dygenept.plugin.specs import BaselineSpec, PluginConfig
 from dygenept.testing.leak_checks import Secrets, cheat
 from dygenept.testing.rules import Rules, checking, configured
 from dygenept.testing.toy import TOY_TARGETS, ToyShape, toy_data, toy_task
-from dygenept.testing.toy_knowledge import UNKNOWN_GENE
-from dygenept.types import Condition, DoubleArray, Perturbation, Predictions, Task
+from dygenept.testing.toy_knowledge import UNKNOWN_GENE, toy_knowledge
+from dygenept.types import (
+    Condition,
+    DoubleArray,
+    GeneKnowledge,
+    Perturbation,
+    PerturbationData,
+    Predictions,
+    Runtime,
+    Task,
+)
 
 # A model that computes in float32 may differ in the last bits, and no more.
 TOLERANCE = 1e-5
@@ -37,7 +50,7 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
     is_oracle = spec.role != "baseline"
     for n_cell_types in (1, 2):
         data = toy_data(ToyShape(n_cell_types=n_cell_types))
-        task, held_out = toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)
+        task, held_out = _task_for(spec, data)
         with checking(spec) as rules:
             conditions = held_out if is_oracle else (*held_out, *_hard_conditions(task))
             before = _arrays(task)
@@ -53,12 +66,48 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
                 rules.require(is_same, f"it writes into {name}")
             _check_independence(model, conditions, predictions, task, rules, is_oracle=is_oracle)
             twin = spec.factory(config)
-            twin.fit(toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)[0])
+            twin.fit(_task_for(spec, data)[0])
             again = _predict(twin, conditions, task, rules, is_oracle=is_oracle)
             rules.require(_close(again, predictions), "fitted twice, it predicts two things")
             _check_offers(model, rules)
             if isinstance(model, PredictsSpread):
                 _check_spread(model, conditions, rules, shape=predictions.shape)
+
+
+def _task_for(spec: BaselineSpec, data: PerturbationData) -> tuple[Task, tuple[Condition, ...]]:
+    """Return the toy task, in which every facet set has the toy knowledge."""
+    is_oracle = spec.role != "baseline"
+    task, held_out = toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)
+    return replace(task, runtime=replace(task.runtime, knowledge=_toy_facets)), held_out
+
+
+def _toy_facets(name: str, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+    return replace(select_genes(toy_knowledge(), tuple(genes)), name=name)
+
+
+def check_isolated(
+    spec: BaselineSpec, python: Path, *, options: Mapping[str, object] | None = None
+) -> None:
+    """Check a model with an environment of its own, in an interpreter that has its packages.
+
+    Args:
+        spec: The model; its factory returns an ``IsolatedModel``.
+        python: The interpreter; no environment is built.
+        options: Its options; None takes its ``check_options``.
+
+    Raises:
+        ConformanceError: If a rule of ``check_baseline`` is broken.
+        NotCheckedError: If it needs options or files that are not here.
+    """
+
+    def factory(config: PluginConfig) -> IsolatedModel:
+        model = spec.factory(config)
+        if not isinstance(model, IsolatedModel):
+            raise TypeError(f"the factory of {spec.name} returns no IsolatedModel")
+        model.use_python(python)
+        return model
+
+    check_baseline(replace(spec, factory=factory, environment=None), options=options)
 
 
 def _check_offers(model: Model, rules: Rules) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.types.html import html_table
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
@@ -182,6 +183,24 @@ class PerturbationData:
             if condition.label in wanted and cell_type in (None, condition.cell_type)
         )
 
+    def _repr_html_(self) -> str:
+        """Show what it contains in a notebook."""
+        simulated = "SIMULATED DATA · " if self.is_simulated else ""
+        facts = [
+            (
+                "cells",
+                f"{self.n_cells:,}, {int((self.condition_codes < 0).sum()):,} of them control",
+            ),
+            ("genes", f"{self.n_genes:,}"),
+            ("perturbations", f"{len(self.perturbations):,}"),
+            ("target genes", f"{len(self.target_genes):,}"),
+            ("cell types", ", ".join(self.cell_types)),
+            ("read from", self.source),
+            ("SHA-256", self.sha256),
+            *(("note", note) for note in self.notes),
+        ]
+        return html_table(f"{simulated}{self.name}", facts)
+
 
 @dataclass(frozen=True, slots=True)
 class Pseudobulk:
@@ -242,3 +261,13 @@ class Split:
     seed: int
     dataset_sha256: str
     folds: tuple[Fold, ...]
+
+    def _repr_html_(self) -> str:
+        """Show the size of each part of each fold in a notebook."""
+        head = ("fold", "train", "validation", "held out", "for example")
+        rows = [
+            (number, len(fold.train), len(fold.val), len(fold.test), ", ".join(fold.test[:3]))
+            for number, fold in enumerate(self.folds, start=1)
+        ]
+        title = f"{self.algorithm} (version {self.version}), seed {self.seed}: perturbations"
+        return html_table(title, rows, head=head)

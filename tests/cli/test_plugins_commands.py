@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dygenept.plugin.specs import KINDS
@@ -172,13 +173,59 @@ def test_new_plugins_keep_the_house_style(cli, tmp_path: Path) -> None:
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
     if ruff is None:
         pytest.skip("ruff is not installed")
-    for kind in KINDS:
+    for kind in (*KINDS, "isolated_baselines"):
         cli("plugins", "new", kind, "my_new_part", "--output", tmp_path / f"{kind}.py")
     shutil.copy(Path(__file__).parents[2] / "pyproject.toml", tmp_path / "pyproject.toml")
     # The copied pyproject.toml brings rules on public methods that a template need not document.
     for command in (["check", "--ignore", "D"], ["format", "--check"]):
         done = subprocess.run([ruff, *command, str(tmp_path)], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
+
+
+def test_a_new_isolated_baseline_is_a_plugin_a_script_and_a_test_that_work(
+    cli, tmp_path: Path
+) -> None:
+    from dygenept.plugin.manager import PluginManager
+    from dygenept.plugin.specs import BaselineSpec
+    from dygenept.testing.toy import toy_data, toy_task
+
+    written = cli("plugins", "new", "isolated_baselines", "my_peer")
+    assert written.code == 0, written.err
+    names = {"my_peer.py", "_my_peer_child.py", "test_my_peer.py"}
+    assert {path.name for path in tmp_path.glob("*.py")} == names
+    manager = PluginManager.load(files=[tmp_path / "my_peer.py"], entry_points=False)
+    spec = manager.get(BaselineSpec, "my_peer")
+    task, held_out = toy_task(toy_data(), needs_cells=True)
+    vectors = tmp_path / "vectors.csv"
+    known = sorted({gene for item in (*task.known, *held_out) for gene in item.genes})[1:]
+    rng = np.random.default_rng(0)
+    values = dict(zip(known, rng.normal(size=(len(known), 3)).round(3), strict=True))
+    rows = [f"{gene},{','.join(map(str, row))}" for gene, row in values.items()]
+    vectors.write_text("\n".join(["gene,a,b,c", *rows]) + "\n")
+    model = spec.factory(spec.config(embedding=str(vectors), penalty=2.0))
+    model.use_python(Path(sys.executable))
+    model.fit(task)
+    predicted = model.predict(held_out).expression
+    # The same ridge regression, in its primal form.
+    inputs = [
+        (row, sum(values[gene] for gene in item.genes))
+        for row, item in enumerate(task.known)
+        if all(gene in values for gene in item.genes)
+    ]
+    features = np.array([vector for _, vector in inputs])
+    changes = task.means[[row for row, _ in inputs]] - task.control_means[0]
+    gram = features.T @ features + 2.0 * np.eye(3)
+    weights = np.linalg.solve(gram, features.T @ changes)
+    for row, item in enumerate(held_out):
+        if all(gene in values for gene in item.genes):
+            change = sum(values[gene] for gene in item.genes) @ weights
+            expected = task.control_means[0] + change
+        else:
+            expected = task.means.mean(axis=0)
+        np.testing.assert_allclose(predicted[row], expected, atol=1e-4)
+    again = cli("plugins", "new", "isolated_baselines", "my_peer", "--output", tmp_path / "b.py")
+    assert again.code == 2
+    assert "_my_peer_child.py exists" in again.err
 
 
 @pytest.mark.parametrize(

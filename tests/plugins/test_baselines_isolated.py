@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dygenept.knowledge import child_files
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.isolated.handover import write_cells
 from dygenept.plugin.manager import PluginManager
@@ -39,7 +40,7 @@ def test_the_environments_pin_the_published_package_and_hold_torch_in_range(name
 def test_go_terms_are_handed_over_in_the_spelling_of_the_data_set() -> None:
     task, _ = toy_task()
     asked = [Condition(Perturbation(f"{g}+ctrl", (g,)), "K562") for g in ("KIAA1804", "NOSUCH")]
-    files = gears.go_terms(task, asked)
+    files = child_files.go_terms(task, asked)
     terms = json.loads(files["gene2go.json"])
     # KIAA1804 is an outdated symbol of MAP3K21; a gene without terms is left out.
     assert "GO:0004672" in terms["KIAA1804"]

@@ -87,13 +87,15 @@ def bench(
     from dygenept.runs.default_models import default_models
 
     environment = where.environment()
+    if benchmark.dataset is None and benchmark.suite is None:
+        benchmark = replace(benchmark, dataset=assembly.document()[1])
     declared = benchmark.declared(environment)
     names = tuple(jobs.model or declared.models)
     effects = not names and gives_effects(declared.datasets[0], environment)
     choice = None if names else default_models(environment, effects=effects)
     grid = None if jobs.model else declared.grid
     if grid is not None and assembly.kg is None:
-        grid.check(assembly.set_ or ())
+        grid.check(assembly.sets)
     swapped = () if grid is None else grid.variants()
     requests = [
         replace(

@@ -27,6 +27,9 @@ app = typer.Typer(
     help="List, show, check and start plugins.", no_args_is_help=True, rich_markup_mode=None
 )
 
+# A baseline that wraps a published package: a plugin, a script for its environment, and a test.
+ISOLATED = "isolated_baselines"
+
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name, or kind/name.")]
 
 
@@ -132,7 +135,13 @@ def check_plugins(
 
 @app.command("new")
 def new_plugin(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind, such as attention.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="Kind, such as attention; isolated_baselines wraps a published package.",
+        ),
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name in lower snake case.")],
     output: Annotated[
         Path | None,
@@ -154,22 +163,37 @@ def new_plugin(
     from dygenept.plugin.specs import KINDS
     from dygenept_cli.bundled import plugin_file
 
-    if kind not in KINDS:
-        raise PluginError(f"unknown kind {kind!r}; {nearest(kind, KINDS)}")
+    known = (*KINDS, ISOLATED)
+    if kind not in known:
+        raise PluginError(f"unknown kind {kind!r}; {nearest(kind, known)}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise PluginError(f"plugin name {name!r} is not lower snake case, such as my_{kind}")
     manager = PluginFlags().environment().manager
-    if name in manager.names(kind):
-        raise PluginError(f"plugin {kind}/{name} already exists; choose another name")
+    hook = "baselines" if kind == ISOLATED else kind
+    if name in manager.names(hook):
+        raise PluginError(f"plugin {hook}/{name} already exists; choose another name")
     if package:
+        if kind == ISOLATED:
+            raise ConfigError(f"--package has no template of {ISOLATED}; leave it out")
         _write_package(kind, name, output or Path(f"dygenept-{name.replace('_', '-')}"))
         return
     path = output or Path(f"{name}.py")
-    if path.exists() and not is_streamed(path):
-        raise ConfigError(f"{path} exists; give another file with --output")
+    files = {path: plugin_file(kind, name)}
+    if kind == ISOLATED and not is_streamed(path):
+        beside = {f"_{name}_child.py": "child", f"test_{name}.py": "test"}
+        for file_name, part in beside.items():
+            files[path.with_name(file_name)] = plugin_file(
+                f"{ISOLATED}_{part}", name, file_name=path.name
+            )
+    for file in files:
+        if file.exists() and not is_streamed(file):
+            raise ConfigError(f"{file} exists; give another file with --output")
     console.check_output(path)
-    write_whole(path, plugin_file(kind, name).encode())
-    console.note(f"{path} written; next: dygenept plugins check --plugin {path}")
+    for file, text in files.items():
+        write_whole(file, text.encode())
+    console.note(
+        f"{' and '.join(map(str, files))} written; next: dygenept plugins check --plugin {path}"
+    )
 
 
 def _write_package(kind: str, name: str, folder: Path) -> None:

@@ -48,22 +48,57 @@ class ModelFlags:
         ),
     ] = None
 
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="The same as --set KEY=VALUE.",
+            show_default=False,
+        ),
+    ] = None
+
     def parts(self) -> dict[str, str | None]:
         """Return the plugins to swap in, by section; None keeps an assembly's own."""
         return {"attention": self.attention}
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """What ``--set`` and bare ``KEY=VALUE`` words say, in today's words.
+
+        Raises:
+            ConfigError: If a bare word is no option.
+        """
+        from dygenept.errors import ConfigError
+        from dygenept.model.original_names import todays_set
+
+        for word in self.pairs or ():
+            if "=" not in word:
+                raise ConfigError(
+                    f"unexpected argument {word!r}; only options of a model stand bare, as "
+                    "KEY=VALUE, such as training.lr=5e-5"
+                )
+        return tuple(map(todays_set, (*(self.set_ or ()), *(self.pairs or ()))))
+
+    def document(self) -> tuple[dict[str, object] | None, str | None]:
+        """Read ``--config`` in today's words, and the data set that it names, if any."""
+        if self.config is None:
+            return None, None
+        from dygenept.model.original_names import todays_document
+        from dygenept.plugin.yaml_files import read_yaml
+
+        return todays_document(read_yaml(self.config))
 
     def overrides(self) -> Overrides:
         """Collect what the flags change in assembled models."""
         from dygenept.knowledge.graph.sources import kg_names
         from dygenept.model.overrides import Overrides
-        from dygenept.plugin.yaml_files import read_yaml
 
         return Overrides(
             parts={section: name for section, name in self.parts().items() if name is not None},
             facets=self.facets,
             kg=None if self.kg is None else kg_names(self.kg),
-            document=None if self.config is None else read_yaml(self.config),
-            sets=tuple(self.set_ or ()),
+            document=self.document()[0],
+            sets=self.sets,
         )
 
 

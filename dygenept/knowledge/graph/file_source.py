@@ -24,7 +24,7 @@ from dygenept.knowledge.graph.files import (
 )
 from dygenept.machine.file_checks import is_error_line
 from dygenept.machine.file_kinds import HEAD_BYTES, kind_of, said_of
-from dygenept.machine.folders import default_data_dir
+from dygenept.machine.folders import default_data_dir, place_in
 from dygenept.plugin.interfaces import GraphReport, KnowledgeGraph
 from dygenept.plugin.specs import PluginConfig
 
@@ -45,7 +45,7 @@ class GraphConfig(PluginConfig):
     """
 
     path: str | None = None
-    data_dir: str | None = None
+    data_dir: str | None = Field(default=None, exclude=True)
     weight: float = Field(default=1.0, gt=0, le=1)
 
 
@@ -56,7 +56,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
     """A source that reads files of one of several layouts.
 
     A subclass names itself, its layouts, and reads files of a layout into a graph. What the
-    registry calls the asset of the source's name lies in ``kg/<name>`` of the data folder.
+    registry calls the asset of the source's name lies in ``kg/<name>`` of the data folder; where
+    that is absent, the original model's ``kg/<name>.json`` is read.
 
     Attributes:
         name: Name of the source.
@@ -86,7 +87,8 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             return Path(self.config.path).expanduser()
         data_dir = self.config.data_dir
         base = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
-        return base / "kg" / self.name
+        file = f"kg/{self.name}.json"
+        return place_in(base, f"kg/{self.name}", (file, f"data/{file}"))
 
     def find(self) -> FoundFiles:
         """Find its files.
@@ -210,7 +212,7 @@ class FileGraphSource(ABC, Generic[ConfigT]):
             identity="",
             inputs={str(path): verified_sha256(path) for path in self._found.all},
             # Where the files lie does not change the graph; what is in them is in ``inputs``.
-            config=self.config.model_dump(mode="json", exclude={"path", "data_dir"}),
+            config=self.config.model_dump(mode="json", exclude={"path"}),
             versions={
                 "dygenept": dygenept.__version__,
                 "reader": str(self.version),

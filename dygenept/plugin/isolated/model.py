@@ -10,14 +10,19 @@ from pathlib import Path
 
 from dygenept.errors import ChildError, PluginError
 from dygenept.machine.folders import default_cache_dir
+from dygenept.plugin.isolated import for_child
 from dygenept.plugin.isolated.answer import read_answer, read_notes
-from dygenept.plugin.isolated.building import BuiltEnvironment, build_environment
+from dygenept.plugin.isolated.building import build_environment
 from dygenept.plugin.isolated.child import STDERR, STDOUT, run_child
 from dygenept.plugin.isolated.environment import EnvironmentSpec
 from dygenept.plugin.isolated.handover import TASK, Input, Order, write_order
 from dygenept.types import ChildResources, Condition, Predictions, Progress, Task
 
 DEFAULT_TIMEOUT_S = 6 * 3600.0
+# What a child in Python may import; see ``for_child``.
+CHILD_MODULE = "dygenept_child.py"
+# The environment of a record whose interpreter was given.
+GIVEN = "given"
 KEPT_AFTER_FAILURE = (TASK, STDOUT, STDERR)
 
 
@@ -48,6 +53,14 @@ class IsolatedProgram:
     files: Callable[[Task, Sequence[Condition]], Mapping[str, bytes]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """What a child runs in: a Python, and the name of its environment for the record."""
+
+    python: Path
+    environment: str
+
+
 class IsolatedModel:
     """Hands files to a child process, which learns and predicts in one go, and reads its answer.
 
@@ -57,7 +70,8 @@ class IsolatedModel:
     def __init__(self, program: IsolatedProgram) -> None:
         self._program = program
         self._task: Task | None = None
-        self._environment: BuiltEnvironment | None = None
+        self._interpreter: Interpreter | None = None
+        self._given: Path | None = None
         self.notes: tuple[str, ...] = ()
         self.child: ChildResources | None = None
 
@@ -66,6 +80,10 @@ class IsolatedModel:
         """The file that the child runs."""
         return self._program.script
 
+    def use_python(self, python: Path) -> None:
+        """Run in an interpreter that has the packages, so that no environment is built."""
+        self._given = python
+
     def fit(self, task: Task) -> None:
         """Keep the task and see to the environment; learning is the child's, in ``predict``.
 
@@ -73,12 +91,16 @@ class IsolatedModel:
             EnvironmentBuildError: If the environment is not there and cannot be built.
         """
         runtime = task.runtime
-        self._environment = build_environment(
-            self._program.environment,
-            runtime.cache_dir or default_cache_dir(),
-            runtime.report,
-            name=self._program.name,
-        )
+        if self._given is not None:
+            self._interpreter = Interpreter(self._given, GIVEN)
+        else:
+            built = build_environment(
+                self._program.environment,
+                runtime.cache_dir or default_cache_dir(),
+                runtime.report,
+                name=self._program.name,
+            )
+            self._interpreter = Interpreter(built.python, built.digest)
         self._task = task
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
@@ -90,8 +112,8 @@ class IsolatedModel:
             ChildError: If the child fails, takes too long, or leaves what it must not.
             PluginError: If it was not fitted.
         """
-        task, environment = self._task, self._environment
-        if task is None or environment is None:
+        task, interpreter = self._task, self._interpreter
+        if task is None or interpreter is None:
             raise PluginError(f"{self._program.name} predicts before it was fitted; call fit")
         if not conditions:
             return Predictions((), task.means[:0])
@@ -102,7 +124,7 @@ class IsolatedModel:
             base.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{self._program.name}-", dir=base))
         try:
-            expression = self._answered(folder, tuple(conditions), task, environment)
+            expression = self._answered(folder, tuple(conditions), task, interpreter)
         except ChildError as error:
             _keep_output_alone(folder)
             where = "" if base is None else f"; its output is in {folder}"
@@ -120,7 +142,7 @@ class IsolatedModel:
         folder: Path,
         conditions: tuple[Condition, ...],
         task: Task,
-        environment: BuiltEnvironment,
+        interpreter: Interpreter,
     ) -> Predictions:
         program = self._program
         order = Order(
@@ -131,7 +153,8 @@ class IsolatedModel:
         )
         write_order(order, task, folder)
         script = Path(shutil.copy(program.script, folder))
-        words = {"{python}": str(environment.python), "{script}": str(script)}
+        shutil.copy(str(for_child.__file__), folder / CHILD_MODULE)
+        words = {"{python}": str(interpreter.python), "{script}": str(script)}
         task.runtime.report(Progress("child", 0, 1, program.name))
         took = run_child(
             [words.get(word, word) for word in program.command],
@@ -141,7 +164,7 @@ class IsolatedModel:
         expression = read_answer(folder, conditions, task)
         self.notes = read_notes(folder)
         self.child = ChildResources(
-            environment=environment.digest,
+            environment=interpreter.environment,
             wall_s=took.wall_s,
             peak_memory_bytes=took.peak_memory_bytes,
         )

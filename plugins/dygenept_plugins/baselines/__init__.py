@@ -2,6 +2,6 @@
 
 Read ``means`` first, then ``additive``, ``linear``, ``ridge``, ``knn`` and ``gp`` (regressions on
 gene embeddings), and ``random_train``. The ceilings and floors ``truth``, ``technical_duplicate``
-and ``shuffled`` are given the truth; ``gears`` and ``scgpt_finetune`` are published packages in
-environments of their own.
+and ``shuffled`` are given the truth; ``gears``, ``biolord``, ``stamp``, ``state`` and
+``scgpt_finetune`` are published packages in environments of their own.
 """

@@ -10,15 +10,13 @@ Source: Roohani et al. 2024. Licence of cell-gears: MIT. Its environment takes a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
+from dygenept.knowledge.child_files import go_terms
 from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
 from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
-from dygenept.types import Condition, Task
 
 # torch_geometric and requests are imported but not declared; scipy 1.15 and pandas 3 break it.
 ENVIRONMENT = EnvironmentSpec(
@@ -51,21 +49,6 @@ class GearsConfig(PluginConfig):
     batch_size: int = Field(default=32, gt=0)
     lr: float = Field(default=1e-3, gt=0)
     timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
-
-
-def go_terms(task: Task, conditions: Sequence[Condition]) -> Mapping[str, bytes]:
-    """Write the GO terms of output and target genes, by the data set's own spelling."""
-    from dygenept.knowledge.genes.tables import load_gene_tables
-
-    tables = load_gene_tables()
-    asked = {gene for condition in conditions for gene in condition.genes}
-    terms: dict[str, list[str]] = {}
-    for gene in sorted({*task.gene_symbols, *task.target_genes, *asked}):
-        symbol = tables.resolve(gene)
-        found = () if symbol is None else tables.terms_of(symbol)
-        if found:
-            terms[gene] = sorted(found)
-    return {"gene2go.json": json.dumps(terms).encode()}
 
 
 def _build(config: GearsConfig) -> IsolatedModel:

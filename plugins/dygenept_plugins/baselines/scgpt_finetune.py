@@ -41,6 +41,7 @@ class ScGptFinetuneConfig(PluginConfig):
         max_seq_len: Genes per training step, sampled where there are more.
         patience: Epochs without a smaller validation error after which training stops.
         timeout_s: Seconds a fold may take.
+        data_dir: The folder of data sets; None takes the run's.
     """
 
     checkpoint: str = "whole_human"
@@ -51,11 +52,12 @@ class ScGptFinetuneConfig(PluginConfig):
     max_seq_len: int = Field(default=1536, gt=1)
     patience: int = Field(default=10, gt=0)
     timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
+    data_dir: str | None = Field(default=None, exclude=True)
 
 
 def missing(config: ScGptFinetuneConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
-    folder = checkpoint_folder(config.checkpoint)
+    folder = checkpoint_folder(config.checkpoint, config.data_dir)
     needed = ("best_model.pt", "vocab.json", "args.json")
     absent = [name for name in needed if not (folder / name).is_file()]
     if not absent:
@@ -68,12 +70,13 @@ def missing(config: ScGptFinetuneConfig) -> str | None:
 
 def _build(config: ScGptFinetuneConfig) -> IsolatedModel:
     options = config.model_dump(mode="json", exclude={"timeout_s"})
+    folder = checkpoint_folder(config.checkpoint, config.data_dir)
     return IsolatedModel(
         IsolatedProgram(
             name="scgpt_finetune",
             environment=ENVIRONMENT,
             script=Path(__file__).with_name("_scgpt_child.py"),
-            options={**options, "checkpoint": str(checkpoint_folder(config.checkpoint).resolve())},
+            options={**options, "checkpoint": str(folder.resolve())},
             timeout_s=config.timeout_s,
         )
     )

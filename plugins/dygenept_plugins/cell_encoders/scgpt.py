@@ -71,6 +71,7 @@ class ScGptConfig(PluginConfig):
         cache_bytes: What the cache may take; None takes half of what is free, and of a disk 64 GB
             at most. Cells beyond it run through the frozen layers again in each batch.
         cache_cells: Control cells that the cache contains at most; None for every one that fits.
+        data_dir: The folder of data sets; None takes the run's.
     """
 
     checkpoint: str | None = None
@@ -89,6 +90,7 @@ class ScGptConfig(PluginConfig):
     cache_dtype: Literal["auto", "float32", "bf16"] = "auto"
     cache_bytes: int | None = Field(default=None, ge=0)
     cache_cells: int | None = Field(default=None, ge=0)
+    data_dir: str | None = Field(default=None, exclude=True)
 
     @field_validator("cache", mode="before")
     @classmethod
@@ -97,15 +99,27 @@ class ScGptConfig(PluginConfig):
 
 
 def label(config: ScGptConfig) -> str | None:
-    """Return what the model's name must say, so that nobody takes it for the published one."""
-    return "random weights" if config.checkpoint == RANDOM else None
+    """Return what the model's name must say, so that nobody takes it for the published one.
+
+    That is so too where nothing was loaded and layers are frozen at what they were drawn as.
+    """
+    is_random = config.checkpoint == RANDOM or (config.checkpoint is None and _is_frozen(config))
+    return "random weights" if is_random else None
+
+
+def _is_frozen(config: ScGptConfig) -> bool:
+    """True if a network drawn at random has frozen layers."""
+    if config.freeze_layers == "all":
+        return True
+    n_layers = config.n_layers or (12 if config.checkpoint == RANDOM else 4)
+    return len(range(n_layers)[: config.freeze_layers]) > 0
 
 
 def missing(config: ScGptConfig) -> str | None:
     """Say what the checkpoint lacks on this machine."""
     if config.checkpoint in (None, RANDOM):
         return None
-    folder = checkpoint_folder(config.checkpoint)
+    folder = checkpoint_folder(config.checkpoint, config.data_dir)
     files = missing_files(folder)
     return describe_missing(folder, files) if files else None
 
@@ -172,7 +186,7 @@ def build(config: ScGptConfig, context: CellEncoderContext) -> CellEncoder:
         return _from_scratch(config, context)
     from dygenept_plugins.networks.scgpt_checkpoint import read_checkpoint
 
-    checkpoint = read_checkpoint(checkpoint_folder(str(config.checkpoint)))
+    checkpoint = read_checkpoint(checkpoint_folder(str(config.checkpoint), config.data_dir))
     for option in ("n_layers", "d_model", "n_heads", "d_hid"):
         asked, found = getattr(config, option), getattr(checkpoint.size, option)
         if asked not in (None, found):
@@ -197,11 +211,11 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
     from dygenept_plugins.networks.scgpt_cells import ScGptCellState
     from dygenept_plugins.networks.scgpt_tokens import Vocabulary
 
-    is_frozen = config.freeze_layers != 0
+    is_frozen = _is_frozen(config)
     if is_frozen:
         logger.warning("%s; set it to 0 to train them", _random_note(config)[:-1])
     is_full = config.checkpoint == RANDOM
-    vocabulary = _published_vocabulary() if is_full else None
+    vocabulary = _published_vocabulary(config) if is_full else None
     vocabulary = vocabulary or Vocabulary.of_genes(context.gene_symbols)
     d_model = config.d_model or (512 if is_full else 128)
     n_heads = config.n_heads or (8 if is_full else 4)
@@ -228,16 +242,16 @@ def _from_scratch(config: ScGptConfig, context: CellEncoderContext) -> CellEncod
     )
 
 
-def _published_vocabulary() -> Vocabulary | None:
+def _published_vocabulary(config: ScGptConfig) -> Vocabulary | None:
     from dygenept_plugins.networks.scgpt_checkpoint import read_vocabulary
 
-    path = checkpoint_folder(PUBLISHED) / VOCABULARY_FILE
+    path = checkpoint_folder(PUBLISHED, config.data_dir) / VOCABULARY_FILE
     return read_vocabulary(path) if path.is_file() else None
 
 
 def _random_note(config: ScGptConfig) -> str:
     note = "scGPT starts from random weights, not the published ones"
-    if config.freeze_layers == 0:
+    if not _is_frozen(config):
         return f"{note}."
     frozen = f"cell_encoder.freeze_layers {config.freeze_layers} keeps frozen layers at them"
     return f"{note}, and {frozen}."

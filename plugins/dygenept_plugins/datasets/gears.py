@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from dygenept.machine.folders import place_in
 from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, PluginConfig, hookimpl
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class GearsSource:
 
     def path(self, data_dir: Path) -> Path:
         """Return where the file belongs."""
-        return data_dir / self._config.folder / FILE_NAME
+        name = f"{self._config.folder}/{FILE_NAME}"
+        return place_in(data_dir, name, (f"perturb_data/{name}", f"data/perturb_data/{name}"))
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say whether the file is there, and its size."""

@@ -9,14 +9,24 @@ WEIGHT_FILES = ("best_model.pt", "model.safetensors")
 CHECKPOINTS = "scgpt"
 
 
-def checkpoint_folder(checkpoint: str) -> Path:
-    """Return the folder that a ``checkpoint`` option means: a path, or a fetched name."""
-    path = Path(checkpoint).expanduser()
-    if path.is_dir() or len(path.parts) > 1:
-        return path
-    from dygenept.machine.folders import default_data_dir
+def checkpoint_folder(checkpoint: str, data_dir: str | None = None) -> Path:
+    """Return the folder that a ``checkpoint`` option means.
 
-    return default_data_dir() / CHECKPOINTS / checkpoint
+    Args:
+        checkpoint: A path, which may be relative to the data folder; or a fetched name, in
+            ``scgpt`` of the data folder or in the original model's ``checkpoints/scgpt``.
+        data_dir: The data folder; None means the default one.
+    """
+    from dygenept.machine.folders import default_data_dir, place_in
+
+    path = Path(checkpoint).expanduser()
+    base = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
+    if path.is_dir():
+        return path
+    if len(path.parts) > 1:
+        return base / path if (base / path).is_dir() else path
+    name = f"{CHECKPOINTS}/{checkpoint}"
+    return place_in(base, name, (f"checkpoints/{name}", f"../checkpoints/{name}"))
 
 
 def missing_files(folder: Path) -> tuple[str, ...]:

@@ -104,9 +104,11 @@ def _read_files(folder: Path) -> tuple[Path, ...]:
 def _places(model: str, name: str, data_dir: Path | None) -> list[Path]:
     if _is_path(model):
         return [Path(model).expanduser()]
-    from dygenept.machine.folders import default_data_dir
+    from dygenept.machine.folders import default_data_dir, place_in
 
-    places = [(data_dir or default_data_dir()) / name] if name else []
+    base = data_dir or default_data_dir()
+    original = (f"checkpoints/{name}", f"../checkpoints/{name}")
+    places = [place_in(base, name, original)] if name else []
     cached = _cached_snapshot(model)
     return places if cached is None else [*places, cached]
 

@@ -41,6 +41,7 @@ class TransformerConfig(PluginConfig):
         batch_tokens: Tokens in one forward pass, padding counted; changes only speed.
         precision: ``auto`` runs the layers in bfloat16 on a GPU and in float32 elsewhere.
         is_normalized: Give each vector unit length.
+        data_dir: The folder of data sets; None takes the run's.
     """
 
     model: str = Field(min_length=1)
@@ -49,6 +50,7 @@ class TransformerConfig(PluginConfig):
     batch_tokens: int = Field(default=8192, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     is_normalized: bool = True
+    data_dir: str | None = Field(default=None, exclude=True)
 
 
 class BiomedbertConfig(TransformerConfig):
@@ -148,7 +150,10 @@ def _spec(
 
 
 def _folder_of(config: TransformerConfig, name: str, home: str) -> Path:
-    return find_checkpoint(config.model, name=name if config.model == home else "")
+    data_dir = None if config.data_dir is None else Path(config.data_dir).expanduser()
+    return find_checkpoint(
+        config.model, name=name if config.model == home else "", data_dir=data_dir
+    )
 
 
 @hookimpl

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,22 @@ def test_extends_takes_over_what_is_not_named(environment: Environment) -> None:
     assert large.text.attention["num_heads"] == 12
     assert large.facets == base.facets
     assert large.decoder.name == base.decoder.name
+
+
+def test_a_part_that_names_another_plugin_leaves_the_options_of_the_one_before(
+    tmp_path: Path,
+) -> None:
+    registry = tmp_path / "mine.yaml"
+    registry.write_text(
+        "models:\n"
+        "  mine: {extends: dygenept_small, cell_encoder: {name: none}}\n"
+        "  again: {extends: mine, cell_encoder: {name: none}, attention: {num_heads: 2}}\n"
+    )
+    environment = Environment.load((registry,))
+    mine, _ = named_assembly("mine", environment)
+    assert mine.text.cell_encoder == {"name": "none"}
+    again, _ = named_assembly("again", environment)
+    assert again.text.attention == {"name": "sparsemax", "num_heads": 2}
 
 
 def test_the_seed_is_the_published_model_without_additions(environment: Environment) -> None:

@@ -132,15 +132,13 @@ def test_one_step_of_the_full_model_moves_what_is_trained_and_nothing_else(
 
 def test_random_weights_take_the_published_vocabulary_where_it_is(
     environment: Environment,
-    monkeypatch: pytest.MonkeyPatch,
     shared_data,
     tmp_path,
 ) -> None:
     folder = tmp_path / "scgpt" / "whole_human"
     folder.mkdir(parents=True)
     (folder / "vocab.json").symlink_to(shared_data / "scgpt" / "vocab.json")
-    monkeypatch.setenv("DYGENEPT_DATA", str(tmp_path))
-    model = resolve_model("dygenept", environment, RANDOM)
+    model = resolve_model("dygenept", replace(environment, data_dir=tmp_path), RANDOM)
     assert model.assembly is not None
     context = CellEncoderContext(("KLF1", "MAPK1"), ("KLF1",), 768, seed=0)
     with torch.random.fork_rng(), torch.device("meta"):

@@ -32,7 +32,7 @@ from dygenept.plugin.isolated.handover import write_cells
 from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import BaselineSpec
-from dygenept.testing import check_baseline
+from dygenept.testing import ConformanceError, check_baseline, check_isolated
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, Progress, Runtime, Task
 
@@ -118,6 +118,32 @@ def test_a_child_in_the_standard_library_is_a_model(make: MakeModel, cache: Path
     assert model.notes == ("seed 5", "alpha 0.5")
     assert model.child is not None
     assert 0 < model.child.wall_s < 60
+
+
+def test_a_given_interpreter_is_used_and_no_environment_is_built(
+    tmp_path: Path, cache: Path
+) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(NEAREST_MEAN)
+    program = IsolatedProgram(
+        name="child",
+        environment=EnvironmentSpec(requirements=("no-such-package-at-all==1",)),
+        script=script,
+        inputs=("means",),
+        options={"alpha": 0},
+    )
+    spec = BaselineSpec(
+        name="child",
+        summary="the mean of the train perturbations",
+        source="test",
+        factory=lambda config: IsolatedModel(program),
+        environment=lambda config: program.environment,
+    )
+    check_isolated(spec, Path(sys.executable))
+    # A child whose answer depends on how much is asked for breaks a rule.
+    script.write_text(NEAREST_MEAN.replace("len(own) for", "len(task['predict']) for"))
+    with pytest.raises(ConformanceError):
+        check_isolated(spec, Path(sys.executable))
 
 
 def test_peak_memory_is_the_childs_own_and_not_the_harness(make: MakeModel, cache: Path) -> None:

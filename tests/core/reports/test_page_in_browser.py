@@ -106,12 +106,13 @@ def test_filter_metrics_and_gap_change_the_table(open_page: Open) -> None:
     page.get_by_label("Filter").fill("")
     page.locator(".chooser summary").click()
     page.get_by_label("mse", exact=True).uncheck()
-    assert page.locator(".board > .scroll thead th:visible").count() == 2
-    page.locator(".chooser .all").click()
     assert page.locator(".board > .scroll thead th:visible").count() == 3
+    page.locator(".chooser .all").click()
+    # The model, two metrics and the folds.
+    assert page.locator(".board > .scroll thead th:visible").count() == 4
     page.keyboard.press("Escape")
     assert not page.locator(".chooser[open]").count()
-    page.get_by_label("Show").select_option("g")
+    page.locator(".mode").select_option("g")
     assert page.locator("tr[data-model=ridge] .g").first.is_visible()
     assert not page.locator("tr[data-model=ridge] .v").first.is_visible()
 
