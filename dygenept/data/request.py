@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from dygenept.data.catalog import open_dataset, resolve_dataset
+from dygenept.data.catalog import open_dataset, resolve_dataset, source_of
+from dygenept.data.memory import check_memory
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
@@ -25,6 +26,7 @@ class DataRequest:
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
         mapping: Where a file keeps what is needed.
+        memory: Most bytes of memory that reading and its means may take; None for no limit.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class DataRequest:
     normalize: bool = False
     scale: float | None = None
     mapping: DataMapping = NO_MAPPING
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +63,15 @@ def open_data(
     """Open the data set of a request, fetching or simulating it where needed.
 
     Raises:
-        DataError: If nothing is called so, it cannot be had, or it breaks a rule.
+        DataError: If nothing is called so, it cannot be had, breaks a rule, or needs more memory
+            than the request allows.
         ConfigError: If an option does not fit the data set.
     """
     if request.opened is not None:
         return request.opened
     with processes.writer_first():
+        if request.memory is not None:
+            _check_memory(request, environment, report)
         return open_dataset(
             request.dataset,
             environment,
@@ -74,6 +80,22 @@ def open_data(
             scale=request.scale,
             mapping=request.mapping,
         )
+
+
+def _check_memory(
+    request: DataRequest, environment: Environment, report: Callable[[Progress], None]
+) -> None:
+    """Fetch a data set if need be and refuse it if it needs more memory than is allowed."""
+    from dygenept.data.outlines import outline_data
+
+    found = outline_data(request, environment)
+    if not found.is_on_disk and not found.is_table:
+        resolved = resolve_dataset(request.dataset, environment, scale=request.scale)
+        if resolved.name is not None and resolved.entry is not None:
+            source = source_of(resolved.name, resolved.entry, manager=environment.manager)
+            source.fetch(environment.data_dir, environment.runtime(report))
+            found = outline_data(request, environment)
+    check_memory(found.name, found.outline, request.memory or 0)
 
 
 def as_recorded(

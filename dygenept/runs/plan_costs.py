@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dygenept.data.memory import PROCESS_BYTES, READING_PEAK, TABLES, csr_bytes
 from dygenept.types import EncoderFootprint
 
 GIB = 1 << 30
@@ -48,7 +49,7 @@ class Coefficients:
     """
 
     read_s: float = 3.2e-8
-    read_peak: float = 1.14
+    read_peak: float = READING_PEAK
     means_s: float = 5.6e-8
     score_s: float = 4.9e-7
     rank_s: float = 6.4e-10
@@ -60,8 +61,8 @@ class Coefficients:
     gpu_flop: float = 5e13
     density: float = 0.127
     control_share: float = 0.066
-    tables: int = 8
-    process_bytes: int = GIB // 4
+    tables: int = TABLES
+    process_bytes: int = PROCESS_BYTES
     torch_bytes: int = GIB
     value_bytes: int = 110
 
@@ -92,8 +93,7 @@ class DataSize:
     @property
     def matrix_bytes(self) -> int:
         """Bytes of the CSR matrix: float32 values, and indices of four or eight bytes."""
-        index = 4 if self.n_values < 2**31 - 1 else 8
-        return self.n_values * (4 + index) + (self.n_cells + 1) * index
+        return csr_bytes(self.n_values, self.n_cells)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

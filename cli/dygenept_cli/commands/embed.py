@@ -60,6 +60,7 @@ class EmbedFlags(DatasetFlags):
             normalize=self.normalize,
             scale=self.scale,
             mapping=self.mapping(),
+            memory=self.memory_bytes(),
         )
 
 

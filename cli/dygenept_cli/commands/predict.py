@@ -52,6 +52,7 @@ class FitFlags(ModelFlags):
             normalize=cells.normalize,
             scale=cells.scale,
             mapping=cells.mapping(),
+            memory=cells.memory_bytes(),
             allow_unknown=allow_unknown,
         )
 

@@ -52,6 +52,7 @@ def rerun(
         scale=cells.scale,
         normalize=cells.normalize,
         mapping=cells.mapping(),
+        memory=cells.memory_bytes(),
     )
     environment = where.environment()
     with output.progress() as report:

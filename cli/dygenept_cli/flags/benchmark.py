@@ -133,6 +133,7 @@ class BenchmarkFlags(SplitFlags):
             results=results,
             normalize=self.normalize,
             mapping=self.mapping(),
+            memory=self.memory_bytes(),
             prefers_own_split=self.split is None and self.suite is None,
         )
 

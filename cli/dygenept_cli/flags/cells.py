@@ -143,6 +143,20 @@ class CellsFlags(ReadingFlags):
     panel: ClassVar[str] = "Where a file keeps what is needed"
 
     scale: options.ScaleOption = None
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="AMOUNT",
+            help="Refuse, before expression is read, cells that need more memory, such as 4G.",
+        ),
+    ] = None
+
+    def memory_bytes(self) -> int | None:
+        """Return the limit in bytes; None for no limit."""
+        from dygenept.data.memory import parse_memory
+
+        return None if self.memory is None else parse_memory(self.memory)
 
     def data_request(self, dataset: str) -> DataRequest:
         """Return the request that reads a data set so."""
@@ -153,6 +167,7 @@ class CellsFlags(ReadingFlags):
             scale=self.scale,
             normalize=self.normalize,
             mapping=self.mapping(),
+            memory=self.memory_bytes(),
         )
 
 

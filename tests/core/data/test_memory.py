@@ -1,0 +1,59 @@
+"""A limit on memory: refused before values are read, with the amount that is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from dygenept.data.memory import csr_bytes, needed_bytes, parse_memory
+from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.outline import outline_file
+from dygenept.data.request import DataRequest, open_data
+from dygenept.errors import ConfigError, DataError
+from dygenept.plugin.environment import Environment
+from dygenept.testing import write_toy_h5ad
+from dygenept.types import no_report
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("4G", 4 << 30), ("512M", 512 << 20), ("1.5GiB", 3 << 29), ("100kb", 100 << 10), ("7", 7)],
+)
+def test_amounts_are_read(text: str, amount: int) -> None:
+    assert parse_memory(text) == amount
+
+
+@pytest.mark.parametrize("text", ["", "4 gigs", "-1G", "0", "G"])
+def test_what_is_not_an_amount_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="4G"):
+        parse_memory(text)
+
+
+def test_a_matrix_takes_what_its_arrays_take() -> None:
+    assert csr_bytes(10, 3) == 10 * 8 + 4 * 4
+    assert csr_bytes(2**31, 3) == 2**31 * 12 + 4 * 8
+
+
+def test_a_limit_is_obeyed_before_a_value_is_read(tmp_path: Path) -> None:
+    path = write_toy_h5ad(tmp_path / "toy.h5ad")
+    environment = Environment.load()
+    needed = needed_bytes(outline_file(path))
+    assert needed is not None
+    enough = DataRequest(dataset=str(path), memory=needed)
+    assert open_data(enough, environment, no_report).sha256 == read_anndata(path).sha256
+    with h5py.File(path, "r+") as file:
+        file["X/data"][:] = np.nan
+    # Were a value read, the error would be about NaN.
+    with pytest.raises(DataError, match=r"needs 0\.25 GiB of memory"):
+        open_data(DataRequest(dataset=str(path), memory=needed - 1), environment, no_report)
+
+
+def test_a_registered_data_set_is_made_first_and_then_refused(tmp_path: Path) -> None:
+    environment = Environment.load(data_dir=tmp_path)
+    request = DataRequest(dataset="sim:dixit@0.02", memory=1 << 20)
+    with pytest.raises(DataError, match="--memory"):
+        open_data(request, environment, no_report)
+    assert len(list(tmp_path.rglob("*.h5ad"))) == 1
