@@ -111,7 +111,7 @@ def _names_another(section: str, before: object, entry: Mapping[str, object]) ->
     after = entry.get(section)
     if section not in PARTS or not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return False
-    return after.get("name", before.get("name")) != before.get("name")
+    return bool(after.get("name", before.get("name")) != before.get("name"))
 
 
 def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:

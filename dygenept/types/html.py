@@ -27,7 +27,3 @@ def _cell(scope: str, text: object) -> str:
 
 def _plain(cells: Sequence[object]) -> str:
     return "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
-
-
-def _plain(cells: Sequence[object]) -> str:
-    return "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)
