@@ -35,6 +35,8 @@ NO_FOLDER = "no results folder was at hand when this page was made"
 # Predicted changes beyond this many times the largest measured one are drawn at the edge.
 LIMIT = 2.0
 LEVELS = 254
+# Columns of a board that its page draws itself; the panel of a model lists whatever others it has.
+DRAWN = frozenset(("rank", "model", "folds", "group", "gap_closed"))
 TOO_LARGE = "left out to keep the page small: {}; `dygenept show` has them"
 
 
@@ -83,7 +85,7 @@ def page_data(shown: PageBoard, *, n_around: int = 0) -> JsonDocument:
             }
             for name in models
         ],
-        "metrics": [_metric(name, models, rows) for name in metrics],
+        "metrics": [_metric(name, models, board) for name in metrics],
         "dataset": board.first.dataset.model_dump(mode="json", exclude={"mapping", "file"}),
         "split": board.first.split.model_dump(mode="json"),
         "suite": board.first.suite,
@@ -114,7 +116,8 @@ def page_json(document: JsonDocument) -> str:
     return printable_json(text)
 
 
-def _metric(name: str, models: Sequence[str], rows: Sequence[LeaderboardRow]) -> dict[str, object]:
+def _metric(name: str, models: Sequence[str], board: Board[LeaderboardRow]) -> dict[str, object]:
+    rows = board.overall.rows
     of = {row.model: row for row in rows if row.metric == name}
     first = next(iter(of.values()))
     of_model = [of.get(model) for model in models]
@@ -142,6 +145,14 @@ def _metric(name: str, models: Sequence[str], rows: Sequence[LeaderboardRow]) ->
         "n": [0 if row is None else row.total.n_perturbations for row in of_model],
         "undefined": [0 if row is None else row.total.n_undefined for row in of_model],
         "reference": first.judgement.reference,
+        "more": [
+            [
+                column.heading or column.name,
+                ["" if row is None else column.short(column.value(row)) for row in of_model],
+            ]
+            for column in board.layout.shown(rows, "html")
+            if column.name not in DRAWN
+        ],
     }
 
 

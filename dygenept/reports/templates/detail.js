@@ -102,13 +102,15 @@ function recordOf(board, model) {
 
 function scoresOf(board, model) {
   return table("Scores of the model", ["metric", "value", "95 % interval", "rank", "gap closed",
-    "p, corrected", "perturbations", "undefined"], board.data.metrics.map((metric) => [
+    "p, corrected", "perturbations", "undefined",
+    ...board.data.metrics[0].more.map(([heading]) => heading)], board.data.metrics.map((metric) => [
     `${metric.name} ${metric.up ? "↑" : "↓"}${metric.calibrated === false ? "°" : ""}`,
     `${show(metric.value[model])} ${metric.marks[model]}`.trim(),
     interval(metric.low[model], metric.high[model]), metric.rank[model] ?? "–",
     metric.gap[model] === null ? "–" : `${show(metric.gap[model])} ` +
       interval(metric.gaplow[model], metric.gaphigh[model]),
-    show(metric.p[model]), metric.n[model], metric.undefined[model]]));
+    show(metric.p[model]), metric.n[model], metric.undefined[model],
+    ...metric.more.map(([, values]) => values[model] || "–")]));
 }
 
 function partsOf(board, model, reference) {
