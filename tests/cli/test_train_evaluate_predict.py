@@ -264,7 +264,7 @@ def test_a_model_of_cells_is_scored_on_a_table(
         (("--table", screen, "--dataset", toy), "give one of them"),
         (("--table", screen, "--predictions", screen), "either --predictions"),
     ):
-        refused = cli(*asked, *wrong)
+        refused = cli(*asked[:3], *wrong)
         assert refused.code == 2
         assert message in refused.err
 
