@@ -12,6 +12,7 @@ from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.columns import MISSING, leading_first, number
 from dygenept.leaderboard.formats import latex_text, markdown_text
 from dygenept.leaderboard.judgements import TRIVIAL
+from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.leaderboard.wide import by_model
 from dygenept.machine.plain_text import csv_cell
@@ -122,6 +123,9 @@ def _markdown(
         for line in _lines(rows, metrics)
     ]
     notes = [f"{markdown_text(note)}.\n" for note in board.notes]
+    if board.quoted:
+        quoted = (f"* {markdown_text(line)}\n" for line in published_lines(board.quoted))
+        notes.append(f"{HEADING}:\n\n{''.join(quoted)}")
     return "\n".join(
         [
             f"### {markdown_text(title)}",
@@ -162,6 +166,7 @@ def _latex(
         )
         body.append(f"{_latex_name(line.name)} & {' & '.join(cells)} \\\\")
     caption = f"{latex_text(title)}. {_latex_name(BOLD)}."
+    quoted = [f"{HEADING}:", *published_lines(board.quoted)] if board.quoted else []
     return "\n".join(
         [
             "% needs \\usepackage{booktabs}",
@@ -176,6 +181,7 @@ def _latex(
             "\\bottomrule",
             "\\end{tabular}",
             "\\end{table}",
+            *(f"{latex_text(line)}\\par" for line in quoted),
             "",
         ]
     )

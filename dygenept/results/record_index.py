@@ -24,7 +24,7 @@ from dygenept.results.store import ResultsStore
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = ".index.json"
+FILE_NAME = ".index"
 # What the rows of a board depend on besides its records.
 _SOURCES = ("evaluation", "leaderboard", "results")
 

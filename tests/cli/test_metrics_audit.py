@@ -16,7 +16,9 @@ def test_an_audit_is_printed_and_drawn(cli, toy: Path, tmp_path: Path, form: str
     flags = () if form == "table" else (f"--{form}",)
     result = cli("metrics", "audit", "--dataset", toy, *ASKED, *flags, "--plot", "ranges.svg")
     assert result.code == 0, result.err
-    assert "<circle" in (tmp_path / "ranges.svg").read_text()
+    drawn = (tmp_path / "ranges.svg").read_text()
+    assert "<svg" in drawn
+    assert "pearson_delta" in drawn
     assert not (tmp_path / "results").exists()
     if form == "json":
         rows = {row["metric"]: row for row in result.json()["metrics"]}
@@ -32,7 +34,7 @@ def test_an_audit_is_printed_and_drawn(cli, toy: Path, tmp_path: Path, form: str
 
 
 def test_a_chart_of_another_kind_and_two_forms_are_refused(cli, toy: Path) -> None:
-    result = cli("metrics", "audit", "--dataset", toy, "--plot", "ranges.png")
-    assert (result.code, "name a file that ends in .svg" in result.err) == (2, True)
+    result = cli("metrics", "audit", "--dataset", toy, "--plot", "ranges.bmp")
+    assert (result.code, "name a file that ends in one of these" in result.err) == (2, True)
     result = cli("metrics", "audit", "--dataset", toy, "--csv", "--json")
     assert (result.code, "leave one out" in result.err) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,6 @@ def test_a_narrow_terminal_cuts_no_name_that_is_to_be_typed(
     result = cli(command, "list")
     assert result.code == 0, result.err
     assert max(map(len, result.out.splitlines())) <= 80
-    assert "…" not in result.out
     for name in names:
-        assert f"│ {name} " in result.out
+        # Nothing before it but the table's edge, and nothing cut off; a summary may be.
+        assert re.search(rf"(?m)^[│ ]*{re.escape(name)} ", result.out), name

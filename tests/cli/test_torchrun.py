@@ -36,13 +36,15 @@ def test_bench_under_torchrun_prints_and_writes_once(
     document = json.loads(done.stdout)
     assert {row["n_folds"] for row in document["leaderboard"]} == {2}
     files = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
-    kinds = [path.parent.name for path in files if path.parent.name != ".locks"]
+    assert [path.name for path in files if path.parent.name == "out"] == [".index"]
+    kinds = [path.parent.name for path in files if path.parent.name not in (".locks", "out")]
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "predictions": 4,
         "runs": 4,
         "splits": 1,
+        "truth": 2,
     }
-    assert not [path for path in files if path.name.startswith(".")]
+    assert not [path for path in files if path.name.startswith(".") and path.name != ".index"]
 
 
 def test_commands_that_share_no_work_are_refused_under_torchrun(

@@ -75,7 +75,7 @@ def test_a_gene_belongs_to_its_most_specific_chosen_term(programs: GenePrograms)
     assert len(programs.terms) == 3 * len(FACETS)
     checked = 0
     for position in range(0, len(programs.genes), 97):
-        facets = tables.facet_terms(programs.genes[position])
+        facets = tables.planted_facet_terms(programs.genes[position])
         for facet, terms in enumerate(facets):
             chosen = [
                 number

@@ -49,8 +49,7 @@ def test_a_wrong_option_is_refused_under_the_name_that_the_user_wrote(
 
 
 def test_a_section_of_the_registry_is_validated_once(environment: Environment) -> None:
-    assert dataset_entries(environment) is dataset_entries(environment)
-    assert "norman" in dataset_entries(environment)
+    assert dataset_entries(environment)["norman"] is dataset_entries(environment)["norman"]
 
 
 def test_a_wrong_entry_of_the_registry_is_named() -> None:

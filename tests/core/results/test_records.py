@@ -61,6 +61,8 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
     old["dataset"] |= {"file": None, "mapping": {}, "normalize": False}
     # There were no tables of effects.
     old["dataset"] |= {"kind": "cells", "n_pairs": None}
+    # Nor was it said where simulated effects come from.
+    old["dataset"] |= {"planted": {}}
     for metric in new["metrics"]:
         # Fields that it did not have yet.
         assert (metric.pop("lower"), metric.pop("upper")) == (None, None)
