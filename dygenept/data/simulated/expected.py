@@ -16,6 +16,8 @@ LOWEST_LOG_MEAN = -14.0
 HIGHEST_LOG_MEAN = float(np.log(MAX_MEAN)) + 4.0
 FACTOR_RANGE = (0.4, 2.5)
 N_LIBRARY_NODES, N_AXIS_NODES = 7, 5
+# So many counts are summed one by one; beyond, the sum is over so many places.
+N_SINGLE, N_FAR = 512, 1000
 
 
 def expected_expression(
@@ -77,9 +79,20 @@ def _table(grid: DoubleArray, factors: DoubleArray, *, size: float) -> DoubleArr
         for column, log_mean in enumerate(grid):
             mean = np.exp(log_mean) * library
             # Twelve standard deviations and more beyond the mean nothing is left to sum.
-            counts = np.arange(int(mean + 14 * np.sqrt(mean + mean**2 / size)) + 12)
+            counts, widths = _counts(int(mean + 14 * np.sqrt(mean + mean**2 / size)) + 12)
             log_mass = gammaln(counts + size) - gammaln(size) - gammaln(counts + 1)
             log_mass += size * np.log(size / (size + mean)) + counts * np.log(mean / (size + mean))
             values = np.log1p(factors[:, None] / library * counts)
-            table[:, column] += weight * (values @ np.exp(log_mass))
+            table[:, column] += weight * (values @ (widths * np.exp(log_mass)))
     return table
+
+
+def _counts(n_counts: int) -> tuple[DoubleArray, DoubleArray]:
+    """Return counts below a number, and how many each stands for: small ones each for itself."""
+    if n_counts <= N_SINGLE:
+        return np.arange(float(n_counts)), np.ones(n_counts)
+    far = np.geomspace(N_SINGLE, n_counts - 1, N_FAR)
+    counts = np.concatenate([np.arange(float(N_SINGLE)), np.unique(far.round())])
+    # Each as far as half of the way to its neighbours.
+    edges = np.concatenate([[-0.5], (counts[1:] + counts[:-1]) / 2, [n_counts - 0.5]])
+    return counts, np.diff(edges)

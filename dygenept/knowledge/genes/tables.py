@@ -29,6 +29,8 @@ Evidence = Literal["all", "reviewed", "experimental"]
 # Strength of the best evidence behind an annotation, as the table builder codes it.
 EVIDENCE_RANKS: Mapping[Evidence, int] = {"experimental": 2, "reviewed": 1, "all": 0}
 GO_ID = re.compile(r"GO:\d{7}")
+# The facets in each mask of eight bits.
+_BITS = tuple(tuple(bit for bit in range(8) if mask >> bit & 1) for mask in range(256))
 TABLES: tuple[str, ...] = ("genes", "annotation", "terms")
 
 
@@ -157,11 +159,11 @@ class GeneTables:
     def _by_facet(
         self, terms: npt.NDArray[np.int32], masks: npt.NDArray[np.uint8]
     ) -> tuple[tuple[str, ...], ...]:
-        facets = masks[terms]
-        return tuple(
-            tuple(self._go_ids[index] for index in terms[(facets >> bit) & 1 == 1])
-            for bit in range(len(FACETS))
-        )
+        found: tuple[list[str], ...] = tuple([] for _ in FACETS)
+        for term, mask in zip(terms.tolist(), masks[terms].tolist(), strict=True):
+            for bit in _BITS[mask]:
+                found[bit].append(self._go_ids[term])
+        return tuple(map(tuple, found))
 
     def evidence_of(self, symbol: str) -> Mapping[str, int]:
         """Return the strongest evidence behind each GO term of a gene, as ``EVIDENCE_RANKS``."""
