@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def bundled_suite(name: str) -> Suite:
         return load_suite(name, directory)
 
 
+@cache
 def bundled_suites() -> tuple[Suite, ...]:
     """Return every bundled suite, by name."""
     from importlib.resources import as_file, files
