@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from dygenept.data.memory import MemoryLimit
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
@@ -225,7 +226,7 @@ def open_dataset(
     Args:
         name: Registered name, alias, ``name@scale``, or path of an ``.h5ad`` file.
         environment: Registry, plugins and folder of data sets.
-        runtime: Progress and seed.
+        runtime: Progress, seed, and a limit on memory.
         normalize: The file has raw counts.
         scale: Scale of a simulated data set.
         mapping: Where the file keeps what is needed; with ``normalize``, it changes the entry of a
@@ -248,7 +249,13 @@ def open_dataset(
                     f"{path} is a table of effects without counts; leave --normalize out"
                 )
             return replace(read_effects(path, mapping=mapping), file=str(path.resolve()))
-        data = read_anndata(path, name=name_of(path), normalize=normalize, mapping=mapping)
+        data = read_anndata(
+            path,
+            name=name_of(path),
+            normalize=normalize,
+            mapping=mapping,
+            limit=MemoryLimit.of(runtime),
+        )
         return replace(data, file=str(path.resolve()))
     entry = changed_entry(
         resolved.name, resolved.entry, environment, normalize=normalize, mapping=mapping

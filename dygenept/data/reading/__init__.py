@@ -6,7 +6,8 @@ safe to open), ``symbols`` (what its genes are called), ``layouts`` and ``column
 columns are read), ``labels``, ``label_kinds`` and ``unknown_targets`` (what a label names),
 ``dropped_cells`` (which cells are left out), ``group_names``, ``cells`` and ``cell_batches`` (which
 cell type, perturbation and batch each cell has), ``labelled`` (all that without the matrix),
-``places`` and ``matrices`` (which matrix is read, and how), ``expression`` and ``scale`` (its
+``places`` and ``matrices`` (which matrix is read, and how), ``matrix_blocks`` and ``stored_cells``
+(the same into a file, under a limit on memory), ``expression`` and ``scale`` (its
 values, checked and normalised), ``carried_lists`` (DE lists that the file carries), ``fingerprint``
 (its SHA-256).
 """

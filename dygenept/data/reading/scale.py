@@ -18,7 +18,7 @@ import numpy as np
 from dygenept.types import DoubleArray
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from dygenept.types.cells import CellMatrix
 
 Scale = Literal["counts", "scaled counts", "log1p", "log2", "log10", "square root", "log1p twice"]
 
@@ -65,7 +65,7 @@ class ScaleFinding:
     common_step: float | None = None
 
 
-def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
+def find_scale(matrix: CellMatrix) -> ScaleFinding:
     """Tell the scale of positive, finite expression, cells × genes, from a sample of cells."""
     cells = [values for values in _cells(matrix) if len(np.unique(values)) >= MIN_VALUES]
     if len(cells) < MIN_CELLS:
@@ -82,7 +82,7 @@ def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
     return ScaleFinding(None)
 
 
-def has_unit_variance(matrix: sparse.csr_matrix) -> bool:
+def has_unit_variance(matrix: CellMatrix) -> bool:
     """Tell whether every gene was divided by its standard deviation, as for a PCA."""
     rows = _sampled_rows(matrix)
     if matrix.shape[0] < 2 or not _share_near_one(matrix[rows], 0.5, most=0.8):
@@ -90,12 +90,12 @@ def has_unit_variance(matrix: sparse.csr_matrix) -> bool:
     return _share_near_one(matrix, UNIT_DEVIATION, most=0.2)
 
 
-def _sampled_rows(matrix: sparse.csr_matrix) -> np.ndarray:
+def _sampled_rows(matrix: CellMatrix) -> np.ndarray:
     n_rows = matrix.shape[0]
     return np.unique(np.linspace(0, n_rows - 1, min(n_rows, N_CELLS)).astype(np.int64))
 
 
-def _cells(matrix: sparse.csr_matrix) -> list[DoubleArray]:
+def _cells(matrix: CellMatrix) -> list[DoubleArray]:
     return [
         matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].astype(np.float64)
         for row in _sampled_rows(matrix)
@@ -124,7 +124,7 @@ def _common(steps: DoubleArray, totals: DoubleArray) -> float | None:
     )
 
 
-def _share_near_one(matrix: sparse.csr_matrix, tolerance: float, *, most: float) -> bool:
+def _share_near_one(matrix: CellMatrix, tolerance: float, *, most: float) -> bool:
     n_cells, n_genes = matrix.shape
     sums, squares = np.zeros(n_genes), np.zeros(n_genes)
     for start in range(0, matrix.nnz, CHUNK):

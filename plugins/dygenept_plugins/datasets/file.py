@@ -75,6 +75,7 @@ class FileSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read and check it."""
+        from dygenept.data.memory import MemoryLimit
         from dygenept.data.reading.anndata_file import read_anndata
 
         path = self.fetch(data_dir, runtime)
@@ -83,6 +84,7 @@ class FileSource:
             name=self._config.name,
             normalize=self._config.normalize,
             mapping=self._config.mapping(),
+            limit=MemoryLimit.of(runtime),
         )
         return replace(data, file=str(path.absolute()))
 
@@ -97,6 +99,7 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="this project",
             config=FileConfig,
             factory=FileSource,
+            streams=True,
             check_options={"path": "absent.h5ad"},
         )
     ]
