@@ -143,7 +143,7 @@ def _control(cells: sparse.csr_matrix) -> _Control:
     starts = np.searchsorted(genes, np.arange(n_genes + 1))
     total = np.concatenate(([0], np.cumsum(counts)))
     weights: DoubleArray = counts.astype(np.float64)
-    ties: DoubleArray = np.bincount(genes, weights**3 - weights, n_genes).astype(np.float64)
+    ties: DoubleArray = np.bincount(genes, _ties(weights), n_genes).astype(np.float64)
     return _Control(
         n_cells=n_cells,
         keys=keys,
@@ -197,6 +197,11 @@ def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -
     return p_values
 
 
+def _ties(counts: DoubleArray) -> DoubleArray:
+    """Return t³ - t; products, since a power takes ten times as long and these are whole."""
+    return counts * counts * counts - counts
+
+
 def _statistic(
     cells: sparse.csr_matrix, control: _Control
 ) -> tuple[DoubleArray, DoubleArray, float]:
@@ -217,10 +222,9 @@ def _statistic(
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
     statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
-    both = own + equal
-    added = (both**3 - both) - (equal**3 - equal)
+    added = _ties(own + equal) - _ties(equal)
     zeros = zeros_own + zeros_control
-    ties = control.ties + np.bincount(genes, weights=added, minlength=n_genes) + zeros**3 - zeros
+    ties = control.ties + np.bincount(genes, weights=added, minlength=n_genes) + _ties(zeros)
     n_pairs, n_all = float(n_cells) * control.n_cells, float(n_cells + control.n_cells)
     variance = n_pairs / 12.0 * ((n_all + 1.0) - ties / (n_all * (n_all - 1.0)))
     return statistic, variance, n_pairs
