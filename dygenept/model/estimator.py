@@ -87,6 +87,8 @@ class DyGenePTModel:
         self._options = options
         self._runtime = Runtime()
         self._state: FittedState | None = None
+        # As it was before any gene was met.
+        self._fitted: FittedState | None = None
         self._networks: list[DyGenePT] = []
 
     @property
@@ -158,6 +160,7 @@ class DyGenePTModel:
             width=self._width,
             options=self._options,
         )
+        self._fitted = self._state
         self._runtime = task.runtime
 
     def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
@@ -223,9 +226,9 @@ class DyGenePTModel:
         )
 
     def save(self, directory: Path) -> None:
-        """Write the trained model into a folder, without pickle."""
+        """Write the trained model into a folder, without pickle and without genes met later."""
         weights = tuple(network.state_dict() for network in self._networks)
-        write_fitted(replace(self.state, weights=weights), directory)
+        write_fitted(replace(self._fitted or self.state, weights=weights), directory)
 
     @classmethod
     def load(
@@ -267,7 +270,7 @@ class DyGenePTModel:
             network.to(device).eval()
             network.prepare(state.controls.pool(state.gene_symbols))
             model._networks.append(network)
-        model._state = replace(state, weights=())
+        model._state = model._fitted = replace(state, weights=())
         return model
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
@@ -326,8 +329,9 @@ class DyGenePTModel:
             return
         knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
         every = state.target_genes + new
+        n_fitted = len((self._fitted or state).target_genes)
         for network in self._networks:
-            context = GeneEncoderContext(knowledge, every, state.width)
+            context = GeneEncoderContext(knowledge, every, state.width, n_fitted)
             with seeded_torch(state.seed, torch.device("cpu")):
                 encoder = as_module("gene_encoder", self._parts.gene_encoder(context))
             try:
