@@ -16,7 +16,7 @@ from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
 from dygenept.model.conditions import IndexArray, gene_positions
-from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
+from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
 from dygenept.model.network import DyGenePT, Parts, as_module
@@ -68,7 +68,7 @@ class DyGenePTModel:
         knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
-        likeness: LikenessReader | None = None,
+        of_table: TableParts | None = None,
     ) -> None:
         """Keep what is needed to build the networks; ``fit`` builds them.
 
@@ -77,10 +77,10 @@ class DyGenePTModel:
             knowledge: Reads the facets of genes.
             width: Embedding width D.
             options: How to train and predict.
-            likeness: How alike genes are, for tables of effects, where there are no cells.
+            of_table: What it is made of on tables of effects.
         """
-        self._likeness = likeness
-        self._of_table: EffectSmoother | None = None
+        self._table_parts = of_table
+        self._of_table: TableModel | None = None
         self._parts = parts
         self._read_knowledge = knowledge
         self._width = width
@@ -147,8 +147,8 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
-        if task.effects is not None and self._likeness is not None:
-            self._of_table = EffectSmoother(self._likeness)
+        if task.effects is not None and self._table_parts is not None:
+            self._of_table = TableModel(self._table_parts)
             self._of_table.fit(task)
             return
         with processes.writer_first():

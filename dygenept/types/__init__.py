@@ -30,6 +30,7 @@ from dygenept.types.data import (
     Split,
 )
 from dygenept.types.effects import (
+    EffectControls,
     EffectTable,
     GroupedPairs,
     KnownEffects,
@@ -86,6 +87,7 @@ __all__ = [
     "DeGenes",
     "DeTests",
     "DoubleArray",
+    "EffectControls",
     "EffectTable",
     "EncoderFootprint",
     "FacetSetReader",
