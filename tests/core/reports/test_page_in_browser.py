@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of
+from dygenept.machine.figures import brief
 from dygenept.reports.page import html_page, page_board
 from dygenept.reports.site import SiteFrame, build_site, site_boards
 from dygenept.results.records import RunRecord
@@ -82,6 +83,12 @@ def models(page: Page) -> list[str]:
     return page.locator("tbody.competitors tr:visible").evaluate_all(
         "rows => rows.map((row) => row.dataset.model)"
     )
+
+
+def test_scripts_write_numbers_as_the_rest_of_the_page(open_page: Open) -> None:
+    values = [0.0, -0.0, 1.0, -0.5, 0.05, -0.00076, 4.2e-7, -1e-12, 123456.789, 0.0999, 0.001]
+    shown = open_page().evaluate("(values) => values.map((value) => show(value))", values)
+    assert shown == [brief(value) for value in values]
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns_round(open_page: Open) -> None:
