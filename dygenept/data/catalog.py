@@ -131,7 +131,7 @@ def resolve_dataset(
     exact = _registered(name, entries)
     known = exact or _registered(base, entries)
     if known is None:
-        if Path(name).exists() or name.endswith(".h5ad"):
+        if Path(name).exists() or name.endswith((".h5ad", ".zarr")):
             if scale is not None:
                 raise ConfigError(f"{name} is a file and cannot be scaled; leave --scale out")
             return ResolvedDataset(None, Path(name), None)
@@ -201,7 +201,7 @@ def fetch_dataset(
     resolved = resolve_dataset(name, environment, also_known=also_known)
     if resolved.name is None or resolved.entry is None:
         path = resolved.path or Path(name)
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
         return path
     source = source_of(resolved.name, resolved.entry, manager=environment.manager)

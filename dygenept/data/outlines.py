@@ -88,7 +88,7 @@ def outline_data(request: DataRequest, environment: Environment) -> OutlinedData
         n_controls=entry.n_controls,
         n_values=entry.n_values,
     )
-    is_on_disk = status.path is not None and status.path.is_file()
+    is_on_disk = status.path is not None and status.path.exists()
     # What can be made here is present without a file, and costs no transfer.
     costs_nothing = is_on_disk or status.is_present
     return OutlinedDataset(

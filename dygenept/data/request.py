@@ -129,7 +129,7 @@ def as_recorded(
 
 
 def _recorded_dataset(recorded: RecordedReading, environment: Environment, flag: str) -> str:
-    if recorded.file is not None and Path(recorded.file).is_file():
+    if recorded.file is not None and Path(recorded.file).exists():
         return recorded.file
     try:
         resolve_dataset(recorded.name, environment)

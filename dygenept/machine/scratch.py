@@ -8,10 +8,13 @@ mapped: pages of a mapped file count as memory of the process.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError
+from dygenept.machine.folders import default_cache_dir
 
 # Temporary files are in this folder of the cache.
 FOLDER = "scratch"
@@ -104,6 +108,11 @@ class ScratchFile:
                 raise DataError(f"the temporary file in {self.folder} ends too early; try again")
             left, offset = left[done:], offset + done
 
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Give the descriptor of the file, for a library that reads and writes it by itself."""
+        yield self._file.fileno()
+
     def _failed(self, error: OSError) -> DataError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return DataError(
@@ -111,6 +120,32 @@ class ScratchFile:
                 f"are more than --memory allows; {_MEND}"
             )
         return DataError(f"the temporary file in {self.folder}: {error.strerror or error}")
+
+
+class _Called(io.FileIO):
+    """An open file that libraries call by another name than its own."""
+
+    called = ""
+
+    def __repr__(self) -> str:
+        return self.called
+
+
+@contextmanager
+def unnamed_file(*, called: str) -> Iterator[io.FileIO]:
+    """Give an unnamed file to write and read, which is gone when it is closed.
+
+    Args:
+        called: What a library that shows its ``repr`` calls it.
+
+    Raises:
+        DataError: If none can be made.
+    """
+    folder = default_cache_dir() / FOLDER
+    with ScratchFile(folder).opened() as descriptor:
+        file = _Called(descriptor, "r+b", closefd=False)
+        file.called = called
+        yield file
 
 
 def check_space(folder: Path, n_bytes: int) -> None:

@@ -14,7 +14,7 @@ from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated, wanted_of
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.matrix_blocks import chosen_rows, matrix_blocks
@@ -36,12 +36,13 @@ def read_anndata(
     mapping: DataMapping = NO_MAPPING,
     limit: MemoryLimit | None = None,
 ) -> PerturbationData:
-    """Read and check an ``.h5ad`` file of perturbed and control cells.
+    """Read and check an ``.h5ad`` file, or a zarr store, of perturbed and control cells.
 
     Args:
-        path: The file; ``X`` is log1p expression, sparse or dense, ``obs['condition']`` has the
-            labels, ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such
-            column), and ``var`` may have gene symbols beside its index.
+        path: The file, or the folder of a store; ``X`` is log1p expression, sparse or dense,
+            ``obs['condition']`` has the labels, ``obs['cell_type']`` the cell types (one,
+            ``unknown``, where there is no such column), and ``var`` may have gene symbols beside
+            its index.
         name: Name of the data set; the file's stem by default.
         normalize: The expression is raw counts: scale each cell to the median total and take
             log1p.
@@ -57,7 +58,7 @@ def read_anndata(
             expression that is raw, on another scale, negative or not finite, or a gene twice; or
             if it needs more memory than the limit. The message says what to do.
     """
-    with open_h5ad(path) as file:
+    with open_h5ad(path, wanted=wanted_of(mapping.layer)) as file:
         return read_opened(
             file,
             path,

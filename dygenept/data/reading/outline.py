@@ -42,7 +42,7 @@ def outline_file(
     from scipy import sparse
 
     notes: list[str] = []
-    with open_h5ad(path) as file:
+    with open_h5ad(path, wanted=()) as file:
         found = read_labelled(file, path, mapping, notes)
         de_lists = read_de_lists(file, found.cells, found.gene_ids, notes)
         mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
