@@ -152,7 +152,10 @@ class HeldOutPool:
         }
         self.conditions: tuple[Condition, ...] = tuple(sorted(held_out))
         self._data, self._seed = data, seed
-        truth: DoubleArray = pseudobulk.means[condition_positions(data, self.conditions)]
+        rows = condition_positions(data, self.conditions)
+        is_all = len(rows) == len(pseudobulk.means)
+        # Sorted like the conditions of the data set: a view of all of them is no second copy.
+        truth: DoubleArray = pseudobulk.means.view() if is_all else pseudobulk.means[rows]
         truth.flags.writeable = False
         # One object for all models and folds, so that what metrics make of it is made once.
         self._candidates = Candidates(self.conditions, truth)

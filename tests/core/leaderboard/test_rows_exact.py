@@ -48,8 +48,8 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "rank": 1,
         "role": "baseline",
         "higher_is_better": True,
-        "is_best": True,
-        "indistinguishable_from_best": True,
+        "is_best": False,
+        "indistinguishable_from_best": False,
         "reference": None,
         "beats_reference": None,
         "p_value": None,
@@ -138,8 +138,8 @@ def cell(row: LeaderboardRow, name: str) -> object:
     ("low", "high", "shown"),
     [
         (0.05, 0.1, "[0.050, 0.10]"),
-        (-0.0999, 0.0, "[-0.100, 0.00]"),
-        (-1.5, 0.99, "[-1.50, 0.99]"),
+        (-0.0999, 0.0, "[−0.100, 0.00]"),
+        (-1.5, 0.99, "[−1.50, 0.99]"),
         (None, 1.0, "–"),
     ],
 )
@@ -152,7 +152,7 @@ def test_an_interval_shows_small_ends_with_one_digit_more(
 
 
 @pytest.mark.parametrize(
-    ("share", "shown"), [(-0.001, "0.00"), (-0.006, "-0.01"), (0.456, "0.46"), (1.0, "1.00")]
+    ("share", "shown"), [(-0.001, "0.00"), (-0.006, "−0.01"), (0.456, "0.46"), (1.0, "1.00")]
 )
 def test_a_gap_closed_by_less_than_half_a_hundredth_has_no_sign(
     record: MakeRecord, share: float, shown: str
