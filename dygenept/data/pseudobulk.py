@@ -1,4 +1,4 @@
-"""Sums and means of cells per condition, as sparse products over blocks of cells."""
+"""Sums and means of cells per condition, over blocks of cells."""
 
 from __future__ import annotations
 
@@ -98,32 +98,22 @@ def group_sums(
     Returns:
         Sums accumulated in float64, (n_groups, G); zeros for a group without cells.
     """
-    from scipy import sparse
-
     sums = np.zeros((n_groups, expression.shape[1]))
-    # Cells of one group lie together in a block, so that a row of sums is written once or twice.
+    # Cells of one group lie together, and a row of sums stays in the processor's cache.
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]
     for cells in _blocks(expression, order):
         block = expression[cells]
-        groups, rows = np.unique(codes[cells], return_inverse=True)
-        if power == 2:
-            block = sparse.csr_matrix(
-                (np.square(block.data), block.indices, block.indptr), shape=block.shape
-            )
+        values = np.square(block.data) if power == 2 else block.data
         if batches is not None:
             own = np.repeat(batches.rows[cells], np.diff(block.indptr))
-            factors = np.where(own < 0, 0.0, batches.offsets[own, block.indices])
-            block = sparse.csr_matrix(
-                (block.data * factors, block.indices, block.indptr), shape=block.shape
+            values = values * np.where(own < 0, 0.0, batches.offsets[own, block.indices])
+        groups, firsts = np.unique(codes[cells], return_index=True)
+        bounds = block.indptr[[*firsts.tolist(), len(cells)]].tolist()
+        for group, low, high in zip(groups.tolist(), bounds[:-1], bounds[1:], strict=True):
+            sums[group] += np.bincount(
+                block.indices[low:high], weights=values[low:high], minlength=sums.shape[1]
             )
-        indicator = sparse.csr_matrix(
-            (np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(groups), len(rows))
-        )
-        product = indicator @ block
-        # Dense, it has a row per group, of which a block of few cells each has many.
-        for part in row_parts(len(groups), sums.shape[1]):
-            sums[groups[part]] += product[part].toarray()
     return sums
 
 

@@ -233,16 +233,20 @@ def _spread_path(predictions: str) -> str:
     return predictions.removesuffix(".parquet") + ".spread.parquet"
 
 
-def read_kept_table(path: Path) -> pl.DataFrame:
+def read_kept_table(path: Path, genes: Sequence[str] | None = None) -> pl.DataFrame:
     """Read kept predictions: perturbation, cell_type, then one column of numbers per gene.
 
+    Args:
+        path: The file.
+        genes: Genes that are read, in this order; None for all.
+
     Raises:
-        ResultsError: If they are damaged.
+        ResultsError: If they are damaged, or lack a gene.
     """
     import polars as pl
 
     with reading(path, "kept predictions", error=ResultsError, mend="they are damaged"):
-        table = read_parquet(path)
+        table = read_parquet(path, None if genes is None else ["perturbation", "cell_type", *genes])
         numbers = table.drop("perturbation", "cell_type")
         is_whole = (
             all(table[name].dtype == pl.String for name in ("perturbation", "cell_type"))

@@ -31,6 +31,7 @@ from dygenept.types.data import (
     Split,
 )
 from dygenept.types.effects import (
+    EffectControls,
     EffectTable,
     GroupedPairs,
     KnownEffects,
@@ -87,6 +88,7 @@ __all__ = [
     "DeGenes",
     "DeTests",
     "DoubleArray",
+    "EffectControls",
     "EffectTable",
     "EncoderFootprint",
     "FacetSetReader",

@@ -192,7 +192,7 @@ def _counted_keys(cells: sparse.csr_matrix) -> tuple[UnsignedArray, IntArray, Do
         keys, counts = np.unique(_keys(part, first), return_counts=True)
         genes = (keys >> np.uint64(32)).astype(np.intp) - first
         weights = counts.astype(np.float64)
-        ties[first:last] = np.bincount(genes, weights**3 - weights, last - first)
+        ties[first:last] = np.bincount(genes, _ties(weights), last - first)
         all_keys.append(keys)
         all_counts.append(counts.astype(np.int32))
     if len(all_keys) == 1:
@@ -260,6 +260,11 @@ def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -
     return p_values
 
 
+def _ties(counts: DoubleArray) -> DoubleArray:
+    """Return t³ - t; products, since a power takes ten times as long and these are whole."""
+    return counts * counts * counts - counts
+
+
 def _statistic(
     cells: sparse.csr_matrix, control: _Control
 ) -> tuple[DoubleArray, DoubleArray, float]:
@@ -292,10 +297,9 @@ def _statistic_of_run(
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
     statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
-    both = own + equal
-    added = (both**3 - both) - (equal**3 - equal)
+    added = _ties(own + equal) - _ties(equal)
     zeros = zeros_own + zeros_control
-    ties = control.ties[run] + np.bincount(genes, added, n_genes) + zeros**3 - zeros
+    ties = control.ties[run] + np.bincount(genes, added, n_genes) + _ties(zeros)
     n_pairs, n_all = float(n_cells) * control.n_cells, float(n_cells + control.n_cells)
     variance = n_pairs / 12.0 * ((n_all + 1.0) - ties / (n_all * (n_all - 1.0)))
     return statistic, variance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -78,21 +78,72 @@ def check_values(matrix: CellMatrix, place: Place, *, normalize: bool) -> tuple[
             another scale than log1p and ``normalize`` is False; if they are neither counts nor
             scaled counts and it is True.
     """
-    x, mend = f"{place.where}: {place.called}", place.code
     if matrix.nnz == 0:
-        raise DataError(f"{x} contains only zeros; put log1p expression there{place.others()}")
+        raise no_values(place)
     summary = summarise(matrix.data)
+    if not summary.is_finite or summary.lowest < 0:
+        raise bad_values(place, summary, _count(matrix, finite=summary.is_finite))
+    return check_scale(
+        place,
+        summary,
+        find_scale(matrix),
+        normalize=normalize,
+        is_unit=lambda: has_unit_variance(matrix),
+    )
+
+
+def no_values(place: Place) -> DataError:
+    """Return the error of a matrix without values."""
+    return DataError(
+        f"{place.where}: {place.called} contains only zeros; put log1p expression there"
+        + place.others()
+    )
+
+
+def bad_values(place: Place, summary: ValueSummary, count: str) -> DataError:
+    """Return the error of values that no expression has.
+
+    Args:
+        place: Where they were read from.
+        summary: What was found.
+        count: How many of them, and where the first is.
+    """
+    x, mend = f"{place.where}: {place.called}", place.code
     if not summary.is_finite:
-        raise DataError(
-            f"{x} contains NaN or infinite values, {_count(matrix, finite=False)}; mend them "
-            f"before writing the file: {mend} = numpy.nan_to_num({mend}, posinf=0)"
+        return DataError(
+            f"{x} contains NaN or infinite values, {count}; mend them before writing the file: "
+            f"{mend} = numpy.nan_to_num({mend}, posinf=0)"
         )
-    if summary.lowest < 0:
-        raise DataError(
-            f"{x} contains negative values, {_count(matrix, finite=True)}; z-scored or residual "
-            "expression cannot be used: put log1p of scaled counts there" + place.others()
-        )
-    found = find_scale(matrix)
+    return DataError(
+        f"{x} contains negative values, {count}; z-scored or residual expression cannot be used: "
+        "put log1p of scaled counts there" + place.others()
+    )
+
+
+def check_scale(
+    place: Place,
+    summary: ValueSummary,
+    found: ScaleFinding,
+    *,
+    normalize: bool,
+    is_unit: Callable[[], bool],
+) -> tuple[str, ...]:
+    """Refuse a scale that cannot be used.
+
+    Args:
+        place: Where the values were read from.
+        summary: Their range.
+        found: What a sample of cells says of their scale.
+        normalize: They are counts.
+        is_unit: Tells whether every gene has a standard deviation of 1.
+
+    Returns:
+        What the user should know of the scale, one sentence each.
+
+    Raises:
+        DataError: As ``check_values``.
+    """
+    x, mend = f"{place.where}: {place.called}", place.code
     if normalize:
         return _checked_counts(x, summary, found)
     if summary.is_integral or found.scale == "counts":
@@ -113,7 +164,7 @@ def check_values(matrix: CellMatrix, place: Place, *, normalize: bool) -> tuple[
             f"{x} contains values up to {summary.highest:g}, so it looks like raw counts, not "
             f"log1p expression; {_NORMALIZE}"
         )
-    if has_unit_variance(matrix):
+    if is_unit():
         raise DataError(
             f"{x} has a standard deviation of 1 in each gene, so it was scaled gene by gene (as "
             "scanpy.pp.scale does); put log1p of scaled counts there" + place.others()
@@ -189,7 +240,22 @@ def normalize_counts(matrix: sparse.csr_matrix | StoredCells) -> float:
     return target
 
 
+def row_blocks(matrix: CellMatrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
+    """Cut rows into runs of about ``n_values`` stored values, each at least one row."""
+    n_rows = matrix.shape[0]
+    blocks: list[tuple[int, int]] = []
+    first = 0
+    while first < n_rows:
+        limit = int(matrix.indptr[first]) + n_values
+        last = int(np.searchsorted(matrix.indptr, limit, side="right")) - 1
+        last = min(max(last, first + 1), n_rows)
+        blocks.append((first, last))
+        first = last
+    return blocks
+
+
 def _count(matrix: CellMatrix, *, finite: bool) -> str:
+    """Say how many values are negative (of finite ones) or not finite, and where the first is."""
     n_bad, first = 0, -1
     for start in range(0, matrix.nnz, CHUNK):
         piece = matrix.data[start : start + CHUNK]
