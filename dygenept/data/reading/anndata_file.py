@@ -17,6 +17,7 @@ from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated
 from dygenept.data.reading.labelled import read_labelled
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.unknown_targets import short
+from dygenept.errors import DataError
 from dygenept.types import PerturbationData
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
@@ -63,6 +64,10 @@ def read_opened(
     mapping: DataMapping = NO_MAPPING,
 ) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
+    if mapping.cells is not None:
+        raise DataError(
+            f"{path} has cells of its own; --cells names those of a table of effects, leave it out"
+        )
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes)
     place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids
