@@ -18,16 +18,18 @@ from dygenept_plugins.facet_writers.go import GoConfig, GoFacetWriter
 from dygenept_plugins.text_encoders import minilm
 from dygenept_plugins.text_encoders.minilm import MinilmConfig, MinilmEncoder
 
-N_TEXTS = 200
+# Where nothing is measured a few do.
+N_TEXTS, N_TRIED = 200, 20
 
 pytestmark = pytest.mark.benchmark(group="text encoders", min_rounds=2, warmup=False)
 
 
 @pytest.fixture(scope="module")
-def texts() -> list[str]:
+def texts(request: pytest.FixtureRequest) -> list[str]:
+    n_texts = N_TEXTS if request.config.getoption("benchmark_enable") else N_TRIED
     genes = load_gene_tables().protein_coding[:2000:10]
     written = GoFacetWriter(GoConfig()).write(genes, Runtime())
-    return sorted({text for item in written for text in item.texts if text})[:N_TEXTS]
+    return sorted({text for item in written for text in item.texts if text})[:n_texts]
 
 
 def _say_rate(benchmark: BenchmarkFixture, texts: Sequence[str]) -> None:

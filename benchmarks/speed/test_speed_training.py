@@ -1,4 +1,4 @@
-"""One training step and one epoch of dygenept_small, on tf-idf facets (no text model needed)."""
+"""One training step and one epoch of dygenept_small, on random facets (no text model needed)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def task(
 def small_model(*sets: str) -> DyGenePTModel:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
-    overrides = Overrides(parts={}, facets="go_tfidf", sets=("training.n_members=1", *sets))
+    overrides = Overrides(parts={}, facets="random768", sets=("training.n_members=1", *sets))
     environment = Environment(registry=registry, manager=manager)
     assembly, _ = named_assembly("dygenept_small", environment, overrides)
     read = assembly.knowledge(environment)

@@ -5,12 +5,11 @@ Exact up to 20 perturbations; beyond, signs are drawn and the data's own count a
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.bootstrap import LARGE, N_DRAWS, SMALL
+from dygenept.evaluation.bootstrap import N_DRAWS
+from dygenept.evaluation.kept_draws import KeptDraws
 from dygenept.types import DoubleArray
 
 EXACT_UP_TO = 20
@@ -54,39 +53,15 @@ def sign_flip_p_values(
 
 def drawn_signs(n_values: int, n_draws: int, seed: int) -> DoubleArray:
     """Draw signs, (n_draws, n_values), the same for all that compare so many perturbations."""
-    kept = _few_signs if n_values * n_draws <= SMALL else _latest_signs
-    return kept(n_values, n_draws, seed)
-
-
-# As with resamples: every model and metric of a leaderboard asks for the same.
-@functools.lru_cache(maxsize=16)
-def _few_signs(n_values: int, n_draws: int, seed: int) -> DoubleArray:
-    signs = _signs(n_values, n_draws, seed).astype(np.float64)
-    signs.setflags(write=False)
-    return signs
-
-
-@functools.lru_cache(maxsize=1)
-def _latest_signs(n_values: int, n_draws: int, seed: int) -> DoubleArray:
-    kept = _many_signs if n_values * n_draws <= LARGE else _huge_signs
-    signs = kept(n_values, n_draws, seed).astype(np.float64)
-    signs.setflags(write=False)
-    return signs
-
-
-@functools.lru_cache(maxsize=16)
-def _many_signs(n_values: int, n_draws: int, seed: int) -> npt.NDArray[np.int8]:
-    return _signs(n_values, n_draws, seed)
-
-
-@functools.lru_cache(maxsize=1)
-def _huge_signs(n_values: int, n_draws: int, seed: int) -> npt.NDArray[np.int8]:
-    return _signs(n_values, n_draws, seed)
+    return _kept_signs(n_values, n_draws, seed)
 
 
 def _signs(n_values: int, n_draws: int, seed: int) -> npt.NDArray[np.int8]:
     drawn = np.random.default_rng(seed).integers(2, size=(n_draws, n_values), dtype=np.int8)
     return 2 * drawn - np.int8(1)
+
+
+_kept_signs = KeptDraws(_signs)
 
 
 def _exact(differences: DoubleArray, bound: float) -> float:

@@ -48,6 +48,7 @@ def dygenept_text_encoders():
 """
 QUICK = (
     *("--cell-encoder", "none", "--set", "training.epochs=1"),
+    *("--set", "training.n_members=1"),
     *("--set", "training.steps_per_epoch=1", "--set", "training.warm_start=false"),
 )
 

@@ -76,14 +76,14 @@ def test_a_page_and_plots_and_a_site_are_written(cli, benched: str, toy: Path) -
 
 def test_coverage_history_and_attention_are_plotted(cli, toy: Path) -> None:
     coverage = cli(
-        *("plot", "coverage", "--facets", "go_tfidf", "--gene", "KLF1", "--gene", "MAPK1"),
+        *("plot", "coverage", "--facets", "random768", "--gene", "KLF1", "--gene", "MAPK1"),
         *("--output", "coverage.svg"),
     )
     assert coverage.code == 0, coverage.err
     assert "share of 2 genes" in Path("coverage.svg").read_text()
     trained = cli(
         *("train", "--dataset", toy, "--folds", "2", "--model", "dygenept_small"),
-        *("--facets", "go_tfidf", "--set", "training.epochs=2", "--set", "training.n_members=1"),
+        *("--facets", "random768", "--set", "training.epochs=2", "--set", "training.n_members=1"),
         *("--set", "training.steps_per_epoch=2", "--set", "training.warm_start=false"),
         *("--output", "model"),
     )

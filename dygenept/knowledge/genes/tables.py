@@ -192,6 +192,10 @@ class GeneTables:
         index = self._term_position(go_id)
         return GoTerm(self._term_names[index], self._definitions[index], self._aspects[index])
 
+    def term_name(self, go_id: str) -> str:
+        """Return the name of a GO term."""
+        return self._term_names[self._term_position(go_id)]
+
     def find_term(self, text: str) -> str | None:
         """Return the GO id that a text contains or whose term it names; None where it does neither.
 

@@ -12,8 +12,7 @@ from dygenept.evaluation.sign_flip import drawn_signs, sign_flip_p_values, small
 @pytest.fixture
 def nothing_kept() -> None:
     """Signs that an earlier test drew are not taken for this one's."""
-    for kept in ("_few_signs", "_latest_signs", "_many_signs", "_huge_signs"):
-        getattr(sign_flip, kept).cache_clear()
+    sign_flip._kept_signs.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_kept")
