@@ -128,6 +128,8 @@ def compared(result: str, folder: Path) -> str:
 
 def scores(document: str) -> list[object]:
     """Return what a board says, without when and where it was computed."""
+    if not document.startswith("{"):
+        raise SystemExit(f"stdout is not a document: {document[:2000]}")
     rows = json.loads(document)["leaderboard"]
     assert rows
     assert {row["n_folds"] for row in rows} == {5}

@@ -8,8 +8,10 @@ that are kept in a file are read by each worker instead. Ray (Apache 2.0) is an 
 from __future__ import annotations
 
 import logging
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dygenept.errors import ConfigError, DygeneptError
@@ -19,6 +21,7 @@ from dygenept.types import PerturbationData, Progress, no_report
 
 if TYPE_CHECKING:
     from dygenept.model.resolve import ResolvedModel
+    from dygenept.runs.run_context import RunContext
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class RayPool:
         """
         from scipy import sparse
 
-        self._ray = connected_ray()
+        self._ray, self._is_ours = connected_ray()
         n_gpus = 1 if device.startswith("cuda") else 0
         self._worker = self._ray.remote(num_cpus=1, num_gpus=n_gpus)(RayWorker)
         self._prepare = self._ray.put(prepare)
@@ -141,6 +144,43 @@ class RayPool:
     def stop(self, worker: Any) -> None:
         """End a worker, or take back what asked for it."""
         self._ray.kill(worker)
+
+    def close(self) -> None:
+        """Let go of the cluster, unless somebody else connected to it."""
+        if self._is_ours:
+            self._ray.shutdown()
+
+
+def run_on_ray(
+    prepare: Callable[[PerturbationData | None], Prepared],
+    context: RunContext,
+    names: Sequence[str],
+    jobs: Sequence[Job],
+    report: Callable[[Progress], None],
+    *,
+    n_workers: int,
+) -> Iterator[JobResult]:
+    """Run jobs on the nodes of a cluster, in any order.
+
+    Args:
+        prepare: Makes the same context and models on a worker, from the data set or, where it is
+            given None, by reading it; it must be picklable.
+        context: What every job shares.
+        names: Names of all models, in the order in which ``prepare`` returns them.
+        jobs: What to run.
+        report: Callback for progress.
+        n_workers: Jobs at once.
+
+    Raises:
+        ConfigError: If Ray is not installed, or no cluster runs.
+    """
+    # Ray prints what it has to say of nodes and workers; stdout is only for the result.
+    with redirect_stdout(sys.stderr):
+        pool = RayPool(prepare, context.data, device=context.device)
+        try:
+            yield from run_on_workers(pool, names, jobs, report, n_workers=n_workers)
+        finally:
+            pool.close()
 
 
 def run_on_workers(
@@ -240,8 +280,11 @@ def _all_failed(
         yield model, fold, DygeneptError(f"no worker starts: {reason}")
 
 
-def connected_ray() -> Any:
-    """Connect to the cluster that ``RAY_ADDRESS`` or this machine names, and return ``ray``.
+def connected_ray() -> tuple[Any, bool]:
+    """Connect to the cluster that ``RAY_ADDRESS`` or this machine names.
+
+    Returns:
+        The module ``ray``, and True if this made the connection.
 
     Raises:
         ConfigError: If Ray is not installed, or no cluster runs.
@@ -253,12 +296,13 @@ def connected_ray() -> Any:
             "--executor ray needs Ray: pip install 'ray>=2.9'; without it, --jobs N runs N "
             "processes on this machine"
         ) from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address="auto", log_to_driver=False)
-        except ConnectionError as error:
-            raise ConfigError(
-                "no Ray cluster was found; start one with `ray start --head`, or name one in "
-                "RAY_ADDRESS"
-            ) from error
-    return ray
+    if ray.is_initialized():
+        return ray, False
+    try:
+        ray.init(address="auto", log_to_driver=False)
+    except ConnectionError as error:
+        raise ConfigError(
+            "no Ray cluster was found; start one with `ray start --head`, or name one in "
+            "RAY_ADDRESS"
+        ) from error
+    return ray, True

@@ -126,17 +126,13 @@ def _run_jobs(
     # A worker loads the plugins and reads the data set itself: names cross, not gigabytes.
     prepare = partial(_prepare_worker, replace(request, jobs=1), environment.recipe)
     if executor == "ray":
-        from dygenept.runs.ray_executor import RayPool, run_on_workers
+        from dygenept.runs.ray_executor import run_on_ray
 
         names = tuple(model.name for model in models)
         # There the data set is sent along, once to each node.
         bare = replace(request, jobs=1, opened=None, is_sent=request.opened is None)
-        pool = RayPool(
-            partial(_prepare_elsewhere, bare, environment.recipe),
-            context.data,
-            device=context.device,
-        )
-        results = run_on_workers(pool, names, jobs, report, n_workers=request.jobs)
+        there = partial(_prepare_elsewhere, bare, environment.recipe)
+        results = run_on_ray(there, context, names, jobs, report, n_workers=request.jobs)
     elif executor == "process":
         results = run_in_processes(prepare, context, models, jobs, report, n_processes=request.jobs)
     else:
