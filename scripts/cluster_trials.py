@@ -219,7 +219,7 @@ def start(
 def start_torchrun(name: str, n_nodes: int, output: Path, number: int) -> subprocess.Popen[str]:
     """Start one of two processes of a training on a node, or both on one."""
     launch = (sys.executable, "-m", "torch.distributed.run", "--nnodes", str(n_nodes))
-    rendezvous = ("--rdzv_backend", "c10d", "--rdzv_endpoint", f"{NODES[HEAD]}:29511")
+    rendezvous = ("--master_addr", NODES[HEAD], "--master_port", "29511")
     each = ("--nproc_per_node", str(2 // n_nodes), "--node_rank", str(number))
     program = (*launch, *each, *rendezvous, "-m", "dygenept_cli.main")
     return start(name, (*TRAIN, "--output", str(output)), program)
