@@ -215,6 +215,31 @@ def test_a_full_disk_is_said_plainly(
         MemoryLimit(1 << 60, limit.folder).streams("huge", size)
 
 
+def test_every_pass_reads_every_value_once(
+    toy: Path, limit: MemoryLimit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = read_anndata(toy, limit=limit)
+    read = [0]
+    preadv = os.preadv
+
+    def counted(descriptor: int, into: list[memoryview], offset: int) -> int:
+        read[0] += sum(map(len, into))
+        return preadv(descriptor, into, offset)
+
+    monkeypatch.setattr(os, "preadv", counted)
+
+    def passes(run: Callable[[], object]) -> float:
+        read[0] = 0
+        run()
+        return read[0] / (8 * stored.expression.nnz)
+
+    means = pseudobulk(stored)
+    assert passes(lambda: pseudobulk(stored)) == 1
+    assert passes(lambda: de_genes(stored, means)) == 1
+    # Tests against control, and scores against the rest.
+    assert passes(lambda: de_tests(stored, means)) == 2
+
+
 def test_stored_cells_stay_in_their_process(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be handed to another process"):
         pickle.dumps(ScratchFile(tmp_path))
