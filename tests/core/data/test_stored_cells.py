@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -251,6 +252,10 @@ def test_a_limit_moves_cells_into_a_file_before_it_refuses_them(tmp_path: Path) 
     memory.check_memory("big", size, size.streamed, streams=True)
     with pytest.raises(DataError, match=r"with its cells in a file, more than the"):
         memory.check_memory("big", size, size.streamed - 1, streams=True)
+    wide = CellsSize(n_values=1 << 20, n_cells=1 << 12, n_genes=1 << 14, n_conditions=1 << 13)
+    few = replace(wide, n_tables=memory.FEW_TABLES).in_memory
+    with pytest.raises(DataError, match=r"such as --metric mse \(\d\.\d\d GiB\)"):
+        memory.check_memory("wide", wide, few, streams=True)
     with pytest.raises(DataError, match=r"its source reads cells into memory"):
         memory.check_memory("big", size, size.streamed, streams=False)
 
