@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 MODELS = ("control_mean", "perturbed_mean", "matching_mean", "random_train")
-# What may differ between two runs of one job.
-VOLATILE = ("timings", "peak_memory_bytes", "threads", "created", "key")
+# What may differ between two runs of one job, the code among it, which may be edited meanwhile.
+VOLATILE = ("timings", "peak_memory_bytes", "threads", "created", "key", "code")
 
 
 def bench(folder: Path, executor: str, n_folds: int, jobs: int) -> dict[str, float]:

@@ -22,6 +22,8 @@ READING_PEAK = 1.14
 PROCESS_BYTES = (1 << 30) // 4
 # Arrays of conditions x genes in float64 that means, DE lists and the default metrics keep.
 TABLES = 8
+# The same where no metric reads DE tests or ranks among conditions.
+FEW_TABLES = 5
 # Names, codes and places of one cell, and what is beside them while they are read.
 CELL_BYTES = 300
 # Cells and stored values of a block of a pass, values of a block that is read, and bytes of each:
@@ -58,11 +60,6 @@ def csr_bytes(n_values: int, n_cells: int) -> int:
     return n_values * (4 + index) + (n_cells + 1) * index
 
 
-def table_bytes(n_conditions: int, n_types: int, n_genes: int) -> int:
-    """Bytes of means, DE lists and what metrics keep of them."""
-    return (n_conditions + n_types) * n_genes * 8 * TABLES
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellsSize:
     """Sizes of a data set of cells, as far as memory depends on them.
@@ -76,6 +73,7 @@ class CellsSize:
         n_controls: Control cells.
         n_largest: Cells of the largest condition.
         is_bound: ``n_values`` is the most that there may be.
+        n_tables: Arrays of conditions × genes that are in memory together.
     """
 
     n_values: int
@@ -86,6 +84,7 @@ class CellsSize:
     n_controls: int = 0
     n_largest: int = 0
     is_bound: bool = False
+    n_tables: int = TABLES
 
     @classmethod
     def of(cls, outline: DataOutline) -> CellsSize | None:
@@ -164,7 +163,7 @@ class CellsSize:
 
     @property
     def _tables(self) -> int:
-        return table_bytes(self.n_conditions, self.n_types, self.n_genes)
+        return (self.n_conditions + self.n_types) * self.n_genes * 8 * self.n_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,8 @@ class MemoryLimit:
         Raises:
             DataError: If even what is computed of them does not fit, or its disk has no room.
         """
-        check_memory(name, size, self.n_bytes, streams=True)
+        # What asks for the data knows which tables it needs, and has checked that.
+        check_memory(name, replace(size, n_tables=FEW_TABLES), self.n_bytes, streams=True)
         if size.in_memory <= self.n_bytes:
             return False
         if not size.is_bound:
@@ -248,8 +248,15 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
     why = " with its cells in a file" if needed < size.in_memory else ""
     if not streams and size.streamed < size.in_memory:
         why = " (its source reads cells into memory)"
+    fewer = replace(size, n_tables=FEW_TABLES)
+    few = min(fewer.in_memory, fewer.streamed) if streams else fewer.in_memory
+    hint = (
+        f", choose metrics without ranks and DE tests, such as --metric mse ({few / GIB:,.2f} GiB)"
+        if size.n_tables > FEW_TABLES and few <= limit
+        else ""
+    )
     raise DataError(
         f"{name} needs {needed / GIB:,.2f} GiB of memory{why}{bound}, more than the "
-        f"{limit / GIB:,.2f} GiB of --memory; allow as much, or choose genes or cells with "
+        f"{limit / GIB:,.2f} GiB of --memory; allow as much{hint}, or choose genes or cells with "
         "`dygenept data prepare`, which reads in blocks"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dygenept.data.catalog import open_dataset, resolve_dataset, source_of
-from dygenept.data.memory import CellsSize, check_memory
+from dygenept.data.memory import TABLES, CellsSize, check_memory
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
@@ -29,6 +29,7 @@ class DataRequest:
         mapping: Where a file keeps what is needed.
         memory: Most bytes of memory that cells and what is computed of them may take; None for no
             limit. Cells that take more are kept in a file.
+        n_tables: Arrays of conditions × genes that will be in memory together.
     """
 
     dataset: str
@@ -38,6 +39,7 @@ class DataRequest:
     scale: float | None = None
     mapping: DataMapping = NO_MAPPING
     memory: int | None = None
+    n_tables: int = TABLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def _check_memory(
             found = outline_data(request, environment)
     size = CellsSize.of(found.outline)
     if request.memory is not None and size is not None:
+        size = replace(size, n_tables=request.n_tables)
         check_memory(found.name, size, request.memory, streams=found.streams)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.effects.filling import effects_as_means
+from dygenept.data.memory import FEW_TABLES, TABLES
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
@@ -190,7 +191,8 @@ def open_run(
         DygeneptError: If the data set, the split or a metric is refused.
     """
     report(Progress("read", 0, 1, request.dataset))
-    data = open_data(request, environment, report)
+    tables = replace(request, n_tables=_n_tables(request, environment, is_scored=is_scored))
+    data = open_data(tables, environment, report)
     split = split_of(data)
     report(Progress("read", 1, 1))
     report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
@@ -213,6 +215,16 @@ def open_run(
     )
     report(Progress("means", 1, 1))
     return context
+
+
+def _n_tables(request: RunRequest, environment: Environment, *, is_scored: bool) -> int:
+    """Say how many arrays of conditions × genes a run keeps together, for a limit on memory."""
+    known = set(environment.manager.names(MetricSpec.kind))
+    if is_scored and not (request.metrics and known.issuperset(request.metrics)):
+        return TABLES
+    specs = [environment.manager.get(MetricSpec, name) for name in request.metrics]
+    are_plain = all(spec.by_row and not (spec.uses_de_tests or spec.uses_cells) for spec in specs)
+    return FEW_TABLES if are_plain else TABLES
 
 
 def check_request(

@@ -240,20 +240,6 @@ def normalize_counts(matrix: sparse.csr_matrix | StoredCells) -> float:
     return target
 
 
-def row_blocks(matrix: CellMatrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
-    """Cut rows into runs of about ``n_values`` stored values, each at least one row."""
-    n_rows = matrix.shape[0]
-    blocks: list[tuple[int, int]] = []
-    first = 0
-    while first < n_rows:
-        limit = int(matrix.indptr[first]) + n_values
-        last = int(np.searchsorted(matrix.indptr, limit, side="right")) - 1
-        last = min(max(last, first + 1), n_rows)
-        blocks.append((first, last))
-        first = last
-    return blocks
-
-
 def _count(matrix: CellMatrix, *, finite: bool) -> str:
     """Say how many values are negative (of finite ones) or not finite, and where the first is."""
     n_bad, first = 0, -1

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -215,6 +216,31 @@ def test_a_full_disk_is_said_plainly(
         MemoryLimit(1 << 60, limit.folder).streams("huge", size)
 
 
+def test_every_pass_reads_every_value_once(
+    toy: Path, limit: MemoryLimit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = read_anndata(toy, limit=limit)
+    read = [0]
+    preadv = os.preadv
+
+    def counted(descriptor: int, into: list[memoryview], offset: int) -> int:
+        read[0] += sum(map(len, into))
+        return preadv(descriptor, into, offset)
+
+    monkeypatch.setattr(os, "preadv", counted)
+
+    def passes(run: Callable[[], object]) -> float:
+        read[0] = 0
+        run()
+        return read[0] / (8 * stored.expression.nnz)
+
+    means = pseudobulk(stored)
+    assert passes(lambda: pseudobulk(stored)) == 1
+    assert passes(lambda: de_genes(stored, means)) == 1
+    # Tests against control, and scores against the rest.
+    assert passes(lambda: de_tests(stored, means)) == 2
+
+
 def test_stored_cells_stay_in_their_process(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be handed to another process"):
         pickle.dumps(ScratchFile(tmp_path))
@@ -226,6 +252,10 @@ def test_a_limit_moves_cells_into_a_file_before_it_refuses_them(tmp_path: Path) 
     memory.check_memory("big", size, size.streamed, streams=True)
     with pytest.raises(DataError, match=r"with its cells in a file, more than the"):
         memory.check_memory("big", size, size.streamed - 1, streams=True)
+    wide = CellsSize(n_values=1 << 20, n_cells=1 << 12, n_genes=1 << 14, n_conditions=1 << 13)
+    few = replace(wide, n_tables=memory.FEW_TABLES).in_memory
+    with pytest.raises(DataError, match=r"such as --metric mse \(\d\.\d\d GiB\)"):
+        memory.check_memory("wide", wide, few, streams=True)
     with pytest.raises(DataError, match=r"its source reads cells into memory"):
         memory.check_memory("big", size, size.streamed, streams=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,19 @@ def test_cells_that_a_model_is_given_must_fit(
     assert {record.model for record in found.records} == {"perturbed_mean"}
     assert set(found.failures) == {"control_cells, fold 1", "control_cells, fold 2"}
     assert "cells of its fold" in found.failures["control_cells, fold 1"]
+
+
+def test_metrics_of_single_conditions_need_less_memory(
+    tmp_path: Path, environment: Environment
+) -> None:
+    path = write_toy_h5ad(tmp_path / "wide.h5ad", ToyShape(n_genes=3000))
+    size = memory.CellsSize.of_data(dg.load_dataset(path))
+    limit = replace(size, n_tables=memory.FEW_TABLES).in_memory
+    assert limit < size.in_memory
+    given = {"memory": limit, "folds": 2, "environment": environment, "progress": False}
+    assert not dg.bench(str(path), "perturbed_mean", metrics=["mse"], **given).failures  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="such as --metric mse"):
+        dg.bench(str(path), "perturbed_mean", **given)  # type: ignore[arg-type]
 
 
 def test_a_limit_is_an_amount(path: Path) -> None:
