@@ -244,11 +244,8 @@ def open_dataset(
 
         path = resolved.path or Path(name)
         if is_table(path):
-            if normalize:
-                raise ConfigError(
-                    f"{path} is a table of effects without counts; leave --normalize out"
-                )
-            return replace(read_effects(path, mapping=mapping), file=str(path.resolve()))
+            table = read_effects(path, mapping=mapping, normalize=normalize)
+            return replace(table, file=str(path.resolve()))
         data = read_anndata(
             path,
             name=name_of(path),

@@ -23,6 +23,7 @@ class DataRequest:
     Attributes:
         dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
         opened: The data set where it is open already; ``dataset`` is only its name then.
+        is_sent: ``opened`` was opened elsewhere, as ``dataset`` and the rest say.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
         mapping: Where a file keeps what is needed.
@@ -32,6 +33,7 @@ class DataRequest:
 
     dataset: str
     opened: PerturbationData | None = None
+    is_sent: bool = False
     normalize: bool = False
     scale: float | None = None
     mapping: DataMapping = NO_MAPPING

@@ -16,13 +16,16 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError
 from dygenept.machine.folders import default_cache_dir
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # Temporary files are in this folder of the cache.
 FOLDER = "scratch"
@@ -86,7 +89,7 @@ class ScratchFile:
             try:
                 done = os.pwrite(self._file.fileno(), left, offset)
             except OSError as error:
-                raise self._failed(error) from error
+                raise self.failure(error) from error
             left, offset = left[done:], offset + done
         self._size = max(self._size, offset)
 
@@ -103,21 +106,22 @@ class ScratchFile:
             try:
                 done = os.preadv(self._file.fileno(), [left], offset)
             except OSError as error:
-                raise self._failed(error) from error
+                raise self.failure(error) from error
             if not done:
                 raise DataError(f"the temporary file in {self.folder} ends too early; try again")
             left, offset = left[done:], offset + done
 
-    @contextmanager
-    def opened(self) -> Iterator[int]:
-        """Give the descriptor of the file, for a library that reads and writes it by itself."""
-        yield self._file.fileno()
+    @property
+    def descriptor(self) -> int:
+        """The file's descriptor, for a library that reads and writes it by itself."""
+        return self._file.fileno()
 
-    def _failed(self, error: OSError) -> DataError:
+    def failure(self, error: OSError) -> DataError:
+        """Return the error to raise for a disk that is full or fails."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return DataError(
-                f"the disk of {self.folder} is full: a copy of the cells is kept there while they "
-                f"are more than --memory allows; {_MEND}"
+                f"the disk of {self.folder} is full: cells are copied there that --memory has "
+                f"no room for, and parts of zarr stores; {_MEND}"
             )
         return DataError(f"the temporary file in {self.folder}: {error.strerror or error}")
 
@@ -125,10 +129,21 @@ class ScratchFile:
 class _Called(io.FileIO):
     """An open file that libraries call by another name than its own."""
 
-    called = ""
+    def __init__(self, of: ScratchFile, called: str) -> None:
+        super().__init__(of.descriptor, "r+b", closefd=False)
+        self._of, self._called = of, called
+        self.failed: DataError | None = None
 
     def __repr__(self) -> str:
-        return self.called
+        return self._called
+
+    def write(self, content: Buffer) -> int:
+        """Write where the file stands; a full disk is said as for any temporary file."""
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            self.failed = self._of.failure(error)
+            raise self.failed from error
 
 
 @contextmanager
@@ -139,13 +154,16 @@ def unnamed_file(*, called: str) -> Iterator[io.FileIO]:
         called: What a library that shows its ``repr`` calls it.
 
     Raises:
-        DataError: If none can be made.
+        DataError: If none can be made, or its disk is full.
     """
-    folder = default_cache_dir() / FOLDER
-    with ScratchFile(folder).opened() as descriptor:
-        file = _Called(descriptor, "r+b", closefd=False)
-        file.called = called
+    file = _Called(ScratchFile(default_cache_dir() / FOLDER), called)
+    try:
         yield file
+    except Exception as error:
+        # The HDF5 library goes on writing after a failure, and what it raises last is of that.
+        if file.failed is not None and error is not file.failed:
+            raise file.failed from error
+        raise
 
 
 def check_space(folder: Path, n_bytes: int) -> None:

@@ -67,8 +67,8 @@ def load_dataset(
         mapping: Where a file or an object keeps what is needed, as ``DataMapping`` lists it:
             ``condition_column``, ``control`` (one label or several), ``separator``,
             ``guide_pattern``, ``symbol_column``, ``layer``, ``cell_type_column``,
-            ``batch_column``, ``match_batches``, ``drop``; ``condition``, ``cell_type`` and
-            ``gene_symbols`` are other names of three of them.
+            ``batch_column``, ``match_batches``, ``drop``, ``cells``; ``condition``,
+            ``cell_type`` and ``gene_symbols`` are other names of three of them.
 
     Returns:
         The data set; ``notes`` says what was accepted or mended.

@@ -375,7 +375,7 @@ def _shared_plugins(
     manager = environment.manager
     names = manager.names(SplitSpec.kind)
     found = [manager.provenance(SplitSpec.kind, split if split in names else request.split)]
-    if request.opened is not None:
+    if request.opened is not None and not request.is_sent:
         return tuple(found)
     entry = resolve_dataset(request.dataset, environment).entry
     if entry is not None:

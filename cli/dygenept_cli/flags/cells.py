@@ -112,6 +112,15 @@ class ReadingFlags:
         ),
     ] = None
 
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            "--cells",
+            metavar="FILE",
+            help="AnnData file whose control cells models of a table of effects may read.",
+        ),
+    ] = None
+
     def mapping(self) -> DataMapping:
         """Return where the file keeps what is needed."""
         from dygenept.types import DataMapping
@@ -128,6 +137,7 @@ class ReadingFlags:
             batch_column=self.batch_column,
             match_batches=self.match_batches,
             value_column=self.value_column,
+            cells=self.cells,
         )
 
     def as_given(self) -> str:

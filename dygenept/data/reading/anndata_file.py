@@ -21,6 +21,7 @@ from dygenept.data.reading.matrix_blocks import chosen_rows, matrix_blocks
 from dygenept.data.reading.outline import size_of
 from dygenept.data.reading.stored_cells import stored_cells
 from dygenept.data.reading.unknown_targets import short
+from dygenept.errors import DataError
 from dygenept.types import PerturbationData
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
@@ -79,6 +80,10 @@ def read_opened(
     limit: MemoryLimit | None = None,
 ) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
+    if mapping.cells is not None:
+        raise DataError(
+            f"{path} has cells of its own; --cells names those of a table of effects, leave it out"
+        )
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes)
     place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids

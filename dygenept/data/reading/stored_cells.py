@@ -64,14 +64,10 @@ class StoredCells:
     same rows of a matrix in memory are.
     """
 
-    format = "csr"
-    has_sorted_indices = True
-
     def __init__(self, values: StoredRun, places: StoredRun, indptr: Offsets, n_genes: int) -> None:
         """Join what was written; ``stored_cells`` writes it."""
         self.data, self.indices, self.indptr = values, places, indptr
         self.shape = (len(indptr) - 1, n_genes)
-        self.dtype = values.dtype
 
     @property
     def nnz(self) -> int:
@@ -104,12 +100,6 @@ class StoredCells:
         matrix.has_sorted_indices = True
         matrix.has_canonical_format = True
         return matrix
-
-    def max(self) -> float:
-        """Return the largest value; 0 where nothing is stored."""
-        step = 1 << 22
-        runs = (self.data[start : start + step] for start in range(0, self.nnz, step))
-        return max((float(run.max()) for run in runs), default=0.0)
 
 
 def stored_cells(blocks: Iterable[sparse.csr_matrix], *, n_genes: int, folder: Path) -> StoredCells:

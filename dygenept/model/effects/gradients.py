@@ -26,8 +26,6 @@ from dygenept.types import BoolArray, DoubleArray
 
 # Shares of what steps add that are tried: a little of much can order pairs better than all of it.
 SHARES = (0.03, 0.1, 0.3, 1.0)
-# Several epochs and shares compete, so a gain must exceed so many standard errors.
-STANDARD_ERRORS = 2.0
 EVALUATED_AT_ONCE = 1024
 
 Weights = Mapping[str, torch.Tensor]
@@ -183,7 +181,7 @@ def train_folds(
         report(epoch, f"error={steps.error:.4g}, start {steps.start_error:.4g}")
         if waited >= options.patience:
             break
-    if steps.start_error - steps.error <= STANDARD_ERRORS * steps.standard_error:
+    if steps.start_error - steps.error <= options.standard_errors * steps.standard_error:
         steps.share, steps.epochs_kept, steps.weights = 0.0, 0, ()
     return steps
 

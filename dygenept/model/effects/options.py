@@ -21,6 +21,8 @@ class TableOptions:
         width: Embedding width D of the network's parts.
         n_folds: Parts of the train and validation perturbations that are held out in turn, each
             from a network of its own, to stop and to decide.
+        standard_errors: How many standard errors the validation error must fall by, for steps to be
+            added; since several epochs and shares compete, one would often be exceeded by chance.
         n_cells: Control cells of a cell type whose mean state is read, at most.
     """
 
@@ -35,6 +37,7 @@ class TableOptions:
     clip_norm: float = 1.0
     width: int = 64
     n_folds: int = 3
+    standard_errors: float = 2.0
     n_cells: int = 32
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,17 @@ def test_a_store_is_named_like_a_file(toy: Path, tmp_path: Path) -> None:
         open_data(DataRequest(dataset=str(tmp_path / "absent.zarr")), environment, no_report)
     with pytest.raises(DataError, match="is a folder; give the path"):
         read_anndata(tmp_path)
+
+
+def test_a_full_disk_is_said_plainly(toy: Path) -> None:
+    store = store_of(toy)
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, allowed[1]))
+    try:
+        with pytest.raises(DataError, match=r"the disk of .* is full"):
+            read_anndata(store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
 
 
 def cut_short(store: Path) -> None:

@@ -12,7 +12,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError, Result
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.model.training.loop import History
 from dygenept.reports.changes import ConditionChanges
-from dygenept.reports.plots import boards, learning, models, perturbations
+from dygenept.reports.plots import boards, contributions, learning, models, perturbations
 from dygenept.reports.plots.kinds import KINDS, PlotRequest, plot_results
 from dygenept.reports.plots.style import brief, drawn, write_plot
 from dygenept.reports.scores import BoardScores
@@ -76,9 +76,9 @@ def test_a_paired_plot_counts_where_the_first_model_is_better(
 ) -> None:
     scores = BoardScores.of(board_records)
     made = perturbations.paired(scores, "pearson_delta", "ridge", "linear")
-    assert "ridge better on 9 of 9" in made.axes[0].get_title()
+    assert "ridge\nbetter on 9 of 9" in made.axes[0].get_title()
     other = perturbations.paired(scores, "pearson_delta", "linear", "ridge")
-    assert "linear better on 0 of 9" in other.axes[0].get_title()
+    assert "linear\nbetter on 0 of 9" in other.axes[0].get_title()
     with pytest.raises(ConfigError, match="did you mean 'ridge'"):
         perturbations.paired(scores, "pearson_delta", "rigde", "linear")
 
@@ -92,6 +92,43 @@ def test_changes_name_the_top_genes() -> None:
     assert "C3" in text
     assert "A1" in text
     assert "B2" not in text
+
+
+def test_names_stay_in_the_axes_and_never_meet() -> None:
+    from matplotlib.text import Text
+
+    rng = np.random.default_rng(1)
+    symbols = tuple(f"GENE{place}" for place in range(30))
+    true = np.concatenate(([1.5], rng.normal(0, 0.02, 29)))
+    found = ConditionChanges(symbols, tuple(range(20)), true, true * 1.1)
+    made = perturbations.changes(found, "m on p", is_simulated=False)
+    made.draw_without_rendering()
+    (axes,) = made.axes
+    frame = axes.get_window_extent()
+    # Of the names alone, without the lines that lead to them.
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in axes.texts}
+    assert "GENE0" in boxes
+    assert 5 <= len(boxes) <= 20
+    for name, box in boxes.items():
+        assert frame.x0 <= box.x0, name
+        assert box.x1 <= frame.x1, name
+        assert frame.y0 <= box.y0, name
+        assert box.y1 <= frame.y1, name
+        assert not any(box.overlaps(other) for of, other in boxes.items() if of != name), name
+
+
+@pytest.mark.parametrize("kind", ["forest", "strips", "time"])
+def test_a_plot_of_nothing_is_refused(record: MakeRecord, tmp_path: Path, kind: str) -> None:
+    nothing = [
+        record(model="a", values=(None, None)),
+        record(key="b" * 32, model="b", values=(None,)),
+    ]
+    with pytest.raises(ResultsError, match="nothing to plot"):
+        plot_results(nothing, PlotRequest(kind, models=("a", "b")), ResultsStore(tmp_path))
+
+
+def test_signs_that_no_font_has_are_no_warning(record: MakeRecord) -> None:
+    drawn(boards.forest(leaderboard_of([record(model="日本語"), record(key="b" * 32)])), ".png")
 
 
 def test_calibration_has_a_point_for_each_range(board_records: list[RunRecord]) -> None:
@@ -182,3 +219,22 @@ def test_other_endings_and_a_missing_library_are_refused(
 def test_long_names_keep_both_ends() -> None:
     assert brief("dygenept_small[attention=softmax]", 20) == "dygenept_s…=softmax]"
     assert brief("short") == "short"
+
+
+def test_contributions_have_a_row_each_and_a_point_per_data_set(record: MakeRecord) -> None:
+    chosen = ({"identity_share": 0.9, "penalty": 3.0}, {"identity_share": 0.5})
+    records = [
+        record(model="mine", values=(0.1, 0.2, 0.3)).model_copy(update={"chosen": of})
+        for of in chosen
+    ]
+    (found,) = contributions.contributions_of(records, "mine")
+    assert found.values == {"identity_share": (0.9, 0.5)}
+    made = contributions.plot_contributions([found], "mine", is_simulated=True)
+    (axes,) = made.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "read from the genes' own codes"
+    ]
+    assert axes.lines[0].get_xdata()[0] == pytest.approx(0.7)
+    assert "SIMULATED DATA" in svg(made)
+    with pytest.raises(ResultsError, match="no record of other says"):
+        contributions.contributions_of(records, "other")

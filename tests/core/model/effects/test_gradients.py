@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from dygenept.knowledge.likeness import FACETS_NAME, Likeness
 from dygenept.model.effects.gradients import ConditionTensors, added_to, masked_losses
@@ -15,9 +16,9 @@ from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs, Units
 from dygenept.model.effects.smoother import Start
-from dygenept.model.effects.table_model import TableModel, TableParts
+from dygenept.model.effects.table_model import TableModel, TableParts, control_means
 from dygenept.model.network import Parts
-from dygenept.types import Condition, KnownEffects, Perturbation, Task
+from dygenept.types import Condition, EffectControls, KnownEffects, Perturbation, Task
 from dygenept.types.effects import EffectKind
 
 OPTIONS = TableOptions(epochs=6, lr=5e-3, width=16, batch_size=128, patience=6, weight_decay=0.0)
@@ -265,3 +266,44 @@ def test_units_lead_back_to_what_was_measured(kind: EffectKind) -> None:
 def test_options_out_of_range_are_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TableOptions(**changes)  # type: ignore[arg-type]
+
+
+def with_controls(task: Task) -> Task:
+    """Two cell types of which the second expresses more, and one output gene among theirs."""
+    assert task.effects is not None
+    rng = np.random.default_rng(2)
+    expression = rng.uniform(0.0, 1.0, (12, 5)).astype(np.float32)
+    codes = np.repeat([0, 1], 6).astype(np.int32)
+    expression[codes == 1] += 2.0
+    symbols = ("KLF1", "OUT3", "GATA1", "MYC", "TP53")
+    controls = EffectControls(sparse.csr_matrix(expression), symbols, codes)
+    means = np.repeat(task.effects.gene_means, 2, axis=0)
+    return replace(
+        task,
+        cell_types=("K562", "RPE1"),
+        control_means=np.zeros((2, N_GENES)),
+        effects=replace(task.effects, controls=controls, gene_means=means),
+    )
+
+
+def test_the_state_of_control_cells_moves_what_is_added(make_table_model: Maker) -> None:
+    task = with_controls(screen(noise=1.0)[0])
+    model = make_table_model(replace(OPTIONS, epochs=1))
+    model.fit(task)
+    assert model.chosen["control_cells"] == 12
+    network = moved_network(model, task)
+    asked = [Condition(condition("PERT50").perturbation, name) for name in task.cell_types]
+    conditions = model._conditions(asked)
+    first, second = network.every_output(conditions.gene_indices, conditions.cell_types).numpy()
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_control_means_are_those_of_output_genes_that_the_cells_have() -> None:
+    task = with_controls(screen(noise=1.0)[0])
+    assert task.effects is not None
+    assert task.effects.controls is not None
+    means = control_means(task)
+    column = task.effects.controls.expression[:, 1].toarray().ravel()
+    np.testing.assert_allclose(means[:, 3], [column[:6].mean(), column[6:].mean()], rtol=1e-6)
+    assert np.count_nonzero(means) == 2
+    assert not control_means(screen(noise=1.0)[0]).any()
