@@ -164,7 +164,7 @@ AREAS = {
             "dygenept/leaderboard/score_grid.py",
             "dygenept/leaderboard/seeds.py",
         ),
-        ("tests/core/leaderboard",),
+        ("tests/core/leaderboard", "tests/core/results/test_record_index.py"),
     ),
 }
 

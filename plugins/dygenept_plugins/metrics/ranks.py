@@ -201,7 +201,9 @@ def _rank_of_prediction(
         distances: From inputs whose candidates are these, to the distance of each truth (row) to
             each prediction (column) of one cell type, (n, n).
     """
-    fold = inputs.once("ranks.fold", lambda: replace(inputs, candidates=None))
+    fold = inputs
+    if inputs.candidates is not None:
+        fold = inputs.once("ranks.fold", lambda: replace(inputs, candidates=None))
     found = places(fold, lambda among: distances(fold, among))
     n_predictions = found.others + 1.0
     return MetricValues(

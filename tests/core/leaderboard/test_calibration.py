@@ -130,6 +130,8 @@ def test_what_cannot_be_said_is_null_with_its_reason(record: MakeRecord) -> None
         TOO_FEW,
         None,
     )
+    assert few.calibration.ceiling == "technical_duplicate"
+    assert (few.calibration.reference, few.calibration.n_perturbations) == ("perturbed_mean", 5)
     # The documented first metric stays the first.
     names = [LEAD_METRICS[1], LEAD_METRICS[0]]
     rows = leaderboard_rows(merged(*(board(record, name, a=[0.1] * N) for name in names)))
