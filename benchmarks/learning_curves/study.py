@@ -1,11 +1,15 @@
 """When do gradient steps add to the closed form? Learning curves over the number of perturbations.
 
     python benchmarks/learning_curves/study.py OUTPUT.json --dataset sim:k562 --scale 0.05
+    python benchmarks/learning_curves/study.py OUTPUT.json --dataset k562-dir.csv.gz
 
 holds out a fixed part of the single perturbations and trains on nested random subsets of the
-others. It compares the linear model, the closed-form start of ``dygenept_small`` by itself, the
-registered model (20 steps), the same with many steps and early stopping, and gradient steps from
-random first weights. ``docs/benchmarks.md`` shows the result.
+others. On cells it compares the linear model, the closed-form start of ``dygenept_small`` by
+itself, the registered model (20 steps), the same with many steps and early stopping, and gradient
+steps from random first weights. On a table of effects it compares ``ridge_go``, the start, the
+registered model, which adds its steps only where held-out train perturbations gain by them, and
+the same with steps added in any case. ``docs/benchmarks.md`` shows the result; ``figures.py``
+draws it.
 """
 
 from __future__ import annotations
@@ -29,8 +33,17 @@ from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.types import PerturbationData
 
 METRIC = "pearson_delta_top20"
+METRIC_OF_TABLES = "auroc_gene_n5"
 SIZES = (20, 50, 100, 200, 500, 1000, 1500)
 TEST_SHARE = 0.2
+SHOWN = (
+    "epochs_kept",
+    "share_of_steps_added",
+    "share_changed_by_steps",
+    "validation_error_of_start",
+    "validation_error_with_steps",
+    "standard_error_of_gain",
+)
 LONG = (
     "training.fit_on_validation=false",
     "training.patience=3",
@@ -45,6 +58,22 @@ MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "closed form, up to N steps": ("dygenept_small", LONG),
     "random start, up to N steps": ("dygenept_small", (*LONG, "training.warm_start=false")),
 }
+MODELS_OF_TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "ridge_go": ("ridge_go", ()),
+    "closed form": ("dygenept_small", ("table.epochs=0",)),
+    "closed form, steps if better": ("dygenept_small", ()),
+    "closed form, steps in any case": ("dygenept_small", ("table.standard_errors=-1000",)),
+}
+
+
+def models_of(data: PerturbationData) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the compared models."""
+    return MODELS if data.effects is None else MODELS_OF_TABLES
+
+
+def metric_of(data: PerturbationData) -> str:
+    """Return the metric that is shown."""
+    return METRIC if data.effects is None else METRIC_OF_TABLES
 
 
 def parts(data: PerturbationData, seed: int) -> tuple[list[str], list[str]]:
@@ -66,7 +95,8 @@ def measured(
     data: PerturbationData, manifest: Path, name: str, given: argparse.Namespace
 ) -> dict[str, float | None]:
     """Fit and score one model on one fold."""
-    model, sets = MODELS[name]
+    model, sets = models_of(data)[name]
+    of_score = metric_of(data)
     if "N steps" in name:
         sets = (*sets, f"training.epochs={max(1, given.steps // 25)}")
     started = time.process_time()
@@ -78,16 +108,20 @@ def measured(
         seed=given.seed,
         results=manifest.parent / name,
         models=(model,),
-        metrics=(METRIC,),
+        metrics=(of_score,),
         overrides=Overrides(parts={}, sets=sets),
     )
     (record,) = run_bench(request, Environment.load()).records
-    (metric,) = (each for each in record.metrics if each.name == METRIC)
-    kept = record.chosen.get("epochs_kept")
+    (metric,) = (each for each in record.metrics if each.name == of_score)
+    chosen = {
+        name: float(value)
+        for name in SHOWN
+        if isinstance(value := record.chosen.get(name), int | float)
+    }
     return {
         "score": float(np.mean([each.value for each in metric.values if each.value is not None])),
         "cpu_s": time.process_time() - started,
-        "epochs_kept": None if kept is None else float(kept),
+        **chosen,
     }
 
 
@@ -101,7 +135,7 @@ def study(given: argparse.Namespace) -> dict[str, object]:
         "dataset": given.dataset,
         "scale": given.scale,
         "simulated": str(given.dataset).startswith("sim:"),
-        "metric": METRIC,
+        "metric": metric_of(data),
         "steps": given.steps,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "rows": rows,
@@ -112,7 +146,7 @@ def study(given: argparse.Namespace) -> dict[str, object]:
             with tempfile.TemporaryDirectory() as folder:
                 manifest = Path(folder) / "fold.json"
                 manifest.write_text(json.dumps(fold(known[:size], test)), encoding="utf-8")
-                for name in MODELS:
+                for name in models_of(data):
                     row = {"n": size, "n_test": len(test), "repeat": repeat, "model": name}
                     rows.append({**row, **measured(data, manifest, name, given)})
                     sys.stderr.write(f"{rows[-1]}\n")
@@ -125,13 +159,14 @@ def table(document: dict[str, object]) -> str:
     """Return the mean over repeats as a Markdown table: sizes down, models across."""
     rows = document["rows"]
     assert isinstance(rows, list)
+    models = list(dict.fromkeys(row["model"] for row in rows))
     lines = [
-        "| train perturbations | " + " | ".join(MODELS) + " |",
-        "|---" * (len(MODELS) + 1) + "|",
+        "| train perturbations | " + " | ".join(models) + " |",
+        "|---" * (len(models) + 1) + "|",
     ]
     for size in sorted({row["n"] for row in rows}):
         cells = []
-        for name in MODELS:
+        for name in models:
             scores = [r["score"] for r in rows if (r["n"], r["model"]) == (size, name)]
             cells.append(f"{np.mean(scores):.3f}")
         lines.append(f"| {size} | " + " | ".join(cells) + " |")

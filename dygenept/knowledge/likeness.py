@@ -51,6 +51,48 @@ class Likeness:
                 found += matrix[rows] @ matrix[others].T
         return found / np.float32(max(len(matrices), 1))
 
+    def as_facets(self, width: int) -> tuple[GeneKnowledge, BoolArray]:
+        """Return what the sources know as facets of all genes, kept apart.
+
+        Sparse rows are brought to few dimensions by a random projection, which leaves their cosines
+        about as they are; a facet's confidence is its row's squared length.
+
+        Args:
+            width: Least length of a facet's vector; dense rows that are longer stay whole.
+
+        Returns:
+            The facets, and which of them tell of output genes, (K,).
+        """
+        named = [
+            (name, number, matrix)
+            for name, matrices in self.sources.items()
+            for number, matrix in enumerate(matrices, start=1)
+        ]
+        dense = [m.shape[1] for _, _, m in named if not isinstance(m, sparse.csr_matrix)]
+        width = max([width, *dense])
+        values = np.zeros((len(self.genes), len(named), width), dtype=np.float32)
+        for facet, (_, _, matrix) in enumerate(named):
+            if isinstance(matrix, sparse.csr_matrix):
+                rng = np.random.default_rng(0)
+                shape = (matrix.shape[1], width)
+                values[:, facet] = matrix @ (
+                    rng.standard_normal(shape, dtype=np.float32) / np.float32(width**0.5)
+                )
+            else:
+                values[:, facet, : matrix.shape[1]] = matrix
+        confidence = np.stack(
+            [np.asarray(_squares(matrix).sum(axis=1)).ravel() for _, _, matrix in named], axis=1
+        )
+        facets = GeneKnowledge(
+            name="likeness",
+            sha256="",
+            genes=self.genes,
+            facet_names=tuple(f"{name} {number}" for name, number, _ in named),
+            values=values,
+            confidence=np.minimum(confidence, 1.0).astype(np.float32),
+        )
+        return facets, np.array([name != FACETS_NAME for name, _, _ in named], dtype=np.bool_)
+
     def knows(self, source: str) -> BoolArray:
         """True for genes of which a source knows something, (n,)."""
         known = np.zeros(len(self.genes), dtype=np.bool_)
@@ -114,6 +156,10 @@ def _spread(matrix: FloatArray, rows: Sequence[int], n_genes: int) -> FloatArray
     whole = np.zeros((n_genes, matrix.shape[1]), dtype=np.float32)
     whole[list(rows)] = matrix
     return whole
+
+
+def _squares(matrix: FloatArray | sparse.csr_matrix) -> FloatArray | sparse.csr_matrix:
+    return matrix.multiply(matrix) if isinstance(matrix, sparse.csr_matrix) else matrix**2
 
 
 def _facet_rows(knowledge: GeneKnowledge) -> tuple[FloatArray, ...]:

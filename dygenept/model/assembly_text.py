@@ -44,6 +44,7 @@ class AssemblyText(BaseModel):
         decoder: See ``gene_encoder``.
         training: Options of training and prediction.
         links: Graphs that tell which genes are alike, in a model of a table of effects.
+        table: Options of gradient steps on a table of effects.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +60,7 @@ class AssemblyText(BaseModel):
     decoder: dict[str, object] = {"name": "latent_arithmetic"}
     training: dict[str, object] = {}
     links: tuple[GraphName, ...] = ("go", "string", "biogrid", "reactome")
+    table: dict[str, object] = {}
 
     @field_validator("gene_encoder", "cell_encoder", "attention", "decoder")
     @classmethod

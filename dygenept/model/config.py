@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dygenept.knowledge.catalog import facet_sets
 from dygenept.knowledge.graph.sources import KgChoice, check_graph_options
 from dygenept.model.assembly_text import PARTS, AssemblyText, merged, registered_entry
+from dygenept.model.effects.options import TableOptions
 from dygenept.model.knowledge import (
     AssemblyKnowledge,
     TableLikeness,
@@ -53,6 +54,7 @@ class Assembly:
         graphs: Knowledge graphs that unknown facets are imputed from.
         imputation: How they are imputed; None where there is no knowledge graph.
         training: Options of training and prediction.
+        table: Options of gradient steps on a table of effects.
     """
 
     text: AssemblyText
@@ -63,6 +65,7 @@ class Assembly:
     graphs: tuple[ConfiguredPlugin[KgSourceSpec], ...]
     imputation: ImputationOptions | None
     training: TrainingOptions
+    table: TableOptions
 
     @classmethod
     def of(cls, text: AssemblyText, environment: Environment) -> Assembly:
@@ -90,6 +93,7 @@ class Assembly:
                 text.kg_choice.imputation_options() if text.kg or text.imputation else None
             ),
             training=validated(TrainingOptions, text.training, "training"),
+            table=validated(TableOptions, text.table, "table"),
         )
 
     @property
@@ -138,6 +142,7 @@ class Assembly:
         for section, part in self.parts.items():
             document[section] = part.document()
         document["training"] = asdict(self.training)
+        document["table"] = asdict(self.table)
         # Without a graph nothing is imputed, so the options of the imputation decide nothing.
         document |= {"kg": [], "imputation": {}}
         if self.graphs and self.imputation is not None:
@@ -187,6 +192,7 @@ class Assembly:
 
     def build(self, environment: Environment) -> DyGenePTModel:
         """Build an untrained DyGenePT model."""
+        from dygenept.model.effects.table_model import TableParts
         from dygenept.model.estimator import DyGenePTModel
 
         return DyGenePTModel(
@@ -194,7 +200,11 @@ class Assembly:
             knowledge=self.knowledge(environment),
             width=self.width,
             options=self.training,
-            likeness=TableLikeness(self.facets, self.text.links, environment),
+            of_table=TableParts(
+                parts=self.network_parts(),
+                likeness=TableLikeness(self.facets, self.text.links, environment),
+                options=self.table,
+            ),
         )
 
 

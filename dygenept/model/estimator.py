@@ -16,7 +16,7 @@ from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
 from dygenept.model.conditions import IndexArray, gene_positions
-from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
+from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
 from dygenept.model.network import DyGenePT, Parts, as_module
@@ -68,7 +68,7 @@ class DyGenePTModel:
         knowledge: FacetSetReader,
         width: int,
         options: TrainingOptions,
-        likeness: LikenessReader | None = None,
+        of_table: TableParts | None = None,
     ) -> None:
         """Keep what is needed to build the networks; ``fit`` builds them.
 
@@ -77,16 +77,18 @@ class DyGenePTModel:
             knowledge: Reads the facets of genes.
             width: Embedding width D.
             options: How to train and predict.
-            likeness: How alike genes are, for tables of effects, where there are no cells.
+            of_table: What it is made of on tables of effects.
         """
-        self._likeness = likeness
-        self._of_table: EffectSmoother | None = None
+        self._table_parts = of_table
+        self._of_table: TableModel | None = None
         self._parts = parts
         self._read_knowledge = knowledge
         self._width = width
         self._options = options
         self._runtime = Runtime()
         self._state: FittedState | None = None
+        # As it was before any gene was met.
+        self._fitted: FittedState | None = None
         self._networks: list[DyGenePT] = []
 
     @property
@@ -145,8 +147,8 @@ class DyGenePTModel:
             DataError: If the task carries no cells, no control cells or no train condition.
             DygeneptError: If training diverges.
         """
-        if task.effects is not None and self._likeness is not None:
-            self._of_table = EffectSmoother(self._likeness)
+        if task.effects is not None and self._table_parts is not None:
+            self._of_table = TableModel(self._table_parts)
             self._of_table.fit(task)
             return
         with processes.writer_first():
@@ -158,6 +160,7 @@ class DyGenePTModel:
             width=self._width,
             options=self._options,
         )
+        self._fitted = self._state
         self._runtime = task.runtime
 
     def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
@@ -223,9 +226,9 @@ class DyGenePTModel:
         )
 
     def save(self, directory: Path) -> None:
-        """Write the trained model into a folder, without pickle."""
+        """Write the trained model into a folder, without pickle and without genes met later."""
         weights = tuple(network.state_dict() for network in self._networks)
-        write_fitted(replace(self.state, weights=weights), directory)
+        write_fitted(replace(self._fitted or self.state, weights=weights), directory)
 
     @classmethod
     def load(
@@ -267,7 +270,7 @@ class DyGenePTModel:
             network.to(device).eval()
             network.prepare(state.controls.pool(state.gene_symbols))
             model._networks.append(network)
-        model._state = replace(state, weights=())
+        model._state = model._fitted = replace(state, weights=())
         return model
 
     def _mean_prediction(self, conditions: Sequence[Condition]) -> MeanPrediction:
@@ -326,8 +329,9 @@ class DyGenePTModel:
             return
         knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
         every = state.target_genes + new
+        n_fitted = len((self._fitted or state).target_genes)
         for network in self._networks:
-            context = GeneEncoderContext(knowledge, every, state.width)
+            context = GeneEncoderContext(knowledge, every, state.width, n_fitted)
             with seeded_torch(state.seed, torch.device("cpu")):
                 encoder = as_module("gene_encoder", self._parts.gene_encoder(context))
             try:

@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from dygenept.testing.toy import write_toy_h5ad
+
 GENES = ("GATA1", "KLF1", "MYC", "TP53", "BRCA1", "SPI1")
 
 
@@ -126,3 +128,20 @@ def test_records_of_a_table_are_run_again_scored_beside_and_not_cut_by_cells(
     cut = cli("leaderboard", "--results", results, "--by", "effect")
     assert cut.code == 2
     assert "its parts are cell_type, subgroup" in cut.err
+
+
+def test_control_cells_of_a_second_file_are_recorded_and_read_again(
+    cli, table: Path, tmp_path: Path
+) -> None:
+    cells = write_toy_h5ad(tmp_path / "cells.h5ad")
+    results = tmp_path / "r"
+    arguments = ("--model", "gene_mean", "--results", results, "--json")
+    result = cli("bench", "--dataset", table, "--cells", cells, *arguments)
+    assert result.code == 0, result.err
+    (path,) = (results / "runs").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record["dataset"]["mapping"] == {"cells": str(cells)}
+    assert cli("rerun", path).code == 0
+    refused = cli("bench", "--dataset", cells, "--cells", cells, *arguments)
+    assert refused.code == 2
+    assert "leave it out" in refused.err

@@ -9,6 +9,7 @@ import pytest
 from scripted_server import Answer, serving
 
 from dygenept.errors import DataUnavailableError
+from dygenept.testing.toy import write_toy_h5ad
 from dygenept.types import Runtime
 from dygenept_plugins.datasets.effects import EffectsConfig, EffectsSource
 
@@ -31,6 +32,16 @@ def test_a_table_of_ones_own_is_read_under_its_registered_name(tmp_path: Path) -
     assert data.effects is not None
     assert data.effects.n_pairs == 12
     assert [item.label for item in data.conditions] == ["GATA1", "KLF1", "MAPK1"]
+
+
+def test_an_entry_names_control_cells_beside_the_table(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text(TABLE)
+    write_toy_h5ad(tmp_path / "cells.h5ad")
+    source = EffectsSource(EffectsConfig(path=Path("own.csv"), cells="cells.h5ad"))
+    data = source.load(tmp_path, Runtime())
+    assert data.effects is not None
+    assert data.effects.controls is not None
+    assert data.effects.controls.expression.shape[0] == 60
 
 
 def test_a_table_that_is_published_is_fetched_once(tmp_path: Path) -> None:

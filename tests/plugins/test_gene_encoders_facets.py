@@ -9,7 +9,7 @@ import torch
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.types import GeneKnowledge
 from dygenept_plugins.gene_encoders.facets import FacetsConfig, dygenept_gene_encoders
-from dygenept_plugins.networks.facets import FacetEncoder
+from dygenept_plugins.networks.facets import FacetEncoder, symbol_codes
 
 K, D_TEXT, WIDTH = 8, 12, 16
 
@@ -101,6 +101,28 @@ def test_a_trained_encoder_takes_in_new_genes_without_changing_the_old() -> None
     index = torch.tensor([[0, 1, 2]])
     assert torch.equal(larger(index).values, trained(index).values)
     assert larger(torch.tensor([[3, 4]])).known.any(-1).tolist() == [[True, False]]
+
+
+def codes(*genes: str, n_fitted: int = 3) -> np.ndarray:
+    return symbol_codes(genes, D_TEXT, n_fitted=n_fitted).numpy()
+
+
+def test_the_code_of_a_gene_met_later_depends_on_it_and_on_the_fitted_genes_alone() -> None:
+    alone = codes("A", "B", "C", "NEW")
+    beside = codes("A", "B", "C", "OTHER", "NEW", "THIRD")
+    np.testing.assert_array_equal(beside[4], alone[3])
+    np.testing.assert_array_equal(beside[:3], alone[:3])
+    np.testing.assert_allclose(alone @ alone[:3].T, D_TEXT * np.eye(4, 3), atol=1e-4)
+    np.testing.assert_allclose(np.square(beside).sum(axis=1), D_TEXT, rtol=1e-5)
+    assert abs(beside[3] @ beside[4]) > 1e-2
+
+
+def test_codes_of_more_genes_than_there_are_directions_stay_as_drawn() -> None:
+    fitted = tuple(f"G{number}" for number in range(D_TEXT))
+    alone = codes(*fitted, "NEW", n_fitted=D_TEXT)
+    beside = codes(*fitted, "OTHER", "NEW", n_fitted=D_TEXT)
+    np.testing.assert_array_equal(beside[-1], alone[-1])
+    np.testing.assert_array_equal(alone[-1], codes("NEW", n_fitted=1)[0])
 
 
 @pytest.mark.parametrize("standardise", [True, False])

@@ -112,6 +112,15 @@ class ReadingFlags:
         ),
     ] = None
 
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            "--cells",
+            metavar="FILE",
+            help="AnnData file whose control cells models of a table of effects may read.",
+        ),
+    ] = None
+
     def mapping(self) -> DataMapping:
         """Return where the file keeps what is needed."""
         from dygenept.types import DataMapping
@@ -128,6 +137,7 @@ class ReadingFlags:
             batch_column=self.batch_column,
             match_batches=self.match_batches,
             value_column=self.value_column,
+            cells=self.cells,
         )
 
     def as_given(self) -> str:
@@ -148,7 +158,8 @@ class CellsFlags(ReadingFlags):
         typer.Option(
             "--memory",
             metavar="AMOUNT",
-            help="Refuse, before expression is read, cells that need more memory, such as 4G.",
+            help="Most memory of a process, such as 4G: cells that take more are kept in a "
+            "temporary file, or refused, before expression is read, where that is not enough.",
         ),
     ] = None
 

@@ -10,6 +10,7 @@ from dygenept.data.pseudobulk import condition_positions
 from dygenept.types import (
     DeGenes,
     DoubleArray,
+    EffectControls,
     EffectTable,
     KnownEffects,
     PerturbationData,
@@ -51,7 +52,11 @@ def filled_task(task: Task, data: PerturbationData) -> Task:
         task,
         means=means + share * (values - means),
         effects=KnownEffects(
-            kind=table.kind, is_observed=observed, weights=weights, gene_means=gene_means
+            kind=table.kind,
+            is_observed=observed,
+            weights=weights,
+            gene_means=gene_means,
+            controls=_copied(table.controls),
         ),
     )
 
@@ -69,6 +74,15 @@ def effects_as_means(table: EffectTable, data: PerturbationData) -> tuple[Pseudo
     )
     none = np.full((n_conditions, N_TOP), -1, dtype=np.int32)
     return means, DeGenes(name=NO_LIST, origin="none", indices=none)
+
+
+def _copied(controls: EffectControls | None) -> EffectControls | None:
+    """Return control cells that share no memory with the data set."""
+    if controls is None:
+        return None
+    return EffectControls(
+        controls.expression.copy(), controls.gene_symbols, controls.cell_type_codes.copy()
+    )
 
 
 def _shrunk(values: DoubleArray, share: DoubleArray, *, to: DoubleArray) -> DoubleArray:

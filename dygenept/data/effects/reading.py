@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from dygenept.data.effects.columns import Pairs, pairs_of
+from dygenept.data.effects.controls import ReadControls, read_controls
 from dygenept.data.effects.frames import read_frame
 from dygenept.data.effects.values import MISSING, kind_of_values, numbers
 from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
@@ -41,7 +42,11 @@ ONE_TYPE = "unknown"
 
 
 def read_effects(
-    path: Path, *, name: str | None = None, mapping: DataMapping = NO_MAPPING
+    path: Path,
+    *,
+    name: str | None = None,
+    mapping: DataMapping = NO_MAPPING,
+    normalize: bool = False,
 ) -> PerturbationData:
     """Read and check a table of labels or values per perturbation and gene.
 
@@ -49,12 +54,17 @@ def read_effects(
         path: A csv, tsv or Parquet file, packed with gzip or not.
         name: Name of the data set; None takes the file's stem.
         mapping: Which column is what; ``condition_column`` has the perturbations,
-            ``symbol_column`` the genes and ``value_column`` the labels or values.
+            ``symbol_column`` the genes and ``value_column`` the labels or values; ``cells`` is a
+            file whose control cells belong to the table.
+        normalize: That file has raw counts.
 
     Raises:
         DataError: If it is damaged, lacks a column, contradicts itself, names no genes, or has
-            nothing to predict; the message says the row and what mends it.
+            nothing to predict; the message says the row and what mends it. Likewise of the file of
+            control cells.
     """
+    if normalize and mapping.cells is None:
+        raise DataError(f"{path} is a table of effects without counts; leave --normalize out")
     pairs = pairs_of(read_frame(path), mapping, path)
     notes = list(pairs.notes)
     frame = _without_empty(pairs, path, notes)
@@ -76,11 +86,20 @@ def read_effects(
         weights=_weights(frame, at, shape, path) if pairs.has("weight") else None,
         parts=_parts(frame["split"], at[0], rows.of, path) if pairs.has("split") else {},
     )
+    cell_types = tuple(sorted({condition.cell_type for condition in rows.of}))
+    read: ReadControls | None = None
+    if mapping.cells is not None:
+        cells = Path(mapping.cells).expanduser().absolute()
+        has_types = pairs.has("cell_type")
+        read = read_controls(cells, cell_types, normalize=normalize, has_types=has_types)
+        notes.append(read.note)
+        table = replace(table, controls=read.controls)
+        mapping = replace(mapping, cells=str(cells))
     nobody = np.zeros(0, dtype=np.int32)
     return PerturbationData(
         name=name or stem_of(path),
         source=str(path),
-        sha256=_fingerprint(table, rows.of, rows.genes),
+        sha256=_fingerprint(table, rows.of, rows.genes, None if read is None else read.sha256),
         is_simulated=False,
         expression=sparse.csr_matrix((0, len(rows.genes)), dtype=np.float32),
         gene_ids=rows.genes,
@@ -88,12 +107,13 @@ def read_effects(
         cell_ids=np.zeros(0, dtype=object),
         conditions=rows.of,
         condition_codes=nobody,
-        cell_types=tuple(sorted({condition.cell_type for condition in rows.of})),
+        cell_types=cell_types,
         cell_type_codes=nobody,
         raw_labels=tuple(rows.raw_to_label),
         raw_to_label=rows.raw_to_label,
         notes=tuple(notes),
         mapping=mapping,
+        is_normalized=normalize,
         effects=table,
     )
 
@@ -291,15 +311,19 @@ def _parts(
     return {item: names[part] for item, part in zip(conditions, found.tolist(), strict=True)}
 
 
-def _fingerprint(table: EffectTable, conditions: Sequence[Condition], genes: Sequence[str]) -> str:
+def _fingerprint(
+    table: EffectTable, conditions: Sequence[Condition], genes: Sequence[str], cells: str | None
+) -> str:
     """Hash what was read; the order of rows and the file's format play no part."""
-    header = {
+    header: dict[str, object] = {
         "version": 1,
         "conditions": [(item.label, item.genes, item.cell_type) for item in conditions],
         "genes": list(genes),
         "kind": table.kind,
         "parts": [table.parts.get(item) for item in conditions],
     }
+    if cells is not None:
+        header["cells"] = cells
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for array in (table.values, table.weights):
         if array is not None:

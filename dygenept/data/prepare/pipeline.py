@@ -24,7 +24,7 @@ from dygenept.data.prepare.passes import (
 )
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated, wanted_of
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.errors import ConfigError, DataError, ResultsError
 from dygenept.machine.checksums import file_sha256
@@ -83,7 +83,7 @@ def prepare_file(
     options.check_counts(path)
     notes: list[str] = []
     counts: dict[str, int] = {}
-    with open_h5ad(path) as file:
+    with open_h5ad(path, wanted=wanted_of(options.mapping.layer)) as file:
         found = read_labelled(file, path, options.mapping, notes)
         sums, said = sum_cells(found, report, normalize=options.normalize)
         notes += said

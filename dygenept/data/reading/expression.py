@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.matrices import runs_of_rows
 from dygenept.data.reading.places import Place
 from dygenept.data.reading.scale import Scale, ScaleFinding, find_scale, has_unit_variance
 from dygenept.errors import DataError
@@ -16,6 +17,9 @@ from dygenept.types import FloatArray
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+    from dygenept.data.reading.stored_cells import StoredCells
+    from dygenept.types.cells import CellMatrix, StoredValues
 
 # Values are looked at in pieces of this many, so that no check allocates an array of their size.
 CHUNK = 1 << 20
@@ -58,7 +62,7 @@ class ValueSummary:
         return self.is_integral or self.highest > MAX_LOG_VALUE
 
 
-def check_values(matrix: sparse.csr_matrix, place: Place, *, normalize: bool) -> tuple[str, ...]:
+def check_values(matrix: CellMatrix, place: Place, *, normalize: bool) -> tuple[str, ...]:
     """Refuse values that cannot be log1p expression (or counts, where these are to be normalised).
 
     Args:
@@ -195,7 +199,7 @@ def _checked_counts(x: str, summary: ValueSummary, found: ScaleFinding) -> tuple
     return ()
 
 
-def summarise(values: FloatArray) -> ValueSummary:
+def summarise(values: FloatArray | StoredValues) -> ValueSummary:
     """Look at all values once, piece by piece."""
     lowest, highest, is_integral = np.inf, -np.inf, True
     for start in range(0, len(values), CHUNK):
@@ -207,7 +211,7 @@ def summarise(values: FloatArray) -> ValueSummary:
     return ValueSummary(lowest, highest, is_integral)
 
 
-def normalize_counts(matrix: sparse.csr_matrix) -> float:
+def normalize_counts(matrix: sparse.csr_matrix | StoredCells) -> float:
     """Scale each cell to the median total of the cells with counts and take log1p, in place.
 
     Returns:
@@ -217,7 +221,7 @@ def normalize_counts(matrix: sparse.csr_matrix) -> float:
     """
     n_rows = matrix.shape[0]
     totals = np.zeros(n_rows)
-    blocks = row_blocks(matrix)
+    blocks = runs_of_rows(matrix.indptr, CHUNK)
     for first, last in blocks:
         start, stop = matrix.indptr[first], matrix.indptr[last]
         lengths = np.diff(matrix.indptr[first : last + 1])
@@ -236,7 +240,7 @@ def normalize_counts(matrix: sparse.csr_matrix) -> float:
     return target
 
 
-def row_blocks(matrix: sparse.csr_matrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
+def row_blocks(matrix: CellMatrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
     """Cut rows into runs of about ``n_values`` stored values, each at least one row."""
     n_rows = matrix.shape[0]
     blocks: list[tuple[int, int]] = []
@@ -250,7 +254,7 @@ def row_blocks(matrix: sparse.csr_matrix, n_values: int = CHUNK) -> list[tuple[i
     return blocks
 
 
-def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:
+def _count(matrix: CellMatrix, *, finite: bool) -> str:
     """Say how many values are negative (of finite ones) or not finite, and where the first is."""
     n_bad, first = 0, -1
     for start in range(0, matrix.nnz, CHUNK):
@@ -260,4 +264,5 @@ def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:
             first = start + int(bad[0])
         n_bad += len(bad)
     row = int(np.searchsorted(matrix.indptr, first, side="right")) - 1
-    return f"{n_bad:,} in all, the first in row {row}, column {int(matrix.indices[first])}"
+    column = int(matrix.indices[first : first + 1][0])
+    return f"{n_bad:,} in all, the first in row {row}, column {column}"

@@ -18,7 +18,7 @@ import numpy as np
 from dygenept.types import DoubleArray
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from dygenept.types.cells import CellMatrix
 
 Scale = Literal["counts", "scaled counts", "log1p", "log2", "log10", "square root", "log1p twice"]
 
@@ -65,7 +65,7 @@ class ScaleFinding:
     common_step: float | None = None
 
 
-def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
+def find_scale(matrix: CellMatrix) -> ScaleFinding:
     """Tell the scale of positive, finite expression, cells × genes, from a sample of cells."""
     cells = [values for values in _cells(matrix) if len(np.unique(values)) >= MIN_VALUES]
     if len(cells) < MIN_CELLS:
@@ -82,7 +82,7 @@ def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
     return ScaleFinding(None)
 
 
-def has_unit_variance(matrix: sparse.csr_matrix) -> bool:
+def has_unit_variance(matrix: CellMatrix) -> bool:
     """Tell whether every gene was divided by its standard deviation, as for a PCA."""
     n_cells = matrix.shape[0]
     if n_cells < 2:
@@ -107,7 +107,7 @@ def sampled_rows(n_rows: int) -> np.ndarray:
     return np.unique(np.linspace(0, n_rows - 1, min(n_rows, N_CELLS)).astype(np.int64))
 
 
-def _cells(matrix: sparse.csr_matrix) -> list[DoubleArray]:
+def _cells(matrix: CellMatrix) -> list[DoubleArray]:
     return [
         matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].astype(np.float64)
         for row in sampled_rows(matrix.shape[0])
@@ -153,7 +153,7 @@ def _deviates_by_one(
     return len(deviation) >= MIN_GENES and bool((np.abs(deviation - 1) < tolerance).mean() > most)
 
 
-def gene_sums(matrix: sparse.csr_matrix) -> tuple[DoubleArray, DoubleArray]:
+def gene_sums(matrix: CellMatrix) -> tuple[DoubleArray, DoubleArray]:
     """Return the sum of each gene and that of its squares, (G,) each."""
     n_genes = matrix.shape[1]
     sums, squares = np.zeros(n_genes), np.zeros(n_genes)

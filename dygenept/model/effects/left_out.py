@@ -142,12 +142,32 @@ def gene_errors(changes: FloatArray, measured: Measured) -> DoubleArray:
         errors = np.full(n_genes, np.nan)
         np.divide(np.bincount(genes, left, minlength=n_genes), start, out=errors, where=start > 0)
         return np.asarray(errors)
-    labels: BoolArray = truth > 0.5
     if measured.kind == "signs":
-        labels = truth != 0.0
-        predicted = np.abs(predicted + measured.means_without()[rows, genes])
+        predicted = predicted + measured.means_without()[rows, genes]
+    return label_errors(measured.kind, genes, truth, predicted, n_genes)
+
+
+def label_errors(
+    kind: EffectKind,
+    genes: npt.NDArray[np.intp],
+    truth: DoubleArray,
+    predicted: DoubleArray,
+    n_genes: int,
+) -> DoubleArray:
+    """Return one less the area under each gene's ROC curve, (n_genes,): NaN where it has none.
+
+    Args:
+        kind: ``labels``, or ``signs``, whose size is what is to be told from 0.
+        genes: The gene of each pair, (m,), sorted.
+        truth: What was measured, (m,).
+        predicted: What was predicted, (m,).
+        n_genes: Number of genes; those with fewer than five pairs have no error.
+    """
+    labels: BoolArray = truth > 0.5
+    if kind == "signs":
+        labels, predicted = truth != 0.0, np.abs(predicted)
     pairs = GroupedPairs(
-        kind=measured.kind,
+        kind=kind,
         groups=genes.astype(np.int32),
         n_groups=n_genes,
         truth=truth,

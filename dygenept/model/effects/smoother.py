@@ -9,7 +9,7 @@ adds is chosen by the exact predictions of left-out train perturbations.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -24,6 +24,24 @@ LikenessReader = Callable[[Sequence[str], Task], Likeness]
 PRIOR = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is predicted of conditions in closed form: the sum of two parts.
+
+    Attributes:
+        means: Each gene's mean, (n, G).
+        changes: What like perturbations add to it, (n, G).
+    """
+
+    means: DoubleArray
+    changes: DoubleArray
+
+    @property
+    def prediction(self) -> DoubleArray:
+        """The sum, (n, G)."""
+        return self.means + self.changes
+
+
 class EffectSmoother:
     """Fitted to the task of a table."""
 
@@ -36,6 +54,7 @@ class EffectSmoother:
         self._likeness_of = likeness
         self._task: Task | None = None
         self._scale = 0.0
+        self._left_out: Start | None = None
         self.recipe: Recipe | None = None
         self.chosen: dict[str, float | int | str] = {}
         self.notes: tuple[str, ...] = ()
@@ -70,6 +89,10 @@ class EffectSmoother:
         self._weights = self._solved(chooser.kernel(recipe), recipe)
         mixed = self._mix(changes, recipe)
         self._scale = scale_of(mixed, self._measured)
+        # The same mean throughout: without a condition's own value it would tell that value.
+        self._left_out = Start(
+            task.effects.gene_means[types], self._scale * mixed.astype(np.float64)
+        )
         self.chosen = {**recipe.chosen(), **chooser.errors}
         unknown = [gene for gene in sorted(targets) if not self._is_known(gene)]
         self.notes = ()
@@ -86,6 +109,14 @@ class EffectSmoother:
         Raises:
             DataError: If it is not fitted.
         """
+        return Predictions(tuple(conditions), self.start_of(conditions).prediction)
+
+    def start_of(self, conditions: Sequence[Condition]) -> Start:
+        """Return the prediction of conditions in its parts.
+
+        Raises:
+            DataError: If it is not fitted.
+        """
         task, recipe = self._task, self.recipe
         if task is None or task.effects is None or recipe is None:
             raise DataError("the model is not trained yet; call fit first")
@@ -97,7 +128,28 @@ class EffectSmoother:
             kernel = np.where(same, kernel, np.float32(recipe.across) * kernel)
         changes = self._mix(kernel @ self._weights, recipe)
         means: DoubleArray = task.effects.gene_means[types]
-        return Predictions(tuple(conditions), means + self._scale * changes.astype(np.float64))
+        return Start(means, self._scale * changes.astype(np.float64))
+
+    @property
+    def left_out(self) -> Start:
+        """What is predicted of each known condition by the changes of other perturbations alone.
+
+        Raises:
+            DataError: If it is not fitted.
+        """
+        if self._left_out is None:
+            raise DataError("the model is not trained yet; call fit first")
+        return self._left_out
+
+    @property
+    def likeness(self) -> Likeness:
+        """What is known of genes."""
+        return self._likeness
+
+    @property
+    def measured(self) -> Measured:
+        """What was measured of the known conditions."""
+        return self._measured
 
     def _solved(self, kernel: FloatArray, recipe: Recipe) -> FloatArray:
         """Return the weights of train conditions in each gene, (n, G)."""

@@ -21,11 +21,15 @@ class GeneEncoderContext:
         knowledge: Facet embeddings of the genes it must encode.
         genes: Target genes; ``gene_indices`` passed to ``forward`` are positions here.
         width: Embedding width D.
+        n_fitted: How many of the genes, the first ones, the model was fitted with; the others were
+            met later, and what an encoder says of one of these must not depend on the others. None
+            where all of them are fitted.
     """
 
     knowledge: GeneKnowledge
     genes: tuple[str, ...]
     width: int
+    n_fitted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class EffectsConfig(MappedConfig):
-    """One table, and which column of it is what.
+    """One table, which column of it is what, and ``cells``, a file of control cells beside it.
 
     Attributes:
-        path: The file; a relative path starts from the folder of data sets.
+        path: The file; a relative path starts from the folder of data sets, as that of ``cells``.
         name: Name of the data set in records; None for the file's name.
         url: Where it is fetched from if it is not there; None for a file of one's own.
         sha256: SHA-256 that it must have; None trusts the first one that was fetched.
@@ -85,7 +85,10 @@ class EffectsSource:
         from dygenept.data.effects.reading import read_effects
 
         config, path = self._config, self.fetch(data_dir, runtime)
-        data = read_effects(path, name=config.name, mapping=config.mapping())
+        mapping = config.mapping()
+        if mapping.cells is not None:
+            mapping = replace(mapping, cells=str(data_dir / Path(mapping.cells).expanduser()))
+        data = read_effects(path, name=config.name, mapping=mapping, normalize=config.normalize)
         return data if config.url else replace(data, file=str(path.absolute()))
 
 

@@ -73,7 +73,8 @@ class FacetEncoder(nn.Module):
         self.adapter = nn.Sequential(nn.Linear(text_width, width), nn.GELU(), nn.LayerNorm(width))
         self.identity_shares = IDENTITY_SHARES if identity_share is None else (identity_share,)
         self.register_buffer("identity_share", torch.tensor(self.identity_shares[0]))
-        self.register_buffer("codes", symbol_codes(context.genes, text_width), persistent=False)
+        codes = symbol_codes(context.genes, text_width, n_fitted=context.n_fitted)
+        self.register_buffer("codes", codes, persistent=False)
         signs = torch.ones(n_facets, text_width)
         if facet_signs:
             signs = torch.randint(0, 2, (n_facets, text_width)) * 2.0 - 1.0
@@ -146,16 +147,18 @@ class FacetEncoder(nn.Module):
         return text * self.signs
 
 
-def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
-    """Give each gene its own code, orthogonal to the others and scaled to norm √width.
+def symbol_codes(genes: Sequence[str], width: int, *, n_fitted: int | None = None) -> torch.Tensor:
+    """Give each gene its own code, of norm √width and orthogonal to those of the fitted genes.
 
-    Codes are drawn from a Gaussian seeded by the symbol and made orthogonal in the order of the
-    genes, so that genes which come later leave those before them as they are. From the ``width``-th
-    gene on they stay as drawn.
+    Codes are drawn from a Gaussian seeded by the symbol. Those of the fitted genes are made
+    orthogonal to each other in order; from the ``width``-th on they stay as drawn. That of a gene
+    that was met later is made orthogonal to the fitted genes' where these leave room, and so
+    depends on its symbol and on them alone, not on what else was met.
 
     Args:
-        genes: Gene symbols.
+        genes: Gene symbols, the fitted ones first.
         width: Length of a code.
+        n_fitted: How many of them are fitted ones; None for all.
 
     Returns:
         (genes, width).
@@ -164,9 +167,14 @@ def symbol_codes(genes: Sequence[str], width: int) -> torch.Tensor:
     for row, gene in enumerate(genes):
         seed = int.from_bytes(hashlib.sha256(gene.encode()).digest()[:8], "little")
         codes[row] = np.random.default_rng(seed).standard_normal(width)
+    n_first = len(genes) if n_fitted is None else n_fitted
+    n_orthogonal = min(n_first, width - 1)
     # QR goes through the columns in order: a column's direction depends only on those before it.
-    basis, upper = np.linalg.qr(codes[: width - 1].T)
-    codes[: width - 1] = (basis * np.sign(np.diag(upper))).T
+    basis, upper = np.linalg.qr(codes[:n_orthogonal].T)
+    codes[:n_orthogonal] = (basis * np.sign(np.diag(upper))).T
+    if n_first < width - 1:
+        for row in range(n_first, len(genes)):
+            codes[row] -= basis @ (codes[row] @ basis)
     norm = np.linalg.norm(codes, axis=1, keepdims=True)
     return torch.from_numpy((codes / norm * width**0.5).astype(np.float32))
 

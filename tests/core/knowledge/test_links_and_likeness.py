@@ -76,3 +76,20 @@ def test_shuffled_knowledge_is_that_of_another_gene_and_identity_is_like_nothing
     assert not np.allclose(right.of("facets", rows, rows), wrong.of("facets", rows, rows))
     none = gene_likeness(GENES, knowledge=None, graphs=(), runtime=Runtime(), control="identity")
     np.testing.assert_array_equal(none.of("identity", rows, rows), np.eye(len(GENES)))
+
+
+def test_sources_become_facets_of_all_genes_with_about_the_same_cosines() -> None:
+    found = gene_likeness(GENES, knowledge=knowledge(), graphs=("string",), runtime=Runtime())
+    facets, tells_of_outputs = found.as_facets(2000)
+    assert facets.genes == GENES
+    assert facets.facet_names == ("string 1", "facets 1", "facets 2")
+    assert tells_of_outputs.tolist() == [True, False, False]
+    assert facets.values.shape == (5, 3, 2000)
+    assert (facets.confidence > 0).tolist() == [
+        *([[True] * 3] * 3), [True, True, False], [False] * 3,
+    ]  # fmt: skip
+    rows = np.arange(len(GENES))
+    of_string, of_text = (facets.values[:, facet] @ facets.values[:, facet].T for facet in (0, 1))
+    np.testing.assert_allclose(of_string, found.of("string", rows, rows), atol=0.1)
+    (first, _) = found.sources["facets"]
+    np.testing.assert_allclose(of_text, first @ first.T, atol=1e-6)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError, Dygene
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
 from dygenept.model.training.options import LossOptions, TrainingOptions
-from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Task
+from dygenept.types import Condition, GeneKnowledge, Perturbation, Progress, Runtime, Task
 
 pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 QUICK = TrainingOptions(
@@ -127,6 +127,51 @@ def test_a_gene_met_after_training_is_read_from_its_knowledge(
     assert not np.allclose(found[0], found[1], atol=1e-4)
     assert narrow.explain([known]).weights.sum() == pytest.approx(1.0, abs=1e-5)
     assert narrow.explain([unknown]).weights.sum() == 0
+
+
+def test_a_new_gene_is_predicted_alike_whichever_others_are_asked_for(
+    make_parts: Callable[..., Parts], make_model: Maker, task: Task, tmp_path: Path
+) -> None:
+    parts = make_parts(identity_share=0.7)
+    model = make_model(replace(QUICK, epochs=1), parts=parts)
+    model.fit(task)
+    model.save(tmp_path / "model")
+
+    def told(genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
+        facets_of = {"NEW1": "KLF1", "NEW2": "JUN", "NEW3": "KLF1"}
+        known = model._read_knowledge([facets_of[gene] for gene in genes], runtime)
+        return replace(known, genes=tuple(genes))
+
+    def predicted(*asked: tuple[str, ...]) -> dict[str, np.ndarray]:
+        loaded = DyGenePTModel.load(tmp_path / "model", parts=parts, knowledge=told)
+        return {
+            gene: row
+            for genes in asked
+            for gene, row in zip(
+                genes,
+                loaded.predict([new_condition(task, gene) for gene in genes]).expression,
+                strict=True,
+            )
+        }
+
+    first, second = predicted(("NEW1",))["NEW1"], predicted(("NEW2",))["NEW2"]
+    for asked in ((("NEW1", "NEW2"),), (("NEW2", "NEW1"),), (("NEW2",), ("NEW3",), ("NEW1",))):
+        found = predicted(*asked)
+        np.testing.assert_allclose(found["NEW1"], first, atol=1e-6)
+        np.testing.assert_allclose(found["NEW2"], second, atol=1e-6)
+    # The same facets under another symbol: the code of its own is read.
+    assert np.abs(predicted(("NEW3",))["NEW3"] - first).max() > 1e-4
+
+
+def test_a_saved_model_has_no_gene_that_was_met_later(
+    make_model: Maker, task: Task, tmp_path: Path
+) -> None:
+    model = make_model(QUICK)
+    model.fit(task)
+    model.predict([new_condition(task, "NOBODYKNOWS")])
+    model.save(tmp_path / "model")
+    document = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert tuple(document["target_genes"]) == task.target_genes
 
 
 def test_weights_of_an_explanation_sum_to_one_for_each_known_gene(

@@ -129,7 +129,7 @@ def test_a_model_opens_by_keyboard_and_closes_again(open_page: Open) -> None:
     page.locator("tr[data-model=mine] .link").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="mine (submitted)")
-    assert dialog.is_visible()
+    dialog.wait_for()
     text = dialog.inner_text()
     for part in (
         "Record",
@@ -143,7 +143,7 @@ def test_a_model_opens_by_keyboard_and_closes_again(open_page: Open) -> None:
     assert "Not shown: no results folder was at hand" in text
     assert dialog.locator("svg").count() == 2
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    dialog.wait_for(state="hidden")
     assert page.evaluate("location.hash") == ""
 
 
@@ -157,7 +157,7 @@ def test_a_perturbation_shows_all_models(open_page: Open) -> None:
     assert [row.split()[0] for row in rows[1:]] == ["ridge", "mine", "linear", "perturbed_mean"]
     assert "0.520" in rows[1]
     dialog.locator(".link", has_text="ridge").click()
-    assert page.get_by_role("dialog", name="ridge").is_visible()
+    page.get_by_role("dialog", name="ridge").wait_for()
 
 
 def test_dark_mode_follows_the_system_and_the_button(open_page: Open) -> None:

@@ -12,7 +12,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError, Result
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.model.training.loop import History
 from dygenept.reports.changes import ConditionChanges
-from dygenept.reports.plots import boards, learning, models, perturbations
+from dygenept.reports.plots import boards, contributions, learning, models, perturbations
 from dygenept.reports.plots.kinds import KINDS, PlotRequest, plot_results
 from dygenept.reports.plots.style import brief, drawn, write_plot
 from dygenept.reports.scores import BoardScores
@@ -219,3 +219,22 @@ def test_other_endings_and_a_missing_library_are_refused(
 def test_long_names_keep_both_ends() -> None:
     assert brief("dygenept_small[attention=softmax]", 20) == "dygenept_s…=softmax]"
     assert brief("short") == "short"
+
+
+def test_contributions_have_a_row_each_and_a_point_per_data_set(record: MakeRecord) -> None:
+    chosen = ({"identity_share": 0.9, "penalty": 3.0}, {"identity_share": 0.5})
+    records = [
+        record(model="mine", values=(0.1, 0.2, 0.3)).model_copy(update={"chosen": of})
+        for of in chosen
+    ]
+    (found,) = contributions.contributions_of(records, "mine")
+    assert found.values == {"identity_share": (0.9, 0.5)}
+    made = contributions.plot_contributions([found], "mine", is_simulated=True)
+    (axes,) = made.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "read from the genes' own codes"
+    ]
+    assert axes.lines[0].get_xdata()[0] == pytest.approx(0.7)
+    assert "SIMULATED DATA" in svg(made)
+    with pytest.raises(ResultsError, match="no record of other says"):
+        contributions.contributions_of(records, "other")

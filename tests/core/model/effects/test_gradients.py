@@ -1,0 +1,309 @@
+"""Gradient steps with a masked loss on tables of effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from dygenept.knowledge.likeness import FACETS_NAME, Likeness
+from dygenept.model.effects.gradients import ConditionTensors, added_to, masked_losses
+from dygenept.model.effects.options import TableOptions
+from dygenept.model.effects.pair_network import PairNetwork
+from dygenept.model.effects.pairs import Pairs, Units
+from dygenept.model.effects.smoother import Start
+from dygenept.model.effects.table_model import TableModel, TableParts, control_means
+from dygenept.model.network import Parts
+from dygenept.types import Condition, EffectControls, KnownEffects, Perturbation, Task
+from dygenept.types.effects import EffectKind
+
+OPTIONS = TableOptions(epochs=6, lr=5e-3, width=16, batch_size=128, patience=6, weight_decay=0.0)
+N_DIMS = 6
+N_GENES = 40
+N_PERTURBED = 60
+
+
+def code_of(gene: str) -> np.ndarray:
+    rng = np.random.default_rng(sum(ord(letter) * 31**at for at, letter in enumerate(gene)))
+    drawn = rng.standard_normal(N_DIMS).astype(np.float32)
+    unit: np.ndarray = drawn / np.linalg.norm(drawn)
+    return unit
+
+
+def likeness(genes: Sequence[str], task: Task) -> Likeness:
+    """Facets alone, of which nothing is known for output genes."""
+    rows = np.stack([code_of(gene) * gene.startswith("PERT") for gene in genes])
+    return Likeness(tuple(genes), {FACETS_NAME: (rows.astype(np.float32),)})
+
+
+def condition(label: str) -> Condition:
+    return Condition(Perturbation(label, tuple(label.split("+"))), "K562")
+
+
+def screen(
+    *, noise: float, kind: EffectKind = "values", signal: float = 1.0
+) -> tuple[Task, np.ndarray]:
+    """A perturbation moves all genes alike, as its first dimension says; half is not measured."""
+    rng = np.random.default_rng(3)
+    labels = [f"PERT{number}" for number in range(N_PERTURBED)]
+    moved = np.array([code_of(label)[0] for label in labels])[:, None]
+    truth = np.repeat(signal * moved, N_GENES, axis=1)
+    seen = truth + noise * rng.standard_normal(truth.shape)
+    if kind == "labels":
+        seen = (seen > 0).astype(np.float64)
+    n_known = 48
+    is_observed = rng.random((n_known, N_GENES)) < 0.5
+    values = np.where(is_observed, seen[:n_known], 0.0)
+    means = values.sum(axis=0) / (is_observed.sum(axis=0) + 2.0)
+    effects = KnownEffects(kind, is_observed, None, means[None])
+    known = tuple(condition(label) for label in labels)
+    task = Task(
+        dataset="toy",
+        is_simulated=False,
+        gene_ids=tuple(f"OUT{number}" for number in range(N_GENES)),
+        gene_symbols=tuple(f"OUT{number}" for number in range(N_GENES)),
+        target_genes=tuple(labels),
+        cell_types=("K562",),
+        control_means=np.zeros((1, N_GENES)),
+        train=known[:n_known],
+        val=(),
+        means=np.where(is_observed, seen[:n_known], means),
+        n_cells=is_observed.sum(axis=1).astype(np.int32),
+        de_indices=np.full((n_known, 20), -1, dtype=np.int32),
+        effects=effects,
+    )
+    return task, truth[n_known:]
+
+
+Maker = Callable[..., TableModel]
+
+
+@pytest.fixture
+def make_table_model(make_parts: Callable[..., Parts]) -> Maker:
+    def make(options: TableOptions = OPTIONS) -> TableModel:
+        return TableModel(TableParts(make_parts(), likeness, options))
+
+    return make
+
+
+def held_out() -> list[Condition]:
+    return [condition(f"PERT{number}") for number in range(48, N_PERTURBED)]
+
+
+def test_steps_are_kept_where_they_learn_what_the_start_cannot(make_table_model: Maker) -> None:
+    task, truth = screen(noise=1.5)
+    model = make_table_model()
+    model.fit(task)
+    assert model.steps.share > 0
+    assert model.chosen["networks_trained"] == 3
+    assert float(model.chosen["share_changed_by_steps"]) > 0.05
+    start = model.start.predict(held_out()).expression
+    found = model.predict(held_out()).expression
+    assert np.square(found - truth).mean() < 0.95 * np.square(start - truth).mean()
+
+
+def test_steps_are_dropped_where_there_is_nothing_to_learn(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0, signal=0.0, kind="labels")
+    model = make_table_model(replace(OPTIONS, epochs=2))
+    model.fit(task)
+    assert model.steps.losses
+    assert model.chosen["share_of_steps_added"] == 0
+    assert model.chosen["epochs_kept"] == 0
+    assert model.chosen["share_changed_by_steps"] == 0
+    start = model.start.predict(held_out()).expression
+    np.testing.assert_array_equal(model.predict(held_out()).expression, start)
+
+
+def test_the_start_is_judged_by_the_error_that_chose_it(make_table_model: Maker) -> None:
+    task, _ = screen(noise=0.5, kind="labels")
+    model = make_table_model(replace(OPTIONS, epochs=1))
+    model.fit(task)
+    assert model.steps.start_error == pytest.approx(model.start.chosen["left-out error"])
+
+
+def test_without_epochs_the_start_is_the_model(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.5)
+    model = make_table_model(replace(OPTIONS, epochs=0))
+    model.fit(task)
+    start = model.start.predict(held_out()).expression
+    np.testing.assert_array_equal(model.predict(held_out()).expression, start)
+    assert model.chosen["epochs_trained"] == 0
+
+
+def test_the_same_seed_trains_the_same(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.5)
+    first, again = (make_table_model(replace(OPTIONS, epochs=1)) for _ in range(2))
+    first.fit(task)
+    again.fit(task)
+    assert first.steps.losses == again.steps.losses
+    other = make_table_model(replace(OPTIONS, epochs=1))
+    other.fit(replace(task, runtime=replace(task.runtime, seed=7)))
+    assert other.steps.losses != first.steps.losses
+
+
+def moved_network(model: TableModel, task: Task) -> PairNetwork:
+    """The network with weights away from their zeros."""
+    network = model._built(task, 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.3 * torch.randn(
+                parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())
+            )
+    return network.eval()
+
+
+def test_every_output_of_a_condition_is_what_its_pairs_are(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0)
+    model = make_table_model(replace(OPTIONS, epochs=1))
+    model.fit(task)
+    network = moved_network(model, task)
+    asked = [condition("PERT50"), condition("PERT1+PERT2"), condition("NEVERSEEN")]
+    conditions = model._conditions(asked)
+    whole = network.every_output(conditions.gene_indices, conditions.cell_types).numpy()
+    rows, columns = (place.ravel() for place in np.indices(whole.shape))
+    nothing = np.zeros(len(rows))
+    pairs = Pairs(
+        Units("values"), rows, columns, nothing, nothing, nothing, nothing, np.arange(len(rows))
+    )
+    found = added_to(network, conditions, pairs).reshape(whole.shape)
+    np.testing.assert_allclose(whole, found, atol=1e-5)
+    assert np.ptp(whole[0]) > 0.01
+    assert np.abs(whole[0] - whole[1]).max() > 0.01
+
+
+def test_an_untrained_network_adds_nothing(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0)
+    model = make_table_model(replace(OPTIONS, epochs=1))
+    model.fit(task)
+    conditions: ConditionTensors = model._conditions(task.known)
+    found = model._built(task, 0).every_output(conditions.gene_indices, conditions.cell_types)
+    assert not found.any()
+
+
+def pairs_of(kind: EffectKind, *, start: Sequence[float], truth: Sequence[float]) -> Pairs:
+    places = np.arange(len(start))
+    return Pairs(
+        Units(kind), places, places, np.array(truth), np.ones(len(start)), np.array(start),
+        np.zeros(len(start)), places,
+    )  # fmt: skip
+
+
+def test_losses_are_those_of_their_definitions() -> None:
+    added = torch.tensor([0.5, -1.0], dtype=torch.float64)
+    numbers = masked_losses(pairs_of("values", start=[1.0, 2.0], truth=[0.0, 3.0]), added)
+    assert numbers.tolist() == [2.25, 4.0]
+    labels = masked_losses(pairs_of("labels", start=[0.5, 1.0], truth=[1.0, 0.0]), added)
+    expected = [np.log1p(np.exp(-1.0)), np.log(2.0)]
+    np.testing.assert_allclose(labels.numpy(), expected)
+
+
+def test_unmeasured_pairs_and_weights_of_zero_teach_nothing(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0)
+    assert task.effects is not None
+    weights = np.where(np.arange(N_GENES) < 20, 1.0, 0.0) * np.ones((48, 1))
+    weighed = replace(task, effects=replace(task.effects, weights=weights))
+    other = replace(weighed, means=np.where(task.effects.is_observed, task.means, 9.0))
+    losses = []
+    for seen in (weighed, other):
+        model = make_table_model(replace(OPTIONS, epochs=1))
+        model.fit(seen)
+        pairs = Pairs.of(model.start.measured, model.start.left_out)
+        assert pairs.columns.max() == 19
+        losses.append(model.steps.losses)
+    assert losses[0] == losses[1]
+
+
+def test_a_pair_counts_by_its_weight_in_the_loss(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0)
+    assert task.effects is not None
+    weights = np.random.default_rng(0).uniform(0.1, 1.0, (48, N_GENES))
+    model = make_table_model(replace(OPTIONS, epochs=1, batch_size=10_000, lr=1e-9))
+    model.fit(replace(task, effects=replace(task.effects, weights=weights)))
+    pairs = Pairs.of(model.start.measured, model.start.left_out)
+    expected = [
+        np.average(np.square(some.start - some.truth), weights=some.weights)
+        for some in (pairs.take(~held) for held in model._held_out(pairs, model_seed()))
+    ]
+    assert model.steps.losses[0] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def model_seed() -> int:
+    from dygenept.model.seeds import member_seed
+
+    return member_seed(0, 0)
+
+
+@pytest.mark.parametrize("kind", ["labels", "signs", "values"])
+def test_units_lead_back_to_what_was_measured(kind: EffectKind) -> None:
+    start = Start(np.array([[0.2, 0.7]]), np.array([[0.1, -0.3]]))
+    units = Units(kind, sharpness=2.0, size=4.0)
+    sums = units.start(start)
+    predicted = units.prediction(sums)
+    if kind == "labels":
+        assert ((predicted > 0) & (predicted < 1)).all()
+        # More change is a higher prediction, and no change the gene's mean.
+        plain = units.prediction(units.start(replace(start, changes=np.zeros((1, 2)))))
+        np.testing.assert_allclose(plain, start.means)
+        assert predicted[0, 0] > 0.2
+        assert predicted[0, 1] < 0.7
+    else:
+        np.testing.assert_allclose(predicted, start.prediction)
+        np.testing.assert_allclose(units.truth(np.array([2.0])), [0.5])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": -1}, "epochs must be at least 0"),
+        ({"n_folds": 1}, "n_folds must be at least 2"),
+        ({"lr": 0.0}, "lr must be above 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TableOptions(**changes)  # type: ignore[arg-type]
+
+
+def with_controls(task: Task) -> Task:
+    """Two cell types of which the second expresses more, and one output gene among theirs."""
+    assert task.effects is not None
+    rng = np.random.default_rng(2)
+    expression = rng.uniform(0.0, 1.0, (12, 5)).astype(np.float32)
+    codes = np.repeat([0, 1], 6).astype(np.int32)
+    expression[codes == 1] += 2.0
+    symbols = ("KLF1", "OUT3", "GATA1", "MYC", "TP53")
+    controls = EffectControls(sparse.csr_matrix(expression), symbols, codes)
+    means = np.repeat(task.effects.gene_means, 2, axis=0)
+    return replace(
+        task,
+        cell_types=("K562", "RPE1"),
+        control_means=np.zeros((2, N_GENES)),
+        effects=replace(task.effects, controls=controls, gene_means=means),
+    )
+
+
+def test_the_state_of_control_cells_moves_what_is_added(make_table_model: Maker) -> None:
+    task = with_controls(screen(noise=1.0)[0])
+    model = make_table_model(replace(OPTIONS, epochs=1))
+    model.fit(task)
+    assert model.chosen["control_cells"] == 12
+    network = moved_network(model, task)
+    asked = [Condition(condition("PERT50").perturbation, name) for name in task.cell_types]
+    conditions = model._conditions(asked)
+    first, second = network.every_output(conditions.gene_indices, conditions.cell_types).numpy()
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_control_means_are_those_of_output_genes_that_the_cells_have() -> None:
+    task = with_controls(screen(noise=1.0)[0])
+    assert task.effects is not None
+    assert task.effects.controls is not None
+    means = control_means(task)
+    column = task.effects.controls.expression[:, 1].toarray().ravel()
+    np.testing.assert_allclose(means[:, 3], [column[:6].mean(), column[6:].mean()], rtol=1e-6)
+    assert np.count_nonzero(means) == 2
+    assert not control_means(screen(noise=1.0)[0]).any()
