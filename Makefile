@@ -4,15 +4,26 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INPUTS ?= 200000
 SEED ?= 0
+# Newer than pyproject.toml's bounds: no user needs them.
+OLDEST_TOOLS := hypothesis==6.170.15 matplotlib==3.11.2 pytest==9.2.0 pytest-timeout==2.4.0
+OLDEST_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py tests/core/results \
+	tests/core/leaderboard/test_leaderboard_rows.py tests/core/reports/test_page.py \
+	tests/core/reports/test_paper_tables.py tests/core/runs/test_ranking.py tests/core/model/test_config.py \
+	tests/cli/test_help_screens.py tests/cli/test_leaderboard.py
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test check format docs speed inference fuzz mutants kills browser wheel clean
+.PHONY: bench test oldest check format docs speed inference fuzz mutants kills browser wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
 
 test: $(STAMP)  ## Set up, then run all tests
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+oldest:  ## Run a part of the tests with the oldest versions that pyproject.toml allows (needs uv)
+	uv venv --quiet --python 3.11 --clear build/oldest
+	uv pip install --quiet --python build/oldest --resolution lowest-direct --torch-backend cpu --editable . $(OLDEST_TOOLS)
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -q -W default -p no:benchmark $(OLDEST_TESTS)
 
 check: $(STAMP)  ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .
@@ -25,7 +36,7 @@ format: $(STAMP)  ## Format the code and apply lint's fixes
 	$(BIN)/ruff check --fix .
 
 docs: $(STAMP)  ## Build the documentation site, strictly, into build/site
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -c "import material, mkdocstrings" 2> /dev/null || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 speed: $(STAMP)  ## Measure speed (pytest-benchmark)

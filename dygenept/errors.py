@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 # Of more spellings than the one, as many as the other are named.
-MOST_KNOWN, SOME_KNOWN = 60, 20
+MOST_KNOWN, SOME_KNOWN = 45, 20
 
 
 class DygeneptError(Exception):

@@ -60,6 +60,12 @@ def main(folder: Path) -> None:
     (folder / "inference.json").write_text(json.dumps(parts, indent=1) + "\n")
     tables = (f"**{name}**\n\n{_table(rows)}\n" for name, rows in parts.items())
     (folder / "inference.md").write_text("\n".join(tables))
+    draw(folder)
+
+
+def draw(folder: Path) -> None:
+    """Draw the charts of what a run wrote."""
+    parts = json.loads((folder / "inference.json").read_text())
     for name, chart in charts(parts).items():
         (folder / f"{name}.svg").write_text(chart.svg())
 
@@ -273,4 +279,5 @@ def _cell(value: str | int | float) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    # With --draw, the charts of a run that was kept are drawn anew.
+    (draw if "--draw" in sys.argv else main)(Path(sys.argv[1]))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CLOSENESS = ("correlation", "euclidean")
 # Draws of the model's error behind an uncertainty: a share of one half is known to 0.03.
 N_DRAWS = 256
+FEWEST_TO_CORRELATE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def rank_perturbations(
         report: Callback for progress.
 
     Raises:
-        DataError: If the candidates are of several cell types, or the wanted state does not fit.
+        DataError: If the candidates are of several cell types, the wanted state does not fit, or
+            it has too few genes for a correlation.
     """
     state = model.state
     if len(sweep.cell_types) != 1:
@@ -99,6 +101,11 @@ def rank_perturbations(
     control = np.asarray(state.control_means)[state.cell_types.index(sweep.cell_types[0])]
     names = GeneNames(state.gene_symbols, state.gene_ids)
     placed = place_state(wanted, names, (state.gene_symbols, state.gene_ids), control)
+    if request.by == "correlation" and len(placed.columns) < FEWEST_TO_CORRELATE:
+        raise DataError(
+            "a correlation over two genes is always 1 or −1; name three genes of the model or more "
+            "in the wanted state, or rank by euclidean distance: --by euclidean"
+        )
     base = control[placed.columns]
     model.meet(sweep.genes)
     kept: list[tuple[float, int, Condition, DoubleArray]] = []

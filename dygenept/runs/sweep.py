@@ -112,7 +112,8 @@ def read_genes(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read the list of genes {path}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DataError(f"cannot read the list of genes {path}: {why}") from error
     found = [line.strip() for line in lines]
     genes = tuple(dict.fromkeys(gene for gene in found if gene and not gene.startswith("#")))
     if not genes:

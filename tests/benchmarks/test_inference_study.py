@@ -25,8 +25,15 @@ def test_a_small_study_writes_tables_and_charts(
     assert {part: [list(row) for row in rows] for part, rows in found.items()} == {
         part: [list(row) for row in rows] for part, rows in kept.items()
     }
-    for path in FOLDER.glob("*.svg"):
-        assert (tmp_path / path.name).read_text().startswith("<svg")
+    drawn = {path.name for path in FOLDER.glob("*.svg")}
+    assert drawn == {path.name for path in tmp_path.glob("*.svg")}
+    # The kept charts are those of the kept figures.
+    (tmp_path / "inference.json").write_bytes((FOLDER / "inference.json").read_bytes())
+    study.draw(tmp_path)
+    for name in drawn:
+        assert (tmp_path / name).read_text().count("<path") == (
+            (FOLDER / name).read_text().count("<path")
+        ), name
 
 
 def test_what_the_full_study_found_is_what_is_promised() -> None:

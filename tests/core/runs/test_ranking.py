@@ -113,7 +113,10 @@ def test_uncertainty_is_that_of_the_models_error() -> None:
 
 def test_genes_that_the_model_does_not_predict_are_named() -> None:
     found = rank_perturbations(
-        written(), WantedState({"G1": 1.0, "G2": 0.0, "OTHER": 1.0}, True), SINGLES, RankRequest()
+        written(),
+        WantedState({"G1": 1.0, "G2": 0.0, "OTHER": 1.0}, True),
+        SINGLES,
+        RankRequest(by="euclidean"),
     )
     assert found.n_genes == 2
     assert any("OTHER" in note for note in found.notes)
@@ -137,6 +140,13 @@ def test_a_state_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said:
     (tmp_path / "state.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_state(tmp_path / "state.csv")
+
+
+def test_two_genes_cannot_be_correlated_but_have_a_distance() -> None:
+    two = WantedState({"G1": 1.0, "G2": 0.5}, True)
+    with pytest.raises(DataError, match="always 1 or −1"):
+        rank_perturbations(written(), two, SINGLES, RankRequest())
+    assert rank_perturbations(written(), two, SINGLES, RankRequest(by="euclidean")).n_genes == 2
 
 
 def test_options_are_checked() -> None:
