@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# Of more spellings than the one, as many as the other are named.
+MOST_KNOWN, SOME_KNOWN = 60, 20
+
 
 class DygeneptError(Exception):
     """Base of every error that names what was wrong and how to mend it."""
@@ -62,11 +65,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
         known: The allowed spellings.
 
     Returns:
-        Text such as ``did you mean 'sparsemax'? known: mean, softmax, sparsemax``.
+        Text such as ``did you mean 'sparsemax'? known: mean, softmax, sparsemax``; of very many
+        spellings some and their number.
     """
     options = sorted(set(known))
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     if not close:
         close = [option for option in options if name and option.startswith(name)]
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}known: {', '.join(options) if options else 'none'}"
+    named = ", ".join(options if len(options) <= MOST_KNOWN else options[:SOME_KNOWN])
+    more = f" and {len(options) - SOME_KNOWN:,} more" if len(options) > MOST_KNOWN else ""
+    return f"{hint}known: {named}{more}" if options else f"{hint}known: none"

@@ -110,9 +110,13 @@ def measure(step: str, path: Path) -> dict[str, float]:
             means = pseudobulk(cells)
             de_genes(cells, means, list_name="top_non_dropout_de_20")
     wall, used = time.perf_counter() - start, time.process_time() - cpu
+    return {"wall_s": wall, "cpu_s": used, "peak_bytes": peak_bytes()}
+
+
+def peak_bytes() -> int:
+    """Peak resident memory of this process."""
     status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
-    return {"wall_s": wall, "cpu_s": used, "peak_bytes": peak}
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 
 def main() -> None:

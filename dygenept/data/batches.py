@@ -19,14 +19,14 @@ from dygenept.types import CellBatches, DoubleArray, IntArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from scipy import sparse
+    from dygenept.types.cells import CellMatrix
 
 # Fewer control cells say little of a batch; its cells are compared with all controls.
 MIN_CONTROLS = 10
 
 
 def match_batches(
-    expression: sparse.csr_matrix,
+    expression: CellMatrix,
     names: Sequence[str],
     codes: IntArray,
     *,
@@ -63,7 +63,7 @@ def match_batches(
     return CellBatches(tuple(names), codes.astype(np.int32), offsets, rows)
 
 
-def _control_means(expression: sparse.csr_matrix, codes: IntArray, n_groups: int) -> DoubleArray:
+def _control_means(expression: CellMatrix, codes: IntArray, n_groups: int) -> DoubleArray:
     """Average groups of cells; zeros for a group without cells."""
     sums = group_sums(expression, codes.astype(np.int32), n_groups=n_groups)
     sums /= np.maximum(np.bincount(codes[codes >= 0], minlength=n_groups), 1)[:, None]

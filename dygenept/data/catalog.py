@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from dygenept.data.memory import MemoryLimit
 from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
@@ -130,7 +131,7 @@ def resolve_dataset(
     exact = _registered(name, entries)
     known = exact or _registered(base, entries)
     if known is None:
-        if Path(name).exists() or name.endswith(".h5ad"):
+        if Path(name).exists() or name.endswith((".h5ad", ".zarr")):
             if scale is not None:
                 raise ConfigError(f"{name} is a file and cannot be scaled; leave --scale out")
             return ResolvedDataset(None, Path(name), None)
@@ -200,7 +201,7 @@ def fetch_dataset(
     resolved = resolve_dataset(name, environment, also_known=also_known)
     if resolved.name is None or resolved.entry is None:
         path = resolved.path or Path(name)
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"no file {path}; check the path, or see 'dygenept data list'")
         return path
     source = source_of(resolved.name, resolved.entry, manager=environment.manager)
@@ -225,7 +226,7 @@ def open_dataset(
     Args:
         name: Registered name, alias, ``name@scale``, or path of an ``.h5ad`` file.
         environment: Registry, plugins and folder of data sets.
-        runtime: Progress and seed.
+        runtime: Progress, seed, and a limit on memory.
         normalize: The file has raw counts.
         scale: Scale of a simulated data set.
         mapping: Where the file keeps what is needed; with ``normalize``, it changes the entry of a
@@ -245,7 +246,13 @@ def open_dataset(
         if is_table(path):
             table = read_effects(path, mapping=mapping, normalize=normalize)
             return replace(table, file=str(path.resolve()))
-        data = read_anndata(path, name=name_of(path), normalize=normalize, mapping=mapping)
+        data = read_anndata(
+            path,
+            name=name_of(path),
+            normalize=normalize,
+            mapping=mapping,
+            limit=MemoryLimit.of(runtime),
+        )
         return replace(data, file=str(path.resolve()))
     entry = changed_entry(
         resolved.name, resolved.entry, environment, normalize=normalize, mapping=mapping

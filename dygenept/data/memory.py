@@ -1,11 +1,19 @@
-"""How much memory cells take, and a limit that refuses what would go beyond it."""
+"""How much memory cells take, in memory or in a file, and a limit that decides between the two."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from dygenept.errors import ConfigError, DataError
-from dygenept.types import DataOutline
+from dygenept.machine.folders import default_cache_dir
+from dygenept.machine.scratch import FOLDER, check_space
+from dygenept.machine.threads import n_threads
+from dygenept.types import DataOutline, IntArray, PerturbationData, Runtime
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", flags=re.IGNORECASE)
@@ -14,6 +22,20 @@ READING_PEAK = 1.14
 PROCESS_BYTES = (1 << 30) // 4
 # Arrays of conditions x genes in float64 that means, DE lists and the default metrics keep.
 TABLES = 8
+# Names, codes and places of one cell, and what is beside them while they are read.
+CELL_BYTES = 300
+# Cells and stored values of a block of a pass, values of a block that is read, and bytes of each:
+# value, column, and both as the product of a pass copies them.
+BLOCK_CELLS = 1 << 14
+BLOCK_VALUES = 1 << 24
+READ_VALUES = 1 << 22
+VALUE_BYTES = 28
+# Stored values that are sorted together in a test of every gene, and bytes of each beside it; bytes
+# of a control cell's value, in the matrix and sorted.
+SORTED = 1 << 20
+SORTING_BYTES = 100
+CONTROL_BYTES = 24
+GIB = 1 << 30
 _MOST_INDEXED = 2**31 - 1
 
 
@@ -41,34 +63,193 @@ def table_bytes(n_conditions: int, n_types: int, n_genes: int) -> int:
     return (n_conditions + n_types) * n_genes * 8 * TABLES
 
 
-def needed_bytes(outline: DataOutline) -> int | None:
-    """Peak memory of reading a data set and of what is computed of it; None where unknown."""
-    if outline.n_values is None or outline.n_cells is None or outline.n_genes is None:
-        return None
-    data = outline.data
-    n_conditions = (outline.n_perturbations or 0) if data is None else len(data.conditions)
-    n_types = 1 if data is None else len(data.cell_types)
-    matrix = int(csr_bytes(outline.n_values, outline.n_cells) * READING_PEAK)
-    return matrix + table_bytes(n_conditions, n_types, outline.n_genes) + PROCESS_BYTES
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellsSize:
+    """Sizes of a data set of cells, as far as memory depends on them.
+
+    Attributes:
+        n_values: Stored values of the matrix.
+        n_cells: Cells.
+        n_genes: Output genes.
+        n_conditions: Conditions.
+        n_types: Cell types.
+        n_controls: Control cells.
+        n_largest: Cells of the largest condition.
+        is_bound: ``n_values`` is the most that there may be.
+    """
+
+    n_values: int
+    n_cells: int
+    n_genes: int
+    n_conditions: int
+    n_types: int = 1
+    n_controls: int = 0
+    n_largest: int = 0
+    is_bound: bool = False
+
+    @classmethod
+    def of(cls, outline: DataOutline) -> CellsSize | None:
+        """Return the sizes of an outlined data set; None where one of them is not known."""
+        if outline.n_values is None or outline.n_cells is None or outline.n_genes is None:
+            return None
+        if outline.data is not None:
+            return replace(
+                cls.of_data(outline.data), n_values=outline.n_values, is_bound=outline.is_bound
+            )
+        n_conditions, n_controls = outline.n_perturbations or 0, outline.n_controls or 0
+        return cls(
+            n_values=outline.n_values,
+            n_cells=outline.n_cells,
+            n_genes=outline.n_genes,
+            n_conditions=n_conditions,
+            n_controls=n_controls,
+            n_largest=(outline.n_cells - n_controls) // max(1, n_conditions),
+        )
+
+    @classmethod
+    def of_data(cls, data: PerturbationData) -> CellsSize:
+        """Return the sizes of a data set that is opened."""
+        return cls.of_codes(
+            data.condition_codes,
+            n_values=data.expression.nnz,
+            n_genes=data.n_genes,
+            n_types=len(data.cell_types),
+        )
+
+    @classmethod
+    def of_codes(
+        cls, codes: IntArray, *, n_values: int, n_genes: int, n_types: int, is_bound: bool = False
+    ) -> CellsSize:
+        """Return the sizes of cells whose conditions are known, -1 for control."""
+        n_each = np.bincount(codes + 1, minlength=2)
+        return cls(
+            n_values=n_values,
+            n_cells=len(codes),
+            n_genes=n_genes,
+            n_conditions=len(n_each) - 1,
+            n_types=n_types,
+            n_controls=int(n_each[0]),
+            n_largest=int(n_each[1:].max()),
+            is_bound=is_bound,
+        )
+
+    @property
+    def in_memory(self) -> int:
+        """Peak memory where the matrix is held in memory, with means, DE lists and scores."""
+        matrix = int(csr_bytes(self.n_values, self.n_cells) * READING_PEAK)
+        return matrix + self._tables + self._tests + PROCESS_BYTES
+
+    @property
+    def streamed(self) -> int:
+        """The same where the matrix is in a file and passes take blocks of it."""
+        share = min(1.0, BLOCK_CELLS / max(1, self.n_cells))
+        block = min(BLOCK_VALUES, 2 * int(self.n_values * share)) + READ_VALUES
+        cells = self.n_cells * CELL_BYTES + block * VALUE_BYTES
+        return cells + self._tables + self._tests + PROCESS_BYTES
+
+    @property
+    def stored(self) -> int:
+        """Bytes of a copy of the matrix in a file."""
+        return 8 * self.n_values
+
+    def _values_of(self, n_cells: int) -> int:
+        return int(self.n_values * min(1.0, n_cells / max(1, self.n_cells)))
+
+    @property
+    def _tests(self) -> int:
+        """Tests of every gene: control cells and their sorted values, and a condition a thread."""
+        own = self._values_of(self.n_largest)
+        of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
+        return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread
+
+    @property
+    def _tables(self) -> int:
+        return table_bytes(self.n_conditions, self.n_types, self.n_genes)
 
 
-def check_memory(name: str, outline: DataOutline, limit: int) -> None:
+@dataclass(frozen=True, slots=True)
+class MemoryLimit:
+    """A limit on memory, and where cells go that take more.
+
+    Attributes:
+        n_bytes: Most bytes.
+        folder: Folder of temporary files.
+    """
+
+    n_bytes: int
+    folder: Path
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> MemoryLimit | None:
+        """Return the limit of a run; None where there is none."""
+        if runtime.memory is None:
+            return None
+        return cls(runtime.memory, (runtime.cache_dir or default_cache_dir()) / FOLDER)
+
+    def streams(self, name: str, size: CellsSize) -> bool:
+        """True if cells go into a file, whose disk has room; False if they fit into memory.
+
+        Raises:
+            DataError: If even what is computed of them does not fit, or its disk has no room.
+        """
+        check_memory(name, size, self.n_bytes, streams=True)
+        if size.in_memory <= self.n_bytes:
+            return False
+        if not size.is_bound:
+            check_space(self.folder, size.stored)
+        return True
+
+
+def check_given_cells(data: PerturbationData, rows: npt.NDArray[np.intp], limit: int) -> None:
+    """Refuse a copy of some cells for a model where it does not fit beside everything else.
+
+    Args:
+        data: The data set.
+        rows: Positions of the cells.
+        limit: Most bytes of memory.
+
+    Raises:
+        DataError: As said; the amount that is needed is named.
+    """
+    size = CellsSize.of_data(data)
+    lengths = np.diff(data.expression.indptr)
+    given = csr_bytes(int(lengths[rows].sum()), len(rows))
+    needed = min(size.in_memory, size.streamed) + given
+    if needed > limit:
+        raise DataError(
+            f"this model is given the {len(rows):,} cells of its fold, {given / GIB:,.2f} GiB, "
+            f"which makes {needed / GIB:,.2f} GiB of memory with {data.name!r} itself, more than "
+            f"the {limit / GIB:,.2f} GiB of --memory; allow as much, or choose models that learn "
+            "from means"
+        )
+
+
+def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> None:
     """Refuse a data set that would take more memory than the limit, before its values are read.
+
+    Args:
+        name: Its name.
+        size: Its size.
+        limit: Most bytes.
+        streams: Its cells can be kept in a file.
 
     Raises:
         DataError: If it would; the amount that is needed is named.
     """
-    needed = needed_bytes(outline)
-    if needed is None or needed <= limit:
+    needed = min(size.in_memory, size.streamed) if streams else size.in_memory
+    if needed <= limit:
         return
     bound = ""
-    if outline.is_bound:
+    if size.is_bound and needed == size.in_memory:
         bound = (
             " at most (the zeros of a matrix that is not CSR cannot be counted beforehand; write "
             "it as CSR)"
         )
+    why = " with its cells in a file" if needed < size.in_memory else ""
+    if not streams and size.streamed < size.in_memory:
+        why = " (its source reads cells into memory)"
     raise DataError(
-        f"{name} needs {needed / (1 << 30):,.2f} GiB of memory{bound}, more than the "
-        f"{limit / (1 << 30):,.2f} GiB of --memory; allow as much, or choose genes or cells with "
+        f"{name} needs {needed / GIB:,.2f} GiB of memory{why}{bound}, more than the "
+        f"{limit / GIB:,.2f} GiB of --memory; allow as much, or choose genes or cells with "
         "`dygenept data prepare`, which reads in blocks"
     )

@@ -27,6 +27,7 @@ class OutlinedDataset:
         download_bytes: Bytes that a fetch would transfer; None where nobody says.
         outline: What it contains.
         is_table: True for a table of effects, which has no cells.
+        streams: Its cells can be kept in a file.
     """
 
     name: str
@@ -35,6 +36,7 @@ class OutlinedDataset:
     download_bytes: int | None
     outline: DataOutline
     is_table: bool = False
+    streams: bool = True
 
 
 def outline_data(request: DataRequest, environment: Environment) -> OutlinedDataset:
@@ -75,6 +77,7 @@ def outline_data(request: DataRequest, environment: Environment) -> OutlinedData
         mapping=request.mapping,
     )
     source = source_of(resolved.name, entry, manager=environment.manager)
+    spec = environment.manager.get(DatasetSpec, entry.source)
     with plugin_code(f"data set {resolved.name!r}: source {entry.source!r}"):
         status = source.status(environment.data_dir)
         found = source.outline(environment.data_dir) if isinstance(source, OutlinesData) else None
@@ -85,7 +88,7 @@ def outline_data(request: DataRequest, environment: Environment) -> OutlinedData
         n_controls=entry.n_controls,
         n_values=entry.n_values,
     )
-    is_on_disk = status.path is not None and status.path.is_file()
+    is_on_disk = status.path is not None and status.path.exists()
     # What can be made here is present without a file, and costs no transfer.
     costs_nothing = is_on_disk or status.is_present
     return OutlinedDataset(
@@ -94,7 +97,8 @@ def outline_data(request: DataRequest, environment: Environment) -> OutlinedData
         is_on_disk=is_on_disk,
         download_bytes=0 if costs_nothing else status.download_bytes,
         outline=said if found is None else _filled(found, said),
-        is_table=environment.manager.get(DatasetSpec, entry.source).gives == "effects",
+        is_table=spec.gives == "effects",
+        streams=spec.streams,
     )
 
 

@@ -52,11 +52,16 @@ def reachable(root: object, name: str = "task") -> Iterator[tuple[str, object]]:
                 f"{pending[-1][0]} is one of them"
             )
         path, item = pending.pop()
-        if isinstance(item, _LEAVES) or type(item) in _NAMES or id(item) in seen:
+        if _ends(item) or id(item) in seen:
             continue
         seen[id(item)] = item
         yield path, item
         pending.extend(_references(path, item))
+
+
+def _ends(item: object) -> bool:
+    """Tell whether nothing further can be reached from an object."""
+    return isinstance(item, _LEAVES) or type(item) in _NAMES
 
 
 def reachable_arrays(root: object, name: str = "task") -> Iterator[tuple[str, Array]]:
@@ -69,16 +74,20 @@ def reachable_arrays(root: object, name: str = "task") -> Iterator[tuple[str, Ar
 def _references(path: str, item: object) -> Iterator[tuple[str, object]]:
     if isinstance(item, np.ndarray):
         yield f"{path}.base", item.base
-        if item.dtype.hasobject:
-            yield from ((f"{path}[…]", value) for value in item.flat if not isinstance(value, str))
+        if item.dtype.hasobject and set(map(type, item.flat)) != {str}:
+            yield from ((f"{path}[…]", value) for value in item.flat if not _ends(value))
     elif isinstance(item, memoryview):
         yield f"{path}.obj", item.obj
     elif isinstance(item, Mapping):
         for key, value in list(item.items()):
-            yield f"{path} key", key
-            yield f"{path}[{key!r}]", value
+            if not _ends(key):
+                yield f"{path} key", key
+            if not _ends(value):
+                yield f"{path}[{key!r}]", value
     elif isinstance(item, list | tuple | set | frozenset):
-        yield from ((f"{path}[{number}]", value) for number, value in enumerate(item))
+        yield from (
+            (f"{path}[{number}]", value) for number, value in enumerate(item) if not _ends(value)
+        )
     elif isinstance(item, functools.partial):
         yield from _named(path, item, ("func", "args", "keywords"))
     elif isinstance(item, MethodType):

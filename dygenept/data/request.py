@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dygenept.data.catalog import open_dataset, resolve_dataset, source_of
-from dygenept.data.memory import check_memory
+from dygenept.data.memory import CellsSize, check_memory
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
@@ -23,14 +23,17 @@ class DataRequest:
     Attributes:
         dataset: Registered name, alias, ``sim:…`` name, or path of an AnnData file.
         opened: The data set where it is open already; ``dataset`` is only its name then.
+        is_sent: ``opened`` was opened elsewhere, as ``dataset`` and the rest say.
         normalize: Normalise raw counts on reading.
         scale: Shrinks a simulated data set.
         mapping: Where a file keeps what is needed.
-        memory: Most bytes of memory that reading and its means may take; None for no limit.
+        memory: Most bytes of memory that cells and what is computed of them may take; None for no
+            limit. Cells that take more are kept in a file.
     """
 
     dataset: str
     opened: PerturbationData | None = None
+    is_sent: bool = False
     normalize: bool = False
     scale: float | None = None
     mapping: DataMapping = NO_MAPPING
@@ -75,7 +78,7 @@ def open_data(
         return open_dataset(
             request.dataset,
             environment,
-            environment.runtime(report),
+            replace(environment.runtime(report), memory=request.memory),
             normalize=request.normalize,
             scale=request.scale,
             mapping=request.mapping,
@@ -95,7 +98,9 @@ def _check_memory(
             source = source_of(resolved.name, resolved.entry, manager=environment.manager)
             source.fetch(environment.data_dir, environment.runtime(report))
             found = outline_data(request, environment)
-    check_memory(found.name, found.outline, request.memory or 0)
+    size = CellsSize.of(found.outline)
+    if request.memory is not None and size is not None:
+        check_memory(found.name, size, request.memory, streams=found.streams)
 
 
 def as_recorded(
@@ -126,7 +131,7 @@ def as_recorded(
 
 
 def _recorded_dataset(recorded: RecordedReading, environment: Environment, flag: str) -> str:
-    if recorded.file is not None and Path(recorded.file).is_file():
+    if recorded.file is not None and Path(recorded.file).exists():
         return recorded.file
     try:
         resolve_dataset(recorded.name, environment)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.data.de.half_tests import HalfTester
+from dygenept.data.memory import check_given_cells
 from dygenept.data.pseudobulk import condition_positions, half_means
 from dygenept.errors import SplitError
 from dygenept.types import (
@@ -32,10 +33,13 @@ class Access:
     Attributes:
         cells: A copy of the train, validation and control cells.
         truth: The held-out means and halves; only for ceilings and floors.
+        memory: Most bytes of memory; cells that do not fit beside the rest are refused. None for
+            no limit.
     """
 
     cells: bool = False
     truth: bool = False
+    memory: int | None = None
 
 
 def build_task(
@@ -61,7 +65,8 @@ def build_task(
         The task, and the held-out conditions in the order in which to predict them.
 
     Raises:
-        DataError: If a label does not name a perturbation of the data set.
+        DataError: If a label does not name a perturbation of the data set, or the cells that a
+            model is given do not fit into memory.
         SplitError: If no condition is left to fit on, or the fold's test labels have none. A fold
             without test labels is a fit on everything, and passes.
     """
@@ -89,7 +94,7 @@ def build_task(
         means=pseudobulk.means[rows],
         n_cells=pseudobulk.n_cells[rows],
         de_indices=de.indices[rows],
-        cells=_cells(data, rows) if access.cells else None,
+        cells=_cells(data, rows, access.memory) if access.cells else None,
         held_out=_truth(data, pseudobulk, test, runtime.seed) if access.truth else None,
         runtime=_new_runtime(runtime),
     )
@@ -106,13 +111,15 @@ def _known(
     )
 
 
-def _cells(data: PerturbationData, rows: IntArray) -> TaskCells:
+def _cells(data: PerturbationData, rows: IntArray, memory: int | None) -> TaskCells:
     # The last slot is where the code -1 of control cells points to, and stays -1.
     place = np.full(len(data.conditions) + 1, -2, dtype=np.int32)
     place[rows] = np.arange(len(rows))
     place[-1] = -1
     codes = place[data.condition_codes]
     kept = np.flatnonzero(codes >= -1)
+    if memory is not None:
+        check_given_cells(data, kept, memory)
     return TaskCells(
         expression=data.expression[kept],
         condition_codes=codes[kept],

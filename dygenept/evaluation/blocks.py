@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from dygenept.machine.threads import n_threads
+from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
+from dygenept.plugin.specs import MetricSpec
 from dygenept.types import DeTests, MetricInputs, MetricValues
 
 # So many rows of some thousand genes stay in the processor's cache.
 BLOCK_ROWS = 64
 
 
-def in_blocks(metric: Metric, inputs: MetricInputs) -> MetricValues:
-    """Compute a metric of which each value depends on its own condition alone.
+def in_blocks(
+    metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
+) -> list[MetricValues]:
+    """Compute metrics of which each value depends on its own condition alone.
+
+    A block goes through all metrics while it is in the cache, and what several of them make of it
+    (``MetricInputs.once``) is made once.
 
     Args:
-        metric: Such a metric.
+        metrics: Such metrics.
         inputs: All conditions.
 
     Returns:
-        What the metric returns for all of them at once.
+        What each metric returns for all of them at once.
+
+    Raises:
+        PluginError: If a metric's code fails.
     """
+    if not metrics:
+        return []
     starts = range(0, len(inputs.conditions), BLOCK_ROWS)
     if len(starts) < 2:
-        return metric(inputs)
+        return _values(metrics, inputs)
     with ThreadPoolExecutor(n_threads()) as pool:
-        parts = list(pool.map(lambda start: metric(_block(inputs, start)), starts))
+        parts = list(pool.map(lambda start: _values(metrics, _block(inputs, start)), starts))
+    return [_joined(of_blocks, starts) for of_blocks in zip(*parts, strict=True)]
+
+
+def _values(
+    metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
+) -> list[MetricValues]:
+    found = []
+    for spec, metric in metrics:
+        with plugin_code(f"metric {spec.name!r}"):
+            found.append(metric(inputs))
+    return found
+
+
+def _joined(parts: Sequence[MetricValues], starts: Sequence[int]) -> MetricValues:
     for part in parts:
         if not isinstance(part, MetricValues):
             return part  # The caller refuses it.
@@ -63,5 +90,9 @@ def _block(inputs: MetricInputs, start: int) -> MetricInputs:
         else DeTests(tests.is_significant[rows], tests.scores_vs_rest[rows]),
         cells=None if inputs.cells is None else inputs.cells.take(positions),
         control_halves=None if halves is None else halves[:, rows],
+        spread=None if inputs.spread is None else inputs.spread[rows],
         single_deltas=inputs.single_deltas[rows],
+        predicted_cells=(
+            None if inputs.predicted_cells is None else inputs.predicted_cells.take(positions)
+        ),
     )

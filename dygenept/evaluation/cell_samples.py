@@ -15,6 +15,8 @@ from dygenept.types import CellDistances, DoubleArray, PerturbationData, Pseudob
 if TYPE_CHECKING:
     from scipy import sparse
 
+    from dygenept.types.cells import CellMatrix
+
 MAX_CELLS = 100
 
 
@@ -32,7 +34,7 @@ class _Store:
             conditions of a cell type share.
     """
 
-    expression: sparse.csr_matrix
+    expression: CellMatrix
     control_rows: tuple[npt.NDArray[np.intp], ...]
     real_rows: tuple[npt.NDArray[np.intp], ...]
     means: DoubleArray

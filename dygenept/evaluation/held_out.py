@@ -152,8 +152,13 @@ class HeldOutPool:
         }
         self.conditions: tuple[Condition, ...] = tuple(sorted(held_out))
         self._data, self._seed = data, seed
-        self._truth: DoubleArray = pseudobulk.means[condition_positions(data, self.conditions)]
-        self._truth.flags.writeable = False
+        rows = condition_positions(data, self.conditions)
+        is_all = len(rows) == len(pseudobulk.means)
+        # Sorted like the conditions of the data set: a view of all of them is no second copy.
+        truth: DoubleArray = pseudobulk.means.view() if is_all else pseudobulk.means[rows]
+        truth.flags.writeable = False
+        # One object for all models and folds, so that what metrics make of it is made once.
+        self._candidates = Candidates(self.conditions, truth)
         self._halves: DoubleArray | None = None
 
     def candidates(self, predictions: Predictions) -> Candidates:
@@ -163,12 +168,14 @@ class HeldOutPool:
         the cells, so is the truth of what other folds hold out. What has no truth is left out.
         """
         if predictions.truth is None:
-            return Candidates(self.conditions, self._truth)
+            return self._candidates
         rows = {condition: row for row, condition in enumerate(self.conditions)}
         truth = self._second_halves().copy()
         for condition, own in zip(predictions.conditions, predictions.truth, strict=True):
             truth[rows[condition]] = own
         has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
+        if has_truth.all():
+            return Candidates(self.conditions, truth)
         kept = tuple(self.conditions[row] for row in np.flatnonzero(has_truth).tolist())
         return Candidates(kept, truth[has_truth])
 

@@ -2,20 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.machine.threads import n_threads
-from dygenept.types import Candidates, DoubleArray, MetricInputs
+from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 
 ONE_CONDITION = "one held-out perturbation in its cell type"
 # Distances that agree to this share of the right one's are ties; rounding must not rank.
 TIE = 1e-9
 BLOCK_ROWS = 64
+# So many values of a row are looked at before whole rows are compared.
+KEY_VALUES = 16
+# What takes more memory than this is computed anew each time: 6,700 conditions of 5,000 genes.
+MOST_BYTES = 1 << 28
+# Distances of so many candidates from each other are kept: 32 MB.
+MOST_AMONG = 1 << 11
+
+
+class Truths:
+    """True means of the candidates of one cell type, and what distances need of them.
+
+    A run has the same candidates for all its models and folds, so this is computed once.
+
+    Attributes:
+        values: True means, (m, G).
+        columns: Row of each candidate.
+    """
+
+    def __init__(self, values: DoubleArray, conditions: Sequence[Condition]) -> None:
+        """Name the candidates, m; nothing is computed yet."""
+        self.values = values
+        self.columns = {condition: column for column, condition in enumerate(conditions)}
+        self._from: dict[str, tuple[DoubleArray, DoubleArray, DoubleArray]] = {}
+        self._among: dict[tuple[str, int], DoubleArray] = {}
+
+    def centred(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """The mean of all, (G,); each less the mean, (m, G); and its squared length, (m,)."""
+        if "mean" in self._from:
+            return self._from["mean"]
+        return self._less("mean", self.values.mean(axis=0))
+
+    def delta(self, control: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+        """Return the change of each candidate from control, (m, G), and its squared length, (m,).
+
+        Args:
+            control: (G,).
+        """
+        kept = self._from.get("control")
+        if kept is None or not np.array_equal(kept[0], control):
+            kept = self._less("control", control)
+        return kept[1:]
+
+    def _less(self, name: str, centre: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        values = self.values - centre
+        found = centre, values, np.einsum("mg,mg->m", values, values)
+        if self.values.nbytes <= MOST_BYTES:
+            self._from[name] = found
+        return found
+
+    def distances(
+        self, kind: str, predicted: DoubleArray, compute: Callable[[DoubleArray], DoubleArray]
+    ) -> DoubleArray:
+        """Return what ``compute`` makes of predictions, each different one computed once.
+
+        Some baselines predict the same for all, and controls predict the truth of a candidate: of
+        these the distances are kept.
+
+        Args:
+            kind: Names what is computed; the same name, the same ``compute``.
+            predicted: (n, G).
+            compute: From (k, G) to (k, m), row by row.
+
+        Returns:
+            (n, m), an array of the caller's own.
+        """
+        if are_alike(predicted):
+            return np.repeat(compute(predicted[:1]), len(predicted), axis=0)
+        columns = self._columns_of(predicted).tolist()
+        is_new = np.array([(kind, column) not in self._among for column in columns])
+        found = np.empty((len(predicted), len(self.values)))
+        if is_new.any():
+            found[is_new] = compute(predicted if is_new.all() else predicted[is_new])
+        for row, column in enumerate(columns):
+            if column < 0:
+                continue
+            if is_new[row]:
+                self._among[kind, column] = found[row].copy()
+            else:
+                found[row] = self._among[kind, column]
+        return found
+
+    def _columns_of(self, predicted: DoubleArray) -> npt.NDArray[np.intp]:
+        """Return which candidate's truth each prediction is, bit for bit; -1 for none, (n,)."""
+        if len(self.values) > MOST_AMONG:
+            return np.full(len(predicted), -1, dtype=np.intp)
+        columns = np.array([self._keys.get(key, -1) for key in _keys_of(predicted)], dtype=np.intp)
+        for row in np.flatnonzero(columns >= 0).tolist():
+            if not np.array_equal(predicted[row], self.values[columns[row]]):
+                columns[row] = -1
+        return columns
+
+    @cached_property
+    def _keys(self) -> dict[bytes, int]:
+        return {key: column for column, key in enumerate(_keys_of(self.values))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +119,12 @@ class Rivals:
 
     Attributes:
         rows: Positions of the predictions, (n,).
-        truth: True means of the candidates, (m, G).
+        truths: True means of the candidates, m.
         own: Position of each prediction's own candidate, (n,).
     """
 
     rows: npt.NDArray[np.intp]
-    truth: DoubleArray
+    truths: Truths
     own: npt.NDArray[np.intp]
 
 
@@ -49,6 +144,24 @@ class Places:
     reasons: Mapping[int, str]
 
 
+def rivals(inputs: MetricInputs) -> tuple[Rivals, ...]:
+    """Return the predictions of each cell type and their candidates, cell types in order."""
+
+    def find() -> tuple[Rivals, ...]:
+        candidates = inputs.candidates or Candidates(inputs.conditions, inputs.truth)
+        by_type = candidates.once("neighbours.by_type", lambda: _by_type(candidates))
+        types = np.asarray([condition.cell_type for condition in inputs.conditions])
+        found = []
+        for cell_type in sorted(set(types.tolist())):
+            rows = np.flatnonzero(types == cell_type)
+            truths = by_type[cell_type]
+            own = [truths.columns[inputs.conditions[row]] for row in rows.tolist()]
+            found.append(Rivals(rows, truths, np.array(own, dtype=np.intp)))
+        return tuple(found)
+
+    return inputs.once("neighbours.rivals", find)
+
+
 def places(inputs: MetricInputs, distances: Callable[[Rivals], DoubleArray]) -> Places:
     """Count candidates that are farther from a prediction than its own one is.
 
@@ -60,56 +173,42 @@ def places(inputs: MetricInputs, distances: Callable[[Rivals], DoubleArray]) -> 
         distances: Returns the distance of each prediction (row) to each candidate (column) of one
             cell type, (n, m).
     """
-    candidates = inputs.candidates or Candidates(inputs.conditions, inputs.truth)
     farther = np.full(len(inputs.conditions), np.nan)
     others = np.zeros(len(inputs.conditions))
     reasons: dict[int, str] = {}
-    types = np.asarray([condition.cell_type for condition in inputs.conditions])
-    candidate_types = np.asarray([condition.cell_type for condition in candidates.conditions])
-    for cell_type in sorted(set(types.tolist())):
-        rows = np.flatnonzero(types == cell_type)
-        columns = np.flatnonzero(candidate_types == cell_type)
-        if len(columns) == 1:
+    for among in rivals(inputs):
+        rows, own = among.rows, among.own
+        if len(among.truths.columns) == 1:
             reasons.update(dict.fromkeys(rows.tolist(), ONE_CONDITION))
             continue
-        place = {candidates.conditions[column]: at for at, column in enumerate(columns.tolist())}
-        own = np.array([place[inputs.conditions[row]] for row in rows.tolist()], dtype=np.intp)
-        is_all = len(columns) == len(candidates.conditions)
-        truth = candidates.truth if is_all else candidates.truth[columns]
-        found = distances(Rivals(rows, truth, own))  # (n, m): predictions by candidates
+        found = distances(among)  # (n, m): predictions by candidates
         of_own = np.take_along_axis(found, own[:, None], axis=1)  # (n, 1)
         margin = TIE * np.abs(found).max(axis=1, keepdims=True)
         is_tied = np.abs(found - of_own) <= margin
         # The own candidate is always tied with itself, and must not count.
         farther[rows] = ((found > of_own) & ~is_tied).sum(axis=1) + 0.5 * (is_tied.sum(axis=1) - 1)
-        others[rows] = len(columns) - 1
+        others[rows] = len(among.truths.columns) - 1
     return Places(farther, others, reasons)
 
 
-def euclidean(left: DoubleArray, right: DoubleArray) -> DoubleArray:
-    """Euclidean distance of each row to each row of another array, by one matrix product.
+def are_alike(rows: DoubleArray) -> bool:
+    """Tell whether all rows have the same values; the last one tells nearly always."""
+    return np.array_equal(rows[0], rows[-1]) and bool((rows == rows[0]).all())
 
-    Args:
-        left: (n, G).
-        right: (m, G).
 
-    Returns:
-        (n, m), float64.
-    """
-    # Around a common centre the product loses fewer digits to cancellation.
-    centre = right.mean(axis=0)
-    left, right = left - centre, right - centre
-    distances: DoubleArray = np.sqrt(squared_distances(left, right))
-    return distances
+def squared_euclidean(predicted: DoubleArray, truths: Truths) -> DoubleArray:
+    """Squared Euclidean distance of each prediction to each candidate, (n, G) to (n, m)."""
+    centre, right, right_squares = truths.centred()
+
+    def compute(rows: DoubleArray) -> DoubleArray:
+        return _squared(rows - centre, right, right_squares)
+
+    return truths.distances("squared_euclidean", predicted, compute)
 
 
 def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """Squared Euclidean distance of each row to each row, (n, G) and (m, G) to (n, m)."""
-    squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("mg,mg->m", right, right)
-    squares -= 2.0 * (left @ right.T)  # (n, m)
-    # Cancellation may leave a tiny negative square where two rows are equal.
-    distances: DoubleArray = np.maximum(squares, 0.0)
-    return distances
+    return _squared(left, right, np.einsum("mg,mg->m", right, right))
 
 
 def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
@@ -124,9 +223,6 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """
     from scipy.spatial.distance import cdist
 
-    if len(left) > 1 and (left == left[0]).all():
-        # A model that predicts the same for all needs one row.
-        return np.repeat(manhattan(left[:1], right), len(left), axis=0)
     found = np.empty((len(left), len(right)))
 
     def fill(first: int) -> None:
@@ -139,3 +235,30 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     with ThreadPoolExecutor(n_threads()) as pool:
         list(pool.map(fill, range(0, len(left), BLOCK_ROWS)))
     return found
+
+
+def _squared(left: DoubleArray, right: DoubleArray, right_squares: DoubleArray) -> DoubleArray:
+    squares = np.einsum("ng,ng->n", left, left)[:, None] + right_squares
+    squares -= 2.0 * (left @ right.T)  # (n, m)
+    # Cancellation may leave a tiny negative square where two rows are equal.
+    found: DoubleArray = np.maximum(squares, 0.0, out=squares)
+    return found
+
+
+def _by_type(candidates: Candidates) -> dict[str, Truths]:
+    types = np.asarray([condition.cell_type for condition in candidates.conditions])
+    found: dict[str, Truths] = {}
+    for cell_type in sorted(set(types.tolist())):
+        rows = np.flatnonzero(types == cell_type)
+        is_all = len(rows) == len(types)
+        found[cell_type] = Truths(
+            candidates.truth if is_all else candidates.truth[rows],
+            [candidates.conditions[row] for row in rows.tolist()],
+        )
+    return found
+
+
+def _keys_of(rows: DoubleArray) -> list[bytes]:
+    """Return some values of each row, which tell nearly all rows apart."""
+    some = rows[:, :: max(1, rows.shape[1] // KEY_VALUES)]
+    return [row.tobytes() for row in some]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.types import BoolArray, DoubleArray, IntArray, MetricValues
+from dygenept.types import BoolArray, DoubleArray, IntArray, MetricInputs, MetricValues
 
 NO_DE_GENES = "no DE genes"
 CONSTANT_PREDICTION = "constant prediction"
@@ -13,6 +13,7 @@ TOO_FEW_GENES = "fewer than two genes"
 
 # Models return float32: a spread below its rounding is noise of the arithmetic, not a prediction.
 ROUNDING = float(np.finfo(np.float32).eps)
+BLOCK_ROWS = 16
 
 
 def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
@@ -20,10 +21,20 @@ def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
 
     What was predicted in float32 must not be read as a change, whose sign or size would count.
     """
-    difference = predicted - control
-    rounding = ROUNDING * np.maximum(np.abs(predicted), np.abs(control))
-    changed: DoubleArray = np.where(np.abs(difference) > rounding, difference, 0.0)
+    changed: DoubleArray = np.asarray(predicted - control, dtype=np.float64)
+    control = np.broadcast_to(control, changed.shape)
+    # A block of rows stays in the processor's cache through all passes.
+    for start in range(0, len(changed), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        rounding = np.maximum(np.abs(predicted[rows]), np.abs(control[rows]))
+        rounding *= ROUNDING
+        changed[rows][~(np.abs(changed[rows]) > rounding)] = 0.0
     return changed
+
+
+def predicted_change(inputs: MetricInputs) -> DoubleArray:
+    """Return the ``change`` of each prediction from control, (n, G); read-only for all metrics."""
+    return inputs.once("rows.change", lambda: change(inputs.predicted, inputs.control))
 
 
 def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
@@ -43,7 +54,11 @@ def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
 
 
 def top_share(
-    size: DoubleArray, is_wanted: BoolArray, may_count: BoolArray | None = None
+    size: DoubleArray,
+    is_wanted: BoolArray,
+    may_count: BoolArray | None = None,
+    *,
+    ordered: DoubleArray | None = None,
 ) -> DoubleArray:
     """Return the share of the k wanted genes of each row that are among its k largest, (n,).
 
@@ -53,9 +68,11 @@ def top_share(
         size: What genes are ordered by, (n, G).
         is_wanted: (n, G).
         may_count: Genes that may count at all, (n, G); None for all.
+        ordered: ``size`` with each row sorted, where it is known.
     """
     n_wanted = is_wanted.sum(axis=1)
-    ordered = np.sort(size, axis=1)
+    if ordered is None:
+        ordered = np.sort(size, axis=1)
     place = np.clip(size.shape[1] - n_wanted, 0, size.shape[1] - 1)
     cut = np.take_along_axis(ordered, place[:, None], axis=1)  # The k-th largest.
     is_above, is_tied = size > cut, size == cut

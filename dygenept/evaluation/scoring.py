@@ -130,10 +130,15 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     """
     has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
     seen = inputs if has_truth.all() else inputs.take(has_truth)
+    of_rows = [(spec, metric) for spec, metric in metrics if spec.by_row]
+    by_row = iter(in_blocks(of_rows, seen))
     scores: list[Score] = []
     for spec, metric in metrics:
-        with plugin_code(f"metric {spec.name!r}"):
-            result = in_blocks(metric, seen) if spec.by_row else metric(seen)
+        if spec.by_row:
+            result = next(by_row)
+        else:
+            with plugin_code(f"metric {spec.name!r}"):
+                result = metric(seen)
         _check_result(result, spec, n_conditions=len(seen.conditions))
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)

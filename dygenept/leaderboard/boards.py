@@ -132,6 +132,13 @@ class Board(Generic[Row]):
         }
 
 
+def _alone(rows: Sequence[LeaderboardRow]) -> tuple[str, ...]:
+    rivals = {row.model for row in rows if row.role not in ("ceiling", "floor")}
+    return (
+        ("one model alone: there is nothing here to compare it with",) if len(rivals) == 1 else ()
+    )
+
+
 def leaderboard_of(
     records: Sequence[RunRecord],
     *,
@@ -163,7 +170,10 @@ def leaderboard_of(
         first=first,
         overall=overall,
         fixed_lead=fixed,
-        notes=board_notes(overall.rows, first, fixed_lead=fixed),
+        notes=(
+            *_alone(overall.rows),
+            *board_notes(overall.rows, first, fixed_lead=fixed),
+        ),
     )
     if by is None:
         beside = tuple(row for row in quoted if not metrics or row.metric in metrics)

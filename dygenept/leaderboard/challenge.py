@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.machine.figures import brief
 
 # The metric's best value decides its scale: 1, or 0 where less is better.
 BEST: Mapping[str, float] = {"des": 1.0, "perturbation_discrimination": 1.0, "mae": 0.0}
@@ -56,5 +57,5 @@ def challenge_note(rows: Sequence[LeaderboardRow]) -> str:
     scores = challenge_scores(rows)
     if not scores:
         return ""
-    shown = ", ".join(f"{model} {score:.3f}" for model, score in scores.items())
+    shown = ", ".join(f"{model} {brief(score)}" for model, score in scores.items())
     return f"Virtual Cell Challenge score ({', '.join(BEST)}, scaled by {BASELINE}): {shown}"

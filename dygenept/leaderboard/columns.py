@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, log10
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from dygenept.leaderboard.calibration import UNKNOWN, Calibration
+from dygenept.machine.figures import brief, fixed
 from dygenept.machine.plain_text import printable
 
 JsonDocument: TypeAlias = dict[str, object]
@@ -69,17 +69,15 @@ Row = TypeVar("Row", bound=BoardRow)
 
 
 def number(value: object) -> str:
-    """Write a value in a few digits: three decimals, more where it is small, never an exponent."""
+    """Write a value as people read it: a number in a few digits, a dash where there is none."""
     if not isinstance(value, float):
         return MISSING if value is None else printable(str(value))
-    if 0 < abs(value) < 0.001:
-        return f"{value:.{min(1 - floor(log10(abs(value))), 8)}f}"
-    return f"{value:.4f}" if 0 < abs(value) < 0.1 else f"{value:.3f}"
+    return brief(value)
 
 
 def decimal(value: object) -> str:
     """Write a value with four decimals."""
-    return f"{value:.4f}" if isinstance(value, float) else number(value)
+    return fixed(value, 4) if isinstance(value, float) else number(value)
 
 
 def never(rows: Sequence[object], view: View) -> bool:

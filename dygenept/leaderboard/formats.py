@@ -20,7 +20,14 @@ _MARKDOWN = re.compile(r"[\\`*<>|~&#]|(?<=\])\(|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9
 _LATEX = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-        **{"±": r"$\pm$", "×": r"$\times$", "≈": r"$\approx$", "·": r"$\cdot$", "–": "--"},
+        **{
+            "±": r"$\pm$",
+            "×": r"$\times$",
+            "≈": r"$\approx$",
+            "·": r"$\cdot$",
+            "–": "--",
+            "−": "$-$",
+        },
         **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
         **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
     }

@@ -63,7 +63,8 @@ class Judgement:
 
     Attributes:
         is_best: True for the best competitor that is not trivial, unless it is not shown to beat
-            the reference; False for several that tie on fewer than six perturbations.
+            the reference; False for several that tie on fewer than six perturbations, and where it
+            competes with nobody.
         indistinguishable_from_best: True for a competitor in the confidence set of the best: no
             other one is shown to be better. Ceilings and floors compete with no one.
         beats_reference: True if a competitor is shown to be better than each of ``TRIVIAL`` (p,
@@ -155,6 +156,9 @@ def judge_models(
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
     in_set -= table.one_for_all
+    if sum(pooled.get(name) is not None for name in competitors) < 2:
+        # Nothing is best of one.
+        best, in_set = set(), set()
     ceilings = [name for name, role in table.roles.items() if role == "ceiling" and name != TRUTH]
     normalised = {
         model: {ceiling: _normalised(model, ceiling, pooled, grid.sign) for ceiling in ceilings}

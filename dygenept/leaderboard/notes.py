@@ -11,6 +11,7 @@ from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.machine.figures import brief
 from dygenept.results.records import RunRecord
 
 # How a board calls the sources of simulated effects.
@@ -112,9 +113,13 @@ def _over_linear(rows: Sequence[LeaderboardRow], lead: str) -> str:
         found = row.judgement.over_linear
         if row.metric != lead or found is None:
             continue
-        ends = "" if found.low is None else f" [{found.low:+.3g}, {found.high:+.3g}]"
-        said.append(f"{row.model} {found.mean:+.3g}{ends}")
+        ends = "" if found.low is None else f" [{_gain(found.low)}, {_gain(found.high)}]"
+        said.append(f"{row.model} {_gain(found.mean)}{ends}")
     return f"gain over {LINEAR} on {lead}: {'; '.join(said)}" if said else ""
+
+
+def _gain(value: float | None) -> str:
+    return "" if value is None else ("+" if value > 0 else "") + brief(value)
 
 
 def _echoes(rows: Sequence[LeaderboardRow]) -> list[str]:
@@ -147,7 +152,7 @@ def _chance(rows: Sequence[LeaderboardRow]) -> str:
     levels = {row.metric: row.chance for row in rows if row.chance}
     if not levels:
         return ""
-    return f"chance level: {', '.join(f'{name} {level:.3g}' for name, level in levels.items())}"
+    return f"chance level: {', '.join(f'{name} {brief(level)}' for name, level in levels.items())}"
 
 
 def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:

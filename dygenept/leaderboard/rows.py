@@ -30,6 +30,7 @@ from dygenept.leaderboard.echoes import barred, echoes
 from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
+from dygenept.machine.figures import fixed
 from dygenept.results.record_index import IndexedRecords, RecordHeader, RecordIndex
 from dygenept.results.records import RunRecord
 
@@ -133,12 +134,11 @@ def _normalised_by(row: LeaderboardRow) -> dict[str, dict[str, float | str | Non
 
 
 def _brief(value: float) -> str:
-    return f"{value:.3f}" if 0 < abs(value) < 0.1 else f"{value:.2f}"
+    return fixed(value, 3 if 0 < abs(value) < 0.1 else 2)
 
 
 def _two_decimals(value: object) -> str:
-    # A hair below zero is written without a sign.
-    return f"{round(value, 2) + 0.0:.2f}" if isinstance(value, float) else number(value)
+    return fixed(value, 2) if isinstance(value, float) else number(value)
 
 
 def _has_no_group(rows: Sequence[LeaderboardRow], view: View) -> bool:

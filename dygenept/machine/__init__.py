@@ -2,6 +2,7 @@
 
 Nothing here knows a data set, a plugin or a model. Read in this order: ``folders`` (where things
 live), ``places`` and ``whole_files`` (where a file may go, and how it is whole or absent),
+``scratch`` (temporary files in place of memory),
 ``file_kinds`` (what a file is by its first bytes), ``reading`` (whatever is damaged becomes one
 line), ``download`` with ``addresses``, ``http_clients`` and ``retries`` (files of others),
 ``archives``, ``file_checks`` and ``checksums`` (are they what they should be), ``fetched_files``

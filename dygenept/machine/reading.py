@@ -6,7 +6,7 @@ import io
 import logging
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,11 +217,15 @@ def _check_array(stream: Any, member: zipfile.ZipInfo, path: Path) -> None:
         )
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """Read a Parquet table, after its claims were checked.
 
+    Args:
+        path: The file.
+        columns: Names of the columns that are read, in this order; None for all.
+
     Raises:
-        DataError: If it is damaged, or claims more than it can hold.
+        DataError: If it is damaged, lacks a column, or claims more than it can hold.
     """
     import polars as pl
     import pyarrow as pa
@@ -238,6 +242,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
         # A column of one value takes no room in the file, and much in memory.
         n_values = max(footer.num_rows, 0) * max(footer.num_columns, 1)
         check_claim(max(claimed, 8 * n_values), len(content), str(path))
-        table = file.read()
+        table = file.read(columns=None if columns is None else list(columns))
         table.validate(full=True)
-        return pl.DataFrame(table)
+        # Columns that are not there are left out without a word.
+        return pl.DataFrame(table if columns is None else table.select(list(columns)))

@@ -69,11 +69,15 @@ class DatasetSpec(PluginSpec):
 
     Attributes:
         gives: What its data sets are: ``cells``, or tables of ``effects``.
+        streams: ``load`` keeps cells in a file where they take more than ``runtime.memory``, as
+            ``read_anndata`` does with ``limit=MemoryLimit.of(runtime)``. A data set of another
+            source is refused where it does not fit.
     """
 
     kind: ClassVar[str] = "datasets"
     factory: Callable[[Any], interfaces.DatasetSource]
     gives: Literal["cells", "effects"] = "cells"
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

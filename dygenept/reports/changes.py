@@ -12,12 +12,18 @@ from dygenept.errors import ResultsError
 from dygenept.leaderboard.metric_table import Unit
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore, read_kept_table
-from dygenept.results.truth import KeptTruth, kept_truth
+from dygenept.results.top_changes import (
+    N_TOP,
+    KeptChanges,
+    changes_from_predictions,
+    keep_changes,
+    read_changes,
+)
+from dygenept.results.truth import KeptTruth, kept_truth, truth_key
 from dygenept.types import DoubleArray, IntArray
 
 logger = logging.getLogger(__name__)
 
-N_TOP = 20
 NO_TRUTH = (
     "the results folder does not keep what was measured; run the bench again with "
     "--keep-predictions, which keeps it from now on"
@@ -61,6 +67,7 @@ def top_changes(
     truth = kept_truth(store, records[0])
     if truth is None:
         return NO_TRUTH
+    key = truth_key(records[0].dataset, records[0].de_list)
     genes = np.full((len(units), N_TOP), -1, dtype=np.int32)
     true = np.full((len(units), N_TOP), np.nan)
     for place, unit in enumerate(units):
@@ -72,21 +79,38 @@ def top_changes(
     place_of = {unit: place for place, unit in enumerate(units)}
     predicted: dict[str, DoubleArray] = {}
     for record in records:
-        found = predicted_changes(store, record, truth)
+        found = _kept_changes(store, record, truth, key)
         if found is None:
             continue
-        rows, delta = found
         values = predicted.setdefault(record.model, np.full((len(units), N_TOP), np.nan))
-        held_out = [
-            (place_of[unit], row)
-            for named, row in rows.items()
-            if (unit := Unit(record.fold, *named)) in place_of
-        ]
-        if held_out:
-            places, kept = map(list, zip(*held_out, strict=True))
-            top = np.take_along_axis(delta[kept], np.maximum(genes[places], 0), axis=1)
-            values[places] = np.where(genes[places] >= 0, top, np.nan)
+        for row, (perturbation, cell_type) in enumerate(found.named):
+            unit = Unit(record.fold, perturbation, cell_type)
+            if unit in place_of and np.array_equal(found.genes[row], genes[place_of[unit]]):
+                values[place_of[unit]] = found.changes[row]
     return TopChanges(truth.gene_symbols, genes, true, predicted) if predicted else NO_PREDICTIONS
+
+
+def _kept_changes(
+    store: ResultsStore, record: RunRecord, truth: KeptTruth, key: str
+) -> KeptChanges | None:
+    """Return one record's changes; None where nothing usable is kept, which is named in the log."""
+    path = store.predictions_path(record)
+    if path is None:
+        return None
+    found = read_changes(path, key)
+    if found is not None:
+        return found
+    own = {
+        (item.perturbation, item.cell_type) for metric in record.metrics for item in metric.values
+    }
+    top = {named: truth.top[row][:N_TOP] for named, row in truth.rows.items() if named in own}
+    try:
+        found = changes_from_predictions(path, truth.gene_ids, top, truth.control)
+    except ResultsError as error:
+        logger.warning("%s; left out", error)
+        return None
+    keep_changes(store, path, found, key)
+    return found
 
 
 def predicted_changes(

@@ -16,10 +16,12 @@ from dygenept.leaderboard.columns import MISSING, Cell, leading_first, number
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.leaderboard.wide import by_model, direction
+from dygenept.machine.figures import fixed
 from dygenept.machine.plain_text import printable
 
 APART = ("ceiling", "floor")
-# Bars reach to the values that lie within so many spreads of the median; others end at the edge.
+# Bars reach to what lies within so many spreads of the median, the spread being that of values or
+# half an interval, whichever is larger; others end at the edge.
 REACH = 6.0
 SHOWN_FIRST = 6
 
@@ -157,8 +159,10 @@ def _tags(row: LeaderboardRow, new: frozenset[str]) -> tuple[str, ...]:
 def _title(row: LeaderboardRow) -> str:
     better = "higher is better" if row.higher_is_better else "lower is better"
     of = row.calibration
-    ends = "" if of.low is None else f" [{of.low:.2f}, {of.high:.2f}]"
-    how = "" if of.fraction is None else f"; dynamic range {of.fraction:.2f}{ends}"
+    ends = (
+        "" if of.low is None or of.high is None else f" [{fixed(of.low, 2)}, {fixed(of.high, 2)}]"
+    )
+    how = "" if of.fraction is None else f"; dynamic range {fixed(of.fraction, 2)}{ends}"
     known = {True: "calibrated on this data set", False: "not calibrated on this data set"}
     said = "" if row.calibrated is None else f"; {known[row.calibrated]}"
     return f"{better}{how}{said}: {of.reason}"
@@ -184,7 +188,13 @@ def _axis(rows: Sequence[LeaderboardRow]) -> _Axis:
     if not len(values):
         return _Axis(0.0, 1.0, None)
     middle = float(np.median(values))
-    spread = float(np.median(np.abs(values - middle)))
+    halves = [
+        (row.total.ci_high - row.total.ci_low) / 2.0
+        for row in rows
+        if row.total.ci_low is not None and row.total.ci_high is not None
+    ]
+    # Of few models the values may lie closer than an interval is wide.
+    spread = max(float(np.median(np.abs(values - middle))), float(np.median(halves or [0.0])))
     reach = REACH * spread if spread > 0 else np.inf
     ends = [
         float(end)
@@ -213,7 +223,7 @@ def _cell(board: Board[LeaderboardRow], row: LeaderboardRow | None, axis: _Axis)
     return TableCell(
         cell=board.layout.cell(row),
         key=f"{row.total.pooled:.7g}",
-        gap=MISSING if closed is None else f"{closed + 0.0:.2f}",
+        gap=MISSING if closed is None else fixed(closed, 2),
         gap_key="" if closed is None else f"{closed:.6g}",
         interval=(
             ""

@@ -96,12 +96,12 @@ def _cell(
     if row is None or row.total.pooled is None:
         return MISSING
     total, judged = row.total, row.judgement
-    value = number(total.pooled).replace("-", "−")
+    value = number(total.pooled)
     if judged.is_best or judged.indistinguishable_from_best:
         value = bold(value)
     if total.ci_low is None:
         return value
-    ends = f"[{number(total.ci_low)}, {number(total.ci_high)}]".replace("-", "−")
+    ends = f"[{number(total.ci_low)}, {number(total.ci_high)}]"
     return f"{value} {small(ends)}"
 
 

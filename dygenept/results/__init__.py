@@ -1,7 +1,7 @@
 """What runs leave behind, and what others submit.
 
 Read ``records`` first (what one job records), then ``store`` (the folder of records and kept
-predictions) and ``kept`` (one model's predictions over all folds). ``submission``,
-``submission_readers`` and ``submission_match`` take in predictions of any origin; ``cell_eval``
-writes ours for another tool.
+predictions), ``kept`` (one model's predictions over all folds), ``truth`` (what was measured) and
+``top_changes`` (what pages show of both). ``submission``, ``submission_readers`` and
+``submission_match`` take in predictions of any origin; ``cell_eval`` writes ours for another tool.
 """

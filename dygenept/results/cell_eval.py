@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from dygenept.data.reading.expression import summarise
 from dygenept.errors import DataError
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import Condition, DoubleArray, FloatArray, PerturbationData, Predictions
@@ -81,7 +82,7 @@ def write_cell_eval(
     """
     if not len(predictions.conditions):
         raise DataError("no predictions to export")
-    highest = float(data.expression.max())
+    highest = max(0.0, summarise(data.expression.data).highest)
     if highest >= float(UPPER):
         raise DataError(
             f"{data.name!r} has the value {highest:g}, and cell-eval refuses log1p values of 15 "

@@ -6,7 +6,6 @@ A record's file name is a hash of what determines it, so that a run knows what i
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
-from dygenept.machine.whole_files import write_whole
+from dygenept.machine.whole_files import replaced_whole, write_whole
 from dygenept.results.records import RunRecord
 from dygenept.types import Condition, DoubleArray, FloatArray, Predictions
 
@@ -163,9 +162,9 @@ class ResultsStore:
         import polars as pl
 
         with np.errstate(over="ignore"):
-            narrow = values.astype(np.float32)
-        kept = narrow if np.array_equal(narrow, values) else values
-        buffer = io.BytesIO()
+            narrow = values.astype(np.float32, copy=False)
+        kept = narrow if narrow is values or np.array_equal(narrow, values) else values
+        path = self.directory / relative
         try:
             labels = pl.DataFrame(
                 {
@@ -175,10 +174,12 @@ class ResultsStore:
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
             table = labels.hstack(pl.from_numpy(kept, schema=list(gene_ids)))
-            table.write_parquet(buffer)
+            with replaced_whole(path, flush=True) as temporary:
+                table.write_parquet(temporary)
         except pl.exceptions.PolarsError as error:
             raise ResultsError(f"cannot keep predictions as a table: {error}") from error
-        write_atomically(self.directory / relative, buffer.getvalue())
+        except OSError as error:
+            raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
 
     def predictions_path(self, record: RunRecord) -> Path | None:
         """Where a record's predictions are; None where they are not kept in this folder."""
@@ -232,16 +233,20 @@ def _spread_path(predictions: str) -> str:
     return predictions.removesuffix(".parquet") + ".spread.parquet"
 
 
-def read_kept_table(path: Path) -> pl.DataFrame:
+def read_kept_table(path: Path, genes: Sequence[str] | None = None) -> pl.DataFrame:
     """Read kept predictions: perturbation, cell_type, then one column of numbers per gene.
 
+    Args:
+        path: The file.
+        genes: Genes that are read, in this order; None for all.
+
     Raises:
-        ResultsError: If they are damaged.
+        ResultsError: If they are damaged, or lack a gene.
     """
     import polars as pl
 
     with reading(path, "kept predictions", error=ResultsError, mend="they are damaged"):
-        table = read_parquet(path)
+        table = read_parquet(path, None if genes is None else ["perturbation", "cell_type", *genes])
         numbers = table.drop("perturbation", "cell_type")
         is_whole = (
             all(table[name].dtype == pl.String for name in ("perturbation", "cell_type"))

@@ -99,7 +99,9 @@ def keep_truth(
     controls = tuple(
         Condition(Perturbation(CONTROL_LABEL, ()), cell_type) for cell_type in data.cell_types
     )
-    values = np.concatenate((means.means, means.control_means)).astype(np.float32)
+    n_conditions, n_genes = means.means.shape
+    values = np.empty((n_conditions + len(controls), n_genes), dtype=np.float32)
+    values[:n_conditions], values[n_conditions:] = means.means, means.control_means
     described = _Manifest(
         dataset=data.name,
         sha256=data.sha256,

@@ -8,16 +8,15 @@ and tables in return.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
-from dygenept.data.catalog import open_dataset
-from dygenept.data.request import DataRequest
-from dygenept.errors import ConfigError, nearest
+from dygenept.data.request import DataRequest, open_data
+from dygenept.errors import ConfigError
 from dygenept.knowledge.graph.sources import KgChoice, kg_names
 from dygenept.knowledge.precompute.pipeline import Pipeline
 from dygenept.knowledge.precompute.request import PrecomputeRequest, StepOutcome, planned_steps
@@ -27,23 +26,22 @@ from dygenept.model.overrides import Overrides
 from dygenept.plugin.environment import Environment
 from dygenept.runs.bench_result import BenchResult
 from dygenept.runs.default_models import default_models
-from dygenept.runs.handed_over import Table, named_models, written_predictions
+from dygenept.runs.handed_over import (
+    Table,
+    limit_of,
+    mapping_of,
+    named_models,
+    written_predictions,
+)
 from dygenept.runs.loaded_model import LoadedModel
 from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.runs.score import SubmissionRequest, score_submission
-from dygenept.types import DataMapping, PerturbationData
+from dygenept.types import PerturbationData
 
 if TYPE_CHECKING:
     import anndata
 
     Data: TypeAlias = PerturbationData | anndata.AnnData | str | Path
-
-# What the parts of a mapping were called before the command line had them.
-OTHER_NAMES = {
-    "condition": "condition_column",
-    "cell_type": "cell_type_column",
-    "gene_symbols": "symbol_column",
-}
 
 
 def load_dataset(
@@ -52,6 +50,7 @@ def load_dataset(
     name: str | None = None,
     normalize: bool = False,
     scale: float | None = None,
+    memory: str | int | None = None,
     environment: Environment | None = None,
     **mapping: str | bool | Sequence[str] | None,
 ) -> PerturbationData:
@@ -62,6 +61,8 @@ def load_dataset(
         name: Name of an AnnData object in records; None for ``in_memory``.
         normalize: Expression is raw counts: scale each cell to the median total and take log1p.
         scale: Shrinks a simulated data set, in (0, 1].
+        memory: Most memory, such as ``"4G"``: cells of a file or a registered data set that take
+            more are kept in a temporary file, with the same results. None for no limit.
         environment: Registry, plugins and folders; None loads the default ones.
         mapping: Where a file or an object keeps what is needed, as ``DataMapping`` lists it:
             ``condition_column``, ``control`` (one label or several), ``separator``,
@@ -81,18 +82,18 @@ def load_dataset(
         >>> dg.load_dataset("sim:norman", scale=0.02).is_simulated
         True
     """
-    chosen = _mapping(mapping)
+    chosen = mapping_of(mapping)
     if isinstance(data, str | Path):
         used = environment or Environment.load()
         with shown_progress() as report:
-            found = open_dataset(
-                str(data),
-                used,
-                used.runtime(report),
+            asked = DataRequest(
+                dataset=str(data),
                 normalize=normalize,
                 scale=scale,
                 mapping=chosen,
+                memory=limit_of(memory),
             )
+            found = open_data(asked, used, report)
         return found if name is None else replace(found, name=name)
     if scale is not None:
         raise ConfigError("only a simulated data set can be scaled; leave scale out")
@@ -112,6 +113,7 @@ def bench(
     options: Sequence[str] = (),
     results: str | Path | None = None,
     jobs: int = 1,
+    memory: str | int | None = None,
     environment: Environment | None = None,
     normalize: bool = False,
     progress: bool = True,
@@ -134,6 +136,7 @@ def bench(
         results: Results folder, in which recorded jobs are not computed again; None for a
             temporary one that vanishes with the result.
         jobs: Processes.
+        memory: Most memory of each process, such as ``"4G"``; as in ``load_dataset``.
         environment: Registry, plugins, folders and device; None loads the default ones.
         normalize: As in ``load_dataset``, where ``data`` is still to be read.
         progress: Show progress in a terminal or notebook.
@@ -171,6 +174,7 @@ def bench(
             metrics=tuple(metrics),
             overrides=Overrides(parts={}, sets=tuple(options)),
             jobs=jobs,
+            memory=limit_of(memory),
         )
         outcome = run_bench(request, used, report=report)
     return BenchResult(outcome, folder, is_temporary=results is None)
@@ -321,27 +325,6 @@ def precompute(
         return pipeline.run(planned_steps(steps, request))
 
 
-def _mapping(given: Mapping[str, str | bool | Sequence[str] | None]) -> DataMapping:
-    known = {field.name for field in fields(DataMapping)}
-    parts = {
-        OTHER_NAMES.get(name, name): value
-        for name, value in given.items()
-        if value not in (None, "")
-    }
-    several: dict[str, tuple[str, ...]] = {}
-    for name, value in parts.items():
-        if name not in known:
-            raise ConfigError(f"unknown option {name!r}; {nearest(name, known)}")
-        if name in ("control", "drop"):
-            if not isinstance(value, Iterable):
-                raise ConfigError(f"{name} must be a label or several, got {value!r}")
-            several[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
-        elif not isinstance(value, bool if name == "match_batches" else str):
-            what = "True or False" if name == "match_batches" else "a text"
-            raise ConfigError(f"{name} must be {what}, got {value!r}")
-    return DataMapping(**parts | several)  # type: ignore[arg-type]
-
-
 @contextmanager
 def _folder(results: str | Path | None) -> Iterator[Path]:
     """Give the results folder; a temporary one is removed at once where the run is refused."""
@@ -361,7 +344,7 @@ def _reading(
 ) -> DataRequest:
     """Say which data are read and how; an AnnData object is read at once."""
     if isinstance(data, str | Path):
-        return DataRequest(dataset=str(data), normalize=normalize, mapping=_mapping(mapping))
+        return DataRequest(dataset=str(data), normalize=normalize, mapping=mapping_of(mapping))
     if isinstance(data, PerturbationData):
         if normalize or mapping:
             raise ConfigError(

@@ -1,13 +1,16 @@
-"""Models and predictions that a script hands over as objects, as names and files for a run."""
+"""What a script hands over, as names, files and settings for a run: models, predictions, data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from dygenept.errors import ConfigError
+from dygenept.data.memory import parse_memory
+from dygenept.errors import ConfigError, nearest
 from dygenept.model.given import GivenModel
+from dygenept.types import DataMapping
 
 if TYPE_CHECKING:
     import anndata
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 Table: TypeAlias = "anndata.AnnData | pd.DataFrame | pl.DataFrame | str | Path"
+# What the parts of a mapping were called before the command line had them.
+OTHER_NAMES = {
+    "condition": "condition_column",
+    "cell_type": "cell_type_column",
+    "gene_symbols": "symbol_column",
+}
 
 
 def named_models(models: object) -> tuple[tuple[str, ...], tuple[GivenModel, ...]]:
@@ -65,3 +74,38 @@ def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.rename_axis("perturbation").reset_index()
     return pl.DataFrame({str(name): column.to_list() for name, column in frame.items()})
+
+
+def mapping_of(given: Mapping[str, str | bool | Sequence[str] | None]) -> DataMapping:
+    """Return where a file or an object keeps what is needed, as named arguments say.
+
+    Raises:
+        ConfigError: If an argument is not known, or is of another type.
+    """
+    known = {field.name for field in fields(DataMapping)}
+    parts = {
+        OTHER_NAMES.get(name, name): value
+        for name, value in given.items()
+        if value not in (None, "")
+    }
+    several: dict[str, tuple[str, ...]] = {}
+    for name, value in parts.items():
+        if name not in known:
+            raise ConfigError(f"unknown option {name!r}; {nearest(name, known)}")
+        if name in ("control", "drop"):
+            if not isinstance(value, Iterable):
+                raise ConfigError(f"{name} must be a label or several, got {value!r}")
+            several[name] = (value,) if isinstance(value, str) else tuple(map(str, value))
+        elif not isinstance(value, bool if name == "match_batches" else str):
+            what = "True or False" if name == "match_batches" else "a text"
+            raise ConfigError(f"{name} must be {what}, got {value!r}")
+    return DataMapping(**parts | several)  # type: ignore[arg-type]
+
+
+def limit_of(memory: str | int | None) -> int | None:
+    """Return a limit on memory in bytes, given as bytes or as text such as ``4G``.
+
+    Raises:
+        ConfigError: If it is no amount of memory.
+    """
+    return None if memory is None else parse_memory(str(memory))

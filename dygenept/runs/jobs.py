@@ -175,7 +175,9 @@ def fold_job(
         context.de,
         context.split.folds[fold],
         access=Access(
-            cells=model.needs_cells and context.data.effects is None, truth=model.is_oracle
+            cells=model.needs_cells and context.data.effects is None,
+            truth=model.is_oracle,
+            memory=context.memory,
         ),
         runtime=runtime,
     )

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dygenept.data.memory import CellsSize, check_memory
 from dygenept.data.outlines import OutlinedDataset, outline_data
+from dygenept.errors import DataError
 from dygenept.machine.threads import n_processors
 from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
@@ -148,7 +150,7 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
         doubts.append(
             f"No GPU was measured: {costs.MEASURED.gpu_flop:.0e} operations per second are assumed."
         )
-    doubts += _too_large(plans, machine)
+    doubts += (*_too_large(plans, machine), *_under_limit(request, found))
     return BenchPlan(
         request=request,
         dataset=found,
@@ -247,6 +249,25 @@ def _too_large(models: Sequence[ModelPlan], machine: costs.Machine) -> list[str]
     return [
         f"This machine has {limit / costs.GIB:,.3g} GiB of memory, less than {' and '.join(names)} "
         "would take."
+    ]
+
+
+def _under_limit(request: BenchRequest, found: OutlinedDataset) -> list[str]:
+    """Say what a limit on memory would make of the run."""
+    size = CellsSize.of(found.outline)
+    if request.memory is None or size is None:
+        return []
+    try:
+        check_memory(found.name, size, request.memory, streams=found.streams)
+    except DataError as error:
+        return [f"The run would be refused: {error}."]
+    if size.in_memory <= request.memory:
+        return []
+    at_most = "at most " if size.is_bound else ""
+    return [
+        f"The matrix does not fit into --memory, so cells are kept in a temporary file of {at_most}"
+        f"{size.stored / 1e9:,.2f} GB, with a peak of about {size.streamed / costs.GIB:,.2f} GiB; "
+        "the memory of each model above counts the matrix as held."
     ]
 
 

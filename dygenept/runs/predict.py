@@ -152,7 +152,7 @@ def predict_from_data(
         means,
         de,
         _whole(data, rng),
-        access=Access(cells=model.needs_cells and data.effects is None),
+        access=Access(cells=model.needs_cells and data.effects is None, memory=request.memory),
         runtime=replace(
             environment.runtime(report, device=device),
             seed=seed,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from dygenept.data.catalog import fetch_dataset, resolve_dataset
-from dygenept.data.prepare.options import PrepareOptions
+from dygenept.data.prepare.options import PrepareOptions, known_modality
 from dygenept.data.prepare.pipeline import Prepared, prepare_file
-from dygenept.data.prepare.report import page
 from dygenept.data.prepare.screen import describe_screen
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.labelled import LabelledFile
@@ -21,6 +21,7 @@ from dygenept.errors import ConfigError
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import SplitSpec
+from dygenept.reports.screen_page import screen_page
 from dygenept.types import DataMapping, PerturbationData, Progress
 
 
@@ -90,7 +91,7 @@ def prepare(
 
     def train_labels(found: LabelledFile) -> frozenset[str]:
         assert fold is not None
-        return _train_labels(found, fold, environment)
+        return _train_labels(found, fold, environment, path.stem)
 
     prepared = prepare_file(
         path,
@@ -106,7 +107,8 @@ def prepare(
             data, permutations=options.permutations, seed=options.seed, report=report
         )
         document["screen"] = screen
-        write_whole(request.page, page(prepared.manifest, screen).encode())
+        day = datetime.now(UTC).date().isoformat()
+        write_whole(request.page, screen_page(prepared.manifest, screen, day).encode())
     write_whole(request.manifest, (json.dumps(document, indent=1) + "\n").encode())
     return replace(prepared, manifest=document)
 
@@ -124,12 +126,12 @@ def _completed(request: PrepareRequest, environment: Environment) -> PrepareOpti
         options,
         mapping=DataMapping(**own | options.mapping.given()),  # type: ignore[arg-type]
         normalize=options.normalize or bool(entry.options.get("normalize")),
-        modality=options.modality or entry.modality,
+        modality=options.modality or known_modality(entry.modality) or "",
     )
 
 
 def _train_labels(
-    found: LabelledFile, choice: FoldChoice, environment: Environment
+    found: LabelledFile, choice: FoldChoice, environment: Environment, dataset: str
 ) -> frozenset[str]:
     """Cut the labels into folds as ``bench`` does, and return the train labels of one."""
     from scipy import sparse
@@ -137,7 +139,7 @@ def _train_labels(
     cells = found.cells
     shape = (len(found.cell_ids), len(found.gene_ids))
     data = PerturbationData(
-        name=choice.split,
+        name=dataset,
         source="labels",
         sha256="",
         is_simulated=False,

@@ -138,6 +138,7 @@ class RunContext:
         device: Torch device.
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
+        memory: Most bytes of memory; None for no limit.
     """
 
     environment: Environment
@@ -155,6 +156,7 @@ class RunContext:
     device: str = "cpu"
     keep_predictions: bool = True
     resume: bool = True
+    memory: int | None = None
 
     def keep_shared(self) -> None:
         """Write what all records share: the split, and the truth where predictions are kept."""
@@ -207,6 +209,7 @@ def open_run(
         device=device,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
+        memory=request.memory,
     )
     report(Progress("means", 1, 1))
     return context
@@ -372,7 +375,7 @@ def _shared_plugins(
     manager = environment.manager
     names = manager.names(SplitSpec.kind)
     found = [manager.provenance(SplitSpec.kind, split if split in names else request.split)]
-    if request.opened is not None:
+    if request.opened is not None and not request.is_sent:
         return tuple(found)
     entry = resolve_dataset(request.dataset, environment).entry
     if entry is not None:

@@ -28,7 +28,7 @@ from dygenept.runs.run_context import (
     open_run,
     run_device,
 )
-from dygenept.types import Progress, no_report
+from dygenept.types import PerturbationData, Progress, no_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,10 @@ def _run_jobs(
         from dygenept.runs.ray_executor import run_on_ray
 
         names = tuple(model.name for model in models)
-        results = run_on_ray(prepare, context, names, jobs, report, n_workers=request.jobs)
+        # There the data set is sent along, once to each node.
+        bare = replace(request, jobs=1, opened=None, is_sent=request.opened is None)
+        there = partial(_prepare_elsewhere, bare, environment.recipe)
+        results = run_on_ray(there, context, names, jobs, report, n_workers=request.jobs)
     elif executor == "process":
         results = run_in_processes(prepare, context, models, jobs, report, n_processes=request.jobs)
     else:
@@ -159,6 +162,13 @@ def _prepare_worker(
     environment = recipe()
     models, device = _checked(request, environment)
     return _opened(request, environment, models, device, no_report), models
+
+
+def _prepare_elsewhere(
+    request: BenchRequest, recipe: Callable[[], Environment], data: PerturbationData | None
+) -> tuple[RunContext, tuple[ResolvedModel, ...]]:
+    """Prepare a worker on another machine, with the data set where it was sent along."""
+    return _prepare_worker(replace(request, opened=data), recipe)
 
 
 def _checked(

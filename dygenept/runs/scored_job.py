@@ -43,6 +43,7 @@ from dygenept.results.records import (
     SplitRecord,
     TimingRecord,
 )
+from dygenept.results.top_changes import keep_top_changes
 from dygenept.runs.job_identity import job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.types import (
@@ -133,6 +134,8 @@ def record_of(
     kept = None
     if keep and context.keep_predictions:
         kept = context.store.write_predictions(key, predictions, context.data.gene_ids)
+        measured = (context.pseudobulk, context.de)
+        keep_top_changes(context.store, kept, predictions, context.data, measured)
     record = RunRecord(
         key=key,
         model=model.name,

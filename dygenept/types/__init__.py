@@ -1,6 +1,7 @@
 """The types that travel along the walk, one for each arrow: frozen records.
 
-Read in this order: ``data`` (what is read and how it is cut), ``mapping`` (where a
+Read in this order: ``data`` (what is read and how it is cut), ``cells`` (what passes over cells may
+use of their matrix), ``mapping`` (where a
 file keeps it), ``task`` (what a model may learn
 from), ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics'
 inputs, scores), ``outline`` (what is known before values are read), ``effects`` (tables of

@@ -14,8 +14,7 @@ from dygenept.types.html import html_table
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
+    from dygenept.types.cells import CellMatrix
     from dygenept.types.effects import EffectTable
 
 
@@ -95,7 +94,8 @@ class PerturbationData:
         source: Where it was read from, for people.
         sha256: Fingerprint of the content (expression, genes, conditions, cell types, DE lists).
         is_simulated: True when any part of it was made up.
-        expression: CSR matrix, (N, G), float32, log1p scale, sorted indices.
+        expression: CSR matrix, (N, G), float32, log1p scale, sorted indices. Under a limit on
+            memory it may be in a file, and passes go through it as ``CellMatrix`` says.
         gene_ids: Index of ``var``, unique, (G,).
         gene_symbols: Gene symbols, (G,); equal to ``gene_ids`` where the file has none.
         cell_ids: Index of ``obs``, (N,).
@@ -123,7 +123,7 @@ class PerturbationData:
     source: str
     sha256: str
     is_simulated: bool
-    expression: sparse.csr_matrix
+    expression: CellMatrix
     gene_ids: tuple[str, ...]
     gene_symbols: tuple[str, ...]
     cell_ids: npt.NDArray[np.object_]

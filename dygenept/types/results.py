@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
 
 import numpy as np
 
 from dygenept.errors import ShapeError
 from dygenept.types.data import Condition, DoubleArray, FloatArray, IntArray
 from dygenept.types.evidence import DeTests, MetricCells, PredictedCells, Rows
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,19 @@ class Candidates:
 
     conditions: tuple[Condition, ...]
     truth: DoubleArray
+    _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what depends on the candidates alone, computed for the first who asks.
+
+        All models and folds of a run have the same candidates, except ceilings with a truth of
+        their own.
+
+        Args:
+            name: Names it among all metrics; begin with the metric's or the module's name.
+            compute: Computes it; nobody may change what it returns.
+        """
+        return _once(self._kept, name, compute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,18 @@ class MetricInputs:
     spread: DoubleArray | None = None
     single_deltas: tuple[DoubleArray | None, ...] = ()
     predicted_cells: PredictedCells | None = None
+    _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what several metrics make of these inputs, computed for the first who asks.
+
+        Other inputs, such as ``take`` and ``dataclasses.replace`` return, start with nothing kept.
+
+        Args:
+            name: Names it among all metrics; begin with the metric's or the module's name.
+            compute: Computes it from these inputs; nobody may change what it returns.
+        """
+        return _once(self._kept, name, compute)
 
     def take(self, rows: Rows) -> MetricInputs:
         """Return some conditions, in this order; ``rows`` are positions or a mask."""
@@ -133,6 +161,12 @@ class MetricInputs:
                 None if self.predicted_cells is None else self.predicted_cells.take(kept)
             ),
         )
+
+
+def _once(kept: dict[str, object], name: str, compute: Callable[[], T]) -> T:
+    if name not in kept:
+        kept[name] = compute()
+    return cast(T, kept[name])
 
 
 @dataclass(frozen=True, slots=True)

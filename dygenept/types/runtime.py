@@ -98,6 +98,8 @@ class Runtime:
         data_dir: Where data sets and knowledge graphs live; None takes the default.
         resume: Continue from a checkpoint that is there.
         knowledge: Opens a facet set of the registry or a knowledge file; call ``open_knowledge``.
+        memory: Most bytes of memory that cells may take as they are read, and what is computed of
+            them; None for no limit. Of a source alone whose spec says ``streams``.
     """
 
     device: str = "cpu"
@@ -108,6 +110,7 @@ class Runtime:
     data_dir: Path | None = None
     resume: bool = True
     knowledge: KnowledgeReader | None = None
+    memory: int | None = None
 
     def open_knowledge(self, name_or_file: str, genes: Sequence[str]) -> GeneKnowledge:
         """Return the facet embeddings of some genes.

@@ -100,7 +100,7 @@ def test_a_comparison_of_two_fits_a_narrow_terminal(
     result = cli("compare", "truth", "shuffled", "--results", bench_folder)
     assert result.code == 0, result.err
     assert max(map(len, result.out.splitlines())) <= width
-    assert re.search(r"mse ↓ +-0\.\d+ +\[-0\.\d+, -0\.\d+\] +0\.\d+ +A", result.out)
+    assert re.search(r"mse ↓ +−0\.\d+ +\[−0\.\d+, −0\.\d+\] +0\.\d+ +A", result.out)
 
 
 def test_a_comparison_of_three_names_each_other_model_in_a_narrow_terminal(

@@ -34,6 +34,9 @@ def test_scores_tables_citations_and_single_perturbations(cli, benched: str) -> 
     assert set(table["metric"]) == {"mse"}
     assert cli("leaderboard", "--per-perturbation", "--output", "s.json", "--json").code == 0
     assert len(json.loads(Path("s.json").read_text())["per_perturbation"]) == len(rows)
+    sheet = cli("leaderboard", "--per-perturbation", "--output", "s.xlsx")
+    assert (sheet.code, "known: .csv, .json, .parquet, .tsv" in sheet.err) == (2, True)
+    assert not Path("s.xlsx").exists()
     latex = cli("leaderboard", "--format", "latex", "--metric", "mse").out
     assert latex.count(r"\\") == 1 + 3
     assert "| group" not in cli("leaderboard", "--format", "markdown").out
@@ -71,6 +74,8 @@ def test_a_page_and_plots_and_a_site_are_written(cli, benched: str, toy: Path) -
     assert built.code == 0, built.err
     assert "<title>Ours</title>" in Path("site/index.html").read_text()
     assert len(list(Path("site/boards").glob("*.html"))) == 2
+    inside = cli("site", "build", "results", "--output", "site/../results")
+    assert (inside.code, "is the results folder" in inside.err) == (2, True)
     assert cli("plot", "results", "forest", "--output", "x.gif").code == 2
 
 

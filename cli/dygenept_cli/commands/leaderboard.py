@@ -14,6 +14,9 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.results import ResultsFlags
 from dygenept_cli.views.boards import FORMATS
 
+# Files that scores of single perturbations are written to.
+SCORE_FILES = (".csv", ".tsv", ".json", ".parquet")
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -145,7 +148,8 @@ def leaderboard(
     if across_seeds and by is not None:
         raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
     if written.output is not None:
-        console.check_output(written.output)
+        suffixes = SCORE_FILES if written.per_perturbation and chosen != "json" else ()
+        console.check_output(written.output, suffixes=suffixes)
     metrics, is_wide = wanted.metrics, written.is_wide(chosen)
     with view.chosen_boards(wanted.results, dataset=wanted.dataset, metrics=metrics) as boards:
         if written.cite or written.per_perturbation:

@@ -41,14 +41,17 @@ def build(
 ) -> None:
     """Write every board, model and data set as pages, with downloads and a feed of new records.
 
-    The folder can be published as it is, as by GitHub Pages (see docs/site.md).
+    The folder can be published as it is, as by GitHub Pages (see docs/pages.md).
     """
+    from dygenept.errors import ConfigError
     from dygenept.machine.places import check_can_write
     from dygenept.reports.site import SiteFrame, build_site, site_boards
     from dygenept.results.store import ResultsStore
     from dygenept_cli.views.boards import chosen_boards, citations_of, laid_out
 
     check_can_write(output)
+    if output.resolve() == results.resolve():
+        raise ConfigError(f"{output} is the results folder; give the site a folder of its own")
     with chosen_boards(results, dataset=None, metrics=()) as boards:
         pairs = list(zip(laid_out(boards), boards, strict=True))
         made = build_site(

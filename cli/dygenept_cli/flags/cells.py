@@ -158,7 +158,8 @@ class CellsFlags(ReadingFlags):
         typer.Option(
             "--memory",
             metavar="AMOUNT",
-            help="Refuse, before expression is read, cells that need more memory, such as 4G.",
+            help="Most memory of a process, such as 4G: cells that take more are kept in a "
+            "temporary file, or refused, before expression is read, where that is not enough.",
         ),
     ] = None
 

@@ -54,7 +54,7 @@ class StepFlags:
         float | None,
         typer.Option(
             "--target-sum",
-            min=0.0,
+            min=1.0,
             help="Total of a cell with --normalize [default: the median of the kept cells].",
         ),
     ] = None
@@ -110,7 +110,7 @@ class StepFlags:
         self, name: str, reading: ReadingFlags, check: Callable[[Path], None]
     ) -> PrepareRequest:
         """Return the request; outputs that cannot be written are refused now."""
-        from dygenept.data.prepare.options import PrepareOptions
+        from dygenept.data.prepare.options import PrepareOptions, known_modality
         from dygenept.runs.prepare import PrepareRequest
 
         request = PrepareRequest(
@@ -119,7 +119,7 @@ class StepFlags:
             options=PrepareOptions(
                 mapping=reading.mapping(),
                 normalize=reading.normalize,
-                target_sum=self.target_sum or None,
+                target_sum=self.target_sum,
                 min_counts=self.min_counts,
                 min_genes=self.min_genes,
                 max_mito=self.max_mito,
@@ -128,7 +128,7 @@ class StepFlags:
                 n_variable=self.variable,
                 keeps_targets=self.keep_targets,
                 batches=self.batches,
-                modality=self.modality,
+                modality=known_modality(self.modality) or self.modality,
                 permutations=self.permutations,
                 seed=self.seed,
             ),
@@ -155,12 +155,21 @@ class StepFlags:
         if isinstance(chosen, dict):
             yield f"variable genes were chosen on {chosen['n_cells']:,} {chosen['cells']} cells"
         targets = manifest["targets"]
-        if isinstance(targets, dict) and targets["n_perturbations"]:
-            yield (
-                f"targets go {targets['expected']} in {targets['share_as_expected']:.0%} of "
-                f"{targets['n_perturbations']} perturbations ({targets['share_significant']:.0%} "
-                f"significantly)"
+        if isinstance(targets, dict) and not targets["n_perturbations"]:
+            yield "targets were not checked: no single perturbation's target is among the genes"
+        elif isinstance(targets, dict):
+            n = int(targets["n_perturbations"])
+            moved, significant = (
+                round(float(targets[name]) * n)
+                for name in ("share_as_expected", "share_significant")
             )
+            yield (
+                f"targets go {targets['expected']}: {moved:,} of {n:,} that were measured, "
+                f"{significant:,} significantly"
+            )
+        notes = manifest["notes"]
+        if isinstance(notes, list):
+            yield from (f"note: {line}" for line in notes)
 
     def _fold(self) -> FoldChoice | None:
         from dygenept.runs.prepare import FoldChoice

@@ -22,9 +22,10 @@ def show_audit(found: MetricAudit) -> None:
 
     from dygenept.leaderboard.boards import title
     from dygenept.leaderboard.columns import MISSING
+    from dygenept.machine.figures import fixed
 
     def number(value: float | None) -> str:
-        return MISSING if value is None else f"{round(value, 2) + 0.0:.2f}"
+        return MISSING if value is None else fixed(value, 2)
 
     rows = sorted(found.rows, key=lambda row: -(row.dynamic_range or -2.0))
     table = Table(

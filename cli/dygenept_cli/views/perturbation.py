@@ -25,6 +25,7 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
 
     from dygenept.leaderboard.boards import SIMULATED
     from dygenept.leaderboard.columns import number
+    from dygenept.machine.figures import fixed
     from dygenept.machine.plain_text import printable
 
     label = f"{SIMULATED} · " if first.dataset.simulated else ""
@@ -57,6 +58,6 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
         genes.add_column(name, justify="right")
     for gene in shown.genes:
         error = gene.predicted - gene.measured
-        numbers = (f"{of:+.3f}".replace("-", "−") for of in (gene.measured, gene.predicted, error))
+        numbers = (fixed(of, 3, signed=True) for of in (gene.measured, gene.predicted, error))
         genes.add_row(Text(printable(gene.gene)), *numbers)
     screen.print(genes)

@@ -25,6 +25,7 @@ def show_strongest(table: pl.DataFrame) -> None:
     import polars as pl
     from rich.table import Table
 
+    from dygenept.machine.figures import fixed
     from dygenept.machine.plain_text import printable
 
     screen = console.stdout()
@@ -36,9 +37,9 @@ def show_strongest(table: pl.DataFrame) -> None:
         for name in ("gene", "gene_id", "control", "predicted", "delta"):
             shown.add_column(name, justify="left" if name.startswith("gene") else "right")
         for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
-            expression = (f"{row[name]:.3f}" for name in ("control", "predicted"))
+            expression = (fixed(row[name], 3) for name in ("control", "predicted"))
             names = (printable(row[name]) for name in ("gene", "gene_id"))
-            shown.add_row(*names, *expression, f"{row['delta']:+.3f}")
+            shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True))
         screen.print(shown)
     console.note("mean log1p expression; --output FILE writes every gene")
 
@@ -70,7 +71,9 @@ def show_ranking(found: Ranking) -> None:
 def _with_error(value: float | None, error: float | None) -> str:
     if value is None:
         return "undefined"
-    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
+    from dygenept.machine.figures import fixed
+
+    return fixed(value, 3) if error is None else f"{fixed(value, 3)} ± {fixed(error, 3)}"
 
 
 def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None:
@@ -116,8 +119,10 @@ CONTRIBUTIONS = {
 
 def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
     """Print how much each part of a model contributes; members of an ensemble by number."""
+    from dygenept.machine.figures import brief
+
     for name, value in contribution.items():
         part, _, member = name.partition(".")
         if part in CONTRIBUTIONS and isinstance(value, float):
             of = f" (member {member})" if member else ""
-            console.note(f"contribution{of}: {value:.3g} {CONTRIBUTIONS[part]}")
+            console.note(f"contribution{of}: {brief(value)} {CONTRIBUTIONS[part]}")

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums
+from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums, row_parts
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.errors import ConfigError, nearest
 from dygenept.types import BoolArray, DeGenes, DoubleArray, IntArray, PerturbationData, Pseudobulk
@@ -48,9 +48,10 @@ def de_genes(
     if list_name in data.de_lists:
         return DeGenes(list_name, "file", data.de_lists[list_name])
     means = pseudobulk or mean_expression(data)
-    scores = de_scores(data, means)
-    allowed = _allowed(data, means, keep_true_zeros=list_name == DE_LISTS[0])
-    indices = top_genes(scores, allowed)
+    scores, allowed = _Scores(data, means), _Allowed(data, means, list_name)
+    indices = np.full((len(data.conditions), N_TOP), -1, dtype=np.int32)
+    for part in row_parts(len(indices), data.n_genes):
+        indices[part] = top_genes(scores.of(part), allowed.of(part))
     n_empty = int((indices[:, 0] < 0).sum())
     if n_empty:
         logger.warning("%s: %d of %d DE lists are empty", data.name, n_empty, len(indices))
@@ -68,24 +69,47 @@ def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> D
     Source: scanpy ``tl.rank_genes_groups(method="t-test", reference=…)``, which sets NaN to 0
         and uses the variance with n - 1.
     """
-    means = pseudobulk or mean_expression(data)
-    codes, n_groups = group_codes(data)
-    counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
-    squares = cell_sums(data, codes, n_groups=n_groups, power=2)
-    all_means = np.concatenate((means.means, means.control_means))
+    scores = _Scores(data, pseudobulk or mean_expression(data))
+    found = np.empty((len(data.conditions), data.n_genes))
+    for part in row_parts(len(found), data.n_genes):
+        found[part] = scores.of(part)
+    return found
+
+
+class _Scores:
+    """Scores of some conditions at a time, so that only sums of squares are there for all."""
+
+    def __init__(self, data: PerturbationData, means: Pseudobulk) -> None:
+        codes, n_groups = group_codes(data)
+        self._means = means
+        self._counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
+        self._squares = cell_sums(data, codes, n_groups=n_groups, power=2)
+        self._control = control_groups(data)
+        first = len(data.conditions)
+        self._control_variance = _variance_of_mean(
+            self._squares[first:], means.control_means, self._counts[first:]
+        )
+
+    def of(self, part: slice) -> DoubleArray:
+        """Return the scores of a run of conditions, (n, G)."""
+        n_conditions = len(self._control)
+        kind = self._control[part] - n_conditions
+        counts, control_counts = self._counts[part], self._counts[self._control[part]]
+        own = _variance_of_mean(self._squares[part], self._means.means[part], counts)
+        scores: DoubleArray = self._means.means[part] - self._means.control_means[kind]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores /= np.sqrt(own + self._control_variance[kind])
+        scores[np.isnan(scores)] = 0.0
+        scores[(counts < 2) | (control_counts < 2)] = np.nan
+        return scores
+
+
+def _variance_of_mean(squares: DoubleArray, means: DoubleArray, counts: DoubleArray) -> DoubleArray:
     with np.errstate(invalid="ignore", divide="ignore"):
-        # Variance of the mean, in place: (n_groups, G) is the largest array here.
-        squares /= counts[:, None]
-        squares -= all_means**2
-        squares *= (counts / (counts - 1.0) / counts)[:, None]
-    control = control_groups(data)
-    n_conditions = len(data.conditions)
-    scores = means.means - all_means[control]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scores /= np.sqrt(squares[:n_conditions] + squares[control])
-    scores[np.isnan(scores)] = 0.0
-    scores[(counts[:n_conditions] < 2) | (counts[control] < 2)] = np.nan
-    return scores
+        variance: DoubleArray = squares / counts[:, None]
+        variance -= means**2
+        variance *= (counts / (counts - 1.0) / counts)[:, None]
+    return variance
 
 
 def control_groups(data: PerturbationData) -> IntArray:
@@ -111,29 +135,55 @@ def top_genes(scores: DoubleArray, allowed: BoolArray, n_top: int = N_TOP) -> In
     strength = np.where(allowed, np.round(np.abs(scores), TIE_DECIMALS), -1.0)
     strength[np.isnan(strength)] = -1.0
     top = np.full((len(scores), n_top), -1, dtype=np.int32)
-    order = np.argsort(-strength, axis=1, kind="stable")[:, :n_top]
-    is_listed = np.take_along_axis(strength, order, axis=1) >= 0
-    top[:, : order.shape[1]] = np.where(is_listed, order, -1)
+    n_genes = strength.shape[1]
+    n_listed = min(n_top, n_genes)
+    last = np.partition(strength, n_genes - n_listed, axis=1)[:, n_genes - n_listed]
+    for row, own in enumerate(strength):
+        # Whatever ties with the last one that is listed; only these need to be in order.
+        genes = np.flatnonzero(own >= max(last[row], 0.0))
+        order = genes[np.argsort(-own[genes], kind="stable")[:n_listed]]
+        top[row, : len(order)] = order
     return top
 
 
-def _allowed(data: PerturbationData, pseudobulk: Pseudobulk, *, keep_true_zeros: bool) -> BoolArray:
+class _Allowed:
     """GEARS' filters, which look at a perturbation's cells and controls of all cell types."""
-    means, controls = pseudobulk.means, pseudobulk.control_means
-    if data.batches is not None:
-        # Whether a gene is expressed is seen before batch effects are taken away.
-        codes, n_groups = group_codes(data)
-        sums = group_sums(data.expression, codes, n_groups=n_groups)
-        means, controls = sums[: len(data.conditions)], sums[len(data.conditions) :]
-    is_expressed: BoolArray = np.not_equal(means, 0)
+
+    def __init__(self, data: PerturbationData, pseudobulk: Pseudobulk, list_name: str) -> None:
+        self._means, controls = pseudobulk.means, pseudobulk.control_means
+        if data.batches is not None:
+            # Whether a gene is expressed is seen before batch effects are taken away.
+            codes, n_groups = group_codes(data)
+            sums = group_sums(data.expression, codes, n_groups=n_groups)
+            self._means, controls = sums[: len(data.conditions)], sums[len(data.conditions) :]
+        self._anywhere, self._rows = _expressed_anywhere(data, self._means)
+        self._is_zero_in_control: BoolArray = np.all(controls == 0, axis=0)
+        self._keeps_true_zeros = list_name == DE_LISTS[0]
+
+    def of(self, part: slice) -> BoolArray:
+        """Say which genes a run of conditions may list, (n, G)."""
+        is_expressed: BoolArray = (
+            np.not_equal(self._means[part], 0)
+            if self._anywhere is None
+            else np.take(self._anywhere, self._rows[part], axis=0)
+        )
+        return is_expressed | self._is_zero_in_control if self._keeps_true_zeros else is_expressed
+
+
+def _expressed_anywhere(
+    data: PerturbationData, means: DoubleArray
+) -> tuple[BoolArray | None, IntArray]:
+    """Where perturbations have several cell types, say which genes each expresses in any.
+
+    Returns:
+        One row per perturbation, and the row of each condition; None where each has one type.
+    """
     perturbations = data.perturbations
-    if len(perturbations) < len(data.conditions):
-        number = {perturbation: row for row, perturbation in enumerate(perturbations)}
-        rows = np.asarray([number[condition.perturbation] for condition in data.conditions])
-        anywhere = np.zeros((len(perturbations), data.n_genes), dtype=np.bool_)
-        np.logical_or.at(anywhere, rows, is_expressed)
-        is_expressed = np.take(anywhere, rows, axis=0)
-    if not keep_true_zeros:
-        return is_expressed
-    is_zero_in_control: BoolArray = np.all(controls == 0, axis=0)
-    return is_expressed | is_zero_in_control
+    number = {perturbation: row for row, perturbation in enumerate(perturbations)}
+    rows = np.asarray([number[item.perturbation] for item in data.conditions], dtype=np.int32)
+    if len(perturbations) == len(data.conditions):
+        return None, rows
+    anywhere = np.zeros((len(perturbations), data.n_genes), dtype=np.bool_)
+    for part in row_parts(len(rows), data.n_genes):
+        np.logical_or.at(anywhere, rows[part], np.not_equal(means[part], 0))
+    return anywhere, rows

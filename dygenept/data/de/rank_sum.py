@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.data.memory import SORTED
 from dygenept.machine.threads import n_threads
-from dygenept.types import BoolArray, DoubleArray, PerturbationData
+from dygenept.types import BoolArray, DoubleArray, IntArray, PerturbationData
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+# Conditions that are tested before their p values are taken.
+TESTED = 64
 
 UnsignedArray = npt.NDArray[np.uint64]
 
@@ -26,7 +30,7 @@ class _Control:
     Attributes:
         n_cells: Control cells.
         keys: Distinct stored (gene, value) pairs, each as one number, sorted.
-        counts: Cells with each pair.
+        counts: Cells with each pair, int32 like what follows, since there are many pairs.
         below: Cells with a smaller stored value of the same gene, one a pair, and one more.
         starts: Position of each gene's first pair, (G + 1,).
         n_stored: Cells with a stored value, (G,).
@@ -35,8 +39,8 @@ class _Control:
 
     n_cells: int
     keys: UnsignedArray
-    counts: DoubleArray
-    below: DoubleArray
+    counts: IntArray
+    below: npt.NDArray[np.signedinteger[Any]]
     starts: npt.NDArray[np.intp]
     n_stored: DoubleArray
     ties: DoubleArray
@@ -58,6 +62,25 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
         cell-eval finds its significant genes.
     """
     p_values = np.ones((len(data.conditions), data.n_genes))
+    for code, row in _tested(data):
+        p_values[code] = row
+    return p_values
+
+
+def significant_genes(data: PerturbationData, fdr: float) -> BoolArray:
+    """Mark what ``significant`` marks of ``rank_sum_p_values``, without keeping p values of all.
+
+    Returns:
+        (n_conditions, G).
+    """
+    marked = np.zeros((len(data.conditions), data.n_genes), dtype=np.bool_)
+    for code, row in _tested(data):
+        marked[code] = significant(row[None], fdr)[0]
+    return marked
+
+
+def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
+    """Yield p values of each condition, (G,), by its code; one without controls is left out."""
     order = np.argsort(data.condition_codes, kind="stable")
     starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
     for number, cell_type in enumerate(data.cell_types):
@@ -85,9 +108,9 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
 
         # Sorting and searching release the interpreter lock.
         with ThreadPoolExecutor(n_threads()) as pool:
-            for code, row in pool.map(test, codes):
-                p_values[code] = row
-    return p_values
+            # Some at a time: what is done and not yet taken is in memory.
+            for first in range(0, len(codes), TESTED):
+                yield from pool.map(test, codes[first : first + TESTED])
 
 
 class ControlCellsTest:
@@ -126,33 +149,73 @@ def significant(p_values: DoubleArray, fdr: float) -> npt.NDArray[np.bool_]:
     return is_significant
 
 
-def _keys(cells: sparse.csr_matrix) -> UnsignedArray:
+def _keys(cells: sparse.csr_matrix, first_gene: int = 0) -> UnsignedArray:
     """Join gene and value into one number that sorts by gene, then by value.
 
-    The bits of a positive float32 sort as the number does.
+    The bits of a positive float32 sort as the number does. ``first_gene`` is that of the first
+    column.
     """
-    keys: UnsignedArray = cells.indices.astype(np.uint64) << np.uint64(32)
+    keys: UnsignedArray = (cells.indices.astype(np.uint64) + np.uint64(first_gene)) << np.uint64(32)
     keys |= cells.data.astype(np.float32).view(np.uint32)
     return keys
 
 
 def _control(cells: sparse.csr_matrix) -> _Control:
     n_cells, n_genes = cells.shape
-    keys, counts = np.unique(_keys(cells), return_counts=True)
-    genes = (keys >> np.uint64(32)).astype(np.intp)
-    starts = np.searchsorted(genes, np.arange(n_genes + 1))
-    total = np.concatenate(([0], np.cumsum(counts)))
-    weights: DoubleArray = counts.astype(np.float64)
-    ties: DoubleArray = np.bincount(genes, weights**3 - weights, n_genes).astype(np.float64)
+    keys, counts, ties = _counted_keys(cells)
+    edges = np.arange(n_genes + 1, dtype=np.uint64) << np.uint64(32)
+    starts = np.searchsorted(keys, edges)
+    total: npt.NDArray[np.signedinteger[Any]] = np.zeros(
+        len(counts) + 1, dtype=np.int32 if cells.nnz < 2**31 else np.int64
+    )
+    np.cumsum(counts, out=total[1:])
     return _Control(
         n_cells=n_cells,
         keys=keys,
-        counts=weights,
-        below=total.astype(np.float64),
+        counts=counts,
+        below=total,
         starts=starts,
         n_stored=np.diff(total[starts]).astype(np.float64),
         ties=ties,
     )
+
+
+def _counted_keys(cells: sparse.csr_matrix) -> tuple[UnsignedArray, IntArray, DoubleArray]:
+    """Return the distinct keys of cells, sorted, how often each occurs, and the ties of each gene.
+
+    Genes are taken some at a time, since sorting needs several times the memory of the result.
+    """
+    all_keys: list[UnsignedArray] = []
+    all_counts: list[IntArray] = []
+    ties = np.zeros(cells.shape[1])
+    for first, last, part in _runs_of_genes(cells):
+        keys, counts = np.unique(_keys(part, first), return_counts=True)
+        genes = (keys >> np.uint64(32)).astype(np.intp) - first
+        weights = counts.astype(np.float64)
+        ties[first:last] = np.bincount(genes, _ties(weights), last - first)
+        all_keys.append(keys)
+        all_counts.append(counts.astype(np.int32))
+    if len(all_keys) == 1:
+        return all_keys[0], all_counts[0], ties
+    return np.concatenate(all_keys), np.concatenate(all_counts), ties
+
+
+def _runs_of_genes(cells: sparse.csr_matrix) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
+    """Yield runs of about ``SORTED`` stored values: first gene, last but one, and the cells there.
+
+    Genes that hold more are a run of their own.
+    """
+    n_genes = cells.shape[1]
+    if cells.nnz <= SORTED:
+        yield 0, n_genes, cells
+        return
+    ends = np.cumsum(np.bincount(cells.indices, minlength=n_genes))
+    first = 0
+    while first < n_genes:
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + SORTED, side="right")))
+        yield first, last, cells[:, first:last]
+        first = last
 
 
 def _p_values(cells: sparse.csr_matrix, control: _Control) -> DoubleArray:
@@ -197,30 +260,46 @@ def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -
     return p_values
 
 
+def _ties(counts: DoubleArray) -> DoubleArray:
+    """Return t³ - t; products, since a power takes ten times as long and these are whole."""
+    return counts * counts * counts - counts
+
+
 def _statistic(
     cells: sparse.csr_matrix, control: _Control
 ) -> tuple[DoubleArray, DoubleArray, float]:
     """Return U of every gene, its variance under no difference, and the number of pairs."""
     n_cells, n_genes = cells.shape
-    keys, counts = np.unique(_keys(cells), return_counts=True)
+    statistic, variance = np.empty(n_genes), np.empty(n_genes)
+    for first, last, part in _runs_of_genes(cells):
+        statistic[first:last], variance[first:last] = _statistic_of_run(part, control, first)
+    return statistic, variance, float(n_cells) * control.n_cells
+
+
+def _statistic_of_run(
+    cells: sparse.csr_matrix, control: _Control, first: int
+) -> tuple[DoubleArray, DoubleArray]:
+    """Return U and its variance of a run of genes, of which ``first`` is the first."""
+    n_cells, n_genes = cells.shape
+    run = np.s_[first : first + n_genes]
+    keys, counts = np.unique(_keys(cells, first), return_counts=True)
     own = counts.astype(np.float64)
-    genes = (keys >> np.uint64(32)).astype(np.intp)
+    genes = (keys >> np.uint64(32)).astype(np.intp) - first
     place = np.searchsorted(control.keys, keys)
     clipped = np.minimum(place, max(len(control.keys) - 1, 0))
     is_shared = (
         control.keys[clipped] == keys if len(control.keys) else np.zeros(len(keys), dtype=np.bool_)
     )
     equal = np.where(is_shared, control.counts[clipped], 0.0) if len(control.keys) else own * 0.0
-    smaller = control.below[place] - control.below[control.starts[genes]]
-    zeros_control = control.n_cells - control.n_stored
+    smaller = control.below[place] - control.below[control.starts[run][genes]]
+    zeros_control = control.n_cells - control.n_stored[run]
     zeros_own = n_cells - np.bincount(genes, weights=own, minlength=n_genes)
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
     statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
-    both = own + equal
-    added = (both**3 - both) - (equal**3 - equal)
+    added = _ties(own + equal) - _ties(equal)
     zeros = zeros_own + zeros_control
-    ties = control.ties + np.bincount(genes, weights=added, minlength=n_genes) + zeros**3 - zeros
+    ties = control.ties[run] + np.bincount(genes, added, n_genes) + _ties(zeros)
     n_pairs, n_all = float(n_cells) * control.n_cells, float(n_cells + control.n_cells)
     variance = n_pairs / 12.0 * ((n_all + 1.0) - ties / (n_all * (n_all - 1.0)))
-    return statistic, variance, n_pairs
+    return statistic, variance

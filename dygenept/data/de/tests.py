@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from dygenept.data.de.rank_sum import rank_sum_p_values, significant
-from dygenept.data.pseudobulk import cell_sums, group_codes
+from dygenept.data.de.rank_sum import significant_genes
+from dygenept.data.pseudobulk import cell_sums, group_codes, row_parts
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.types import DeTests, DoubleArray, PerturbationData, Pseudobulk
 
@@ -23,7 +25,7 @@ def de_tests(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> De
     """
     means = pseudobulk or mean_expression(data)
     return DeTests(
-        is_significant=significant(rank_sum_p_values(data), FDR),
+        is_significant=significant_genes(data, FDR),
         scores_vs_rest=scores_vs_rest(data, means),
     )
 
@@ -44,27 +46,56 @@ def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArra
     """
     codes, n_groups = group_codes(data)
     n_conditions = len(data.conditions)
-    squares = cell_sums(data, codes, n_groups=n_groups, power=2)[:n_conditions]
+    # Becomes the scores row by row: (n_conditions, G) is the largest array here.
+    found = cell_sums(data, codes, n_groups=n_groups, power=2)[:n_conditions]
     counts = pseudobulk.n_cells.astype(np.float64)[:, None]
-    sums = pseudobulk.means * counts
     row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}
     types = np.asarray([row[condition.cell_type] for condition in data.conditions])
-    scores = np.full(sums.shape, np.nan)
     for number in range(len(data.cell_types)):
         mine = np.flatnonzero(types == number)
-        own_counts = counts[mine]
-        rest_counts = own_counts.sum() - own_counts
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rest_means = (sums[mine].sum(axis=0) - sums[mine]) / rest_counts
-            variance = unbiased_variance(squares[mine], pseudobulk.means[mine], own_counts)
-            rest_squares = squares[mine].sum(axis=0) - squares[mine]
-            variance += unbiased_variance(rest_squares, rest_means, rest_counts)
-            found = (pseudobulk.means[mine] - rest_means) / np.sqrt(variance / own_counts)
-        found[np.isnan(found)] = 0.0
-        has_none = (own_counts[:, 0] < 2) | (rest_counts[:, 0] < 2)
-        found[has_none] = np.nan
-        scores[mine] = found
+        own_sums = (pseudobulk.means[place] * counts[place] for place in mine.tolist())
+        total = _added(own_sums, data.n_genes)
+        total_squares = _added((found[place] for place in mine.tolist()), data.n_genes)
+        n_all = counts[mine].sum()
+        for part in row_parts(len(mine), data.n_genes):
+            rows = mine[part]
+            found[rows] = _of_rest(
+                (found[rows], total_squares), (pseudobulk.means[rows], total), counts[rows], n_all
+            )
+    return found
+
+
+def _of_rest(
+    squares: tuple[DoubleArray, DoubleArray],
+    means: tuple[DoubleArray, DoubleArray],
+    counts: DoubleArray,
+    n_all: float,
+) -> DoubleArray:
+    """Score some conditions against the rest of their cell type.
+
+    Args:
+        squares: Sums of squares of each condition, (n, G), and of the cell type, (G,).
+        means: Means of each condition, (n, G), and sums over the cell type, (G,).
+        counts: Cells of each condition, (n, 1).
+        n_all: Perturbed cells of the cell type.
+    """
+    rest_counts = n_all - counts
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rest_means = (means[1] - means[0] * counts) / rest_counts
+        variance = unbiased_variance(squares[0], means[0], counts)
+        variance += unbiased_variance(squares[1] - squares[0], rest_means, rest_counts)
+        scores: DoubleArray = (means[0] - rest_means) / np.sqrt(variance / counts)
+    scores[np.isnan(scores)] = 0.0
+    scores[(counts[:, 0] < 2) | (rest_counts[:, 0] < 2)] = np.nan
     return scores
+
+
+def _added(rows: Iterable[DoubleArray], n_genes: int) -> DoubleArray:
+    """Add rows one after the other, as numpy's sum over the first axis does."""
+    total = np.zeros(n_genes)
+    for row in rows:
+        total += row
+    return total
 
 
 def unbiased_variance(squares: DoubleArray, means: DoubleArray, counts: DoubleArray) -> DoubleArray:

@@ -19,13 +19,13 @@ class CellSums:
         totals: Sum of a cell's values, (N,).
         n_genes: Genes with a value, (N,).
         mito: Sum over mitochondrial genes, (N,).
-        is_integral: True if every value is a whole number.
+        has_mito: True if any gene is mitochondrial.
     """
 
     totals: DoubleArray
     n_genes: IntArray
     mito: DoubleArray
-    is_integral: bool
+    has_mito: bool
 
 
 def filter_cells(

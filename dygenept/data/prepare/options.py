@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from dygenept.errors import ConfigError
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 BatchHandling = Literal["none", "controls", "scale"]
 # Which way a target's own expression should move.
-DIRECTIONS = {"CRISPRa": 1, "ORF over-expression": 1}
+DIRECTIONS = {
+    "CRISPRi": -1,
+    "CRISPRa": 1,
+    "CRISPR knock-out": -1,
+    "CRISPR-Cas13 knock-down": -1,
+    "RNAi": -1,
+    "ORF over-expression": 1,
+}
+# Further ways to write them, letters and digits alone.
+_ALSO = {
+    "knockout": "CRISPR knock-out",
+    "crisprko": "CRISPR knock-out",
+    "cas13": "CRISPR-Cas13 knock-down",
+    "overexpression": "ORF over-expression",
+    "orf": "ORF over-expression",
+}
+
+
+def known_modality(text: str) -> str | None:
+    """Return how this project writes a modality, whatever its case and hyphens; None if unknown."""
+    plain = re.sub(r"[^a-z0-9]", "", text.lower())
+    names = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in DIRECTIONS}
+    return (names | _ALSO).get(plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +54,8 @@ class PrepareOptions:
         keeps_targets: Keep target genes that do not vary.
         batches: ``controls`` keeps the column of batches, so that controls are matched by it when
             the file is read; ``scale`` takes batch effects away; ``none`` leaves batches out.
-        modality: How cells were perturbed, for the check of targets; empty for none.
+        modality: How cells were perturbed, a name of ``DIRECTIONS``, for the check of targets;
+            empty for none.
         permutations: Permutations of the test of strength; 0 for no test.
         seed: Seed of every draw.
     """
@@ -49,7 +75,32 @@ class PrepareOptions:
     permutations: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.modality and self.modality not in DIRECTIONS:
+            raise ConfigError(
+                f"modality {self.modality!r} does not say which way targets should move; "
+                f"known: {', '.join(DIRECTIONS)}"
+            )
+
     @property
     def direction(self) -> int:
         """1 where targets should rise, -1 where they should fall."""
-        return DIRECTIONS.get(self.modality, -1)
+        return DIRECTIONS[self.modality]
+
+    def check_counts(self, path: Path) -> None:
+        """Refuse steps that only make sense of counts where values are logarithms.
+
+        Raises:
+            ConfigError: If one is asked for without ``normalize``.
+        """
+        asked = {
+            "--min-counts": self.min_counts > 0,
+            "--max-mito": self.max_mito is not None,
+            "--target-sum": self.target_sum is not None,
+        }
+        flags = [flag for flag, is_asked in asked.items() if is_asked]
+        if flags and not self.normalize:
+            raise ConfigError(
+                f"{path}: {' and '.join(flags)} need{'s' if len(flags) == 1 else ''} counts; pass "
+                "--normalize, with --layer where they are in a layer, or leave it out"
+            )

@@ -10,6 +10,7 @@ import numpy as np
 
 from dygenept.data.prepare.filters import CellSums
 from dygenept.data.prepare.row_blocks import row_blocks
+from dygenept.data.prepare.value_checks import ValueChecks
 from dygenept.data.reading.labelled import LabelledFile
 from dygenept.types import BoolArray, DoubleArray, IntArray, Progress
 
@@ -90,20 +91,35 @@ def blocks_of(
             yield cells[chosen], taken
 
 
-def sum_cells(found: LabelledFile, report: Report) -> CellSums:
-    """Sum the values of each cell."""
+def sum_cells(
+    found: LabelledFile, report: Report, *, normalize: bool
+) -> tuple[CellSums, tuple[str, ...]]:
+    """Sum the values of each cell, and check them.
+
+    Args:
+        found: The file.
+        report: Gets the cells so far.
+        normalize: The values are counts.
+
+    Returns:
+        The sums, and what the user should know of the values' scale.
+
+    Raises:
+        DataError: If values are missing, not finite or negative, or their scale cannot be used.
+    """
     n_cells = len(found.cell_ids)
     totals, mito = np.zeros(n_cells), np.zeros(n_cells)
     n_genes = np.zeros(n_cells, dtype=np.int32)
     is_mito = np.asarray([name.upper().startswith(MITOCHONDRIAL) for name in found.genes.symbols])
-    is_integral = True
+    checks = ValueChecks(n_cells, len(found.gene_ids))
     for cells, block in blocks_of(found, np.ones(n_cells, dtype=np.bool_), report, "cells"):
         totals[cells] = np.asarray(block.sum(axis=1, dtype=np.float64)).ravel()
         n_genes[cells] = np.diff(block.indptr)
         if is_mito.any():
             mito[cells] = np.asarray(block @ is_mito.astype(np.float64)).ravel()
-        is_integral = is_integral and bool((block.data == np.rint(block.data)).all())
-    return CellSums(totals, n_genes, mito, is_integral)
+        checks.add(cells, block)
+    said = checks.finish(found.place, normalize=normalize)
+    return CellSums(totals, n_genes, mito, bool(is_mito.any())), said
 
 
 def sum_groups(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +24,11 @@ from dygenept.data.prepare.passes import (
 )
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated, wanted_of
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import ConfigError, DataError, ResultsError
 from dygenept.machine.checksums import file_sha256
+from dygenept.machine.places import followed
 from dygenept.types import BoolArray, DoubleArray, IntArray, no_report
 
 MANIFEST_VERSION = 1
@@ -76,14 +78,17 @@ def prepare_file(
         DataError: If the file breaks a rule, or nothing passes the filters.
         ConfigError: If the output is the file itself, or a step lacks what it needs.
     """
-    if output.absolute() == path.absolute():
+    if followed(output) == followed(path) or (output.exists() and output.samefile(path)):
         raise ConfigError(f"{output} is the file itself, which stays as it is; name another")
+    options.check_counts(path)
     notes: list[str] = []
     counts: dict[str, int] = {}
-    with open_h5ad(path) as file:
+    with open_h5ad(path, wanted=wanted_of(options.mapping.layer)) as file:
         found = read_labelled(file, path, options.mapping, notes)
-        sums = sum_cells(found, report)
-        _check_scale(sums.is_integral, options, path)
+        sums, said = sum_cells(found, report, normalize=options.normalize)
+        notes += said
+        if options.max_mito is not None and not sums.has_mito:
+            notes.append("No gene symbol begins with MT-, so --max-mito left nothing out.")
         cells = found.cells
         kept = filter_cells(sums, cells.condition_codes, cells.cell_type_codes, options, counts)
         target = None
@@ -100,7 +105,7 @@ def prepare_file(
         restricts = train is not None or options.n_variable is not None
         seen = genes.n_choosing if restricts else genes.n_cells
         kept_genes = filter_genes(seen, options, counts)
-        dispersions, is_variable = _variable(genes, chooses, kept_genes, options)
+        dispersions, is_variable = _variable(genes, chooses, kept_genes, options, notes)
         moves = _moves(found, kept, genes, columns, options)
         is_target = np.zeros(len(kept_genes), dtype=np.bool_)
         if options.keeps_targets:
@@ -130,26 +135,33 @@ def prepare_file(
             genes=written,
             is_variable=is_variable,
             dispersions=dispersions,
+            n_values=int(genes.n_cells[written].sum()),
             batch=found.batches if options.batches == "controls" else None,
             is_simulated=says_simulated(file),
         )
-        write_ready(output, found, scaling, ready, json.dumps(manifest, sort_keys=True), report)
+        _check_room(output, ready.n_values, int(kept.sum()))
+        try:
+            write_ready(output, found, scaling, ready, json.dumps(manifest, sort_keys=True), report)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            # Inside this block it would be taken for damage of the file that is read.
+            raise ResultsError(f"cannot write {output}: {error.strerror}") from error
     of = tuple(
         (cells.conditions[row].label, cells.conditions[row].cell_type) for row in _rows(moves)
     )
     return Prepared(output, manifest, moves, of)
 
 
-def _check_scale(is_integral: bool, options: PrepareOptions, path: Path) -> None:
-    if options.normalize and not is_integral:
-        raise DataError(
-            f"{path}: the values are not whole numbers, so they are not counts; leave --normalize "
-            "out, or name the layer with counts: --layer"
-        )
-    if not options.normalize and is_integral:
-        raise DataError(
-            f"{path}: the values are whole numbers, so they are counts; pass --normalize, or name "
-            "the layer with log1p expression: --layer"
+def _check_room(output: Path, n_values: int, n_cells: int) -> None:
+    """Refuse a disk that is too small before HDF5 finds out, which it does not always survive."""
+    needed = n_values * 8 + n_cells * 64
+    folder = followed(output).parent
+    free = shutil.disk_usage(next(of for of in (folder, *folder.parents) if of.exists())).free
+    if free < needed:
+        raise ResultsError(
+            f"cannot write {output}: it takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB "
+            "are free; name another place"
         )
 
 
@@ -191,7 +203,11 @@ def _choosing(found: LabelledFile, train: frozenset[str] | None) -> BoolArray:
 
 
 def _variable(
-    genes: GeneSums, chooses: BoolArray, kept_genes: BoolArray, options: PrepareOptions
+    genes: GeneSums,
+    chooses: BoolArray,
+    kept_genes: BoolArray,
+    options: PrepareOptions,
+    notes: list[str],
 ) -> tuple[DoubleArray, BoolArray]:
     dispersions = np.full(len(kept_genes), np.nan)
     if options.n_variable is None:
@@ -202,7 +218,13 @@ def _variable(
     means = genes.sums / n
     variances = np.maximum(genes.squares / n - means**2, 0.0) * n / (n - 1)
     dispersions[kept_genes] = normalized_dispersions(means[kept_genes], variances[kept_genes])
-    return dispersions, top_variable(dispersions, options.n_variable)
+    is_variable = top_variable(dispersions, options.n_variable)
+    if (n_found := int(is_variable.sum())) < min(options.n_variable, int(kept_genes.sum())):
+        notes.append(
+            f"Only {n_found:,} genes vary over the {n:,} cells that choose variable genes, of "
+            f"{options.n_variable:,} that were asked for."
+        )
+    return dispersions, is_variable
 
 
 def _moves(

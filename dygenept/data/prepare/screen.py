@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dygenept.data.prepare.strength import strength
-from dygenept.data.pseudobulk import half_means, pseudobulk
+from dygenept.data.pseudobulk import pseudobulk
+from dygenept.data.screen_statistics import split_half_reliability
 from dygenept.types import DoubleArray, PerturbationData, Progress, no_report
 
 
@@ -20,14 +21,14 @@ def describe_screen(
 ) -> dict[str, object]:
     """Return the statistics of a screen, JSON-ready; None where one is undefined.
 
-    Per condition: cells, size of the change (Euclidean norm over genes), correlation of the changes
-    of two random halves of its cells, energy distance to control with its p and q.
+    Per condition: cells, size of the change (Euclidean norm over genes), correlation of two changes
+    that share no cell, energy distance to control with its p and q.
     """
     means = pseudobulk(data)
     types = np.asarray([data.cell_types.index(of.cell_type) for of in data.conditions])
     changes = means.means - means.control_means[types]
-    halves = half_means(data, data.conditions, np.random.default_rng(seed))
-    reliability = _correlations(*(halves - means.control_means[types]))
+    # Halves that shared their control cells would correlate by the noise of these.
+    reliability = split_half_reliability(data, seed=seed)
     found = strength(data, permutations=permutations, seed=seed, report=report)
     columns: Mapping[str, DoubleArray] = {
         "change": np.linalg.norm(changes, axis=1),
@@ -58,16 +59,6 @@ def describe_screen(
         "conditions": rows,
         "batches": _balance(data),
     }
-
-
-def _correlations(one: DoubleArray, other: DoubleArray) -> DoubleArray:
-    """Pearson correlation of each row of two matrices; NaN where a row does not vary."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        one = one - one.mean(axis=1, keepdims=True)
-        other = other - other.mean(axis=1, keepdims=True)
-        scale = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-        found: DoubleArray = (one * other).sum(axis=1) / scale
-    return found
 
 
 def _balance(data: PerturbationData) -> list[dict[str, object]]:

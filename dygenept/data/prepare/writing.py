@@ -11,7 +11,7 @@ import numpy as np
 from dygenept.data.prepare.passes import Report, Scaling, blocks_of
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.labelled import LabelledFile
-from dygenept.machine.whole_files import replaced_whole
+from dygenept.machine.whole_files import remove_leftovers, replaced_whole
 from dygenept.types import CONTROL_LABEL, BoolArray, DoubleArray
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ReadyFile:
         genes: Genes that are written, (G,).
         is_variable: Genes that were chosen, (G,).
         dispersions: Normalised dispersion of each gene, NaN where it was not computed, (G,).
+        n_values: Values of the kept cells in the written genes.
         batch: Batch of each cell, where controls are to be matched by it.
         is_simulated: True if the cells were made up.
     """
@@ -39,6 +40,7 @@ class ReadyFile:
     genes: BoolArray
     is_variable: BoolArray
     dispersions: DoubleArray
+    n_values: int
     batch: Column | None
     is_simulated: bool
 
@@ -55,6 +57,7 @@ def write_ready(
     import h5py
     from anndata.io import write_elem
 
+    remove_leftovers(output)
     own: dict[str, object] = {"prepared": manifest}
     if ready.batch is not None:
         own["batch_column"] = BATCH
@@ -79,7 +82,7 @@ def _write_values(
     columns = np.flatnonzero(ready.genes)
     n_cells = int(ready.kept.sum())
     group.attrs["shape"] = np.asarray([n_cells, len(columns)], dtype=np.int64)
-    options = {"maxshape": (None,), "chunks": (CHUNK,)}
+    options = {"maxshape": (None,), "chunks": (min(CHUNK, max(ready.n_values, 1)),)}
     data = group.create_dataset("data", (0,), np.float32, **options)
     indices = group.create_dataset("indices", (0,), np.int32, **options)
     lengths = np.zeros(n_cells, dtype=np.int64)

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dygenept.data.batches import match_batches
+from dygenept.data.memory import MemoryLimit
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated
-from dygenept.data.reading.labelled import read_labelled
+from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated, wanted_of
+from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import read_matrix
+from dygenept.data.reading.matrix_blocks import chosen_rows, matrix_blocks
+from dygenept.data.reading.outline import size_of
+from dygenept.data.reading.stored_cells import stored_cells
 from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError
 from dygenept.types import PerturbationData
@@ -31,28 +35,39 @@ def read_anndata(
     name: str | None = None,
     normalize: bool = False,
     mapping: DataMapping = NO_MAPPING,
+    limit: MemoryLimit | None = None,
 ) -> PerturbationData:
-    """Read and check an ``.h5ad`` file of perturbed and control cells.
+    """Read and check an ``.h5ad`` file, or a zarr store, of perturbed and control cells.
 
     Args:
-        path: The file; ``X`` is log1p expression, sparse or dense, ``obs['condition']`` has the
-            labels, ``obs['cell_type']`` the cell types (one, ``unknown``, where there is no such
-            column), and ``var`` may have gene symbols beside its index.
+        path: The file, or the folder of a store; ``X`` is log1p expression, sparse or dense,
+            ``obs['condition']`` has the labels, ``obs['cell_type']`` the cell types (one,
+            ``unknown``, where there is no such column), and ``var`` may have gene symbols beside
+            its index.
         name: Name of the data set; the file's stem by default.
         normalize: The expression is raw counts: scale each cell to the median total and take
             log1p.
         mapping: Where the file keeps these parts instead, and how its labels are spelt.
+        limit: Most memory; the matrix is kept in a temporary file where it takes more. None for no
+            limit.
 
     Returns:
         The data set; what was accepted or mended is in its ``notes``.
 
     Raises:
         DataError: If the file is missing or damaged, has no conditions or controls, or has
-            expression that is raw, on another scale, negative or not finite, or a gene twice. The
-            message says what to do.
+            expression that is raw, on another scale, negative or not finite, or a gene twice; or
+            if it needs more memory than the limit. The message says what to do.
     """
-    with open_h5ad(path) as file:
-        return read_opened(file, path, name=name or path.stem, normalize=normalize, mapping=mapping)
+    with open_h5ad(path, wanted=wanted_of(mapping.layer)) as file:
+        return read_opened(
+            file,
+            path,
+            name=name or path.stem,
+            normalize=normalize,
+            mapping=mapping,
+            limit=limit,
+        )
 
 
 def read_opened(
@@ -62,6 +77,7 @@ def read_opened(
     name: str,
     normalize: bool = False,
     mapping: DataMapping = NO_MAPPING,
+    limit: MemoryLimit | None = None,
 ) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
     if mapping.cells is not None:
@@ -71,10 +87,7 @@ def read_opened(
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes)
     place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids
-    shape = (found.n_rows, len(gene_ids))
-    expression = read_matrix(place.item, shape, called=place.called, notes=notes)
-    if found.rows is not None:
-        expression = expression[found.rows]
+    expression = _expression(found, name, limit, notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)
     mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
     if matches:
@@ -131,6 +144,18 @@ def read_opened(
             cell_type_codes=cells.cell_type_codes,
         ),
     )
+
+
+def _expression(found: LabelledFile, name: str, limit: MemoryLimit | None, notes: list[str]) -> Any:
+    """Read the cells that are kept: into memory, or into a file where the limit asks for it."""
+    place, shape = found.place, (found.n_rows, len(found.gene_ids))
+    if limit is None or not limit.streams(name, size_of(found)):
+        expression = read_matrix(place.item, shape, called=place.called, notes=notes)
+        return expression if found.rows is None else expression[found.rows]
+    blocks = matrix_blocks(place.item, shape, called=place.called, notes=notes, folder=limit.folder)
+    if found.rows is not None:
+        blocks = chosen_rows(blocks, found.rows)
+    return stored_cells(blocks, n_genes=shape[1], folder=limit.folder)
 
 
 def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:

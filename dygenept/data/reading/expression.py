@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.reading.matrices import runs_of_rows
 from dygenept.data.reading.places import Place
 from dygenept.data.reading.scale import Scale, ScaleFinding, find_scale, has_unit_variance
 from dygenept.errors import DataError
@@ -16,6 +17,9 @@ from dygenept.types import FloatArray
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+    from dygenept.data.reading.stored_cells import StoredCells
+    from dygenept.types.cells import CellMatrix, StoredValues
 
 # Values are looked at in pieces of this many, so that no check allocates an array of their size.
 CHUNK = 1 << 20
@@ -58,7 +62,7 @@ class ValueSummary:
         return self.is_integral or self.highest > MAX_LOG_VALUE
 
 
-def check_values(matrix: sparse.csr_matrix, place: Place, *, normalize: bool) -> tuple[str, ...]:
+def check_values(matrix: CellMatrix, place: Place, *, normalize: bool) -> tuple[str, ...]:
     """Refuse values that cannot be log1p expression (or counts, where these are to be normalised).
 
     Args:
@@ -74,21 +78,72 @@ def check_values(matrix: sparse.csr_matrix, place: Place, *, normalize: bool) ->
             another scale than log1p and ``normalize`` is False; if they are neither counts nor
             scaled counts and it is True.
     """
-    x, mend = f"{place.where}: {place.called}", place.code
     if matrix.nnz == 0:
-        raise DataError(f"{x} contains only zeros; put log1p expression there{place.others()}")
+        raise no_values(place)
     summary = summarise(matrix.data)
+    if not summary.is_finite or summary.lowest < 0:
+        raise bad_values(place, summary, _count(matrix, finite=summary.is_finite))
+    return check_scale(
+        place,
+        summary,
+        find_scale(matrix),
+        normalize=normalize,
+        is_unit=lambda: has_unit_variance(matrix),
+    )
+
+
+def no_values(place: Place) -> DataError:
+    """Return the error of a matrix without values."""
+    return DataError(
+        f"{place.where}: {place.called} contains only zeros; put log1p expression there"
+        + place.others()
+    )
+
+
+def bad_values(place: Place, summary: ValueSummary, count: str) -> DataError:
+    """Return the error of values that no expression has.
+
+    Args:
+        place: Where they were read from.
+        summary: What was found.
+        count: How many of them, and where the first is.
+    """
+    x, mend = f"{place.where}: {place.called}", place.code
     if not summary.is_finite:
-        raise DataError(
-            f"{x} contains NaN or infinite values, {_count(matrix, finite=False)}; mend them "
-            f"before writing the file: {mend} = numpy.nan_to_num({mend}, posinf=0)"
+        return DataError(
+            f"{x} contains NaN or infinite values, {count}; mend them before writing the file: "
+            f"{mend} = numpy.nan_to_num({mend}, posinf=0)"
         )
-    if summary.lowest < 0:
-        raise DataError(
-            f"{x} contains negative values, {_count(matrix, finite=True)}; z-scored or residual "
-            "expression cannot be used: put log1p of scaled counts there" + place.others()
-        )
-    found = find_scale(matrix)
+    return DataError(
+        f"{x} contains negative values, {count}; z-scored or residual expression cannot be used: "
+        "put log1p of scaled counts there" + place.others()
+    )
+
+
+def check_scale(
+    place: Place,
+    summary: ValueSummary,
+    found: ScaleFinding,
+    *,
+    normalize: bool,
+    is_unit: Callable[[], bool],
+) -> tuple[str, ...]:
+    """Refuse a scale that cannot be used.
+
+    Args:
+        place: Where the values were read from.
+        summary: Their range.
+        found: What a sample of cells says of their scale.
+        normalize: They are counts.
+        is_unit: Tells whether every gene has a standard deviation of 1.
+
+    Returns:
+        What the user should know of the scale, one sentence each.
+
+    Raises:
+        DataError: As ``check_values``.
+    """
+    x, mend = f"{place.where}: {place.called}", place.code
     if normalize:
         return _checked_counts(x, summary, found)
     if summary.is_integral or found.scale == "counts":
@@ -109,7 +164,7 @@ def check_values(matrix: sparse.csr_matrix, place: Place, *, normalize: bool) ->
             f"{x} contains values up to {summary.highest:g}, so it looks like raw counts, not "
             f"log1p expression; {_NORMALIZE}"
         )
-    if has_unit_variance(matrix):
+    if is_unit():
         raise DataError(
             f"{x} has a standard deviation of 1 in each gene, so it was scaled gene by gene (as "
             "scanpy.pp.scale does); put log1p of scaled counts there" + place.others()
@@ -144,7 +199,7 @@ def _checked_counts(x: str, summary: ValueSummary, found: ScaleFinding) -> tuple
     return ()
 
 
-def summarise(values: FloatArray) -> ValueSummary:
+def summarise(values: FloatArray | StoredValues) -> ValueSummary:
     """Look at all values once, piece by piece."""
     lowest, highest, is_integral = np.inf, -np.inf, True
     for start in range(0, len(values), CHUNK):
@@ -156,7 +211,7 @@ def summarise(values: FloatArray) -> ValueSummary:
     return ValueSummary(lowest, highest, is_integral)
 
 
-def normalize_counts(matrix: sparse.csr_matrix) -> float:
+def normalize_counts(matrix: sparse.csr_matrix | StoredCells) -> float:
     """Scale each cell to the median total of the cells with counts and take log1p, in place.
 
     Returns:
@@ -166,7 +221,7 @@ def normalize_counts(matrix: sparse.csr_matrix) -> float:
     """
     n_rows = matrix.shape[0]
     totals = np.zeros(n_rows)
-    blocks = row_blocks(matrix)
+    blocks = runs_of_rows(matrix.indptr, CHUNK)
     for first, last in blocks:
         start, stop = matrix.indptr[first], matrix.indptr[last]
         lengths = np.diff(matrix.indptr[first : last + 1])
@@ -185,7 +240,7 @@ def normalize_counts(matrix: sparse.csr_matrix) -> float:
     return target
 
 
-def row_blocks(matrix: sparse.csr_matrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
+def row_blocks(matrix: CellMatrix, n_values: int = CHUNK) -> list[tuple[int, int]]:
     """Cut rows into runs of about ``n_values`` stored values, each at least one row."""
     n_rows = matrix.shape[0]
     blocks: list[tuple[int, int]] = []
@@ -199,7 +254,8 @@ def row_blocks(matrix: sparse.csr_matrix, n_values: int = CHUNK) -> list[tuple[i
     return blocks
 
 
-def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:
+def _count(matrix: CellMatrix, *, finite: bool) -> str:
+    """Say how many values are negative (of finite ones) or not finite, and where the first is."""
     n_bad, first = 0, -1
     for start in range(0, matrix.nnz, CHUNK):
         piece = matrix.data[start : start + CHUNK]
@@ -208,4 +264,5 @@ def _count(matrix: sparse.csr_matrix, *, finite: bool) -> str:
             first = start + int(bad[0])
         n_bad += len(bad)
     row = int(np.searchsorted(matrix.indptr, first, side="right")) - 1
-    return f"{n_bad:,} in all, the first in row {row}, column {int(matrix.indices[first])}"
+    column = int(matrix.indices[first : first + 1][0])
+    return f"{n_bad:,} in all, the first in row {row}, column {column}"

@@ -14,10 +14,12 @@ import numpy.typing as npt
 from dygenept.types import IntArray
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from dygenept.types.cells import CellMatrix, StoredValues
 
 # Raised when the same content gives another fingerprint.
 VERSION = 1
+# Values that are hashed at a time.
+RUN = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Content:
             None where they are not matched.
     """
 
-    expression: sparse.csr_matrix
+    expression: CellMatrix
     gene_ids: Sequence[str]
     gene_symbols: Sequence[str]
     cell_labels: tuple[Sequence[str], IntArray]
@@ -94,7 +96,11 @@ def _canonical(names: Sequence[str], codes: IntArray) -> tuple[list[str], IntArr
     return [name for name, _ in kept], place[codes]
 
 
-def _update(digest: hashlib._Hash, array: npt.NDArray[np.generic], dtype: str) -> None:
-    # No copy is made on a little-endian machine, where the arrays have these types already.
-    plain = np.ascontiguousarray(array, dtype=dtype)
-    digest.update(plain.view(np.uint8).data)
+def _update(
+    digest: hashlib._Hash, array: npt.NDArray[np.generic] | StoredValues, dtype: str
+) -> None:
+    # In runs, since an array may be in a file. Nothing is copied on a little-endian machine, where
+    # arrays have these types already.
+    for start in range(0, len(array), RUN):
+        plain = np.ascontiguousarray(array[start : start + RUN], dtype=dtype)
+        digest.update(plain.view(np.uint8).data)

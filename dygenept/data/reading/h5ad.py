@@ -5,7 +5,7 @@ No column is read that is not asked for; ``encodings`` reads each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from dygenept.data.reading.encodings import (
     text_attribute,
 )
 from dygenept.data.reading.look_over import look_over
+from dygenept.data.reading.zarr_store import is_zarr, open_zarr
 from dygenept.errors import DataError, nearest
 from dygenept.machine.file_kinds import file_kind, said_of
 from dygenept.machine.reading import reading, reason_of
@@ -31,16 +32,25 @@ OLD_CATEGORIES = "__categories"
 
 
 @contextmanager
-def open_h5ad(path: Path) -> Iterator[h5py.File]:
+def open_h5ad(path: Path, *, wanted: Collection[str] = ("X",)) -> Iterator[h5py.File]:
     """Open a file to read; errors of the HDF5 library while it is open are reported as damage.
 
+    Args:
+        path: An ``.h5ad`` file, or the folder of a zarr store, which is given as a file.
+        wanted: Of a store, the matrices whose values are read, such as ``X``.
+
     Raises:
-        DataError: If the file is missing, is not an ``.h5ad`` file, or is cut short.
+        DataError: If the file is missing, is neither, or is cut short.
     """
     import h5py
 
+    if is_zarr(path):
+        with open_zarr(path, wanted) as file, reading(path, "a zarr store of AnnData"):
+            _check_parts(file, path)
+            yield file
+        return
     if path.is_dir():
-        raise DataError(f"{path} is a folder; give the path of an .h5ad file")
+        raise DataError(f"{path} is a folder; give the path of an .h5ad file or of a zarr store")
     if not path.is_file():
         raise DataError(f"no file {path}; check the path, or see 'dygenept data list' for names")
     if not h5py.is_hdf5(path):
@@ -52,13 +62,22 @@ def open_h5ad(path: Path) -> Iterator[h5py.File]:
         )
     look_over(path)
     with reading(path, "an .h5ad file"), _damage_named(path), h5py.File(path, "r") as file:
-        missing = [part for part in ("obs", "var") if part not in file]
-        if missing:
-            raise DataError(
-                f"{path} has no {missing[0]!r}, so it is not an .h5ad file of cells × genes; "
-                "write one with adata.write_h5ad"
-            )
+        _check_parts(file, path)
         yield file
+
+
+def wanted_of(layer: str | None) -> tuple[str, ...]:
+    """Return the paths of the matrix that a layer's name may mean."""
+    return ("X",) if layer in (None, "", "X") else (f"layers/{layer}", "raw/X")
+
+
+def _check_parts(file: h5py.File, path: Path) -> None:
+    missing = [part for part in ("obs", "var") if part not in file]
+    if missing:
+        raise DataError(
+            f"{path} has no {missing[0]!r}, so it is not an .h5ad file of cells × genes; "
+            "write one with adata.write_h5ad"
+        )
 
 
 @contextmanager

@@ -51,12 +51,10 @@ def read_matrix(
 
     where = f"{item.file.filename}: {called}"
     if isinstance(item, h5py.Dataset):
-        _check_shape(item.shape, shape, where)
-        _check_numeric(item, where)
-        check_size(item, called=where)
+        checked_dense(item, shape, where)
         matrix = csr_of_blocks(item, shape, dense_type)
     else:
-        layout = _layout(item, shape, where)
+        layout = layout_of(item, shape, where)
         data, indices, indptr = checked_parts(
             item, shape if layout == "csr" else shape[::-1], where
         )
@@ -67,11 +65,27 @@ def read_matrix(
         )
         if layout == "csc":
             notes.append(f"{called} was CSC and was converted to CSR.")
+    return canonical(matrix)
+
+
+def canonical(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Sort the indices of a matrix, add up duplicates and drop explicit zeros, in place."""
     if not matrix.has_canonical_format:
         matrix.sum_duplicates()
     if np.count_nonzero(matrix.data) < matrix.nnz:
         matrix.eliminate_zeros()
     return matrix
+
+
+def checked_dense(item: h5py.Dataset, shape: tuple[int, int], where: str) -> None:
+    """Refuse a dense matrix that has another shape, contains no numbers or claims too much.
+
+    Raises:
+        DataError: As said; ``where`` is what it calls the matrix.
+    """
+    _check_shape(item.shape, shape, where)
+    _check_numeric(item, where)
+    check_size(item, called=where)
 
 
 def csr_of_blocks(
@@ -106,7 +120,12 @@ def _check_numeric(item: h5py.Dataset, where: str) -> None:
         raise DataError(f"{where} has values of type {item.dtype}; put numbers there")
 
 
-def _layout(item: h5py.Group, shape: tuple[int, int], where: str) -> str:
+def layout_of(item: h5py.Group, shape: tuple[int, int], where: str) -> str:
+    """Return ``csr`` or ``csc``, as a sparse matrix says of itself.
+
+    Raises:
+        DataError: If it says something else, lacks an array, or has another shape.
+    """
     encoding = text_attribute(item, "encoding-type", "h5sparse_format")
     layout = encoding.removesuffix("_matrix")
     found = item.attrs.get("shape", item.attrs.get("h5sparse_shape"))
@@ -164,7 +183,7 @@ def _from_csr(
     if len(values):
         data.read_direct(values)
         indices.read_direct(places)
-        _check_within(places, shape[1], indices)
+        check_within(places, shape[1], indices)
     return sparse.csr_matrix((values, places, indptr), shape=shape, copy=False)
 
 
@@ -178,7 +197,7 @@ def _from_csc(
     sizes = np.zeros(n_rows, dtype=np.int64)
     for start in range(0, data.shape[0], BLOCK):
         rows = indices[start : start + BLOCK]
-        _check_within(rows, n_rows, indices)
+        check_within(rows, n_rows, indices)
         sizes += np.bincount(rows, minlength=n_rows)
     indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(starts.dtype)
     values: FloatArray = np.empty(data.shape[0], dtype=np.float32)
@@ -202,7 +221,25 @@ def _from_csc(
     return sparse.csr_matrix((values, places, indptr), shape=shape, copy=False)
 
 
-def _check_within(places: Indices, size: int, item: h5py.Dataset) -> None:
+def runs_of_rows(indptr: Indices, n_values: int) -> list[tuple[int, int]]:
+    """Cut rows into runs of about ``n_values`` stored values, each at least one row."""
+    runs: list[tuple[int, int]] = []
+    first, n_rows = 0, len(indptr) - 1
+    while first < n_rows:
+        limit = int(indptr[first]) + n_values
+        last = int(np.searchsorted(indptr, limit, side="right")) - 1
+        last = min(max(last, first + 1), n_rows)
+        runs.append((first, last))
+        first = last
+    return runs
+
+
+def check_within(places: Indices, size: int, item: h5py.Dataset) -> None:
+    """Refuse indices that point outside of the matrix.
+
+    Raises:
+        DataError: As said.
+    """
     if len(places) and not 0 <= places.min() <= places.max() < size:
         raise DataError(
             f"{item.file.filename}: the indices of {item.parent.name.strip('/')} point outside of "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.memory import CellsSize
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.encodings import text_attribute
@@ -41,7 +42,7 @@ def outline_file(
     from scipy import sparse
 
     notes: list[str] = []
-    with open_h5ad(path) as file:
+    with open_h5ad(path, wanted=()) as file:
         found = read_labelled(file, path, mapping, notes)
         de_lists = read_de_lists(file, found.cells, found.gene_ids, notes)
         mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
@@ -79,6 +80,20 @@ def outline_file(
         is_bound=lengths is None,
         control_values=None if lengths is None else lengths[controls],
         data=data,
+    )
+
+
+def size_of(found: LabelledFile) -> CellsSize:
+    """Return the sizes of a file's cells; the number of stored values may be a bound."""
+    lengths = _row_lengths(found)
+    n_cells, n_genes = len(found.cell_ids), len(found.gene_ids)
+    n_stored = _n_stored(found.place.item)
+    return CellsSize.of_codes(
+        found.cells.condition_codes,
+        n_values=min(n_stored, n_cells * n_genes) if lengths is None else int(lengths.sum()),
+        n_genes=n_genes,
+        n_types=len(found.cells.cell_types),
+        is_bound=lengths is None,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from dygenept.types import DoubleArray
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from dygenept.types.cells import CellMatrix
 
 Scale = Literal["counts", "scaled counts", "log1p", "log2", "log10", "square root", "log1p twice"]
 
@@ -65,7 +65,7 @@ class ScaleFinding:
     common_step: float | None = None
 
 
-def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
+def find_scale(matrix: CellMatrix) -> ScaleFinding:
     """Tell the scale of positive, finite expression, cells × genes, from a sample of cells."""
     cells = [values for values in _cells(matrix) if len(np.unique(values)) >= MIN_VALUES]
     if len(cells) < MIN_CELLS:
@@ -82,23 +82,35 @@ def find_scale(matrix: sparse.csr_matrix) -> ScaleFinding:
     return ScaleFinding(None)
 
 
-def has_unit_variance(matrix: sparse.csr_matrix) -> bool:
+def has_unit_variance(matrix: CellMatrix) -> bool:
     """Tell whether every gene was divided by its standard deviation, as for a PCA."""
-    rows = _sampled_rows(matrix)
-    if matrix.shape[0] < 2 or not _share_near_one(matrix[rows], 0.5, most=0.8):
+    n_cells = matrix.shape[0]
+    if n_cells < 2:
         return False
-    return _share_near_one(matrix, UNIT_DEVIATION, most=0.2)
+    # A sample settles most files without a look at all values.
+    sample = matrix[sampled_rows(n_cells)]
+    sums, squares = gene_sums(sample)
+    if not _deviates_by_one(sums, squares, sample.shape[0], tolerance=0.5, most=0.8):
+        return False
+    return has_unit_sums(*gene_sums(matrix), n_cells)
 
 
-def _sampled_rows(matrix: sparse.csr_matrix) -> np.ndarray:
-    n_rows = matrix.shape[0]
+def has_unit_sums(sums: DoubleArray, squares: DoubleArray, n_cells: int) -> bool:
+    """Tell the same from each gene's sum and sum of squares over all cells, (G,) each."""
+    return n_cells > 1 and _deviates_by_one(
+        sums, squares, n_cells, tolerance=UNIT_DEVIATION, most=0.2
+    )
+
+
+def sampled_rows(n_rows: int) -> np.ndarray:
+    """Return the rows of the cells that are looked at, in order."""
     return np.unique(np.linspace(0, n_rows - 1, min(n_rows, N_CELLS)).astype(np.int64))
 
 
-def _cells(matrix: sparse.csr_matrix) -> list[DoubleArray]:
+def _cells(matrix: CellMatrix) -> list[DoubleArray]:
     return [
         matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]].astype(np.float64)
-        for row in _sampled_rows(matrix)
+        for row in sampled_rows(matrix.shape[0])
     ]
 
 
@@ -124,14 +136,30 @@ def _common(steps: DoubleArray, totals: DoubleArray) -> float | None:
     )
 
 
-def _share_near_one(matrix: sparse.csr_matrix, tolerance: float, *, most: float) -> bool:
-    n_cells, n_genes = matrix.shape
+def _deviates_by_one(
+    sums: DoubleArray, squares: DoubleArray, n_cells: int, *, tolerance: float, most: float
+) -> bool:
+    """Tell whether more than a share of the genes that vary have a standard deviation near 1.
+
+    Args:
+        sums: Sum of each gene over cells, (G,).
+        squares: Sum of its squares, (G,).
+        n_cells: Number of cells.
+        tolerance: What counts as near.
+        most: The share.
+    """
+    variance = (squares - sums**2 / n_cells) / (n_cells - 1)
+    deviation = np.sqrt(variance[variance > 0])
+    return len(deviation) >= MIN_GENES and bool((np.abs(deviation - 1) < tolerance).mean() > most)
+
+
+def gene_sums(matrix: CellMatrix) -> tuple[DoubleArray, DoubleArray]:
+    """Return the sum of each gene and that of its squares, (G,) each."""
+    n_genes = matrix.shape[1]
     sums, squares = np.zeros(n_genes), np.zeros(n_genes)
     for start in range(0, matrix.nnz, CHUNK):
         genes = matrix.indices[start : start + CHUNK]
         values = matrix.data[start : start + CHUNK].astype(np.float64)
         sums += np.bincount(genes, weights=values, minlength=n_genes)
         squares += np.bincount(genes, weights=values**2, minlength=n_genes)
-    variance = (squares - sums**2 / n_cells) / (n_cells - 1)
-    deviation = np.sqrt(variance[variance > 0])
-    return len(deviation) >= MIN_GENES and bool((np.abs(deviation - 1) < tolerance).mean() > most)
+    return sums, squares

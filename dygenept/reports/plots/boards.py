@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from dygenept.errors import ResultsError
 from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.leaderboard.saturation import REGIMES, Saturation
 from dygenept.reports.model_facts import Cost
+from dygenept.reports.plots.names import name_points
 from dygenept.reports.plots.style import (
     BLUE,
     COLOURS,
@@ -68,11 +70,16 @@ def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
     Args:
         board: The board.
         metric: Metric; None for the leading one.
+
+    Raises:
+        ResultsError: If no model has a value under it.
     """
     name = metric or board.lead
     rows = [row for row in board.overall.rows if row.metric == name]
     rows = [row for row in rows if row.total.pooled is not None]
     rows.sort(key=lambda row: (row.role in APART, row.rank or 0))
+    if not rows:
+        raise ResultsError(f"nothing to plot: no model has a value under {name}")
     made, axes = figure(0.8 + 0.16 * len(rows))
     for place, row in enumerate(rows):
         total, judged = row.total, row.judgement
@@ -95,7 +102,7 @@ def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
     marks = {"submitted": " (submitted)", "ceiling": " (ceiling)", "floor": " (floor)"}
     _name_rows(axes, [brief(row.model) + marks.get(row.role, "") for row in rows])
     better = "higher is better" if not rows or rows[0].higher_is_better else "lower is better"
-    axes.set_xlabel(f"{name} ({better})\nmean and 95 % interval over perturbations")
+    axes.set_xlabel(f"{name}\n{better}; mean and 95 % interval")
     return labelled(made, _about(board.first.dataset), is_simulated=board.first.dataset.simulated)
 
 
@@ -153,18 +160,24 @@ def saturation(dataset: DatasetRecord, found: Sequence[Saturation], metric: str)
     kept = sorted(
         (item for item in found if item.share is not None), key=lambda item: -(item.share or 0.0)
     )
+    from matplotlib.patches import Patch
+
+    handles = []
     colours = dict(zip(REGIMES, (GREEN, BLUE, ORANGE, GREY), strict=True))
     for regime in REGIMES:
         places = [place for place, item in enumerate(kept) if item.regime == regime]
         n_all = sum(item.regime == regime for item in found)
         shares = [kept[place].share or 0.0 for place in places]
-        axes.bar(places, shares, width=1.0, color=colours[regime], label=f"{regime} ({n_all})")
+        axes.bar(places, shares, width=1.0, color=colours[regime])
+        # What is noise has no bar, and so no colour.
+        face = colours[regime] if regime != "noise" else "white"
+        handles.append(Patch(facecolor=face, edgecolor=GREY, label=f"{regime} ({n_all})", lw=0.4))
     for level in (0.2, 0.8):
         axes.axhline(level, color=DARK, lw=0.6, ls=":")
     axes.set_ylim(0.0, 1.02)
     axes.set_xlabel(f"held-out perturbations, sorted by {metric}\n(noise has no range and no bar)")
     axes.set_ylabel("share of the range covered\nby the best simple model")
-    made.legend(frameon=False, ncols=2, loc="outside lower center")
+    made.legend(handles=handles, frameon=False, ncols=2, loc="outside lower center")
     return labelled(made, _about(dataset), is_simulated=dataset.simulated)
 
 
@@ -183,11 +196,14 @@ def cost(
         costs: What each model took.
         metric: Metric; None for the leading one.
         of_memory: Peak memory in place of the time to fit and predict.
+
+    Raises:
+        ResultsError: If no model that competes has a value.
     """
     name = metric or board.lead
     rows = [row for row in board.overall.rows if row.metric == name and row.role not in APART]
     made, axes = figure(3.2, width=PAGE * 0.75)
-    placed: list[tuple[float, float]] = []
+    placed: list[tuple[float, float, str]] = []
     for row in rows:
         if row.total.pooled is None or row.model not in costs:
             continue
@@ -196,32 +212,24 @@ def cost(
         x = max(x, 1e-4)
         colour = ORANGE if row.model in TRIVIAL else COLOURS[0]
         axes.plot([x], [row.total.pooled], "o", color=colour, ms=4)
-        placed.append((x, row.total.pooled))
-        # Names of points that lie close together go up and down in turn.
-        n_close = sum(
-            abs(np.log10(x / other)) < 0.4 and abs(y - row.total.pooled) < 0.02
-            for other, y in placed
-        )
-        axes.annotate(
-            brief(row.model),
-            (x, row.total.pooled),
-            xytext=(4, 7 * (n_close - 1) * (-1) ** n_close),
-            textcoords="offset points",
-            fontsize=5.5,
-            va="center",
-        )
+        placed.append((x, row.total.pooled, brief(row.model)))
+    if not placed:
+        raise ResultsError(f"nothing to plot: no model that competes has a value under {name}")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: "")
-    values = [x for x, _ in placed]
-    if values and max(values) < 100 * min(values):
+    values = [x for x, _, _ in placed]
+    if max(values) < 100 * min(values):
         from matplotlib.ticker import LogLocator
 
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.set_xlabel("peak memory (GB)" if of_memory else "time to fit and predict, all folds (s)")
     better = "higher" if not rows or rows[0].higher_is_better else "lower"
     axes.set_ylabel(f"{name} ({better} is better)")
-    return labelled(made, _about(board.first.dataset), is_simulated=board.first.dataset.simulated)
+    axes.margins(0.12)
+    labelled(made, _about(board.first.dataset), is_simulated=board.first.dataset.simulated)
+    name_points(axes, sorted(placed, key=lambda of: -of[1]), fontsize=5.5)
+    return made
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

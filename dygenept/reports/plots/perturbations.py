@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.errors import ConfigError, nearest
+from dygenept.errors import ConfigError, ResultsError, nearest
 from dygenept.reports.changes import ConditionChanges
+from dygenept.reports.plots.names import name_points
 from dygenept.reports.plots.style import (
     BLUE,
     COLOURS,
@@ -38,8 +39,11 @@ def strips(scores: BoardScores, metric: str, models: Sequence[str]) -> Figure:
 
     Raises:
         ConfigError: If the board has no such metric or model.
+        ResultsError: If none of them has a value.
     """
     rows = [_row(scores, metric, model) for model in models]
+    if not any(np.isfinite(row).any() for row in rows):
+        raise ResultsError(f"nothing to plot: no model has a value under {metric}")
     made, axes = figure(0.8 + 0.32 * len(rows))
     n_units = len(scores.units)
     # The same height for a perturbation in every strip.
@@ -61,9 +65,7 @@ def strips(scores: BoardScores, metric: str, models: Sequence[str]) -> Figure:
         axes.plot([mean, mean], [place - 0.4, place + 0.4], color=DARK, lw=1.4)
     axes.set_yticks(range(len(models)), [brief(model) for model in models])
     axes.set_ylim(len(models) - 0.4, -0.6)
-    axes.set_xlabel(
-        f"{metric} {_direction(scores, metric)}\none point per perturbation; line: mean"
-    )
+    axes.set_xlabel(f"{metric}\n{_direction(scores, metric)}; line: mean")
     return _titled(made, scores)
 
 
@@ -94,7 +96,7 @@ def paired(scores: BoardScores, metric: str, first: str, second: str) -> Figure:
     axes.set_ylabel(brief(first, 40))
     n_tied = int((x == y).sum())
     axes.set_title(
-        f"{metric} {_direction(scores, metric)}\n{brief(first)} better on {n_better} of {len(x)}"
+        f"{metric} ({_direction(scores, metric)})\n{brief(first)}\nbetter on {n_better} of {len(x)}"
         + (f", tied on {n_tied}" if n_tied else ""),
     )
     return _titled(made, scores)
@@ -103,6 +105,8 @@ def paired(scores: BoardScores, metric: str, first: str, second: str) -> Figure:
 @styled
 def changes(found: ConditionChanges, title: str, *, is_simulated: bool) -> Figure:
     """Plot predicted against measured change of every gene, the top-20 DE genes named.
+
+    Where there is no room for a name, that of the smaller measured change is left out.
 
     Args:
         found: The changes of one condition.
@@ -128,28 +132,21 @@ def changes(found: ConditionChanges, title: str, *, is_simulated: bool) -> Figur
     every = np.concatenate((found.true, found.predicted[np.isfinite(found.predicted)]))
     ends = [float(every.min()), float(every.max())]
     axes.plot(ends, ends, color=DARK, lw=0.7, ls="--", label="perfect")
-    span = max(ends[1] - ends[0], 1e-9)
-    placed: list[tuple[float, float]] = []
-    for gene in sorted(top, key=lambda gene: -abs(float(found.true[gene]))):
-        x, y = float(found.true[gene]), float(found.predicted[gene])
-        at = y
-        while any(
-            abs(x - left) < 0.16 * span and abs(at - up) < 0.028 * span for left, up in placed
-        ):
-            at -= 0.028 * span
-        placed.append((x, at))
-        axes.annotate(
-            brief(found.symbols[gene], 12),
-            (x, y),
-            xytext=(x + 0.012 * span, at),
-            fontsize=5,
-            va="center",
-            arrowprops={"arrowstyle": "-", "lw": 0.3, "color": GREY} if at < y else None,
-        )
     axes.set_xlabel("measured change of mean log1p expression")
     axes.set_ylabel("predicted change")
-    axes.legend(frameon=False, loc="upper left")
-    return labelled(made, title, is_simulated=is_simulated)
+    made.legend(frameon=False, ncols=3, loc="outside lower center")
+    labelled(made, title, is_simulated=is_simulated)
+    ordered = sorted(top, key=lambda gene: -abs(float(found.true[gene])))
+    name_points(
+        axes,
+        [
+            (float(found.true[gene]), float(found.predicted[gene]), brief(found.symbols[gene], 12))
+            for gene in ordered
+            if np.isfinite(found.predicted[gene])
+        ],
+        fontsize=5.0,
+    )
+    return made
 
 
 def _row(scores: BoardScores, metric: str, model: str) -> DoubleArray:
@@ -161,7 +158,7 @@ def _row(scores: BoardScores, metric: str, model: str) -> DoubleArray:
 
 
 def _direction(scores: BoardScores, metric: str) -> str:
-    return "(higher is better)" if scores.higher_is_better[metric] else "(lower is better)"
+    return "higher is better" if scores.higher_is_better[metric] else "lower is better"
 
 
 def _titled(made: Figure, scores: BoardScores) -> Figure:

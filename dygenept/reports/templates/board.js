@@ -171,8 +171,6 @@ function controlTable(toolbar, table) {
   document.addEventListener("click", (event) => {
     if (!chooser.contains(event.target)) chooser.open = false;
   });
-  window.addEventListener("beforeprint", () => { boxes.forEach((box) => { box.checked = true; });
-    choose(); });
   toolbar.hidden = false;
   choose();
   arrange();

@@ -30,10 +30,11 @@ function frame(width, height, label) {
 
 function show(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  // As dygenept.machine.figures writes numbers; what rounds to zero has no minus.
   const size = Math.abs(value);
-  const text = size >= 1e5 || (size > 0 && size < 0.001) ? value.toExponential(1)
-    : size > 0 && size < 0.1 ? value.toFixed(4) : value.toFixed(3);
-  return text.replace("-", "−");
+  const text = value.toFixed(size > 0 && size < 0.001
+    ? Math.min(1 - Math.floor(Math.log10(size)), 8) : size > 0 && size < 0.1 ? 4 : 3);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 function ticks(low, high, n) {
@@ -105,14 +106,15 @@ function pick(svg, points, chosen) {
   });
 }
 
-function stripChart(rows, title, chosen) {
-  const width = 620, step = 46, left = 150, height = rows.length * step + 50;
+function stripChart(rows, title, chosen, room) {
+  const width = Math.max(300, Math.min(620, room)), left = width < 480 ? 120 : 150;
+  const most = width < 480 ? 16 : 22, step = 46, height = rows.length * step + 50;
   const box = {left, right: width - 12, top: 8, bottom: height - 42};
   const [low, high] = extent(rows.flatMap((row) => row.values));
   const x = linear(low, high, box.left, box.right);
   const svg = frame(width, height, `${title}: one point per held-out perturbation for ` +
     rows.map((row) => `${row.name} (mean ${show(row.mean)})`).join(", "));
-  axes(svg, box, x, () => 0, ticks(low, high, 6), [], [title, ""]);
+  axes(svg, box, x, () => 0, ticks(low, high, width < 480 ? 4 : 6), [], [title, ""]);
   const points = [];
   rows.forEach((row, place) => {
     const middle = box.top + step * (place + 0.5), own = [];
@@ -126,7 +128,7 @@ function stripChart(rows, title, chosen) {
     points.push(...own);
     if (Number.isFinite(row.mean)) svg.append(mark("line", {x1: x(row.mean), x2: x(row.mean),
       y1: middle - step * 0.4, y2: middle + step * 0.4, stroke: "var(--text)", "stroke-width": 2}));
-    const name = row.name.length > 22 ? `${row.name.slice(0, 21)}…` : row.name;
+    const name = row.name.length > most ? `${row.name.slice(0, most - 1)}…` : row.name;
     svg.append(mark("text", {x: left - 8, y: middle + 4, "text-anchor": "end"}, name));
   });
   pick(svg, points, chosen);
@@ -153,8 +155,8 @@ function pairChart(first, second, names, chosen) {
   return svg;
 }
 
-function changeChart(genes, limit, title) {
-  const width = 460, height = 400, box = {left: 60, right: width - 70, top: 12, bottom: height - 44};
+function changeChart(genes, limit, title, room) {
+  const width = Math.max(300, Math.min(460, room)), height = 400, box = {left: 60, right: width - 70, top: 12, bottom: height - 44};
   const [low, high] = extent(genes.flatMap((gene) => [gene.true, gene.predicted, 0]));
   const x = linear(low, high, box.left, box.right), y = linear(low, high, box.bottom, box.top);
   const right = genes.filter((gene) => gene.true * gene.predicted > 0).length;
@@ -179,15 +181,30 @@ function changeChart(genes, limit, title) {
   return svg;
 }
 
-function costChart(models, axis, title, up) {
-  const width = 560, height = 340, box = {left: 60, right: width - 130, top: 12, bottom: height - 44};
+// Round values between two logarithms: powers of ten, or with 2 and 5 between where these are few.
+function logTicks(low, high) {
+  const found = (times) => {
+    const ends = [];
+    for (let power = Math.floor(low); power <= Math.ceil(high); power += 1)
+      for (const of of times) {
+        const at = power + Math.log10(of);
+        if (at >= low && at <= high) ends.push(at);
+      }
+    return ends;
+  };
+  const choices = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]].map(found);
+  return choices.find((ends) => ends.length > 2) || choices[3];
+}
+
+function costChart(models, axis, title, up, room) {
+  const width = Math.max(300, Math.min(560, room)), height = 340;
+  const box = {left: 60, right: width - (width < 480 ? 70 : 130), top: 12, bottom: height - 44};
   const logs = models.map((model) => Math.log10(Math.max(model.cost, 1e-9)));
   const [low, high] = extent(logs), [bottom, top] = extent(models.map((model) => model.value));
   const x = linear(low, high, box.left, box.right);
   const y = up ? linear(bottom, top, box.bottom, box.top) : linear(bottom, top, box.top, box.bottom);
-  const whole = ticks(low, high, 6).filter((at) => Math.abs(at - Math.round(at)) < 1e-6);
   const svg = frame(width, height, `${axis.title} against ${title} of ${models.length} models`);
-  axes(svg, box, x, y, whole.length > 1 ? whole : ticks(low, high, 3), ticks(bottom, top, 5),
+  axes(svg, box, x, y, logTicks(low, high), ticks(bottom, top, 5),
     [`${axis.title} (log scale)`, `${title}${up ? "" : " (turned round: better is up)"}`],
     (at) => axis.format(Math.pow(10, at)));
   const placed = [];
@@ -210,8 +227,8 @@ function costChart(models, axis, title, up) {
   return svg;
 }
 
-function rangeChart(metrics) {
-  const width = 560, step = 22, left = 240, height = metrics.length * step + 44;
+function rangeChart(metrics, room) {
+  const width = Math.max(320, Math.min(560, room)), step = 22, left = width < 480 ? 160 : 240, height = metrics.length * step + 44;
   const box = {left, right: width - 12, top: 6, bottom: height - 38};
   const x = linear(-0.2, 1, box.left, box.right);
   const svg = frame(width, height, "Dynamic range of each metric: " + metrics.map((metric) =>

@@ -2,9 +2,17 @@
 const detail = document.getElementById("detail");
 const boards = new Map();
 
-function openDetail(title, content) {
+// How wide a chart may be for its text to be as large as the page's.
+function room(node) {
+  const most = document.body.clientWidth - 48;
+  return node && node.clientWidth ? Math.min(node.clientWidth, most) : most;
+}
+
+function openDetail(board, title, content) {
   document.getElementById("detail-title").textContent = title;
-  document.getElementById("detail-body").replaceChildren(...content.filter((part) => part));
+  const warning = board.section.querySelector("p.simulated");
+  document.getElementById("detail-body").replaceChildren(
+    ...[warning && warning.cloneNode(true), ...content].filter((part) => part));
   if (!detail.open) detail.showModal();
   detail.scrollTop = 0;
 }
@@ -163,7 +171,7 @@ function changesOf(board, model) {
     (board.changes(name, unit) || []).length);
   function draw(unit) {
     const genes = board.changes(name, unit);
-    place.replaceChildren(changeChart(genes, data.limit, `${name}, ${board.unit(unit)}`),
+    place.replaceChildren(changeChart(genes, data.limit, `${name}, ${board.unit(unit)}`, room(place)),
       table("Measured and predicted change of the top genes", ["gene", "measured", "predicted"],
         genes.map((gene) => [gene.name, show(gene.true), show(gene.predicted)])));
   }
@@ -197,14 +205,14 @@ function showModel(board, model) {
     });
     const beside = reference >= 0 ? board.of(metric, reference) : null;
     strip.replaceChildren(el("div", {class: "charts"},
-      stripChart(rows, metric.name, (unit) => go(board, "unit", unit)),
+      stripChart(rows, metric.name, (unit) => go(board, "unit", unit), room(strip)),
       beside ? pairChart(own, beside, [name, board.data.models[reference].name],
         (unit) => go(board, "unit", unit)) : ""),
     el("p", {class: "muted"}, "Each point is one held-out perturbation; a click opens it. " +
       "The upright line is the mean."),
     el("div", {class: "charts"}, extremes(board, own)), ...partsOf(board, model, reference));
   }
-  openDetail(`${name}${role === "model" || role === "baseline" ? "" : ` (${role})`}`, [
+  openDetail(board, `${name}${role === "model" || role === "baseline" ? "" : ` (${role})`}`, [
     scoresOf(board, model),
     board.data.units ? el("section", {}, el("h3", {}, "On each perturbation"),
       metricChooser(board, draw), strip) : null,
@@ -252,9 +260,9 @@ function showUnit(board, unit) {
     models[place].name)));
   const drawChanges = () => changes.replaceChildren(changeChart(
     board.changes(models[select.value].name, unit), board.data.changes.limit,
-    `${models[select.value].name}, ${board.unit(unit)}`));
+    `${models[select.value].name}, ${board.unit(unit)}`, room(changes)));
   select.addEventListener("change", drawChanges);
-  openDetail(board.unit(unit), [pairs(facts), el("section", {}, el("h3", {}, "All models"),
+  openDetail(board, board.unit(unit), [pairs(facts), el("section", {}, el("h3", {}, "All models"),
     metricChooser(board, draw), content), el("section", {},
     el("h3", {}, "Predicted against measured change"), withChanges.length
       ? el("div", {class: "toolbar"}, el("label", {}, "Model ", select))
@@ -273,11 +281,14 @@ function explore(board, place) {
   const chosen = el("select", {}, Object.keys(kinds).map((kind) => el("option", {value: kind}, kind)));
   function drawCost() {
     const kind = kinds[chosen.value];
-    cost.replaceChildren(costChart(data.models.map((model, at) => ({name: model.name,
+    const shown = data.models.map((model, at) => ({name: model.name,
       apart: model.role === "ceiling" || model.role === "floor",
       trivial: data.trivial.includes(model.name), value: lead.value[at],
       cost: model.facts ? kind.of(model.facts) : NaN})).filter((model) => model.value !== null &&
-      model.cost > 0 && !model.apart), kind, lead.name, lead.up));
+      model.cost > 0 && !model.apart);
+    cost.replaceChildren(shown.length
+      ? costChart(shown, kind, lead.name, lead.up, room(place))
+      : el("p", {class: "muted"}, `No model that competes has a value under ${lead.name}.`));
   }
   chosen.addEventListener("change", drawCost);
   const parts = [];
@@ -287,7 +298,7 @@ function explore(board, place) {
       el("div", {class: "toolbar"}, el("label", {}, "Cost ", chosen)), cost));
   }
   if (metrics.some((metric) => metric.range[0] !== null)) parts.push(el("section", {},
-    el("h3", {}, "Calibration of the metrics"), rangeChart(metrics),
+    el("h3", {}, "Calibration of the metrics"), rangeChart(metrics, room(place)),
     el("p", {class: "muted"}, "How far a ceiling lies above the trivial reference: 0 is no better, " +
       "1 is perfect. Grey, and marked °, where the interval does not lie above 0.")));
   place.append(el("div", {class: "charts"}, parts));

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class FileConfig(MappedConfig):
-    """One ``.h5ad`` file, and where it keeps what is needed.
+    """One ``.h5ad`` file or zarr store, and where it keeps what is needed.
 
     Attributes:
         path: The file; a relative path starts from the folder of data sets.
@@ -34,7 +34,7 @@ class FileConfig(MappedConfig):
 
 
 class FileSource:
-    """Reads one ``.h5ad`` file."""
+    """Reads one ``.h5ad`` file or zarr store."""
 
     def __init__(self, config: FileConfig) -> None:
         self._config = config
@@ -46,8 +46,11 @@ class FileSource:
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say whether the file is there."""
         path = self.path(data_dir)
-        is_present = path.is_file()
-        detail = f"{path.stat().st_size / 1e6:,.0f} MB on disk" if is_present else "not there"
+        # A zarr store is a folder.
+        is_present = path.exists()
+        detail = "not there"
+        if is_present:
+            detail = "a folder" if path.is_dir() else f"{path.stat().st_size / 1e6:,.0f} MB on disk"
         return DatasetStatus(path, is_present, detail)
 
     def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
@@ -57,7 +60,7 @@ class FileSource:
             DataUnavailableError: If it is not there.
         """
         path = self.path(data_dir)
-        if not path.is_file():
+        if not path.exists():
             raise DataUnavailableError(f"no file {path}; correct its path in the registry")
         return path
 
@@ -67,7 +70,7 @@ class FileSource:
 
         path = self.path(data_dir)
         config = self._config
-        if not path.is_file():
+        if not path.exists():
             return None
         return outline_file(
             path, name=config.name, normalize=config.normalize, mapping=config.mapping()
@@ -75,6 +78,7 @@ class FileSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read and check it."""
+        from dygenept.data.memory import MemoryLimit
         from dygenept.data.reading.anndata_file import read_anndata
 
         path = self.fetch(data_dir, runtime)
@@ -83,6 +87,7 @@ class FileSource:
             name=self._config.name,
             normalize=self._config.normalize,
             mapping=self._config.mapping(),
+            limit=MemoryLimit.of(runtime),
         )
         return replace(data, file=str(path.absolute()))
 
@@ -93,10 +98,11 @@ def dygenept_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="file",
-            summary="An .h5ad file of your own, with the columns that you name",
+            summary="An .h5ad file or zarr store of your own, with the columns that you name",
             source="this project",
             config=FileConfig,
             factory=FileSource,
+            streams=True,
             check_options={"path": "absent.h5ad"},
         )
     ]

@@ -97,9 +97,11 @@ class GearsSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
+        from dygenept.data.memory import MemoryLimit
         from dygenept.data.reading.anndata_file import read_anndata
 
-        return read_anndata(self.fetch(data_dir, runtime), name=self._config.folder)
+        path, limit = self.fetch(data_dir, runtime), MemoryLimit.of(runtime)
+        return read_anndata(path, name=self._config.folder, limit=limit)
 
     def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
         from dygenept.machine.addresses import shown
@@ -139,6 +141,7 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="Roohani et al. 2024, doi:10.1038/s41587-023-01905-6",
             config=GearsConfig,
             factory=GearsSource,
+            streams=True,
             check_options={"file_id": 6154020, "folder": "norman"},
         )
     ]

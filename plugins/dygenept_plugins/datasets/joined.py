@@ -8,6 +8,7 @@ Loads what its members load.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,9 @@ class JoinedSource:
         Raises:
             DataError: If two members share a cell type, or all of them share too few genes.
         """
-        members = {name: member.load(data_dir, runtime) for name, member in self._members.items()}
+        # They are joined in memory, for which there is room where this source is asked at all.
+        held = replace(runtime, memory=None)
+        members = {name: member.load(data_dir, held) for name, member in self._members.items()}
         return join(self._config.name, members)
 
 
@@ -144,7 +147,8 @@ def join(name: str, members: Mapping[str, PerturbationData]) -> PerturbationData
     columns = [_columns(part, genes) for part in parts]
     expression = sparse.csr_matrix(
         sparse.vstack(
-            [part.expression[:, columns[number]] for number, part in enumerate(parts)], format="csr"
+            [part.expression[:][:, columns[number]] for number, part in enumerate(parts)],
+            format="csr",
         )
     )
     expression.sort_indices()

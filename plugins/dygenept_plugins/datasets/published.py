@@ -106,6 +106,7 @@ class PublishedSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
+        from dygenept.data.memory import MemoryLimit
         from dygenept.data.reading.anndata_file import read_anndata
 
         config = self._config
@@ -114,6 +115,7 @@ class PublishedSource:
             name=config.name,
             normalize=config.normalize,
             mapping=config.mapping(),
+            limit=MemoryLimit.of(runtime),
         )
 
     def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
@@ -151,6 +153,7 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="this project",
             config=PublishedConfig,
             factory=PublishedSource,
+            streams=True,
             check_options={"url": "https://example.org/absent.h5ad", "path": "absent.h5ad"},
         )
     ]

@@ -130,9 +130,11 @@ class SimulatedSource:
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Make the data set if needed, read and check it."""
+        from dygenept.data.memory import MemoryLimit
         from dygenept.data.reading.anndata_file import read_anndata
 
-        return read_anndata(self.fetch(data_dir, runtime), name=self.name)
+        path, limit = self.fetch(data_dir, runtime), MemoryLimit.of(runtime)
+        return read_anndata(path, name=self.name, limit=limit)
 
 
 @hookimpl
@@ -145,6 +147,7 @@ def dygenept_datasets() -> list[DatasetSpec]:
             source="this project",
             config=SimulatedConfig,
             factory=SimulatedSource,
+            streams=True,
             check_options={"profile": "dixit", "scale": 0.02},
         )
     ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.evaluation.rows import change, top_share
+from dygenept.evaluation.rows import predicted_change, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
@@ -46,7 +46,7 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
         )
     is_significant = inputs.de_tests.is_significant
     n_significant = is_significant.sum(axis=1)
-    size: DoubleArray = np.abs(change(inputs.predicted, inputs.control)).round(TIE_DECIMALS)
+    size: DoubleArray = np.abs(predicted_change(inputs)).round(TIE_DECIMALS)
     shares = top_share(size, is_significant)
     values = np.where(n_significant > 0, shares, np.nan)
     undefined = np.flatnonzero(n_significant == 0).tolist()

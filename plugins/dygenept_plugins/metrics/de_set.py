@@ -24,7 +24,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import change, top_share
+from dygenept.evaluation.rows import change, predicted_change, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
@@ -52,10 +52,10 @@ def des(inputs: MetricInputs) -> MetricValues:
     if inputs.de_tests is None:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
-    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
-    size = size.round(TIE_DECIMALS)
+    size = _rounded_size(inputs)
     chance = is_significant.sum(axis=1) / size.shape[1]
-    return replace(of_significant(top_share(size, is_significant), is_significant), chance=chance)
+    shares = top_share(size, is_significant, ordered=_ordered_size(inputs))
+    return replace(of_significant(shares, is_significant), chance=chance)
 
 
 def de_sign_match(inputs: MetricInputs) -> MetricValues:
@@ -73,7 +73,10 @@ def de_sign_match(inputs: MetricInputs) -> MetricValues:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
     # A fold change has the sign of the difference.
-    predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
+    if (inputs.predicted >= 0.0).all():
+        predicted = predicted_change(inputs)
+    else:
+        predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
     is_same = np.sign(predicted) == np.sign(inputs.truth - inputs.control)
     hits = (is_same & is_significant).sum(axis=1)
     return of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
@@ -95,9 +98,8 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
     values = np.full(len(inputs.conditions), np.nan)
     for row, mask in enumerate(inputs.de_tests.is_significant):
         if mask.sum() > 1:
-            control = inputs.control[row, mask]
-            predicted = _from_control(inputs.predicted[row, mask], control)
-            truth = log2_fold_change(inputs.truth[row, mask], control)
+            predicted = _predicted_fold_change(inputs)[row, mask]
+            truth = log2_fold_change(inputs.truth[row, mask], inputs.control[row, mask])
             ranks = np.stack([_ranks(predicted), _ranks(truth)])
             ranks -= ranks.mean(axis=1, keepdims=True)
             norms = np.linalg.norm(ranks, axis=1).prod()
@@ -119,21 +121,26 @@ def de_auprc(inputs: MetricInputs) -> MetricValues:
     """
     if inputs.de_tests is None:
         return _undefined(inputs)
-    size: DoubleArray = np.abs(_from_control(inputs.predicted, inputs.control))
-    return average_precision(size.round(TIE_DECIMALS), inputs.de_tests.is_significant)
+    return average_precision(
+        _rounded_size(inputs), inputs.de_tests.is_significant, ordered=_ordered_size(inputs)
+    )
 
 
-def average_precision(size: DoubleArray, is_significant: BoolArray) -> MetricValues:
+def average_precision(
+    size: DoubleArray, is_significant: BoolArray, *, ordered: DoubleArray | None = None
+) -> MetricValues:
     """Return the average precision of a score for what is significant, (n,).
 
     Args:
         size: The score, (n, G); genes that tie are found together.
         is_significant: (n, G).
+        ordered: The score with each row sorted, where it is known.
     """
     n_genes = size.shape[1]
     values = np.full(len(size), np.nan)
     n_significant = is_significant.sum(axis=1)
-    ordered = np.sort(size, axis=1)
+    if ordered is None:
+        ordered = np.sort(size, axis=1)
     for row in np.flatnonzero((n_significant > 0) & (n_significant < n_genes)).tolist():
         # The precision among all genes that come as early as each significant one, ties included.
         own = np.sort(size[row, is_significant[row]])
@@ -157,10 +164,27 @@ def log2_fold_change(means: DoubleArray, control: DoubleArray) -> DoubleArray:
     return np.where(np.isnan(found), 0.0, found)
 
 
-def _from_control(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
+def _predicted_fold_change(inputs: MetricInputs) -> DoubleArray:
     # What differs from control by rounding alone has no fold change.
-    is_changed = change(predicted, control) != 0.0
-    return np.where(is_changed, log2_fold_change(predicted, control), 0.0)
+    return inputs.once(
+        "de_set.predicted_fold_change",
+        lambda: np.where(
+            predicted_change(inputs) != 0.0,
+            log2_fold_change(inputs.predicted, inputs.control),
+            0.0,
+        ),
+    )
+
+
+def _rounded_size(inputs: MetricInputs) -> DoubleArray:
+    """Return the absolute fold change, (n, G), in which what differs by rounding is a tie."""
+    return inputs.once(
+        "de_set.rounded_size", lambda: np.abs(_predicted_fold_change(inputs)).round(TIE_DECIMALS)
+    )
+
+
+def _ordered_size(inputs: MetricInputs) -> DoubleArray:
+    return inputs.once("de_set.ordered_size", lambda: np.sort(_rounded_size(inputs), axis=1))
 
 
 def _ranks(values: DoubleArray) -> DoubleArray:

@@ -28,10 +28,15 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from dygenept.evaluation.neighbours import Rivals, euclidean, manhattan, places
-from dygenept.evaluation.rows import change
+from dygenept.evaluation.neighbours import (
+    Rivals,
+    are_alike,
+    manhattan,
+    places,
+    squared_euclidean,
+)
+from dygenept.evaluation.rows import change, predicted_change
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -52,7 +57,7 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
         >>> centroid_accuracy(inputs).values
         array([0.5, 1. , 0. ])
     """
-    found = places(inputs, lambda among: euclidean(inputs.predicted[among.rows], among.truth))
+    found = places(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
     return MetricValues(found.farther / np.maximum(found.others, 1.0), found.reasons)
 
 
@@ -69,10 +74,11 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
+        truth = among.truths.values
         # Both sides of a distance have the same control, which cancels.
-        found = manhattan(predicted, among.truth)
+        found = among.truths.distances("manhattan", predicted, lambda rows: manhattan(rows, truth))
         for place, genes in targets.items():
-            difference = among.truth[:, genes] - predicted[place, genes]
+            difference = truth[:, genes] - predicted[place, genes]
             found[place] -= np.abs(difference).sum(axis=1)
         return found
 
@@ -92,9 +98,9 @@ def perturbation_discrimination_l2(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        found = euclidean(predicted, among.truth) ** 2
+        found = _squared_distances(inputs, among).copy()
         for place, genes in targets.items():
-            difference = among.truth[:, genes] - predicted[place, genes]
+            difference = among.truths.values[:, genes] - predicted[place, genes]
             found[place] -= (difference**2).sum(axis=1)
         return np.sqrt(np.maximum(found, 0.0))
 
@@ -114,11 +120,12 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        control = inputs.control[among.rows[0]]  # One cell type has one control.
-        guess, truth = change(predicted, control), among.truth - control
-        products = guess @ truth.T  # (n, m)
-        guess_squares = np.broadcast_to((guess**2).sum(axis=1)[:, None], products.shape).copy()
-        truth_squares = np.broadcast_to((truth**2).sum(axis=1), products.shape).copy()
+        truth, truth_squares = _candidate_delta(inputs, among)
+        guess = predicted_change(inputs)[among.rows]
+        products = _products(inputs, among).copy()
+        squares = np.einsum("ng,ng->n", guess, guess)
+        guess_squares = np.repeat(squares[:, None], products.shape[1], axis=1)
+        truth_squares = np.repeat(truth_squares[None], len(products), axis=0)
         for place, genes in targets.items():
             products[place] -= truth[:, genes] @ guess[place, genes]
             guess_squares[place] -= (guess[place, genes] ** 2).sum()
@@ -140,7 +147,7 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
         array([0.667, 0.333, 0.667])
     """
     return _rank_of_prediction(
-        inputs, lambda rows: euclidean(inputs.truth[rows], inputs.predicted[rows])
+        inputs, lambda fold, among: np.sqrt(_squared_distances(fold, among).T)
     )
 
 
@@ -156,11 +163,11 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
         array([0.5, 0. ])
     """
 
-    def distances(rows: npt.NDArray[np.intp]) -> DoubleArray:
-        guess = change(inputs.predicted[rows], inputs.control[rows])
-        truth = inputs.truth[rows] - inputs.control[rows]
-        squares = (truth**2).sum(axis=1)[:, None], (guess**2).sum(axis=1)
-        return 1.0 - _cosines(truth @ guess.T, *squares)
+    def distances(fold: MetricInputs, among: Rivals) -> DoubleArray:
+        _, truth_squares = _candidate_delta(fold, among)
+        guess = predicted_change(fold)[among.rows]
+        guess_squares = np.einsum("ng,ng->n", guess, guess)
+        return 1.0 - _cosines(_products(fold, among).T, truth_squares[:, None], guess_squares)
 
     return _rank_of_prediction(inputs, distances)
 
@@ -185,17 +192,50 @@ def _discrimination(
 
 
 def _rank_of_prediction(
-    inputs: MetricInputs, distances: Callable[[npt.NDArray[np.intp]], DoubleArray]
+    inputs: MetricInputs, distances: Callable[[MetricInputs, Rivals], DoubleArray]
 ) -> MetricValues:
-    """Rank the right prediction among those of its fold by their distance to the truth."""
-    fold = replace(inputs, candidates=None)
-    found = places(fold, lambda among: distances(among.rows))
+    """Rank the right prediction among those of its fold by their distance to the truth.
+
+    Args:
+        inputs: Predictions; only those of the fold are candidates.
+        distances: From inputs whose candidates are these, to the distance of each truth (row) to
+            each prediction (column) of one cell type, (n, n).
+    """
+    fold = inputs.once("ranks.fold", lambda: replace(inputs, candidates=None))
+    found = places(fold, lambda among: distances(fold, among))
     n_predictions = found.others + 1.0
     return MetricValues(
         (found.others - found.farther) / n_predictions,
         found.reasons,
         chance=found.others / (2.0 * n_predictions),
     )
+
+
+def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed."""
+    return inputs.once(
+        f"ranks.squared_distances {among.rows[0]}",
+        lambda: squared_euclidean(inputs.predicted[among.rows], among.truths),
+    )
+
+
+def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, DoubleArray]:
+    """Changes of the candidates, (m, G), and their squared lengths, (m,)."""
+    return among.truths.delta(inputs.control[among.rows[0]])  # One cell type has one control.
+
+
+def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
+
+    def compute() -> DoubleArray:
+        control = inputs.control[among.rows[0]]
+        truth, _ = among.truths.delta(control)
+        predicted = inputs.predicted[among.rows]
+        if are_alike(predicted):
+            return np.repeat(change(predicted[:1], control) @ truth.T, len(predicted), axis=0)
+        return predicted_change(inputs)[among.rows] @ truth.T
+
+    return inputs.once(f"ranks.products {among.rows[0]}", compute)
 
 
 def _cosines(

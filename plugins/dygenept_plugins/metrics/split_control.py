@@ -20,7 +20,14 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import change, gather_de, masked_mean, masked_pearson, row_scale
+from dygenept.evaluation.rows import (
+    change,
+    gather_de,
+    masked_mean,
+    masked_pearson,
+    predicted_change,
+    row_scale,
+)
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
@@ -103,7 +110,7 @@ def _both_ways(
     values[~has_halves] = np.nan
     reasons = {**other.reasons, **one.reasons}
     reasons |= dict.fromkeys(np.flatnonzero(~has_halves).tolist(), NO_HALVES)
-    is_control = ~change(inputs.predicted, inputs.control).any(axis=1)
+    is_control = ~predicted_change(inputs).any(axis=1)
     if compare is _correlation:
         # Its change from half of the control cells is noise, and not a prediction.
         values[is_control] = np.nan

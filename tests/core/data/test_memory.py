@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dygenept.data.memory import csr_bytes, needed_bytes, parse_memory
+from dygenept.data.memory import CellsSize, csr_bytes, parse_memory
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.data.request import DataRequest, open_data
@@ -40,8 +40,9 @@ def test_a_matrix_takes_what_its_arrays_take() -> None:
 def test_a_limit_is_obeyed_before_a_value_is_read(tmp_path: Path) -> None:
     path = write_toy_h5ad(tmp_path / "toy.h5ad")
     environment = Environment.load()
-    needed = needed_bytes(outline_file(path))
-    assert needed is not None
+    size = CellsSize.of(outline_file(path))
+    assert size is not None
+    needed = min(size.in_memory, size.streamed)
     enough = DataRequest(dataset=str(path), memory=needed)
     assert open_data(enough, environment, no_report).sha256 == read_anndata(path).sha256
     with h5py.File(path, "r+") as file:

@@ -115,19 +115,27 @@ def test_a_table_of_effects_has_no_such_statistics() -> None:
 
 
 def test_simulated_norman_looks_like_the_real_screens(tmp_path: Path) -> None:
-    # 34 perturbations with heavy tails are few, so two draws are averaged.
+    # Constants were set while seeds 0 and 1 were looked at. Of 34 perturbations with heavy tails a
+    # draw says little (the share of near-null ones has a standard deviation of 0.12), so several
+    # are averaged, and their mean may miss the range by two of its standard errors.
     draws = []
-    for seed in (0, 1):
+    for seed in (2, 3, 4, 5):
         path = tmp_path / f"{seed}.h5ad"
         write_simulation(simulate("norman", scale=0.05, seed=seed), path)
         draws.append(screen_statistics(read_anndata(path)).document())
-    figures = {name: float(np.mean([draw[name] for draw in draws])) for name in REAL_RANGES}
-    outside = {
-        name: (figures[name], limits)
-        for name, limits in REAL_RANGES.items()
-        if not limits[0] <= figures[name] <= limits[1]
-    }
+    outside = {}
+    for name, (low, high) in REAL_RANGES.items():
+        figures = np.array([draw[name] for draw in draws])
+        error = figures.std(ddof=1) / np.sqrt(len(figures))
+        if not low - 2 * error <= figures.mean() <= high + 2 * error:
+            outside[name] = figures.mean(), error
+        # Slack must not swallow the test.
+        assert 2 * error < 0.25, name
     assert not outside
+    # What hardly varies from draw to draw is held to its range in every draw.
+    for name in ("zero_fraction", "mean_variance_slope", "mean_variance_residual"):
+        low, high = REAL_RANGES[name]
+        assert all(low <= draw[name] <= high for draw in draws), name
 
 
 @pytest.mark.shared_data

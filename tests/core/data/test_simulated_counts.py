@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse, stats
@@ -110,8 +112,19 @@ def test_progress_ends_at_the_number_of_cells() -> None:
     assert seen == [(512, 1_100), (1_024, 1_100), (1_100, 1_100)]
 
 
-def test_expected_expression_agrees_with_the_mean_of_many_cells() -> None:
-    model = _model(400, seed=9)
+@pytest.mark.parametrize(
+    ("sizes", "bound"),
+    [
+        ((1.0, 10.0), 0.05),
+        # Some genes come in bursts, so that a cell's total strays from its expectation, which is
+        # what expected expression divides by.
+        (simulate_counts.SIZE_RANGE, 0.1),
+    ],
+)
+def test_expected_expression_agrees_with_the_mean_of_many_cells(
+    sizes: tuple[float, float], bound: float
+) -> None:
+    model = replace(_model(400, seed=9), sizes=np.geomspace(*sizes, simulate_counts.N_SIZES))
     rng = np.random.default_rng(10)
     change = np.zeros((2, 1, 400))
     change[1, 0, rng.choice(400, 60, replace=False)] = rng.normal(0.0, 1.0, 60)
@@ -127,8 +140,15 @@ def test_expected_expression_agrees_with_the_mean_of_many_cells() -> None:
         [np.asarray(matrix[:n_each].mean(axis=0))[0], np.asarray(matrix[n_each:].mean(axis=0))[0]]
     )
     expected = expected_expression(model, means, shares=shares)
-    # Some genes come in bursts, so a cell's total strays from its expectation, which is used here.
-    assert np.abs(expected - observed).max() < 0.1
+    assert np.abs(expected - observed).max() < bound
     delta, truth = observed[1] - observed[0], expected[1] - expected[0]
     assert np.corrcoef(delta, truth)[0, 1] > 0.98
+    # The totals' part cancels: what is left of a change is sampling.
     assert np.abs(delta - truth).max() < 0.06
+    squares = matrix.multiply(matrix)
+    variance = [
+        np.asarray(squares[cells].mean(axis=0))[0] - mean**2
+        for cells, mean in zip((slice(n_each), slice(n_each, None)), observed, strict=True)
+    ]
+    noise = np.sqrt(np.sum(variance, axis=0) / n_each)
+    assert np.sqrt((((delta - truth) / noise) ** 2).mean()) == pytest.approx(1.0, abs=0.1)

@@ -237,6 +237,61 @@ def test_hidden_programs_have_equal_sizes_and_follow_the_seed_alone(
     np.testing.assert_array_equal(other.neighbourhood, memberships.neighbourhood)
 
 
+@pytest.fixture(scope="module")
+def known_and_effects() -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """What 263 targets are members of, by source, and their effects of strength 1."""
+    profile = PROFILES["k562"].scaled(0.15)
+    programs = assign_programs(
+        load_gene_tables(), n_per_facet=programs_per_facet(profile.n_singles)
+    )
+    targets = draw_targets(profile, programs, rng=np.random.default_rng(20))
+    names = tuple(programs.genes[position] for position in targets.positions)
+    memberships = draw_memberships(names, rng=np.random.default_rng(21))
+    output = draw_output_genes(np.linspace(-3.0, 2.0, N_GENES), rng=np.random.default_rng(22))
+    rng = np.random.default_rng(23)
+    planted = plant_effects(targets, programs, memberships, output=output, rng=rng)
+
+    def one_hot(codes: npt.NDArray[np.int32], size: int) -> npt.NDArray[np.float64]:
+        return np.asarray(codes[:, None] == np.arange(size), dtype=np.float64)
+
+    of_go = programs.program[targets.positions]
+    known = {
+        "go_text": sum(one_hot(of_go[:, facet], len(programs.terms)) for facet in range(8)),
+        "string_graph": one_hot(memberships.neighbourhood, len(memberships.centres)),
+        "hidden": one_hot(memberships.hidden, memberships.n_hidden),
+    }
+    return known, planted.singles[:, 0] / planted.strength[:, None]
+
+
+def beyond_the_mean(x: npt.NDArray[np.float64], effects: npt.NDArray[np.float64]) -> float:
+    """Share of the error of the train mean that ridge regression spares held-out targets."""
+    fold_of = np.random.default_rng(1).permutation(len(effects)) % 5
+    errors = np.zeros(2)
+    for fold in range(5):
+        train, test = fold_of != fold, fold_of == fold
+        mean, centre = effects[train].mean(axis=0), x[train].mean(axis=0)
+        a = x[train] - centre
+        weights = a.T @ np.linalg.solve(a @ a.T + np.eye(len(a)), effects[train] - mean)
+        predicted = mean + (x[test] - centre) @ weights
+        errors += [((effects[test] - guess) ** 2).sum() for guess in (predicted, mean)]
+    return float(1.0 - errors[0] / errors[1])
+
+
+@pytest.mark.parametrize(
+    ("source", "at_least"), [("go_text", 0.08), ("string_graph", 0.03), ("hidden", 0.05)]
+)
+def test_each_source_tells_of_held_out_targets_what_their_mean_does_not(
+    source: str,
+    at_least: float,
+    known_and_effects: tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+) -> None:
+    known, effects = known_and_effects
+    assert beyond_the_mean(known[source], effects) > at_least
+    # Dealt to the wrong genes the same memberships lose against the mean.
+    shuffled = np.random.default_rng(0).permutation(known[source])
+    assert beyond_the_mean(shuffled, effects) < -0.05
+
+
 def test_strengths_have_a_heavy_tail_and_many_are_next_to_nothing() -> None:
     strength = draw_strengths(1_000, rng=np.random.default_rng(7))
     assert np.percentile(strength, 95) > 4 * np.median(strength) > 0

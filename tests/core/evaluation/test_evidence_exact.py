@@ -19,6 +19,7 @@ from dygenept.evaluation.scoring import (
     metric_inputs,
     score,
 )
+from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,
@@ -62,8 +63,15 @@ def inputs_of(n_conditions: int, *, whole: bool = True) -> MetricInputs:
         if whole
         else None,
         control_halves=halves if whole else None,
+        spread=np.repeat(rows * 23, 2, axis=1) if whole else None,
         single_deltas=tuple(np.full((2, 2), 19.0 * row) for row in range(n_conditions)),
     )
+
+
+def in_blocks(metric: Metric, inputs: MetricInputs) -> MetricValues:
+    """Compute one metric in blocks."""
+    (found,) = blocks.in_blocks([(spec_of("rows", by_row=True), metric)], inputs)
+    return found
 
 
 # ------------------------------------------------------------------------------------- controls
@@ -138,7 +146,9 @@ def test_a_metric_by_row_sees_each_row_once_with_all_that_belongs_to_it(
             (17, seen.de_tests.scores_vs_rest),
             (3, seen.control_halves[0]),
             (5, seen.control_halves[1]),
+            (23, seen.spread),
         ):
+            assert array is not None
             np.testing.assert_array_equal(array[:, 0], rows * factor)
         assert seen.de_indices[:, 0].tolist() == (rows * 20).tolist()
         assert [item.cell_type for item in seen.conditions] == [str(int(row)) for row in rows]
@@ -151,7 +161,7 @@ def test_a_metric_by_row_sees_each_row_once_with_all_that_belongs_to_it(
         reasons = {row: f"row {rows[row]:.0f}" for row in np.flatnonzero(np.isnan(values)).tolist()}
         return MetricValues(values, reasons, chance=rows / 2)
 
-    found = blocks.in_blocks(metric, inputs_of(n_conditions))
+    found = in_blocks(metric, inputs_of(n_conditions))
     rows = np.arange(n_conditions, dtype=np.float64)
     np.testing.assert_array_equal(found.values, np.where(rows % 10 == 7, np.nan, rows))
     assert found.reasons == {row: f"row {row}" for row in range(7, n_conditions, 10)}
@@ -173,7 +183,7 @@ def test_a_block_sees_the_cells_of_its_own_rows(monkeypatch: pytest.MonkeyPatch)
         sums = [seen.cells.real(row).sum() for row in range(len(seen.conditions))]
         return MetricValues(np.asarray(sums, dtype=np.float64))
 
-    found = blocks.in_blocks(metric, inputs)
+    found = in_blocks(metric, inputs)
     assert found.values.tolist() == [samples.real(row).sum() for row in range(3)]
     assert len(set(found.values.tolist())) == 3
 
@@ -183,9 +193,10 @@ def test_blocks_without_further_evidence_or_chance() -> None:
         assert seen.de_tests is None
         assert seen.control_halves is None
         assert seen.cells is None
+        assert seen.spread is None
         return MetricValues(seen.predicted[:, 1])
 
-    found = blocks.in_blocks(metric, inputs_of(70, whole=False))
+    found = in_blocks(metric, inputs_of(70, whole=False))
     assert found.values.tolist() == list(range(70))
     assert found.chance is None
 
@@ -195,11 +206,11 @@ def test_a_chance_that_only_some_blocks_have_is_no_chance() -> None:
         rows = seen.predicted[:, 0]
         return MetricValues(rows, chance=rows if rows[0] == 0 else None)
 
-    assert blocks.in_blocks(metric, inputs_of(70)).chance is None
+    assert in_blocks(metric, inputs_of(70)).chance is None
 
 
 def test_what_a_block_returns_that_is_no_result_reaches_the_caller() -> None:
-    assert blocks.in_blocks(lambda seen: [1.0], inputs_of(70)) == [1.0]  # type: ignore[arg-type,comparison-overlap,return-value]
+    assert in_blocks(lambda seen: [1.0], inputs_of(70)) == [1.0]  # type: ignore[arg-type,comparison-overlap,return-value]
 
 
 def test_only_metrics_by_row_are_computed_in_blocks() -> None:

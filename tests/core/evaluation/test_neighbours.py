@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from core.evaluation.small_cells import A, B, C, X, Y
 
-from dygenept.evaluation.neighbours import ONE_CONDITION, Rivals, euclidean, manhattan, places
+from dygenept.evaluation import neighbours
+from dygenept.evaluation.neighbours import (
+    ONE_CONDITION,
+    Rivals,
+    Truths,
+    manhattan,
+    places,
+    rivals,
+    squared_euclidean,
+)
 from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 
 
@@ -58,7 +69,7 @@ def test_candidates_of_other_folds_count_within_the_cell_type() -> None:
     def distances(among: Rivals) -> DoubleArray:
         kind = inputs.conditions[int(among.rows[0])].cell_type
         seen[kind] = among.own.tolist()
-        assert among.truth.shape == (tables[kind].shape[1], 1)
+        assert among.truths.values.shape == (tables[kind].shape[1], 1)
         return tables[kind]
 
     found = places(inputs, distances)
@@ -82,13 +93,113 @@ def test_each_row_has_a_margin_of_its_own() -> None:
     assert places(ranked(conditions), lambda among: table).farther.tolist() == [1.0, 0.5]
 
 
+def truths_of(values: DoubleArray) -> Truths:
+    return Truths(values, [Condition(A, str(row)) for row in range(len(values))])
+
+
 def test_distances_agree_with_plain_loops() -> None:
     rng = np.random.default_rng(0)
     left, right = rng.normal(100.0, 1.0, (130, 5)), rng.normal(100.0, 1.0, (70, 5))
     gaps = left[:, None, :] - right[None, :, :]
-    np.testing.assert_allclose(euclidean(left, right), np.sqrt((gaps**2).sum(axis=2)), rtol=1e-9)
+    squares = (gaps**2).sum(axis=2)
+    np.testing.assert_allclose(squared_euclidean(left, truths_of(right)), squares, rtol=1e-8)
     np.testing.assert_allclose(manhattan(left, right), np.abs(gaps).sum(axis=2))
-    assert euclidean(left[:1], left[:1]).tolist() == [[0.0]]
+    assert squared_euclidean(left[:1], truths_of(left[:1])).tolist() == [[0.0]]
     # Far from the origin the centre keeps the digits that cancellation would take.
-    far = euclidean(left + 1e8, right + 1e8)
-    np.testing.assert_allclose(far, np.sqrt((gaps**2).sum(axis=2)), rtol=1e-6)
+    far = squared_euclidean(left + 1e8, truths_of(right + 1e8))
+    np.testing.assert_allclose(far, squares, rtol=1e-6)
+
+
+def counted(truths: Truths, predicted: DoubleArray) -> tuple[DoubleArray, list[DoubleArray]]:
+    """L1 distances by ``Truths.distances``, and what was computed for them."""
+    asked: list[DoubleArray] = []
+
+    def compute(rows: DoubleArray) -> DoubleArray:
+        asked.append(rows)
+        return manhattan(rows, truths.values)
+
+    return truths.distances("manhattan", predicted, compute), asked
+
+
+def test_predictions_that_are_alike_are_computed_once() -> None:
+    values = np.random.default_rng(1).normal(size=(4, 40))
+    alike = np.repeat(values[:1] + 1.0, 3, axis=0)
+    found, asked = counted(truths_of(values), alike)
+    assert [len(rows) for rows in asked] == [1]
+    np.testing.assert_array_equal(found, manhattan(alike, values))
+    # The first and the last are alike, and the middle one differs in one gene.
+    alike[1, 17] += 1e-9
+    found, asked = counted(truths_of(values), alike)
+    assert [len(rows) for rows in asked] == [3]
+    np.testing.assert_array_equal(found, manhattan(alike, values))
+
+
+def test_the_distances_of_candidates_are_kept_for_whoever_predicts_them() -> None:
+    values = np.random.default_rng(2).normal(size=(5, 40))
+    truths = truths_of(values)
+    mixed = np.stack([values[3], values[0] + 0.5, values[1]])
+    found, asked = counted(truths, mixed)
+    np.testing.assert_array_equal(found, manhattan(mixed, values))
+    assert [len(rows) for rows in asked] == [3]
+    found[:] = 0.0
+    again = np.stack([values[1], values[3], values[4], values[0] + 0.5])
+    found, asked = counted(truths, again)
+    np.testing.assert_array_equal(found, manhattan(again, values))
+    np.testing.assert_array_equal(asked[0], again[2:])
+    assert len(asked) == 1
+    # What differs from a candidate in one value, between those that are looked at first, is new.
+    near = np.stack([values[1], values[3]])
+    near[0, 1] += 1e-9
+    found, asked = counted(truths, near)
+    np.testing.assert_array_equal(asked[0], near[:1])
+    np.testing.assert_array_equal(found, manhattan(near, values))
+    # Under another name nothing is kept yet.
+    doubled = truths.distances("doubled", near, lambda rows: 2.0 * manhattan(rows, values))
+    np.testing.assert_array_equal(doubled, 2.0 * manhattan(near, values))
+
+
+def test_candidates_too_many_or_too_large_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).normal(size=(3, 8))
+    control = np.ones(8)
+    kept = truths_of(values)
+    assert kept.delta(control)[0] is kept.delta(control.copy())[0]
+    assert kept.centred()[1] is kept.centred()[1]
+    monkeypatch.setattr(neighbours, "MOST_BYTES", values.nbytes - 1)
+    monkeypatch.setattr(neighbours, "MOST_AMONG", 2)
+    large = truths_of(values)
+    assert large.delta(control)[0] is not large.delta(control)[0]
+    assert [len(counted(large, values[:2])[1]) for _ in range(2)] == [1, 1]
+    np.testing.assert_array_equal(large.delta(control)[0], values - 1.0)
+
+
+def test_changes_are_measured_from_the_control_that_is_given() -> None:
+    values = np.random.default_rng(4).normal(size=(3, 8))
+    truths = truths_of(values)
+    for level in (1.0, 2.0, 1.0):
+        delta, squares = truths.delta(np.full(8, level))
+        np.testing.assert_array_equal(delta, values - level)
+        np.testing.assert_allclose(squares, (delta**2).sum(axis=1))
+
+
+def test_all_inputs_with_the_same_candidates_share_their_truths() -> None:
+    conditions = [Condition(A, X), Condition(B, X), Condition(C, Y)]
+    inputs = ranked(conditions, Condition(B, Y))
+    first, second = rivals(inputs)
+    other, _ = rivals(replace(inputs, predicted=inputs.predicted + 1.0))
+    assert other.truths is first.truths
+    assert (first.rows.tolist(), second.rows.tolist()) == ([0, 1], [2])
+    assert list(second.truths.columns) == [Condition(C, Y), Condition(B, Y)]
+    alone, _ = rivals(replace(inputs, candidates=None))
+    assert alone.truths is not first.truths
+
+
+def test_what_inputs_keep_is_theirs_alone() -> None:
+    inputs = ranked([Condition(A, X), Condition(B, X)], Condition(C, X))
+    assert inputs.once("test", lambda: [1]) is inputs.once("test", lambda: [2])
+    assert inputs.once("other", lambda: [3]) == [3]
+    assert inputs.take(np.array([0])).once("test", lambda: [4]) == [4]
+    assert replace(inputs, spread=inputs.truth).once("test", lambda: [5]) == [5]
+    assert inputs.candidates is not None
+    assert inputs.candidates.once("test", lambda: [6]) == [6]
+    assert inputs.candidates.once("test", lambda: [7]) == [6]
+    assert inputs.once("test", lambda: [8]) == [1]

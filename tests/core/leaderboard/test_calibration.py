@@ -70,6 +70,7 @@ def test_the_fraction_is_the_mean_over_perturbations_of_each_ones_share_of_the_w
     assert 0 < row.calibration.low < row.calibration.fraction
     assert (row.calibrated, row.calibration.reason) == (True, IN_RANGE)
     assert row.calibration.reference == "perturbed_mean"
+    assert row.calibration.ceiling == "technical_duplicate"
     assert row.calibration.n_perturbations == N
 
 

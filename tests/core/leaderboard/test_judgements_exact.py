@@ -103,3 +103,27 @@ def test_many_rivals_take_more_draws(record: MakeRecord) -> None:
     comparison, p_value = found["m30"]
     assert comparison.p_value == pytest.approx(2 / (80 * 30 + 1))
     assert p_value == pytest.approx(60 / (80 * 30 + 1))
+
+
+def test_a_control_without_a_value_is_named_as_what_is_missing(record: MakeRecord) -> None:
+    mean, duplicate = "perturbed_mean", "technical_duplicate"
+
+    def reasons(**models: float | None) -> set[str | None]:
+        rows = leaderboard_rows(
+            [
+                record(
+                    key=name,
+                    model=name,
+                    role="ceiling" if name == duplicate else "baseline",
+                    neutral=None,
+                    values=(value,),
+                )
+                for name, value in models.items()
+            ]
+        )
+        return {row.judgement.normalised_by["technical_duplicate"].reason for row in rows}
+
+    assert reasons(**{mean: 0.5, duplicate: None}) == {"technical_duplicate has no value here"}
+    assert reasons(**{mean: None, duplicate: 0.5}) == {"perturbed_mean has no value here"}
+    assert reasons(**{mean: None, duplicate: None}) == {"technical_duplicate has no value here"}
+    assert reasons(**{mean: 0.25, duplicate: 0.5}) == {None}

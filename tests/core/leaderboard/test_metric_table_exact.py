@@ -78,3 +78,25 @@ def test_equal_models_are_no_better_under_an_error_either(record: MakeRecord) ->
     (table,) = metric_tables(made)
     found = ScoreGrid.of(table).compare(["a"], "perturbed_mean")
     assert not table.is_better(found["a"])
+
+
+def test_resamples_of_folds_are_averaged_by_their_defined_units(record: MakeRecord) -> None:
+    folds: list[tuple[str, int, tuple[float | None, ...], tuple[float, ...]]] = [
+        ("a", 0, (0.1, None, 0.3), (0.2, 0.4)),
+        ("a", 1, (0.5,), (0.5, 0.1)),
+        ("a", 2, (None,), (9.0, 9.0)),
+        ("b", 0, (0.5,), (0.7, 0.8)),
+        ("c", 0, (0.5,), ()),
+    ]
+    made = []
+    for model, fold, values, draws in folds:
+        one = record(key=f"{model}{fold}", model=model, fold=fold, values=values)
+        metric = one.metrics[0].model_copy(update={"resampled": draws})
+        made.append(one.model_copy(update={"metrics": (metric,)}))
+    (table,) = metric_tables(made)
+    assert set(table.resampled) == {"a", "b"}
+    assert table.resampled["a"].tolist() == pytest.approx([0.9 / 3, 0.9 / 3])
+    assert table.resampled["b"].tolist() == [0.7, 0.8]
+    # Of a part of the units no resample is known.
+    (part,) = metric_tables(made, keep=lambda unit: unit.fold == 0)
+    assert part.resampled == {}

@@ -98,7 +98,7 @@ def test_the_gain_over_the_linear_model_has_its_interval(row: LeaderboardRow) ->
     second = judged(replace(row, model="b"), over_linear=Lead(-1.0, None, None))
     other = judged(replace(row, model="c", metric="mse"), over_linear=Lead(9.0, 8.0, 10.0))
     assert board_notes([first, row, second, other], fixed_lead="pearson_delta") == (
-        "gain over linear_loo on pearson_delta: a +0.0123 [-0.5, +0.25]; b -1",
+        "gain over linear_loo on pearson_delta: a +0.0123 [−0.500, +0.250]; b −1.000",
     )
 
 
@@ -147,7 +147,7 @@ def test_chance_levels_cells_and_controls_come_after(
             )
         }
     )
-    levels = "chance level: pds 0.512, rank 0.25"
+    levels = "chance level: pds 0.512, rank 0.250"
     cells = (
         "a, b: from 2 cells a perturbation at least, 4 in the median",
         "c: from 1 cells a perturbation at least, 3.5 in the median",

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from dygenept.leaderboard.calibration import NO_CONTROLS
 from dygenept.leaderboard.judgements import MIN_GAP
-from dygenept.leaderboard.rows import BoardKey, group_records, leaderboard_rows
+from dygenept.leaderboard.rows import (
+    LEADERBOARD,
+    BoardKey,
+    LeaderboardRow,
+    group_records,
+    leaderboard_rows,
+)
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
@@ -41,8 +48,8 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "rank": 1,
         "role": "baseline",
         "higher_is_better": True,
-        "is_best": True,
-        "indistinguishable_from_best": True,
+        "is_best": False,
+        "indistinguishable_from_best": False,
         "reference": None,
         "beats_reference": None,
         "p_value": None,
@@ -118,3 +125,38 @@ def test_rows_come_by_rank_and_then_by_name(record: MakeRecord) -> None:
     )
     assert [row.model for row in errors] == ["a", "b", "c"]
     assert {row.higher_is_better for row in errors} == {False}
+
+
+def cell(row: LeaderboardRow, name: str) -> object:
+    """What a column of a terminal's table shows of a row."""
+    (column,) = [item for item in LEADERBOARD.columns if item.name == name]
+    value = column.value(row)
+    return value if column.short is None else column.short(value)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.05, 0.1, "[0.050, 0.10]"),
+        (-0.0999, 0.0, "[−0.100, 0.00]"),
+        (-1.5, 0.99, "[−1.50, 0.99]"),
+        (None, 1.0, "–"),
+    ],
+)
+def test_an_interval_shows_small_ends_with_one_digit_more(
+    record: MakeRecord, low: float | None, high: float, shown: str
+) -> None:
+    (row,) = leaderboard_rows([record(values=(0.5,))])
+    total = replace(row.total, ci_low=low, ci_high=high)
+    assert cell(replace(row, total=total), "interval") == shown
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(-0.001, "0.00"), (-0.006, "−0.01"), (0.456, "0.46"), (1.0, "1.00")]
+)
+def test_a_gap_closed_by_less_than_half_a_hundredth_has_no_sign(
+    record: MakeRecord, share: float, shown: str
+) -> None:
+    (row,) = leaderboard_rows([record(values=(0.5,))])
+    judged = replace(row.judgement, gap_closed=share)
+    assert cell(replace(row, judgement=judged), "gap_closed") == shown

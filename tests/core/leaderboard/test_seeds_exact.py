@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dygenept.leaderboard.seeds import seed_groups, seed_rows
+from dygenept.leaderboard.seeds import over_seeds, seed_groups, seed_rows
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
@@ -109,3 +109,22 @@ def test_seeds_are_shown_under_every_metric(two_metrics: list[RunRecord]) -> Non
         ("mse", "a"),
         ("mse", "c"),
     ]
+
+
+def test_a_value_that_one_seed_leaves_undefined_counts_as_neutral_in_the_mean(
+    record: MakeRecord,
+) -> None:
+    def boards(neutral: float | None) -> list[list[RunRecord]]:
+        made = {1: (0.5, None), 3: (None, None)}
+        return [
+            [record(key=str(seed), model="a", values=values, seed=seed, neutral=neutral)]
+            for seed, values in made.items()
+        ]
+
+    def values(neutral: float | None) -> list[float | None]:
+        (table,) = over_seeds(boards(neutral))
+        return list(table.values["a"].values())
+
+    # Where a seed defines nothing at all, nothing of it is filled.
+    assert values(0.25) == [0.5, 0.25]
+    assert values(None) == [0.5, None]

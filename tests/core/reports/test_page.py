@@ -8,6 +8,7 @@ import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.reports.page import PageFrame, html_page, page_board
+from dygenept.reports.page_table import page_table
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
@@ -83,6 +84,32 @@ def test_an_interval_is_drawn_within_its_cell_and_right_is_better(record: MakeRe
             assert ends is not None
             left, width = map(float, ends.groups())
             assert 0 <= left <= left + width <= 100.1
+
+
+def test_few_values_that_lie_close_do_not_cut_intervals_off(record: MakeRecord) -> None:
+    spread = (0.0, 0.5, 1.0, 0.2, 0.8, 0.5)
+    records = [
+        record(key=name * 32, model=name, values=tuple(value + shift for value in spread))
+        for name, shift in (("a", 0.0), ("b", 0.001), ("c", 0.002))
+    ]
+    board = leaderboard_of(records)
+    for line in page_table(board, board.overall.rows, new=frozenset()).competitors:
+        bar = line.cells[0].bar
+        assert bar is not None
+        assert bar.width > 90
+        assert abs(bar.point - (bar.left + bar.width / 2)) < 2
+
+
+def test_a_model_alone_is_not_the_best_of_anything(record: MakeRecord) -> None:
+    alone = leaderboard_of([record(model="mine")])
+    assert [row.marks for row in alone.overall.rows] == [""]
+    assert alone.notes[0].startswith("one model alone")
+    with_ceiling = leaderboard_of(
+        [record(model="mine"), record(key="b" * 32, model="technical_duplicate", role="ceiling")]
+    )
+    assert not any(row.judgement.is_best for row in with_ceiling.overall.rows)
+    two = leaderboard_of([record(model="mine"), record(key="b" * 32, model="other")])
+    assert not any(note.startswith("one model alone") for note in two.notes)
 
 
 def test_folds_show_only_where_some_are_missing(board_records: list[RunRecord]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of
+from dygenept.machine.figures import brief
 from dygenept.reports.page import html_page, page_board
 from dygenept.reports.site import SiteFrame, build_site, site_boards
 from dygenept.results.records import RunRecord
@@ -84,6 +85,12 @@ def models(page: Page) -> list[str]:
     )
 
 
+def test_scripts_write_numbers_as_the_rest_of_the_page(open_page: Open) -> None:
+    values = [0.0, -0.0, 1.0, -0.5, 0.05, -0.00076, 4.2e-7, -1e-12, 123456.789, 0.0999, 0.001]
+    shown = open_page().evaluate("(values) => values.map((value) => show(value))", values)
+    assert shown == [brief(value) for value in values]
+
+
 def test_a_click_on_a_heading_sorts_and_a_second_one_turns_round(open_page: Open) -> None:
     page = open_page()
     assert models(page) == ["ridge", "mine", "linear", "perturbed_mean"]
@@ -122,7 +129,7 @@ def test_a_model_opens_by_keyboard_and_closes_again(open_page: Open) -> None:
     page.locator("tr[data-model=mine] .link").focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="mine (submitted)")
-    assert dialog.is_visible()
+    dialog.wait_for()
     text = dialog.inner_text()
     for part in (
         "Record",
@@ -136,7 +143,7 @@ def test_a_model_opens_by_keyboard_and_closes_again(open_page: Open) -> None:
     assert "Not shown: no results folder was at hand" in text
     assert dialog.locator("svg").count() == 2
     page.keyboard.press("Escape")
-    assert not dialog.is_visible()
+    dialog.wait_for(state="hidden")
     assert page.evaluate("location.hash") == ""
 
 
@@ -150,7 +157,7 @@ def test_a_perturbation_shows_all_models(open_page: Open) -> None:
     assert [row.split()[0] for row in rows[1:]] == ["ridge", "mine", "linear", "perturbed_mean"]
     assert "0.520" in rows[1]
     dialog.locator(".link", has_text="ridge").click()
-    assert page.get_by_role("dialog", name="ridge").is_visible()
+    page.get_by_role("dialog", name="ridge").wait_for()
 
 
 def test_dark_mode_follows_the_system_and_the_button(open_page: Open) -> None:

@@ -13,6 +13,7 @@ from dygenept.reports.per_perturbation import score_table, show_perturbation
 from dygenept.reports.scores import BoardScores
 from dygenept.results.records import DatasetRecord, RunRecord
 from dygenept.results.store import ResultsStore
+from dygenept.results.top_changes import top_path
 from dygenept.results.truth import keep_truth
 from dygenept.testing.toy import toy_data
 from dygenept.types import Predictions
@@ -102,3 +103,8 @@ def test_kept_predictions_give_the_changes_of_the_top_genes(
     error = found.predicted["ridge"] - found.true
     assert np.nanmax(np.abs(error - 0.25)) < 1e-5
     assert np.isfinite(error).sum() == (found.genes >= 0).sum()
+    # The page that was made first leaves what the next one reads, which shows the same.
+    assert top_path(tmp_path / relative).is_file()
+    again = top_changes(store, [record], scores.units)
+    assert not isinstance(again, str)
+    np.testing.assert_array_equal(again.predicted["ridge"], found.predicted["ridge"])

@@ -76,9 +76,9 @@ def test_a_paired_plot_counts_where_the_first_model_is_better(
 ) -> None:
     scores = BoardScores.of(board_records)
     made = perturbations.paired(scores, "pearson_delta", "ridge", "linear")
-    assert "ridge better on 9 of 9" in made.axes[0].get_title()
+    assert "ridge\nbetter on 9 of 9" in made.axes[0].get_title()
     other = perturbations.paired(scores, "pearson_delta", "linear", "ridge")
-    assert "linear better on 0 of 9" in other.axes[0].get_title()
+    assert "linear\nbetter on 0 of 9" in other.axes[0].get_title()
     with pytest.raises(ConfigError, match="did you mean 'ridge'"):
         perturbations.paired(scores, "pearson_delta", "rigde", "linear")
 
@@ -92,6 +92,43 @@ def test_changes_name_the_top_genes() -> None:
     assert "C3" in text
     assert "A1" in text
     assert "B2" not in text
+
+
+def test_names_stay_in_the_axes_and_never_meet() -> None:
+    from matplotlib.text import Text
+
+    rng = np.random.default_rng(1)
+    symbols = tuple(f"GENE{place}" for place in range(30))
+    true = np.concatenate(([1.5], rng.normal(0, 0.02, 29)))
+    found = ConditionChanges(symbols, tuple(range(20)), true, true * 1.1)
+    made = perturbations.changes(found, "m on p", is_simulated=False)
+    made.draw_without_rendering()
+    (axes,) = made.axes
+    frame = axes.get_window_extent()
+    # Of the names alone, without the lines that lead to them.
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in axes.texts}
+    assert "GENE0" in boxes
+    assert 5 <= len(boxes) <= 20
+    for name, box in boxes.items():
+        assert frame.x0 <= box.x0, name
+        assert box.x1 <= frame.x1, name
+        assert frame.y0 <= box.y0, name
+        assert box.y1 <= frame.y1, name
+        assert not any(box.overlaps(other) for of, other in boxes.items() if of != name), name
+
+
+@pytest.mark.parametrize("kind", ["forest", "strips", "time"])
+def test_a_plot_of_nothing_is_refused(record: MakeRecord, tmp_path: Path, kind: str) -> None:
+    nothing = [
+        record(model="a", values=(None, None)),
+        record(key="b" * 32, model="b", values=(None,)),
+    ]
+    with pytest.raises(ResultsError, match="nothing to plot"):
+        plot_results(nothing, PlotRequest(kind, models=("a", "b")), ResultsStore(tmp_path))
+
+
+def test_signs_that_no_font_has_are_no_warning(record: MakeRecord) -> None:
+    drawn(boards.forest(leaderboard_of([record(model="日本語"), record(key="b" * 32)])), ".png")
 
 
 def test_calibration_has_a_point_for_each_range(board_records: list[RunRecord]) -> None:

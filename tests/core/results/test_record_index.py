@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of
-from dygenept.leaderboard.rows import group_records, indexed_boards
+from dygenept.leaderboard.groups import grouped_rows
+from dygenept.leaderboard.rows import (
+    LeaderboardRow,
+    group_records,
+    indexed_boards,
+    leaderboard_rows,
+)
 from dygenept.results import record_index
 from dygenept.results.record_index import FILE_NAME, RecordIndex
 from dygenept.results.records import RunRecord
@@ -175,3 +181,27 @@ def test_a_damaged_record_is_left_out_of_the_index(
     boards = documents(folder)
     assert f"{path.name}.damaged" in caplog.text
     assert boards == expected(folder)
+
+
+@pytest.mark.parametrize("by", [None, "subgroup"])
+def test_rows_of_an_index_are_derived_once_and_are_those_of_its_records(
+    folder: Path, opened: list[str], by: str | None
+) -> None:
+    def rows(records: Sequence[RunRecord]) -> tuple[LeaderboardRow, ...]:
+        return leaderboard_rows(records) if by is None else grouped_rows(records, by)
+
+    index = RecordIndex(folder)
+    boards = indexed_boards(index)
+    plain = group_records(ResultsStore(folder).records())
+    opened.clear()
+    for _ in range(2):
+        assert {key: rows(of) for key, of in boards.items()} == {
+            key: rows(of) for key, of in plain.items()
+        }
+    # Each record is read for the first rows alone.
+    assert len(opened) == len(set(opened)) == 12
+    # Rows of some units are no rows of the board, and are not kept as such.
+    records = next(iter(boards.values()))
+    some = leaderboard_rows(records, keep=lambda unit: unit.fold == 0)
+    assert {row.total.n_folds for row in some} == {1}
+    assert {row.total.n_folds for row in leaderboard_rows(records)} == {2}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dygenept as dg
+from dygenept.data import memory
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.errors import DataError
@@ -117,6 +118,19 @@ def test_a_dense_matrix_gives_an_upper_bound_that_is_named(toy: Path, tmp_path: 
     assert plan.dataset.outline.n_values == cells.n_obs * cells.n_vars
     assert plan.dataset.outline.is_bound
     assert any("upper bounds" in doubt for doubt in plan.doubts)
+
+
+def test_a_plan_says_what_a_limit_on_memory_makes_of_it(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = memory.CellsSize.of(outline_file(toy))
+    assert size is not None
+    assert planned(toy, tmp_path, memory=size.in_memory).doubts == ()
+    (refused,) = planned(toy, tmp_path, memory=1 << 20).doubts
+    assert refused.startswith("The run would be refused: toy needs ")
+    monkeypatch.setattr(memory, "READING_PEAK", 1e12)
+    (kept,) = planned(toy, tmp_path, memory=size.streamed).doubts
+    assert "cells are kept in a temporary file" in kept
 
 
 def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Path) -> None:

@@ -159,3 +159,30 @@ def test_pieces_of_a_batch_give_the_loss_of_the_whole(
     whole = Run(network, options, validates=False).train()
     pieces = Run(other, replace(options, accumulation_steps=3), validates=False).train()
     assert pieces.losses == pytest.approx(whole.losses, rel=1e-4)
+
+
+def test_the_loss_of_a_batch_counts_by_its_weight(network: DyGenePT) -> None:
+    trainer = Run(network, OPTIONS).trainer()
+    (piece,) = next(trainer.source.steps(np.random.default_rng(0)))
+    network.eval()
+    whole = float(trainer.batch_loss(network, piece).detach())
+    assert whole > 0
+    for weight in (0.0, 0.25):
+        part = float(trainer.batch_loss(network, replace(piece, weight=weight)).detach())
+        assert part == pytest.approx(weight * whole)
+
+
+def test_weights_that_a_step_does_not_reach_are_told_from_frozen_ones(network: DyGenePT) -> None:
+    trainer = Run(network, OPTIONS).trainer()
+    before = torch.get_rng_state()
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    reached = next(iter(network.decoder.parameters())).requires_grad_()
+    assert not trainer.leaves_weights_out(network)
+    # What it tried leaves nothing behind.
+    assert reached.grad is None
+    assert torch.equal(torch.get_rng_state(), before)
+    network.apart = nn.Parameter(torch.ones(2))
+    assert trainer.leaves_weights_out(network)
+    network.apart.requires_grad_(False)
+    assert not trainer.leaves_weights_out(network)

@@ -1,0 +1,85 @@
+"""Errors of left-out and held-out perturbations in facet tuning, against refits without them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from dygenept.model.start.facet_tuning import HeldOut, Kept
+from dygenept.model.start.typical import Rows
+
+N_GENES = 5
+LOG_PENALTY = torch.tensor(-1.0, dtype=torch.float64)
+# Perturbations of the rows: each in one cell type; each in two; some in one, two or three.
+SINGLE = np.arange(9)
+PAIRS = np.array([0, 1, 2, 3, 0, 1, 2, 3])
+MIXED = np.array([2, 0, 1, 0, 3, 1, 2, 0, 4])
+
+
+def drawn(n: int, width: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features, (n, F), and targets, (n, G)."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(size=(n, width))), torch.from_numpy(
+        rng.normal(size=(n, N_GENES))
+    )
+
+
+def rows_of(perturbations: np.ndarray) -> Rows:
+    types = np.array([(perturbations[:row] == of).sum() for row, of in enumerate(perturbations)])
+    return Rows(perturbations, types, n_types=3)
+
+
+def ridge_of(features: torch.Tensor) -> torch.Tensor:
+    return LOG_PENALTY.exp() * features.square().sum(dim=1).mean()
+
+
+def predicted(
+    features: torch.Tensor, targets: torch.Tensor, others: torch.Tensor, ridge: torch.Tensor
+) -> torch.Tensor:
+    gram = features.T @ features + ridge * torch.eye(features.shape[1], dtype=torch.float64)
+    return others @ torch.linalg.solve(gram, features.T @ targets)
+
+
+@pytest.mark.parametrize("width", [4, 8, 9, 20])
+@pytest.mark.parametrize("perturbations", [SINGLE, PAIRS, MIXED])
+def test_left_out_residuals_are_those_of_a_fit_without_the_perturbation(
+    perturbations: np.ndarray, width: int
+) -> None:
+    features, targets = drawn(len(perturbations), width, seed=width)
+    kept = Kept.of(features, LOG_PENALTY)
+    assert (kept.root is None) == (width >= len(perturbations))
+    found = kept.left_out_squares(targets @ targets.T, rows_of(perturbations))
+    expected = torch.empty(len(perturbations), dtype=torch.float64)
+    for perturbation in np.unique(perturbations):
+        out = torch.from_numpy(perturbations == perturbation)
+        guess = predicted(features[~out], targets[~out], features[out], ridge_of(features))
+        expected[out] = (targets[out] - guess).square().sum(dim=1)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("width", [4, 9, 20])
+@pytest.mark.parametrize("perturbations", [np.arange(3), np.array([0, 1, 0])])
+def test_held_out_errors_are_those_of_the_fit(perturbations: np.ndarray, width: int) -> None:
+    features, targets = drawn(9, width, seed=width)
+    others, wanted = drawn(3, width, seed=width + 1)
+    vectors = torch.zeros(2)
+    held_out = HeldOut(
+        features=lambda given: others if given is vectors else others * torch.nan,
+        rows=rows_of(perturbations),
+        n_genes=N_GENES,
+        across=targets @ wanted.T,
+        squares=wanted.square().sum(dim=1),
+    )
+    found = held_out.errors(features, vectors, ridge_of(features), targets @ targets.T)
+    guess = predicted(features, targets, others, ridge_of(features))
+    squares = (guess - wanted).square().mean(dim=1).numpy()
+    expected = [squares[perturbations == of].mean() for of in np.unique(perturbations)]
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    # A perfect fit is not below zero by rounding.
+    exact = replace(held_out, across=targets @ guess.T, squares=guess.square().sum(dim=1))
+    left = exact.errors(features, vectors, ridge_of(features), targets @ targets.T)
+    assert (left >= 0).all()
+    np.testing.assert_allclose(left, 0.0, atol=1e-12)
