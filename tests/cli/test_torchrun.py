@@ -39,7 +39,8 @@ def test_bench_under_torchrun_prints_and_writes_once(
     assert [path.name for path in files if path.parent.name == "out"] == [".index"]
     kinds = [path.parent.name for path in files if path.parent.name not in (".locks", "out")]
     assert {kind: kinds.count(kind) for kind in kinds} == {
-        "predictions": 4,
+        # Each with what pages show of it.
+        "predictions": 8,
         "runs": 4,
         "splits": 1,
         "truth": 2,
