@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
-STUDY = Path("benchmarks/inference")
+# Studies whose charts pages show; no two charts have the same name.
+STUDIES = (Path("benchmarks/inference"), Path("benchmarks/learning_curves"))
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the study's charts below ``charts/``."""
+    """Add the studies' charts below ``charts/``."""
     from mkdocs.structure.files import File
 
     root = Path(config.config_file_path).parent
-    for chart in sorted((root / STUDY).glob("*.svg")):
+    for chart in sorted(chart for study in STUDIES for chart in (root / study).glob("*.svg")):
         files.append(File.generated(config, f"charts/{chart.name}", abs_src_path=str(chart)))
     return files
 
@@ -28,10 +29,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Change links that work in a checkout to what works in the site.
 
-    Charts of the study have a place in it. Other files of the repository do not: they are named. An
-    anchor ends in a hyphen on GitHub where its heading ends in punctuation, but not here.
+    Charts of the studies have a place in it. Other files of the repository do not: they are named.
+    An anchor ends in a hyphen on GitHub where its heading ends in punctuation, but not here.
     """
-    markdown = markdown.replace(f"../{STUDY.as_posix()}/", "charts/")
+    for study in STUDIES:
+        markdown = markdown.replace(f"../{study.as_posix()}/", "charts/")
     markdown = re.sub(r"(\(#[\w-]*?)-+\)", r"\1)", markdown)
     return re.sub(r"(?<!!)\[([^]]+)\]\((?:\.\./)+([\w./-]+)\)", _named(page), markdown)
 

@@ -134,8 +134,13 @@ class DyGenePTModel:
         """Genes, cell types, controls and options of the fitted model.
 
         Raises:
-            DataError: If it is not trained yet.
+            DataError: If it is not trained yet, or was fitted to a table of effects.
         """
+        if self._of_table is not None:
+            raise DataError(
+                "a model that was fitted to a table of effects is not kept and has no attention to "
+                "explain; its record says under `chosen` what it relies on"
+            )
         if self._state is None:
             raise DataError("the model is not trained yet; call fit or load first")
         return self._state

@@ -19,7 +19,7 @@ from torch.nn import functional
 from dygenept.model.effects.left_out import MIN_PAIRS
 from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairBatch, PairNetwork
-from dygenept.model.effects.pairs import Pairs
+from dygenept.model.effects.pairs import Pairs, Positions
 from dygenept.model.effects.recipe import MOST_GENES
 from dygenept.model.seeds import derived_seed, seeded_torch
 from dygenept.types import BoolArray, DoubleArray
@@ -222,7 +222,7 @@ def _epoch(
     """Take the steps of one epoch and return the mean loss."""
     network.train()
     device = network.control.device
-    order = np.random.default_rng(seed).permutation(len(pairs.rows))[: options.pairs_per_epoch]
+    order = _drawn(len(pairs.rows), options, np.random.default_rng(seed))
     total, weight = 0.0, 0.0
     with seeded_torch(seed, device):
         for first in range(0, len(order), options.batch_size):
@@ -238,6 +238,14 @@ def _epoch(
             total += float(loss.detach()) * float(weights.sum())
             weight += float(weights.sum())
     return total / weight
+
+
+def _drawn(n: int, options: TableOptions, rng: np.random.Generator) -> Positions:
+    """Return the pairs of an epoch in order: all of them once, fewer, or several times."""
+    least = options.least_steps * min(options.batch_size, n)
+    wanted = max(min(n, options.pairs_per_epoch), least)
+    passes = -(-wanted // n)
+    return np.concatenate([rng.permutation(n) for _ in range(passes)])[:wanted]
 
 
 def masked_losses(pairs: Pairs, added: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ class TableOptions:
         epochs: Most epochs; 0 keeps the closed-form start as it is.
         pairs_per_epoch: Most pairs of an epoch, drawn anew each time.
         batch_size: Pairs per step.
+        least_steps: Steps of an epoch at least: small tables are gone through more than once.
         patience: Epochs without a lower validation error before training stops.
         lr: Learning rate of AdamW.
         weight_decay: Decoupled weight decay of matrices.
@@ -31,6 +32,7 @@ class TableOptions:
     epochs: int = 8
     pairs_per_epoch: int = 15000
     batch_size: int = 256
+    least_steps: int = 20
     patience: int = 3
     lr: float = 2e-4
     weight_decay: float = 0.1
@@ -43,7 +45,7 @@ class TableOptions:
     def __post_init__(self) -> None:
         """Check the ranges."""
         least = {"epochs": 0, "weight_decay": 0, "n_folds": 2}
-        counts = ("pairs_per_epoch", "batch_size", "patience", "n_cells", "width")
+        counts = ("pairs_per_epoch", "least_steps", "batch_size", "patience", "n_cells", "width")
         for name, bound in {**least, **dict.fromkeys(counts, 1)}.items():
             if not getattr(self, name) >= bound:
                 raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")

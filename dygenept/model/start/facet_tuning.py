@@ -19,7 +19,7 @@ from torch import nn
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
 from dygenept.model.start.readout import best_beyond_chance
-from dygenept.model.start.tuning_rows import TuningRows, tuning_rows
+from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS, TuningRows, tuning_rows
 from dygenept.model.start.typical import POOLED, Rows
 from dygenept.plugin.interfaces import HasFacetVectors
 from dygenept.types import DoubleArray
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 LEARNING_RATE = 0.05
 # Steps after which held-out conditions are asked whether tuning has helped.
 CHECKPOINTS = (0, 5, 10, 20, 40, 60)
-# Below this many conditions one held-out quarter is too noisy, and all four take a turn.
-MANY_CONDITIONS = 200
 N_PARTS = 4
 MIN_CONDITIONS = 8
 
@@ -60,7 +58,8 @@ def tune_facets(
     rows = tuning_rows(network, vectors, data, prior, rng)
     parts = np.array_split(rng.permutation(n), N_PARTS)
     errors = []
-    for part in parts if n < MANY_CONDITIONS else parts[:1]:
+    # With few perturbations one held-out quarter is too noisy, and all four take a turn.
+    for part in parts if n < MANY_PERTURBATIONS else parts[:1]:
         is_held = np.isin(numbers, part)
         inner, held = (rows.take(np.flatnonzero(of)) for of in (~is_held, is_held))
         errors.append(_tune(network, vectors, inner, held=held, n_steps=CHECKPOINTS[-1]))

@@ -20,6 +20,8 @@ from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
 from dygenept.plugin.interfaces import AttentionOutput, FacetBatch
 
 CELLS_PER_TYPE = 2
+# From so many perturbations on, one cell of each type is enough, at half the work per step.
+MANY_PERTURBATIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +132,16 @@ def tuning_rows(
         rng: Draws the cells.
     """
     network.eval()
-    drawn = data.controls.sample(CELLS_PER_TYPE, rng)
+    n_cells = CELLS_PER_TYPE if data.rows().n_perturbations < MANY_PERTURBATIONS else 1
+    drawn = data.controls.sample(n_cells, rng)
     present, type_rows = np.unique(data.conditions.cell_types, return_inverse=True)
     encoded = []
     for cell_type in present:
         members = np.intersect1d(drawn, data.controls.members(int(cell_type)))
         # A type with fewer cells repeats them, so that every condition has as many rows.
-        encoded.append(data.encode_cells(network, np.resize(members, CELLS_PER_TYPE)))
+        encoded.append(data.encode_cells(network, np.resize(members, n_cells)))
     states = torch.cat(encoded)  # (n_types · C, D)
-    first = torch.from_numpy(type_rows).to(data.device)[:, None] * CELLS_PER_TYPE
+    first = torch.from_numpy(type_rows).to(data.device)[:, None] * n_cells
     genes = data.conditions.gene_indices.to(data.device)  # (n, P)
     unique, gene_rows = torch.unique(genes, return_inverse=True)
     # With the vectors at zero the encoder returns the facets that they are added to.
@@ -153,7 +156,7 @@ def tuning_rows(
         rows=data.rows(),
         prior=prior,
         gene_rows=gene_rows,
-        cell_rows=first + torch.arange(CELLS_PER_TYPE, device=data.device),  # (n, C)
+        cell_rows=first + torch.arange(n_cells, device=data.device),  # (n, C)
         shared=None if shared is None else shared / shared.norm().clamp(min=1e-12),
         facets=facets,
         states=states,

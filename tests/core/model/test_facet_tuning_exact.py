@@ -294,7 +294,7 @@ def test_tuning_agrees_with_refits_that_leave_each_condition_out(
     shares: bool, n_turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chooser = choosing(monkeypatch, 2, 0, 1, 2)
-    monkeypatch.setattr(facet_tuning, "MANY_CONDITIONS", 9 if n_turns == 1 else 10)
+    monkeypatch.setattr(facet_tuning, "MANY_PERTURBATIONS", 9 if n_turns == 1 else 10)
     case, other = make_case(9, shares=shares), make_case(9, shares=shares)
     before = case.types.detach().clone()
     assert tuned(case) == 2

@@ -10,18 +10,23 @@ import pytest
 import torch
 from scipy import sparse
 
+from dygenept.errors import DataError
 from dygenept.knowledge.likeness import FACETS_NAME, Likeness
-from dygenept.model.effects.gradients import ConditionTensors, added_to, masked_losses
+from dygenept.model.effects.gradients import ConditionTensors, _drawn, added_to, masked_losses
 from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs, Units
 from dygenept.model.effects.smoother import Start
 from dygenept.model.effects.table_model import TableModel, TableParts, control_means
+from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
+from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Condition, EffectControls, KnownEffects, Perturbation, Task
 from dygenept.types.effects import EffectKind
 
-OPTIONS = TableOptions(epochs=6, lr=5e-3, width=16, batch_size=128, patience=6, weight_decay=0.0)
+OPTIONS = TableOptions(
+    epochs=6, lr=5e-3, width=16, batch_size=128, patience=6, weight_decay=0.0, least_steps=1
+)
 N_DIMS = 6
 N_GENES = 40
 N_PERTURBED = 60
@@ -231,6 +236,15 @@ def test_a_pair_counts_by_its_weight_in_the_loss(make_table_model: Maker) -> Non
     assert model.steps.losses[0] == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+def test_an_epoch_takes_its_least_steps_and_no_more_than_its_most_pairs() -> None:
+    options = TableOptions(batch_size=4, least_steps=3, pairs_per_epoch=20)
+    for n, expected in ((5, 12), (15, 15), (50, 20)):
+        order = _drawn(n, options, np.random.default_rng(0))
+        counts = np.bincount(order, minlength=n)
+        assert len(order) == expected
+        assert np.ptp(counts) <= 1
+
+
 def model_seed() -> int:
     from dygenept.model.seeds import member_seed
 
@@ -307,3 +321,20 @@ def test_control_means_are_those_of_output_genes_that_the_cells_have() -> None:
     np.testing.assert_allclose(means[:, 3], [column[:6].mean(), column[6:].mean()], rtol=1e-6)
     assert np.count_nonzero(means) == 2
     assert not control_means(screen(noise=1.0)[0]).any()
+
+
+def test_the_model_of_both_kinds_says_what_a_table_lacks(make_parts: Callable[..., Parts]) -> None:
+    task, _ = screen(noise=1.0)
+    parts = make_parts()
+    model = DyGenePTModel(
+        parts=parts,
+        knowledge=lambda genes, runtime: pytest.fail("no facet set is opened for a table"),
+        width=16,
+        options=TrainingOptions(),
+        of_table=TableParts(parts, likeness, replace(OPTIONS, epochs=0)),
+    )
+    model.fit(task)
+    assert model.chosen["epochs_trained"] == 0
+    assert model.predict(held_out()).expression.shape == (len(held_out()), N_GENES)
+    with pytest.raises(DataError, match="fitted to a table of effects is not kept"):
+        model.explain(held_out())
