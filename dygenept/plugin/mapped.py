@@ -29,7 +29,7 @@ class MappedConfig(PluginConfig):
     batch_column: str | None = None
     match_batches: bool | None = None
     value_column: str | None = None
-    cells: str | None = None
+    control_cells: str | None = None
 
     @field_validator("control", "drop", mode="before")
     @classmethod

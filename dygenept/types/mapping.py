@@ -27,7 +27,7 @@ class DataMapping:
             there is a ``batch_column``, unless the file carries GEARS' DE lists, which ignore it.
         value_column: Column of a table of effects with its labels or values. In such a table
             ``condition_column`` has the perturbations and ``symbol_column`` the genes.
-        cells: File of cells beside a table of effects, whose control cells models may read.
+        control_cells: File of cells beside a table of effects, whose control cells models may read.
     """
 
     condition_column: str | None = None
@@ -41,7 +41,7 @@ class DataMapping:
     batch_column: str | None = None
     match_batches: bool | None = None
     value_column: str | None = None
-    cells: str | None = None
+    control_cells: str | None = None
 
     def given(self) -> dict[str, Given]:
         """Return what is given, by name; empty where nothing is."""

@@ -136,12 +136,12 @@ def test_control_cells_of_a_second_file_are_recorded_and_read_again(
     cells = write_toy_h5ad(tmp_path / "cells.h5ad")
     results = tmp_path / "r"
     arguments = ("--model", "gene_mean", "--results", results, "--json")
-    result = cli("bench", "--dataset", table, "--cells", cells, *arguments)
+    result = cli("bench", "--dataset", table, "--control-cells", cells, *arguments)
     assert result.code == 0, result.err
     (path,) = (results / "runs").glob("*.json")
     record = json.loads(path.read_text())
-    assert record["dataset"]["mapping"] == {"cells": str(cells)}
+    assert record["dataset"]["mapping"] == {"control_cells": str(cells)}
     assert cli("rerun", path).code == 0
-    refused = cli("bench", "--dataset", cells, "--cells", cells, *arguments)
+    refused = cli("bench", "--dataset", cells, "--control-cells", cells, *arguments)
     assert refused.code == 2
     assert "leave it out" in refused.err

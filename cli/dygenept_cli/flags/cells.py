@@ -112,10 +112,10 @@ class ReadingFlags:
         ),
     ] = None
 
-    cells: Annotated[
+    control_cells: Annotated[
         str | None,
         typer.Option(
-            "--cells",
+            "--control-cells",
             metavar="FILE",
             help="AnnData file whose control cells models of a table of effects may read.",
         ),
@@ -137,7 +137,7 @@ class ReadingFlags:
             batch_column=self.batch_column,
             match_batches=self.match_batches,
             value_column=self.value_column,
-            cells=self.cells,
+            control_cells=self.control_cells,
         )
 
     def as_given(self) -> str:

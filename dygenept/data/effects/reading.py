@@ -63,7 +63,7 @@ def read_effects(
             nothing to predict; the message says the row and what mends it. Likewise of the file of
             control cells.
     """
-    if normalize and mapping.cells is None:
+    if normalize and mapping.control_cells is None:
         raise DataError(f"{path} is a table of effects without counts; leave --normalize out")
     pairs = pairs_of(read_frame(path), mapping, path)
     notes = list(pairs.notes)
@@ -88,13 +88,13 @@ def read_effects(
     )
     cell_types = tuple(sorted({condition.cell_type for condition in rows.of}))
     read: ReadControls | None = None
-    if mapping.cells is not None:
-        cells = Path(mapping.cells).expanduser().absolute()
+    if mapping.control_cells is not None:
+        cells = Path(mapping.control_cells).expanduser().absolute()
         has_types = pairs.has("cell_type")
         read = read_controls(cells, cell_types, normalize=normalize, has_types=has_types)
         notes.append(read.note)
         table = replace(table, controls=read.controls)
-        mapping = replace(mapping, cells=str(cells))
+        mapping = replace(mapping, control_cells=str(cells))
     nobody = np.zeros(0, dtype=np.int32)
     return PerturbationData(
         name=name or stem_of(path),

@@ -80,9 +80,9 @@ def read_opened(
     limit: MemoryLimit | None = None,
 ) -> PerturbationData:
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
-    if mapping.cells is not None:
+    if mapping.control_cells is not None:
         raise DataError(
-            f"{path} has cells of its own; --cells names those of a table of effects, leave it out"
+            f"{path} has cells of its own; --control-cells goes with a table of effects, leave it out"
         )
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes)

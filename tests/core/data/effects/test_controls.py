@@ -38,7 +38,9 @@ def read(tmp_path: Path, cells: Path) -> Reader:
     def of(*types: str, table: str = TABLE, normalize: bool = False) -> PerturbationData:
         path = tmp_path / "t.csv"
         path.write_text(table.format(*types))
-        return read_effects(path, mapping=DataMapping(cells=str(cells)), normalize=normalize)
+        return read_effects(
+            path, mapping=DataMapping(control_cells=str(cells)), normalize=normalize
+        )
 
     return of
 
@@ -61,7 +63,7 @@ def test_control_cells_alone_are_read_under_the_tables_cell_types(
     expected = whole.expression[np.flatnonzero(is_control)]
     assert (controls.expression != expected).nnz == 0
     assert f"{is_control.sum()} control cells are read from cells.h5ad." in data.notes
-    assert data.mapping.cells == str(cells)
+    assert data.mapping.control_cells == str(cells)
     assert data.n_cells == 0
 
 
@@ -94,11 +96,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, cells: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text(TABLE.format("a", "a"))
     with pytest.raises(DataError, match=r"no file .*absent\.h5ad of control cells"):
-        read_effects(table, mapping=DataMapping(cells=str(tmp_path / "absent.h5ad")))
+        read_effects(table, mapping=DataMapping(control_cells=str(tmp_path / "absent.h5ad")))
     with pytest.raises(DataError, match="leave --normalize out"):
         read_effects(table, normalize=True)
-    with pytest.raises(DataError, match="--cells names those of a table of effects"):
-        read_anndata(cells, mapping=DataMapping(cells=str(cells)))
+    with pytest.raises(DataError, match="--control-cells goes with a table of effects"):
+        read_anndata(cells, mapping=DataMapping(control_cells=str(cells)))
 
 
 def test_a_task_has_copies_of_control_cells(read: Reader, cells: Path) -> None:
