@@ -42,7 +42,9 @@ def read_controls(
         DataError: If the file is refused, or has no control cell of a cell type of the table.
     """
     if not path.is_file():
-        raise DataError(f"no file {path} of control cells; correct the path given to --cells")
+        raise DataError(
+            f"no file {path} of control cells; correct the path given to --control-cells"
+        )
     data = read_anndata(path, normalize=normalize)
     of_control = np.flatnonzero(data.condition_codes < 0)
     code_of = (

@@ -82,7 +82,8 @@ def read_opened(
     """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
     if mapping.control_cells is not None:
         raise DataError(
-            f"{path} has cells of its own; --control-cells goes with a table of effects, leave it out"
+            f"{path} has cells of its own; --control-cells goes with a table of effects, leave it "
+            "out"
         )
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes)

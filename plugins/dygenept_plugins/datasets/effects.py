@@ -86,8 +86,10 @@ class EffectsSource:
 
         config, path = self._config, self.fetch(data_dir, runtime)
         mapping = config.mapping()
-        if mapping.cells is not None:
-            mapping = replace(mapping, cells=str(data_dir / Path(mapping.cells).expanduser()))
+        if mapping.control_cells is not None:
+            mapping = replace(
+                mapping, control_cells=str(data_dir / Path(mapping.control_cells).expanduser())
+            )
         data = read_effects(path, name=config.name, mapping=mapping, normalize=config.normalize)
         return data if config.url else replace(data, file=str(path.absolute()))
 
