@@ -35,12 +35,14 @@ format: $(STAMP)  ## Format the code and apply lint's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP)  ## Build the documentation site, strictly, into build/site
+docs: $(STAMP)  ## Build the documentation site, strictly, and run all its code and notebooks
 	$(BIN)/python -c "import material, mkdocstrings" 2> /dev/null || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs -n auto
 
-speed: $(STAMP)  ## Measure speed (pytest-benchmark)
-	$(BIN)/python -m pytest benchmarks/speed --benchmark-enable --benchmark-only --timeout 0
+MEASURED ?= --benchmark-enable --benchmark-only --timeout 0
+speed: $(STAMP)  ## Measure speed (pytest-benchmark); MEASURED= only tries the code
+	$(BIN)/python -m pytest benchmarks/speed $(MEASURED)
 
 inference: $(STAMP)  ## Simulate how often intervals and marks hold (minutes; see docs/inference.md)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/study.py benchmarks/inference

@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dygenept.machine import places
-from dygenept.machine.whole_files import write_whole
+from dygenept.machine.whole_files import replaced_whole
 from dygenept.results import store
 
 BASELINES = ("control_mean", "perturbed_mean", "matching_mean", "additive")
@@ -330,12 +332,14 @@ def test_a_folder_that_can_only_be_read_serves_what_is_recorded(
 def test_a_job_that_cannot_be_written_fails_and_the_others_go_on(
     cli, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path, content: bytes, *, flush: bool = False) -> None:
+    @contextmanager
+    def refuse(path: Path, *, flush: bool = False) -> Iterator[Path]:
         if path.suffix == ".parquet":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        write_whole(path, content, flush=flush)
+        with replaced_whole(path, flush=flush) as temporary:
+            yield temporary
 
-    monkeypatch.setattr(store, "write_whole", refuse)
+    monkeypatch.setattr(store, "replaced_whole", refuse)
     asked = ("bench", "--dataset", toy, "--folds", "2", "--model", "additive")
     result = cli(*asked)
     assert result.code == 2

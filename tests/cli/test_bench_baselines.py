@@ -240,7 +240,8 @@ def fits(folder: Path) -> Counter[str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    kept = {".json", ".parquet", ".lock"}
+    # Pages read the changes that are kept beside predictions.
+    kept = {".json", ".parquet", ".npz", ".lock"}
     files = (
         path for path in (folder / "results").rglob("*") if path.is_file() and path.name != ".index"
     )

@@ -16,7 +16,8 @@ def test_bench_under_torchrun_prints_and_writes_once(
     command = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]
     arguments = ["--dataset", str(toy), "--model", "additive", "--model", "dygenept_small"]
     swapped = ["--facets", "identity", "--cell-encoder", "mlp", "--folds", "2", "--json"]
-    quick = ["--set", "training.warm_start=false", "--set", "training.steps_per_epoch=2"]
+    settings = ("warm_start=false", "steps_per_epoch=2", "epochs=1", "n_members=1")
+    quick = [part for setting in settings for part in ("--set", f"training.{setting}")]
     searched = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
         [sys.executable, *command, "bench", *arguments, *swapped, *quick, "--results", "out"],

@@ -37,7 +37,7 @@ def test_a_table_of_ones_own_is_read_under_its_registered_name(tmp_path: Path) -
 def test_an_entry_names_control_cells_beside_the_table(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text(TABLE)
     write_toy_h5ad(tmp_path / "cells.h5ad")
-    source = EffectsSource(EffectsConfig(path=Path("own.csv"), cells="cells.h5ad"))
+    source = EffectsSource(EffectsConfig(path=Path("own.csv"), control_cells="cells.h5ad"))
     data = source.load(tmp_path, Runtime())
     assert data.effects is not None
     assert data.effects.controls is not None
