@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors.numpy import load_file
+
 NODES = {"dygenept-1": "10.77.0.1", "dygenept-2": "10.77.0.2"}
 HEAD, OTHER = NODES
 PORT = 6399
@@ -137,10 +139,10 @@ def scores(document: str) -> list[object]:
 
 
 def weights_of(model: Path) -> dict[str, bytes]:
-    """Return the bytes of a model's weights."""
-    found = {path.name: path.read_bytes() for path in sorted(model.rglob("*.safetensors"))}
-    assert found
-    return found
+    """Return the bytes of each of a model's tensors."""
+    tensors = load_file(model / "model.safetensors")
+    assert tensors
+    return {name: values.tobytes() for name, values in tensors.items()}
 
 
 @contextmanager
