@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+from typing import TextIO
 
 from dygenept.errors import DygeneptError, PluginError
 from dygenept.machine import processes
+
+_LOCK = threading.Lock()
+# What stdout was before the first thread came in, once for each that is inside.
+_BEFORE: list[TextIO] = []
+
+
+@contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """Send what is printed to stderr until the last of all threads that are inside has left.
+
+    ``contextlib.redirect_stdout`` restores what its own thread found, which with two threads may
+    be the other's redirection, for good.
+    """
+    with _LOCK:
+        _BEFORE.append(_BEFORE[0] if _BEFORE else sys.stdout)
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _LOCK:
+            before = _BEFORE.pop()
+            if not _BEFORE:
+                sys.stdout = before
 
 
 @contextmanager
@@ -24,7 +49,7 @@ def plugin_code(what: str) -> Iterator[None]:
         PluginError: If the code raises anything but an error of the harness.
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with _printing_to_stderr():
             yield
     except DygeneptError:
         raise
