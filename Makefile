@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
 
-test: $(STAMP)  ## Set up, then run all tests
+test: $(STAMP)  ## Set up, then run the tests (make docs and make speed have those of their own)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 oldest:  ## Run a part of the tests with the oldest versions that pyproject.toml allows (needs uv)
