@@ -280,6 +280,22 @@ def _all_failed(
         yield model, fold, DygeneptError(f"no worker starts: {reason}")
 
 
+def require_ray() -> Any:
+    """Return the module ``ray``.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError(
+            "--executor ray needs Ray: pip install 'ray>=2.9'; without it, --jobs N runs N "
+            "processes on this machine"
+        ) from error
+    return ray
+
+
 def connected_ray() -> tuple[Any, bool]:
     """Connect to the cluster that ``RAY_ADDRESS`` or this machine names.
 
@@ -289,13 +305,7 @@ def connected_ray() -> tuple[Any, bool]:
     Raises:
         ConfigError: If Ray is not installed, or no cluster runs.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            "--executor ray needs Ray: pip install 'ray>=2.9'; without it, --jobs N runs N "
-            "processes on this machine"
-        ) from error
+    ray = require_ray()
     if ray.is_initialized():
         return ray, False
     try:

@@ -112,6 +112,11 @@ def _run_jobs(
     request: BenchRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> BenchOutcome:
     executor = executor_of(request.executor, request.jobs)
+    if executor == "ray":
+        from dygenept.runs.ray_executor import require_ray, run_on_ray
+
+        # Before data are read.
+        require_ray()
     models, device = _checked(request, environment)
     unready = unready_models(models, environment, report)
     if len(unready) == len(models):
@@ -126,8 +131,6 @@ def _run_jobs(
     # A worker loads the plugins and reads the data set itself: names cross, not gigabytes.
     prepare = partial(_prepare_worker, replace(request, jobs=1), environment.recipe)
     if executor == "ray":
-        from dygenept.runs.ray_executor import run_on_ray
-
         names = tuple(model.name for model in models)
         # There the data set is sent along, once to each node.
         bare = replace(request, jobs=1, opened=None, is_sent=request.opened is None)

@@ -7,15 +7,18 @@ scripts/cluster_trials.py.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from dygenept.errors import DygeneptError
-from dygenept.runs import ray_executor
+from dygenept.errors import ConfigError, DygeneptError
+from dygenept.plugin.environment import Environment
+from dygenept.runs import ray_executor, runner
 from dygenept.runs.executors import Job, JobResult
 from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.ray_executor import JobReply, WorkerLostError, run_on_workers
@@ -185,3 +188,17 @@ def test_a_cluster_without_room_is_said(
     assert rounds == [ray_executor.QUIET_S] * 2
     assert "does the cluster have a free CPU?" in caplog.text
     assert pool.stopped == [1]
+
+
+def test_without_ray_a_run_is_refused_before_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where it is not installed.
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr(runner, "_opened", lambda *given: pytest.fail("data were opened"))
+    request = runner.BenchRequest(
+        dataset="sim:norman@0.05", models=("ridge",), results=tmp_path, executor="ray"
+    )
+    with pytest.raises(ConfigError, match="--executor ray needs Ray: pip install"):
+        runner.run_bench(request, Environment.load(data_dir=tmp_path, device="cpu"))
+    assert not list(tmp_path.iterdir())
