@@ -21,6 +21,7 @@ from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LEADERBOARD, LeaderboardRow
 from dygenept.leaderboard.wide import WideTable, wide_table
 from dygenept.machine.plain_text import printable, printable_lines
+from dygenept.reports.finding import finding
 from dygenept.reports.page_data import PageBoard, page_data, page_json
 from dygenept.reports.page_table import PageTable, TableLine, page_table
 from dygenept.results.records import RunRecord
@@ -89,6 +90,7 @@ class _Section(Generic[Row]):
     board: Board[Row]
     parts: tuple[_PagePart, ...]
     data: str = ""
+    finding: str = ""
     quoted: Sequence[str] = field(default=())
 
     @property
@@ -180,6 +182,7 @@ def _section(number: int, shown: PageBoard) -> _Section[LeaderboardRow]:
         board=board,
         parts=tuple(_part(board, part, shown.new, is_leaderboard) for part in board.parts),
         data=data,
+        finding=finding(board) if is_leaderboard else "",
         quoted=published_lines(board.quoted),
     )
 
