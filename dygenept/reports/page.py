@@ -21,6 +21,7 @@ from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LEADERBOARD, LeaderboardRow
 from dygenept.leaderboard.wide import WideTable, wide_table
 from dygenept.machine.plain_text import printable, printable_lines
+from dygenept.machine.versions_and_memory import collector_paused
 from dygenept.reports.finding import finding
 from dygenept.reports.page_data import PageBoard, page_data, page_json
 from dygenept.reports.page_table import PageTable, TableLine, page_table
@@ -110,6 +111,7 @@ class _Section(Generic[Row]):
         return _legend(self.board.layout)
 
 
+@collector_paused()
 def html_page(boards: Sequence[PageBoard] | Sequence[Board[Row]], frame: PageFrame = PLAIN) -> str:
     """Write boards of one kind as a page that needs no other file.
 
@@ -146,6 +148,7 @@ def html_page(boards: Sequence[PageBoard] | Sequence[Board[Row]], frame: PageFra
     )
 
 
+@collector_paused()
 def page_board(
     board: Board[LeaderboardRow],
     records: Sequence[RunRecord],
