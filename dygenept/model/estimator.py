@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,12 @@ from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
 from dygenept.model.conditions import IndexArray, gene_positions
+from dygenept.model.effects.kept_table import is_kept_table
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
 from dygenept.model.network import DyGenePT, Parts, as_module
+from dygenept.model.outputs import Explanation, ModelOutputs
 from dygenept.model.prediction import MeanPrediction, predict_means
 from dygenept.model.seeds import member_seed, seeded_torch
 from dygenept.model.training.loop import History
@@ -31,7 +33,6 @@ from dygenept.types import (
     Condition,
     DoubleArray,
     FacetSetReader,
-    FloatArray,
     GeneKnowledge,
     Predictions,
     Runtime,
@@ -39,23 +40,6 @@ from dygenept.types import (
 )
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Which facets a prediction relied on.
-
-    Attributes:
-        conditions: What was explained, (n,).
-        facet_names: The K facets, in order.
-        weights: Attention weights, (n, P, K): the mean over control cells, heads and ensemble
-            members; genes in the order of ``Condition.genes``, zeros past the last one and for a
-            gene without a known facet.
-    """
-
-    conditions: tuple[Condition, ...]
-    facet_names: tuple[str, ...]
-    weights: FloatArray
 
 
 class DyGenePTModel:
@@ -137,13 +121,51 @@ class DyGenePTModel:
             DataError: If it is not trained yet, or was fitted to a table of effects.
         """
         if self._of_table is not None:
-            raise DataError(
-                "a model that was fitted to a table of effects is not kept and has no attention to "
-                "explain; its record says under `chosen` what it relies on"
-            )
+            raise DataError("this model was fitted to a table of effects, and this needs cells")
         if self._state is None:
             raise DataError("the model is not trained yet; call fit or load first")
         return self._state
+
+    @property
+    def of_table(self) -> TableModel | None:
+        """What was fitted to a table of effects; None for a model of cells."""
+        return self._of_table
+
+    @property
+    def outputs(self) -> ModelOutputs:
+        """What it predicts, of cells or of a table.
+
+        Raises:
+            DataError: If it is not trained yet.
+        """
+        if self._of_table is not None:
+            fitted = self._of_table.fitted
+            start = fitted.start
+            return ModelOutputs(
+                gene_ids=fitted.gene_ids,
+                gene_symbols=start.gene_symbols,
+                target_genes=fitted.target_genes,
+                cell_types=start.cell_types,
+                reference=start.gene_means,
+                kind=fitted.kind,
+            )
+        state = self.state
+        return ModelOutputs(
+            gene_ids=state.gene_ids,
+            gene_symbols=state.gene_symbols,
+            target_genes=state.target_genes,
+            cell_types=state.cell_types,
+            reference=state.control_means,
+        )
+
+    def known_genes(self, genes: Sequence[str]) -> tuple[str, ...]:
+        """Return those genes of which anything is known, whether or not the model has met them."""
+        if self._of_table is not None:
+            with processes.writer_first():
+                return self._of_table.known_genes(genes)
+        found = self.knowledge_of(genes)
+        rows = zip(found.genes, found.confidence, strict=True)
+        return tuple(gene for gene, row in rows if row.any())
 
     def fit(self, task: Task) -> None:
         """Train on the task's train conditions; validation conditions only stop the training.
@@ -179,7 +201,10 @@ class DyGenePTModel:
         Predictions are the same without it; reading genes block by block takes longer.
         """
         with processes.writer_first():
-            self._add_genes(genes)
+            if self._of_table is not None:
+                self._of_table.meet(genes)
+            else:
+                self._add_genes(genes)
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
@@ -232,6 +257,9 @@ class DyGenePTModel:
 
     def save(self, directory: Path) -> None:
         """Write the trained model into a folder, without pickle and without genes met later."""
+        if self._of_table is not None:
+            self._of_table.save(directory)
+            return
         weights = tuple(network.state_dict() for network in self._networks)
         write_fitted(replace(self._fitted or self.state, weights=weights), directory)
 
@@ -243,6 +271,7 @@ class DyGenePTModel:
         parts: Parts,
         knowledge: FacetSetReader,
         runtime: Runtime | None = None,
+        of_table: TableParts | None = None,
     ) -> DyGenePTModel:
         """Read a model that ``save`` wrote.
 
@@ -251,12 +280,19 @@ class DyGenePTModel:
             parts: Factories of the same parts with the same options as when it was trained.
             knowledge: Reads the facets of genes that were not in the training task.
             runtime: Device and cache; the CPU where it is None.
+            of_table: What it is made of, if it was fitted to a table of effects.
 
         Raises:
             DataUnavailableError: If the folder has no model.
             DataError: If it is damaged.
             ConfigError: If the parts do not fit the saved weights.
         """
+        if of_table is not None and is_kept_table(directory):
+            options = TrainingOptions()
+            width = of_table.options.width
+            model = cls(parts=parts, knowledge=knowledge, width=width, options=options)
+            model._of_table = TableModel.load(directory, of_table, runtime or Runtime())
+            return model
         state = read_fitted(directory)
         model = cls(parts=parts, knowledge=knowledge, width=state.width, options=state.options)
         model._runtime = runtime or Runtime()

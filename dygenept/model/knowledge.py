@@ -16,7 +16,13 @@ from dygenept.knowledge.catalog import (
     open_knowledge,
 )
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
-from dygenept.knowledge.likeness import Control, Likeness, gene_likeness
+from dygenept.knowledge.likeness import (
+    Control,
+    Likeness,
+    gene_likeness,
+    likeness_of_more,
+    nothing_of_more,
+)
 from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
@@ -101,6 +107,18 @@ class TableLikeness:
             runtime=task.runtime,
             control=control,
         )
+
+    def more(self, like: Likeness, genes: Sequence[str], runtime: Runtime) -> Likeness:
+        """Return the likeness of genes that are met after training, for ``like.followed_by``.
+
+        With knowledge that is ``shuffled`` or the ``identity`` on purpose they are like nothing.
+        """
+        entry = facet_sets(self.environment).get(self.facets)
+        if entry is not None and entry.transform in ("identity", "shuffled"):
+            return nothing_of_more(like, genes)
+        open_set = RegistryKnowledge(self.environment)
+        knowledge = open_set(self.facets, genes, runtime) if like.centres else None
+        return likeness_of_more(like, genes, knowledge=knowledge, runtime=runtime)
 
 
 def facet_document(name_or_file: str, environment: Environment) -> dict[str, object]:

@@ -98,7 +98,7 @@ def checkpoint_sweep(model: DyGenePTModel, request: SweepRequest) -> Sweep:
     Raises:
         DygeneptError: As ``read_genes`` and ``sweep_of``.
     """
-    genes = model.state.target_genes if request.genes is None else read_genes(request.genes)
+    genes = model.outputs.target_genes if request.genes is None else read_genes(request.genes)
     vocabulary = vocabulary_of(model, allow_unknown=request.allow_unknown)
     return sweep_of(genes, request.combinations, vocabulary, request.cell_type)
 
@@ -154,9 +154,9 @@ def write_sweep(
 ) -> int:
     """Predict a sweep into one Parquet file, a row group for each block.
 
-    A row is a condition: ``perturbation``, ``cell_type``, then predicted mean log1p expression of
-    each output gene in float32, under its id; ``dygenept score`` reads this layout. Memory is
-    that of a block, whatever the number of perturbations.
+    A row is a condition: ``perturbation``, ``cell_type``, then what is predicted of each output
+    gene (mean log1p expression, or a table's value) in float32, under its id; ``dygenept score``
+    reads this layout. Memory is that of a block, whatever the number of perturbations.
 
     Returns:
         Rows written.
@@ -170,18 +170,18 @@ def write_sweep(
 
     if path.suffix != ".parquet":
         raise ConfigError(f"{path}: a sweep is written as Parquet; name a .parquet file")
-    state = model.state
-    _check_room(path, len(sweep) * len(state.gene_ids) * 4)
+    outputs = model.outputs
+    _check_room(path, len(sweep) * len(outputs.gene_ids) * 4)
     model.meet(sweep.genes)
     schema = pa.schema(
         [
             *(pa.field(name, pa.string()) for name in LABELS),
-            *(pa.field(gene, pa.float32()) for gene in state.gene_ids),
+            *(pa.field(gene, pa.float32()) for gene in outputs.gene_ids),
         ]
     )
     n_done = 0
     with replaced_whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-        for block in sweep.blocks(len(state.gene_ids)):
+        for block in sweep.blocks(len(outputs.gene_ids)):
             values = model.predict(block).expression.astype(np.float32)  # (n, G)
             columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
             labels = [
