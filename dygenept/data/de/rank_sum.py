@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.memory import SORTED
+from dygenept.machine.tables import give_back_pages, zeros
 from dygenept.machine.threads import n_threads
 from dygenept.types import BoolArray, DoubleArray, IntArray, PerturbationData
 
@@ -61,7 +62,8 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
         ``mannwhitneyu(method="asymptotic")`` gives the same for one batch, as does pdex, with which
         cell-eval finds its significant genes.
     """
-    p_values = np.ones((len(data.conditions), data.n_genes))
+    p_values = zeros((len(data.conditions), data.n_genes), np.float64, folder=data.tables)
+    p_values.fill(1.0)
     for code, row in _tested(data):
         p_values[code] = row
     return p_values
@@ -73,7 +75,7 @@ def significant_genes(data: PerturbationData, fdr: float) -> BoolArray:
     Returns:
         (n_conditions, G).
     """
-    marked = np.zeros((len(data.conditions), data.n_genes), dtype=np.bool_)
+    marked = zeros((len(data.conditions), data.n_genes), np.bool_, folder=data.tables)
     for code, row in _tested(data):
         marked[code] = significant(row[None], fdr)[0]
     return marked
@@ -111,6 +113,7 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
             # Some at a time: what is done and not yet taken is in memory.
             for first in range(0, len(codes), TESTED):
                 yield from pool.map(test, codes[first : first + TESTED])
+                give_back_pages()
 
 
 class ControlCellsTest:

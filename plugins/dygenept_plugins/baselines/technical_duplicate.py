@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, scored_halves
+from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
 
@@ -62,7 +63,11 @@ class TechnicalDuplicate:
             raise PluginError("technical_duplicate predicts before it was fitted; call fit")
         held_out, rows = require_held_out(self._task, conditions)
         first, *others = (
-            scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
+            scored_halves(
+                tuple(rows_of(half, rows) for half in halves),
+                rows_of(held_out.means, rows),
+                tuple(conditions),
+            )
             for halves in self._halves(held_out, self._task.runtime.seed)
         )
         return replace(
