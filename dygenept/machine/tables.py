@@ -139,7 +139,7 @@ def mean_row(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         mean: npt.NDArray[np.float64] = table.mean(axis=0)
         return mean
     # Row after row, as numpy adds them.
-    total = table[0].copy()
+    total = np.array(table[0])
     for part in row_parts(len(table) - 1, table.shape[1]):
         for row in table[1:][part]:
             total += row
