@@ -23,6 +23,7 @@ distances).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -31,15 +32,15 @@ import numpy as np
 
 from dygenept.evaluation.neighbours import (
     Rivals,
-    are_alike,
     manhattan,
     of_rivals,
     places,
     products,
+    rivals,
     squared_euclidean,
 )
 from dygenept.evaluation.rows import change, predicted_change
-from dygenept.machine.tables import empty_like, filled, squared_lengths
+from dygenept.machine.tables import filled, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -162,9 +163,7 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
         >>> perturbench_rank_rmse(inputs).values.round(3)
         array([0.667, 0.333, 0.667])
     """
-    return _rank_of_prediction(
-        inputs, lambda fold, among: np.sqrt(_squared_distances(fold, among).T)
-    )
+    return _rank_of_prediction(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
 
 
 def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
@@ -179,11 +178,15 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
         array([0.5, 0. ])
     """
 
-    def distances(fold: MetricInputs, among: Rivals) -> DoubleArray:
-        _, truth_squares = _candidate_delta(fold, among)
-        guess = of_rivals(predicted_change(fold), among)
-        guess_squares = squared_lengths(guess)
-        return 1.0 - _cosines(_products(fold, among).T, truth_squares[:, None], guess_squares)
+    def distances(among: Rivals) -> DoubleArray:
+        _, truth_squares = _candidate_delta(inputs, among)
+        guess_squares = squared_lengths(of_rivals(predicted_change(inputs), among))[:, None]
+        whole = _products(inputs, among)
+        return filled(
+            whole,
+            whole.shape,
+            lambda part: 1.0 - _cosines(whole[part], guess_squares[part], truth_squares),
+        )
 
     return _rank_of_prediction(inputs, distances)
 
@@ -208,19 +211,25 @@ def _discrimination(
 
 
 def _rank_of_prediction(
-    inputs: MetricInputs, distances: Callable[[MetricInputs, Rivals], DoubleArray]
+    inputs: MetricInputs, distances: Callable[[Rivals], DoubleArray]
 ) -> MetricValues:
     """Rank the right prediction among those of its fold by their distance to the truth.
 
     Args:
         inputs: Predictions; only those of the fold are candidates.
-        distances: From inputs whose candidates are these, to the distance of each truth (row) to
-            each prediction (column) of one cell type, (n, n).
+        distances: Distance of each prediction (row) to each candidate (column) of one cell type,
+            (n, m), candidates of other folds among them.
     """
+    in_all = {int(among.rows[0]): among for among in rivals(inputs)}
+
+    def of_truths(among: Rivals) -> DoubleArray:
+        whole = in_all[int(among.rows[0])]
+        return distances(whole)[:, whole.own].T  # (n, n): truths by predictions
+
     fold = inputs
     if inputs.candidates is not None:
         fold = inputs.once("ranks.fold", lambda: replace(inputs, candidates=None))
-    found = places(fold, lambda among: distances(fold, among))
+    found = places(fold, of_truths)
     n_predictions = found.others + 1.0
     return MetricValues(
         (found.others - found.farther) / n_predictions,
@@ -259,12 +268,11 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     def compute() -> DoubleArray:
         control = inputs.control[among.rows[0]]
         truth, _ = among.truths.delta(control)
-        predicted = of_rivals(inputs.predicted, among)
-        if are_alike(predicted):
-            found = empty_like(truth, (len(predicted), len(truth)), np.float64)
-            found[:] = change(predicted[:1], control) @ truth.T
-            return found
-        return products(of_rivals(predicted_change(inputs), among), truth)
+        return among.truths.distances(
+            f"ranks.products {zlib.crc32(control.tobytes())}",
+            of_rivals(inputs.predicted, among),
+            lambda rows: products(change(rows, control), truth),
+        )
 
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
 
