@@ -33,11 +33,14 @@ import numpy as np
 from dygenept.evaluation.neighbours import (
     Rivals,
     manhattan,
+    of_rivals,
     places,
+    products,
     rivals,
     squared_euclidean,
 )
 from dygenept.evaluation.rows import change, predicted_change
+from dygenept.machine.tables import filled, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -58,7 +61,12 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
         >>> centroid_accuracy(inputs).values
         array([0.5, 1. , 0. ])
     """
-    found = places(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
+
+    def distances(among: Rivals) -> DoubleArray:
+        squared = _squared_distances(inputs, among)
+        return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
+
+    found = places(inputs, distances)
     return MetricValues(found.farther / np.maximum(found.others, 1.0), found.reasons)
 
 
@@ -79,7 +87,7 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         # Both sides of a distance have the same control, which cancels.
         found = among.truths.distances("manhattan", predicted, lambda rows: manhattan(rows, truth))
         for place, genes in targets.items():
-            difference = truth[:, genes] - predicted[place, genes]
+            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= np.abs(difference).sum(axis=1)
         return found
 
@@ -99,11 +107,13 @@ def perturbation_discrimination_l2(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        found = _squared_distances(inputs, among).copy()
+        squared = _squared_distances(inputs, among)
+        found = filled(squared, squared.shape, lambda part: squared[part])
         for place, genes in targets.items():
-            difference = among.truths.values[:, genes] - predicted[place, genes]
+            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= (difference**2).sum(axis=1)
-        return np.sqrt(np.maximum(found, 0.0))
+        np.maximum(found, 0.0, out=found)
+        return np.sqrt(found, out=found)
 
     return _discrimination(inputs, distances)
 
@@ -121,17 +131,23 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        truth, truth_squares = _candidate_delta(inputs, among)
-        guess = predicted_change(inputs)[among.rows]
-        products = _products(inputs, among).copy()
-        squares = np.einsum("ng,ng->n", guess, guess)
-        guess_squares = np.repeat(squares[:, None], products.shape[1], axis=1)
-        truth_squares = np.repeat(truth_squares[None], len(products), axis=0)
-        for place, genes in targets.items():
-            products[place] -= truth[:, genes] @ guess[place, genes]
-            guess_squares[place] -= (guess[place, genes] ** 2).sum()
-            truth_squares[place] -= (truth[:, genes] ** 2).sum(axis=1)
-        return 1.0 - _cosines(products, guess_squares, truth_squares)
+        _, truth_squares = _candidate_delta(inputs, among)
+        guess = of_rivals(predicted_change(inputs), among)
+        whole, control = _products(inputs, among), inputs.control[among.rows[0]]
+        squares = squared_lengths(guess)
+
+        def compute(part: slice) -> DoubleArray:
+            found, own = whole[part].copy(), squares[part, None].copy()
+            others = np.repeat(truth_squares[None], len(found), axis=0)
+            for row, place in enumerate(range(part.start, part.stop)):
+                if genes := targets.get(place):
+                    changes = _of_targets(inputs, among, genes) - control[genes]
+                    found[row] -= changes @ guess[place, genes]
+                    own[row] -= (guess[place, genes] ** 2).sum()
+                    others[row] -= (changes**2).sum(axis=1)
+            return 1.0 - _cosines(found, own, others)
+
+        return filled(whole, whole.shape, compute)
 
     return _discrimination(inputs, distances)
 
@@ -164,9 +180,13 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
 
     def distances(among: Rivals) -> DoubleArray:
         _, truth_squares = _candidate_delta(inputs, among)
-        guess = predicted_change(inputs)[among.rows]
-        guess_squares = np.einsum("ng,ng->n", guess, guess)
-        return 1.0 - _cosines(_products(inputs, among), guess_squares[:, None], truth_squares)
+        guess_squares = squared_lengths(of_rivals(predicted_change(inputs), among))[:, None]
+        whole = _products(inputs, among)
+        return filled(
+            whole,
+            whole.shape,
+            lambda part: 1.0 - _cosines(whole[part], guess_squares[part], truth_squares),
+        )
 
     return _rank_of_prediction(inputs, distances)
 
@@ -179,7 +199,7 @@ def _discrimination(
     def without_targets(among: Rivals) -> DoubleArray:
         rows = among.rows.tolist()
         targets = {place: list(columns[row]) for place, row in enumerate(rows) if columns[row]}
-        return distances(among, inputs.predicted[among.rows], targets)
+        return distances(among, of_rivals(inputs.predicted, among), targets)
 
     found = places(inputs, without_targets)
     n_candidates = found.others + 1.0
@@ -218,11 +238,22 @@ def _rank_of_prediction(
     )
 
 
+def _of_targets(inputs: MetricInputs, among: Rivals, genes: list[int]) -> DoubleArray:
+    """True means of target genes of a prediction, (m, k)."""
+
+    def targets() -> list[int]:
+        # Whoever predicts a candidate asks for its targets.
+        found = target_columns(tuple(among.truths.columns), inputs.gene_symbols)
+        return [gene for columns in found for gene in columns]
+
+    return among.truths.of_genes(genes, targets)
+
+
 def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed."""
     return inputs.once(
         f"ranks.squared_distances {among.rows[0]}",
-        lambda: squared_euclidean(inputs.predicted[among.rows], among.truths),
+        lambda: squared_euclidean(of_rivals(inputs.predicted, among), among.truths),
     )
 
 
@@ -239,8 +270,8 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
         truth, _ = among.truths.delta(control)
         return among.truths.distances(
             f"ranks.products {zlib.crc32(control.tobytes())}",
-            inputs.predicted[among.rows],
-            lambda rows: change(rows, control) @ truth.T,
+            of_rivals(inputs.predicted, among),
+            lambda rows: products(change(rows, control), truth),
         )
 
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
