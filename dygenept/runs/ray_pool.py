@@ -39,7 +39,7 @@ class RayRank:
         with socket.socket() as free:
             free.bind(("", 0))
             port: int = free.getsockname()[1]
-        here: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        here: str = ray.util.get_node_ip_address()
         return here, port
 
     def join(
