@@ -93,7 +93,9 @@ def a_rank_dies(folder: Path) -> str:
     with ray_cluster():
         bench = start(HEAD, (*BENCH, *flags))
         n_done = wait_for_records(folder / "lost", bench)
-        for pid in ranks_on(OTHER):
+        killed = ranks_on(OTHER)
+        assert killed
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
         result = ended(bench)
     said = compared_ranks(result, folder / "lost", folder)
