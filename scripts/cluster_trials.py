@@ -1,8 +1,10 @@
 """Try a cluster of two nodes on one machine: two network namespaces, joined by a cable.
 
 What is tried: a bench on both nodes by Ray, the same with one node killed midway, the same with the
-head killed and started again, and one training by torchrun over both nodes. Each must give what
-one process gives. Needs root, iproute2, and Ray in this environment (``pip install '.[ray]'``).
+head killed and started again, one training by torchrun over both nodes, and a bench whose jobs have
+two processes each: two jobs at once, one a node; a job on both nodes; the same with one process
+killed midway. Each must give what one process, or one launch of two by torchrun, gives. Needs root,
+iproute2, and Ray in this environment (``pip install '.[ray]'``).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 from safetensors.numpy import load_file
 
 NODES = {"dygenept-1": "10.77.0.1", "dygenept-2": "10.77.0.2"}
@@ -61,6 +64,42 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(failed)
+
+
+def folds_times_ranks(folder: Path) -> str:
+    """Train two folds at once, each in two processes of one node."""
+    with ray_cluster(n_cpus=2):
+        bench = start(HEAD, (*BENCH, *spread(folder / "ranks"), "--ranks", "2"))
+        most = dict.fromkeys(NODES, 0)
+        while bench.poll() is None:
+            for name in NODES:
+                most[name] = max(most[name], len(ranks_on(name)))
+            time.sleep(1)
+        said = compared_ranks(ended(bench), folder / "ranks", folder)
+    return f"{said}; most processes at work on a node: {most[HEAD]} and {most[OTHER]}"
+
+
+def a_rank_on_each_node(folder: Path) -> str:
+    """Train one fold at a time, in one process on each node."""
+    with ray_cluster():
+        flags = ("--executor", "ray", "--ranks", "2", "--results", str(folder / "apart"))
+        result = on(HEAD, (*BENCH, *flags))
+    return compared_ranks(result, folder / "apart", folder)
+
+
+def a_rank_dies(folder: Path) -> str:
+    """Kill one of the two processes that share a job, each on a node, while they do."""
+    flags = ("--executor", "ray", "--ranks", "2", "--results", str(folder / "lost"))
+    with ray_cluster():
+        bench = start(HEAD, (*BENCH, *flags))
+        n_done = wait_for_records(folder / "lost", bench)
+        killed = ranks_on(OTHER)
+        assert killed
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        result = ended(bench)
+    said = compared_ranks(result, folder / "lost", folder)
+    return f"{said}, killed after {n_done} of 10 jobs"
 
 
 def two_nodes(folder: Path) -> str:
@@ -110,7 +149,10 @@ def one_training(folder: Path) -> str:
     return "the same weights, bit for bit" if same else "DIFFERS from two processes on one node"
 
 
-TRIALS = (two_nodes, a_node_dies, the_head_restarts, one_training)
+TRIALS = (
+    *(two_nodes, a_node_dies, the_head_restarts, one_training),
+    *(folds_times_ranks, a_rank_on_each_node, a_rank_dies),
+)
 
 
 def spread(results: Path) -> tuple[str, ...]:
@@ -126,6 +168,31 @@ def compared(result: str, folder: Path) -> str:
         alone.write_text(on(HEAD, (*BENCH, "--results", results)))
     same = scores(result) == scores(alone.read_text())
     return "the same board" if same else "DIFFERS from the board of one process"
+
+
+def compared_ranks(result: str, results: Path, folder: Path) -> str:
+    """Compare board and predictions with those of one launch of two processes by torchrun."""
+    alone = folder / "torchrun"
+    if not alone.exists():
+        command = (*BENCH, "--results", str(alone))
+        (folder / "torchrun.json").write_text(ended(start(HEAD, command, torchrun(1, 0))))
+    if scores(result) != scores((folder / "torchrun.json").read_text()):
+        return "DIFFERS from the board of two processes by torchrun"
+    mine, theirs = predictions(results), predictions(alone)
+    if mine.keys() != theirs.keys():
+        return "DIFFERS from torchrun in what was predicted"
+    unequal = [key for key, table in mine.items() if not table.equals(theirs[key])]
+    if unequal:
+        return f"DIFFERS from torchrun in predictions of {len(unequal)} of {len(mine)} jobs"
+    return f"board and predictions of two processes by torchrun, bit for bit ({len(mine)} jobs)"
+
+
+def predictions(results: Path) -> dict[str, pl.DataFrame]:
+    """Return the predictions of each job by its key."""
+    found = sorted((results / "predictions").glob("*.parquet"))
+    tables = {path.name: pl.read_parquet(path) for path in found if path.name.count(".") == 1}
+    assert len(tables) == 10
+    return tables
 
 
 def scores(document: str) -> list[object]:
@@ -176,9 +243,10 @@ def remove_nodes() -> None:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[None]:
-    """Start Ray on both nodes, with one CPU each."""
-    common = ("--num-cpus", "1", "--disable-usage-stats", "--object-store-memory", "200000000")
+def ray_cluster(n_cpus: int = 1) -> Iterator[None]:
+    """Start Ray on both nodes, with so many CPUs each."""
+    common = ("--num-cpus", str(n_cpus), "--disable-usage-stats")
+    common += ("--object-store-memory", "200000000")
     head = ("--head", "--port", str(PORT), "--include-dashboard", "false")
     for name, where in ((HEAD, head), (OTHER, ("--address", f"{NODES[HEAD]}:{PORT}"))):
         ray = (sys.executable, "-m", "ray.scripts.scripts", "start", *where, *common)
@@ -200,6 +268,8 @@ def environment(name: str) -> dict[str, str]:
         "RAY_health_check_period_ms": "1000",
         "RAY_health_check_timeout_ms": "5000",
         "GLOO_SOCKET_IFNAME": "dygenept-a" if name == HEAD else "dygenept-b",
+        # Nobody else is on the cable, and a token in the home folder would keep a node out.
+        "RAY_AUTH_MODE": "disabled",
         "OMP_NUM_THREADS": "1",
     }
 
@@ -220,11 +290,15 @@ def start(
 
 def start_torchrun(name: str, n_nodes: int, output: Path, number: int) -> subprocess.Popen[str]:
     """Start one of two processes of a training on a node, or both on one."""
+    return start(name, (*TRAIN, "--output", str(output)), torchrun(n_nodes, number))
+
+
+def torchrun(n_nodes: int, number: int) -> tuple[str, ...]:
+    """Return what runs the program in two processes in all, and is the node of this number."""
     launch = (sys.executable, "-m", "torch.distributed.run", "--nnodes", str(n_nodes))
     rendezvous = ("--master_addr", NODES[HEAD], "--master_port", "29511")
     each = ("--nproc_per_node", str(2 // n_nodes), "--node_rank", str(number))
-    program = (*launch, *each, *rendezvous, "-m", "dygenept_cli.main")
-    return start(name, (*TRAIN, "--output", str(output)), program)
+    return (*launch, *each, *rendezvous, "-m", "dygenept_cli.main")
 
 
 def on(name: str, command: Sequence[str]) -> str:
@@ -257,12 +331,30 @@ def wait_for_records(results: Path, bench: subprocess.Popen[str]) -> int:
 
 def kill_all(name: str) -> None:
     """Kill every process of a node, as if it lost power."""
-    found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
-    for pid in found.stdout.split():
+    for pid in pids_on(name):
         try:
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def pids_on(name: str) -> list[int]:
+    """Return the processes of a node."""
+    found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def ranks_on(name: str) -> list[int]:
+    """Return the processes of a node that run a job now; Ray writes that into their titles."""
+    return [pid for pid in pids_on(name) if title_of(pid).startswith("ray::RayRank.run")]
+
+
+def title_of(pid: int) -> str:
+    """Return what a process calls itself."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def run(*command: str, env: dict[str, str] | None = None) -> None:

@@ -10,6 +10,7 @@ from dygenept.plugin.interfaces import (
     AddsFacetVectors,
     Attention,
     AttentionOutput,
+    CombinesGenes,
     Decoder,
     DecoderContext,
     FacetBatch,
@@ -90,7 +91,8 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
 
     It returns the control where no gene is perturbed; the order of the genes, what padding holds
     and batch-mates change nothing; one gene or more than two work alike; gradients are finite. One
-    that offers a linear readout predicts, at its start, what the readout was set to.
+    that offers a linear readout predicts, at its start, what the readout was set to; one that
+    offers to combine genes sums what it predicts.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -111,6 +113,7 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
                 parameter.add_(0.1 * torch.randn_like(parameter))
             output = _decode(decoder, inputs, rules)
             _check_decoder_invariants(decoder, inputs, output, rules)
+            _check_combining(decoder, inputs, rules)
             twin = spec.factory(config, context)
             restore(module, evaluation_mode(twin, rules), rules)
             rules.require(
@@ -337,3 +340,35 @@ def _check_decoder_offers(decoder: Decoder, inputs: _DecoderInputs, rules: Rules
             f"shared_features must be {tuple(features.shape)} and finite, got "
             f"{tuple(shared.shape)}",
         )
+
+
+def _check_combining(decoder: Decoder, inputs: _DecoderInputs, rules: Rules) -> None:
+    """Check that genes that are computed once combine to what the decoder predicts for them."""
+    import torch
+
+    if not isinstance(decoder, CombinesGenes):
+        return
+    # Every gene is embedded otherwise in every cell.
+    embedding = inputs.embedding.roll(1, dims=0)  # (C, U, D)
+    genes = torch.tensor([[0, -1, -1], [1, 2, -1], [2, 0, 1], [-1, -1, -1]])
+    expected = torch.zeros(len(genes), G)
+    for number in range(B):
+        rows = replace(
+            inputs,
+            embedding=embedding[number][genes],
+            gene_mask=genes >= 0,
+            cell=inputs.cell[[number]].expand(len(genes), -1),
+            control=inputs.control[[number]].expand(len(genes), -1),
+        )
+        expected += _decode(decoder, rows, rules) - rows.control
+    found = decoder.combining(embedding, inputs.cell, inputs.control)(genes)
+    rules.require(
+        found.shape == expected.shape and close(found, expected),
+        "combining must return the changes that it predicts, summed over cells",
+    )
+    columns = torch.tensor([G - 1, 0])
+    some = decoder.combining(embedding, inputs.cell, inputs.control, columns)(genes)
+    rules.require(
+        some.shape == (len(genes), 2) and close(some, expected[:, columns]),
+        "combining must return the columns that are asked for",
+    )

@@ -39,6 +39,8 @@ def test_a_fold_in_two_processes_of_a_cluster_is_that_of_torchrun(
         "DYGENEPT_HOME": str(computed),
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
+        # Ray would make a token in the home folder of whoever runs this.
+        "RAY_AUTH_MODE": "disabled",
     }
     found = {}
     torchrun = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]

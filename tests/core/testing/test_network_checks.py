@@ -164,6 +164,44 @@ def test_a_readout_that_is_not_what_the_start_relies_on_is_caught(
     breaks("decoders", change, match)
 
 
+def combining(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[nn.Module], nn.Module]:
+    """Offer combinations that are, but for this change, what the decoder predicts."""
+
+    def of(inner: nn.Module) -> nn.Module:
+        def fix(
+            embedding: torch.Tensor,
+            cell: torch.Tensor,
+            control: torch.Tensor,
+            columns: torch.Tensor | None = None,
+        ) -> Callable[[torch.Tensor], torch.Tensor]:
+            def summed(genes: torch.Tensor) -> torch.Tensor:
+                total = torch.zeros(len(genes), control.shape[1])
+                for number in range(len(cell)):
+                    state, one = (x[[number]].expand(len(genes), -1) for x in (cell, control))
+                    total += inner(embedding[number][genes], genes >= 0, state, one) - one
+                return change(total if columns is None else total[:, columns])
+
+            return summed
+
+        return offering(combining=fix)(inner)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (combining(lambda summed: summed / 4), "summed over cells"),
+        (combining(lambda summed: summed.nan_to_num() + 1e-2), "summed over cells"),
+        (combining(lambda summed: summed.flip(1) if summed.shape[1] == 2 else summed), "columns"),
+    ],
+)
+def test_combinations_that_are_not_what_the_decoder_predicts_are_caught(
+    breaks: Callable[[str, Any, str], None], change: Callable[[nn.Module], nn.Module], match: str
+) -> None:
+    breaks("decoders", change, match)
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
