@@ -12,7 +12,9 @@ ENDS_TOOLS := hypothesis==6.170.15 matplotlib==3.11.2 pytest==9.2.0 pytest-bench
 ENDS_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py tests/core/results \
 	tests/core/leaderboard/test_leaderboard_rows.py tests/core/reports/test_page.py \
 	tests/core/reports/test_paper_tables.py tests/core/runs/test_ranking.py tests/core/model/test_config.py \
-	tests/cli/test_help_screens.py tests/cli/test_leaderboard.py
+	tests/core/model/test_network.py tests/core/model/test_losses.py tests/plugins/test_attention_plugins.py \
+	tests/plugins/test_text_encoders_minilm.py tests/cli/test_help_screens.py tests/cli/test_leaderboard.py \
+	tests/cli/test_train_evaluate_predict.py
 STAMP := $(VENV)/.installed
 
 .PHONY: bench test oldest newest check format docs speed inference fuzz mutants kills browser wheel clean

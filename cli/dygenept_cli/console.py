@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+# Columns of a terminal below which tables leave out what can be asked for elsewhere.
+NARROW = 60
+
+
 def stdout() -> Console:
     """Return a console for results.
 
@@ -24,6 +28,11 @@ def stdout() -> Console:
 
     is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     return safe_console(width=None if is_told else 160)
+
+
+def is_narrow(screen: Console) -> bool:
+    """Say whether a table of six columns of figures would cut some of them off."""
+    return screen.width < NARROW
 
 
 def print_json(document: Mapping[str, object]) -> None:

@@ -41,6 +41,8 @@ def finding(board: Board[LeaderboardRow]) -> str:
         near = [row for row in rows if row.judgement.indistinguishable_from_best and row != best]
         said = f"Best by {printable(metric)}: {printable(best.model)}, {_value(best)}"
         said += f"; {_names(near)} cannot be told from it." if near else "."
+    if models[0].calibrated is False:
+        said += " This metric is not calibrated on this data set."
     is_judged = any(row.judgement.beats_reference is not None for row in models)
     if is_judged and not any(row.judgement.beats_reference for row in models):
         said += " No model is shown to beat trivial predictions."

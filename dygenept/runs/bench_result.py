@@ -13,6 +13,7 @@ from dygenept.leaderboard.columns import leading_first, number
 from dygenept.leaderboard.comparisons import compare_models
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.machine.whole_files import write_whole
+from dygenept.reports.finding import finding
 from dygenept.reports.page import html_page, page_board
 from dygenept.reports.per_perturbation import score_table
 from dygenept.results.records import RunRecord
@@ -150,21 +151,26 @@ class BenchResult:
             return html_table("no job finished", self.failures.items(), head=("job", "reason"))
         board = leaderboard_of(self.records)
         metrics = leading_first(board.overall.rows, fixed=board.fixed_lead)
-        documents = [row.document() for row in board.overall.rows]
-        values = {(row["model"], row["metric"]): row["pooled"] for row in documents}
+        rows = board.overall.rows
+        cells = {
+            (row.model, row.metric): f"{number(row.total.pooled)} {row.marks}".strip()
+            for row in rows
+        }
         first = self.records[0]
         simulated = "SIMULATED DATA · " if first.dataset.simulated else ""
         shown = [
             (
-                row["model"],
-                number(row["rank"]),
-                number(row["pooled"]),
-                f"[{number(row['ci_low'])}, {number(row['ci_high'])}]",
-                *(number(values.get((row["model"], metric))) for metric in metrics[1:]),
+                row.model,
+                number(row.place),
+                cells[row.model, row.metric],
+                f"[{number(row.total.ci_low)}, {number(row.total.ci_high)}]",
+                *(cells.get((row.model, metric), number(None)) for metric in metrics[1:]),
             )
-            for row in documents
-            if row["metric"] == metrics[0]
+            for row in rows
+            if row.metric == metrics[0]
         ]
         title = f"{simulated}{first.dataset.name}, {len({r.fold for r in self.records})} folds"
+        if found := finding(board):
+            title += f". {found}"
         head = ("model", "rank", metrics[0], "95 % interval", *metrics[1:])
         return html_table(title, shown, head=head)

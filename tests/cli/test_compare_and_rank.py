@@ -287,3 +287,22 @@ def test_wrong_requests_are_one_line_that_names_the_nearest(
     assert message in result.err
     assert result.out == ""
     assert len(result.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "additive", "perturbed_mean"),
+        ("compare", "additive", "perturbed_mean", "control_mean"),
+        ("rank",),
+        ("leaderboard",),
+    ],
+)
+def test_no_figure_is_cut_off_at_40_columns(
+    words: tuple[str, ...], cli, bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = cli(*words, "--results", bench_folder, "--metric", "pearson_delta_top20").out
+    assert max(map(len, shown.splitlines())) <= 40
+    assert "…" not in shown
+    assert "additive" in shown

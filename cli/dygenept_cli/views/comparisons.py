@@ -39,25 +39,34 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    screen = console.stdout()
+    narrow = console.is_narrow(screen)
     # Beside a second model name, only the metric's can give way in a narrow terminal.
-    table.add_column("metric", overflow="fold", no_wrap=len(others) == 1)
-    if len(others) > 1:
-        table.add_column("B", overflow="fold", min_width=10)
-    table.add_column("A - B", justify="right", no_wrap=True)
-    table.add_column("95 % interval", no_wrap=True)
+    heads = ["metric", *(["B"] if len(others) > 1 else []), "A - B", "95 % interval"]
+    if narrow:
+        table.add_column("\n".join(heads), overflow="fold")
+    else:
+        table.add_column("metric", overflow="fold", no_wrap=len(others) == 1)
+        if len(others) > 1:
+            table.add_column("B", overflow="fold", min_width=10)
+        table.add_column("A - B", justify="right", no_wrap=True)
+        table.add_column("95 % interval", no_wrap=True)
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("wins", no_wrap=True)
     for row in rows:
         winner = "A" if row.better == row.model else "B"
-        table.add_row(
+        figures = (
             f"{row.metric} {'↑' if row.higher_is_better else '↓'}",
             *([printable(row.other)] if len(others) > 1 else []),
             number(row.difference),
             f"[{number(row.ci_low)}, {number(row.ci_high)}]",
+        )
+        table.add_row(
+            *(["\n".join(figures)] if narrow else figures),
             f"{row.p_holm:.3f}",
             "–" if row.better is None else winner,
         )
-    console.stdout().print(table)
+    screen.print(table)
 
 
 def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow]) -> None:
@@ -82,15 +91,18 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
         caption_justify="left",
     )
     table.add_column("model", overflow="fold")
-    for heading in ("mean\nrank", "best", "≈ best", "not shown to\nbeat the mean", "ranked"):
+    screen = console.stdout()
+    headings = ("mean\nrank", "best", "≈ best", "not shown to\nbeat the mean", "ranked")
+    n_shown = 3 if console.is_narrow(screen) else len(headings)
+    for heading in headings[:n_shown]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(
-            printable(row.model) + ROLE_MARKS[row.role],
+        figures = (
             f"{row.mean_rank:.2f}",
             str(row.n_best),
             str(row.n_near_best),
             f"{row.n_not_beating}/{row.n_judged}" if row.n_judged else "–",
             f"{row.n_ranked}/{row.n_possible}",
         )
-    console.stdout().print(table)
+        table.add_row(printable(row.model) + ROLE_MARKS[row.role], *figures[:n_shown])
+    screen.print(table)

@@ -37,13 +37,15 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
     screen = console.stdout()
     table = Table(title=Text(printable(title)), title_justify="left")
     table.add_column("metric", overflow="fold")
-    for name in ("value", "rank", "reference", "ceiling", "model's mean"):
-        table.add_column(name, justify="right")
+    more = () if console.is_narrow(screen) else ("ceiling", "model's mean")
+    for name in ("value", "rank", "reference", *more):
+        table.add_column(name, justify="right", no_wrap=bool(more) or name != "rank")
     for item in shown.scores:
         if metrics and item.metric not in metrics:
             continue
         rank = "–" if item.rank is None else f"{item.rank} of {item.n_models}"
-        values = (number(of) for of in (item.reference, item.ceiling, item.mean))
+        beside = (item.reference, *((item.ceiling, item.mean) if more else ()))
+        values = map(number, beside)
         name = f"{printable(item.metric)} {'↑' if item.higher_is_better else '↓'}"
         table.add_row(Text(name), number(item.value), rank, *values)
     screen.print(table)
@@ -54,10 +56,11 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
         return
     genes = Table(title="Top-20 DE genes: change of mean log1p expression", title_justify="left")
     genes.add_column("gene")
-    for name in ("measured", "predicted", "error"):
+    heads = ("measured", "predicted", *(("error",) if more else ()))
+    for name in heads:
         genes.add_column(name, justify="right")
     for gene in shown.genes:
         error = gene.predicted - gene.measured
         numbers = (fixed(of, 3, signed=True) for of in (gene.measured, gene.predicted, error))
-        genes.add_row(Text(printable(gene.gene)), *numbers)
+        genes.add_row(Text(printable(gene.gene)), *list(numbers)[: len(heads)])
     screen.print(genes)

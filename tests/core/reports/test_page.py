@@ -41,6 +41,14 @@ def test_a_page_begins_with_what_the_board_found(
     assert said.startswith("Best by pearson_delta: ridge, 0.459 [")
     assert "Trivial reference perturbed_mean 0.0990, ceiling technical_duplicate 0.819." in said
     assert page.index(said) < page.index("<table")
+    assert "calibrated" not in said
+    # The ceiling is no better than the reference: nothing that the metric says counts.
+    level = [of for of in board_records if of.model != "technical_duplicate"]
+    noise = record(
+        key="d" * 32, model="technical_duplicate", role="ceiling", values=(0.1, 0.0) * 4 + (0.1,)
+    )
+    noisy = finding(leaderboard_of([*level, noise]))
+    assert "This metric is not calibrated on this data set." in noisy
     # Seven perturbations on which nothing tells a model from the reference.
     same = [record(key=name * 32, model=name, values=(0.1, 0.3) * 4) for name in ("a", "b")]
     trivial = record(key="c" * 32, model="perturbed_mean", values=(0.3, 0.1) * 4)
