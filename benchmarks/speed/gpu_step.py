@@ -32,14 +32,10 @@ for name, folder in (("dygenept", ROOT), ("dygenept_plugins", ROOT / "plugins"))
     if importlib.util.find_spec(name) is None:
         sys.path.insert(0, str(folder))
 
-import numpy as np
 import torch
 from step_model import build, sparsemax_or_softmax
 
-from dygenept.model.conditions import ConditionSet
 from dygenept.model.network import DyGenePT
-from dygenept.model.training.batches import BatchSource
-from dygenept.model.training.loop import Trainer
 from dygenept.model.training.optimisation import make_optimizer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.synthetic import (
@@ -48,7 +44,9 @@ from dygenept.model.training.synthetic import (
     batch_of,
     control_cells,
     frozen_flop,
+    gene_names,
     trained_flop,
+    trainer_of,
 )
 from dygenept.plugin.interfaces import ControlPool
 from dygenept_plugins.networks.scgpt_cells import ScGptCellState
@@ -136,24 +134,9 @@ def measure(
     )
     network = build(size, length=case.length, is_cached=case.is_cached, dtype=dtype).to(device)
     controls = control_cells(size, case.length)
-    genes = tuple(f"G{i}" for i in range(size.n_genes))
-    network.prepare(ControlPool(controls.expression, genes, [0] * size.batch))
+    network.prepare(ControlPool(controls.expression, gene_names(size), [0] * size.batch))
     batch = batch_of(size, controls)
-    known = ConditionSet(
-        batch.gene_indices,
-        np.zeros(size.batch, dtype=np.int64),
-        batch.reference,
-        batch.de_indices,
-    )
-    trainer = Trainer(
-        source=BatchSource(known, controls, None, options),
-        validation=None,
-        positions=np.arange(1),
-        options=options,
-        seed=0,
-        device=device,
-        report=lambda epoch, text: None,
-    )
+    trainer = trainer_of(batch, controls, options, device)
     optimizer = make_optimizer(network, options, device)
     stepper = trainer.stepper(network).train()
     if device.type == "cuda":

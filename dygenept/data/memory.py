@@ -36,6 +36,9 @@ VALUE_BYTES = 28
 # of a control cell's value, in the matrix and sorted.
 SORTED = 1 << 20
 SORTING_BYTES = 100
+# Stored values of conditions that are tested together, and bytes of each in both orders.
+MERGED = 1 << 22
+MERGED_BYTES = 24
 CONTROL_BYTES = 24
 GIB = 1 << 30
 _MOST_INDEXED = 2**31 - 1
@@ -159,6 +162,7 @@ class CellsSize:
         """Tests of every gene: control cells and their sorted values, and a condition a thread."""
         own = self._values_of(self.n_largest)
         of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
+        of_thread = max(of_thread, min(self.n_values, MERGED) * MERGED_BYTES)
         return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread
 
     @property

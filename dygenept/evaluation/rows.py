@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.types import BoolArray, DoubleArray, IntArray, MetricInputs, MetricValues
 
@@ -53,6 +54,11 @@ def gather_de(values: DoubleArray, de_indices: IntArray) -> DoubleArray:
     return gathered
 
 
+def count_true(mask: BoolArray) -> npt.NDArray[np.intp]:
+    """Count what is true in each row, (n, T) to (n,): many times as fast as a sum over the axis."""
+    return np.array([np.count_nonzero(row) for row in mask], dtype=np.intp)
+
+
 def top_share(
     size: DoubleArray,
     is_wanted: BoolArray,
@@ -70,17 +76,17 @@ def top_share(
         may_count: Genes that may count at all, (n, G); None for all.
         ordered: ``size`` with each row sorted, where it is known.
     """
-    n_wanted = is_wanted.sum(axis=1)
+    n_wanted = count_true(is_wanted)
     if ordered is None:
         ordered = np.sort(size, axis=1)
     place = np.clip(size.shape[1] - n_wanted, 0, size.shape[1] - 1)
     cut = np.take_along_axis(ordered, place[:, None], axis=1)  # The k-th largest.
     is_above, is_tied = size > cut, size == cut
-    n_places = n_wanted - is_above.sum(axis=1)
+    n_places = n_wanted - count_true(is_above)
     if may_count is not None:
         is_wanted = is_wanted & may_count
-    hits = (is_above & is_wanted).sum(axis=1).astype(np.float64)
-    hits += (is_tied & is_wanted).sum(axis=1) * (n_places / is_tied.sum(axis=1))
+    hits = count_true(is_above & is_wanted).astype(np.float64)
+    hits += count_true(is_tied & is_wanted) * (n_places / count_true(is_tied))
     shares: DoubleArray = hits / np.maximum(n_wanted, 1)
     return shares
 
@@ -95,7 +101,7 @@ def masked_mean(values: DoubleArray, mask: BoolArray) -> MetricValues:
     Returns:
         (n,), undefined where a row has no real entry.
     """
-    counts = mask.sum(axis=1)
+    counts = count_true(mask)
     totals = np.where(mask, values, 0.0).sum(axis=1)  # (n,)
     means = np.full(len(values), np.nan)
     np.divide(totals, counts, out=means, where=counts > 0)
@@ -126,7 +132,7 @@ def masked_pearson(
         Pearson correlation in [-1, 1], (n,), undefined where a side is constant or fewer than
         two entries are real.
     """
-    counts = mask.sum(axis=1)
+    counts = count_true(mask)
     left, left_range = _centred(predicted, mask, counts)
     right, right_range = _centred(truth, mask, counts)
     flat_left = left_range <= ROUNDING * predicted_scale
@@ -153,13 +159,18 @@ def masked_pearson(
 def row_scale(*arrays: DoubleArray) -> DoubleArray:
     """Return the largest absolute value in each row of several (n, T) arrays, (n,)."""
     scale: DoubleArray = np.max(
-        [np.abs(array).max(axis=1, initial=0.0) for array in arrays], axis=0
+        [
+            bound
+            for array in arrays
+            for bound in (array.max(axis=1, initial=0.0), -array.min(axis=1, initial=0.0))
+        ],
+        axis=0,
     )
     return scale
 
 
 def _centred(
-    values: DoubleArray, mask: BoolArray, counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    values: DoubleArray, mask: BoolArray, counts: npt.NDArray[np.intp]
 ) -> tuple[DoubleArray, DoubleArray]:
     if mask.shape[1] and mask.all():
         # Spares passes over all genes.

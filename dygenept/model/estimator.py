@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,20 @@ from dygenept.errors import ConfigError, DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
+from dygenept.model.combinations import (
+    CombinationPredictor,
+    Swept,
+    Wanted,
+    can_combine,
+    one_by_one,
+)
 from dygenept.model.conditions import IndexArray, gene_positions
 from dygenept.model.effects.kept_table import is_kept_table
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import build_network, fit_members
 from dygenept.model.network import DyGenePT, Parts, as_module
-from dygenept.model.outputs import Explanation, ModelOutputs
+from dygenept.model.outputs import Explanation, ModelOutputs, joined_knowledge, unknown_genes
 from dygenept.model.prediction import MeanPrediction, predict_means
 from dygenept.model.seeds import member_seed, seeded_torch
 from dygenept.model.training.loop import History
@@ -92,7 +98,7 @@ class DyGenePTModel:
             return self._of_table.notes
         parts = [part for network in self._networks[:1] for part in network.children()]
         said = [note for part in parts for note in notes_of(part)]
-        return (*said, *self.state.knowledge.notes, *self._unknown_genes())
+        return (*said, *self.state.knowledge.notes, *unknown_genes(self.state.knowledge))
 
     @property
     def chosen(self) -> Chosen:
@@ -100,18 +106,6 @@ class DyGenePTModel:
         if self._of_table is not None:
             return self._of_table.chosen
         return joined_choices(self.state.chosen)
-
-    def _unknown_genes(self) -> tuple[str, ...]:
-        knowledge = self.state.knowledge
-        is_known = knowledge.confidence.max(axis=1).tolist()
-        unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
-        if not unknown:
-            return ()
-        shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        return (
-            f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
-            f"null embedding: {shown}.",
-        )
 
     @property
     def state(self) -> FittedState:
@@ -139,24 +133,8 @@ class DyGenePTModel:
             DataError: If it is not trained yet.
         """
         if self._of_table is not None:
-            fitted = self._of_table.fitted
-            start = fitted.start
-            return ModelOutputs(
-                gene_ids=fitted.gene_ids,
-                gene_symbols=start.gene_symbols,
-                target_genes=fitted.target_genes,
-                cell_types=start.cell_types,
-                reference=start.gene_means,
-                kind=fitted.kind,
-            )
-        state = self.state
-        return ModelOutputs(
-            gene_ids=state.gene_ids,
-            gene_symbols=state.gene_symbols,
-            target_genes=state.target_genes,
-            cell_types=state.cell_types,
-            reference=state.control_means,
-        )
+            return ModelOutputs.of_table(self._of_table.fitted)
+        return ModelOutputs.of_cells(self.state)
 
     def known_genes(self, genes: Sequence[str]) -> tuple[str, ...]:
         """Return those genes of which anything is known, whether or not the model has met them."""
@@ -206,6 +184,32 @@ class DyGenePTModel:
             else:
                 self._add_genes(genes)
 
+    def sweeping(
+        self,
+        genes: Sequence[str],
+        columns: IndexArray | None = None,
+        *,
+        with_spread: bool = False,
+    ) -> Callable[[Sequence[Condition]], Swept]:
+        """Prepare for many predictions of combinations of the same genes.
+
+        Args:
+            genes: All their genes, each once.
+            columns: Output genes that are wanted, (m,) int64; None for all.
+            with_spread: Say how far off predictions may be.
+
+        Returns:
+            From conditions, n, to what ``predict`` and ``spread`` say of them, (n, m), but for
+            rounding: what a gene gives by itself is computed once where the decoder allows it.
+        """
+        self.meet(genes)
+        wanted = Wanted(tuple(genes), columns, with_spread=with_spread)
+        is_of_cells = self._of_table is None
+        if is_of_cells and can_combine(self._networks) and processes.current().size == 1:
+            device = torch.device(self._runtime.device)
+            return CombinationPredictor(self._networks, self.state, wanted, device=device)
+        return one_by_one(self, wanted)
+
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.
 
@@ -231,8 +235,11 @@ class DyGenePTModel:
         closed-form start leaves of a gene in perturbations that are left out of it.
 
         Returns:
-            None for a single member without a closed-form start, which has neither.
+            None for a single member without a closed-form start, which has neither, and for a
+            model of a table.
         """
+        if self._of_table is not None:
+            return None
         state = self.state
         members = self._member_predictions(conditions)
         if state.residual_variance is None and len(members) < 2:
@@ -368,7 +375,7 @@ class DyGenePTModel:
         new = tuple(sorted(set(genes) - known))
         if not new:
             return
-        knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
+        knowledge = joined_knowledge(state.knowledge, self._read_knowledge(new, self._runtime))
         every = state.target_genes + new
         n_fitted = len((self._fitted or state).target_genes)
         for network in self._networks:
@@ -387,14 +394,3 @@ class DyGenePTModel:
                 return
             network.gene_encoder = encoder.to(self._runtime.device).eval()
         self._state = replace(state, knowledge=knowledge, target_genes=every)
-
-
-def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
-    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
-    return replace(
-        first,
-        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
-        genes=first.genes + tuple(second.genes[row] for row in kept),
-        values=np.concatenate([first.values, second.values[kept]]),
-        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
-    )

@@ -175,7 +175,8 @@ class ResultsStore:
             )
             table = labels.hstack(pl.from_numpy(kept, schema=list(gene_ids)))
             with replaced_whole(path, flush=True) as temporary:
-                table.write_parquet(temporary)
+                # Predictions hardly compress, and nobody looks for columns by their range.
+                table.write_parquet(temporary, compression="snappy", statistics=False)
         except pl.exceptions.PolarsError as error:
             raise ResultsError(f"cannot keep predictions as a table: {error}") from error
         except OSError as error:

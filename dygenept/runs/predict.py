@@ -20,7 +20,7 @@ from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.interfaces.offers import notes_of
+from dygenept.plugin.interfaces.offers import notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
 from dygenept.runs.readiness import require_buildable, unready_models
@@ -72,8 +72,9 @@ class NamedPredictions:
     """Predictions of perturbations that a user named.
 
     Attributes:
-        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta; of a table
-            of effects, gene_mean in place of control.
+        table: Long: perturbation, cell_type, gene_id, gene, control (gene_mean of a table of
+            effects), predicted, delta, and predicted_sd, the standard deviation of the error that
+            the model expects of a prediction; null where it states none.
         notes: What the user should know of them, one sentence each.
         kind: What the values of a table of effects are; None for expression.
     """
@@ -101,7 +102,7 @@ def predict_from_checkpoint(
     outputs = model.outputs
     asked = asked_conditions(labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type)
     conditions = asked.conditions
-    predictions = model.predict(conditions)
+    predictions = replace(model.predict(conditions), spread=model.spread(conditions))
     reference = np.stack(
         [outputs.reference[outputs.cell_types.index(c.cell_type)] for c in conditions]
     )
@@ -166,7 +167,7 @@ def predict_from_data(
     if data.effects is not None:
         task = filled_task(task, data)
     built = fitted(model, task)
-    predictions = predicted(model, built, conditions)
+    predictions = replace(predicted(model, built, conditions), spread=spread_of(built, conditions))
     of_types = task.control_means if task.effects is None else task.effects.gene_means
     reference = np.stack([of_types[task.cell_types.index(c.cell_type)] for c in conditions])
     kind = None if data.effects is None else data.effects.kind
@@ -219,7 +220,11 @@ def prediction_table(
             "control" if kind is None else "gene_mean": compared,
             "predicted": predicted,
             "delta": predicted - compared,
-        }
+            "predicted_sd": [None] * len(predicted)
+            if predictions.spread is None
+            else predictions.spread.ravel(),
+        },
+        schema_overrides={"predicted_sd": pl.Float64},
     )
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from dygenept.data.catalog import fetch_dataset, resolve_dataset
 from dygenept.data.prepare.options import PrepareOptions, known_modality
 from dygenept.data.prepare.pipeline import Prepared, prepare_file
@@ -22,7 +20,7 @@ from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import SplitSpec
 from dygenept.reports.screen_page import screen_page
-from dygenept.types import DataMapping, PerturbationData, Progress
+from dygenept.types import DataMapping, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,26 +132,7 @@ def _train_labels(
     found: LabelledFile, choice: FoldChoice, environment: Environment, dataset: str
 ) -> frozenset[str]:
     """Cut the labels into folds as ``bench`` does, and return the train labels of one."""
-    from scipy import sparse
-
-    cells = found.cells
-    shape = (len(found.cell_ids), len(found.gene_ids))
-    data = PerturbationData(
-        name=dataset,
-        source="labels",
-        sha256="",
-        is_simulated=False,
-        expression=sparse.csr_matrix(shape, dtype=np.float32),
-        gene_ids=found.gene_ids,
-        gene_symbols=found.genes.symbols,
-        cell_ids=found.cell_ids,
-        conditions=cells.conditions,
-        condition_codes=cells.condition_codes,
-        cell_types=cells.cell_types,
-        cell_type_codes=cells.cell_type_codes,
-        raw_labels=tuple(found.label_of),
-        raw_to_label=found.label_of,
-    )
+    data = found.data(name=dataset, source="labels")
     plugin = environment.configured(SplitSpec, choice.split, choice.options)
     splitter = plugin.spec.factory(plugin.options)
     split = make_split(plugin.spec, splitter, data, n_folds=choice.n_folds, seed=choice.seed)

@@ -14,14 +14,19 @@ import pytest
 
 from dygenept.testing import small_metric_inputs
 from dygenept.testing.toy_knowledge import toy_metric_inputs
-from dygenept.types import Candidates, DeTests
+from dygenept.types import Candidates, Condition, DeTests, Perturbation
 from dygenept_plugins.metrics import de_set, ranks, wmse
 
 
 @pytest.mark.parametrize("name", ["perturbench_rank_rmse", "perturbench_rank_cosine"])
 def test_perturbench_ranks_predictions_by_their_distance_to_a_truth(name: str) -> None:
     inputs = toy_metric_inputs()
-    elsewhere = Candidates(inputs.conditions[:1], inputs.truth[:1] * 2)
+    # Another fold holds out one that lies between every prediction and its truth.
+    other = Condition(Perturbation("OTHER+ctrl", ("OTHER",)), inputs.conditions[0].cell_type)
+    elsewhere = Candidates(
+        (other, *inputs.conditions[::-1]),
+        np.concatenate((inputs.truth.mean(axis=0, keepdims=True), inputs.truth[::-1])),
+    )
     metric = {spec.name: spec for spec in ranks.dygenept_metrics()}[name]
     found = metric.factory(metric.config())(replace(inputs, candidates=elsewhere))
     n = len(inputs.conditions)

@@ -9,7 +9,7 @@ from dygenept.testing.toy import ToyShape, toy_data
 from dygenept.types import PerturbationData
 from dygenept_plugins.splits.cross_cell_type import (
     CrossCellType,
-    CrossCellTypeConfig,
+    HeldOutTypesConfig,
     dygenept_splits,
 )
 
@@ -26,7 +26,7 @@ def test_cross_cell_type_conforms() -> None:
 
 
 def test_each_cell_type_is_held_out_once(data: PerturbationData) -> None:
-    folds = CrossCellType(CrossCellTypeConfig()).folds(data, n_folds=5, seed=0)
+    folds = CrossCellType(HeldOutTypesConfig()).folds(data, n_folds=5, seed=0)
     assert [fold.test_cell_type for fold in folds] == list(data.cell_types)
     for fold in folds:
         held_out = {c.label for c in data.conditions if c.cell_type == fold.test_cell_type}
@@ -39,7 +39,7 @@ def test_each_cell_type_is_held_out_once(data: PerturbationData) -> None:
 def test_a_label_may_be_trained_on_elsewhere_and_survives_the_manifest(
     data: PerturbationData,
 ) -> None:
-    splitter = CrossCellType(CrossCellTypeConfig())
+    splitter = CrossCellType(HeldOutTypesConfig())
     split = make_split(SPEC, splitter, data, n_folds=5, seed=0)
     check_split(split, data)
     assert set(split.folds[0].train) & set(split.folds[0].test)
@@ -47,7 +47,7 @@ def test_a_label_may_be_trained_on_elsewhere_and_survives_the_manifest(
 
 
 def test_what_no_other_cell_type_has_is_its_own_subgroup(data: PerturbationData) -> None:
-    folds = CrossCellType(CrossCellTypeConfig()).folds(data, n_folds=5, seed=0)
+    folds = CrossCellType(HeldOutTypesConfig()).folds(data, n_folds=5, seed=0)
     alone = next(fold for fold in folds if fold.test_cell_type == "toy_b")
     others = {c.label for c in data.conditions if c.cell_type == "toy_a"}
     assert set(alone.subgroups["seen_perturbation"]) == set(alone.test) & others
@@ -57,4 +57,4 @@ def test_what_no_other_cell_type_has_is_its_own_subgroup(data: PerturbationData)
 
 def test_one_cell_type_is_refused_and_the_fix_is_named() -> None:
     with pytest.raises(SplitError, match=r"at least two cell types.*use --split kfold"):
-        CrossCellType(CrossCellTypeConfig()).folds(toy_data(), n_folds=5, seed=0)
+        CrossCellType(HeldOutTypesConfig()).folds(toy_data(), n_folds=5, seed=0)

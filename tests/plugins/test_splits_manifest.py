@@ -11,7 +11,7 @@ from dygenept.errors import SplitError
 from dygenept.testing.split_checks import check_split as check_conformance
 from dygenept.testing.toy import ToyShape, toy_data, toy_fold
 from dygenept.types import Fold, PerturbationData
-from dygenept_plugins.splits.cross_cell_type import CrossCellType, CrossCellTypeConfig
+from dygenept_plugins.splits.cross_cell_type import CrossCellType, HeldOutTypesConfig
 from dygenept_plugins.splits.kfold import Kfold, KfoldConfig
 from dygenept_plugins.splits.kfold import dygenept_splits as kfold_splits
 from dygenept_plugins.splits.manifest import Manifest, ManifestConfig, dygenept_splits
@@ -80,7 +80,7 @@ def test_a_saved_split_of_other_cells_is_refused(tmp_path: Path, data: Perturbat
 
 def test_a_held_out_cell_type_is_kept(tmp_path: Path) -> None:
     data = toy_data(ToyShape(n_cell_types=2))
-    fold = CrossCellType(CrossCellTypeConfig()).folds(data, n_folds=2, seed=0)[0]
+    fold = CrossCellType(HeldOutTypesConfig()).folds(data, n_folds=2, seed=0)[0]
     document = {"train": fold.train, "test": fold.test, "test_cell_type": fold.test_cell_type}
     (found,) = read(written(tmp_path, document), data)
     assert found.test_cell_type == fold.test_cell_type

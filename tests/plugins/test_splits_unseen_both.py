@@ -5,14 +5,14 @@ import pytest
 from dygenept.data.splits import check_split, make_split
 from dygenept.errors import SplitError
 from dygenept.testing.toy import ToyShape, toy_data
-from dygenept_plugins.splits.unseen_both import UnseenBoth, UnseenBothConfig, dygenept_splits
+from dygenept_plugins.splits.unseen_both import HeldOutTypesConfig, UnseenBoth, dygenept_splits
 
 (SPEC,) = dygenept_splits()
 
 
 def test_unseen_both_holds_out_perturbations_and_their_cell_type() -> None:
     data = toy_data(ToyShape(n_singles=12, n_doubles=0, n_cell_types=2))
-    split = make_split(SPEC, UnseenBoth(UnseenBothConfig()), data, n_folds=3, seed=0)
+    split = make_split(SPEC, UnseenBoth(HeldOutTypesConfig()), data, n_folds=3, seed=0)
     check_split(split, data)
     assert [fold.test_cell_type for fold in split.folds] == [
         name for name in data.cell_types for _ in range(3)
@@ -31,4 +31,4 @@ def test_unseen_both_holds_out_perturbations_and_their_cell_type() -> None:
 def test_too_few_cell_types_or_folds_are_refused(n_cell_types: int, n_folds: int) -> None:
     data = toy_data(ToyShape(n_singles=6, n_doubles=0, n_cell_types=n_cell_types))
     with pytest.raises(SplitError, match="unseen_both"):
-        UnseenBoth(UnseenBothConfig()).folds(data, n_folds=n_folds, seed=0)
+        UnseenBoth(HeldOutTypesConfig()).folds(data, n_folds=n_folds, seed=0)

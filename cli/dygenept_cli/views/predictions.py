@@ -32,7 +32,7 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
 
     Args:
         table: Long: perturbation, cell_type, gene_id, gene, control (gene_mean of a table of
-            effects), predicted, delta.
+            effects), predicted, delta, predicted_sd.
         kind: What the values of a table of effects are; None for expression.
     """
     import polars as pl
@@ -53,9 +53,13 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
         for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
             expression = (fixed(row[name], 3) for name in (reference, "predicted"))
             names = (printable(row[name]) for name in ("gene", "gene_id"))
-            shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True))
+            error = "" if row["predicted_sd"] is None else f" ± {fixed(row['predicted_sd'], 3)}"
+            shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True) + error)
         screen.print(shown)
-    console.note(f"{PREDICTED[kind]}; --output FILE writes every gene")
+    console.note(
+        f"{PREDICTED[kind]}, ± the standard deviation of the error that the model expects, where "
+        "it says; --output FILE writes every gene"
+    )
 
 
 def show_ranking(found: Ranking) -> None:

@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.memory import SORTED
+from dygenept.data.de.merged_ranks import (
+    MOST_GROUPS,
+    SortedControl,
+    UnsignedArray,
+    merged_statistics,
+    tie_term,
+)
+from dygenept.data.memory import MERGED, SORTED
 from dygenept.machine.threads import n_threads
 from dygenept.types import BoolArray, DoubleArray, IntArray, PerturbationData
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-# Conditions that are tested before their p values are taken.
-TESTED = 64
-
-UnsignedArray = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class _Control:
-    """The control cells of one cell type, sorted within each gene.
-
-    Attributes:
-        n_cells: Control cells.
-        keys: Distinct stored (gene, value) pairs, each as one number, sorted.
-        counts: Cells with each pair, int32 like what follows, since there are many pairs.
-        below: Cells with a smaller stored value of the same gene, one a pair, and one more.
-        starts: Position of each gene's first pair, (G + 1,).
-        n_stored: Cells with a stored value, (G,).
-        ties: Sum of t³ - t over the gene's distinct stored values, (G,).
-    """
-
-    n_cells: int
-    keys: UnsignedArray
-    counts: IntArray
-    below: npt.NDArray[np.signedinteger[Any]]
-    starts: npt.NDArray[np.intp]
-    n_stored: DoubleArray
-    ties: DoubleArray
+# Conditions that are tested together, and sets of them before their p values are taken.
+TESTED = min(64, MOST_GROUPS)
+TAKEN = 8
+# Looking a value up takes as long as sorting it with so many values of control.
+LOOKED_UP = 5
 
 
 def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
@@ -83,6 +67,8 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
     """Yield p values of each condition, (G,), by its code; one without controls is left out."""
     order = np.argsort(data.condition_codes, kind="stable")
     starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
+    ends = np.append(0, np.cumsum(np.diff(data.expression.indptr)[order], dtype=np.int64))
+    n_values = ends[starts[1:]] - ends[starts[:-1]]
     for number, cell_type in enumerate(data.cell_types):
         is_control = (data.condition_codes < 0) & (data.cell_type_codes == number)
         if not is_control.any():
@@ -92,25 +78,72 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
         codes = [row for row, item in enumerate(data.conditions) if item.cell_type == cell_type]
 
         def test(
-            code: int,
-            control: _Control = control,
-            of_batches: Mapping[int, _Control] = of_batches,
-        ) -> tuple[int, DoubleArray]:
-            cells = order[starts[code] : starts[code + 1]]
+            together: Sequence[int],
+            control: SortedControl = control,
+            of_batches: Mapping[int, SortedControl] = of_batches,
+        ) -> list[tuple[int, DoubleArray]]:
+            cells = [order[starts[code] : starts[code + 1]] for code in together]
             if data.batches is None:
-                return code, _p_values(data.expression[cells], control)
-            rows = data.batches.rows[cells]
-            strata = [
-                (data.expression[cells[rows == row]], of_batches.get(row, control))
-                for row in np.unique(rows).tolist()
-            ]
-            return code, _stratified_p_values(strata)
+                found = _of_conditions(data, cells, control)
+            else:
+                rows = data.batches.rows
+                found = [_of_batches(data, own, rows[own], (control, of_batches)) for own in cells]
+            return list(zip(together, found, strict=True))
 
+        sets = _sets(codes, n_values[codes].tolist())
         # Sorting and searching release the interpreter lock.
         with ThreadPoolExecutor(n_threads()) as pool:
             # Some at a time: what is done and not yet taken is in memory.
-            for first in range(0, len(codes), TESTED):
-                yield from pool.map(test, codes[first : first + TESTED])
+            for first in range(0, len(sets), TAKEN):
+                for tested in pool.map(test, sets[first : first + TAKEN]):
+                    yield from tested
+
+
+def _sets(codes: Sequence[int], n_values: Sequence[int]) -> list[list[int]]:
+    """Cut conditions into sets of at most ``MERGED`` stored values, or one condition."""
+    sets: list[list[int]] = []
+    total = 0
+    for code, number in zip(codes, n_values, strict=True):
+        total += number
+        if not sets or total > MERGED or len(sets[-1]) == TESTED:
+            sets.append([])
+            total = number
+        sets[-1].append(code)
+    return sets
+
+
+def _of_conditions(
+    data: PerturbationData, cells: Sequence[npt.NDArray[np.intp]], control: SortedControl
+) -> list[DoubleArray]:
+    """Test the cells of each of some conditions, (G,) each."""
+    lengths = [len(own) for own in cells]
+    together = np.concatenate(cells)
+    expression = data.expression[together]
+    if expression.nnz > MERGED or len(control.keys) > LOOKED_UP * expression.nnz:
+        ends = np.cumsum(lengths).tolist()
+        return [
+            _p_values(expression[end - length : end], control)
+            for end, length in zip(ends, lengths, strict=True)
+        ]
+    groups = np.repeat(np.arange(len(cells), dtype=np.int32), lengths)
+    statistic, variance = merged_statistics(expression, groups, control)
+    n_pairs = np.array(lengths, dtype=np.float64)[:, None] * control.n_cells
+    return list(_normal_p_values(statistic, variance, n_pairs))
+
+
+def _of_batches(
+    data: PerturbationData,
+    cells: npt.NDArray[np.intp],
+    rows: IntArray,
+    controls: tuple[SortedControl, Mapping[int, SortedControl]],
+) -> DoubleArray:
+    """Test the cells of a condition, each batch against its own control cells or else all, (G,)."""
+    of_all, of_batches = controls
+    strata = [
+        (data.expression[cells[rows == row]], of_batches.get(row, of_all))
+        for row in np.unique(rows).tolist()
+    ]
+    return _stratified_p_values(strata)
 
 
 class ControlCellsTest:
@@ -160,7 +193,7 @@ def _keys(cells: sparse.csr_matrix, first_gene: int = 0) -> UnsignedArray:
     return keys
 
 
-def _control(cells: sparse.csr_matrix) -> _Control:
+def _control(cells: sparse.csr_matrix) -> SortedControl:
     n_cells, n_genes = cells.shape
     keys, counts, ties = _counted_keys(cells)
     edges = np.arange(n_genes + 1, dtype=np.uint64) << np.uint64(32)
@@ -169,7 +202,7 @@ def _control(cells: sparse.csr_matrix) -> _Control:
         len(counts) + 1, dtype=np.int32 if cells.nnz < 2**31 else np.int64
     )
     np.cumsum(counts, out=total[1:])
-    return _Control(
+    return SortedControl(
         n_cells=n_cells,
         keys=keys,
         counts=counts,
@@ -192,7 +225,7 @@ def _counted_keys(cells: sparse.csr_matrix) -> tuple[UnsignedArray, IntArray, Do
         keys, counts = np.unique(_keys(part, first), return_counts=True)
         genes = (keys >> np.uint64(32)).astype(np.intp) - first
         weights = counts.astype(np.float64)
-        ties[first:last] = np.bincount(genes, _ties(weights), last - first)
+        ties[first:last] = np.bincount(genes, tie_term(weights), last - first)
         all_keys.append(keys)
         all_counts.append(counts.astype(np.int32))
     if len(all_keys) == 1:
@@ -218,18 +251,23 @@ def _runs_of_genes(cells: sparse.csr_matrix) -> Iterator[tuple[int, int, sparse.
         first = last
 
 
-def _p_values(cells: sparse.csr_matrix, control: _Control) -> DoubleArray:
+def _p_values(cells: sparse.csr_matrix, control: SortedControl) -> DoubleArray:
+    return _normal_p_values(*_statistic(cells, control))
+
+
+def _normal_p_values(
+    statistic: DoubleArray, variance: DoubleArray, n_pairs: DoubleArray | float
+) -> DoubleArray:
     from scipy.special import ndtr
 
-    statistic, variance, n_pairs = _statistic(cells, control)
     distance = np.maximum(statistic, n_pairs - statistic) - 0.5 * n_pairs - 0.5
-    p_values = np.ones(len(statistic))
+    p_values = np.ones(statistic.shape)
     varies = variance > 0
     p_values[varies] = np.minimum(2.0 * ndtr(-distance[varies] / np.sqrt(variance[varies])), 1.0)
     return p_values
 
 
-def _batch_controls(data: PerturbationData, is_control: BoolArray) -> dict[int, _Control]:
+def _batch_controls(data: PerturbationData, is_control: BoolArray) -> dict[int, SortedControl]:
     """Sort the control cells of each batch that is matched, by its row of offsets."""
     if data.batches is None:
         return {}
@@ -241,7 +279,7 @@ def _batch_controls(data: PerturbationData, is_control: BoolArray) -> dict[int, 
     }
 
 
-def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -> DoubleArray:
+def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, SortedControl]]) -> DoubleArray:
     """Add the statistics of strata, each centred and weighted; one alone gives ``_p_values``."""
     from scipy.special import ndtr
 
@@ -260,13 +298,8 @@ def _stratified_p_values(strata: Sequence[tuple[sparse.csr_matrix, _Control]]) -
     return p_values
 
 
-def _ties(counts: DoubleArray) -> DoubleArray:
-    """Return t³ - t; products, since a power takes ten times as long and these are whole."""
-    return counts * counts * counts - counts
-
-
 def _statistic(
-    cells: sparse.csr_matrix, control: _Control
+    cells: sparse.csr_matrix, control: SortedControl
 ) -> tuple[DoubleArray, DoubleArray, float]:
     """Return U of every gene, its variance under no difference, and the number of pairs."""
     n_cells, n_genes = cells.shape
@@ -277,7 +310,7 @@ def _statistic(
 
 
 def _statistic_of_run(
-    cells: sparse.csr_matrix, control: _Control, first: int
+    cells: sparse.csr_matrix, control: SortedControl, first: int
 ) -> tuple[DoubleArray, DoubleArray]:
     """Return U and its variance of a run of genes, of which ``first`` is the first."""
     n_cells, n_genes = cells.shape
@@ -297,9 +330,9 @@ def _statistic_of_run(
     wins = own * (zeros_control[genes] + smaller + 0.5 * equal)
     statistic: DoubleArray = np.bincount(genes, weights=wins, minlength=n_genes).astype(np.float64)
     statistic += 0.5 * zeros_own * zeros_control
-    added = _ties(own + equal) - _ties(equal)
+    added = tie_term(own + equal) - tie_term(equal)
     zeros = zeros_own + zeros_control
-    ties = control.ties[run] + np.bincount(genes, added, n_genes) + _ties(zeros)
+    ties = control.ties[run] + np.bincount(genes, added, n_genes) + tie_term(zeros)
     n_pairs, n_all = float(n_cells) * control.n_cells, float(n_cells + control.n_cells)
     variance = n_pairs / 12.0 * ((n_all + 1.0) - ties / (n_all * (n_all - 1.0)))
     return statistic, variance

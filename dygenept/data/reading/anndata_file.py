@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,21 +116,10 @@ def read_opened(
     _note_repeated(symbols, notes)
     if found.genes.has_symbols:
         _note_targets(cells, symbols, notes)
-    return PerturbationData(
-        name=name,
-        source=str(path),
+    return replace(
+        found.data(name=name, source=str(path), expression=expression),
         sha256=sha256,
         is_simulated=is_simulated,
-        expression=expression,
-        gene_ids=gene_ids,
-        gene_symbols=symbols,
-        cell_ids=found.cell_ids,
-        conditions=cells.conditions,
-        condition_codes=cells.condition_codes,
-        cell_types=cells.cell_types,
-        cell_type_codes=cells.cell_type_codes,
-        raw_labels=tuple(found.label_of),
-        raw_to_label=found.label_of,
         de_lists=de_lists,
         notes=(*found.parsed.notes, *notes),
         mapping=mapping,

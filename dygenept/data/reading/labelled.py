@@ -21,11 +21,13 @@ from dygenept.data.reading.layouts import CONDITION, find_layout, words_of_label
 from dygenept.data.reading.places import Place, find_place
 from dygenept.data.reading.symbols import NamedGenes, name_genes
 from dygenept.errors import DataError
-from dygenept.types import IntArray
+from dygenept.types import IntArray, PerturbationData
 from dygenept.types.mapping import DataMapping
 
 if TYPE_CHECKING:
     import h5py
+
+    from dygenept.types.cells import CellMatrix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,39 @@ class LabelledFile:
         """Return the perturbation label of each raw label that is not control."""
         found = ((raw, self.parsed.perturbations[raw]) for raw in self.cells.labels)
         return {raw: item.label for raw, item in found if item is not None}
+
+    def data(
+        self, *, name: str, source: str, expression: CellMatrix | None = None
+    ) -> PerturbationData:
+        """Return the data set that these names belong to; the caller adds what else it has read.
+
+        Args:
+            name: Name of the data set.
+            source: Where it was read from, for people.
+            expression: Values of the cells that are read, (N, G); None for a matrix without one.
+        """
+        from scipy import sparse
+
+        if expression is None:
+            shape = (len(self.cell_ids), len(self.gene_ids))
+            expression = sparse.csr_matrix(shape, dtype=np.float32)
+        cells = self.cells
+        return PerturbationData(
+            name=name,
+            source=source,
+            sha256="",
+            is_simulated=False,
+            expression=expression,
+            gene_ids=self.gene_ids,
+            gene_symbols=self.genes.symbols,
+            cell_ids=self.cell_ids,
+            conditions=cells.conditions,
+            condition_codes=cells.condition_codes,
+            cell_types=cells.cell_types,
+            cell_type_codes=cells.cell_type_codes,
+            raw_labels=tuple(self.label_of),
+            raw_to_label=self.label_of,
+        )
 
 
 def read_labelled(

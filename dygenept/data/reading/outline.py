@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from dygenept.data.reading.encodings import text_attribute
 from dygenept.data.reading.h5ad import open_h5ad, says_simulated
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import checked_parts
-from dygenept.types import DataOutline, IntArray, PerturbationData
+from dygenept.types import DataOutline, IntArray
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def outline_file(
     Raises:
         DataError: As ``read_anndata``, for everything but the values of the matrix.
     """
-    from scipy import sparse
-
     notes: list[str] = []
     with open_h5ad(path, wanted=()) as file:
         found = read_labelled(file, path, mapping, notes)
@@ -51,21 +50,9 @@ def outline_file(
         n_stored = _n_stored(found.place.item)
     cells, shape = found.cells, (len(found.cell_ids), len(found.gene_ids))
     controls = np.flatnonzero(cells.condition_codes < 0)
-    data = PerturbationData(
-        name=name or path.stem,
-        source=str(path),
-        sha256="",
+    data = replace(
+        found.data(name=name or path.stem, source=str(path)),
         is_simulated=is_simulated,
-        expression=sparse.csr_matrix(shape, dtype=np.float32),
-        gene_ids=found.gene_ids,
-        gene_symbols=found.genes.symbols,
-        cell_ids=found.cell_ids,
-        conditions=cells.conditions,
-        condition_codes=cells.condition_codes,
-        cell_types=cells.cell_types,
-        cell_type_codes=cells.cell_type_codes,
-        raw_labels=tuple(found.label_of),
-        raw_to_label=found.label_of,
         de_lists={} if matches else de_lists,
         notes=tuple(notes),
         mapping=mapping,

@@ -17,10 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dygenept.model.conditions import ConditionSet
 from dygenept.model.network import DyGenePT
-from dygenept.model.training.batches import BatchSource
-from dygenept.model.training.loop import Trainer
 from dygenept.model.training.optimisation import make_optimizer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.synthetic import (
@@ -31,6 +28,7 @@ from dygenept.model.training.synthetic import (
     frozen_flop,
     gene_names,
     trained_flop,
+    trainer_of,
 )
 from dygenept.plugin.interfaces import ControlPool
 
@@ -127,18 +125,7 @@ def _run(build: Builder, size: Size, device: torch.device, setting: _Setting) ->
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16):
         network.prepare(ControlPool(controls.expression, gene_names(size), [0] * size.batch))
     batch = batch_of(size, controls)
-    known = ConditionSet(
-        batch.gene_indices, np.zeros(size.batch, dtype=np.int64), batch.reference, batch.de_indices
-    )
-    trainer = Trainer(
-        source=BatchSource(known, controls, None, options),
-        validation=None,
-        positions=np.arange(1),
-        options=options,
-        seed=0,
-        device=device,
-        report=lambda epoch, text: None,
-    )
+    trainer = trainer_of(batch, controls, options, device)
     optimizer = make_optimizer(network, options, device)
     losses, seconds = [], []
     with _wrapped(network, device, is_parallel=setting.is_parallel) as stepper:

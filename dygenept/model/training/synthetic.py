@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from dygenept.model.conditions import PADDING
+from dygenept.model.conditions import PADDING, ConditionSet
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.losses import BatchCounts
-from dygenept.model.training.batches import Batch
+from dygenept.model.training.batches import Batch, BatchSource
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.options import TrainingOptions
 from dygenept.types import FACETS, GeneKnowledge
 
 N_TRAINED = 2
@@ -98,6 +100,23 @@ def batch_of(size: Size, controls: ControlCells) -> Batch:
         reference=reference,
         de_indices=torch.from_numpy(rng.integers(0, size.n_genes, (size.batch, 20))),
         counts=BatchCounts(n_values=control.numel(), n_de=20 * size.batch),
+    )
+
+
+def trainer_of(
+    batch: Batch, controls: ControlCells, options: TrainingOptions, device: torch.device
+) -> Trainer:
+    """Make a trainer that knows one batch's conditions, for its ``step``."""
+    cell_types = np.zeros(len(batch.gene_indices), dtype=np.int64)
+    known = ConditionSet(batch.gene_indices, cell_types, batch.reference, batch.de_indices)
+    return Trainer(
+        source=BatchSource(known, controls, None, options),
+        validation=None,
+        positions=np.arange(1),
+        options=options,
+        seed=0,
+        device=device,
+        report=lambda epoch, text: None,
     )
 
 

@@ -15,39 +15,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import Field
 
-from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, scored_halves
+from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
 from dygenept.evaluation.reference import train_view
-from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, Predictions, Task
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
+from dygenept.types import Condition, DoubleArray, Predictions
+from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
 
-class InterpolatedDuplicateConfig(PluginConfig):
-    """Options of the interpolated duplicate.
-
-    Attributes:
-        n_halves: Random halvings whose scores are averaged.
-    """
-
-    n_halves: int = Field(default=5, ge=1, le=1000)
-
-
-class InterpolatedDuplicate:
+class InterpolatedDuplicate(HalvesBaseline):
     """ŷ = (1 - q) · d + q · m, scored against the other half."""
 
     def __init__(self, n_halves: int = 5) -> None:
-        self._n_halves = n_halves
-        self._task: Task | None = None
-
-    def fit(self, task: Task) -> None:
-        """Keep the task.
-
-        Raises:
-            PluginError: If the task hides the truth.
-        """
-        require_held_out(task, ())
-        self._task = task
+        super().__init__("interpolated_duplicate", n_halves)
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Return the interpolated half as the prediction and the other as the truth, (n, G) each.
@@ -58,18 +38,16 @@ class InterpolatedDuplicate:
         Raises:
             PluginError: If it was not fitted, or a condition is not held out.
         """
-        if self._task is None:
-            raise PluginError("interpolated_duplicate predicts before it was fitted; call fit")
-        held_out, rows = require_held_out(self._task, conditions)
+        task, held_out, rows = self._held_out(conditions)
         draw = held_out.draw_tested_halves
         if draw is None:
             raise PluginError("interpolated_duplicate needs cells to test, and the task has none")
         means = {
-            kind: train_view(self._task, kind).mean
+            kind: train_view(task, kind).mean
             for kind in sorted({condition.cell_type for condition in conditions})
         }
         mean: DoubleArray = np.array([means[condition.cell_type] for condition in conditions])
-        rng = np.random.default_rng([self._task.runtime.seed, self._n_halves])
+        rng = np.random.default_rng([task.runtime.seed, self._n_halves])
         draws = []
         for _ in range(self._n_halves):
             tested = draw(rng)
@@ -89,7 +67,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="interpolated_duplicate",
             summary="Half of the cells where it shows an effect, else the mean (ceiling).",
             source="Miller, Mejia et al. 2025, bioRxiv 2025.10.20.683304",
-            config=InterpolatedDuplicateConfig,
+            config=HalvesConfig,
             factory=lambda config: InterpolatedDuplicate(config.n_halves),
             role="ceiling",
             closed_form=False,

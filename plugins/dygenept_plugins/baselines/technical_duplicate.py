@@ -16,38 +16,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import Field
 
-from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, scored_halves
-from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, HeldOut, Predictions, Task
-
-
-class TechnicalDuplicateConfig(PluginConfig):
-    """Options of the technical duplicate.
-
-    Attributes:
-        n_halves: Random halvings whose scores are averaged.
-    """
-
-    n_halves: int = Field(default=5, ge=1, le=1000)
+from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
+from dygenept.plugin import BaselineSpec, hookimpl
+from dygenept.types import Condition, DoubleArray, HeldOut, Predictions
+from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
 
-class TechnicalDuplicate:
+class TechnicalDuplicate(HalvesBaseline):
     """ŷ = mean of one random half of the cells, scored against the other half."""
 
     def __init__(self, n_halves: int = 5, *, lengthening: float = 1.0) -> None:
-        self._n_halves, self._lengthening = n_halves, lengthening
-        self._task: Task | None = None
-
-    def fit(self, task: Task) -> None:
-        """Keep the task.
-
-        Raises:
-            PluginError: If the task hides the truth.
-        """
-        require_held_out(task, ())
-        self._task = task
+        super().__init__("technical_duplicate", n_halves)
+        self._lengthening = lengthening
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Return one half as the prediction and the other as the truth, (n, G) each.
@@ -58,12 +39,10 @@ class TechnicalDuplicate:
         Raises:
             PluginError: If it was not fitted, or a condition is not held out.
         """
-        if self._task is None:
-            raise PluginError("technical_duplicate predicts before it was fitted; call fit")
-        held_out, rows = require_held_out(self._task, conditions)
+        task, held_out, rows = self._held_out(conditions)
         first, *others = (
             scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
-            for halves in self._halves(held_out, self._task.runtime.seed)
+            for halves in self._halves(held_out, task.runtime.seed)
         )
         return replace(
             first,
@@ -88,7 +67,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="technical_duplicate",
             summary="One random half of the cells scored against the other (noise ceiling).",
             source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
-            config=TechnicalDuplicateConfig,
+            config=HalvesConfig,
             factory=lambda config: TechnicalDuplicate(config.n_halves),
             role="ceiling",
         ),
@@ -96,7 +75,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             name="corrected_duplicate",
             summary="Correlations of technical_duplicate, corrected to all cells (ceiling).",
             source="Spearman 1910; Brown 1910",
-            config=TechnicalDuplicateConfig,
+            config=HalvesConfig,
             factory=lambda config: TechnicalDuplicate(config.n_halves, lengthening=2.0),
             role="ceiling",
             closed_form=False,

@@ -16,6 +16,7 @@ from dygenept.plugin import (
     MappedConfig,
     hookimpl,
 )
+from dygenept_plugins.datasets._anndata_source import outline_at, read_at
 
 if TYPE_CHECKING:
     from dygenept.types import DataOutline, PerturbationData, Runtime
@@ -66,29 +67,12 @@ class FileSource:
 
     def outline(self, data_dir: Path) -> DataOutline | None:
         """Say what the file contains without reading expression; None where it is not there."""
-        from dygenept.data.reading.outline import outline_file
-
-        path = self.path(data_dir)
-        config = self._config
-        if not path.exists():
-            return None
-        return outline_file(
-            path, name=config.name, normalize=config.normalize, mapping=config.mapping()
-        )
+        return outline_at(self.path(data_dir), self._config.name, self._config)
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Read and check it."""
-        from dygenept.data.memory import MemoryLimit
-        from dygenept.data.reading.anndata_file import read_anndata
-
         path = self.fetch(data_dir, runtime)
-        data = read_anndata(
-            path,
-            name=self._config.name,
-            normalize=self._config.normalize,
-            mapping=self._config.mapping(),
-            limit=MemoryLimit.of(runtime),
-        )
+        data = read_at(path, self._config.name, self._config, runtime)
         return replace(data, file=str(path.absolute()))
 
 

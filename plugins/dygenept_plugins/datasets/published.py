@@ -18,6 +18,7 @@ from dygenept.plugin import (
     MappedConfig,
     hookimpl,
 )
+from dygenept_plugins.datasets._anndata_source import outline_at, read_at
 
 if TYPE_CHECKING:
     from dygenept.types import DataOutline, PerturbationData, Runtime
@@ -94,29 +95,12 @@ class PublishedSource:
 
     def outline(self, data_dir: Path) -> DataOutline | None:
         """Say what the file contains without reading expression; None where it is not there."""
-        from dygenept.data.reading.outline import outline_file
-
-        path = self.path(data_dir)
-        config = self._config
-        if not path.is_file():
-            return None
-        return outline_file(
-            path, name=config.name, normalize=config.normalize, mapping=config.mapping()
-        )
+        return outline_at(self.path(data_dir), self._config.name, self._config)
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
-        from dygenept.data.memory import MemoryLimit
-        from dygenept.data.reading.anndata_file import read_anndata
-
-        config = self._config
-        return read_anndata(
-            self.fetch(data_dir, runtime),
-            name=config.name,
-            normalize=config.normalize,
-            mapping=config.mapping(),
-            limit=MemoryLimit.of(runtime),
-        )
+        path = self.fetch(data_dir, runtime)
+        return read_at(path, self._config.name, self._config, runtime)
 
     def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
         from dygenept.machine.addresses import shown

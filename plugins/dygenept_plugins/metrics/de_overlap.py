@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.evaluation.rows import predicted_change, top_share
+from dygenept.evaluation.rows import count_true, predicted_change, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
@@ -45,7 +45,7 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
             np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS)
         )
     is_significant = inputs.de_tests.is_significant
-    n_significant = is_significant.sum(axis=1)
+    n_significant = count_true(is_significant)
     size: DoubleArray = np.abs(predicted_change(inputs)).round(TIE_DECIMALS)
     shares = top_share(size, is_significant)
     values = np.where(n_significant > 0, shares, np.nan)

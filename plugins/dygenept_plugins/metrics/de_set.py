@@ -24,7 +24,8 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import change, predicted_change, top_share
+from dygenept.evaluation.neighbours import are_alike
+from dygenept.evaluation.rows import change, count_true, predicted_change, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
@@ -53,7 +54,7 @@ def des(inputs: MetricInputs) -> MetricValues:
         return _undefined(inputs)
     is_significant = inputs.de_tests.is_significant
     size = _rounded_size(inputs)
-    chance = is_significant.sum(axis=1) / size.shape[1]
+    chance = count_true(is_significant) / size.shape[1]
     shares = top_share(size, is_significant, ordered=_ordered_size(inputs))
     return replace(of_significant(shares, is_significant), chance=chance)
 
@@ -77,9 +78,10 @@ def de_sign_match(inputs: MetricInputs) -> MetricValues:
         predicted = predicted_change(inputs)
     else:
         predicted = change(np.maximum(inputs.predicted, 0.0), inputs.control)
-    is_same = np.sign(predicted) == np.sign(inputs.truth - inputs.control)
-    hits = (is_same & is_significant).sum(axis=1)
-    return of_significant(hits / np.maximum(is_significant.sum(axis=1), 1), is_significant)
+    truth = inputs.truth - inputs.control
+    is_same = ((predicted > 0) == (truth > 0)) & ((predicted < 0) == (truth < 0))
+    hits = count_true(is_same & is_significant)
+    return of_significant(hits / np.maximum(count_true(is_significant), 1), is_significant)
 
 
 def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
@@ -97,7 +99,7 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
         return _undefined(inputs)
     values = np.full(len(inputs.conditions), np.nan)
     for row, mask in enumerate(inputs.de_tests.is_significant):
-        if mask.sum() > 1:
+        if np.count_nonzero(mask) > 1:
             predicted = _predicted_fold_change(inputs)[row, mask]
             truth = log2_fold_change(inputs.truth[row, mask], inputs.control[row, mask])
             ranks = np.stack([_ranks(predicted), _ranks(truth)])
@@ -138,7 +140,7 @@ def average_precision(
     """
     n_genes = size.shape[1]
     values = np.full(len(size), np.nan)
-    n_significant = is_significant.sum(axis=1)
+    n_significant = count_true(is_significant)
     if ordered is None:
         ordered = np.sort(size, axis=1)
     for row in np.flatnonzero((n_significant > 0) & (n_significant < n_genes)).tolist():
@@ -159,6 +161,8 @@ def log2_fold_change(means: DoubleArray, control: DoubleArray) -> DoubleArray:
         means: Mean log1p expression; what is below 0 counts as 0.
         control: The same of control.
     """
+    if control.ndim == 2 and are_alike(control):
+        control = control[:1]  # One cell type: its control is taken once.
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.log2(np.expm1(np.maximum(means, 0.0)) / np.expm1(np.maximum(control, 0.0)))
     return np.where(np.isnan(found), 0.0, found)
@@ -202,7 +206,7 @@ def _undefined(inputs: MetricInputs) -> MetricValues:
 
 def of_significant(values: DoubleArray, is_significant: BoolArray) -> MetricValues:
     """Leave values undefined where no gene is significant, (n,)."""
-    n_significant = is_significant.sum(axis=1)
+    n_significant = count_true(is_significant)
     undefined = np.flatnonzero(n_significant == 0).tolist()
     values = np.where(n_significant > 0, values, np.nan)
     return MetricValues(values, dict.fromkeys(undefined, NO_SIGNIFICANT))

@@ -23,6 +23,7 @@ distances).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -31,9 +32,9 @@ import numpy as np
 
 from dygenept.evaluation.neighbours import (
     Rivals,
-    are_alike,
     manhattan,
     places,
+    rivals,
     squared_euclidean,
 )
 from dygenept.evaluation.rows import change, predicted_change
@@ -146,9 +147,7 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
         >>> perturbench_rank_rmse(inputs).values.round(3)
         array([0.667, 0.333, 0.667])
     """
-    return _rank_of_prediction(
-        inputs, lambda fold, among: np.sqrt(_squared_distances(fold, among).T)
-    )
+    return _rank_of_prediction(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
 
 
 def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
@@ -163,11 +162,11 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
         array([0.5, 0. ])
     """
 
-    def distances(fold: MetricInputs, among: Rivals) -> DoubleArray:
-        _, truth_squares = _candidate_delta(fold, among)
-        guess = predicted_change(fold)[among.rows]
+    def distances(among: Rivals) -> DoubleArray:
+        _, truth_squares = _candidate_delta(inputs, among)
+        guess = predicted_change(inputs)[among.rows]
         guess_squares = np.einsum("ng,ng->n", guess, guess)
-        return 1.0 - _cosines(_products(fold, among).T, truth_squares[:, None], guess_squares)
+        return 1.0 - _cosines(_products(inputs, among), guess_squares[:, None], truth_squares)
 
     return _rank_of_prediction(inputs, distances)
 
@@ -192,19 +191,25 @@ def _discrimination(
 
 
 def _rank_of_prediction(
-    inputs: MetricInputs, distances: Callable[[MetricInputs, Rivals], DoubleArray]
+    inputs: MetricInputs, distances: Callable[[Rivals], DoubleArray]
 ) -> MetricValues:
     """Rank the right prediction among those of its fold by their distance to the truth.
 
     Args:
         inputs: Predictions; only those of the fold are candidates.
-        distances: From inputs whose candidates are these, to the distance of each truth (row) to
-            each prediction (column) of one cell type, (n, n).
+        distances: Distance of each prediction (row) to each candidate (column) of one cell type,
+            (n, m), candidates of other folds among them.
     """
+    in_all = {int(among.rows[0]): among for among in rivals(inputs)}
+
+    def of_truths(among: Rivals) -> DoubleArray:
+        whole = in_all[int(among.rows[0])]
+        return distances(whole)[:, whole.own].T  # (n, n): truths by predictions
+
     fold = inputs
     if inputs.candidates is not None:
         fold = inputs.once("ranks.fold", lambda: replace(inputs, candidates=None))
-    found = places(fold, lambda among: distances(fold, among))
+    found = places(fold, of_truths)
     n_predictions = found.others + 1.0
     return MetricValues(
         (found.others - found.farther) / n_predictions,
@@ -232,10 +237,11 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     def compute() -> DoubleArray:
         control = inputs.control[among.rows[0]]
         truth, _ = among.truths.delta(control)
-        predicted = inputs.predicted[among.rows]
-        if are_alike(predicted):
-            return np.repeat(change(predicted[:1], control) @ truth.T, len(predicted), axis=0)
-        return predicted_change(inputs)[among.rows] @ truth.T
+        return among.truths.distances(
+            f"ranks.products {zlib.crc32(control.tobytes())}",
+            inputs.predicted[among.rows],
+            lambda rows: change(rows, control) @ truth.T,
+        )
 
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
 

@@ -102,8 +102,8 @@ def _both_ways(
             np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_HALVES)
         )
     predicted, truth = chosen(inputs.predicted), chosen(inputs.truth)
-    has_halves = np.isfinite(inputs.control_halves).all(axis=(0, 2))
-    first, second = (chosen(np.nan_to_num(half)) for half in inputs.control_halves)
+    has_halves, halves = _known_halves(inputs, inputs.control_halves)
+    first, second = (chosen(half) for half in halves)
     one = compare(predicted, first, truth, second, mask)
     other = compare(predicted, second, truth, first, mask)
     values = (one.values + other.values) / 2.0
@@ -118,6 +118,16 @@ def _both_ways(
     elif lists:
         values[is_control & ~np.isnan(values)] = 0.0
     return MetricValues(values, reasons)
+
+
+def _known_halves(inputs: MetricInputs, halves: DoubleArray) -> tuple[BoolArray, DoubleArray]:
+    """Which conditions have halves, (n,), and the halves with zeros in place of NaN, (2, n, G)."""
+
+    def compute() -> tuple[BoolArray, DoubleArray]:
+        is_known: BoolArray = np.asarray(np.isfinite(halves).all(axis=(0, 2)), dtype=np.bool_)
+        return is_known, halves if is_known.all() else np.nan_to_num(halves)
+
+    return inputs.once("split_control.halves", compute)
 
 
 def _correlation(

@@ -20,7 +20,7 @@ import numpy as np
 
 from dygenept.evaluation.rows import ROUNDING, row_scale
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
-from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues
 
 NO_SCORES = "no DE scores against the rest"
 CONSTANT = "constant truth"
@@ -46,8 +46,7 @@ def wmse(inputs: MetricInputs) -> MetricValues:
         return MetricValues(
             np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
         )
-    weights = de_weights(inputs.de_tests.scores_vs_rest)
-    values = np.einsum("ng,ng->n", weights, (inputs.predicted - inputs.truth) ** 2)
+    values = _weighted_error(inputs, inputs.de_tests)
     undefined = np.flatnonzero(np.isnan(values)).tolist()
     return MetricValues(values, dict.fromkeys(undefined, NO_SCORES))
 
@@ -93,17 +92,31 @@ def _weighted_r2(inputs: MetricInputs, reference: DoubleArray) -> MetricValues:
         return MetricValues(
             np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
         )
-    weights = de_weights(inputs.de_tests.scores_vs_rest)
+    weights = _weights(inputs, inputs.de_tests)
     delta = inputs.truth - reference
     mean = np.einsum("ng,ng->n", weights, delta)  # Weights sum to 1.
     spread = np.einsum("ng,ng->n", weights, (delta - mean[:, None]) ** 2)
-    error = np.einsum("ng,ng->n", weights, (inputs.predicted - inputs.truth) ** 2)
+    error = _weighted_error(inputs, inputs.de_tests)
     rounding = (ROUNDING * row_scale(inputs.truth, reference)) ** 2
     values = np.full(n_conditions, np.nan)
     np.divide(error, spread, out=values, where=spread > rounding)
     reasons = dict.fromkeys(np.flatnonzero(np.isnan(values)).tolist(), CONSTANT)
     reasons |= dict.fromkeys(np.flatnonzero(np.isnan(spread)).tolist(), NO_SCORES)
     return MetricValues(1.0 - values, reasons)
+
+
+def _weights(inputs: MetricInputs, tests: DeTests) -> DoubleArray:
+    return inputs.once("wmse.weights", lambda: de_weights(tests.scores_vs_rest))
+
+
+def _weighted_error(inputs: MetricInputs, tests: DeTests) -> DoubleArray:
+    def compute() -> DoubleArray:
+        error = inputs.predicted - inputs.truth
+        error *= error
+        found: DoubleArray = np.einsum("ng,ng->n", _weights(inputs, tests), error)
+        return found
+
+    return inputs.once("wmse.weighted_error", compute)
 
 
 def de_weights(scores: DoubleArray) -> DoubleArray:

@@ -7,27 +7,15 @@ given every type's controls. Source: METRICS of this project; the cross-context 
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from dygenept.evaluation.held_out import subgroups, validation_positions
-from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
+from dygenept.plugin import SplitSpec, hookimpl
 from dygenept.types import Fold, PerturbationData
-
-
-class CrossCellTypeConfig(PluginConfig):
-    """Options of ``cross_cell_type``.
-
-    Attributes:
-        val_fraction: Share of each fold's training labels that is held out for validation.
-    """
-
-    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+from dygenept_plugins.splits._held_out_types import HeldOutTypesConfig, fold_of, perturbed_types
 
 
 class CrossCellType:
     """One fold for each cell type that has perturbations; ``n_folds`` is ignored."""
 
-    def __init__(self, config: CrossCellTypeConfig) -> None:
+    def __init__(self, config: HeldOutTypesConfig) -> None:
         self._config = config
 
     def folds(self, data: PerturbationData, *, n_folds: int, seed: int) -> tuple[Fold, ...]:
@@ -38,27 +26,15 @@ class CrossCellType:
         Raises:
             SplitError: If fewer than two cell types have perturbations.
         """
-        perturbed = {condition.cell_type for condition in data.conditions}
-        held_out = [name for name in data.cell_types if name in perturbed]
-        if len(held_out) < 2:
-            raise SplitError(
-                f"cross_cell_type needs perturbations in at least two cell types, but "
-                f"{data.name!r} has them in {len(held_out)}; use --split kfold"
-            )
         return tuple(
-            self._fold(data, name, seed=(seed, number)) for number, name in enumerate(held_out)
-        )
-
-    def _fold(self, data: PerturbationData, cell_type: str, *, seed: tuple[int, int]) -> Fold:
-        test = {c.perturbation for c in data.conditions if c.cell_type == cell_type}
-        known = sorted({c.perturbation for c in data.conditions if c.cell_type != cell_type})
-        val = set(validation_positions(len(known), fraction=self._config.val_fraction, seed=seed))
-        return Fold(
-            train=tuple(item.label for row, item in enumerate(known) if row not in val),
-            val=tuple(item.label for row, item in enumerate(known) if row in val),
-            test=tuple(item.label for item in sorted(test)),
-            subgroups=subgroups(known, test),
-            test_cell_type=cell_type,
+            fold_of(
+                name,
+                known={c.perturbation for c in data.conditions if c.cell_type != name},
+                test={c.perturbation for c in data.conditions if c.cell_type == name},
+                val_fraction=self._config.val_fraction,
+                seed=(seed, number),
+            )
+            for number, name in enumerate(perturbed_types(data, "cross_cell_type"))
         )
 
 
@@ -70,7 +46,7 @@ def dygenept_splits() -> list[SplitSpec]:
             name="cross_cell_type",
             summary="One fold per cell type: train on the others, test on this one.",
             source="this project; Wu et al. 2024 (PerturBench), arXiv:2408.10609",
-            config=CrossCellTypeConfig,
+            config=HeldOutTypesConfig,
             factory=CrossCellType,
         )
     ]

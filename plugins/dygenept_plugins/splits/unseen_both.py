@@ -12,27 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
-from dygenept.evaluation.held_out import shuffled_parts, subgroups, validation_positions
-from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl
+from dygenept.evaluation.held_out import shuffled_parts
+from dygenept.plugin import SplitError, SplitSpec, hookimpl
 from dygenept.types import Fold, Perturbation, PerturbationData
-
-
-class UnseenBothConfig(PluginConfig):
-    """Options of ``unseen_both``.
-
-    Attributes:
-        val_fraction: Share of each fold's training labels that is held out for validation.
-    """
-
-    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+from dygenept_plugins.splits._held_out_types import HeldOutTypesConfig, fold_of, perturbed_types
 
 
 class UnseenBoth:
     """``n_folds`` shares of perturbations for each cell type."""
 
-    def __init__(self, config: UnseenBothConfig) -> None:
+    def __init__(self, config: HeldOutTypesConfig) -> None:
         self._config = config
 
     def folds(self, data: PerturbationData, *, n_folds: int, seed: int) -> tuple[Fold, ...]:
@@ -42,13 +31,7 @@ class UnseenBoth:
             SplitError: If fewer than two cell types have perturbations, or there are fewer
                 perturbations than folds, or fewer than two folds.
         """
-        perturbed = {condition.cell_type for condition in data.conditions}
-        types = [name for name in data.cell_types if name in perturbed]
-        if len(types) < 2:
-            raise SplitError(
-                f"unseen_both needs perturbations in at least two cell types, but {data.name!r} "
-                f"has them in {len(types)}; use --split kfold"
-            )
+        types = perturbed_types(data, "unseen_both")
         items = list(data.perturbations)
         if not 2 <= n_folds <= len(items):
             raise SplitError(
@@ -76,23 +59,15 @@ class UnseenBoth:
             for item in data.conditions
             if item.cell_type == cell_type and item.perturbation in held_out
         }
-        known = sorted(
-            {
-                item.perturbation
-                for item in data.conditions
-                if item.cell_type != cell_type and item.perturbation not in held_out
-            }
-        )
+        known = {
+            item.perturbation
+            for item in data.conditions
+            if item.cell_type != cell_type and item.perturbation not in held_out
+        }
         if not test or not known:
             return None
-        val = set(validation_positions(len(known), fraction=self._config.val_fraction, seed=seed))
-        return Fold(
-            train=tuple(item.label for row, item in enumerate(known) if row not in val),
-            val=tuple(item.label for row, item in enumerate(known) if row in val),
-            test=tuple(item.label for item in sorted(test)),
-            subgroups=subgroups(known, test),
-            test_cell_type=cell_type,
-        )
+        fraction = self._config.val_fraction
+        return fold_of(cell_type, known=known, test=test, val_fraction=fraction, seed=seed)
 
 
 @hookimpl
@@ -103,7 +78,7 @@ def dygenept_splits() -> list[SplitSpec]:
             name="unseen_both",
             summary="Each cell type held out with a share of perturbations: both unseen.",
             source="Arc Institute 2026 (PIE), doi:10.64898/2026.10.02.756297; arXiv:2505.14919",
-            config=UnseenBothConfig,
+            config=HeldOutTypesConfig,
             factory=UnseenBoth,
         )
     ]

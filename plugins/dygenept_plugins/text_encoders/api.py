@@ -16,59 +16,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from dygenept.plugin import DataUnavailableError, PluginConfig, TextEncoderSpec, hookimpl
+from dygenept.plugin import DataUnavailableError, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
-from dygenept_plugins.endpoints.asking import GivenUpError, Pace, RetryPolicy, WrongAnswerError, ask
+from dygenept_plugins.endpoints.asking import GivenUpError, Pace, WrongAnswerError, ask
+from dygenept_plugins.endpoints.config import EndpointConfig
 from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 
-class ApiConfig(PluginConfig):
+class ApiConfig(EndpointConfig):
     """Options of ``api``; the key is not one of them.
 
     Attributes:
-        model: Model name, as the endpoint spells it.
-        base_url: The endpoint, with its ``/v1``.
         dimensions: Width to ask for; None takes the model's own.
         is_normalized: Give each vector unit length.
         max_chars: Texts are cut here.
         batch_size: Texts in one request.
         concurrency: Requests at once.
-        requests_per_minute: Most requests started in a minute; None for no limit.
         timeout_s: Longest wait for the next bytes of an answer.
         max_answer_mib: Largest answer.
-        max_attempts: Attempts before the run ends.
-        backoff_s: Wait after the first fault, doubled after each further one.
-        max_backoff_s: Longest such wait.
-        max_retry_after_s: Longest wait that the server may ask for.
     """
 
-    model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
     dimensions: int | None = Field(default=None, ge=1)
     is_normalized: bool = True
     max_chars: int = Field(default=8000, ge=1)
     batch_size: int = Field(default=64, ge=1, le=2048)
     concurrency: int = Field(default=4, ge=1, le=64)
-    requests_per_minute: float | None = Field(default=None, gt=0)
     timeout_s: float = Field(default=60.0, gt=0)
     max_answer_mib: int = Field(default=64, ge=1)
-    max_attempts: int = Field(default=6, ge=1)
-    backoff_s: float = Field(default=1.0, ge=0)
-    max_backoff_s: float = Field(default=60.0, ge=0)
-    max_retry_after_s: float = Field(default=600.0, ge=0)
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """How often and how soon a request is repeated."""
-        return RetryPolicy(
-            max_attempts=self.max_attempts,
-            base_s=self.backoff_s,
-            cap_s=self.max_backoff_s,
-            max_retry_after_s=self.max_retry_after_s,
-        )
 
 
 class ApiEncoder:

@@ -6,17 +6,14 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dygenept.plugin import PluginConfig
-from dygenept_plugins.endpoints.asking import RetryPolicy
+from dygenept_plugins.endpoints.config import EndpointConfig
 from dygenept_plugins.facet_writers.llm.prompt import PromptSettings
 
 
-class LlmConfig(PluginConfig):
+class LlmConfig(EndpointConfig):
     """Options of the writer; the key is not one of them.
 
     Attributes:
-        model: Model name, as the endpoint spells it.
-        base_url: The endpoint, with its ``/v1``.
         temperature: In [0, 2]; None sends none, for models that refuse it.
         seed: Sent where set; few endpoints keep it.
         max_output_tokens: Longest answer.
@@ -27,13 +24,8 @@ class LlmConfig(PluginConfig):
         max_terms: Most GO terms, and most pathways, in a prompt.
         max_summary_chars: A longer summary is cut.
         concurrency: Requests at once.
-        requests_per_minute: Most requests started in a minute; None for no limit.
         timeout_s: Longest wait for the next bytes of an answer.
         max_answer_mib: Largest answer.
-        max_attempts: Attempts in one run before a gene is given up.
-        backoff_s: Wait after the first fault, doubled after each further one.
-        max_backoff_s: Longest such wait.
-        max_retry_after_s: Longest wait that the server may ask for.
         stop_after: Genes given up in a row after which a run stops.
         input_price: US dollars for a million tokens read; for estimates.
         output_price: US dollars for a million tokens written.
@@ -41,8 +33,6 @@ class LlmConfig(PluginConfig):
         journal: File of all answers; None keeps it with the run, else in the cache.
     """
 
-    model: str = Field(min_length=1)
-    base_url: str = "https://api.openai.com/v1"
     temperature: float | None = Field(default=0.0, ge=0, le=2)
     seed: int | None = None
     max_output_tokens: int = Field(default=2500, ge=64)
@@ -53,13 +43,8 @@ class LlmConfig(PluginConfig):
     max_terms: int = Field(default=60, ge=0)
     max_summary_chars: int = Field(default=4000, ge=0)
     concurrency: int = Field(default=8, ge=1, le=256)
-    requests_per_minute: float | None = Field(default=None, gt=0)
     timeout_s: float = Field(default=120.0, gt=0)
     max_answer_mib: int = Field(default=8, ge=1)
-    max_attempts: int = Field(default=6, ge=1)
-    backoff_s: float = Field(default=1.0, ge=0)
-    max_backoff_s: float = Field(default=60.0, ge=0)
-    max_retry_after_s: float = Field(default=600.0, ge=0)
     stop_after: int = Field(default=25, ge=1)
     input_price: float | None = Field(default=None, ge=0)
     output_price: float | None = Field(default=None, ge=0)
@@ -99,14 +84,4 @@ class LlmConfig(PluginConfig):
         """What shapes a prompt."""
         return PromptSettings(
             self.min_sentences, self.max_sentences, self.max_terms, self.max_summary_chars
-        )
-
-    @property
-    def policy(self) -> RetryPolicy:
-        """How often and how soon a request is repeated."""
-        return RetryPolicy(
-            max_attempts=self.max_attempts,
-            base_s=self.backoff_s,
-            cap_s=self.max_backoff_s,
-            max_retry_after_s=self.max_retry_after_s,
         )
