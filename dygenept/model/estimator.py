@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
@@ -25,21 +25,20 @@ from dygenept.model.conditions import IndexArray, gene_positions
 from dygenept.model.effects.kept_table import is_kept_table
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
-from dygenept.model.fitting import build_network, fit_members
+from dygenept.model.fitting import fit_members, restored_network
+from dygenept.model.knowledge import joined_knowledge, unknown_genes
 from dygenept.model.network import DyGenePT, Parts, as_module
-from dygenept.model.outputs import Explanation, ModelOutputs, joined_knowledge, unknown_genes
+from dygenept.model.outputs import Explanation, ModelOutputs
 from dygenept.model.prediction import MeanPrediction, predict_means
-from dygenept.model.seeds import member_seed, seeded_torch
+from dygenept.model.seeds import seeded_torch
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
-from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     Condition,
     DoubleArray,
     FacetSetReader,
-    GeneKnowledge,
     Predictions,
     Runtime,
     Task,
@@ -133,15 +132,31 @@ class DyGenePTModel:
             DataError: If it is not trained yet.
         """
         if self._of_table is not None:
-            return ModelOutputs.of_table(self._of_table.fitted)
-        return ModelOutputs.of_cells(self.state)
+            fitted = self._of_table.fitted
+            start = fitted.start
+            return ModelOutputs(
+                gene_ids=fitted.gene_ids,
+                gene_symbols=start.gene_symbols,
+                target_genes=fitted.target_genes,
+                cell_types=start.cell_types,
+                reference=start.gene_means,
+                kind=fitted.kind,
+            )
+        state = self.state
+        return ModelOutputs(
+            gene_ids=state.gene_ids,
+            gene_symbols=state.gene_symbols,
+            target_genes=state.target_genes,
+            cell_types=state.cell_types,
+            reference=state.control_means,
+        )
 
     def known_genes(self, genes: Sequence[str]) -> tuple[str, ...]:
         """Return those genes of which anything is known, whether or not the model has met them."""
-        if self._of_table is not None:
-            with processes.writer_first():
+        with processes.writer_first():
+            if self._of_table is not None:
                 return self._of_table.known_genes(genes)
-        found = self.knowledge_of(genes)
+            found = self._read_knowledge(tuple(genes), self._runtime)
         rows = zip(found.genes, found.confidence, strict=True)
         return tuple(gene for gene, row in rows if row.any())
 
@@ -167,11 +182,6 @@ class DyGenePTModel:
         )
         self._fitted = self._state
         self._runtime = task.runtime
-
-    def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
-        """Read the facets of genes, whether or not the model has met them."""
-        with processes.writer_first():
-            return self._read_knowledge(tuple(genes), self._runtime)
 
     def meet(self, genes: Sequence[str]) -> None:
         """Read the facets of genes that training had not met, all at once, before many predictions.
@@ -204,8 +214,7 @@ class DyGenePTModel:
         """
         self.meet(genes)
         wanted = Wanted(tuple(genes), columns, with_spread=with_spread)
-        is_of_cells = self._of_table is None
-        if is_of_cells and can_combine(self._networks) and processes.current().size == 1:
+        if self._networks and can_combine(self._networks) and processes.current().size == 1:
             device = torch.device(self._runtime.device)
             return CombinationPredictor(self._networks, self.state, wanted, device=device)
         return one_by_one(self, wanted)
@@ -236,7 +245,7 @@ class DyGenePTModel:
 
         Returns:
             None for a single member without a closed-form start, which has neither, and for a
-            model of a table.
+            model of a table of effects.
         """
         if self._of_table is not None:
             return None
@@ -304,17 +313,8 @@ class DyGenePTModel:
         model = cls(parts=parts, knowledge=knowledge, width=state.width, options=state.options)
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
-        for member, weights in enumerate(state.weights):
-            seed = member_seed(state.seed, member)
-            network = build_network(parts, state, seed, model._runtime)
-            network.by_type = saved_type_readout(weights)
-            try:
-                network.load_state_dict(dict(weights))
-            except RuntimeError as error:
-                raise ConfigError(
-                    f"the weights in {directory} are of other parts or sizes than those asked "
-                    f"for: {' '.join(str(error).split())[:300]}"
-                ) from error
+        for member in range(len(state.weights)):
+            network = restored_network(directory, parts, state, member, model._runtime)
             network.to(device).eval()
             network.prepare(state.controls.pool(state.gene_symbols))
             model._networks.append(network)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from dygenept.knowledge.catalog import (
     FacetSetEntry,
@@ -182,3 +185,28 @@ def _made_sets(name_or_file: str, environment: Environment) -> tuple[FacetSetEnt
     """Return the facet sets made by plugins that a derived or joined one comes from."""
     leaves = leaves_of(name_or_file, facet_sets(environment))
     return tuple(entry for _, entry in leaves if entry is not None and entry.encoder is not None)
+
+
+def joined_knowledge(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
+    """Add genes to those whose facets are known; of a gene in both the first is kept."""
+    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
+    return replace(
+        first,
+        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
+        genes=first.genes + tuple(second.genes[row] for row in kept),
+        values=np.concatenate([first.values, second.values[kept]]),
+        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
+    )
+
+
+def unknown_genes(knowledge: GeneKnowledge) -> tuple[str, ...]:
+    """Say which genes have no known facet; nothing where all have one."""
+    is_known = knowledge.confidence.max(axis=1).tolist()
+    unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
+    if not unknown:
+        return ()
+    shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+    return (
+        f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
+        f"null embedding: {shown}.",
+    )

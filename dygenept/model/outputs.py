@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from dygenept.model.effects.fitted_table import FittedTable
-from dygenept.model.fitted_state import FittedState
-from dygenept.types import Condition, DoubleArray, FloatArray, GeneKnowledge
+from dygenept.types import Condition, DoubleArray, FloatArray
 from dygenept.types.effects import EffectKind
 
 
@@ -50,52 +45,3 @@ class ModelOutputs:
     cell_types: tuple[str, ...]
     reference: DoubleArray
     kind: EffectKind | None = None
-
-    @classmethod
-    def of_cells(cls, state: FittedState) -> ModelOutputs:
-        """Return those of a model of cells."""
-        return cls(
-            gene_ids=state.gene_ids,
-            gene_symbols=state.gene_symbols,
-            target_genes=state.target_genes,
-            cell_types=state.cell_types,
-            reference=state.control_means,
-        )
-
-    @classmethod
-    def of_table(cls, fitted: FittedTable) -> ModelOutputs:
-        """Return those of a model of a table of effects."""
-        start = fitted.start
-        return cls(
-            gene_ids=fitted.gene_ids,
-            gene_symbols=start.gene_symbols,
-            target_genes=fitted.target_genes,
-            cell_types=start.cell_types,
-            reference=start.gene_means,
-            kind=fitted.kind,
-        )
-
-
-def unknown_genes(knowledge: GeneKnowledge) -> tuple[str, ...]:
-    """Say of how many target genes nothing is known, in a sentence; none where all are known."""
-    is_known = knowledge.confidence.max(axis=1).tolist()
-    unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
-    if not unknown:
-        return ()
-    shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-    return (
-        f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
-        f"null embedding: {shown}.",
-    )
-
-
-def joined_knowledge(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
-    """Add the genes of the second that the first does not have."""
-    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
-    return replace(
-        first,
-        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
-        genes=first.genes + tuple(second.genes[row] for row in kept),
-        values=np.concatenate([first.values, second.values[kept]]),
-        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
-    )

@@ -72,9 +72,9 @@ class NamedPredictions:
     """Predictions of perturbations that a user named.
 
     Attributes:
-        table: Long: perturbation, cell_type, gene_id, gene, control (gene_mean of a table of
-            effects), predicted, delta, and predicted_sd, the standard deviation of the error that
-            the model expects of a prediction; null where it states none.
+        table: Long: perturbation, cell_type, gene_id, gene, control (of a table of effects,
+            gene_mean in its place), predicted, delta, and predicted_sd, the standard deviation of
+            the error that the model expects of a prediction; null where it states none.
         notes: What the user should know of them, one sentence each.
         kind: What the values of a table of effects are; None for expression.
     """

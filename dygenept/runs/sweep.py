@@ -195,8 +195,7 @@ def write_sweep(
             found = predict(block)
             if spread is not None and found.spread is None:
                 raise ConfigError(
-                    "the model states no uncertainty: it is one network without a closed-form "
-                    "start, or of a table of effects"
+                    "the model states no uncertainty: it is one network without a closed-form start"
                 )
             for write, values in zip(tables, (found.expression, found.spread), strict=False):
                 assert values is not None

@@ -56,9 +56,9 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
             error = "" if row["predicted_sd"] is None else f" ± {fixed(row['predicted_sd'], 3)}"
             shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True) + error)
         screen.print(shown)
+    expected = ", ± the standard deviation of the error that the model expects, where it says"
     console.note(
-        f"{PREDICTED[kind]}, ± the standard deviation of the error that the model expects, where "
-        "it says; --output FILE writes every gene"
+        f"{PREDICTED[kind]}{expected if kind is None else ''}; --output FILE writes every gene"
     )
 
 

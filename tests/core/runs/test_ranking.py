@@ -45,7 +45,6 @@ class Written:
             cell_types=("K562",),
             control_means=control[None],
         )
-        # A model of cells says of its genes in both places.
         self.outputs = self.state
         self.met: tuple[str, ...] = ()
 
