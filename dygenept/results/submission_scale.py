@@ -99,7 +99,10 @@ def _spread(values: DoubleArray, groups: Sequence[str]) -> float | None:
     for group in set(groups):
         rows = values[[place for place, of in enumerate(groups) if of == group]]
         if len(rows) > 1:
-            squares.append(((rows - np.nanmean(rows, axis=0)) ** 2).ravel())
+            # A gene that none of them has stays NaN.
+            given = np.isfinite(rows).sum(axis=0)
+            means = np.where(given > 0, np.nansum(rows, axis=0) / np.maximum(given, 1), np.nan)
+            squares.append(((rows - means) ** 2).ravel())
     found = np.concatenate(squares) if squares else np.empty(0)
     found = found[np.isfinite(found)]
     return float(found.mean()) if found.size else None

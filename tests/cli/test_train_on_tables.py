@@ -79,6 +79,7 @@ def test_a_model_of_a_table_is_kept_scored_asked_and_explained(
     predicted = pl.read_parquet(path)
     assert predicted.columns == [
         "perturbation", "cell_type", "gene_id", "gene", "gene_mean", "predicted", "delta",
+        "predicted_sd",
     ]  # fmt: skip
     assert len(predicted) == 2 * len(GENES)
     assert predicted["predicted"].is_between(0.0, 1.0, closed="none").all()

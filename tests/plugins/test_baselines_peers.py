@@ -1,7 +1,7 @@
-"""``biolord``, ``stamp`` and ``state``: what is handed over, and what is made of it.
+"""``biolord``, ``stamp``, ``state`` and ``cellflow``: what is handed over, and what is made of it.
 
 ``test_a_peer_keeps_the_rules`` needs the packages: it runs where ``$DYGENEPT_PYTHON_BIOLORD`` (or
-``_STAMP``, ``_STATE``) names an interpreter that has them, as in the folder that
+``_STAMP``, ``_STATE``, ``_CELLFLOW``) names an interpreter that has them, as in the folder that
 ``dygenept env build biolord`` names.
 """
 
@@ -12,12 +12,13 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 from dygenept.knowledge import child_files
 from dygenept.plugin.isolated import for_child
@@ -32,6 +33,7 @@ PEERS = {
     "biolord": "biolord==0.0.3",
     "stamp": "cell-stamp==0.1.2",
     "state": "arc-state==0.11.1",
+    "cellflow": "cellflow-tools==0.0.9",
 }
 
 
@@ -56,10 +58,10 @@ def test_the_environment_pins_the_published_package_and_holds_torch_in_range(nam
     assert spec.environment is not None
     environment = spec.environment(spec.config())
     assert PEERS[name] in (*environment.requirements, *environment.no_deps)
-    # A wider range would fetch gigabytes of another build.
-    assert any(
-        line.startswith("torch>=") and line.endswith("<2.14") for line in environment.requirements
-    )
+    # A wider range would fetch gigabytes of another build; CellFlow stands on JAX.
+    torch = [line for line in environment.requirements if line.startswith("torch")]
+    assert all(line.startswith("torch>=") and line.endswith("<2.14") for line in torch)
+    assert len(torch) == (name != "cellflow")
     assert not spec.closed_form
     assert f"dygenept_plugins.baselines.{name}" in load_registry().plugins
 
@@ -180,6 +182,35 @@ def test_state_is_told_the_validation_perturbations_of_each_cell_type() -> None:
     assert document["training"] == {"task": "train"}
 
 
+def test_cellflow_reads_cells_by_principal_components_and_brings_them_back() -> None:
+    cellflow = child("cellflow")
+    rng = np.random.default_rng(0)
+    low = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 8)) + rng.standard_normal(8)
+    order = SimpleNamespace(options={"n_components": 3})
+    components = cellflow.components_of(low, order)
+    np.testing.assert_allclose(components.axes @ components.axes.T, np.eye(3), atol=1e-9)
+    coordinates = components.of(sparse.csr_matrix(low))
+    np.testing.assert_allclose(components.back(coordinates[7]), low[7], atol=1e-5)
+    np.testing.assert_allclose(coordinates.mean(axis=0), 0, atol=1e-5)
+    assert (components.axes.max(axis=1) == np.abs(components.axes).max(axis=1)).all()
+
+
+def test_cellflow_pads_perturbed_genes_and_leaves_out_what_has_no_vector() -> None:
+    cellflow = child("cellflow")
+    table = cellflow.covariates([("A", "B"), ("A",), ()], ["k", "k", "j"], 2)
+    assert table[["gene_0", "gene_1"]].values.tolist() == [
+        ["A", "B"], ["A", "ctrl"], ["ctrl", "ctrl"],
+    ]  # fmt: skip
+    assert table["is_control"].tolist() == [False, False, True]
+    obs = pd.DataFrame(
+        {
+            "condition": ["ctrl", "A+ctrl", "A+X", "A+ctrl"],
+            "part": ["control", "train", "train", "val"],
+        }
+    )
+    assert cellflow.usable(obs, {"A": np.zeros(1)}).tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize("of_outputs", [True, False])
 def test_genes_handed_over_are_targets_what_is_asked_and_if_wanted_outputs(
     of_outputs: bool,
@@ -198,6 +229,9 @@ def test_a_peers_options_reach_its_child(tmp_path: Path) -> None:
         "stamp": {"embedding", "epochs", "batch_size", "lr", "max_p"},
         "state": {
             "embedding", "model", "max_steps", "batch_size", "cell_set_len", "lr", "val_freq",
+        },
+        "cellflow": {
+            "embedding", "iterations", "batch_size", "width", "n_layers", "n_components", "lr",
         },
     }  # fmt: skip
     stand_in = tmp_path / "python.sh"

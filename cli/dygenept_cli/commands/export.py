@@ -210,14 +210,15 @@ def predictions(
     `dygenept score` reads the file back.
     """
     console.check_output(output, suffixes=FORMATS)
-    table = wanted.kept().table
+    kept = wanted.kept()
+    table = kept.table
+    of_table = kept.records[0].dataset.kind == "effects"
+    unit = "what the table measures" if of_table else "mean log1p expression"
     if output.suffix == ".h5ad":
         _write_anndata(table, output)
     else:
         console.write_table(table, output)
-    console.note(
-        f"{len(table):,} prediction(s) of {wanted.model} written to {output}: mean log1p expression"
-    )
+    console.note(f"{len(table):,} prediction(s) of {wanted.model} written to {output}: {unit}")
 
 
 def _write_anndata(table: pl.DataFrame, output: Path) -> None:
