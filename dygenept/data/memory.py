@@ -138,7 +138,10 @@ class CellsSize:
     @property
     def in_memory(self) -> int:
         """Peak memory where the matrix is held in memory, with means, DE lists and scores."""
-        matrix = int(csr_bytes(self.n_values, self.n_cells) * READING_PEAK)
+        matrix = csr_bytes(self.n_values, self.n_cells)
+        merged = n_threads() * min(self.n_values, MERGED) * MERGED_BYTES
+        # Reading is over when conditions are tested.
+        matrix = max(int(matrix * READING_PEAK), matrix + merged)
         return matrix + self._tables + self._tests + PROCESS_BYTES
 
     @property
@@ -162,7 +165,6 @@ class CellsSize:
         """Tests of every gene: control cells and their sorted values, and a condition a thread."""
         own = self._values_of(self.n_largest)
         of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
-        of_thread = max(of_thread, min(self.n_values, MERGED) * MERGED_BYTES)
         return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread
 
     @property
