@@ -4,15 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INPUTS ?= 200000
 SEED ?= 0
+# Where uv takes torch from; empty is the package index, whose builds for Linux bring 5 GB of CUDA.
+TORCH_BACKEND ?= cpu
+ENDS_TORCH := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 # Newer than pyproject.toml's bounds: no user needs them.
-OLDEST_TOOLS := hypothesis==6.170.15 matplotlib==3.11.2 pytest==9.2.0 pytest-timeout==2.4.0
-OLDEST_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py tests/core/results \
+ENDS_TOOLS := hypothesis==6.170.15 matplotlib==3.11.2 pytest==9.2.0 pytest-benchmark==5.3.1 pytest-timeout==2.4.0
+ENDS_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py tests/core/results \
 	tests/core/leaderboard/test_leaderboard_rows.py tests/core/reports/test_page.py \
 	tests/core/reports/test_paper_tables.py tests/core/runs/test_ranking.py tests/core/model/test_config.py \
 	tests/cli/test_help_screens.py tests/cli/test_leaderboard.py
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test oldest check format docs speed inference fuzz mutants kills browser wheel clean
+.PHONY: bench test oldest newest check format docs speed inference fuzz mutants kills browser wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -22,8 +25,13 @@ test: $(STAMP)  ## Set up, then run the tests (make docs and make speed have tho
 
 oldest:  ## Run a part of the tests with the oldest versions that pyproject.toml allows (needs uv)
 	uv venv --quiet --python 3.11 --clear build/oldest
-	uv pip install --quiet --python build/oldest --resolution lowest-direct --torch-backend cpu --editable . $(OLDEST_TOOLS)
-	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -q -W default -p no:benchmark $(OLDEST_TESTS)
+	uv pip install --quiet --python build/oldest --resolution lowest-direct $(ENDS_TORCH) --editable . $(ENDS_TOOLS)
+	OMP_NUM_THREADS=1 build/oldest/bin/python -m pytest -q -W default $(ENDS_TESTS)
+
+newest:  ## Run the same tests with the newest versions, torch included (needs uv)
+	uv venv --quiet --python $(PYTHON) --clear build/newest
+	uv pip install --quiet --python build/newest --upgrade $(ENDS_TORCH) --editable . $(ENDS_TOOLS)
+	OMP_NUM_THREADS=1 build/newest/bin/python -m pytest -q $(ENDS_TESTS)
 
 check: $(STAMP)  ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

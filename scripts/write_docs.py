@@ -142,6 +142,8 @@ def _commands(
 
 
 def _command(path: Sequence[str], command: click.Command) -> str:
+    from dygenept_cli.help_screens import readable
+
     context = command.make_context(" ".join(path), [], resilient_parsing=True)
     lines = [f"## {' '.join(path)}\n", _text(command.help or ""), ""]
     lines += ["```text", command.get_usage(context), "```", ""]
@@ -153,7 +155,7 @@ def _command(path: Sequence[str], command: click.Command) -> str:
         title = getattr(parameter, "rich_help_panel", None) or "Options"
         if parameter.param_type_name == "argument":
             title = "Arguments"
-        names, text = record
+        names, text = readable(*record)
         groups.setdefault(title, []).append(f"| `{_cell(names)}` | {_cell(_text(text))} |")
     for title, rows in groups.items():
         lines += [f"| {title} | |", "|---|---|", *rows, ""]

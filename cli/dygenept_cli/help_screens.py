@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from typer.core import TyperCommand, TyperGroup
@@ -9,7 +10,10 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     import typer
     from typer._click import Context, HelpFormatter
+    from typer.models import CommandInfo
 
+# Signs of a command's first sentence; none is as long.
+LONGEST = 1000
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 # By command; each line is a command that works as it stands, given the files that it names.
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -88,8 +92,19 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
+# What typer calls the values of options, and what a reader does.
+VALUES = {"<int range>": "N", "<int>": "N", "<float range>": "X", "<float>": "X", "<path>": "PATH"}
+OF_ARGUMENT = re.compile(r" <[\w\[\] ]+>$")
+RANGE = re.compile(r"(-?[\d.]+)<=x<=(-?[\d.]+)")
+
+
 class _Screen:
     """How help is laid out; a command and a group share it."""
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        """Return the parts of the line of usage: a required argument is its name alone."""
+        pieces = super().collect_usage_pieces(ctx)  # type: ignore[misc]
+        return [_usage_piece(piece) for piece in pieces]
 
     def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write each named group of options under its name."""
@@ -101,18 +116,51 @@ class _Screen:
             title = getattr(parameter, "rich_help_panel", None) or "Options"
             if parameter.param_type_name == "argument":
                 title = "Arguments"
-            groups.setdefault(title, []).append(record)
+            groups.setdefault(title, []).append(readable(*record))
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records)
 
     def format_epilog(self, ctx: Context, formatter: HelpFormatter) -> None:
-        """Write the examples, each on a line of its own."""
+        """Write the examples, long ones on several lines that a shell reads as one."""
         epilog: str | None = self.epilog  # type: ignore[attr-defined]
         if epilog:
             with formatter.section("Examples"):
                 for line in epilog.splitlines():
-                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+                    for part in folded_command(line, formatter.width - 2):
+                        formatter.write(f"{'':>{formatter.current_indent}}{part}\n")
+
+
+def folded_command(line: str, width: int) -> list[str]:
+    """Fold a command before its options where it does not fit; a shell reads it as one line."""
+    parts = [""]
+    for word in re.split(r" (?=--)", line):
+        longer = f"{parts[-1]} {word}".strip() if len(parts) == 1 else f"{parts[-1]} {word}"
+        if parts[-1] and len(longer) + 2 > width:
+            parts[-1] += " \\"
+            longer = f"    {word}"
+        else:
+            parts.pop()
+        parts.append(longer)
+    return parts
+
+
+def _usage_piece(piece: str) -> str:
+    plain = re.sub(r"^\{(.*)\}", r"\1", piece)
+    return plain.removesuffix("...") if "…" in plain else plain
+
+
+def readable(name: str, text: str) -> tuple[str, str]:
+    """Write what an option takes, and its limits, in plain words."""
+    for known, word in VALUES.items():
+        name = name.replace(known, word)
+    if name.startswith("-"):
+        name = re.sub(r"<(?:str|list\[str\])>", "NAME", name)
+        name = re.sub(r"<([\w|]+)>", r"\1", name)
+    else:
+        name = OF_ARGUMENT.sub("", name)
+    text = RANGE.sub(lambda found: f"{float(found[1]):g} to {float(found[2]):g}", text)
+    return name, re.sub(r"\bx>=(-?\d+)", r"at least \1", text)
 
 
 class CommandScreen(_Screen, TyperCommand):
@@ -127,11 +175,28 @@ class GroupScreen(_Screen, TyperGroup):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the whole first sentence of every command, on several lines where need be."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        rows = [
+            (name, command.get_short_help_str(LONGEST))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def command_name(command: CommandInfo) -> str:
+    """Return what a command is called: its own name, else that of its function."""
+    called = "" if command.callback is None else command.callback.__name__
+    return command.name or called.strip("_").replace("_", "-")
+
 
 def with_screens(app: typer.Typer, path: tuple[str, ...] = ()) -> None:
     """Give every command of an app, and of the apps in it, its help screen and examples."""
     for command in app.registered_commands:
-        name = command.name or ""
+        name = command_name(command)
         command.cls = CommandScreen
         command.epilog = "\n".join(EXAMPLES.get(" ".join((*path, name)), ())) or None
     for group in app.registered_groups:

@@ -76,6 +76,8 @@ class LeaderboardRow(BoardRow):
         group: The part of the held-out perturbations that the row is about; None for all.
         chance: What a guess gets under the metric; None where it has no such level.
         n_cells: Cells behind each prediction of a ceiling; empty for other models.
+        place: Rank among those that compete; None for ceilings and floors, and where nobody has a
+            value.
     """
 
     total: Aggregate
@@ -87,6 +89,7 @@ class LeaderboardRow(BoardRow):
     group: str | None = None
     chance: float | None = None
     n_cells: tuple[int, ...] = ()
+    place: int | None = None
 
     @property
     def marks(self) -> str:
@@ -171,7 +174,8 @@ def _has_all_folds(rows: Sequence[LeaderboardRow], view: View) -> bool:
 LEADERBOARD: Layout[LeaderboardRow] = Layout(
     columns=(
         Column("group", lambda row: row.group, DATA | PAPER, is_text=True, left_out=_has_no_group),
-        Column("rank", lambda row: row.rank, place="start"),
+        Column("rank", lambda row: row.rank, DATA | PAPER),
+        Column("place", lambda row: row.place, WIDE, "rank", place="start"),
         Column("model", lambda row: row.model, place="key", is_text=True),
         Column("role", lambda row: row.role, DATA | PAPER, is_text=True),
         Column("metric", lambda row: row.metric, DATA | PAPER, is_text=True),
@@ -248,9 +252,10 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
     cell=_cell,
     caption="pooled over held-out perturbations",
     legend=MARKS,
-    page_note="Below each value: its 95 % interval. Gap closed: 0 is the better one of "
-    "perturbed_mean and control_mean, 1 is technical_duplicate. Ceilings and floors are set in "
-    "italics and compete with no one.",
+    page_note="Below each value: its 95 % interval, drawn as a bar whose right end is the better "
+    "one; the line across it is the trivial reference. Gap closed: 0 is the better one of "
+    "perturbed_mean and control_mean, 1 is technical_duplicate. Ceilings and floors stand apart "
+    "and compete with no one.",
 )
 
 
@@ -374,6 +379,9 @@ def _metric_rows(
     ranked = competition_ranks(list(pooled.values()), higher_is_better=table.higher_is_better)
     has_values = any(value is not None for value in pooled.values())
     ranks = dict(zip(pooled, ranked if has_values else [None] * len(ranked), strict=True))
+    rivals = {model: pooled[model] for model in table.competitors}
+    places = competition_ranks(list(rivals.values()), higher_is_better=table.higher_is_better)
+    place = dict(zip(rivals, places, strict=True)) if has_values else {}
     calibration = calibrate(grid, pooled)
     judgements = judge(table, grid, pooled)
     rows = [
@@ -383,6 +391,7 @@ def _metric_rows(
             metric=table.metric,
             higher_is_better=table.higher_is_better,
             rank=ranks[model],
+            place=place.get(model),
             total=total,
             judgement=judgements[model],
             n_distinct=len({unit.perturbation for unit in table.values[model]}),

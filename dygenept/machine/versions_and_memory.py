@@ -1,11 +1,13 @@
-"""What a record says of the machine: versions, threads, device and peak memory."""
+"""What a record says of the machine, and memory: versions, threads, device, peak, collection."""
 
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -102,3 +104,18 @@ def peak_memory(device: str) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep Python from looking for cycles while many objects are made that have none.
+
+    Of a page on 280,000 scores that search is a fifth of the processor time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

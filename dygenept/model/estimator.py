@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,13 @@ from dygenept.errors import ConfigError, DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
+from dygenept.model.combinations import (
+    CombinationPredictor,
+    Swept,
+    Wanted,
+    can_combine,
+    one_by_one,
+)
 from dygenept.model.conditions import IndexArray, gene_positions
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
@@ -180,6 +187,31 @@ class DyGenePTModel:
         """
         with processes.writer_first():
             self._add_genes(genes)
+
+    def sweeping(
+        self,
+        genes: Sequence[str],
+        columns: IndexArray | None = None,
+        *,
+        with_spread: bool = False,
+    ) -> Callable[[Sequence[Condition]], Swept]:
+        """Prepare for many predictions of combinations of the same genes.
+
+        Args:
+            genes: All their genes, each once.
+            columns: Output genes that are wanted, (m,) int64; None for all.
+            with_spread: Say how far off predictions may be.
+
+        Returns:
+            From conditions, n, to what ``predict`` and ``spread`` say of them, (n, m), but for
+            rounding: what a gene gives by itself is computed once where the decoder allows it.
+        """
+        self.meet(genes)
+        wanted = Wanted(tuple(genes), columns, with_spread=with_spread)
+        if can_combine(self._networks) and processes.current().size == 1:
+            device = torch.device(self._runtime.device)
+            return CombinationPredictor(self._networks, self.state, wanted, device=device)
+        return one_by_one(self, wanted)
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict pseudobulks: the real control mean plus the mean predicted change.

@@ -96,7 +96,7 @@ def load_registry(extra: Sequence[Path] = ()) -> Registry:
         paths.append(Path(from_environment).expanduser())
     paths.extend(extra)
     bundled = bundled_registry_path()
-    merged: dict[str, object] = dict(read_yaml(bundled))
+    merged: dict[str, object] = dict(read_shipped_yaml(bundled))
     for shipped in catalogue_paths():
         merged = merge(merged, read_shipped_yaml(shipped))
     registry = _validate(merged, bundled)

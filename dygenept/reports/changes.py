@@ -76,17 +76,16 @@ def top_changes(
             named = truth.top[row][:N_TOP]
             genes[place, : len(named)] = named
             true[place, : len(named)] = truth.delta[row, list(named)]
-    place_of = {unit: place for place, unit in enumerate(units)}
+    place_of: dict[tuple[int, str, str], int] = {unit: of for of, unit in enumerate(units)}
     predicted: dict[str, DoubleArray] = {}
     for record in records:
         found = _kept_changes(store, record, truth, key)
         if found is None:
             continue
         values = predicted.setdefault(record.model, np.full((len(units), N_TOP), np.nan))
-        for row, (perturbation, cell_type) in enumerate(found.named):
-            unit = Unit(record.fold, perturbation, cell_type)
-            if unit in place_of and np.array_equal(found.genes[row], genes[place_of[unit]]):
-                values[place_of[unit]] = found.changes[row]
+        places = np.array([place_of.get((record.fold, *of), -1) for of in found.named], dtype=int)
+        fits = (places >= 0) & (found.genes == genes[places]).all(axis=1)
+        values[places[fits]] = found.changes[fits]
     return TopChanges(truth.gene_symbols, genes, true, predicted) if predicted else NO_PREDICTIONS
 
 

@@ -21,6 +21,8 @@ from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LEADERBOARD, LeaderboardRow
 from dygenept.leaderboard.wide import WideTable, wide_table
 from dygenept.machine.plain_text import printable, printable_lines
+from dygenept.machine.versions_and_memory import collector_paused
+from dygenept.reports.finding import finding
 from dygenept.reports.page_data import PageBoard, page_data, page_json
 from dygenept.reports.page_table import PageTable, TableLine, page_table
 from dygenept.results.records import RunRecord
@@ -89,6 +91,7 @@ class _Section(Generic[Row]):
     board: Board[Row]
     parts: tuple[_PagePart, ...]
     data: str = ""
+    finding: str = ""
     quoted: Sequence[str] = field(default=())
 
     @property
@@ -108,6 +111,7 @@ class _Section(Generic[Row]):
         return _legend(self.board.layout)
 
 
+@collector_paused()
 def html_page(boards: Sequence[PageBoard] | Sequence[Board[Row]], frame: PageFrame = PLAIN) -> str:
     """Write boards of one kind as a page that needs no other file.
 
@@ -144,6 +148,7 @@ def html_page(boards: Sequence[PageBoard] | Sequence[Board[Row]], frame: PageFra
     )
 
 
+@collector_paused()
 def page_board(
     board: Board[LeaderboardRow],
     records: Sequence[RunRecord],
@@ -180,6 +185,7 @@ def _section(number: int, shown: PageBoard) -> _Section[LeaderboardRow]:
         board=board,
         parts=tuple(_part(board, part, shown.new, is_leaderboard) for part in board.parts),
         data=data,
+        finding=finding(board) if is_leaderboard else "",
         quoted=published_lines(board.quoted),
     )
 

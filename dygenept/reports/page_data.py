@@ -36,7 +36,7 @@ NO_FOLDER = "no results folder was at hand when this page was made"
 LIMIT = 2.0
 LEVELS = 254
 # Columns of a board that its page draws itself; the panel of a model lists whatever others it has.
-DRAWN = frozenset(("rank", "model", "folds", "group", "gap_closed"))
+DRAWN = frozenset(("place", "model", "folds", "group", "gap_closed"))
 TOO_LARGE = "left out to keep the page small: {}; `dygenept show` has them"
 
 
@@ -140,7 +140,7 @@ def _metric(name: str, models: Sequence[str], board: Board[LeaderboardRow]) -> d
         "gaplow": [None if of is None else _brief(of.gap_low) for of in judged],
         "gaphigh": [None if of is None else _brief(of.gap_high) for of in judged],
         "p": [None if of is None else _brief(of.p_corrected) for of in judged],
-        "rank": [None if row is None else row.rank for row in of_model],
+        "rank": [None if row is None else row.place for row in of_model],
         "marks": ["" if row is None else row.marks for row in of_model],
         "n": [0 if row is None else row.total.n_perturbations for row in of_model],
         "undefined": [0 if row is None else row.total.n_undefined for row in of_model],

@@ -110,7 +110,7 @@ def page_table(
                 model=first.model,
                 role=first.role,
                 tags=_tags(first, new),
-                rank=_rank(lead, rows),
+                rank="" if lead is None or lead.place is None else str(lead.place),
                 folds=f"{first.total.n_folds}/{first.n_split_folds}",
                 cells=tuple(_cell(board, found.get(name), axes[name]) for name in metrics),
             )
@@ -137,16 +137,6 @@ def _words(name: str) -> tuple[str, ...]:
     """Part a metric's name where a heading may break it."""
     *words, last = name.split("_")
     return (*(f"{word}_" for word in words), last)
-
-
-def _rank(lead: LeaderboardRow | None, rows: Sequence[LeaderboardRow]) -> str:
-    """Return a model's rank among those that compete: ceilings and floors stand apart."""
-    if lead is None or lead.rank is None or lead.role in APART:
-        return ""
-    rivals = [
-        row for row in rows if row.metric == lead.metric and row.role not in APART and row.rank
-    ]
-    return str(1 + sum((row.rank or 0) < lead.rank for row in rivals))
 
 
 def _tags(row: LeaderboardRow, new: frozenset[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dygenept.errors import ResultsError
 from dygenept.leaderboard.groups import GROUPINGS, REGIME
 from dygenept.leaderboard.metric_table import Unit
 from dygenept.leaderboard.saturation import regimes, saturation
-from dygenept.results.records import RunRecord
+from dygenept.results.records import MetricRecord, RunRecord
 from dygenept.types import DoubleArray
 
 ABSENT = np.inf
@@ -43,28 +43,27 @@ class BoardScores:
         Args:
             records: Records of one group, one per model and fold.
         """
-        units = sorted(
-            {
-                Unit(record.fold, item.perturbation, item.cell_type)
-                for record in records
-                for metric in record.metrics
-                for item in metric.values
-            }
-        )
+        units = sorted({unit for record in records for unit in _held_out(record)})
         place = {unit: number for number, unit in enumerate(units)}
         values: dict[str, dict[str, DoubleArray]] = {}
         reasons: dict[tuple[str, str, Unit], str] = {}
         for record in records:
+            named: list[tuple[str, str]] = []
+            places: list[int] = []
             for metric in record.metrics:
                 of_model = values.setdefault(metric.name, {})
                 if record.model not in of_model:
                     of_model[record.model] = np.full(len(units), ABSENT)
-                row = of_model[record.model]
+                # Nearly always those of the metric before.
+                if (own := _named(metric)) != named:
+                    named, places = own, [place[Unit(record.fold, *of)] for of in own]
+                of_model[record.model][places] = [
+                    np.nan if item.value is None else item.value for item in metric.values
+                ]
                 for item in metric.values:
-                    unit = (record.fold, item.perturbation, item.cell_type)
-                    row[place[unit]] = np.nan if item.value is None else item.value  # type: ignore[index]
                     if item.value is None and item.reason:
-                        reasons[metric.name, record.model, Unit(*unit)] = item.reason
+                        unit = Unit(record.fold, item.perturbation, item.cell_type)
+                        reasons[metric.name, record.model, unit] = item.reason
         return cls(records, tuple(units), values, reasons)
 
     @cached_property
@@ -107,3 +106,13 @@ class BoardScores:
                 continue
             found[by] = of_unit or f"no held-out perturbation has a {by}"
         return found
+
+
+def _named(metric: MetricRecord) -> list[tuple[str, str]]:
+    """Return perturbation (or gene) and cell type of each value."""
+    return [(item.perturbation, item.cell_type) for item in metric.values]
+
+
+def _held_out(record: RunRecord) -> set[Unit]:
+    pairs = {of for metric in record.metrics for of in _named(metric)}
+    return {Unit(record.fold, *of) for of in pairs}

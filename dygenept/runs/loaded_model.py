@@ -96,6 +96,7 @@ class LoadedModel:
         *,
         combinations: str = "singles",
         cell_type: str | None = None,
+        spread: str | Path | None = None,
         report: Callable[[Progress], None] = no_report,
     ) -> int:
         """Predict every single perturbation or pair of a list of genes into a Parquet file.
@@ -105,6 +106,8 @@ class LoadedModel:
             genes: Genes; None for the target genes of the training data.
             combinations: ``singles`` or ``pairs``.
             cell_type: Predict only in this cell type; None predicts in all.
+            spread: A second ``.parquet`` file, for the standard deviation of each prediction's
+                error; None leaves it out.
             report: Callback for progress.
 
         Returns:
@@ -115,7 +118,8 @@ class LoadedModel:
             ResultsError: If the disk has not the room.
         """
         sweep = self._sweep(genes, combinations, cell_type)
-        return write_sweep(self._model, sweep, Path(output), report)
+        beside = None if spread is None else Path(spread)
+        return write_sweep(self._model, sweep, Path(output), report, spread=beside)
 
     def rank(
         self,

@@ -20,7 +20,7 @@ from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.interfaces.offers import notes_of
+from dygenept.plugin.interfaces.offers import notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
 from dygenept.runs.readiness import require_buildable, unready_models
@@ -72,7 +72,9 @@ class NamedPredictions:
     """Predictions of perturbations that a user named.
 
     Attributes:
-        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta.
+        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta, and
+            predicted_sd, the standard deviation of the error that the model expects of a
+            prediction; null where it states none.
         notes: What the user should know of them, one sentence each.
     """
 
@@ -98,7 +100,7 @@ def predict_from_checkpoint(
     state = model.state
     asked = asked_conditions(labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type)
     conditions = asked.conditions
-    predictions = model.predict(conditions)
+    predictions = replace(model.predict(conditions), spread=model.spread(conditions))
     controls = np.stack(
         [state.control_means[state.cell_types.index(c.cell_type)] for c in conditions]
     )
@@ -162,7 +164,7 @@ def predict_from_data(
     if data.effects is not None:
         task = filled_task(task, data)
     built = fitted(model, task)
-    predictions = predicted(model, built, conditions)
+    predictions = replace(predicted(model, built, conditions), spread=spread_of(built, conditions))
     controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
     table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
     notes = (*asked.notes, *_unperturbed(model, data, conditions), *notes_of(built))
@@ -207,7 +209,11 @@ def prediction_table(
             "control": control,
             "predicted": predicted,
             "delta": predicted - control,
-        }
+            "predicted_sd": [None] * len(predicted)
+            if predictions.spread is None
+            else predictions.spread.ravel(),
+        },
+        schema_overrides={"predicted_sd": pl.Float64},
     )
 
 

@@ -107,11 +107,11 @@ def rank_perturbations(
             "in the wanted state, or rank by euclidean distance: --by euclidean"
         )
     base = control[placed.columns]
-    model.meet(sweep.genes)
+    predict = model.sweeping(sweep.genes, placed.columns)
     kept: list[tuple[float, int, Condition, DoubleArray]] = []
     n_done = 0
     for block in sweep.blocks(len(state.gene_ids)):
-        predicted = model.predict(block).expression[:, placed.columns]  # (n, m)
+        predicted = predict(block).expression.astype(np.float64)  # (n, m)
         scores = _closeness(predicted, placed, base, request.by)
         best = np.argsort(-scores, kind="stable")[: request.top]
         kept += [

@@ -18,6 +18,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
 from dygenept.runs.jobs import FinishedJob
+from dygenept.runs.ray_executor import Crew, check_ranks, run_on_ray
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
 from dygenept.runs.run_context import (
     RunContext,
@@ -40,7 +41,8 @@ class BenchRequest(RunRequest):
         given: Models that are handed over instead of named.
         overrides: Changes to every assembly.
         variants: Further assemblies with parts swapped, beside ``models``.
-        jobs: Processes, or Ray workers.
+        jobs: Jobs at once: processes, or Ray workers.
+        ranks: Processes that share each job, on a Ray cluster.
         executor: ``inline``, ``process`` or ``ray``.
     """
 
@@ -49,6 +51,7 @@ class BenchRequest(RunRequest):
     overrides: Overrides = NO_OVERRIDES
     variants: tuple[Variant, ...] = ()
     jobs: int = 1
+    ranks: int = 1
     executor: str = "inline"
 
 
@@ -112,11 +115,7 @@ def _run_jobs(
     request: BenchRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> BenchOutcome:
     executor = executor_of(request.executor, request.jobs)
-    if executor == "ray":
-        from dygenept.runs.ray_executor import require_ray, run_on_ray
-
-        # Before data are read.
-        require_ray()
+    check_ranks(request.ranks, executor)
     models, device = _checked(request, environment)
     unready = unready_models(models, environment, report)
     if len(unready) == len(models):
@@ -135,7 +134,8 @@ def _run_jobs(
         # There the data set is sent along, once to each node.
         bare = replace(request, jobs=1, opened=None, is_sent=request.opened is None)
         there = partial(_prepare_elsewhere, bare, environment.recipe)
-        results = run_on_ray(there, context, names, jobs, report, n_workers=request.jobs)
+        crew = Crew(n_workers=request.jobs, n_ranks=request.ranks)
+        results = run_on_ray(there, context, names, jobs, report, crew)
     elif executor == "process":
         results = run_in_processes(prepare, context, models, jobs, report, n_processes=request.jobs)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from dygenept.machine.places import is_streamed
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.runs.asked import Vocabulary, asked_conditions
 from dygenept.runs.predict import vocabulary_of
-from dygenept.types import CONTROL_LABEL, Condition, Perturbation, Progress
+from dygenept.types import CONTROL_LABEL, Condition, FloatArray, Perturbation, Progress
 
 if TYPE_CHECKING:
     from dygenept.model.estimator import DyGenePTModel
@@ -150,7 +151,12 @@ def sweep_of(
 
 
 def write_sweep(
-    model: DyGenePTModel, sweep: Sweep, path: Path, report: Callable[[Progress], None]
+    model: DyGenePTModel,
+    sweep: Sweep,
+    path: Path,
+    report: Callable[[Progress], None],
+    *,
+    spread: Path | None = None,
 ) -> int:
     """Predict a sweep into one Parquet file, a row group for each block.
 
@@ -158,40 +164,73 @@ def write_sweep(
     each output gene in float32, under its id; ``dygenept score`` reads this layout. Memory is
     that of a block, whatever the number of perturbations.
 
+    Args:
+        model: A fitted model.
+        sweep: What to predict.
+        path: Where predictions go.
+        report: Callback for progress.
+        spread: Where the standard deviation of each prediction's error goes, in the same layout;
+            None leaves it out.
+
     Returns:
         Rows written.
 
     Raises:
-        ConfigError: If the file is not ``.parquet``.
+        ConfigError: If a file is not ``.parquet``, or the model states no uncertainty.
         ResultsError: If the disk has not the room.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if path.suffix != ".parquet":
-        raise ConfigError(f"{path}: a sweep is written as Parquet; name a .parquet file")
+    paths = (path,) if spread is None else (path, spread)
+    for each in paths:
+        if each.suffix != ".parquet":
+            raise ConfigError(f"{each}: a sweep is written as Parquet; name a .parquet file")
+    if len({each.resolve() for each in paths}) < len(paths):
+        raise ConfigError(f"{path}: predictions and their spread need a file each")
     state = model.state
-    _check_room(path, len(sweep) * len(state.gene_ids) * 4)
-    model.meet(sweep.genes)
-    schema = pa.schema(
-        [
-            *(pa.field(name, pa.string()) for name in LABELS),
-            *(pa.field(gene, pa.float32()) for gene in state.gene_ids),
-        ]
-    )
+    _check_room(path, len(paths) * len(sweep) * len(state.gene_ids) * 4)
+    predict = model.sweeping(sweep.genes, with_spread=spread is not None)
     n_done = 0
-    with replaced_whole(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    with ExitStack() as files:
+        tables = [files.enter_context(_table(each, state.gene_ids)) for each in paths]
         for block in sweep.blocks(len(state.gene_ids)):
-            values = model.predict(block).expression.astype(np.float32)  # (n, G)
-            columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
-            labels = [
-                pa.array([of.label for of in block]),
-                pa.array([of.cell_type for of in block]),
-            ]
-            writer.write_table(pa.Table.from_arrays([*labels, *columns], schema=schema))
+            found = predict(block)
+            if spread is not None and found.spread is None:
+                raise ConfigError(
+                    "the model states no uncertainty: it is one network without a closed-form start"
+                )
+            for write, values in zip(tables, (found.expression, found.spread), strict=False):
+                assert values is not None
+                write(block, values)
             n_done += len(block)
             report(Progress("predict", n_done, len(sweep)))
     return n_done
+
+
+@contextmanager
+def _table(
+    path: Path, gene_ids: Sequence[str]
+) -> Iterator[Callable[[Sequence[Condition], FloatArray], None]]:
+    """Open a Parquet file; what is given writes a block of conditions, n, and values, (n, G)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            *(pa.field(name, pa.string()) for name in LABELS),
+            *(pa.field(gene, pa.float32()) for gene in gene_ids),
+        ]
+    )
+
+    def write(block: Sequence[Condition], values: FloatArray) -> None:
+        columns = [pa.array(column) for column in np.ascontiguousarray(values.T)]
+        labels = [pa.array([of.label for of in block]), pa.array([of.cell_type for of in block])]
+        writer.write_table(pa.Table.from_arrays([*labels, *columns], schema=schema))
+
+    with (
+        replaced_whole(path) as temporary,
+        # Numbers hardly repeat; a dictionary of each column would be made in vain.
+        pq.ParquetWriter(temporary, schema, use_dictionary=list(LABELS)) as writer,
+    ):
+        yield write
 
 
 def _check_room(path: Path, n_bytes: int) -> None:

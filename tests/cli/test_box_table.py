@@ -47,3 +47,23 @@ def test_values_keep_their_style_on_a_terminal() -> None:
     assert re.sub(r"\x1b\[[\d;]*m", "", ours) == re.sub(r"\x1b\[[\d;]*m", "", theirs)
     assert "\x1b[1m  0.100 *\x1b[0m" in ours
     assert "\x1b[2m    0.2\x1b[0m" in ours
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_a_name_survives_in_a_narrow_terminal(width: int) -> None:
+    headings = (
+        *(Heading("rank"), Heading("model", is_text=True)),
+        Heading("perturbation_discrimination", True, "↑"),
+        *(Heading("95 %\ninterval", is_text=True), Heading("gap\nclosed")),
+    )
+    cells = ("1", "linear_loo_of_a_lab", "0.746", "[0.63, 0.84]", "0.51")
+    table = WideTable(headings, (("ceiling", tuple(map(Cell, cells))),))
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(folded_table(table, "", "", width=width))
+    lines = capture.get().splitlines()
+    assert max(map(len, lines)) <= width
+    # The first letters of the name stay together, and the value is whole.
+    assert any("linear_loo_o" in line and "0.746" in line for line in lines)
+    assert ("0.63, 0.84" in capture.get()) == (width >= 60)
+    assert ("gap" in capture.get()) == (width == 80)

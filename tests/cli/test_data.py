@@ -32,6 +32,22 @@ def test_list_is_a_table_for_people(cli) -> None:
     assert "replogle_k562_essential" in result.out
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_list_has_no_column_that_nobody_can_fill(
+    cli, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = cli("data", "list").out.splitlines()
+    heads = [place for place, line in enumerate(lines) if line.startswith("  name ")]
+    assert len(heads) > 5
+    for start in heads:
+        end = lines.index("", start) if "" in lines[start:] else len(lines)
+        for heading in {"cells", "perts", "GB"} & set(lines[start].split()):
+            stop = lines[start].index(heading) + len(heading)
+            assert any(line[stop - 1].isdigit() for line in lines[start + 1 : end]), heading
+        assert max(map(len, lines[start:end])) <= width + 12 * (width == 40)
+
+
 def test_info_describes_a_file_and_a_data_set_that_is_not_on_disk(cli, toy: Path) -> None:
     content = cli("data", "info", toy, "--json").json()
     assert content["n_cells"] == 380

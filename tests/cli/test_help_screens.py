@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,28 @@ def test_every_example_has_options_that_exist() -> None:
         for line in EXAMPLES[name]:
             given = {word for word in line.split() if word.startswith("--")}
             assert given <= known, line
+
+
+def test_every_screen_ends_with_examples_and_fits_80_columns(
+    cli: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert callable(cli)
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in commands(typer.main.get_command(app)):
+        screen = cli(*name.split(), "-h").out
+        _, _, shown = screen.partition("\nExamples:\n")
+        # A shell reads a line that ends with a backslash and the next as one.
+        joined = [line.strip() for line in re.sub(r" \\\n +", " ", shown).splitlines()]
+        assert [line for line in joined if line] == list(EXAMPLES[name]), name
+        assert max(map(len, screen.splitlines())) <= 80, name
+        assert not re.search(r"<(int|float|str|list|path)|x[<>]=", screen), name
+
+
+def test_a_group_shows_the_whole_first_sentence_of_each_command(cli: object) -> None:
+    assert callable(cli)
+    screen = " ".join(cli("-h").out.split())
+    assert "compare Compare model A with B (and with C …), paired over the same pert" in screen
+    assert "..." not in screen.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

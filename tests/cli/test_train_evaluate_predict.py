@@ -101,6 +101,7 @@ def test_predict_writes_a_table_with_gene_names(
         "control",
         "predicted",
         "delta",
+        "predicted_sd",
     ]
     assert table["perturbation"].unique(maintain_order=True).to_list() == [
         "KLF1+MAPK1",

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from dygenept.plugin.interfaces import DecoderContext
+from dygenept.plugin.interfaces import CombinesGenes, DecoderContext
 from dygenept_plugins.decoders import latent_arithmetic, linear
 from dygenept_plugins.networks.latent_arithmetic import (
     LatentArithmetic,
@@ -164,7 +164,7 @@ def test_latent_arithmetic_starts_with_the_shared_shift_once(n_genes: int) -> No
         module = LatentArithmetic(width=D, n_genes=G).eval()
     embedding = inputs()[0][:, :n_genes]
     every = torch.ones(B, n_genes, dtype=torch.bool)
-    shared = module._shared_shift
+    shared = module.shared_shift
     own = module.shift(embedding) - shared
     torch.testing.assert_close(own @ shared, torch.zeros(B, n_genes), atol=1e-6, rtol=0)
     torch.testing.assert_close(module.combined_shift(embedding, every), own.sum(1) + shared)
@@ -246,3 +246,42 @@ def test_with_a_pair_network_nothing_is_linear_and_no_gene_means_no_change() -> 
     predicted = module(embedding, mask, cell, control)
     assert torch.equal(predicted[~mask.any(1)], control[~mask.any(1)])
     assert latent_arithmetic.LatentArithmeticConfig(interaction="mlp").interaction == "mlp"
+
+
+COMBINING = {
+    "linear": lambda: LinearDecoder(width=D, n_genes=G),
+    "bilinear": lambda: BilinearDecoder(width=D, n_genes=G, rank=4),
+    "pairs": lambda: LatentArithmetic(width=D, n_genes=G, hidden_dims=(10, 6), interaction_rank=3),
+    "mlp": lambda: LatentArithmetic(width=D, n_genes=G, hidden_dims=(12,), interaction="mlp"),
+    "additive, many outputs": lambda: LatentArithmetic(
+        width=2, n_genes=G, hidden_dims=(12,), interaction_rank=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMBINING)
+def test_genes_that_are_computed_once_combine_to_what_forward_predicts(name: str) -> None:
+    decoder = COMBINING[name]().eval()
+    assert isinstance(decoder, CombinesGenes)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in decoder.parameters():
+            weights.normal_(std=0.4, generator=generator)
+    width = 2 if "additive" in name else D
+    n_cells, n_known = 3, 5
+    embedding = torch.randn(n_cells, n_known, width, generator=generator)
+    cell = torch.randn(n_cells, width, generator=generator)
+    control = torch.rand(n_cells, G, generator=generator)
+    # One, two, three genes, and none.
+    genes = torch.tensor([[2, -1, -1], [0, 4, -1], [3, 1, 2], [-1, -1, -1]])
+    expected = torch.zeros(len(genes), G)
+    with torch.no_grad():
+        for number in range(n_cells):
+            one, state = control[[number]].expand(4, -1), cell[[number]].expand(4, -1)
+            expected += decoder(embedding[number][genes], genes >= 0, state, one) - one
+    found = decoder.combining(embedding, cell, control)(genes)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert not found[3].any()
+    columns = torch.tensor([4, 1])
+    some = decoder.combining(embedding, cell, control, columns)(genes)
+    torch.testing.assert_close(some, expected[:, columns], rtol=1e-4, atol=1e-5)

@@ -43,6 +43,14 @@ class JobFlags:
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, help="Processes, or workers on a Ray cluster.")
     ] = 1
+    ranks: Annotated[
+        int,
+        typer.Option(
+            "--ranks",
+            min=1,
+            help="Processes that share each job's training, with --executor ray.",
+        ),
+    ] = 1
     executor: Annotated[
         str,
         typer.Option(
@@ -104,6 +112,7 @@ def bench(
             variants=(*(() if choice is None else choice.controls), *swapped),
             overrides=assembly.overrides(),
             jobs=jobs.jobs,
+            ranks=jobs.ranks,
             executor=jobs.executor,
             resume=jobs.resume,
             keep_predictions=jobs.keep_predictions,

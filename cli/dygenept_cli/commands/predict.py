@@ -69,6 +69,15 @@ class PredictOutputFlags(options.OutputFlags):
             help="Write the whole table: .csv, .tsv, .parquet, .json; - for CSV on stdout.",
         ),
     ] = None
+    spread: Annotated[
+        Path | None,
+        typer.Option(
+            "--spread",
+            metavar="FILE",
+            help="With --genes: a second .parquet file, with the standard deviation of the error "
+            "that the model expects of each prediction.",
+        ),
+    ] = None
 
 
 def predict(
@@ -103,6 +112,10 @@ def predict(
         )
     if (wanted.genes is None) == (wanted.perturbation is None):
         raise ConfigError("give either --perturbation A+B or --genes FILE")
+    if shown.spread is not None and wanted.genes is None:
+        raise ConfigError(
+            "--spread needs --genes; a table of named perturbations has a column predicted_sd"
+        )
     environment = where.environment()
     if wanted.genes is not None:
         if checkpoint is None or output is None:
@@ -156,7 +169,7 @@ def _sweep(
         runtime = environment.runtime(report, device=pick_device(device))
         model, _ = load_model(checkpoint, environment, runtime)
         sweep = checkpoint_sweep(model, wanted.sweep_request())
-        n_rows = write_sweep(model, sweep, output, report)
+        n_rows = write_sweep(model, sweep, output, report, spread=shown.spread)
     for text in sweep.notes:
         console.note(f"note: {text}")
     console.note(f"{n_rows:,} rows written to {output}")

@@ -59,7 +59,7 @@ NormalizeOption = Annotated[
 ]
 ScaleOption = Annotated[
     float | None,
-    typer.Option("--scale", min=0.0, max=1.0, help="Shrink a simulated data set (0 to 1)."),
+    typer.Option("--scale", min=0.0, max=1.0, help="Shrink a simulated data set."),
 ]
 
 

@@ -29,6 +29,7 @@ GAP = 3
 VALUE_WIDTH = 7
 MARKS_WIDTH = 3
 MAX_NAME = 40
+LEAST_NAME = 16
 GROUP_WIDTH = 16
 KEY = "model"
 
@@ -149,7 +150,61 @@ def _drawn(table: WideTable, heading: str, caption: str, *, width: int) -> Rende
     """Draw a table; rich folds its names where they do not fit."""
     box = box_table(table, heading, caption)
     is_whole = sum(box.widths()) + GAP * len(table.headings) < width
-    return box if is_whole else folded_table(table, heading, caption)
+    return box if is_whole else folded_table(table, heading, caption, width=width)
+
+
+def _narrowed(table: WideTable, width: int) -> WideTable:
+    """Leave columns out, those beside the metrics first, until names have room to be read."""
+    from dataclasses import replace
+
+    while sum(_least(table, place) + GAP for place in range(len(table.headings))) + 1 > width:
+        spare = [at for at, of in enumerate(table.headings) if not of.direction and of.text != KEY]
+        if not spare:
+            break
+        # What stands behind the value goes first, and the rank last: the order of rows tells it.
+        place = spare[-1]
+        table = replace(
+            table,
+            headings=(*table.headings[:place], *table.headings[place + 1 :]),
+            lines=tuple(
+                (role, (*cells[:place], *cells[place + 1 :])) for role, cells in table.lines
+            ),
+        )
+    return table
+
+
+def _least(table: WideTable, place: int) -> int:
+    """Return the signs that a column needs: a name may be folded, a metric's heading too."""
+    head, longest = table.headings[place], _longest(table, place, has_heading=False)
+    if head.text == KEY:
+        return min(longest, LEAST_NAME)
+    return longest if head.direction else _longest(table, place)
+
+
+def _longest(table: WideTable, place: int, *, has_heading: bool = True) -> int:
+    from rich.cells import cell_len
+
+    head = table.headings[place]
+    texts = [_shown(head, cells[place], role) for role, cells in table.lines]
+    return max(map(cell_len, (*texts, *(_heading_lines(head) if has_heading else ("",)))))
+
+
+def _fitted(table: WideTable, width: int) -> list[int]:
+    """Return the width of each column: room goes to names, then headings, then roles of names."""
+    places = range(len(table.headings))
+    widths = [_least(table, place) for place in places]
+    name = next((place for place in places if table.headings[place].text == KEY), 0)
+    names = max((len(cells[name].text) for _, cells in table.lines), default=0)
+    wanted = [
+        (name, names),
+        *((place, _longest(table, place)) for place in places if place != name),
+    ]
+    room = width - 1 - sum(widths) - GAP * len(widths)
+    for place, most in (*wanted, (name, _longest(table, name))):
+        more = max(min(most - widths[place], room), 0)
+        widths[place] += more
+        room -= more
+    return widths
 
 
 def box_table(table: WideTable, heading: str, caption: str) -> BoxTable:
@@ -171,16 +226,18 @@ def box_table(table: WideTable, heading: str, caption: str) -> BoxTable:
     )
 
 
-def folded_table(table: WideTable, heading: str, caption: str) -> Table:
+def folded_table(table: WideTable, heading: str, caption: str, *, width: int = WIDTH) -> Table:
     """Lay a table out for a terminal that is too narrow for its names."""
+    table = _narrowed(table, width)
     rich_table = _empty_table(heading, caption)
-    for head in table.headings:
+    for head, room in zip(table.headings, _fitted(table, width), strict=True):
         rich_table.add_column(
             "\n".join(_heading_lines(head)),
             justify="left" if head.is_text else "right",
-            no_wrap=head.text != KEY,
+            no_wrap=head.text != KEY and not head.direction,
             # A name longer than the room is folded onto a second line.
             overflow="fold",
+            width=room,
         )
     for role, cells in table.lines:
         shown = zip(table.headings, cells, strict=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
 
 _UNKNOWN = "?"
+# Signs that are left for what a data set is, before a column of figures is.
+LEAST_WHAT = 12
 
 
 def status_row(name: str, entry: DatasetEntry, environment: Environment) -> dict[str, object]:
@@ -59,10 +62,15 @@ def show_rows(rows: Sequence[Mapping[str, object]], environment: Environment) ->
         summary = f": {entry.summary}" if entry is not None and entry.summary else ""
         screen.print()
         screen.print(f"{collection or 'others'}{summary}", highlight=False, style="bold")
-        head = f"{'':2}{'name':<{width}}  {'cells':>9}  {'perts':>6}  {'GB':>5}  what"
-        screen.print(head, highlight=False, style="dim")
+        columns = _columns(mine, screen.width - 2 - width)
+        head = f"{'':2}{'name':<{width}}{''.join(f'  {of.heading:>{of.width}}' for of in columns)}"
+        lines = [(f"{head}  what", "dim")]
         for row in mine:
-            screen.print(_line(row, width), highlight=False, no_wrap=True, overflow="ignore")
+            cells = (f"  {of.text(row[of.key]):>{of.width}}" for of in columns)
+            line = f"{'* ' if row['on_disk'] else '  '}{row['name']!s:<{width}}{''.join(cells)}"
+            lines.append((_with_what(line, row, screen.width), ""))
+        for line, style in lines:
+            screen.print(line, highlight=False, no_wrap=True, overflow="ignore", style=style)
 
 
 def facts(row: Mapping[str, object], entry: DatasetEntry, environment: Environment) -> Facts:
@@ -129,17 +137,23 @@ def _parents(environment: Environment) -> Sequence[Path]:
     return list(environment.data_dir.absolute().parents)
 
 
-def _line(row: Mapping[str, object], width: int) -> str:
-    mark = "* " if row["on_disk"] else "  "
+def _columns(rows: Sequence[Mapping[str, object]], room: int) -> list[_Column]:
+    """Return the columns of figures of which some row has one, the first that fit."""
+    known = [of for of in _COLUMNS if any(isinstance(row[of.key], int) for row in rows)]
+    while known and sum(of.width + 2 for of in known) + LEAST_WHAT > room:
+        known.pop()
+    return known
+
+
+def _with_what(line: str, row: Mapping[str, object], width: int) -> str:
+    """Add in the room that is left what a data set is."""
     kinds = row["cell_types"]
     named = ", ".join(map(str, kinds)) if isinstance(kinds, list) else ""
     what = f"{named} {row['modality']}".strip() or str(row["summary"])
-    line = (
-        f"{mark}{row['name']!s:<{width}}  {_count(row['published_cells']):>9}  "
-        f"{_count(row['published_perturbations']):>6}  {_gigabytes(row['download_bytes']):>5}  "
-    )
-    room = max(console.stdout().width - len(line), 12)
-    return line + (what if len(what) <= room else f"{what[: room - 1]}…")
+    room = width - len(line) - 2
+    if len(what) > room:
+        what = f"{what[: room - 1]}…" if room >= LEAST_WHAT // 2 else ""
+    return f"{line}  {what}".rstrip()
 
 
 def _count(value: object) -> str:
@@ -150,3 +164,20 @@ def _gigabytes(value: object) -> str:
     if not isinstance(value, int):
         return _UNKNOWN
     return "-" if value == 0 else f"{value / 1e9:.2f}" if value < 1e10 else f"{value / 1e9:.0f}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of figures: its heading, the key of a row, its width and how a figure is written."""
+
+    heading: str
+    key: str
+    width: int
+    text: Callable[[object], str]
+
+
+_COLUMNS = (
+    _Column("cells", "published_cells", 9, _count),
+    _Column("perts", "published_perturbations", 6, _count),
+    _Column("GB", "download_bytes", 5, _gigabytes),
+)

@@ -20,7 +20,8 @@ def show_strongest(table: pl.DataFrame) -> None:
     """Print the largest predicted changes of each perturbation and cell type.
 
     Args:
-        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta.
+        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta,
+            predicted_sd.
     """
     import polars as pl
     from rich.table import Table
@@ -39,9 +40,13 @@ def show_strongest(table: pl.DataFrame) -> None:
         for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
             expression = (fixed(row[name], 3) for name in ("control", "predicted"))
             names = (printable(row[name]) for name in ("gene", "gene_id"))
-            shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True))
+            error = "" if row["predicted_sd"] is None else f" ± {fixed(row['predicted_sd'], 3)}"
+            shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True) + error)
         screen.print(shown)
-    console.note("mean log1p expression; --output FILE writes every gene")
+    console.note(
+        "mean log1p expression, ± the standard deviation of the error that the model expects, "
+        "where it says; --output FILE writes every gene"
+    )
 
 
 def show_ranking(found: Ranking) -> None:

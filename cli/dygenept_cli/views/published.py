@@ -23,11 +23,11 @@ def published_beside(
         dataset: The leaderboard's data set.
         declared: A suite to search too, bundled or not.
     """
+    if dataset.simulated or "@" not in suite:
+        return ()
     from dygenept.runs.suites import published_rows
     from dygenept_cli.bundled import bundled_suites
 
-    if dataset.simulated or "@" not in suite:
-        return ()
     suites = (*bundled_suites(), *(() if declared is None else (declared,)))
     return published_rows(suites, suite=suite, dataset=dataset.name, is_simulated=False)
 

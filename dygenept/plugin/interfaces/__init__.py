@@ -47,6 +47,7 @@ from dygenept.plugin.interfaces.networks import (
 )
 from dygenept.plugin.interfaces.offers import (
     AddsFacetVectors,
+    CombinesGenes,
     CompilesLayers,
     FetchesAnew,
     HasChosen,
@@ -71,6 +72,7 @@ __all__ = [
     "CellEmbedder",
     "CellEncoder",
     "CellEncoderContext",
+    "CombinesGenes",
     "CompilesLayers",
     "ControlPool",
     "CorpusEntry",

@@ -150,6 +150,36 @@ class LinearReadout(Protocol):
 
 
 @runtime_checkable
+class CombinesGenes(Protocol):
+    """A decoder that computes what a gene gives by itself once, for many combinations of genes.
+
+    ``dygenept predict --genes`` and ``rank-perturbations`` ask it; without it every combination is
+    decoded from the start.
+    """
+
+    def combining(
+        self,
+        embedding: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+        columns: torch.Tensor | None = None,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Fix genes and control cells.
+
+        Args:
+            embedding: Dynamic embedding of each gene in each cell, (C, U, D).
+            cell: Cell states, (C, D).
+            control: Expression of these cells, (C, G).
+            columns: Output genes that are wanted, (m,) int64; None for all.
+
+        Returns:
+            From combinations, (n, P) positions among the U genes, -1 for no gene, to the sum over
+            cells of the change that ``forward`` predicts for each, (n, m), but for rounding.
+        """
+        ...
+
+
+@runtime_checkable
 class HasSharedShift(Protocol):
     """A decoder with a linear readout in which all perturbations share one direction of features.
 

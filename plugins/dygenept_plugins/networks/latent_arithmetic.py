@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 from typing import Literal
 
@@ -130,7 +130,7 @@ class LatentArithmetic(nn.Module):
 
     def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
         """Return the features of the shift that all genes share at the start, (B, D) to (B, F)."""
-        return between_pairs(self._features_of(self._shared_shift, cell)[1])
+        return between_pairs(self._features_of(self.shared_shift, cell)[1])
 
     @torch.no_grad()
     def set_readout(self, weights: torch.Tensor) -> None:
@@ -171,11 +171,24 @@ class LatentArithmetic(nn.Module):
                 total = total + self.interaction(shifts, gene_mask)
             if self.overlap is not None:
                 further = (gene_mask.sum(dim=1, keepdim=True) - 1).clamp(min=0)  # (B, 1)
-                total = total - self.overlap * further * self._shared_shift
+                total = total - self.overlap * further * self.shared_shift
         return total
 
+    def combining(
+        self,
+        embedding: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+        columns: torch.Tensor | None = None,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Shift each gene once; see ``CombinesGenes``."""
+        from dygenept_plugins.networks.latent_combinations import LatentCombinations
+
+        return LatentCombinations(self, embedding, cell, control, columns)
+
     @property
-    def _shared_shift(self) -> torch.Tensor:
+    def shared_shift(self) -> torch.Tensor:
+        """The shift that all genes share, (D,)."""
         return linear_layers(self.shift)[1].bias
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -26,6 +28,18 @@ class LinearDecoder(nn.Module):
         n_perturbed = gene_mask.sum(dim=1, keepdim=True)  # (B, 1)
         change = nn.functional.linear(total, self.output.weight)
         return control + change + n_perturbed * self.output.bias
+
+    def combining(
+        self,
+        embedding: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+        columns: torch.Tensor | None = None,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Decode each gene once; see ``CombinesGenes``."""
+        wanted = slice(None) if columns is None else columns
+        changes = embedding.sum(dim=0) @ self.output.weight[wanted].T  # (U, m)
+        return adding(changes + len(cell) * self.output.bias[wanted])
 
 
 class BilinearDecoder(nn.Module):
@@ -55,3 +69,22 @@ class BilinearDecoder(nn.Module):
         total = factors.sum(dim=1) * (1 + self.cell(cell))  # (B, R)
         expression: torch.Tensor = control + self.output(total)
         return expression
+
+    def combining(
+        self,
+        embedding: torch.Tensor,
+        cell: torch.Tensor,
+        control: torch.Tensor,
+        columns: torch.Tensor | None = None,
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Decode each gene once; see ``CombinesGenes``."""
+        wanted = slice(None) if columns is None else columns
+        factors = self.gene(embedding) * (1 + self.cell(cell))[:, None]  # (C, U, R)
+        return adding(factors.sum(dim=0) @ self.output.weight[wanted].T)  # (U, m)
+
+
+def adding(changes: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what adds up the changes of genes, (U, m), by their positions, (n, P); -1 adds 0."""
+    # Position -1 is the last row.
+    padded = torch.cat([changes, changes.new_zeros(1, changes.shape[1])])
+    return lambda genes: padded[genes].sum(dim=1)

@@ -116,6 +116,32 @@ LAYOUTS: Mapping[str, Layout] = {
         ensembl=True,
         encoding="dense",
     ),
+    "scperturb_adamson_2016_upr": Layout(
+        [
+            *("62(mod)_pBA581", "63(mod)_pBA580", "Gal4-4(mod)_pBA582"),
+            *("DDIT3_pDS263", "SNAI1_pDS266", "*"),
+        ],
+        ["DDIT3", "SNAI1"],
+    ),
+    "perturbench_norman_2019": Layout(
+        ["control", "KLF1", "KLF1+SET"],
+        ["KLF1", "KLF1+SET"],
+        column="condition",
+        obs={"cell_type": ["K562", "K562", "K562"]},
+        cell_types=["K562"],
+        encoding="csr",
+    ),
+    "perturbench_jiang_2024": Layout(
+        ["control", "STAT1", "control", "IRF1"],
+        ["IRF1", "STAT1"],
+        column="condition",
+        obs={
+            "cell_type": ["a549", "a549", "mcf7", "mcf7"],
+            "treatment": ["IFNB", "IFNB", "TNFA", "TNFA"],
+        },
+        cell_types=["a549", "mcf7"],
+        encoding="csr",
+    ),
     "vcc_2025_h1_train": Layout(
         ["non-targeting", "HDAC1", "CD38"],
         ["CD38", "HDAC1"],
@@ -160,34 +186,6 @@ def opened(name: str, layout: Layout, environment: Environment) -> PerturbationD
     return source.load(environment.data_dir, Runtime())
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_a_small_file_of_the_published_layout_is_read_by_its_entry(
-    name: str, environment: Environment
-) -> None:
-    layout = LAYOUTS[name]
-    data = opened(name, layout, environment)
-    genes = [perturbation.genes for perturbation in data.perturbations]
-    assert sorted("+".join(of) for of in genes) == sorted(layout.expected)
-    assert data.name == name
-    assert list(data.cell_types) == list(layout.cell_types)
-    assert data.expression.max() < 20  # log1p
-    assert (data.condition_codes < 0).any()
-
-
-def test_perturbenchs_layout_is_read_as_log1p(environment: Environment) -> None:
-    layout = Layout(
-        ["control", "KLF1", "KLF1+SET"],
-        ["KLF1", "KLF1+SET"],
-        column="condition",
-        obs={"cell_type": ["K562", "K562", "K562"]},
-        cell_types=["K562"],
-        encoding="csr",
-    )
-    data = opened("perturbench_norman_2019", layout, environment)
-    assert sorted("+".join(item.genes) for item in data.perturbations) == ["KLF1", "KLF1+SET"]
-    assert not data.is_normalized
-
-
 def shipped() -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     for path in catalogue_paths():
@@ -195,6 +193,75 @@ def shipped() -> dict[str, dict[str, object]]:
         assert isinstance(datasets, dict)
         found |= datasets
     return found
+
+
+def declared(entry: DatasetEntry) -> Layout:
+    """Return the layout of a file of which nothing is peculiar but what the entry says of it."""
+    options = dict(entry.options)
+    # Guides are written as each study pleases: their layouts are above.
+    assert not options.get("guide_pattern")
+    assert isinstance(options["control"], list | tuple)
+    labels = [*options["control"], "KLF1", "GATA1", *options.get("drop", ())]
+    labels = [None if label == "nan" else label for label in labels]
+    if separator := options.get("separator"):
+        labels.append(f"SET{separator}KLF1")
+    groups = range(len(labels))
+    obs = {}
+    if types := options.get("cell_type_column"):
+        # Each cell type has controls and every perturbation.
+        obs[types], labels = [*("rest" for _ in groups), *("more" for _ in groups)], labels * 2
+    if batches := options.get("batch_column"):
+        obs[batches] = [str(group % 2) for group in range(len(labels))]
+    return Layout(
+        labels,
+        ["GATA1", "KLF1", *(["KLF1+SET"] if separator else [])],
+        column=str(options["condition_column"]),
+        obs=obs,
+        ensembl=bool(options.get("symbol_column")),
+        cell_types=("more", "rest") if types else ("unknown",),
+    )
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_small_file_of_the_published_layout_is_read_by_its_entry(
+    name: str, environment: Environment
+) -> None:
+    layout = LAYOUTS.get(name) or declared(dataset_entries(environment)[name])
+    data = opened(name, layout, environment)
+    genes = [perturbation.genes for perturbation in data.perturbations]
+    assert sorted("+".join(of) for of in genes) == sorted(layout.expected)
+    assert data.name == name
+    assert list(data.cell_types) == list(layout.cell_types)
+    assert data.expression.max() < 20  # log1p
+    assert (data.condition_codes < 0).any()
+    # What is published as counts is normalised here, and nothing else is.
+    assert data.is_normalized == bool(shipped()[name].get("normalize"))
+
+
+PERTURBQA = [
+    f"perturbqa_{line}_{task}"
+    for line in ("k562", "rpe1", "hepg2", "jurkat")
+    for task in ("de", "dir")
+]
+
+
+@pytest.mark.parametrize("name", PERTURBQA)
+def test_perturbqas_columns_are_read_with_their_own_split(
+    name: str, environment: Environment
+) -> None:
+    source = source_of(name, dataset_entries(environment)[name], manager=environment.manager)
+    path = source.status(environment.data_dir).path
+    assert path is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = ("KLF1,GATA1,1,train", "KLF1,SPI1,0,train", "IRF1,GATA1,0,test", "IRF1,SPI1,1,test")
+    path.write_text("pert,gene,label,split\n" + "\n".join(rows) + "\n")
+    data = source.load(environment.data_dir, Runtime())
+    assert [item.genes for item in data.perturbations] == [("IRF1",), ("KLF1",)]
+    assert data.gene_ids == ("GATA1", "SPI1")
+    assert data.effects is not None
+    assert data.effects.values.tolist() == [[0, 1], [1, 0]]
+    parts = {condition.label: part for condition, part in data.effects.parts.items()}
+    assert parts == {"IRF1": "test", "KLF1": "train"}
 
 
 def test_the_catalogue_names_many_published_screens_beside_the_five() -> None:

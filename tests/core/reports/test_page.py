@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
+from dygenept.reports.finding import finding
 from dygenept.reports.page import PageFrame, html_page, page_board
 from dygenept.reports.page_table import page_table
 from dygenept.results.records import RunRecord
@@ -29,6 +30,34 @@ def data_of(page: str) -> dict[str, object]:
 
 def lines_of(page: str) -> dict[str, str]:
     return dict(re.findall(r'<tr class="[^"]*" data-model="([^"]*)">(.*?)</tr>', page, re.S))
+
+
+def test_a_page_begins_with_what_the_board_found(
+    board_records: list[RunRecord], record: MakeRecord
+) -> None:
+    page = whole_page(board_records)
+    (said,) = re.findall(r'<p class="finding">(.*?)</p>', page)
+    assert said == finding(leaderboard_of(board_records))
+    assert said.startswith("Best by pearson_delta: ridge, 0.459 [")
+    assert "Trivial reference perturbed_mean 0.0990, ceiling technical_duplicate 0.819." in said
+    assert page.index(said) < page.index("<table")
+    # Seven perturbations on which nothing tells a model from the reference.
+    same = [record(key=name * 32, model=name, values=(0.1, 0.3) * 4) for name in ("a", "b")]
+    trivial = record(key="c" * 32, model="perturbed_mean", values=(0.3, 0.1) * 4)
+    none = finding(leaderboard_of([*same, trivial]))
+    assert "no model is shown to be the best." in none
+    assert "No model is shown to beat trivial predictions." in none
+    assert finding(leaderboard_of([trivial])) == ""
+
+
+def test_ranks_are_those_among_models_that_compete(board_records: list[RunRecord]) -> None:
+    metric = data_of(whole_page(board_records))["metrics"][0]  # type: ignore[index]
+    names = [of["name"] for of in data_of(whole_page(board_records))["models"]]  # type: ignore[index]
+    ranks = dict(zip(names, metric["rank"], strict=True))
+    assert ranks == {
+        **{"technical_duplicate": None, "ridge": 1, "mine": 2, "linear": 3},
+        "perturbed_mean": 4,
+    }
 
 
 def test_names_of_others_are_text_and_nothing_else(record: MakeRecord) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
+import polars as pl
 import pytest
 
 from dygenept.errors import ConfigError, DataError
+from dygenept.model.combinations import Swept
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.runs import sweep as sweeping
 from dygenept.runs.ranking import RankRequest, rank_perturbations
@@ -45,8 +47,22 @@ class Written:
         )
         self.met: tuple[str, ...] = ()
 
-    def meet(self, genes: Sequence[str]) -> None:
+    def sweeping(
+        self,
+        genes: Sequence[str],
+        columns: np.ndarray | None = None,
+        *,
+        with_spread: bool = False,
+    ) -> Callable[[Sequence[Condition]], Swept]:
         self.met = tuple(genes)
+        wanted = slice(None) if columns is None else columns
+
+        def predict(conditions: Sequence[Condition]) -> Swept:
+            spread = self.spread(conditions) if with_spread else None
+            rows = self.predict(conditions).expression[:, wanted].astype(np.float32)
+            return Swept(rows, None if spread is None else spread.astype(np.float32))
+
+        return predict
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         rows = np.zeros((len(conditions), self.n_genes))
@@ -181,3 +197,23 @@ def test_memory_of_a_sweep_is_that_of_a_block(
 
     peak(22)
     assert peak(100) < 1.3 * peak(60)
+
+
+def test_a_sweep_writes_how_far_off_each_prediction_may_be(tmp_path: Path) -> None:
+    pairs = Sweep(("A", "B", "C"), "pairs", ("K562",))
+    files = tmp_path / "pairs.parquet", tmp_path / "sd.parquet"
+    assert write_sweep(written(0.5), pairs, files[0], lambda _: None, spread=files[1]) == 3
+    found, spread = (pl.read_parquet(path) for path in files)
+    assert spread.columns == found.columns == ["perturbation", "cell_type", *GENES]
+    assert spread["perturbation"].to_list() == ["A+B", "A+C", "B+C"]
+    assert (spread.select(GENES).to_numpy() == 0.5).all()
+    assert found.select(GENES).row(0) == (4.0, 2.0, 3.0, 4.0)
+
+
+def test_a_sweep_of_a_model_without_uncertainty_leaves_no_file(tmp_path: Path) -> None:
+    beside = tmp_path / "sd.parquet"
+    with pytest.raises(ConfigError, match="states no uncertainty"):
+        write_sweep(written(), SINGLES, tmp_path / "p.parquet", lambda _: None, spread=beside)
+    with pytest.raises(ConfigError, match="need a file each"):
+        write_sweep(written(0.5), SINGLES, beside, lambda _: None, spread=beside)
+    assert not list(tmp_path.iterdir())

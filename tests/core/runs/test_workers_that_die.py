@@ -18,10 +18,10 @@ import pytest
 
 from dygenept.errors import ConfigError, DygeneptError
 from dygenept.plugin.environment import Environment
-from dygenept.runs import ray_executor, runner
+from dygenept.runs import runner, worker_pool
 from dygenept.runs.executors import Job, JobResult
 from dygenept.runs.jobs import FinishedJob
-from dygenept.runs.ray_executor import JobReply, WorkerLostError, run_on_workers
+from dygenept.runs.worker_pool import JobReply, WorkerLostError, run_on_workers
 from dygenept.types import Progress, no_report
 
 NAMES = ("a", "b")
@@ -47,12 +47,14 @@ class LocalPool:
             one that waits for room for ever; ready beyond.
         asked: What each attempt was, and the worker that had it.
         stopped: Workers that were ended.
+        broken: Workers that can run no further job after their first answer.
     """
 
     script: dict[tuple[int, int], list[str | DygeneptError]] = field(default_factory=dict)
     starts: list[bool | None] = field(default_factory=list)
     asked: list[tuple[int, int, bool, int]] = field(default_factory=list)
     stopped: list[int] = field(default_factory=list)
+    broken: set[int] = field(default_factory=set)
     answers: dict[int, JobReply | str] = field(default_factory=dict)
     n_workers: int = 0
     n_tickets: int = 0
@@ -86,6 +88,9 @@ class LocalPool:
             raise WorkerLostError("the node is gone")
         assert not isinstance(found, str)
         return found
+
+    def is_usable(self, worker: int) -> bool:
+        return worker not in self.broken
 
     def stop(self, worker: int) -> None:
         self.stopped.append(worker)
@@ -149,6 +154,19 @@ def test_an_error_that_a_user_can_mend_is_the_jobs_result() -> None:
     assert found == {**ALL, ("b", 1): "no such gene"}
 
 
+def test_a_worker_that_has_lost_step_is_replaced() -> None:
+    pool = LocalPool({(0, 0): [DygeneptError("diverged")]}, broken={1})
+    assert answers(run(pool, n_workers=1)) == {**ALL, ("a", 0): "diverged"}
+    assert [asked[3] for asked in pool.asked] == [1, 2, 2, 2]
+    assert pool.stopped == [1, 2]
+
+
+def test_a_worker_that_dies_is_ended_so_that_its_other_processes_are() -> None:
+    pool = LocalPool({(0, 0): [DIES]}, starts=[False, True])
+    assert answers(run(pool, n_workers=1)) == ALL
+    assert pool.stopped == [1, 2, 3]
+
+
 def test_a_worker_without_room_on_the_cluster_keeps_nothing_waiting() -> None:
     pool = LocalPool(starts=[True, None])
     assert answers(run(pool)) == ALL
@@ -185,8 +203,8 @@ def test_a_cluster_without_room_is_said(
     monkeypatch.setattr(pool, "first", first)
     with caplog.at_level(logging.WARNING), pytest.raises(KeyboardInterrupt):
         run(pool, n_workers=1)
-    assert rounds == [ray_executor.QUIET_S] * 2
-    assert "does the cluster have a free CPU?" in caplog.text
+    assert rounds == [worker_pool.QUIET_S] * 2
+    assert "does the cluster have room for one?" in caplog.text
     assert pool.stopped == [1]
 
 
