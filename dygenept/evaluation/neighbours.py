@@ -39,14 +39,8 @@ class Truths:
         """Name the candidates, m; nothing is computed yet."""
         self.values = values
         self.columns = {condition: column for column, condition in enumerate(conditions)}
-        self._from: dict[str, tuple[DoubleArray, DoubleArray, DoubleArray]] = {}
+        self._delta: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
         self._among: dict[tuple[str, int], DoubleArray] = {}
-
-    def centred(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The mean of all, (G,); each less the mean, (m, G); and its squared length, (m,)."""
-        if "mean" in self._from:
-            return self._from["mean"]
-        return self._less("mean", self.values.mean(axis=0))
 
     def delta(self, control: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Return the change of each candidate from control, (m, G), and its squared length, (m,).
@@ -54,17 +48,13 @@ class Truths:
         Args:
             control: (G,).
         """
-        kept = self._from.get("control")
-        if kept is None or not np.array_equal(kept[0], control):
-            kept = self._less("control", control)
-        return kept[1:]
-
-    def _less(self, name: str, centre: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        values = self.values - centre
-        found = centre, values, np.einsum("mg,mg->m", values, values)
+        if self._delta is not None and np.array_equal(self._delta[0], control):
+            return self._delta[1:]
+        values = self.values - control
+        found = control, values, np.einsum("mg,mg->m", values, values)
         if self.values.nbytes <= MOST_BYTES:
-            self._from[name] = found
-        return found
+            self._delta = found
+        return found[1:]
 
     def distances(
         self, kind: str, predicted: DoubleArray, compute: Callable[[DoubleArray], DoubleArray]
@@ -196,19 +186,13 @@ def are_alike(rows: DoubleArray) -> bool:
     return np.array_equal(rows[0], rows[-1]) and bool((rows == rows[0]).all())
 
 
-def squared_euclidean(predicted: DoubleArray, truths: Truths) -> DoubleArray:
-    """Squared Euclidean distance of each prediction to each candidate, (n, G) to (n, m)."""
-    centre, right, right_squares = truths.centred()
-
-    def compute(rows: DoubleArray) -> DoubleArray:
-        return _squared(rows - centre, right, right_squares)
-
-    return truths.distances("squared_euclidean", predicted, compute)
-
-
 def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """Squared Euclidean distance of each row to each row, (n, G) and (m, G) to (n, m)."""
-    return _squared(left, right, np.einsum("mg,mg->m", right, right))
+    squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("mg,mg->m", right, right)
+    squares -= 2.0 * (left @ right.T)  # (n, m)
+    # Cancellation may leave a tiny negative square where two rows are equal.
+    found: DoubleArray = np.maximum(squares, 0.0, out=squares)
+    return found
 
 
 def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
@@ -234,14 +218,6 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
 
     with ThreadPoolExecutor(n_threads()) as pool:
         list(pool.map(fill, range(0, len(left), BLOCK_ROWS)))
-    return found
-
-
-def _squared(left: DoubleArray, right: DoubleArray, right_squares: DoubleArray) -> DoubleArray:
-    squares = np.einsum("ng,ng->n", left, left)[:, None] + right_squares
-    squares -= 2.0 * (left @ right.T)  # (n, m)
-    # Cancellation may leave a tiny negative square where two rows are equal.
-    found: DoubleArray = np.maximum(squares, 0.0, out=squares)
     return found
 
 

@@ -32,12 +32,12 @@ import numpy as np
 
 from dygenept.evaluation.neighbours import (
     Rivals,
+    are_alike,
     manhattan,
     places,
     rivals,
-    squared_euclidean,
 )
-from dygenept.evaluation.rows import change, predicted_change
+from dygenept.evaluation.rows import predicted_change
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -219,11 +219,21 @@ def _rank_of_prediction(
 
 
 def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed."""
-    return inputs.once(
-        f"ranks.squared_distances {among.rows[0]}",
-        lambda: squared_euclidean(inputs.predicted[among.rows], among.truths),
-    )
+    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed.
+
+    Both are measured from control, so that products serve the cosine as well.
+    """
+
+    def compute() -> DoubleArray:
+        _, truth_squares = _candidate_delta(inputs, among)
+        difference = _difference(inputs, among)
+        squares = np.einsum("ng,ng->n", difference, difference)[:, None] + truth_squares
+        squares -= 2.0 * _products_of_differences(inputs, among)
+        # Cancellation may leave a tiny negative square where two rows are equal.
+        found: DoubleArray = np.maximum(squares, 0.0, out=squares)
+        return found
+
+    return inputs.once(f"ranks.squared_distances {among.rows[0]}", compute)
 
 
 def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, DoubleArray]:
@@ -231,8 +241,16 @@ def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, 
     return among.truths.delta(inputs.control[among.rows[0]])  # One cell type has one control.
 
 
-def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
+def _difference(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """What predictions differ by from control, rounding included, (n, G); not to be changed."""
+    return inputs.once(
+        f"ranks.difference {among.rows[0]}",
+        lambda: inputs.predicted[among.rows] - inputs.control[among.rows[0]],
+    )
+
+
+def _products_of_differences(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Products of ``_difference`` and of changes of candidates, (n, m); not to be changed."""
 
     def compute() -> DoubleArray:
         control = inputs.control[among.rows[0]]
@@ -240,10 +258,35 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
         return among.truths.distances(
             f"ranks.products {zlib.crc32(control.tobytes())}",
             inputs.predicted[among.rows],
-            lambda rows: change(rows, control) @ truth.T,
+            lambda rows: (rows - control) @ truth.T,
         )
 
+    return inputs.once(f"ranks.products_of_differences {among.rows[0]}", compute)
+
+
+def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
+
+    def compute() -> DoubleArray:
+        guess = predicted_change(inputs)[among.rows]
+        found = _products_of_differences(inputs, among)
+        is_rounded = (guess != _difference(inputs, among)).any(axis=1)
+        if not is_rounded.any():
+            return found
+        truth, _ = _candidate_delta(inputs, among)
+        found = found.copy()
+        found[is_rounded] = _products_of(guess[is_rounded], truth)
+        return found
+
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
+
+
+def _products_of(rows: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Products of all rows, (n, G) and (m, G) to (n, m); rows that are alike are taken once."""
+    if are_alike(rows):
+        return np.repeat(rows[:1] @ truth.T, len(rows), axis=0)
+    found: DoubleArray = rows @ truth.T
+    return found
 
 
 def _cosines(
