@@ -37,6 +37,7 @@ from dygenept.types.results import Provenance
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.sources import ImputationOptions
+    from dygenept.model.effects.table_model import TableParts
     from dygenept.model.estimator import DyGenePTModel
     from dygenept.model.network import Parts
 
@@ -192,7 +193,6 @@ class Assembly:
 
     def build(self, environment: Environment) -> DyGenePTModel:
         """Build an untrained DyGenePT model."""
-        from dygenept.model.effects.table_model import TableParts
         from dygenept.model.estimator import DyGenePTModel
 
         return DyGenePTModel(
@@ -200,11 +200,19 @@ class Assembly:
             knowledge=self.knowledge(environment),
             width=self.width,
             options=self.training,
-            of_table=TableParts(
-                parts=self.network_parts(),
-                likeness=TableLikeness(self.facets, self.text.links, environment),
-                options=self.table,
-            ),
+            of_table=self.table_parts(environment),
+        )
+
+    def table_parts(self, environment: Environment) -> TableParts:
+        """Return what the model is made of on tables of effects."""
+        from dygenept.model.effects.table_model import TableParts
+
+        likeness = TableLikeness(self.facets, self.text.links, environment)
+        return TableParts(
+            parts=self.network_parts(),
+            likeness=likeness,
+            options=self.table,
+            more=likeness.more,
         )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
@@ -23,46 +22,29 @@ from dygenept.model.combinations import (
     one_by_one,
 )
 from dygenept.model.conditions import IndexArray, gene_positions
+from dygenept.model.effects.kept_table import is_kept_table
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
-from dygenept.model.fitting import build_network, fit_members
+from dygenept.model.fitting import fit_members, restored_network
+from dygenept.model.knowledge import joined_knowledge, unknown_genes
 from dygenept.model.network import DyGenePT, Parts, as_module
+from dygenept.model.outputs import Explanation, ModelOutputs
 from dygenept.model.prediction import MeanPrediction, predict_means
-from dygenept.model.seeds import member_seed, seeded_torch
+from dygenept.model.seeds import seeded_torch
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
-from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     Condition,
     DoubleArray,
     FacetSetReader,
-    FloatArray,
-    GeneKnowledge,
     Predictions,
     Runtime,
     Task,
 )
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Which facets a prediction relied on.
-
-    Attributes:
-        conditions: What was explained, (n,).
-        facet_names: The K facets, in order.
-        weights: Attention weights, (n, P, K): the mean over control cells, heads and ensemble
-            members; genes in the order of ``Condition.genes``, zeros past the last one and for a
-            gene without a known facet.
-    """
-
-    conditions: tuple[Condition, ...]
-    facet_names: tuple[str, ...]
-    weights: FloatArray
 
 
 class DyGenePTModel:
@@ -115,7 +97,7 @@ class DyGenePTModel:
             return self._of_table.notes
         parts = [part for network in self._networks[:1] for part in network.children()]
         said = [note for part in parts for note in notes_of(part)]
-        return (*said, *self.state.knowledge.notes, *self._unknown_genes())
+        return (*said, *self.state.knowledge.notes, *unknown_genes(self.state.knowledge))
 
     @property
     def chosen(self) -> Chosen:
@@ -123,18 +105,6 @@ class DyGenePTModel:
         if self._of_table is not None:
             return self._of_table.chosen
         return joined_choices(self.state.chosen)
-
-    def _unknown_genes(self) -> tuple[str, ...]:
-        knowledge = self.state.knowledge
-        is_known = knowledge.confidence.max(axis=1).tolist()
-        unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
-        if not unknown:
-            return ()
-        shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        return (
-            f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
-            f"null embedding: {shown}.",
-        )
 
     @property
     def state(self) -> FittedState:
@@ -144,13 +114,51 @@ class DyGenePTModel:
             DataError: If it is not trained yet, or was fitted to a table of effects.
         """
         if self._of_table is not None:
-            raise DataError(
-                "a model that was fitted to a table of effects is not kept and has no attention to "
-                "explain; its record says under `chosen` what it relies on"
-            )
+            raise DataError("this model was fitted to a table of effects, and this needs cells")
         if self._state is None:
             raise DataError("the model is not trained yet; call fit or load first")
         return self._state
+
+    @property
+    def of_table(self) -> TableModel | None:
+        """What was fitted to a table of effects; None for a model of cells."""
+        return self._of_table
+
+    @property
+    def outputs(self) -> ModelOutputs:
+        """What it predicts, of cells or of a table.
+
+        Raises:
+            DataError: If it is not trained yet.
+        """
+        if self._of_table is not None:
+            fitted = self._of_table.fitted
+            start = fitted.start
+            return ModelOutputs(
+                gene_ids=fitted.gene_ids,
+                gene_symbols=start.gene_symbols,
+                target_genes=fitted.target_genes,
+                cell_types=start.cell_types,
+                reference=start.gene_means,
+                kind=fitted.kind,
+            )
+        state = self.state
+        return ModelOutputs(
+            gene_ids=state.gene_ids,
+            gene_symbols=state.gene_symbols,
+            target_genes=state.target_genes,
+            cell_types=state.cell_types,
+            reference=state.control_means,
+        )
+
+    def known_genes(self, genes: Sequence[str]) -> tuple[str, ...]:
+        """Return those genes of which anything is known, whether or not the model has met them."""
+        with processes.writer_first():
+            if self._of_table is not None:
+                return self._of_table.known_genes(genes)
+            found = self._read_knowledge(tuple(genes), self._runtime)
+        rows = zip(found.genes, found.confidence, strict=True)
+        return tuple(gene for gene, row in rows if row.any())
 
     def fit(self, task: Task) -> None:
         """Train on the task's train conditions; validation conditions only stop the training.
@@ -175,18 +183,16 @@ class DyGenePTModel:
         self._fitted = self._state
         self._runtime = task.runtime
 
-    def knowledge_of(self, genes: Sequence[str]) -> GeneKnowledge:
-        """Read the facets of genes, whether or not the model has met them."""
-        with processes.writer_first():
-            return self._read_knowledge(tuple(genes), self._runtime)
-
     def meet(self, genes: Sequence[str]) -> None:
         """Read the facets of genes that training had not met, all at once, before many predictions.
 
         Predictions are the same without it; reading genes block by block takes longer.
         """
         with processes.writer_first():
-            self._add_genes(genes)
+            if self._of_table is not None:
+                self._of_table.meet(genes)
+            else:
+                self._add_genes(genes)
 
     def sweeping(
         self,
@@ -208,7 +214,7 @@ class DyGenePTModel:
         """
         self.meet(genes)
         wanted = Wanted(tuple(genes), columns, with_spread=with_spread)
-        if can_combine(self._networks) and processes.current().size == 1:
+        if self._networks and can_combine(self._networks) and processes.current().size == 1:
             device = torch.device(self._runtime.device)
             return CombinationPredictor(self._networks, self.state, wanted, device=device)
         return one_by_one(self, wanted)
@@ -238,8 +244,11 @@ class DyGenePTModel:
         closed-form start leaves of a gene in perturbations that are left out of it.
 
         Returns:
-            None for a single member without a closed-form start, which has neither.
+            None for a single member without a closed-form start, which has neither, and for a
+            model of a table of effects.
         """
+        if self._of_table is not None:
+            return None
         state = self.state
         members = self._member_predictions(conditions)
         if state.residual_variance is None and len(members) < 2:
@@ -264,6 +273,9 @@ class DyGenePTModel:
 
     def save(self, directory: Path) -> None:
         """Write the trained model into a folder, without pickle and without genes met later."""
+        if self._of_table is not None:
+            self._of_table.save(directory)
+            return
         weights = tuple(network.state_dict() for network in self._networks)
         write_fitted(replace(self._fitted or self.state, weights=weights), directory)
 
@@ -275,6 +287,7 @@ class DyGenePTModel:
         parts: Parts,
         knowledge: FacetSetReader,
         runtime: Runtime | None = None,
+        of_table: TableParts | None = None,
     ) -> DyGenePTModel:
         """Read a model that ``save`` wrote.
 
@@ -283,27 +296,25 @@ class DyGenePTModel:
             parts: Factories of the same parts with the same options as when it was trained.
             knowledge: Reads the facets of genes that were not in the training task.
             runtime: Device and cache; the CPU where it is None.
+            of_table: What it is made of, if it was fitted to a table of effects.
 
         Raises:
             DataUnavailableError: If the folder has no model.
             DataError: If it is damaged.
             ConfigError: If the parts do not fit the saved weights.
         """
+        if of_table is not None and is_kept_table(directory):
+            options = TrainingOptions()
+            width = of_table.options.width
+            model = cls(parts=parts, knowledge=knowledge, width=width, options=options)
+            model._of_table = TableModel.load(directory, of_table, runtime or Runtime())
+            return model
         state = read_fitted(directory)
         model = cls(parts=parts, knowledge=knowledge, width=state.width, options=state.options)
         model._runtime = runtime or Runtime()
         device = torch.device(model._runtime.device)
-        for member, weights in enumerate(state.weights):
-            seed = member_seed(state.seed, member)
-            network = build_network(parts, state, seed, model._runtime)
-            network.by_type = saved_type_readout(weights)
-            try:
-                network.load_state_dict(dict(weights))
-            except RuntimeError as error:
-                raise ConfigError(
-                    f"the weights in {directory} are of other parts or sizes than those asked "
-                    f"for: {' '.join(str(error).split())[:300]}"
-                ) from error
+        for member in range(len(state.weights)):
+            network = restored_network(directory, parts, state, member, model._runtime)
             network.to(device).eval()
             network.prepare(state.controls.pool(state.gene_symbols))
             model._networks.append(network)
@@ -364,7 +375,7 @@ class DyGenePTModel:
         new = tuple(sorted(set(genes) - known))
         if not new:
             return
-        knowledge = _joined(state.knowledge, self._read_knowledge(new, self._runtime))
+        knowledge = joined_knowledge(state.knowledge, self._read_knowledge(new, self._runtime))
         every = state.target_genes + new
         n_fitted = len((self._fitted or state).target_genes)
         for network in self._networks:
@@ -383,14 +394,3 @@ class DyGenePTModel:
                 return
             network.gene_encoder = encoder.to(self._runtime.device).eval()
         self._state = replace(state, knowledge=knowledge, target_genes=every)
-
-
-def _joined(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
-    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
-    return replace(
-        first,
-        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
-        genes=first.genes + tuple(second.genes[row] for row in kept),
-        values=np.concatenate([first.values, second.values[kept]]),
-        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
-    )

@@ -6,11 +6,12 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.machine.threads import one_thread, suited_threads
 from dygenept.model.choices import StepsEffect, member_choices
 from dygenept.model.conditions import IndexArray, condition_set
@@ -26,6 +27,7 @@ from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
 from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.tuning import autocast
+from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import DoubleArray, GeneKnowledge, Progress, Runtime, Task
@@ -117,6 +119,27 @@ def build_network(
             ),
             n_genes=len(state.gene_ids),
         )
+
+
+def restored_network(
+    directory: Path, parts: Parts, state: FittedState, member: int, runtime: Runtime
+) -> DyGenePT:
+    """Build a member's network and give it the weights that were kept in a folder.
+
+    Raises:
+        ConfigError: If the parts do not fit the weights.
+    """
+    weights = state.weights[member]
+    network = build_network(parts, state, member_seed(state.seed, member), runtime)
+    network.by_type = saved_type_readout(weights)
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the weights in {directory} are of other parts or sizes than those asked for: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from error
+    return network
 
 
 @dataclass(frozen=True, slots=True)

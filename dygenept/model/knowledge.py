@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from dygenept.knowledge.catalog import (
     FacetSetEntry,
@@ -16,7 +19,13 @@ from dygenept.knowledge.catalog import (
     open_knowledge,
 )
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
-from dygenept.knowledge.likeness import Control, Likeness, gene_likeness
+from dygenept.knowledge.likeness import (
+    Control,
+    Likeness,
+    gene_likeness,
+    likeness_of_more,
+    nothing_of_more,
+)
 from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
@@ -102,6 +111,18 @@ class TableLikeness:
             control=control,
         )
 
+    def more(self, like: Likeness, genes: Sequence[str], runtime: Runtime) -> Likeness:
+        """Return the likeness of genes that are met after training, for ``like.followed_by``.
+
+        With knowledge that is ``shuffled`` or the ``identity`` on purpose they are like nothing.
+        """
+        entry = facet_sets(self.environment).get(self.facets)
+        if entry is not None and entry.transform in ("identity", "shuffled"):
+            return nothing_of_more(like, genes)
+        open_set = RegistryKnowledge(self.environment)
+        knowledge = open_set(self.facets, genes, runtime) if like.centres else None
+        return likeness_of_more(like, genes, knowledge=knowledge, runtime=runtime)
+
 
 def facet_document(name_or_file: str, environment: Environment) -> dict[str, object]:
     """Return what identifies a facet set or a file, for a model's configuration and so its key."""
@@ -164,3 +185,28 @@ def _made_sets(name_or_file: str, environment: Environment) -> tuple[FacetSetEnt
     """Return the facet sets made by plugins that a derived or joined one comes from."""
     leaves = leaves_of(name_or_file, facet_sets(environment))
     return tuple(entry for _, entry in leaves if entry is not None and entry.encoder is not None)
+
+
+def joined_knowledge(first: GeneKnowledge, second: GeneKnowledge) -> GeneKnowledge:
+    """Add genes to those whose facets are known; of a gene in both the first is kept."""
+    kept = [row for row, gene in enumerate(second.genes) if gene not in set(first.genes)]
+    return replace(
+        first,
+        sha256=hashlib.sha256(f"{first.sha256}+{second.sha256}".encode()).hexdigest(),
+        genes=first.genes + tuple(second.genes[row] for row in kept),
+        values=np.concatenate([first.values, second.values[kept]]),
+        confidence=np.concatenate([first.confidence, second.confidence[kept]]),
+    )
+
+
+def unknown_genes(knowledge: GeneKnowledge) -> tuple[str, ...]:
+    """Say which genes have no known facet; nothing where all have one."""
+    is_known = knowledge.confidence.max(axis=1).tolist()
+    unknown = [gene for gene, known in zip(knowledge.genes, is_known, strict=True) if not known]
+    if not unknown:
+        return ()
+    shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+    return (
+        f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
+        f"null embedding: {shown}.",
+    )

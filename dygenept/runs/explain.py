@@ -1,17 +1,22 @@
-"""Which facets of a gene a kept model relies on."""
+"""What the predictions of a kept model rely on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dygenept.model.effects.explanation import StartExplanation, explained_starts
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.runs.asked import asked_conditions
 from dygenept.runs.predict import vocabulary_of
 from dygenept.runs.saved_model import load_model
-from dygenept.types import Runtime
+from dygenept.types import Condition, FloatArray, Runtime
+
+if TYPE_CHECKING:
+    from dygenept.model.estimator import DyGenePTModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,15 @@ class ModelExplanation:
         model: Its name.
         contribution: What it settled on and how much its parts contribute, as its records have it
             under ``chosen`` (see ``dygenept.model.choices.member_choices``).
-        genes: One entry per perturbation, cell type and target gene.
+        genes: One entry per perturbation, cell type and target gene; none of a model of a table
+            to which nothing of its networks is added.
+        starts: Of a model of a table, one entry per perturbation and cell type.
     """
 
     model: str
     contribution: Chosen
     genes: tuple[GeneExplanation, ...]
+    starts: tuple[StartExplanation, ...] = ()
 
 
 def explain_from_checkpoint(
@@ -76,8 +84,8 @@ def explain_from_checkpoint(
     """Explain perturbations with a model that ``dygenept train`` kept.
 
     Returns:
-        What the model's parts contribute, and one explanation per perturbation, cell type and
-        target gene.
+        What the model's parts contribute, one explanation per perturbation, cell type and target
+        gene, and of a model of a table what each perturbation is drawn from.
 
     Raises:
         DygeneptError: If the folder contains no model, or a label or cell type is refused.
@@ -86,14 +94,60 @@ def explain_from_checkpoint(
     conditions = asked_conditions(
         labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type
     ).conditions
-    explanation = model.explain(conditions)
-    knowledge = model.state.knowledge
-    position = {gene: row for row, gene in enumerate(knowledge.genes)}
+    return explain_conditions(model, manifest.model, conditions)
+
+
+def explain_conditions(
+    model: DyGenePTModel, name: str, conditions: Sequence[Condition]
+) -> ModelExplanation:
+    """Explain conditions with a fitted model.
+
+    Args:
+        model: A model of cells or of a table.
+        name: Its name, for people.
+        conditions: What to explain.
+    """
+    table = model.of_table
+    if table is None:
+        explanation = model.explain(conditions)
+        knowledge = model.state.knowledge
+        facets = FacetRows(explanation.facet_names, knowledge.genes, knowledge.confidence)
+        genes = _of_genes(conditions, explanation.weights, facets)
+        return ModelExplanation(name, dict(model.chosen), genes)
+    names, weights = table.attention(conditions)
+    start = table.fitted.start
+    genes = ()
+    if names:
+        like = start.likeness
+        genes = _of_genes(conditions, weights, FacetRows(names, like.genes, like.confidence))
+    return ModelExplanation(name, dict(model.chosen), genes, explained_starts(start, conditions))
+
+
+@dataclass(frozen=True, slots=True)
+class FacetRows:
+    """How far each facet of some genes is known.
+
+    Attributes:
+        names: The K facets.
+        genes: The genes, (n,).
+        confidence: In [0, 1], (n, K).
+    """
+
+    names: tuple[str, ...]
+    genes: tuple[str, ...]
+    confidence: FloatArray
+
+
+def _of_genes(
+    conditions: Sequence[Condition], weights: FloatArray, facets: FacetRows
+) -> tuple[GeneExplanation, ...]:
+    """Lay attention weights, (n, P, K), out by target gene."""
+    position = {gene: row for row, gene in enumerate(facets.genes)}
     explained = []
-    for condition, weights in zip(explanation.conditions, explanation.weights, strict=True):
-        for gene, of_gene in zip(condition.genes, weights, strict=False):
+    for condition, of_condition in zip(conditions, weights, strict=True):
+        for gene, of_gene in zip(condition.genes, of_condition, strict=False):
             row = position.get(gene)
-            confidence = [0.0] * len(of_gene) if row is None else knowledge.confidence[row]
+            confidence = [0.0] * len(of_gene) if row is None else facets.confidence[row]
             explained.append(
                 GeneExplanation(
                     perturbation=condition.label,
@@ -103,9 +157,9 @@ def explain_from_checkpoint(
                     facets=tuple(
                         FacetWeight(name, float(weight), float(known))
                         for name, weight, known in zip(
-                            explanation.facet_names, of_gene, confidence, strict=True
+                            facets.names, of_gene, confidence, strict=True
                         )
                     ),
                 )
             )
-    return ModelExplanation(manifest.model, dict(model.chosen), tuple(explained))
+    return tuple(explained)

@@ -10,7 +10,8 @@ import numpy as np
 
 from dygenept.plugin.environment import Environment
 from dygenept.runs.asked import asked_conditions
-from dygenept.runs.predict import vocabulary_of, without_knowledge
+from dygenept.runs.explain import ModelExplanation, explain_conditions
+from dygenept.runs.predict import unknown_targets, vocabulary_of
 from dygenept.runs.ranking import Ranking, RankRequest, rank_perturbations
 from dygenept.runs.saved_model import SavedModel, load_model
 from dygenept.runs.sweep import Sweep, sweep_of, write_sweep
@@ -47,7 +48,7 @@ class LoadedModel:
         cell_type: str | None = None,
         allow_unknown: bool = False,
     ) -> anndata.AnnData:
-        """Predict mean expression after perturbations.
+        """Predict mean expression after perturbations, or what a table measures of them.
 
         Args:
             perturbations: Such as ``KLF1`` or ``KLF1+MAPK1``.
@@ -59,6 +60,8 @@ class LoadedModel:
             log1p of normalised counts; ``layers`` has ``control`` and ``delta``; ``obs`` has
             ``perturbation`` and ``cell_type``; ``var`` has ``gene_name``; ``uns["notes"]`` says
             which names were read otherwise than written, and of which genes nothing is known.
+            Of a model of a table of effects, ``X`` is the probability of label 1, or the table's
+            signs or numbers (``uns["kind"]``), and ``gene_mean`` stands in place of ``control``.
 
         Raises:
             DataError: If a label names no gene or is control, a gene is known to nobody, or the
@@ -67,13 +70,13 @@ class LoadedModel:
         import anndata
         import pandas as pd
 
-        state = self._model.state
+        outputs = self._model.outputs
         vocabulary = vocabulary_of(self._model, allow_unknown=allow_unknown)
         asked = asked_conditions(perturbations, vocabulary, cell_type)
         conditions = asked.conditions
         predicted = self._model.predict(conditions).expression  # (n, G)
-        rows = [state.cell_types.index(condition.cell_type) for condition in conditions]
-        control = np.asarray(state.control_means)[rows]  # (n, G)
+        rows = [outputs.cell_types.index(condition.cell_type) for condition in conditions]
+        compared = np.asarray(outputs.reference)[rows]  # (n, G)
         obs = pd.DataFrame(
             {
                 "perturbation": [condition.label for condition in conditions],
@@ -81,13 +84,35 @@ class LoadedModel:
             },
             index=[f"{condition.label}, {condition.cell_type}" for condition in conditions],
         )
-        var = pd.DataFrame({"gene_name": list(state.gene_symbols)}, index=list(state.gene_ids))
-        layers = {"control": control, "delta": predicted - control}
-        # Predicting has read the facets of genes that training had not met.
-        notes = (*asked.notes, *without_knowledge(conditions, self._model.state.knowledge))
-        return anndata.AnnData(
-            predicted, obs=obs, var=var, layers=layers, uns={"notes": list(notes)}
-        )
+        var = pd.DataFrame({"gene_name": list(outputs.gene_symbols)}, index=list(outputs.gene_ids))
+        reference = "control" if outputs.kind is None else "gene_mean"
+        layers = {reference: compared, "delta": predicted - compared}
+        notes = [*asked.notes, *unknown_targets(self._model, conditions)]
+        uns: dict[str, object] = {"notes": notes}
+        if outputs.kind is not None:
+            uns["kind"] = outputs.kind
+        return anndata.AnnData(predicted, obs=obs, var=var, layers=layers, uns=uns)
+
+    def explain(
+        self,
+        perturbations: Sequence[str],
+        *,
+        cell_type: str | None = None,
+        allow_unknown: bool = False,
+    ) -> ModelExplanation:
+        """Explain what predictions rely on, and what the model's parts contribute.
+
+        Args:
+            perturbations: Such as ``KLF1`` or ``KLF1+MAPK1``.
+            cell_type: Explain only in this cell type; None explains in all.
+            allow_unknown: Take genes that nobody knows as average genes.
+
+        Raises:
+            DataError: As ``predict``.
+        """
+        vocabulary = vocabulary_of(self._model, allow_unknown=allow_unknown)
+        conditions = asked_conditions(perturbations, vocabulary, cell_type).conditions
+        return explain_conditions(self._model, self.manifest.model, conditions)
 
     def sweep(
         self,
@@ -158,7 +183,7 @@ class LoadedModel:
     def _sweep(
         self, genes: Sequence[str] | None, combinations: str, cell_type: str | None
     ) -> Sweep:
-        chosen = self._model.state.target_genes if genes is None else genes
+        chosen = self._model.outputs.target_genes if genes is None else genes
         return sweep_of(chosen, combinations, vocabulary_of(self._model), cell_type)
 
     def __repr__(self) -> str:

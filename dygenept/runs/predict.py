@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dygenept.model.estimator import DyGenePTModel
-    from dygenept.types import GeneKnowledge
+    from dygenept.types.effects import EffectKind
 
 VALIDATION_SHARE = 0.1
 # A tenth of fewer is one perturbation, and a choice by one is chance: defaults are better.
@@ -72,14 +72,16 @@ class NamedPredictions:
     """Predictions of perturbations that a user named.
 
     Attributes:
-        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta, and
-            predicted_sd, the standard deviation of the error that the model expects of a
-            prediction; null where it states none.
+        table: Long: perturbation, cell_type, gene_id, gene, control (of a table of effects,
+            gene_mean in its place), predicted, delta, and predicted_sd, the standard deviation of
+            the error that the model expects of a prediction; null where it states none.
         notes: What the user should know of them, one sentence each.
+        kind: What the values of a table of effects are; None for expression.
     """
 
     table: pl.DataFrame
     notes: tuple[str, ...]
+    kind: EffectKind | None = None
 
 
 def predict_from_checkpoint(
@@ -97,17 +99,18 @@ def predict_from_checkpoint(
         DygeneptError: If the folder contains no model, or a label or cell type is refused.
     """
     model, _ = load_model(checkpoint, environment, runtime)
-    state = model.state
+    outputs = model.outputs
     asked = asked_conditions(labels, vocabulary_of(model, allow_unknown=allow_unknown), cell_type)
     conditions = asked.conditions
     predictions = replace(model.predict(conditions), spread=model.spread(conditions))
-    controls = np.stack(
-        [state.control_means[state.cell_types.index(c.cell_type)] for c in conditions]
+    reference = np.stack(
+        [outputs.reference[outputs.cell_types.index(c.cell_type)] for c in conditions]
     )
-    table = prediction_table(predictions, controls, state.gene_ids, state.gene_symbols)
-    # Predicting has read the facets of genes that training had not met.
-    notes = (*asked.notes, *without_knowledge(conditions, model.state.knowledge))
-    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
+    table = prediction_table(
+        predictions, reference, outputs.gene_ids, outputs.gene_symbols, kind=outputs.kind
+    )
+    notes = (*asked.notes, *unknown_targets(model, conditions))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)), outputs.kind)
 
 
 def predict_from_data(
@@ -165,50 +168,58 @@ def predict_from_data(
         task = filled_task(task, data)
     built = fitted(model, task)
     predictions = replace(predicted(model, built, conditions), spread=spread_of(built, conditions))
-    controls = np.stack([task.control_mean(c.cell_type) for c in conditions])
-    table = prediction_table(predictions, controls, data.gene_ids, data.gene_symbols)
+    of_types = task.control_means if task.effects is None else task.effects.gene_means
+    reference = np.stack([of_types[task.cell_types.index(c.cell_type)] for c in conditions])
+    kind = None if data.effects is None else data.effects.kind
+    table = prediction_table(predictions, reference, data.gene_ids, data.gene_symbols, kind=kind)
     notes = (*asked.notes, *_unperturbed(model, data, conditions), *notes_of(built))
-    return NamedPredictions(table, (*notes, *_told_apart(predictions)))
+    return NamedPredictions(table, (*notes, *_told_apart(predictions)), kind)
 
 
 def vocabulary_of(model: DyGenePTModel, *, allow_unknown: bool = False) -> Vocabulary:
     """Return what a kept model can be asked by."""
-    state = model.state
-
-    def known(genes: Sequence[str]) -> Sequence[str]:
-        found = model.knowledge_of(genes)
-        return [gene for gene, row in zip(found.genes, found.confidence, strict=True) if row.any()]
-
+    outputs = model.outputs
     return Vocabulary(
-        names=GeneNames(state.gene_symbols, state.gene_ids),
-        targets=state.target_genes,
-        cell_types=state.cell_types,
-        known=known,
+        names=GeneNames(outputs.gene_symbols, outputs.gene_ids),
+        targets=outputs.target_genes,
+        cell_types=outputs.cell_types,
+        known=model.known_genes,
         allow_unknown=allow_unknown,
     )
 
 
 def prediction_table(
     predictions: Predictions,
-    controls: DoubleArray,
+    reference: DoubleArray,
     gene_ids: Sequence[str],
     gene_symbols: Sequence[str],
+    *,
+    kind: EffectKind | None = None,
 ) -> pl.DataFrame:
-    """Lay predictions out as a long table; expression is mean log1p of normalised counts."""
+    """Lay predictions out as a long table.
+
+    Args:
+        predictions: Mean log1p expression of n conditions; of a table of effects the probability
+            of label 1, or its signs or numbers.
+        reference: What they are compared with, (n, G): control means, or genes' means.
+        gene_ids: Output genes, (G,).
+        gene_symbols: Their symbols, (G,).
+        kind: What the values of a table of effects are; None for expression.
+    """
     import polars as pl
 
     n_conditions, n_genes = predictions.expression.shape
     predicted = predictions.expression.ravel()
-    control = controls.ravel()
+    compared = reference.ravel()
     return pl.DataFrame(
         {
             "perturbation": np.repeat([c.label for c in predictions.conditions], n_genes),
             "cell_type": np.repeat([c.cell_type for c in predictions.conditions], n_genes),
             "gene_id": list(gene_ids) * n_conditions,
             "gene": list(gene_symbols) * n_conditions,
-            "control": control,
+            "control" if kind is None else "gene_mean": compared,
             "predicted": predicted,
-            "delta": predicted - control,
+            "delta": predicted - compared,
             "predicted_sd": [None] * len(predicted)
             if predictions.spread is None
             else predictions.spread.ravel(),
@@ -217,14 +228,20 @@ def prediction_table(
     )
 
 
-def without_knowledge(conditions: Sequence[Condition], knowledge: GeneKnowledge) -> tuple[str, ...]:
-    """Name the target genes of which no facet is known."""
-    is_known = dict(zip(knowledge.genes, knowledge.confidence.max(axis=1) > 0, strict=True))
-    targets = dict.fromkeys(gene for condition in conditions for gene in condition.genes)
+def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """Name the target genes of predicted conditions of which nothing is known."""
+    targets = tuple(dict.fromkeys(gene for item in conditions for gene in item.genes))
+    if model.of_table is not None:
+        instead = "it is like no train perturbation, and adds nothing to the genes' means"
+        known = set(model.known_genes(targets))
+    else:
+        instead = "the learned null embedding is used instead"
+        # Predicting has read the facets of genes that training had not met.
+        knowledge = model.state.knowledge
+        rows = zip(knowledge.genes, knowledge.confidence.max(axis=1), strict=True)
+        known = {gene for gene, confidence in rows if confidence > 0}
     return tuple(
-        f"nothing is known about {gene}; the learned null embedding is used instead"
-        for gene in targets
-        if not is_known.get(gene, False)
+        f"nothing is known about {gene}; {instead}" for gene in targets if gene not in known
     )
 
 

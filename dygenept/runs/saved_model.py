@@ -116,5 +116,6 @@ def load_model(
             parts=assembly.network_parts(),
             knowledge=assembly.knowledge(environment),
             runtime=runtime,
+            of_table=assembly.table_parts(environment),
         )
     return model, manifest

@@ -57,6 +57,11 @@ def score_checkpoint(
     check_can_write(request.results)
     check_request(request, environment)
     model, manifest = load_model(checkpoint, environment, environment.runtime(report))
+    if model.of_table is not None:
+        raise ConfigError(
+            f"the model in {checkpoint} was trained on a table of effects, and `score` takes one "
+            f"of cells; score it with `dygenept evaluate --checkpoint {checkpoint}`"
+        )
     context = open_run(
         request,
         environment,

@@ -99,7 +99,7 @@ def checkpoint_sweep(model: DyGenePTModel, request: SweepRequest) -> Sweep:
     Raises:
         DygeneptError: As ``read_genes`` and ``sweep_of``.
     """
-    genes = model.state.target_genes if request.genes is None else read_genes(request.genes)
+    genes = model.outputs.target_genes if request.genes is None else read_genes(request.genes)
     vocabulary = vocabulary_of(model, allow_unknown=request.allow_unknown)
     return sweep_of(genes, request.combinations, vocabulary, request.cell_type)
 
@@ -160,9 +160,9 @@ def write_sweep(
 ) -> int:
     """Predict a sweep into one Parquet file, a row group for each block.
 
-    A row is a condition: ``perturbation``, ``cell_type``, then predicted mean log1p expression of
-    each output gene in float32, under its id; ``dygenept score`` reads this layout. Memory is
-    that of a block, whatever the number of perturbations.
+    A row is a condition: ``perturbation``, ``cell_type``, then what is predicted of each output
+    gene (mean log1p expression, or a table's value) in float32, under its id; ``dygenept score``
+    reads this layout. Memory is that of a block, whatever the number of perturbations.
 
     Args:
         model: A fitted model.
@@ -185,13 +185,13 @@ def write_sweep(
             raise ConfigError(f"{each}: a sweep is written as Parquet; name a .parquet file")
     if len({each.resolve() for each in paths}) < len(paths):
         raise ConfigError(f"{path}: predictions and their spread need a file each")
-    state = model.state
-    _check_room(path, len(paths) * len(sweep) * len(state.gene_ids) * 4)
+    gene_ids = model.outputs.gene_ids
+    _check_room(path, len(paths) * len(sweep) * len(gene_ids) * 4)
     predict = model.sweeping(sweep.genes, with_spread=spread is not None)
     n_done = 0
     with ExitStack() as files:
-        tables = [files.enter_context(_table(each, state.gene_ids)) for each in paths]
-        for block in sweep.blocks(len(state.gene_ids)):
+        tables = [files.enter_context(_table(each, gene_ids)) for each in paths]
+        for block in sweep.blocks(len(gene_ids)):
             found = predict(block)
             if spread is not None and found.spread is None:
                 raise ConfigError(

@@ -28,7 +28,6 @@ from dygenept.runs.run_context import (
     check_request,
     cut_split,
     open_run,
-    require_cells,
 )
 from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
@@ -83,7 +82,6 @@ def _train(
     require_buildable(model, environment)
 
     def split_of(data: PerturbationData) -> Split:
-        require_cells(data, "training a model to keep")
         split = cut_split(request, environment, data, needs_test=False)
         if fold >= len(split.folds):
             raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")

@@ -75,7 +75,7 @@ def test_what_needs_cells_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("train", "--model", "dygenept_small", "--output", "kept"), "training a model to keep"),
+        (("train", "--model", "ridge", "--output", "kept"), "keeps no weights"),
         (("metrics", "audit"), "the audit needs cells"),
         (
             ("predict", "--model", "linear", "--perturbation", "FOXA1", "--output", "p.csv"),

@@ -22,7 +22,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="NAME|FILE",
-            help="The cells that it was trained on [default: as its folder records them].",
+            help="The data set that it was trained on [default: as its folder records them].",
         ),
     ] = None,
     data: CellsFlags,

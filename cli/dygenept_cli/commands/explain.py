@@ -1,4 +1,4 @@
-"""``dygenept explain``: which facets of the target genes a kept model relies on."""
+"""``dygenept explain``: what the predictions of a kept model rely on."""
 
 from __future__ import annotations
 
@@ -27,13 +27,21 @@ def explain(
         ),
     ] = None,
 ) -> None:
-    """Show the attention weight of each facet, and what the model's parts contribute."""
+    """Show the attention weight of each facet, and what the model's parts contribute.
+
+    Of a model of a table of effects, also which train perturbations a prediction is drawn from.
+    """
     from dataclasses import asdict
 
+    from dygenept.errors import ConfigError
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
     from dygenept.runs.saved_model import read_saved_model
-    from dygenept_cli.views.predictions import show_contribution, show_facet_weights
+    from dygenept_cli.views.predictions import (
+        show_contribution,
+        show_facet_weights,
+        show_starts,
+    )
 
     if plot is not None:
         from dygenept.reports.plots.style import check_plot_file
@@ -49,6 +57,10 @@ def explain(
             runtime=environment.runtime(report, device=pick_device(where.device)),
             allow_unknown=wanted.allow_unknown,
         )
+    if plot is not None and not found.genes:
+        raise ConfigError(
+            "there is no attention to plot: nothing of the networks is added to the closed form"
+        )
     if plot is not None:
         _draw(found, plot, is_simulated=read_saved_model(checkpoint).dataset.simulated)
     if output.as_json:
@@ -57,11 +69,15 @@ def explain(
                 "model": found.model,
                 "contribution": dict(found.contribution),
                 "explanations": [asdict(item) for item in found.genes],
+                "starts": [asdict(item) for item in found.starts],
             }
         )
-    else:
+        return
+    if found.genes:
         show_facet_weights(found.model, found.genes)
-        show_contribution(found.contribution)
+    if found.starts:
+        show_starts(found.model, found.starts, has_attention=bool(found.genes))
+    show_contribution(found.contribution)
 
 
 def _draw(found: ModelExplanation, plot: Path, *, is_simulated: bool) -> None:

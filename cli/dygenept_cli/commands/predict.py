@@ -92,7 +92,7 @@ def predict(
     where: MachineFlags,
     shown: PredictOutputFlags,
 ) -> None:
-    """Predict mean log1p expression after perturbations, with gene names.
+    """Predict mean log1p expression, or a table's values, after perturbations, with gene names.
 
     With --genes, every single perturbation or pair of a list is predicted by a kept model and
     written as Parquet block by block: a row a perturbation, a column a gene.
@@ -147,7 +147,7 @@ def predict(
     if shown.as_json:
         console.print_json({"predictions": found.table.to_dicts()})
     elif output is None:
-        show_strongest(found.table)
+        show_strongest(found.table, found.kind)
 
 
 def _sweep(

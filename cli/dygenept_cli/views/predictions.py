@@ -10,18 +10,30 @@ from dygenept_cli import console
 if TYPE_CHECKING:
     import polars as pl
 
+    from dygenept.model.effects.explanation import StartExplanation
     from dygenept.runs.explain import GeneExplanation
     from dygenept.runs.ranking import Ranking
+    from dygenept.types.effects import EffectKind
 
 TOP_GENES = 20
 
 
-def show_strongest(table: pl.DataFrame) -> None:
+# What a prediction is, by what a table of effects has; None for expression.
+PREDICTED = {
+    None: "mean log1p expression",
+    "labels": "probabilities of label 1; gene_mean is that of the train perturbations",
+    "signs": "signs between -1 and 1; gene_mean is that of the train perturbations",
+    "values": "the table's own units; gene_mean is that of the train perturbations",
+}
+
+
+def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
     """Print the largest predicted changes of each perturbation and cell type.
 
     Args:
-        table: Long: perturbation, cell_type, gene_id, gene, control, predicted, delta,
-            predicted_sd.
+        table: Long: perturbation, cell_type, gene_id, gene, control (gene_mean of a table of
+            effects), predicted, delta, predicted_sd.
+        kind: What the values of a table of effects are; None for expression.
     """
     import polars as pl
     from rich.table import Table
@@ -35,17 +47,18 @@ def show_strongest(table: pl.DataFrame) -> None:
     ):
         heading = printable(f"{label} in {cell_type}")
         shown = Table(title=f"{heading}: the {TOP_GENES} largest predicted changes")
-        for name in ("gene", "gene_id", "control", "predicted", "delta"):
-            shown.add_column(name, justify="left" if name.startswith("gene") else "right")
+        reference = "control" if kind is None else "gene_mean"
+        for name in ("gene", "gene_id", reference, "predicted", "delta"):
+            shown.add_column(name, justify="left" if name in ("gene", "gene_id") else "right")
         for row in part.sort(pl.col("delta").abs(), descending=True).head(TOP_GENES).to_dicts():
-            expression = (fixed(row[name], 3) for name in ("control", "predicted"))
+            expression = (fixed(row[name], 3) for name in (reference, "predicted"))
             names = (printable(row[name]) for name in ("gene", "gene_id"))
             error = "" if row["predicted_sd"] is None else f" ± {fixed(row['predicted_sd'], 3)}"
             shown.add_row(*names, *expression, fixed(row["delta"], 3, signed=True) + error)
         screen.print(shown)
+    expected = ", ± the standard deviation of the error that the model expects, where it says"
     console.note(
-        "mean log1p expression, ± the standard deviation of the error that the model expects, "
-        "where it says; --output FILE writes every gene"
+        f"{PREDICTED[kind]}{expected if kind is None else ''}; --output FILE writes every gene"
     )
 
 
@@ -109,10 +122,47 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
     console.note("mean over control cells, heads and ensemble members; a gene's weights sum to 1")
 
 
+def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attention: bool) -> None:
+    """Print which train perturbations each prediction of a table's model is drawn from.
+
+    Args:
+        model: The model's name.
+        explained: Explanations, at least one.
+        has_attention: False where nothing of the networks is added to the closed form.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from dygenept.machine.figures import fixed
+    from dygenept.machine.plain_text import printable
+
+    for item in explained:
+        heading = printable(f"{item.perturbation} in {item.cell_type}")
+        if not item.shares:
+            console.note(f"{heading}: like no train perturbation, predicted as the genes' means")
+            continue
+        table = Table()
+        table.add_column("like train perturbation", overflow="fold")
+        for name in ("likeness", *item.shares):
+            table.add_column(name, justify="right")
+        for of in item.neighbours:
+            figures = (fixed(value, 3) for value in (of.likeness, *of.sources.values()))
+            where = f" in {of.cell_type}" if of.cell_type != item.cell_type else ""
+            table.add_row(printable(f"{of.perturbation}{where}"), *figures)
+        shares = (fixed(value, 3) for value in item.shares.values())
+        table.add_section()
+        table.add_row("share of all", "1", *shares)
+        title = f"{model}: what {heading} is drawn from"
+        console.stdout().print(Text(title), table)
+    if not has_attention:
+        console.note("gradient steps are not added: no attention over facets has a part in it")
+
+
 # What a record's ``chosen`` says of a DyGenePT model's parts, in words.
 CONTRIBUTIONS = {
     "identity_share": "of what is read of a gene is its own code (identity)",
     "knowledge_share": "is its facets (knowledge)",
+    "graph_share": "is its links in graphs",
     "share_changed_by_steps": "of the prediction's variance was changed by gradient steps; the "
     "rest is the closed-form fit",
     "attention_moved_by_cells": "of the attention moves with the cell's state",

@@ -127,6 +127,26 @@ class PairNetwork(nn.Module):
                 added[row, columns] = self._added(facets, known[columns], cell, pairs)
         return added
 
+    @torch.no_grad()
+    def attention_for(
+        self, gene_indices: torch.Tensor, cell_types: torch.Tensor, outputs: torch.Tensor
+    ) -> torch.Tensor:
+        """Return attention weights over facets, (n, P, K): the mean over heads and output genes.
+
+        Args:
+            gene_indices: Perturbed genes, (n, P).
+            cell_types: Cell type of each condition, (n,).
+            outputs: Columns of the output genes that are asked for, (U,).
+        """
+        queries = self.query(self._known_of(outputs))  # (U, D)
+        states = self._states()
+        found = []
+        for genes, cell_type in zip(gene_indices, cell_types, strict=True):
+            facets = self.network.encode_genes(genes.expand(len(outputs), -1))
+            attended = self.network.attend_to(facets, states[cell_type] + queries)
+            found.append(attended.weights.float().mean(dim=(0, 2)))  # (U, P, H, K) -> (P, K)
+        return torch.stack(found)
+
     def _added(
         self, facets: FacetBatch, known: torch.Tensor, cell: torch.Tensor, pairs: PairBatch
     ) -> torch.Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.model.effects.fitted_start import Start
 from dygenept.model.effects.left_out import MIN_PAIRS, Measured, label_errors
-from dygenept.model.effects.smoother import Start
 from dygenept.types import BoolArray, DoubleArray
 from dygenept.types.effects import EffectKind
 

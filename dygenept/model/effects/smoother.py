@@ -8,38 +8,29 @@ adds is chosen by the exact predictions of left-out train perturbations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from scipy import sparse
 
 from dygenept.errors import DataError
 from dygenept.knowledge.likeness import Likeness
+from dygenept.model.effects.fitted_start import (
+    FittedStart,
+    Start,
+    condition_kernels,
+    mixed,
+    output_kernel,
+    shares_by_kind,
+    source_shares,
+)
 from dygenept.model.effects.left_out import Measured, left_out_changes, scale_of
-from dygenept.model.effects.recipe import Chooser, Recipe, combined, solved_of
-from dygenept.types import Condition, DoubleArray, FloatArray, IntArray, Predictions, Task
+from dygenept.model.effects.recipe import Chooser, Recipe, solved_of
+from dygenept.types import Condition, FloatArray, IntArray, Predictions, Task
 
 LikenessReader = Callable[[Sequence[str], Task], Likeness]
 PRIOR = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What is predicted of conditions in closed form: the sum of two parts.
-
-    Attributes:
-        means: Each gene's mean, (n, G).
-        changes: What like perturbations add to it, (n, G).
-    """
-
-    means: DoubleArray
-    changes: DoubleArray
-
-    @property
-    def prediction(self) -> DoubleArray:
-        """The sum, (n, G)."""
-        return self.means + self.changes
 
 
 class EffectSmoother:
@@ -52,10 +43,8 @@ class EffectSmoother:
             likeness: Gives the likeness of genes for a task.
         """
         self._likeness_of = likeness
-        self._task: Task | None = None
-        self._scale = 0.0
+        self._fitted: FittedStart | None = None
         self._left_out: Start | None = None
-        self.recipe: Recipe | None = None
         self.chosen: dict[str, float | int | str] = {}
         self.notes: tuple[str, ...] = ()
 
@@ -67,34 +56,46 @@ class EffectSmoother:
         """
         if task.effects is None:
             raise DataError("this model learns from tables of effects, and the task has cells")
-        self._task = task
         targets = {gene for condition in task.known for gene in condition.genes}
         genes = sorted({*task.gene_symbols, *targets, *task.target_genes})
-        self._likeness = self._likeness_of(genes, task)
-        self._row_of = {gene: row for row, gene in enumerate(self._likeness.genes)}
-        self._knows = [self._likeness.knows(name) for name in self._likeness.sources]
+        likeness = self._likeness_of(genes, task)
         self._measured = _measured(task)
-        kernels = self._kernels(task.known, task.known)
+        kernels = condition_kernels(likeness, task.known, task.known)
         types = np.array([task.cell_types.index(item.cell_type) for item in task.known])
         several = len(set(types.tolist())) > 1
         chooser = Chooser(
             kernels=kernels,
             same_type=types[:, None] == types if several else None,
             measured=self._measured,
-            gene_kernel=self._gene_kernel,
+            gene_kernel=partial(output_kernel, likeness, task.gene_symbols),
         )
-        self.recipe = recipe = chooser.choose()
+        recipe = chooser.choose()
         changes = left_out_changes(chooser.operator(recipe), self._measured)
         # In the units in which conditions are predicted, which is not that of left-out ones.
-        self._weights = self._solved(chooser.kernel(recipe), recipe)
-        mixed = self._mix(changes, recipe)
-        self._scale = scale_of(mixed, self._measured)
-        # The same mean throughout: without a condition's own value it would tell that value.
-        self._left_out = Start(
-            task.effects.gene_means[types], self._scale * mixed.astype(np.float64)
+        weights = self._solved(chooser.kernel(recipe), recipe)
+        changes = mixed(changes, recipe, likeness, task.gene_symbols)
+        scale = scale_of(changes, self._measured)
+        self._fitted = FittedStart(
+            known=task.known,
+            cell_types=task.cell_types,
+            gene_symbols=task.gene_symbols,
+            gene_means=task.effects.gene_means,
+            likeness=likeness,
+            recipe=recipe,
+            weights=weights,
+            scale=scale,
         )
-        self.chosen = {**recipe.chosen(), **chooser.errors}
-        unknown = [gene for gene in sorted(targets) if not self._is_known(gene)]
+        # The same mean throughout: without a condition's own value it would tell that value.
+        self._left_out = Start(task.effects.gene_means[types], scale * changes.astype(np.float64))
+        groups = self._measured.groups
+        shares = source_shares(kernels, recipe, groups[:, None] != groups[None, :])
+        self.chosen = {
+            **recipe.chosen(),
+            **chooser.errors,
+            **shares_by_kind(shares),
+            **{f"share of {name}": share for name, share in shares.items()},
+        }
+        unknown = sorted(targets - likeness.known_genes())
         self.notes = ()
         if unknown:
             shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
@@ -109,26 +110,18 @@ class EffectSmoother:
         Raises:
             DataError: If it is not fitted.
         """
-        return Predictions(tuple(conditions), self.start_of(conditions).prediction)
+        return Predictions(tuple(conditions), self.fitted.of(conditions).prediction)
 
-    def start_of(self, conditions: Sequence[Condition]) -> Start:
-        """Return the prediction of conditions in its parts.
+    @property
+    def fitted(self) -> FittedStart:
+        """What it predicts from.
 
         Raises:
             DataError: If it is not fitted.
         """
-        task, recipe = self._task, self.recipe
-        if task is None or task.effects is None or recipe is None:
+        if self._fitted is None:
             raise DataError("the model is not trained yet; call fit first")
-        kernel = combined(self._kernels(conditions, task.known), recipe)
-        types = [task.cell_types.index(item.cell_type) for item in conditions]
-        known_types = [task.cell_types.index(item.cell_type) for item in task.known]
-        if len(set(known_types)) > 1:
-            same = np.array(types)[:, None] == np.array(known_types)
-            kernel = np.where(same, kernel, np.float32(recipe.across) * kernel)
-        changes = self._mix(kernel @ self._weights, recipe)
-        means: DoubleArray = task.effects.gene_means[types]
-        return Start(means, self._scale * changes.astype(np.float64))
+        return self._fitted
 
     @property
     def left_out(self) -> Start:
@@ -140,11 +133,6 @@ class EffectSmoother:
         if self._left_out is None:
             raise DataError("the model is not trained yet; call fit first")
         return self._left_out
-
-    @property
-    def likeness(self) -> Likeness:
-        """What is known of genes."""
-        return self._likeness
 
     @property
     def measured(self) -> Measured:
@@ -160,59 +148,6 @@ class EffectSmoother:
         shrunk = vectors / (values + np.float32(recipe.penalty) * values.mean())
         weights: FloatArray = shrunk @ (vectors.T @ residuals)
         return weights
-
-    def _mix(self, changes: FloatArray, recipe: Recipe) -> FloatArray:
-        if not recipe.mixing:
-            return changes
-        mixed: FloatArray = changes + np.float32(recipe.mixing) * (
-            changes @ self._gene_kernel(recipe)
-        )
-        return mixed
-
-    def _gene_kernel(self, recipe: Recipe) -> FloatArray:
-        assert self._task is not None
-        rows = np.array([self._row_of[gene] for gene in self._task.gene_symbols])
-        kernels = {
-            name: self._likeness.of(name, rows, rows)
-            for name in self._likeness.of_outputs
-            if recipe.weights[name]
-        }
-        if not kernels:
-            return np.zeros((len(rows), len(rows)), dtype=np.float32)
-        kernel = combined(kernels, recipe)
-        np.fill_diagonal(kernel, 0.0)
-        return kernel
-
-    def _kernels(
-        self, first: Sequence[Condition], second: Sequence[Condition]
-    ) -> Mapping[str, FloatArray]:
-        """Return the cosines of conditions by source: the mean over their target genes."""
-        genes = sorted(
-            {gene for item in (*first, *second) for gene in item.genes} & set(self._row_of)
-        )
-        rows = np.array([self._row_of[gene] for gene in genes], dtype=np.int64)
-        place = {gene: row for row, gene in enumerate(genes)}
-        left, right = _shares(first, place), _shares(second, place)
-        return {
-            name: (left @ (right @ self._likeness.of(name, rows, rows)).T).astype(np.float32)
-            for name in self._likeness.sources
-        }
-
-    def _is_known(self, gene: str) -> bool:
-        row = self._row_of[gene]
-        return any(bool(known[row]) for known in self._knows)
-
-
-def _shares(conditions: Sequence[Condition], place: Mapping[str, int]) -> sparse.csr_matrix:
-    """Return the share of each target gene in each condition, (n, n_genes)."""
-    rows, columns, values = [], [], []
-    for row, condition in enumerate(conditions):
-        known = [gene for gene in condition.genes if gene in place]
-        rows += [row] * len(known)
-        columns += [place[gene] for gene in known]
-        values += [1.0 / len(condition.genes)] * len(known)
-    shape = (len(conditions), len(place))
-    return sparse.csr_matrix((np.array(values, dtype=np.float32), (rows, columns)), shape=shape)
 
 
 def _measured(task: Task) -> Measured:

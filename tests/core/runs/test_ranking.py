@@ -45,6 +45,7 @@ class Written:
             cell_types=("K562",),
             control_means=control[None],
         )
+        self.outputs = self.state
         self.met: tuple[str, ...] = ()
 
     def sweeping(

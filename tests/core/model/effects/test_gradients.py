@@ -12,11 +12,11 @@ from scipy import sparse
 
 from dygenept.errors import DataError
 from dygenept.knowledge.likeness import FACETS_NAME, Likeness
+from dygenept.model.effects.fitted_start import Start
 from dygenept.model.effects.gradients import ConditionTensors, _drawn, added_to, masked_losses
 from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs, Units
-from dygenept.model.effects.smoother import Start
 from dygenept.model.effects.table_model import TableModel, TableParts, control_means
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
@@ -150,9 +150,9 @@ def test_the_same_seed_trains_the_same(make_table_model: Maker) -> None:
     assert other.steps.losses != first.steps.losses
 
 
-def moved_network(model: TableModel, task: Task) -> PairNetwork:
+def moved_network(model: TableModel) -> PairNetwork:
     """The network with weights away from their zeros."""
-    network = model._built(task, 0)
+    network = model._built(model.fitted.plan, model.fitted.start.likeness)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.3 * torch.randn(
@@ -165,9 +165,9 @@ def test_every_output_of_a_condition_is_what_its_pairs_are(make_table_model: Mak
     task, _ = screen(noise=1.0)
     model = make_table_model(replace(OPTIONS, epochs=1))
     model.fit(task)
-    network = moved_network(model, task)
+    network = moved_network(model)
     asked = [condition("PERT50"), condition("PERT1+PERT2"), condition("NEVERSEEN")]
-    conditions = model._conditions(asked)
+    conditions = model._tensors(asked, task.cell_types)
     whole = network.every_output(conditions.gene_indices, conditions.cell_types).numpy()
     rows, columns = (place.ravel() for place in np.indices(whole.shape))
     nothing = np.zeros(len(rows))
@@ -184,8 +184,9 @@ def test_an_untrained_network_adds_nothing(make_table_model: Maker) -> None:
     task, _ = screen(noise=1.0)
     model = make_table_model(replace(OPTIONS, epochs=1))
     model.fit(task)
-    conditions: ConditionTensors = model._conditions(task.known)
-    found = model._built(task, 0).every_output(conditions.gene_indices, conditions.cell_types)
+    conditions: ConditionTensors = model._tensors(task.known, task.cell_types)
+    network = model._built(model.fitted.plan, model.fitted.start.likeness)
+    found = network.every_output(conditions.gene_indices, conditions.cell_types)
     assert not found.any()
 
 
@@ -305,9 +306,9 @@ def test_the_state_of_control_cells_moves_what_is_added(make_table_model: Maker)
     model = make_table_model(replace(OPTIONS, epochs=1))
     model.fit(task)
     assert model.chosen["control_cells"] == 12
-    network = moved_network(model, task)
+    network = moved_network(model)
     asked = [Condition(condition("PERT50").perturbation, name) for name in task.cell_types]
-    conditions = model._conditions(asked)
+    conditions = model._tensors(asked, task.cell_types)
     first, second = network.every_output(conditions.gene_indices, conditions.cell_types).numpy()
     assert np.abs(first - second).max() > 0.01
 
@@ -333,8 +334,12 @@ def test_the_model_of_both_kinds_says_what_a_table_lacks(make_parts: Callable[..
         options=TrainingOptions(),
         of_table=TableParts(parts, likeness, replace(OPTIONS, epochs=0)),
     )
+    with pytest.raises(DataError, match="not trained yet"):
+        _ = model.outputs
     model.fit(task)
     assert model.chosen["epochs_trained"] == 0
     assert model.predict(held_out()).expression.shape == (len(held_out()), N_GENES)
-    with pytest.raises(DataError, match="fitted to a table of effects is not kept"):
+    assert model.outputs.kind == "values"
+    assert model.outputs.reference.shape == (1, N_GENES)
+    with pytest.raises(DataError, match="fitted to a table of effects, and this needs cells"):
         model.explain(held_out())

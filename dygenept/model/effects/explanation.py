@@ -1,0 +1,83 @@
+"""What a prediction of a table's model relies on: sources of likeness, and like perturbations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dygenept.model.effects.fitted_start import FittedStart
+from dygenept.types import Condition
+
+N_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A known perturbation that a prediction draws on.
+
+    Attributes:
+        perturbation: Its label.
+        cell_type: Its cell type.
+        likeness: How alike it is, in [0, 1]: the chosen power of the weighed mean of cosines.
+        sources: What each source adds to it; they sum to it.
+    """
+
+    perturbation: str
+    cell_type: str
+    likeness: float
+    sources: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StartExplanation:
+    """What the closed-form start of one condition is drawn from.
+
+    Attributes:
+        perturbation: Label of the perturbation.
+        cell_type: Cell type.
+        shares: Share of each source in its likeness with all known perturbations, summing to 1;
+            empty where it is like none, and predicted as the genes' means.
+        neighbours: The known perturbations that are most alike, at most ten, the closest first.
+    """
+
+    perturbation: str
+    cell_type: str
+    shares: Mapping[str, float]
+    neighbours: tuple[Neighbour, ...]
+
+
+def explained_starts(
+    start: FittedStart, conditions: Sequence[Condition]
+) -> tuple[StartExplanation, ...]:
+    """Explain the closed-form start of conditions; the perturbation itself is no neighbour."""
+    parts = start.parts_of_likeness(conditions)
+    found = []
+    for row, condition in enumerate(conditions):
+        # By genes: the table may spell a label otherwise.
+        others = np.array([item.genes != condition.genes for item in start.known])
+        own = {name: part[row].astype(np.float64) for name, part in parts.items()}
+        total = np.sum(list(own.values()), axis=0)
+        sums = {name: float(values[others].sum()) for name, values in own.items()}
+        whole = sum(sums.values())
+        nearest = [at for at in np.argsort(-total, kind="stable") if others[at] and total[at] > 0][
+            :N_NEIGHBOURS
+        ]
+        found.append(
+            StartExplanation(
+                perturbation=condition.label,
+                cell_type=condition.cell_type,
+                shares={name: value / whole for name, value in sums.items()} if whole > 0 else {},
+                neighbours=tuple(
+                    Neighbour(
+                        perturbation=start.known[at].label,
+                        cell_type=start.known[at].cell_type,
+                        likeness=float(total[at]),
+                        sources={name: float(values[at]) for name, values in own.items()},
+                    )
+                    for at in nearest
+                ),
+            )
+        )
+    return tuple(found)
