@@ -31,7 +31,7 @@ RANKS = ("centroid_accuracy", "perturbation_discrimination")
 MODELS = ("control_mean", "perturbed_mean", "matching_mean")
 
 
-def measure(path: Path, metrics: Sequence[str]) -> dict[str, float]:
+def measure(path: Path, asked: argparse.Namespace) -> dict[str, float]:
     """Bench the slate on a file and return seconds of CPU and peak memory."""
     sys.path.insert(0, str(Path(__file__).parent))
     from large_file import peak_bytes
@@ -45,7 +45,8 @@ def measure(path: Path, metrics: Sequence[str]) -> dict[str, float]:
     shown = [
         spec.name for spec in environment.manager.specs(MetricSpec) if spec.boards == "default"
     ]
-    names = tuple(metrics) or tuple(name for name in shown if not name.startswith(RANKS))
+    left_out = () if asked.ranks else RANKS
+    names = tuple(asked.metric) or tuple(name for name in shown if not name.startswith(left_out))
     with tempfile.TemporaryDirectory() as folder:
         # Once on a toy, so that what is loaded late is there.
         write_toy_h5ad(Path(folder, "toy.h5ad"))
@@ -54,7 +55,7 @@ def measure(path: Path, metrics: Sequence[str]) -> dict[str, float]:
             request = BenchRequest(
                 dataset=str(file),
                 results=Path(folder, f"results-{file.stem}"),
-                models=MODELS,
+                models=tuple(asked.model) or MODELS,
                 metrics=names,
                 n_folds=3,
                 keep_predictions=False,
@@ -110,13 +111,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--metric", action="append", default=[])
+    parser.add_argument("--ranks", action="store_true", help="default metrics, ranks among them")
+    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--cells", type=int, nargs="+", default=CELLS)
+    parser.add_argument("--perturbations", type=int, nargs="+", default=PERTURBATIONS)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--draw", type=Path, help="draw what --json wrote, and measure nothing")
     parser.add_argument("--step", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
-        sys.stdout.write(json.dumps(measure(asked.step, asked.metric)))
+        sys.stdout.write(json.dumps(measure(asked.step, asked)))
         return
     if asked.draw:
         plot(json.loads(asked.draw.read_text()), asked.plot)
@@ -126,7 +131,7 @@ def main() -> None:
 
     asked.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, list[float]]] = {}
-    for name, sizes in (("cells", CELLS), ("perturbations", PERTURBATIONS)):
+    for name, sizes in (("cells", asked.cells), ("perturbations", asked.perturbations)):
         points: dict[str, list[float]] = {"sizes": list(sizes), "cpu_s": [], "peak_bytes": []}
         for size in sizes:
             is_cells = name == "cells"
@@ -141,6 +146,8 @@ def main() -> None:
             )
             command = [sys.executable, __file__, str(asked.folder), "--step", str(path)]
             command += [part for metric in asked.metric for part in ("--metric", metric)]
+            command += [part for model in asked.model for part in ("--model", model)]
+            command += ["--ranks"] if asked.ranks else []
             done = subprocess.run(command, check=True, capture_output=True)
             row = json.loads(done.stdout)
             path.unlink()

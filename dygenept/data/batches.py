@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.pseudobulk import group_sums
+from dygenept.machine.tables import row_parts
 from dygenept.types import CellBatches, DoubleArray, IntArray
 
 if TYPE_CHECKING:
@@ -92,11 +93,13 @@ def matched_sums(
         (np.ones(int(is_used.sum())), (codes[is_used], batches.rows[is_used])),
         shape=(len(sums), len(batches.offsets)),
     )
-    if cross is None:
-        sums -= n_cells @ batches.offsets
-    else:
-        sums -= 2.0 * cross
-        sums += n_cells @ np.square(batches.offsets)
+    squares = None if cross is None else np.square(batches.offsets)
+    for part in row_parts(*sums.shape):
+        if cross is None or squares is None:
+            sums[part] -= n_cells[part] @ batches.offsets
+            continue
+        sums[part] -= 2.0 * cross[part]
+        sums[part] += n_cells[part] @ squares
         # Rounding must not make a variance negative.
-        np.maximum(sums, 0.0, out=sums)
+        np.maximum(sums[part], 0.0, out=sums[part])
     return sums

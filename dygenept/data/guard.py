@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from mmap import mmap
 
 import numpy as np
 
-from dygenept.data.pseudobulk import condition_positions, row_parts
+from dygenept.data.pseudobulk import condition_positions
 from dygenept.data.reachable import Array, reachable_arrays
 from dygenept.errors import LeakageError
+from dygenept.machine.tables import row_parts
 from dygenept.types import Condition, DeGenes, IntArray, PerturbationData, Pseudobulk, Task
 
 # Rows of cells that are compared value by value; all of them are compared by length.
@@ -139,7 +141,7 @@ def _size(base: object) -> int:
     if isinstance(base, np.ndarray | memoryview):
         return int(base.nbytes)
     # A buffer that cannot say its size may contain anything.
-    return len(base) if isinstance(base, bytes | bytearray) else 1 << 62
+    return len(base) if isinstance(base, bytes | bytearray | mmap) else 1 << 62
 
 
 def _refuse(what: str) -> None:

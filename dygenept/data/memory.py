@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dygenept.errors import ConfigError, DataError
 from dygenept.machine.folders import default_cache_dir
 from dygenept.machine.scratch import FOLDER, check_space
+from dygenept.machine.tables import COLUMN_VALUES, PART_VALUES, RESIDENT
 from dygenept.machine.threads import n_threads
 from dygenept.types import DataOutline, IntArray, PerturbationData, Runtime
 
@@ -40,6 +41,12 @@ SORTING_BYTES = 100
 MERGED = 1 << 22
 MERGED_BYTES = 24
 CONTROL_BYTES = 24
+# Arrays of conditions x genes that are in files together; parts of rows and of columns that are in
+# memory together, and arrays of cell types x genes.
+TABLE_FILES = 10
+PARTS = 8
+COLUMN_PARTS = 4
+OF_TYPES = 8
 GIB = 1 << 30
 _MOST_INDEXED = 2**31 - 1
 
@@ -138,24 +145,67 @@ class CellsSize:
     @property
     def in_memory(self) -> int:
         """Peak memory where the matrix is held in memory, with means, DE lists and scores."""
-        matrix = csr_bytes(self.n_values, self.n_cells)
-        merged = n_threads() * min(self.n_values, MERGED) * MERGED_BYTES
-        # Reading is over when conditions are tested.
-        matrix = max(int(matrix * READING_PEAK), matrix + merged)
-        return matrix + self._tables + self._tests + PROCESS_BYTES
+        return self._held + self._tables + self._tests + PROCESS_BYTES
 
     @property
     def streamed(self) -> int:
         """The same where the matrix is in a file and passes take blocks of it."""
-        share = min(1.0, BLOCK_CELLS / max(1, self.n_cells))
-        block = min(BLOCK_VALUES, 2 * int(self.n_values * share)) + READ_VALUES
-        cells = self.n_cells * CELL_BYTES + block * VALUE_BYTES
-        return cells + self._tables + self._tests + PROCESS_BYTES
+        return self._read + self._tables + self._tests + PROCESS_BYTES
+
+    @property
+    def bounded(self) -> int:
+        """The same where arrays of conditions × genes are in files as well."""
+        return self._read + self._parts + self._tests + PROCESS_BYTES
+
+    @property
+    def without_tables(self) -> int:
+        """The same where only arrays of conditions × genes are in files, and cells in memory."""
+        return self._held + self._parts + self._tests + PROCESS_BYTES
+
+    def needed(self, *, streams: bool) -> int:
+        """Peak memory at least, where whatever can be is in files.
+
+        Args:
+            streams: Cells can be kept in a file.
+        """
+        ways = [self.in_memory, self.without_tables]
+        return min([*ways, self.streamed, self.bounded] if streams else ways)
+
+    def under(self, limit: int, *, streams: bool) -> int:
+        """Peak memory of the way that a limit leads to; that which takes least where none fits.
+
+        Args:
+            limit: Most bytes.
+            streams: Cells can be kept in a file.
+        """
+        ways = [self.in_memory]
+        if streams:
+            ways += [self.streamed, self.bounded]
+        ways.append(self.without_tables)
+        return next((way for way in ways if way <= limit), min(ways))
 
     @property
     def stored(self) -> int:
         """Bytes of a copy of the matrix in a file."""
         return 8 * self.n_values
+
+    @property
+    def stored_tables(self) -> int:
+        """Bytes of arrays of conditions × genes in files."""
+        return (self.n_conditions + self.n_types) * self.n_genes * 8 * TABLE_FILES
+
+    @property
+    def _held(self) -> int:
+        matrix = csr_bytes(self.n_values, self.n_cells)
+        merged = n_threads() * min(self.n_values, MERGED) * MERGED_BYTES
+        # Reading is over when conditions are tested.
+        return max(int(matrix * READING_PEAK), matrix + merged)
+
+    @property
+    def _read(self) -> int:
+        share = min(1.0, BLOCK_CELLS / max(1, self.n_cells))
+        block = min(BLOCK_VALUES, 2 * int(self.n_values * share)) + READ_VALUES
+        return self.n_cells * CELL_BYTES + block * VALUE_BYTES
 
     def _values_of(self, n_cells: int) -> int:
         return int(self.n_values * min(1.0, n_cells / max(1, self.n_cells)))
@@ -170,6 +220,13 @@ class CellsSize:
     @property
     def _tables(self) -> int:
         return (self.n_conditions + self.n_types) * self.n_genes * 8 * self.n_tables
+
+    @property
+    def _parts(self) -> int:
+        """What passes over arrays in files take: pages of them, and parts of what is computed."""
+        parts = PARTS * PART_VALUES + COLUMN_PARTS * COLUMN_VALUES
+        of_types = self.n_types * self.n_genes * OF_TYPES
+        return 2 * RESIDENT + (parts + of_types) * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +256,26 @@ class MemoryLimit:
         """
         # What asks for the data knows which tables it needs, and has checked that.
         check_memory(name, replace(size, n_tables=FEW_TABLES), self.n_bytes, streams=True)
-        if size.in_memory <= self.n_bytes:
+        in_file = min(size.streamed, size.bounded)
+        if size.in_memory <= self.n_bytes or size.without_tables <= self.n_bytes < in_file:
             return False
         if not size.is_bound:
             check_space(self.folder, size.stored)
+        return True
+
+    def keeps_tables(self, size: CellsSize, *, are_stored: bool) -> bool:
+        """True if arrays of conditions × genes go into files, since they do not fit into memory.
+
+        Args:
+            size: The data set, with the arrays that are in memory together.
+            are_stored: Its cells are in a file.
+
+        Raises:
+            DataError: If its disk has no room.
+        """
+        if (size.streamed if are_stored else size.in_memory) <= self.n_bytes:
+            return False
+        check_space(self.folder, size.stored_tables)
         return True
 
 
@@ -220,13 +293,39 @@ def check_given_cells(data: PerturbationData, rows: npt.NDArray[np.intp], limit:
     size = CellsSize.of_data(data)
     lengths = np.diff(data.expression.indptr)
     given = csr_bytes(int(lengths[rows].sum()), len(rows))
-    needed = min(size.in_memory, size.streamed) + given
+    needed = size.needed(streams=True) + given
     if needed > limit:
         raise DataError(
             f"this model is given the {len(rows):,} cells of its fold, {given / GIB:,.2f} GiB, "
             f"which makes {needed / GIB:,.2f} GiB of memory with {data.name!r} itself, more than "
             f"the {limit / GIB:,.2f} GiB of --memory; allow as much, or choose models that learn "
             "from means"
+        )
+
+
+def check_model_memory(
+    model: str, n_bytes: int, data: PerturbationData, limit: int, *, n_tables: int = TABLES
+) -> None:
+    """Refuse a model whose fit does not fit beside everything else.
+
+    Args:
+        model: Its name.
+        n_bytes: What it takes by itself.
+        data: The data set.
+        limit: Most bytes of memory.
+        n_tables: Arrays of conditions × genes that are in memory together.
+
+    Raises:
+        DataError: As said; the amount that is needed is named.
+    """
+    size = replace(CellsSize.of_data(data), n_tables=n_tables)
+    needed = size.under(limit, streams=True) + n_bytes
+    if needed > limit:
+        raise DataError(
+            f"{model} takes {n_bytes / GIB:,.2f} GiB by itself (arrays of all pairs of "
+            f"perturbations, and copies of perturbations × genes), which makes "
+            f"{needed / GIB:,.2f} GiB of memory with {data.name!r}, more than the "
+            f"{limit / GIB:,.2f} GiB of --memory; allow as much, or leave it out"
         )
 
 
@@ -242,20 +341,24 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
     Raises:
         DataError: If it would; the amount that is needed is named.
     """
-    needed = min(size.in_memory, size.streamed) if streams else size.in_memory
+    needed = size.needed(streams=streams)
     if needed <= limit:
         return
     bound = ""
-    if size.is_bound and needed == size.in_memory:
+    if size.is_bound and needed in (size.in_memory, size.without_tables):
         bound = (
             " at most (the zeros of a matrix that is not CSR cannot be counted beforehand; write "
             "it as CSR)"
         )
-    why = " with its cells in a file" if needed < size.in_memory else ""
-    if not streams and size.streamed < size.in_memory:
-        why = " (its source reads cells into memory)"
-    fewer = replace(size, n_tables=FEW_TABLES)
-    few = min(fewer.in_memory, fewer.streamed) if streams else fewer.in_memory
+    filed = {
+        size.streamed: "its cells in a file",
+        size.without_tables: "its tables in files",
+        size.bounded: "its cells and tables in files",
+    }
+    why = f" with {filed[needed]}" if needed < size.in_memory else ""
+    if not streams and size.needed(streams=True) < needed:
+        why += " (its source reads cells into memory)"
+    few = replace(size, n_tables=FEW_TABLES).needed(streams=streams)
     hint = (
         f", choose metrics without ranks and DE tests, such as --metric mse ({few / GIB:,.2f} GiB)"
         if size.n_tables > FEW_TABLES and few <= limit

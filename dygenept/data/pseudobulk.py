@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 # Blocks are also cut by stored values, so that dense-ish data takes no more memory.
 from dygenept.data.memory import BLOCK_CELLS, BLOCK_VALUES
 from dygenept.errors import DataError
+from dygenept.machine.tables import give_back_pages, row_parts, zeros
 from dygenept.types import (
     CellBatches,
     Condition,
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 # Stored values of some groups that stay in the processor's cache.
 CACHED_VALUES = 1 << 19
-# Values of a table of conditions × genes that are looked at together.
-PART_VALUES = 1 << 21
 
 
 def pseudobulk(data: PerturbationData) -> Pseudobulk:
@@ -39,7 +39,8 @@ def pseudobulk(data: PerturbationData) -> Pseudobulk:
     codes, n_groups = group_codes(data)
     counts = np.bincount(codes, minlength=n_groups)
     means = cell_sums(data, codes, n_groups=n_groups)
-    means /= np.maximum(counts, 1)[:, None]
+    for part in row_parts(*means.shape):
+        means[part] /= np.maximum(counts[part], 1)[:, None]
     n_conditions = len(data.conditions)
     return Pseudobulk(
         means=means[:n_conditions],
@@ -69,14 +70,17 @@ def cell_sums(
 
     As ``group_sums`` does, whose arguments it takes; see ``batches`` for what is subtracted.
     """
-    sums = group_sums(data.expression, codes, n_groups=n_groups, power=power)
+    folder = data.tables
+    sums = group_sums(data.expression, codes, n_groups=n_groups, power=power, folder=folder)
     if data.batches is None:
         return sums
     from dygenept.data.batches import matched_sums
 
     cross = None
     if power == 2:
-        cross = group_sums(data.expression, codes, n_groups=n_groups, batches=data.batches)
+        cross = group_sums(
+            data.expression, codes, n_groups=n_groups, batches=data.batches, folder=folder
+        )
     return matched_sums(sums, data.batches, codes, cross=cross)
 
 
@@ -87,6 +91,7 @@ def group_sums(
     n_groups: int,
     power: Literal[1, 2] = 1,
     batches: CellBatches | None = None,
+    folder: Path | None = None,
 ) -> DoubleArray:
     """Sum the expression of each group of cells, or its squares.
 
@@ -96,11 +101,12 @@ def group_sums(
         n_groups: Number of groups.
         power: 2 sums squares, each rounded to float32 as scanpy's kernel does.
         batches: Every value is multiplied by its batch's offset.
+        folder: Where sums are kept in a file; None keeps them in memory.
 
     Returns:
         Sums accumulated in float64, (n_groups, G); zeros for a group without cells.
     """
-    sums = np.zeros((n_groups, expression.shape[1]))
+    sums = zeros((n_groups, expression.shape[1]), np.float64, folder=folder)
     # Cells of one group lie together, and a row of sums stays in the processor's cache.
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]
@@ -116,13 +122,8 @@ def group_sums(
             sums[group] += np.bincount(
                 block.indices[low:high], weights=values[low:high], minlength=sums.shape[1]
             )
+        give_back_pages()
     return sums
-
-
-def row_parts(n_rows: int, n_columns: int) -> list[slice]:
-    """Cut the rows of a table into parts of at most ``PART_VALUES`` values, or one row."""
-    step = max(1, PART_VALUES // max(1, n_columns))
-    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
 def half_means(
@@ -141,7 +142,9 @@ def half_means(
     n_groups = 2 * len(conditions)
     n_cells = np.bincount(codes[codes >= 0], minlength=n_groups).astype(np.float64)
     n_cells[n_cells == 0] = np.nan
-    means = cell_sums(data, codes, n_groups=n_groups) / n_cells[:, None]
+    means = cell_sums(data, codes, n_groups=n_groups)
+    for part in row_parts(*means.shape):
+        means[part] /= n_cells[part, None]
     halves: DoubleArray = means.reshape(2, len(conditions), data.n_genes)
     return halves
 

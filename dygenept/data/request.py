@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from dygenept.data.catalog import open_dataset, resolve_dataset, source_of
-from dygenept.data.memory import TABLES, CellsSize, check_memory
+from dygenept.data.memory import TABLES, CellsSize, MemoryLimit, check_memory
+from dygenept.data.reading.stored_cells import StoredCells
 from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.plugin.environment import Environment
@@ -74,17 +75,24 @@ def open_data(
     """
     if request.opened is not None:
         return request.opened
+    runtime = replace(environment.runtime(report), memory=request.memory)
     with processes.writer_first():
         if request.memory is not None:
             _check_memory(request, environment, report)
-        return open_dataset(
+        data = open_dataset(
             request.dataset,
             environment,
-            replace(environment.runtime(report), memory=request.memory),
+            runtime,
             normalize=request.normalize,
             scale=request.scale,
             mapping=request.mapping,
         )
+    limit = MemoryLimit.of(runtime)
+    if limit is None or data.effects is not None:
+        return data
+    size = replace(CellsSize.of_data(data), n_tables=request.n_tables)
+    keeps = limit.keeps_tables(size, are_stored=isinstance(data.expression, StoredCells))
+    return replace(data, tables=limit.folder) if keeps else data
 
 
 def _check_memory(

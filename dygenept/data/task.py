@@ -11,6 +11,7 @@ from dygenept.data.de.half_tests import HalfTester
 from dygenept.data.memory import check_given_cells
 from dygenept.data.pseudobulk import condition_positions, half_means
 from dygenept.errors import SplitError
+from dygenept.machine.tables import rows_of
 from dygenept.types import (
     Condition,
     DeGenes,
@@ -91,7 +92,7 @@ def build_task(
         control_means=pseudobulk.control_means.copy(),
         train=_new_conditions(train),
         val=_new_conditions(val),
-        means=pseudobulk.means[rows],
+        means=rows_of(pseudobulk.means, rows),
         n_cells=pseudobulk.n_cells[rows],
         de_indices=de.indices[rows],
         cells=_cells(data, rows, access.memory) if access.cells else None,
@@ -137,7 +138,7 @@ def _truth(
     rows = condition_positions(data, test)
     return HeldOut(
         conditions=_new_conditions(test),
-        means=pseudobulk.means[rows],
+        means=rows_of(pseudobulk.means, rows),
         half_means=half_means(data, test, np.random.default_rng(seed)),
         draw_halves=lambda further: half_means(data, test, further),
         n_cells=pseudobulk.n_cells[rows],

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dygenept.machine.tables import give_back_pages
 from dygenept.machine.threads import n_threads
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
@@ -53,6 +54,7 @@ def _values(
     for spec, metric in metrics:
         with plugin_code(f"metric {spec.name!r}"):
             found.append(metric(inputs))
+    give_back_pages()
     return found
 
 

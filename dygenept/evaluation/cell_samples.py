@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.evaluation.neighbours import squared_distances
-from dygenept.types import CellDistances, DoubleArray, PerturbationData, Pseudobulk, Rows
+from dygenept.machine.tables import zeros
+from dygenept.types import (
+    CellDistances,
+    DoubleArray,
+    FloatArray,
+    PerturbationData,
+    Pseudobulk,
+    Rows,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -29,7 +37,9 @@ class _Store:
         control_rows: Sampled control cells of each condition.
         real_rows: Sampled cells of each condition.
         means: Mean of all cells of each condition, (n_conditions, G).
-        distances: What is computed already, by condition; at most 40 kB each.
+        squared: Where squared distances are kept in a file, (n_conditions, ``MAX_CELLS``,
+            ``MAX_CELLS``); None keeps them in memory, at most 40 kB each.
+        distances: What is computed already, by condition.
         within_control: Mean distance of two control cells, by the sampled rows, which all
             conditions of a cell type share.
     """
@@ -38,6 +48,7 @@ class _Store:
     control_rows: tuple[npt.NDArray[np.intp], ...]
     real_rows: tuple[npt.NDArray[np.intp], ...]
     means: DoubleArray
+    squared: FloatArray | None = None
     distances: dict[int, CellDistances] = field(default_factory=dict)
     within_control: dict[bytes, float] = field(default_factory=dict)
 
@@ -73,8 +84,13 @@ class CellSamples:
             within, rows = self._store.within_control, self._store.control_rows[position].tobytes()
             if rows not in within:
                 within[rows] = float(np.sqrt(squared_distances(control, control)).mean())
+            squared = squared_distances(control, real).astype(np.float32)
+            kept = self._store.squared
+            if kept is not None:
+                kept[position, : squared.shape[0], : squared.shape[1]] = squared
+                squared = kept[position, : squared.shape[0], : squared.shape[1]]
             self._store.distances[position] = CellDistances(
-                squared=squared_distances(control, real).astype(np.float32),
+                squared=squared,
                 within_control=within[rows],
                 within_real=float(np.sqrt(squared_distances(real, real)).mean()),
             )
@@ -129,6 +145,9 @@ def cell_samples(
             _drawn(order[first:last], max_cells, rng) for first, last in pairwise(starts)
         ),
         means=pseudobulk.means,
+        squared=None
+        if data.tables is None
+        else zeros((len(data.conditions), max_cells, max_cells), np.float32, folder=data.tables),
     )
     return CellSamples(store, np.arange(len(data.conditions)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from dygenept.errors import PluginError
 from dygenept.evaluation.reference import TrainView, train_view
+from dygenept.machine.tables import empty_like, filled, finite_rows, row_parts
 from dygenept.types import Condition, DoubleArray, HeldOut, IntArray, Predictions, Task
 
 
@@ -41,12 +42,15 @@ class ClosedFormModel(ABC):
         Raises:
             PluginError: If a condition's cell type is not one of the task's.
         """
-        expression = np.empty((len(conditions), len(self.task.gene_ids)), dtype=np.float64)
+        shape = len(conditions), len(self.task.gene_ids)
+        expression = empty_like(self.task.means, shape, np.float64)
         for cell_type in sorted({condition.cell_type for condition in conditions}):
             rows = [row for row, item in enumerate(conditions) if item.cell_type == cell_type]
             wanted = tuple(conditions[row] for row in rows)
-            # One (G,) for all rows, or (n_rows, G).
-            expression[rows] = self.predict_within(self._view(cell_type), wanted)
+            given = self.predict_within(self._view(cell_type), wanted)
+            for part in row_parts(len(rows), shape[1]):
+                # One (G,) for all rows, or (n_rows, G).
+                expression[rows[part]] = given if given.ndim == 1 else given[part]
         return Predictions(conditions=tuple(conditions), expression=expression)
 
     @abstractmethod
@@ -90,7 +94,7 @@ def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldO
 
 
 def scored_halves(
-    halves: DoubleArray, means: DoubleArray, conditions: tuple[Condition, ...]
+    halves: Sequence[DoubleArray], means: DoubleArray, conditions: tuple[Condition, ...]
 ) -> Predictions:
     """Let one half of each condition's cells predict the other.
 
@@ -98,16 +102,20 @@ def scored_halves(
     metric, and its prediction is the cell's own expression.
 
     Args:
-        halves: Means of both halves, (2, n, G).
+        halves: Means of both halves, (n, G) each.
         means: Means of all cells, (n, G).
         conditions: Conditions, (n,).
     """
     first, second = halves
-    has_both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    has_both = (finite_rows(first) & finite_rows(second))[:, None]
     return Predictions(
         conditions=conditions,
-        expression=np.where(has_both[:, None], first, means),
-        truth=np.where(has_both[:, None], second, np.nan),
+        expression=filled(
+            first, first.shape, lambda part: np.where(has_both[part], first[part], means[part])
+        ),
+        truth=filled(
+            first, first.shape, lambda part: np.where(has_both[part], second[part], np.nan)
+        ),
     )
 
 

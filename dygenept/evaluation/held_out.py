@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from dygenept.data.pseudobulk import condition_positions, half_means
+from dygenept.machine.tables import filled, finite_rows, row_parts, rows_of
 from dygenept.types import (
-    BoolArray,
     Candidates,
     Condition,
     DeTests,
@@ -102,9 +102,12 @@ def effect_sizes(
     Returns:
         Effect size by cell type and perturbation label, log1p scale.
     """
-    means = pseudobulk.means[condition_positions(data, conditions)]  # (n, G)
-    types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    sizes = np.sqrt(np.nanmean((means - pseudobulk.control_means[types]) ** 2, axis=1))  # (n,)
+    rows = condition_positions(data, conditions)
+    types = np.array([data.cell_types.index(condition.cell_type) for condition in conditions])
+    sizes = np.empty(len(rows))
+    for part in row_parts(len(rows), data.n_genes):
+        change = pseudobulk.means[rows[part]] - pseudobulk.control_means[types[part]]
+        sizes[part] = np.sqrt(np.nanmean(change**2, axis=1))
     effects: dict[str, dict[str, float]] = {}
     for condition, size in zip(conditions, sizes.tolist(), strict=True):
         effects.setdefault(condition.cell_type, {})[condition.label] = size
@@ -121,7 +124,7 @@ def de_gene_counts(
     """
     counts: dict[str, dict[str, int]] = {}
     if tests is not None:
-        found = tests.is_significant[condition_positions(data, conditions)].sum(axis=1)
+        found = rows_of(tests.is_significant, condition_positions(data, conditions)).sum(axis=1)
         for condition, count in zip(conditions, found.tolist(), strict=True):
             counts.setdefault(condition.cell_type, {})[condition.label] = count
     return counts
@@ -155,7 +158,7 @@ class HeldOutPool:
         rows = condition_positions(data, self.conditions)
         is_all = len(rows) == len(pseudobulk.means)
         # Sorted like the conditions of the data set: a view of all of them is no second copy.
-        truth: DoubleArray = pseudobulk.means.view() if is_all else pseudobulk.means[rows]
+        truth: DoubleArray = pseudobulk.means.view() if is_all else rows_of(pseudobulk.means, rows)
         truth.flags.writeable = False
         # One object for all models and folds, so that what metrics make of it is made once.
         self._candidates = Candidates(self.conditions, truth)
@@ -170,18 +173,23 @@ class HeldOutPool:
         if predictions.truth is None:
             return self._candidates
         rows = {condition: row for row, condition in enumerate(self.conditions)}
-        truth = self._second_halves().copy()
+        truth = rows_of(self._second_halves(), np.arange(len(self.conditions)))
         for condition, own in zip(predictions.conditions, predictions.truth, strict=True):
             truth[rows[condition]] = own
-        has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
+        has_truth = finite_rows(truth)
         if has_truth.all():
             return Candidates(self.conditions, truth)
         kept = tuple(self.conditions[row] for row in np.flatnonzero(has_truth).tolist())
-        return Candidates(kept, truth[has_truth])
+        return Candidates(kept, rows_of(truth, has_truth))
 
     def _second_halves(self) -> DoubleArray:
         if self._halves is None:
             drawn = half_means(self._data, self.conditions, np.random.default_rng(self._seed))
             # Of one cell there is no half, and a control leaves it out as well.
-            self._halves = np.where(np.isnan(drawn[0]), np.nan, drawn[1])
+            first, second = drawn
+            self._halves = filled(
+                drawn,
+                second.shape,
+                lambda part: np.where(np.isnan(first[part]), np.nan, second[part]),
+            )
         return self._halves

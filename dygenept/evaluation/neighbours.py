@@ -10,6 +10,14 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.machine.tables import (
+    empty_like,
+    filled,
+    in_file,
+    row_parts,
+    rows_of,
+    squared_lengths,
+)
 from dygenept.machine.threads import n_threads
 from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 
@@ -41,6 +49,24 @@ class Truths:
         self.columns = {condition: column for column, condition in enumerate(conditions)}
         self._delta: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
         self._among: dict[tuple[str, int], DoubleArray] = {}
+        self._gathered: tuple[dict[int, int], DoubleArray] | None = None
+
+    def of_genes(self, genes: Sequence[int], targets: Callable[[], Sequence[int]]) -> DoubleArray:
+        """Return the true means of some genes, (m, k).
+
+        Args:
+            genes: Positions of k genes.
+            targets: All genes that will be asked for; these are taken out of the table once, gene
+                by gene, since a column of it is a value on each of its pages.
+        """
+        if self._gathered is None:
+            wanted = sorted(set(targets()))
+            kept = empty_like(self.values, (len(wanted), len(self.values)), np.float64)
+            for part in row_parts(*self.values.shape):
+                kept[:, part] = self.values[part][:, wanted].T
+            self._gathered = {gene: row for row, gene in enumerate(wanted)}, kept
+        rows, kept = self._gathered
+        return np.ascontiguousarray(kept[[rows[gene] for gene in genes]].T)
 
     def delta(self, control: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Return the change of each candidate from control, (m, G), and its squared length, (m,).
@@ -50,9 +76,9 @@ class Truths:
         """
         if self._delta is not None and np.array_equal(self._delta[0], control):
             return self._delta[1:]
-        values = self.values - control
-        found = control, values, np.einsum("mg,mg->m", values, values)
-        if self.values.nbytes <= MOST_BYTES:
+        values = filled(self.values, self.values.shape, lambda part: self.values[part] - control)
+        found = control, values, squared_lengths(values)
+        if self.values.nbytes <= MOST_BYTES or in_file(self.values):
             self._delta = found
         return found[1:]
 
@@ -72,13 +98,16 @@ class Truths:
         Returns:
             (n, m), an array of the caller's own.
         """
+        found = empty_like(self.values, (len(predicted), len(self.values)), np.float64)
         if are_alike(predicted):
-            return np.repeat(compute(predicted[:1]), len(predicted), axis=0)
+            found[:] = compute(predicted[:1])
+            return found
         columns = self._columns_of(predicted).tolist()
         is_new = np.array([(kind, column) not in self._among for column in columns])
-        found = np.empty((len(predicted), len(self.values)))
-        if is_new.any():
-            found[is_new] = compute(predicted if is_new.all() else predicted[is_new])
+        if is_new.all():
+            found = compute(predicted)
+        elif is_new.any():
+            found[is_new] = compute(rows_of(predicted, is_new))
         for row, column in enumerate(columns):
             if column < 0:
                 continue
@@ -171,27 +200,41 @@ def places(inputs: MetricInputs, distances: Callable[[Rivals], DoubleArray]) -> 
         if len(among.truths.columns) == 1:
             reasons.update(dict.fromkeys(rows.tolist(), ONE_CONDITION))
             continue
-        found = distances(among)  # (n, m): predictions by candidates
-        of_own = np.take_along_axis(found, own[:, None], axis=1)  # (n, 1)
-        margin = TIE * np.abs(found).max(axis=1, keepdims=True)
-        is_tied = np.abs(found - of_own) <= margin
-        # The own candidate is always tied with itself, and must not count.
-        farther[rows] = ((found > of_own) & ~is_tied).sum(axis=1) + 0.5 * (is_tied.sum(axis=1) - 1)
+        whole = distances(among)  # (n, m): predictions by candidates
+        for part in row_parts(*whole.shape):
+            found = whole[part]
+            of_own = np.take_along_axis(found, own[part, None], axis=1)
+            margin = TIE * np.abs(found).max(axis=1, keepdims=True)
+            is_tied = np.abs(found - of_own) <= margin
+            is_farther = (found > of_own) & ~is_tied
+            # The own candidate is always tied with itself, and must not count.
+            farther[rows[part]] = is_farther.sum(axis=1) + 0.5 * (is_tied.sum(axis=1) - 1)
         others[rows] = len(among.truths.columns) - 1
     return Places(farther, others, reasons)
 
 
 def are_alike(rows: DoubleArray) -> bool:
     """Tell whether all rows have the same values; the last one tells nearly always."""
-    return np.array_equal(rows[0], rows[-1]) and bool((rows == rows[0]).all())
+    return np.array_equal(rows[0], rows[-1]) and all(
+        bool((rows[part] == rows[0]).all()) for part in row_parts(*rows.shape)
+    )
+
+
+def of_rivals(table: DoubleArray, among: Rivals) -> DoubleArray:
+    """Return the rows of the predictions of one cell type, (n, G); not to be changed."""
+    # Positions ascend: so many are all.
+    return table if len(among.rows) == len(table) else rows_of(table, among.rows)
 
 
 def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """Squared Euclidean distance of each row to each row, (n, G) and (m, G) to (n, m)."""
-    squares = np.einsum("ng,ng->n", left, left)[:, None] + np.einsum("mg,mg->m", right, right)
-    squares -= 2.0 * (left @ right.T)  # (n, m)
-    # Cancellation may leave a tiny negative square where two rows are equal.
-    found: DoubleArray = np.maximum(squares, 0.0, out=squares)
+    left_squares, right_squares = squared_lengths(left)[:, None], squared_lengths(right)
+    found = products(left, right)
+    for part in row_parts(*found.shape):
+        squares = left_squares[part] + right_squares
+        squares -= 2.0 * found[part]
+        # Cancellation may leave a tiny negative square where two rows are equal.
+        np.maximum(squares, 0.0, out=found[part])
     return found
 
 
@@ -207,7 +250,7 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """
     from scipy.spatial.distance import cdist
 
-    found = np.empty((len(left), len(right)))
+    found = empty_like(right, (len(left), len(right)), np.float64)
 
     def fill(first: int) -> None:
         rows = slice(first, first + BLOCK_ROWS)
@@ -221,6 +264,12 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     return found
 
 
+def products(left: DoubleArray, right: DoubleArray) -> DoubleArray:
+    """Inner product of each row with each row, (n, G) and (m, G) to (n, m)."""
+    found = empty_like(right, (len(left), len(right)), np.float64)
+    return np.matmul(left, right.T, out=found)
+
+
 def _by_type(candidates: Candidates) -> dict[str, Truths]:
     types = np.asarray([condition.cell_type for condition in candidates.conditions])
     found: dict[str, Truths] = {}
@@ -228,7 +277,7 @@ def _by_type(candidates: Candidates) -> dict[str, Truths]:
         rows = np.flatnonzero(types == cell_type)
         is_all = len(rows) == len(types)
         found[cell_type] = Truths(
-            candidates.truth if is_all else candidates.truth[rows],
+            candidates.truth if is_all else rows_of(candidates.truth, rows),
             [candidates.conditions[row] for row in rows.tolist()],
         )
     return found

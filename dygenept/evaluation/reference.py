@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dygenept.errors import PluginError, nearest
+from dygenept.machine.tables import filled, mean_row, row_parts, rows_of
 from dygenept.types import Condition, DoubleArray, Task
 
 
@@ -27,8 +28,12 @@ class TrainView:
     @property
     def mean(self) -> DoubleArray:
         """Unweighted mean over the perturbations, (G,)."""
-        mean: DoubleArray = self.means.mean(axis=0)
-        return mean
+        return mean_row(self.means)
+
+    @property
+    def deltas(self) -> DoubleArray:
+        """Change of each condition from control, (n, G); in a file where the means are."""
+        return filled(self.means, self.means.shape, lambda part: self.means[part] - self.control)
 
 
 def train_means(task: Task) -> dict[str, DoubleArray]:
@@ -70,10 +75,11 @@ def train_view(task: Task, cell_type: str) -> TrainView:
     order = sorted(range(len(known)), key=lambda row: known[row])
     own = [row for row in order if known[row].cell_type == cell_type]
     rows = own or order
-    means = task.means[rows]  # (n, G)
+    means = rows_of(task.means, rows)  # (n, G)
     if not own:
-        types = [task.cell_types.index(known[row].cell_type) for row in rows]
-        means = means - task.control_means[types] + control
+        types = np.array([task.cell_types.index(known[row].cell_type) for row in rows])
+        for part in row_parts(*means.shape):
+            means[part] = means[part] - task.control_means[types[part]] + control
     return TrainView(
         conditions=tuple(known[row] for row in rows),
         means=np.asarray(means, dtype=np.float64),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.machine.tables import empty_like
 from dygenept.types import BoolArray, DoubleArray, IntArray, MetricInputs, MetricValues
 
 NO_DE_GENES = "no DE genes"
@@ -22,11 +23,12 @@ def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
 
     What was predicted in float32 must not be read as a change, whose sign or size would count.
     """
-    changed: DoubleArray = np.asarray(predicted - control, dtype=np.float64)
+    changed = empty_like(predicted, predicted.shape, np.float64)
     control = np.broadcast_to(control, changed.shape)
     # A block of rows stays in the processor's cache through all passes.
     for start in range(0, len(changed), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
+        np.subtract(predicted[rows], control[rows], out=changed[rows])
         rounding = np.maximum(np.abs(predicted[rows]), np.abs(control[rows]))
         rounding *= ROUNDING
         changed[rows][~(np.abs(changed[rows]) > rounding)] = 0.0

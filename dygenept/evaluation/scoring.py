@@ -14,11 +14,11 @@ from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
+from dygenept.machine.tables import empty_like, finite_rows, row_parts, rows_of
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
-    BoolArray,
     Condition,
     DeGenes,
     DeTests,
@@ -92,22 +92,24 @@ def metric_inputs(
     _check_expression(predictions, truth, data)
     conditions = predictions.conditions
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    reference = np.empty_like(truth)  # (n, G)
-    for row, condition in enumerate(conditions):
-        reference[row] = train_means[condition.cell_type]
+    means, tests, halves = pseudobulk.means, against.de_tests, against.control_halves
+    reference = empty_like(means, truth.shape, np.float64)  # (n, G)
+    for part in row_parts(*reference.shape):
+        for row in range(part.start, part.stop):
+            reference[row] = train_means[conditions[row].cell_type]
     return MetricInputs(
         conditions=conditions,
         predicted=_read_only(np.asarray(predictions.expression, dtype=np.float64)),
         truth=_read_only(truth),
-        control=_read_only(pseudobulk.control_means[types]),  # one row per type to (n, G)
+        control=_read_only(_repeated(pseudobulk.control_means, types, means)),  # (n, G)
         perturbed_mean=_read_only(reference),
         de_indices=_read_only(against.de.indices[rows]),
         gene_symbols=data.gene_symbols,
-        de_tests=None if against.de_tests is None else against.de_tests.take(rows),
+        de_tests=None
+        if tests is None
+        else DeTests(rows_of(tests.is_significant, rows), rows_of(tests.scores_vs_rest, rows)),
         cells=None if against.cells is None else against.cells.take(rows),
-        control_halves=(
-            None if against.control_halves is None else _read_only(against.control_halves[:, types])
-        ),
+        control_halves=None if halves is None else _read_only(_halves(halves, types, means)),
         single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
         predicted_cells=None if against.cell_tester is None else against.cell_tester(predictions),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
@@ -128,7 +130,7 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
         PluginError: If a metric fails or breaks its contract: a wrong number of values, an infinite
             value, or an undefined value without a reason.
     """
-    has_truth: BoolArray = np.asarray(np.isfinite(inputs.truth).all(axis=1), dtype=np.bool_)
+    has_truth = finite_rows(inputs.truth)
     seen = inputs if has_truth.all() else inputs.take(has_truth)
     of_rows = [(spec, metric) for spec, metric in metrics if spec.by_row]
     by_row = iter(in_blocks(of_rows, seen))
@@ -208,6 +210,21 @@ def lengthened(
     return found
 
 
+def _repeated(of_types: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:
+    """Give each condition its cell type's row, (n_types, G) to (n, G), in a file like ``means``."""
+    found = empty_like(means, (len(types), of_types.shape[1]), np.float64)
+    for part in row_parts(*found.shape):
+        found[part] = of_types[types[part]]
+    return found
+
+
+def _halves(halves: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:
+    found = empty_like(means, (2, len(types), halves.shape[2]), np.float64)
+    for row, kind in enumerate(types):
+        found[:, row] = halves[:, kind]
+    return found
+
+
 def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:
     # A view, so that the caller's own array stays writable.
     seen = array.view()
@@ -227,12 +244,12 @@ def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
 
 
 def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> DoubleArray:
-    own = pseudobulk.means[rows]
     if predictions.truth is None:
-        return own
-    if predictions.truth.shape != own.shape:
+        return rows_of(pseudobulk.means, rows)
+    shape = len(rows), pseudobulk.means.shape[1]
+    if predictions.truth.shape != shape:
         raise ShapeError(
-            f"a control's own truth is {predictions.truth.shape}, expected {own.shape}: "
+            f"a control's own truth is {predictions.truth.shape}, expected {shape}: "
             "one row of G genes per condition"
         )
     return np.asarray(predictions.truth, dtype=np.float64)
@@ -265,10 +282,9 @@ def _check_expression(predictions: Predictions, truth: DoubleArray, data: Pertur
             f"predictions have {expression.shape[1]} genes per condition, but {data.name!r} has "
             f"{data.n_genes}; return one value for each entry of task.gene_ids"
         )
-    has_truth: BoolArray = np.asarray(np.isfinite(truth).all(axis=1), dtype=np.bool_)
     # What is never scored may be anything: a duplicate cannot predict where it has no half.
-    wrong = ~np.isfinite(expression) & has_truth[:, None]
-    if wrong.any():
+    if (~finite_rows(expression) & finite_rows(truth)).any():
+        wrong = ~np.isfinite(expression) & finite_rows(truth)[:, None]
         row, gene = (int(position) for position in np.argwhere(wrong)[0])
         raise PluginError(
             f"{int(wrong.sum())} predicted value(s) are NaN or infinite, first "

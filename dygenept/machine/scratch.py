@@ -1,8 +1,8 @@
 """Temporary files for what does not fit into memory; nothing is left of them when a process ends.
 
 The file has no name (or is removed as it is closed, where a system does not know such files), so
-that not even a process that is killed leaves it behind. It is read and written by position, never
-mapped: pages of a mapped file count as memory of the process.
+that not even a process that is killed leaves it behind. Cells are read and written by position;
+``tables`` maps arrays of conditions × genes.
 """
 
 from __future__ import annotations
@@ -111,6 +111,18 @@ class ScratchFile:
                 raise DataError(f"the temporary file in {self.folder} ends too early; try again")
             left, offset = left[done:], offset + done
 
+    def reserve(self, n_bytes: int) -> None:
+        """Take room for so many bytes, zeros, so that none of them can meet a full disk later.
+
+        Raises:
+            DataError: If the disk has no room for them.
+        """
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, n_bytes)
+        except OSError as error:
+            raise self.failure(error) from error
+        self._size = max(self._size, n_bytes)
+
     @property
     def descriptor(self) -> int:
         """The file's descriptor, for a library that reads and writes it by itself."""
@@ -120,8 +132,8 @@ class ScratchFile:
         """Return the error to raise for a disk that is full or fails."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return DataError(
-                f"the disk of {self.folder} is full: cells are copied there that --memory has "
-                f"no room for, and parts of zarr stores; {_MEND}"
+                f"the disk of {self.folder} is full: cells and tables are kept there that "
+                f"--memory has no room for, and parts of zarr stores; {_MEND}"
             )
         return DataError(f"the temporary file in {self.folder}: {error.strerror or error}")
 
@@ -167,7 +179,7 @@ def unnamed_file(*, called: str) -> Iterator[io.FileIO]:
 
 
 def check_space(folder: Path, n_bytes: int) -> None:
-    """Refuse a copy that its disk has no room for, before it is begun.
+    """Refuse files that their disk has no room for, before they are begun.
 
     Raises:
         DataError: As said.
@@ -178,6 +190,6 @@ def check_space(folder: Path, n_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if n_bytes > free:
         raise DataError(
-            f"a copy of the cells takes {n_bytes / 1e9:,.2f} GB in {folder}, whose disk has "
-            f"{free / 1e9:,.2f} GB left; {_MEND}"
+            f"temporary files of cells or tables take {n_bytes / 1e9:,.2f} GB in {folder}, whose "
+            f"disk has {free / 1e9:,.2f} GB left; {_MEND}"
         )

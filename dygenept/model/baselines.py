@@ -13,6 +13,7 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.registry import merge
 from dygenept.plugin.specs import BaselineSpec, PluginConfig
+from dygenept.types import FitSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class ConfiguredBaseline:
     def knowledge(self) -> str | None:
         """Facet set or file that it reads gene embeddings from."""
         return None if self.spec.knowledge is None else self.spec.knowledge(self.options)
+
+    def fit_bytes(self, size: FitSize) -> int:
+        """Bytes that it says it takes beside the task; 0 where it goes through it in parts."""
+        return 0 if self.spec.fit_bytes is None else self.spec.fit_bytes(self.options, size)
 
 
 def configured_baseline(

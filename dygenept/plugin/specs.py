@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dygenept.types import (
         DoubleArray,
         EncoderFootprint,
+        FitSize,
         GeneKnowledge,
         GroupedPairs,
         IntArray,
@@ -182,6 +183,9 @@ class BaselineSpec(PluginSpec):
             it before the first job.
         learns_from: Kinds of data sets that it learns from: ``cells``, and tables of ``effects``,
             of which it reads ``Task.means`` (filled) and may read ``Task.effects``.
+        fit_bytes: Bytes that fitting and predicting take at most beside the task, from the
+            configuration and the sizes of a fold; a limit on memory refuses it where they do not
+            fit. None for a model that goes through conditions in parts.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -193,6 +197,7 @@ class BaselineSpec(PluginSpec):
     knowledge: Callable[[Any], str | None] | None = None
     environment: Callable[[Any], EnvironmentSpec] | None = None
     learns_from: tuple[Literal["cells", "effects"], ...] = ("cells",)
+    fit_bytes: Callable[[Any, FitSize], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

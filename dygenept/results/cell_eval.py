@@ -19,6 +19,7 @@ import numpy as np
 
 from dygenept.data.reading.expression import summarise
 from dygenept.errors import DataError
+from dygenept.machine.hdf5_files import write_h5ad
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import Condition, DoubleArray, FloatArray, PerturbationData, Predictions
 
@@ -222,4 +223,4 @@ def _write(
         var=pd.DataFrame({"gene_id": list(data.gene_ids)}, index=gene_names(data)),
     )
     with replaced_whole(path) as temporary:
-        adata.write_h5ad(temporary)
+        write_h5ad(adata, temporary)

@@ -11,18 +11,20 @@ from typing import Literal
 
 from dygenept.data.effects.filling import filled_task
 from dygenept.data.guard import guard_task
+from dygenept.data.memory import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
 from dygenept.machine.places import check_can_write
+from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
 from dygenept.results.records import PluginRecord, RunRecord
 from dygenept.runs.job_identity import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import FoldJob, record_of, rescored
-from dygenept.types import Progress, Runtime, Task
+from dygenept.types import FitSize, Progress, Runtime, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ def fold_job(
 
     Raises:
         LeakageError: If anything held out could be reached from the task.
+        DataError: If the model does not fit under the run's limit on memory.
     """
     seed = fold_seed(context, model, fold)
     runtime = Runtime(
@@ -181,6 +184,8 @@ def fold_job(
         ),
         runtime=runtime,
     )
+    if context.memory is not None and model.baseline is not None:
+        _check_memory(context, model.baseline, task, len(conditions))
     guard_task(
         task,
         data=context.data,
@@ -193,3 +198,19 @@ def fold_job(
         # After the guard, which knows the values as they were measured.
         task = filled_task(task, context.data)
     return FoldJob(context, model, fold, conditions), task
+
+
+def _check_memory(
+    context: RunContext, baseline: ConfiguredBaseline, task: Task, n_held_out: int
+) -> None:
+    """Refuse a model that says it takes more than the run's limit on memory leaves."""
+    size = FitSize(
+        n_known=len(task.known),
+        n_held_out=n_held_out,
+        n_genes=len(task.gene_ids),
+        n_targets=len(task.target_genes),
+    )
+    if context.memory is not None and (n_bytes := baseline.fit_bytes(size)):
+        check_model_memory(
+            baseline.shown, n_bytes, context.data, context.memory, n_tables=context.n_tables
+        )

@@ -20,7 +20,7 @@ from dygenept.runs import plan_costs as costs
 from dygenept.runs.plan_jobs import planned_folds, recorded_jobs
 from dygenept.runs.plan_models import ModelPlan, ModelPlanner
 from dygenept.runs.readiness import with_file_hashes
-from dygenept.runs.run_context import check_request, run_device
+from dygenept.runs.run_context import check_request, n_tables_of, run_device
 from dygenept.runs.runner import BenchRequest
 from dygenept.types import Fold, PerturbationData
 
@@ -144,13 +144,16 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
             if not found.is_table
             else "A table of effects is not read, so its folds and costs are not known."
         )
-    planner = ModelPlanner(environment, found, size, folds, machine, doubts)
+    n_tables = n_tables_of(request, environment)
+    planner = ModelPlanner(
+        environment, found, size, folds, machine, doubts, request.memory, n_tables
+    )
     plans = tuple(planner.plan(model, records) for model in models)
     if device.startswith("cuda"):
         doubts.append(
             f"No GPU was measured: {costs.MEASURED.gpu_flop:.0e} operations per second are assumed."
         )
-    doubts += (*_too_large(plans, machine), *_under_limit(request, found))
+    doubts += (*_too_large(plans, machine), *_under_limit(request, found, plans, n_tables))
     return BenchPlan(
         request=request,
         dataset=found,
@@ -252,23 +255,43 @@ def _too_large(models: Sequence[ModelPlan], machine: costs.Machine) -> list[str]
     ]
 
 
-def _under_limit(request: BenchRequest, found: OutlinedDataset) -> list[str]:
+def _under_limit(
+    request: BenchRequest, found: OutlinedDataset, models: Sequence[ModelPlan], n_tables: int
+) -> list[str]:
     """Say what a limit on memory would make of the run."""
-    size = CellsSize.of(found.outline)
-    if request.memory is None or size is None:
+    size, limit = CellsSize.of(found.outline), request.memory
+    if limit is None or size is None:
         return []
+    size = replace(size, n_tables=n_tables)
     try:
-        check_memory(found.name, size, request.memory, streams=found.streams)
+        check_memory(found.name, size, limit, streams=found.streams)
     except DataError as error:
         return [f"The run would be refused: {error}."]
-    if size.in_memory <= request.memory:
-        return []
-    at_most = "at most " if size.is_bound else ""
-    return [
-        f"The matrix does not fit into --memory, so cells are kept in a temporary file of {at_most}"
-        f"{size.stored / 1e9:,.2f} GB, with a peak of about {size.streamed / costs.GIB:,.2f} GiB; "
-        "the memory of each model above counts the matrix as held."
-    ]
+    said: list[str] = []
+    peak = size.under(limit, streams=found.streams)
+    if peak != size.in_memory:
+        at_most = "at most " if size.is_bound else ""
+        files = []
+        if peak != size.without_tables:
+            files.append(
+                f"cells are kept in a temporary file of {at_most}{size.stored / 1e9:,.2f} GB"
+            )
+        if peak in (size.bounded, size.without_tables):
+            n_bytes = size.stored_tables
+            files.append(
+                f"arrays of conditions x genes are kept in files of at most {n_bytes / 1e9:,.2f} GB"
+            )
+        said.append(
+            f"Not everything fits into --memory: {' and '.join(files)}, with a peak of about "
+            f"{peak / costs.GIB:,.2f} GiB."
+        )
+    names = [model.name for model in models if (model.limited_bytes or 0) > limit]
+    if names:
+        said.append(
+            f"{' and '.join(names)} would be refused under --memory, since what it takes by itself "
+            "does not fit beside the rest."
+        )
+    return said
 
 
 def _n_default_metrics(environment: Environment) -> int:

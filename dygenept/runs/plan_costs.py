@@ -224,12 +224,15 @@ def process_bytes(
         has_torch: The model is an assembly.
     """
     tables = (size.n_conditions + size.n_types) * size.n_genes * 8 * c.tables
-    given = 0
-    if fold is not None:
-        share = (fold.n_train_cells + size.n_controls) / max(1, size.n_cells)
-        given = int(size.matrix_bytes * min(1.0, share))
+    given = 0 if fold is None else given_bytes(size, fold)
     whole = int(size.matrix_bytes * c.read_peak) + tables + given + c.process_bytes
     return whole + (c.torch_bytes if has_torch else 0)
+
+
+def given_bytes(size: DataSize, fold: FoldSize) -> int:
+    """Bytes of the cells of a fold that a model of cells is given."""
+    share = (fold.n_train_cells + size.n_controls) / max(1, size.n_cells)
+    return int(size.matrix_bytes * min(1.0, share))
 
 
 def prediction_bytes(fold: FoldSize, size: DataSize) -> int:

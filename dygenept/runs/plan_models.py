@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
+from dygenept.data.memory import TABLES, CellsSize
 from dygenept.data.outlines import OutlinedDataset
 from dygenept.errors import ConfigError
 from dygenept.model.resolve import ResolvedModel
@@ -15,7 +16,7 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.readiness import require_buildable
-from dygenept.types import EncoderFootprint, IntArray
+from dygenept.types import EncoderFootprint, FitSize, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class ModelPlan:
         n_recorded: Folds whose record is in the results folder already.
         lacks: Why it cannot run here; None where it can.
         memory_bytes: Peak memory of a process that runs it.
+        limited_bytes: The same under the limit on memory that was asked for; None where there is
+            none, and for what it is not known.
         gradient_steps: Gradient steps of one fold, if training does not stop early.
         encoder: What its cell encoder takes.
         seconds: Seconds of one fold, by part.
@@ -40,6 +43,7 @@ class ModelPlan:
     n_recorded: int
     lacks: str | None
     memory_bytes: int | None
+    limited_bytes: int | None
     gradient_steps: int | None
     encoder: EncoderFootprint | None
     seconds: Mapping[str, float] | None
@@ -56,6 +60,8 @@ class ModelPlanner:
     folds: tuple[costs.FoldSize, ...]
     machine: costs.Machine
     doubts: list[str]
+    limit: int | None = None
+    n_tables: int = TABLES
 
     def plan(self, model: ResolvedModel, records: Mapping[tuple[str, int], RunRecord]) -> ModelPlan:
         """Plan one model."""
@@ -79,10 +85,38 @@ class ModelPlanner:
             n_recorded=len(own),
             lacks=lacks,
             memory_bytes=memory,
+            limited_bytes=self._limited(model),
             gradient_steps=None if work is None else work.steps,
             encoder=None if work is None else work.encoder,
             seconds=seconds,
             basis=basis,
+        )
+
+    def _limited(self, model: ResolvedModel) -> int | None:
+        """Return peak memory under the limit, what the model says it takes itself included."""
+        cells = CellsSize.of(self.dataset.outline)
+        if self.limit is None or self.size is None or cells is None or not self.folds:
+            return None
+        cells = replace(cells, n_tables=self.n_tables)
+        needed = cells.under(self.limit, streams=self.dataset.streams)
+        if model.needs_cells:
+            largest = max(self.folds, key=lambda fold: fold.n_train_cells)
+            needed += costs.given_bytes(self.size, largest)
+        if model.assembly is not None:
+            return needed + costs.MEASURED.torch_bytes
+        if model.baseline is None:
+            return None
+        data = self.dataset.outline.data
+        return needed + max(
+            model.baseline.fit_bytes(
+                FitSize(
+                    n_known=fold.n_train + fold.n_val,
+                    n_held_out=fold.n_test,
+                    n_genes=self.size.n_genes,
+                    n_targets=self.size.n_conditions if data is None else len(data.target_genes),
+                )
+            )
+            for fold in self.folds
         )
 
     def _lacks(self, model: ResolvedModel) -> str | None:

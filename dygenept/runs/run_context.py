@@ -142,6 +142,7 @@ class RunContext:
         keep_predictions: False leaves predictions out of the results folder.
         resume: False computes again what is there.
         memory: Most bytes of memory; None for no limit.
+        n_tables: Arrays of conditions × genes that are in memory together, where they are.
     """
 
     environment: Environment
@@ -160,6 +161,7 @@ class RunContext:
     keep_predictions: bool = True
     resume: bool = True
     memory: int | None = None
+    n_tables: int = TABLES
     _train_means: dict[int, Mapping[str, DoubleArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -207,7 +209,7 @@ def open_run(
         DygeneptError: If the data set, the split or a metric is refused.
     """
     report(Progress("read", 0, 1, request.dataset))
-    tables = replace(request, n_tables=_n_tables(request, environment, is_scored=is_scored))
+    tables = replace(request, n_tables=n_tables_of(request, environment, is_scored=is_scored))
     data = open_data(tables, environment, report)
     split = split_of(data)
     report(Progress("read", 1, 1))
@@ -228,12 +230,13 @@ def open_run(
         keep_predictions=request.keep_predictions,
         resume=request.resume,
         memory=request.memory,
+        n_tables=tables.n_tables,
     )
     report(Progress("means", 1, 1))
     return context
 
 
-def _n_tables(request: RunRequest, environment: Environment, *, is_scored: bool) -> int:
+def n_tables_of(request: RunRequest, environment: Environment, *, is_scored: bool = True) -> int:
     """Say how many arrays of conditions × genes a run keeps together, for a limit on memory."""
     known = set(environment.manager.names(MetricSpec.kind))
     if is_scored and not (request.metrics and known.issuperset(request.metrics)):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.machine.hdf5_files import write_h5ad
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import (
     CONTROL_LABEL,
@@ -208,7 +209,7 @@ def write_toy_h5ad(path: Path, shape: ToyShape | None = None) -> Path:
         X=cells.expression, obs=obs, var=var, uns={"dygenept": {"simulated": True}}
     )
     with replaced_whole(path) as temporary:
-        adata.write_h5ad(temporary)
+        write_h5ad(adata, temporary)
     return path
 
 

@@ -47,7 +47,7 @@ from dygenept.types.mapping import (
     NO_MAPPING,
     DataMapping,
 )
-from dygenept.types.outline import DataOutline, EncoderFootprint
+from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize
 from dygenept.types.results import (
     Candidates,
     ChildResources,
@@ -92,6 +92,7 @@ __all__ = [
     "EffectTable",
     "EncoderFootprint",
     "FacetSetReader",
+    "FitSize",
     "FloatArray",
     "Fold",
     "GeneKnowledge",

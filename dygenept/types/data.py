@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,6 +118,8 @@ class PerturbationData:
             has no cells then, and its "expression" is the effect itself. None for cells.
         planted: Of simulated cells, the share of each source in the planted effects' variance;
             empty for real cells and where the file does not say.
+        tables: Folder of unnamed files that arrays of conditions × genes are kept in, where a limit
+            on memory asks for it; None keeps them in memory.
     """
 
     name: str
@@ -141,6 +144,7 @@ class PerturbationData:
     batches: CellBatches | None = None
     effects: EffectTable | None = None
     planted: Mapping[str, float] = field(default_factory=dict)
+    tables: Path | None = None
 
     @property
     def n_cells(self) -> int:

@@ -51,3 +51,20 @@ class EncoderFootprint:
     n_cached: int
     frozen_flop: float
     step_flop: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSize:
+    """Sizes that the memory of a fit depends on.
+
+    Attributes:
+        n_known: Train and validation conditions.
+        n_held_out: Conditions that are predicted together.
+        n_genes: Output genes.
+        n_targets: Target genes of the data set.
+    """
+
+    n_known: int
+    n_held_out: int
+    n_genes: int
+    n_targets: int

@@ -32,6 +32,30 @@ def _(folder: Path) -> None:
         adata.write_h5ad(path, compression="gzip")
 
 
+@seed("zarr_v2", "zarr_v3")
+def _(folder: Path) -> None:
+    import warnings
+
+    import anndata
+    import numpy as np
+
+    from dygenept.testing import ToyShape, write_toy_h5ad
+
+    path = write_toy_h5ad(folder / "cells.h5ad", ToyShape(**SHAPE))
+    adata = anndata.read_h5ad(path)
+    adata.layers["counts"] = adata.X.toarray()
+    # Texts as they are, since pandas may keep them as categories.
+    adata.obs["note"] = np.array(["a note"] * adata.n_obs, dtype=object)
+    version = int(folder.name[-1])
+    with warnings.catch_warnings(), anndata.settings.override(zarr_write_format=version):
+        # zarr itself says what may become of its formats of texts.
+        warnings.simplefilter("ignore")
+        adata.write_zarr(folder / "cells.zarr")
+    path.unlink()
+    # Else what each array says of itself would not be read.
+    (folder / "cells.zarr" / ".zmetadata").unlink(missing_ok=True)
+
+
 def submission() -> tuple[list[str], list[str], Any]:
     import numpy as np
 

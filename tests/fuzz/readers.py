@@ -134,6 +134,17 @@ for _name, _source in (
     reader(_name)(graph(_source))
 
 
+@reader("zarr_v2", "zarr_v3")
+def _(folder: Path) -> object:
+    import warnings
+
+    from dygenept.data.reading.anndata_file import read_anndata
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_anndata(folder / "cells.zarr")
+
+
 @reader("h5ad", "h5ad_gzip")
 def _(folder: Path) -> object:
     from dygenept.data.reading.anndata_file import read_anndata

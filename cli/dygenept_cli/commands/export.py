@@ -224,6 +224,7 @@ def _write_anndata(table: pl.DataFrame, output: Path) -> None:
     import anndata
     import pandas as pd
 
+    from dygenept.machine.hdf5_files import write_h5ad
     from dygenept.machine.whole_files import replaced_whole
 
     keys = ["perturbation", "cell_type", "fold"]
@@ -233,4 +234,4 @@ def _write_anndata(table: pl.DataFrame, output: Path) -> None:
     adata = anndata.AnnData(X=genes.to_numpy(), obs=frame)
     adata.var_names = genes.columns
     with replaced_whole(output) as temporary:
-        adata.write_h5ad(temporary)
+        write_h5ad(adata, temporary)

@@ -33,11 +33,9 @@ def show_plan(plan: BenchPlan) -> None:
             ("device", f"{plan.machine.device}, {plan.machine.n_cores} processor(s)"),
         )
     )
-    table = listing(
-        None,
-        ("model", "folds", "steps", "cache", "memory", "time"),
-        right=("folds", "steps", "cache", "memory", "time"),
-    )
+    under = ("under limit",) if plan.request.memory is not None else ()
+    columns = ("folds", "steps", "cache", "memory", *under, "time")
+    table = listing(None, ("model", *columns), right=columns)
     for model in plan.models:
         table.add_row(*_row(plan, model))
     show_table(table)
@@ -114,5 +112,6 @@ def _row(plan: BenchPlan, model: ModelPlan) -> tuple[str, ...]:
         "" if model.gradient_steps is None else f"{model.gradient_steps:,}",
         cache if model.encoder is not None and model.encoder.cache_place != "off" else "",
         amount(model.memory_bytes),
+        *((amount(model.limited_bytes),) if plan.request.memory is not None else ()),
         f"{duration(seconds)}{mark}",
     )

@@ -6,9 +6,10 @@ import logging
 
 import numpy as np
 
-from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums, row_parts
+from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.errors import ConfigError, nearest
+from dygenept.machine.tables import row_parts, zeros
 from dygenept.types import BoolArray, DeGenes, DoubleArray, IntArray, PerturbationData, Pseudobulk
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> D
         and uses the variance with n - 1.
     """
     scores = _Scores(data, pseudobulk or mean_expression(data))
-    found = np.empty((len(data.conditions), data.n_genes))
+    found = zeros((len(data.conditions), data.n_genes), np.float64, folder=data.tables)
     for part in row_parts(len(found), data.n_genes):
         found[part] = scores.of(part)
     return found
@@ -154,7 +155,7 @@ class _Allowed:
         if data.batches is not None:
             # Whether a gene is expressed is seen before batch effects are taken away.
             codes, n_groups = group_codes(data)
-            sums = group_sums(data.expression, codes, n_groups=n_groups)
+            sums = group_sums(data.expression, codes, n_groups=n_groups, folder=data.tables)
             self._means, controls = sums[: len(data.conditions)], sums[len(data.conditions) :]
         self._anywhere, self._rows = _expressed_anywhere(data, self._means)
         self._is_zero_in_control: BoolArray = np.all(controls == 0, axis=0)
@@ -183,7 +184,7 @@ def _expressed_anywhere(
     rows = np.asarray([number[item.perturbation] for item in data.conditions], dtype=np.int32)
     if len(perturbations) == len(data.conditions):
         return None, rows
-    anywhere = np.zeros((len(perturbations), data.n_genes), dtype=np.bool_)
+    anywhere = zeros((len(perturbations), data.n_genes), np.bool_, folder=data.tables)
     for part in row_parts(len(rows), data.n_genes):
         np.logical_or.at(anywhere, rows[part], np.not_equal(means[part], 0))
     return anywhere, rows

@@ -17,6 +17,7 @@ from dygenept.data.de.merged_ranks import (
     tie_term,
 )
 from dygenept.data.memory import MERGED, SORTED
+from dygenept.machine.tables import give_back_pages, zeros
 from dygenept.machine.threads import n_threads
 from dygenept.types import BoolArray, DoubleArray, IntArray, PerturbationData
 
@@ -45,7 +46,8 @@ def rank_sum_p_values(data: PerturbationData) -> DoubleArray:
         ``mannwhitneyu(method="asymptotic")`` gives the same for one batch, as does pdex, with which
         cell-eval finds its significant genes.
     """
-    p_values = np.ones((len(data.conditions), data.n_genes))
+    p_values = zeros((len(data.conditions), data.n_genes), np.float64, folder=data.tables)
+    p_values.fill(1.0)
     for code, row in _tested(data):
         p_values[code] = row
     return p_values
@@ -57,7 +59,7 @@ def significant_genes(data: PerturbationData, fdr: float) -> BoolArray:
     Returns:
         (n_conditions, G).
     """
-    marked = np.zeros((len(data.conditions), data.n_genes), dtype=np.bool_)
+    marked = zeros((len(data.conditions), data.n_genes), np.bool_, folder=data.tables)
     for code, row in _tested(data):
         marked[code] = significant(row[None], fdr)[0]
     return marked
@@ -101,6 +103,7 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
             for first in range(0, len(sets), TAKEN):
                 for tested in pool.map(test, sets[first : first + TAKEN]):
                     yield from tested
+                give_back_pages()
 
 
 def _sets(codes: Sequence[int], n_values: Sequence[int], *, most: int) -> list[list[int]]:

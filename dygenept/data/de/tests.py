@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from dygenept.data.de.rank_sum import significant_genes
-from dygenept.data.pseudobulk import cell_sums, group_codes, row_parts
+from dygenept.data.pseudobulk import cell_sums, group_codes
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
+from dygenept.machine.tables import row_parts
 from dygenept.types import DeTests, DoubleArray, PerturbationData, Pseudobulk
 
 FDR = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from dygenept.data.prepare.passes import Report, Scaling, blocks_of
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.labelled import LabelledFile
+from dygenept.machine.hdf5_files import written_hdf5
 from dygenept.machine.whole_files import remove_leftovers, replaced_whole
 from dygenept.types import CONTROL_LABEL, BoolArray, DoubleArray
 
@@ -54,7 +56,6 @@ def write_ready(
     report: Report,
 ) -> None:
     """Write kept cells × kept genes as CSR with the columns that every command reads."""
-    import h5py
     from anndata.io import write_elem
 
     remove_leftovers(output)
@@ -64,19 +65,25 @@ def write_ready(
     if ready.is_simulated:
         own["simulated"] = True
     output.parent.mkdir(parents=True, exist_ok=True)
-    with replaced_whole(output) as temporary, h5py.File(temporary, "w") as file:
+    with replaced_whole(output) as temporary, written_hdf5(temporary) as (file, check):
         file.attrs["encoding-type"], file.attrs["encoding-version"] = "anndata", "0.1.0"
         write_elem(file, "obs", _obs(found, ready))
         write_elem(file, "var", _var(found, ready))
         write_elem(file, "uns", {"dygenept": own})
         for empty in ("layers", "obsm", "obsp", "varm", "varp"):
             write_elem(file, empty, {})
-        _write_values(file, found, scaling, ready, report)
+        _write_values(file, found, scaling, ready, report, check)
 
 
 def _write_values(
-    file: h5py.File, found: LabelledFile, scaling: Scaling, ready: ReadyFile, report: Report
+    file: h5py.File,
+    found: LabelledFile,
+    scaling: Scaling,
+    ready: ReadyFile,
+    report: Report,
+    check: Callable[[], None],
 ) -> None:
+    """Write values block by block; ``check`` raises what the disk said to the last one."""
     group = file.create_group("X")
     group.attrs["encoding-type"], group.attrs["encoding-version"] = "csr_matrix", "0.1.0"
     columns = np.flatnonzero(ready.genes)
@@ -94,6 +101,7 @@ def _write_values(
         for dataset, values in ((data, block.data), (indices, block.indices)):
             dataset.resize((size,))
             dataset[n_values:size] = values
+        check()
         lengths[done : done + len(cells)] = np.diff(block.indptr)
         done, n_values = done + len(cells), size
     group.create_dataset("indptr", data=np.concatenate(([0], np.cumsum(lengths))))

@@ -37,6 +37,7 @@ _PACKING = ("blosc", "zstd", "zlib", "gzip", "lz4", "lzma", "bz2", "sharding_ind
 _NUMBERS = ("bytes", "transpose", "shuffle", "delta", "bitround", "packbits", "fixedscaleoffset")
 _OTHERS = ("astype", "vlen-utf8", "vlen-bytes", "crc32c", "crc32", "adler32", "fletcher32")
 CODECS = frozenset((*_PACKING, *_NUMBERS, *_OTHERS))
+BLOSC_HEADER = 16
 SPARSE_PARTS = ("data", "indices", "indptr")
 
 
@@ -104,7 +105,9 @@ class _Copy:
         import h5py
 
         called = f"{self._path}: {path}"
-        _check_codecs(source.metadata.to_dict(), called)
+        codecs = _check_codecs(source.metadata.to_dict(), called)
+        if "blosc" in codecs and "sharding_indexed" not in codecs:
+            _check_blosc(self._path / path, self._size, called)
         is_text = source.dtype.kind in "TOUS"
         if not is_text and source.dtype.kind not in "biuf":
             return
@@ -155,8 +158,13 @@ def _set_attribute(target: h5py.Group | h5py.Dataset, name: str, value: Any) -> 
         target.attrs[name] = value
 
 
-def _check_codecs(described: Mapping[str, Any], called: str) -> None:
-    """Refuse an array whose bytes are turned into values by something that may run code."""
+def _check_codecs(described: Mapping[str, Any], called: str) -> set[str]:
+    """Refuse an array whose bytes are turned into values by something that may run code.
+
+    Returns:
+        What its bytes are turned into values by.
+    """
+    names: set[str] = set()
     found = [described.get("compressor"), *(described.get("filters") or ())]
     found += described.get("codecs") or ()
     while found:
@@ -170,8 +178,29 @@ def _check_codecs(described: Mapping[str, Any], called: str) -> None:
                 f"{called} is packed by {name!r}, which is not read, since it may run code; write "
                 "it with anndata's defaults: adata.write_zarr"
             )
+        names.add(name)
         inner = given.get("configuration") or {}
         found += [*(inner.get("codecs") or ()), *(inner.get("index_codecs") or ())]
+    return names
+
+
+def _check_blosc(folder: Path, size: int, called: str) -> None:
+    """Refuse chunks of another length than they say: Blosc would read beyond their end.
+
+    Source: c-blosc, README_CHUNK_FORMAT: a header of 16 bytes, from the fourth the unpacked length,
+    the last four the packed one.
+    """
+    for chunk in folder.rglob("*"):
+        if chunk.name.startswith(".z") or chunk.name == "zarr.json" or not chunk.is_file():
+            continue
+        with chunk.open("rb") as file:
+            header = file.read(BLOSC_HEADER)
+        if chunk.stat().st_size != int.from_bytes(header[12:], "little"):
+            raise DataError(
+                f"{called} has a chunk {chunk.relative_to(folder)} of another length than it says, "
+                "so the store is damaged; fetch or copy it again"
+            )
+        check_claim(int.from_bytes(header[4:8], "little"), size, called)
 
 
 def _check_chunks(source: zarr.Array[Any], called: str) -> None:

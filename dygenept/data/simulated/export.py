@@ -10,6 +10,7 @@ import numpy as np
 from dygenept.data.simulated.profiles import SIMULATION_VERSION
 from dygenept.data.simulated.simulation import SimulatedData
 from dygenept.data.simulated.truth import truth_path, write_truth
+from dygenept.machine.hdf5_files import write_h5ad
 from dygenept.machine.whole_files import replaced_whole
 from dygenept.types import CONTROL_LABEL
 
@@ -52,7 +53,7 @@ def write_simulation(simulation: SimulatedData, path: Path) -> None:
         },
     )
     with replaced_whole(path) as temporary:
-        adata.write_h5ad(temporary)
+        write_h5ad(adata, temporary)
         write_truth(simulation.truth, truth_path(path))
 
 

@@ -19,11 +19,13 @@ from dygenept.knowledge.gene_embedding import (
 )
 from dygenept.model.start.left_out import coordinates_of
 from dygenept.plugin import PluginConfig, PluginError
-from dygenept.types import Condition, DoubleArray, Task
+from dygenept.types import Condition, DoubleArray, FitSize, Task
 
 Choice = Mapping[str, float | int]
 # Of two, what is left to fit to when one is left out is a single one.
 MIN_TO_CHOOSE = 3
+# Assumed of an embedding that is not opened yet: eight facets of a text encoder of 512, joined.
+MOST_FEATURES = 4096
 
 
 class EmbeddingConfig(PluginConfig):
@@ -67,6 +69,25 @@ class SpreadSolver(Solver, Protocol):
 def knowledge_of(config: EmbeddingConfig) -> str | None:
     """Name the knowledge that the harness must open for a configuration."""
     return None if config.embedding == IDENTITY else config.embedding
+
+
+def fit_bytes(config: EmbeddingConfig, size: FitSize) -> int:
+    """Bytes of a fit beside the task.
+
+    Features twice, the deltas twice (``coordinates_of`` decomposes them), seven arrays of all pairs
+    of perturbations (kernel, its vectors and what finds them, coordinates, what is left of these),
+    and two of predictions.
+    """
+    n, features = size.n_known, n_features(config, size)
+    values = (
+        2 * n * features + 2 * n * size.n_genes + 7 * n * n + 2 * size.n_held_out * size.n_genes
+    )
+    return 8 * values
+
+
+def n_features(config: EmbeddingConfig, size: FitSize) -> int:
+    """Features of a perturbation: one for each target gene, or those of the largest facet set."""
+    return size.n_targets if config.embedding == IDENTITY else MOST_FEATURES
 
 
 ConfigT = TypeVar("ConfigT", bound=EmbeddingConfig)
@@ -170,7 +191,7 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         self._fitted = {}
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
-            features, deltas = self.features(view.conditions), view.means - view.control
+            features, deltas = self.features(view.conditions), view.deltas
             choice = self._choose(features, deltas, cell_type)
             self._fitted[cell_type] = self.solver(features, deltas), choice
             suffix = f" ({cell_type})" if len(task.cell_types) > 1 else ""

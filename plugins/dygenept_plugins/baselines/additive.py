@@ -12,6 +12,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
+from dygenept.machine.tables import filled_by_columns
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 from dygenept.types.gene_sets import gene_membership, numbered_targets
@@ -30,14 +31,20 @@ class Additive(ClosedFormModel):
         genes = numbered_targets(singles)
         trained = gene_membership(singles, genes)  # (n_singles, n_genes)
         counts = np.asarray(trained.sum(axis=0)).ravel()
-        deltas = view.means[rows] - view.control
-        by_gene = (trained.T @ deltas) / counts[:, None]  # (n_genes, G)
         asked = gene_membership(conditions, genes)  # (n, n_genes)
         n_known = np.asarray(asked.sum(axis=1)).ravel()
         n_targets = np.array([len(item.genes) for item in conditions], dtype=np.float64)
-        unseen = (n_targets - n_known)[:, None] * (view.mean - view.control)
-        predicted: DoubleArray = view.control + asked @ by_gene + unseen
-        return predicted
+        n_unseen, typical = (n_targets - n_known)[:, None], view.mean - view.control
+
+        def predict(columns: slice) -> DoubleArray:
+            control = view.control[columns]
+            deltas = view.means[rows, columns] - control
+            by_gene = (trained.T @ deltas) / counts[:, None]  # (n_genes, n_columns)
+            predicted: DoubleArray = control + asked @ by_gene + n_unseen * typical[columns]
+            return predicted
+
+        shape = len(conditions), len(view.control)
+        return filled_by_columns(view.means, shape, predict, n_read=len(view.conditions))
 
 
 @hookimpl

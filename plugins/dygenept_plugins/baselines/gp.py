@@ -13,11 +13,12 @@ import numpy as np
 from pydantic import Field
 
 from dygenept.plugin import BaselineSpec, hookimpl
-from dygenept.types import DoubleArray
+from dygenept.types import DoubleArray, FitSize
 from dygenept_plugins.baselines._embedding_regression import (
     Choice,
     EmbeddingConfig,
     SpreadRegression,
+    fit_bytes,
     knowledge_of,
 )
 
@@ -106,6 +107,11 @@ class GpSolver:
         return kernel
 
 
+def gp_bytes(config: GpConfig, size: FitSize) -> int:
+    """Bytes of a fit: distances, and the kernel's vectors and targets of each length scale."""
+    return fit_bytes(config, size) + 8 * (2 * len(LENGTH_SCALES) + 2) * size.n_known**2
+
+
 def squared_distances(first: DoubleArray, second: DoubleArray) -> DoubleArray:
     """Squared Euclidean distances, (n, D) and (m, D) to (n, m)."""
     squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
@@ -145,6 +151,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=GpConfig,
             factory=Gp,
             knowledge=knowledge_of,
+            fit_bytes=gp_bytes,
             learns_from=("cells", "effects"),
         )
     ]

@@ -18,8 +18,9 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
 from dygenept.evaluation.reference import train_view
+from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, Predictions
+from dygenept.types import Condition, DoubleArray, FitSize, Predictions
 from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
 
@@ -51,12 +52,21 @@ class InterpolatedDuplicate(HalvesBaseline):
         draws = []
         for _ in range(self._n_halves):
             tested = draw(rng)
-            halves = scored_halves(tested.means[:, rows], held_out.means[rows], tuple(conditions))
+            halves = scored_halves(
+                tuple(rows_of(half, rows) for half in tested.means),
+                rows_of(held_out.means, rows),
+                tuple(conditions),
+            )
             share = tested.adjusted_p[rows]
             mixed = (1.0 - share) * halves.expression + share * mean
             draws.append(replace(halves, expression=mixed))
         first, *others = draws
         return replace(first, others=tuple(others), n_cells=cells_of_halves(held_out, rows))
+
+
+def duplicate_bytes(config: HalvesConfig, size: FitSize) -> int:
+    """Bytes of all halvings, and of the tests of one: arrays of held-out conditions × genes."""
+    return 8 * (12 + 2 * config.n_halves) * size.n_held_out * size.n_genes
 
 
 @hookimpl
@@ -71,5 +81,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=lambda config: InterpolatedDuplicate(config.n_halves),
             role="ceiling",
             closed_form=False,
+            fit_bytes=duplicate_bytes,
         )
     ]

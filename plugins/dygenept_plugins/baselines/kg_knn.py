@@ -19,7 +19,7 @@ from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.graph.links import links_of
 from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
-from dygenept.types import Condition, DoubleArray, Task
+from dygenept.types import Condition, DoubleArray, FitSize, Task
 from dygenept.types.effects import GraphName
 from dygenept.types.gene_sets import gene_membership
 from dygenept_plugins.baselines.knn import neighbor_weights
@@ -56,7 +56,7 @@ class KgKnn(ClosedFormModel):
     def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
         """Predict conditions of one cell type, (n, G)."""
         cell_type = conditions[0].cell_type
-        deltas = view.means - view.control
+        deltas = view.deltas
         if cell_type not in self._n_neighbors:
             self._n_neighbors[cell_type] = self._chosen(
                 self._likeness(view.conditions, view), deltas
@@ -99,6 +99,11 @@ class KgKnn(ClosedFormModel):
         return options[int(np.argmin(errors))]
 
 
+def kg_knn_bytes(config: KgKnnConfig, size: FitSize) -> int:
+    """Bytes of a fit: likenesses and products of all pairs of perturbations, and predictions."""
+    return 8 * (8 * size.n_known**2 + 2 * size.n_held_out * size.n_genes)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -111,5 +116,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=KgKnn,
             learns_from=("cells", "effects"),
             closed_form=False,
+            fit_bytes=kg_knn_bytes,
         )
     ]

@@ -17,6 +17,7 @@ from dygenept_plugins.baselines._embedding_regression import (
     Choice,
     EmbeddingConfig,
     EmbeddingRegression,
+    fit_bytes,
     knowledge_of,
 )
 
@@ -118,6 +119,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=KnnConfig,
             factory=Knn,
             knowledge=knowledge_of,
+            fit_bytes=fit_bytes,
             learns_from=("cells", "effects"),
         )
     ]

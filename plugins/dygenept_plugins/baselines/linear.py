@@ -24,7 +24,7 @@ from dygenept.knowledge.gene_embedding import (
     gene_embedding,
 )
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, Task
+from dygenept.types import Condition, DoubleArray, FitSize, Task
 
 
 class LinearConfig(PluginConfig):
@@ -143,6 +143,12 @@ def _first_rows(symbols: Sequence[str]) -> list[int]:
     return list(rows.values())
 
 
+def linear_bytes(config: LinearConfig, size: FitSize) -> int:
+    """Bytes of a fit: expression centred twice, all pairs of perturbations, and predictions."""
+    n, n_genes = size.n_known, size.n_genes
+    return 8 * (3 * n * n_genes + 5 * n * n + 2 * size.n_held_out * n_genes)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -154,5 +160,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=LinearConfig,
             factory=Linear,
             knowledge=lambda config: None if config.embedding == "identity" else config.embedding,
+            fit_bytes=linear_bytes,
         )
     ]

@@ -17,14 +17,17 @@ import numpy as np
 
 from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding
+from dygenept.machine.tables import row_parts, rows_of
 from dygenept.model.start.readout import Readout, fit_readout
 from dygenept.model.start.typical import IndexArray, Rows
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, Task
+from dygenept.types import Condition, DoubleArray, FitSize, Task
 from dygenept_plugins.baselines._embedding_regression import (
     EmbeddingConfig,
     EmbeddingModel,
+    fit_bytes,
     knowledge_of,
+    n_features,
 )
 
 
@@ -55,7 +58,9 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
         labels = [condition.label for condition in conditions]
         _, numbers = np.unique(labels, return_inverse=True)
         rows = Rows(numbers.reshape(-1), codes, len(task.cell_types))
-        deltas = task.means[order] - task.control_means[codes]
+        deltas = rows_of(task.means, order)
+        for part in row_parts(*deltas.shape):
+            deltas[part] -= task.control_means[codes[part]]
         inputs, shared = self._inputs(conditions)
         self._readout = readout = fit_readout(inputs, deltas, shared, rows)
         self.chosen = {"penalty": readout.penalty, **readout.by_type()}
@@ -94,6 +99,12 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
         return np.array([types[condition.cell_type] for condition in conditions], dtype=np.int64)
 
 
+def linear_loo_bytes(config: LinearLooConfig, size: FitSize) -> int:
+    """Bytes of a fit: as a regression's, more features, and what is left of deltas in all genes."""
+    more = 3 * n_features(config, size) + 4 * size.n_genes
+    return fit_bytes(config, size) + 8 * size.n_known * more
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -106,5 +117,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=LinearLooConfig,
             factory=LinearLoo,
             knowledge=knowledge_of,
+            fit_bytes=linear_loo_bytes,
         )
     ]

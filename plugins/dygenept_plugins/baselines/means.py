@@ -17,6 +17,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
+from dygenept.machine.tables import filled_by_columns
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 from dygenept.types.gene_sets import gene_membership, numbered_targets
@@ -53,14 +54,20 @@ class MatchingMean(ClosedFormModel):
         trained = gene_membership(view.conditions, genes)  # (n_train, n_genes)
         # Every gene here occurs in a train perturbation, so no count is zero.
         counts = np.asarray(trained.sum(axis=0)).ravel()
-        by_gene = (trained.T @ view.means) / counts[:, None]  # (n_genes, G)
         asked = gene_membership(conditions, genes)  # (n, n_genes)
         n_matched = np.asarray(asked.sum(axis=1)).ravel()
-        totals = asked @ by_gene  # (n, G)
-        matched: DoubleArray = np.where(
-            (n_matched > 0)[:, None], totals / np.maximum(n_matched, 1.0)[:, None], view.mean
-        )
-        return matched
+        is_matched, mean = (n_matched > 0)[:, None], view.mean
+
+        def predict(columns: slice) -> DoubleArray:
+            by_gene = (trained.T @ view.means[:, columns]) / counts[:, None]
+            totals = asked @ by_gene  # (n, n_columns)
+            matched: DoubleArray = np.where(
+                is_matched, totals / np.maximum(n_matched, 1.0)[:, None], mean[columns]
+            )
+            return matched
+
+        shape = len(conditions), len(view.control)
+        return filled_by_columns(view.means, shape, predict, n_read=len(view.conditions))
 
 
 @hookimpl

@@ -13,6 +13,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
+from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 
@@ -24,7 +25,7 @@ class RandomTrain(ClosedFormModel):
         """Predict conditions of one cell type, (n, G)."""
         seed = self.task.runtime.seed
         rows = [pick(item, n_choices=len(view.conditions), seed=seed) for item in conditions]
-        return view.means[rows]
+        return rows_of(view.means, rows)
 
 
 def pick(condition: Condition, *, n_choices: int, seed: int) -> int:

@@ -18,6 +18,7 @@ from dygenept_plugins.baselines._embedding_regression import (
     Choice,
     EmbeddingConfig,
     SpreadRegression,
+    fit_bytes,
     knowledge_of,
 )
 
@@ -109,6 +110,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=RidgeConfig,
             factory=Ridge,
             knowledge=knowledge_of,
+            fit_bytes=fit_bytes,
             learns_from=("cells", "effects"),
         )
     ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import require_held_out
 from dygenept.evaluation.reference import train_view
+from dygenept.machine.tables import empty_like
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, Predictions, Task
 
@@ -56,7 +57,8 @@ class Shuffled:
         if self._task is None:
             raise PluginError("shuffled predicts before it was fitted; call fit")
         require_held_out(self._task, conditions)
-        expression = np.empty((len(conditions), len(self._task.gene_ids)), dtype=np.float64)
+        shape = len(conditions), len(self._task.gene_ids)
+        expression = empty_like(self._task.means, shape, np.float64)
         for row, condition in enumerate(conditions):
             expression[row] = self._shuffled[condition]
         return Predictions(conditions=tuple(conditions), expression=expression)

@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
+from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray, HeldOut, Predictions
 from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
@@ -41,7 +42,11 @@ class TechnicalDuplicate(HalvesBaseline):
         """
         task, held_out, rows = self._held_out(conditions)
         first, *others = (
-            scored_halves(halves[:, rows], held_out.means[rows], tuple(conditions))
+            scored_halves(
+                tuple(rows_of(half, rows) for half in halves),
+                rows_of(held_out.means, rows),
+                tuple(conditions),
+            )
             for halves in self._halves(held_out, task.runtime.seed)
         )
         return replace(

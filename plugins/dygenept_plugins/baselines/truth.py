@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dygenept.evaluation.closed_form import require_held_out
+from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, Predictions, Task
 
@@ -36,7 +37,7 @@ class Truth:
         if self._task is None:
             raise PluginError("truth predicts before it was fitted; call fit")
         held_out, rows = require_held_out(self._task, conditions)
-        return Predictions(conditions=tuple(conditions), expression=held_out.means[rows])
+        return Predictions(conditions=tuple(conditions), expression=rows_of(held_out.means, rows))
 
 
 @hookimpl

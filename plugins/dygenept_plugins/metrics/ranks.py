@@ -34,10 +34,13 @@ from dygenept.evaluation.neighbours import (
     Rivals,
     are_alike,
     manhattan,
+    of_rivals,
     places,
+    products,
     rivals,
 )
 from dygenept.evaluation.rows import predicted_change
+from dygenept.machine.tables import filled, row_parts, rows_of, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -58,7 +61,12 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
         >>> centroid_accuracy(inputs).values
         array([0.5, 1. , 0. ])
     """
-    found = places(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
+
+    def distances(among: Rivals) -> DoubleArray:
+        squared = _squared_distances(inputs, among)
+        return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
+
+    found = places(inputs, distances)
     return MetricValues(found.farther / np.maximum(found.others, 1.0), found.reasons)
 
 
@@ -79,7 +87,7 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         # Both sides of a distance have the same control, which cancels.
         found = among.truths.distances("manhattan", predicted, lambda rows: manhattan(rows, truth))
         for place, genes in targets.items():
-            difference = truth[:, genes] - predicted[place, genes]
+            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= np.abs(difference).sum(axis=1)
         return found
 
@@ -99,11 +107,13 @@ def perturbation_discrimination_l2(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        found = _squared_distances(inputs, among).copy()
+        squared = _squared_distances(inputs, among)
+        found = filled(squared, squared.shape, lambda part: squared[part])
         for place, genes in targets.items():
-            difference = among.truths.values[:, genes] - predicted[place, genes]
+            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= (difference**2).sum(axis=1)
-        return np.sqrt(np.maximum(found, 0.0))
+        np.maximum(found, 0.0, out=found)
+        return np.sqrt(found, out=found)
 
     return _discrimination(inputs, distances)
 
@@ -121,17 +131,23 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        truth, truth_squares = _candidate_delta(inputs, among)
-        guess = predicted_change(inputs)[among.rows]
-        products = _products(inputs, among).copy()
-        squares = np.einsum("ng,ng->n", guess, guess)
-        guess_squares = np.repeat(squares[:, None], products.shape[1], axis=1)
-        truth_squares = np.repeat(truth_squares[None], len(products), axis=0)
-        for place, genes in targets.items():
-            products[place] -= truth[:, genes] @ guess[place, genes]
-            guess_squares[place] -= (guess[place, genes] ** 2).sum()
-            truth_squares[place] -= (truth[:, genes] ** 2).sum(axis=1)
-        return 1.0 - _cosines(products, guess_squares, truth_squares)
+        _, truth_squares = _candidate_delta(inputs, among)
+        guess = of_rivals(predicted_change(inputs), among)
+        whole, control = _products(inputs, among), inputs.control[among.rows[0]]
+        squares = squared_lengths(guess)
+
+        def compute(part: slice) -> DoubleArray:
+            found, own = whole[part].copy(), squares[part, None].copy()
+            others = np.repeat(truth_squares[None], len(found), axis=0)
+            for row, place in enumerate(range(part.start, part.stop)):
+                if genes := targets.get(place):
+                    changes = _of_targets(inputs, among, genes) - control[genes]
+                    found[row] -= changes @ guess[place, genes]
+                    own[row] -= (guess[place, genes] ** 2).sum()
+                    others[row] -= (changes**2).sum(axis=1)
+            return 1.0 - _cosines(found, own, others)
+
+        return filled(whole, whole.shape, compute)
 
     return _discrimination(inputs, distances)
 
@@ -147,7 +163,12 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
         >>> perturbench_rank_rmse(inputs).values.round(3)
         array([0.667, 0.333, 0.667])
     """
-    return _rank_of_prediction(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
+
+    def distances(among: Rivals) -> DoubleArray:
+        squared = _squared_distances(inputs, among)
+        return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
+
+    return _rank_of_prediction(inputs, distances)
 
 
 def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
@@ -164,9 +185,13 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
 
     def distances(among: Rivals) -> DoubleArray:
         _, truth_squares = _candidate_delta(inputs, among)
-        guess = predicted_change(inputs)[among.rows]
-        guess_squares = np.einsum("ng,ng->n", guess, guess)
-        return 1.0 - _cosines(_products(inputs, among), guess_squares[:, None], truth_squares)
+        guess_squares = squared_lengths(of_rivals(predicted_change(inputs), among))[:, None]
+        whole = _products(inputs, among)
+        return filled(
+            whole,
+            whole.shape,
+            lambda part: 1.0 - _cosines(whole[part], guess_squares[part], truth_squares),
+        )
 
     return _rank_of_prediction(inputs, distances)
 
@@ -179,7 +204,7 @@ def _discrimination(
     def without_targets(among: Rivals) -> DoubleArray:
         rows = among.rows.tolist()
         targets = {place: list(columns[row]) for place, row in enumerate(rows) if columns[row]}
-        return distances(among, inputs.predicted[among.rows], targets)
+        return distances(among, of_rivals(inputs.predicted, among), targets)
 
     found = places(inputs, without_targets)
     n_candidates = found.others + 1.0
@@ -218,6 +243,17 @@ def _rank_of_prediction(
     )
 
 
+def _of_targets(inputs: MetricInputs, among: Rivals, genes: list[int]) -> DoubleArray:
+    """True means of target genes of a prediction, (m, k)."""
+
+    def targets() -> list[int]:
+        # Whoever predicts a candidate asks for its targets.
+        found = target_columns(tuple(among.truths.columns), inputs.gene_symbols)
+        return [gene for columns in found for gene in columns]
+
+    return among.truths.of_genes(genes, targets)
+
+
 def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed.
 
@@ -226,12 +262,14 @@ def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
 
     def compute() -> DoubleArray:
         _, truth_squares = _candidate_delta(inputs, among)
-        difference = _difference(inputs, among)
-        squares = np.einsum("ng,ng->n", difference, difference)[:, None] + truth_squares
-        squares -= 2.0 * _products_of_differences(inputs, among)
+        squares = squared_lengths(_difference(inputs, among))[:, None]
+        whole = _products_of_differences(inputs, among)
         # Cancellation may leave a tiny negative square where two rows are equal.
-        found: DoubleArray = np.maximum(squares, 0.0, out=squares)
-        return found
+        return filled(
+            whole,
+            whole.shape,
+            lambda part: np.maximum(squares[part] + truth_squares - 2.0 * whole[part], 0.0),
+        )
 
     return inputs.once(f"ranks.squared_distances {among.rows[0]}", compute)
 
@@ -243,9 +281,14 @@ def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, 
 
 def _difference(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     """What predictions differ by from control, rounding included, (n, G); not to be changed."""
+
+    def compute() -> DoubleArray:
+        predicted, control = of_rivals(inputs.predicted, among), inputs.control[among.rows[0]]
+        return filled(predicted, predicted.shape, lambda part: predicted[part] - control)
+
     return inputs.once(
         f"ranks.difference {among.rows[0]}",
-        lambda: inputs.predicted[among.rows] - inputs.control[among.rows[0]],
+        compute,
     )
 
 
@@ -257,8 +300,10 @@ def _products_of_differences(inputs: MetricInputs, among: Rivals) -> DoubleArray
         truth, _ = among.truths.delta(control)
         return among.truths.distances(
             f"ranks.products {zlib.crc32(control.tobytes())}",
-            inputs.predicted[among.rows],
-            lambda rows: (rows - control) @ truth.T,
+            of_rivals(inputs.predicted, among),
+            lambda rows: products(
+                filled(rows, rows.shape, lambda part: rows[part] - control), truth
+            ),
         )
 
     return inputs.once(f"ranks.products_of_differences {among.rows[0]}", compute)
@@ -268,14 +313,16 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     """Products of changes of predictions and of candidates, (n, m); not to be changed."""
 
     def compute() -> DoubleArray:
-        guess = predicted_change(inputs)[among.rows]
-        found = _products_of_differences(inputs, among)
-        is_rounded = (guess != _difference(inputs, among)).any(axis=1)
+        guess, difference = of_rivals(predicted_change(inputs), among), _difference(inputs, among)
+        whole = _products_of_differences(inputs, among)
+        is_rounded = np.zeros(len(guess), dtype=np.bool_)
+        for part in row_parts(*guess.shape):
+            is_rounded[part] = (guess[part] != difference[part]).any(axis=1)
         if not is_rounded.any():
-            return found
+            return whole
         truth, _ = _candidate_delta(inputs, among)
-        found = found.copy()
-        found[is_rounded] = _products_of(guess[is_rounded], truth)
+        found = filled(whole, whole.shape, lambda part: whole[part])
+        found[is_rounded] = _products_of(rows_of(guess, is_rounded), truth)
         return found
 
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
@@ -285,8 +332,7 @@ def _products_of(rows: DoubleArray, truth: DoubleArray) -> DoubleArray:
     """Products of all rows, (n, G) and (m, G) to (n, m); rows that are alike are taken once."""
     if are_alike(rows):
         return np.repeat(rows[:1] @ truth.T, len(rows), axis=0)
-    found: DoubleArray = rows @ truth.T
-    return found
+    return products(rows, truth)
 
 
 def _cosines(

@@ -252,10 +252,16 @@ def test_a_limit_moves_cells_into_a_file_before_it_refuses_them(tmp_path: Path) 
     memory.check_memory("big", size, size.streamed, streams=True)
     with pytest.raises(DataError, match=r"with its cells in a file, more than the"):
         memory.check_memory("big", size, size.streamed - 1, streams=True)
-    wide = CellsSize(n_values=1 << 20, n_cells=1 << 12, n_genes=1 << 14, n_conditions=1 << 13)
+    wide = CellsSize(n_values=1 << 20, n_cells=1 << 12, n_genes=1 << 12, n_conditions=1 << 11)
     few = replace(wide, n_tables=memory.FEW_TABLES).in_memory
     with pytest.raises(DataError, match=r"such as --metric mse \(\d\.\d\d GiB\)"):
         memory.check_memory("wide", wide, few, streams=True)
+    # Beyond a size, tables go into files before anything is refused.
+    huge = replace(size, n_genes=1 << 15, n_conditions=1 << 15)
+    assert huge.bounded < replace(huge, n_tables=memory.FEW_TABLES).in_memory
+    memory.check_memory("huge", huge, huge.bounded, streams=True)
+    with pytest.raises(DataError, match=r"its cells and tables in files, more than the"):
+        memory.check_memory("huge", huge, huge.bounded - 1, streams=True)
     with pytest.raises(DataError, match=r"its source reads cells into memory"):
         memory.check_memory("big", size, size.streamed, streams=False)
 

@@ -215,3 +215,15 @@ def test_codecs_that_are_not_known_to_be_harmless_are_refused(toy: Path) -> None
     path.write_text(json.dumps(described))
     with pytest.raises(DataError, match=r"X/data is packed by 'quantize', which is not read"):
         read_anndata(store)
+
+
+@pytest.mark.parametrize("place", [4, 12])
+def test_a_blosc_chunk_that_lies_about_its_length_is_refused(toy: Path, place: int) -> None:
+    store = store_of(toy, version=2)
+    chunk = store / "X" / "data" / "0"
+    content = bytearray(chunk.read_bytes())
+    # Its unpacked and its packed length: the library would read beyond what is there.
+    content[place : place + 4] = (1 << 31).to_bytes(4, "little")
+    chunk.write_bytes(content)
+    with pytest.raises(DataError, match=r"X/data (has a chunk 0 of another length|.*more)"):
+        read_anndata(store)

@@ -10,7 +10,11 @@ import pytest
 import dygenept as dg
 from dygenept.data import memory
 from dygenept.errors import ConfigError, DataError
+from dygenept.machine import tables
 from dygenept.plugin.environment import Environment
+from dygenept.runs import jobs
+from dygenept.runs.plan import plan_bench
+from dygenept.runs.runner import BenchRequest, run_bench
 from dygenept.testing import ToyShape, write_toy_h5ad
 
 PLENTY = 1 << 50
@@ -45,6 +49,64 @@ def test_a_bench_from_a_file_gives_the_same_scores(
     monkeypatch.setattr(memory, "READING_PEAK", 1e12)
     assert scores(memory=str(PLENTY)) == held
     assert list((environment.cache_dir / "scratch").iterdir()) == []
+
+
+def test_tables_in_files_give_the_same_scores(
+    path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ["matching_mean", "additive", "ridge", "shuffled"]
+    given = {"folds": 2, "environment": environment, "progress": False}
+    held = dg.bench(str(path), [*models, "technical_duplicate"], **given)  # type: ignore[arg-type]
+    limit = tables_do_not_fit(path, monkeypatch)
+    assert dg.load_dataset(path, memory=limit).tables is not None
+    # Cut into many parts, which must not decide anything.
+    monkeypatch.setattr(tables, "PART_VALUES", 700)
+    monkeypatch.setattr(tables, "COLUMN_VALUES", 3000)
+    monkeypatch.setattr(jobs, "check_model_memory", lambda *_, **__: None)
+    found = dg.bench(
+        str(path),
+        [*models, "technical_duplicate"],
+        memory=limit,
+        **given,  # type: ignore[arg-type]
+    )
+    assert not found.failures
+    for record, expected in zip(found.records, held.records, strict=True):
+        assert record.metrics == expected.metrics
+        assert (record.effects, record.n_de_genes) == (expected.effects, expected.n_de_genes)
+    assert list((environment.cache_dir / "scratch").iterdir()) == []
+
+
+def test_a_model_of_all_pairs_is_refused_where_it_does_not_fit(
+    path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tables_do_not_fit(path, monkeypatch)
+    request = BenchRequest(
+        dataset=str(path),
+        results=environment.cache_dir / "results",
+        models=("additive", "ridge"),
+        n_folds=2,
+        memory=limit,
+    )
+    additive, ridge = plan_bench(request, environment).models
+    assert additive.limited_bytes is not None
+    assert ridge.limited_bytes is not None
+    assert additive.limited_bytes <= limit < ridge.limited_bytes
+    found = run_bench(request, environment)
+    assert {record.model for record in found.records} == {"additive"}
+    assert "ridge takes 0.00 GiB by itself (arrays of all pairs" in found.failures["ridge, fold 1"]
+    # What is planned is enough.
+    enough = run_bench(replace(request, memory=ridge.limited_bytes), environment)
+    assert not enough.failures
+
+
+def tables_do_not_fit(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return a limit that has room for cells and tables only where they are in files."""
+    monkeypatch.setattr(memory, "READING_PEAK", 1e12)
+    for name in ("PARTS", "COLUMN_PARTS", "OF_TYPES", "RESIDENT"):
+        monkeypatch.setattr(memory, name, 0)
+    size = memory.CellsSize.of_data(dg.load_dataset(path))
+    assert size.bounded < size.streamed
+    return size.bounded
 
 
 def test_cells_that_a_model_is_given_must_fit(

@@ -125,12 +125,17 @@ def test_a_plan_says_what_a_limit_on_memory_makes_of_it(
 ) -> None:
     size = memory.CellsSize.of(outline_file(toy))
     assert size is not None
-    assert planned(toy, tmp_path, memory=size.in_memory).doubts == ()
+    # Room for what ridge takes by itself.
+    more = 1 << 20
+    assert planned(toy, tmp_path, memory=size.in_memory + more).doubts == ()
     (refused,) = planned(toy, tmp_path, memory=1 << 20).doubts
     assert refused.startswith("The run would be refused: toy needs ")
     monkeypatch.setattr(memory, "READING_PEAK", 1e12)
-    (kept,) = planned(toy, tmp_path, memory=size.streamed).doubts
+    (kept,) = planned(toy, tmp_path, memory=size.streamed + more).doubts
     assert "cells are kept in a temporary file" in kept
+    monkeypatch.undo()
+    (too_much,) = planned(toy, tmp_path, memory=size.in_memory).doubts
+    assert too_much.startswith("ridge would be refused under --memory")
 
 
 def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Path) -> None:
