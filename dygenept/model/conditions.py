@@ -38,6 +38,12 @@ class ConditionSet:
         """Number of conditions."""
         return len(self.cell_types)
 
+    def take(self, rows: IndexArray) -> ConditionSet:
+        """Return some of them, in this order."""
+        return ConditionSet(
+            self.gene_indices[rows], self.cell_types[rows], self.deltas[rows], self.de_indices[rows]
+        )
+
 
 def condition_set(task: Task, rows: slice, genes: tuple[str, ...]) -> ConditionSet:
     """Take the conditions at ``rows`` of ``task.known``; ``genes`` are the encoder's."""

@@ -18,6 +18,7 @@ from dygenept.model.conditions import IndexArray, condition_set
 from dygenept.model.contributions import cell_contributions
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.fitted_state import FittedState
+from dygenept.model.judged_steps import judge_steps
 from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng, seeded_torch, start_rng
 from dygenept.model.start.closed_form import ClosedFormStart, start_in_closed_form
@@ -224,9 +225,13 @@ class Member:
                 network.prepare(self.controls.pool(symbols))
             trainer = self._trainer(network)
             data = StartData(trainer.source.conditions, self.controls, self.device)
-            start = None
+            start = judged = None
             if self.state.options.warm_start:
                 start = start_in_closed_form(network, data, start_rng(self.seed))
+            if start is not None and self._judges_steps:
+                judged = judge_steps(network, trainer, data)
+                if not judged.are_kept:
+                    trainer = replace(trainer, options=replace(trainer.options, epochs=0))
             # The start is computed again on a resume, so this is the same before any step.
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)
@@ -234,9 +239,16 @@ class Member:
             score = math.nan if self.variant is None else trainer.validation_score(network)
             moved = cell_contributions(network, effect.data, effect.positions)
             choices = member_choices(start, history, effect.after(network, history), moved)
+            if judged is not None:
+                choices = {**choices, **judged.chosen}
             # The full pool's cache is freed, and a saved model finds the same cells.
             network.prepare(self.state.controls.pool(symbols))
         return FittedMember(network, history, choices, start, score)
+
+    @property
+    def _judges_steps(self) -> bool:
+        options = self.state.options
+        return options.keep_steps == "if_better" and options.epochs > 0
 
     def _known(self) -> StartData:
         """Return train and validation conditions."""

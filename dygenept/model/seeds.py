@@ -28,6 +28,11 @@ def start_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, 3])
 
 
+def judged_rng(seed: int) -> np.random.Generator:
+    """Draws the perturbations that are held out to judge gradient steps."""
+    return np.random.default_rng([seed, 4])
+
+
 def derived_seed(seed: int, *position: int) -> int:
     """Derive the seed of one draw, such as a step's dropout from (epoch, step, process)."""
     return int(np.random.SeedSequence([seed, *position]).generate_state(1)[0])

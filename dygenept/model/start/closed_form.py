@@ -74,31 +74,55 @@ def start_in_closed_form(
     if n_steps:
         # The features have changed, and with them the best penalty and share.
         choice, share = _choice_with_best_share(network, data, targets, positions)
+    return ClosedFormStart(_installed(network, choice, data), share, n_steps)
+
+
+@torch.no_grad()
+def refit_readout(network: DyGenePT, data: StartData, rng: np.random.Generator) -> None:
+    """Fit the output map to other conditions; all else that a start settles on stays as it is.
+
+    Args:
+        network: Started in closed form before.
+        data: The conditions and control cells.
+        rng: Draws the control cells that features are averaged over.
+    """
+    network.eval()
+    targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
+    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    _installed(network, _fit_choice(network, data, targets, positions), data)
+
+
+def _installed(network: DyGenePT, choice: ReadoutChoice, data: StartData) -> Readout:
+    """Solve for the readout and let the network have it."""
     readout = choice.solved()
     network.by_type = type_readout(readout, data.device)
-    decoder.set_readout(torch.from_numpy(readout.weights).float().to(data.device))
-    return ClosedFormStart(readout, share, n_steps)
+    assert isinstance(network.decoder, LinearReadout)
+    network.decoder.set_readout(torch.from_numpy(readout.weights).float().to(data.device))
+    return readout
+
+
+def _fit_choice(
+    network: DyGenePT, data: StartData, targets: Targets, positions: IndexArray
+) -> ReadoutChoice:
+    """Choose the readout of the features as they are now."""
+    states = data.encode_cells(network, positions)  # (C, D)
+    shared = mean_shared_features(network.decoder, states)  # (F,)
+    features = mean_features(network, data, positions)  # (n, F)
+    return ReadoutChoice.of(features, targets, None if shared is None else shared.cpu().numpy())
 
 
 def _choice_with_best_share(
     network: DyGenePT, data: StartData, targets: Targets, positions: IndexArray
 ) -> tuple[ReadoutChoice, float | None]:
     """Choose the readout, and leave the gene encoder at the identity share that fits best."""
-    states = data.encode_cells(network, positions)  # (C, D)
-    shared = mean_shared_features(network.decoder, states)  # (F,)
-
-    def fit() -> ReadoutChoice:
-        features = mean_features(network, data, positions)  # (n, F)
-        return ReadoutChoice.of(features, targets, None if shared is None else shared.cpu().numpy())
-
     encoder = network.gene_encoder
     if not isinstance(encoder, HasIdentityShare):
-        return fit(), None
+        return _fit_choice(network, data, targets, positions), None
     shares = tuple(encoder.identity_shares)
     fits = []
     for share in shares:
         encoder.set_identity_share(share)
-        fits.append(fit())
+        fits.append(_fit_choice(network, data, targets, positions))
     # The genes' own codes are the reference; texts must beat them by more than chance.
     errors = np.stack([each.errors for each in fits], axis=1)  # (n, n_shares)
     best = best_beyond_chance(errors, reference=int(np.argmax(shares)))

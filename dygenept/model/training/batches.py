@@ -29,6 +29,12 @@ class PerturbedCells:
     expression: sparse.csr_matrix
     starts: IndexArray
 
+    def take(self, rows: IndexArray) -> PerturbedCells:
+        """Return the cells of some conditions, in this order."""
+        spans = [np.arange(self.starts[row], self.starts[row + 1]) for row in rows]
+        starts = np.concatenate([[0], np.cumsum([len(span) for span in spans])]).astype(np.int64)
+        return PerturbedCells(self.expression[np.concatenate(spans)], starts)
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -137,6 +143,11 @@ class BatchSource:
     controls: ControlCells
     cells: PerturbedCells | None
     options: TrainingOptions
+
+    def take(self, rows: IndexArray) -> BatchSource:
+        """Return a source of some of the conditions."""
+        cells = None if self.cells is None else self.cells.take(rows)
+        return replace(self, conditions=self.conditions.take(rows), cells=cells)
 
     @property
     def conditions_per_batch(self) -> int:

@@ -1,0 +1,126 @@
+"""Do gradient steps after a closed-form start predict train perturbations that they have not seen?
+
+Steps can lose what a start in closed form has: it is chosen by left-out errors, and they are not.
+So perturbations are held out of the readout and of the steps in turn, and the steps are taken on
+all of them only where these are predicted better by more than chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dygenept.model.losses import pearson_delta_de
+from dygenept.model.network import DyGenePT
+from dygenept.model.prediction import predict_means
+from dygenept.model.seeds import derived_seed, judged_rng
+from dygenept.model.start.closed_form import CELLS_PER_TYPE, refit_readout
+from dygenept.model.start.features import StartData
+from dygenept.model.start.readout import best_beyond_chance
+from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS
+from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
+from dygenept.model.training.loop import Trainer
+from dygenept.model.training.tuning import autocast
+from dygenept.plugin.interfaces.offers import Chosen
+from dygenept.types import DoubleArray
+
+N_PARTS = 4
+# Fewer held-out perturbations than two a part tell nothing.
+MIN_PERTURBATIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class StepsJudgement:
+    """How held-out train perturbations are predicted before and after the steps.
+
+    Attributes:
+        before: Mean pearson_delta_top20 of each perturbation from the start alone, (n,).
+        after: The same with the steps, (n,).
+    """
+
+    before: DoubleArray
+    after: DoubleArray
+
+    @property
+    def are_kept(self) -> bool:
+        """True if the gain is above one standard error: a single alternative competes."""
+        if len(self.before) < 2:
+            return False
+        errors = -np.stack([self.before, self.after], axis=1)
+        return best_beyond_chance(errors, reference=0, n_spreads=1.0) == 1
+
+    @property
+    def chosen(self) -> Chosen:
+        """What records say of it; empty where nothing could be held out."""
+        if len(self.before) < 2:
+            return {}
+        gains = self.after - self.before
+        return {
+            "held_out_score_of_start": float(self.before.mean()),
+            "held_out_score_with_steps": float(self.after.mean()),
+            "standard_error_of_gain": float(gains.std(ddof=1) / len(gains) ** 0.5),
+        }
+
+
+def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJudgement:
+    """Hold out a quarter of the perturbations, four times where there are few, once elsewhere.
+
+    The readout is fitted to the others and the steps are taken on them; facets, identity share and
+    all else that the start settled on stay.
+
+    Args:
+        network: Started in closed form; it is left as it was.
+        trainer: Takes the steps.
+        data: All conditions that it learns from.
+    """
+    numbers = data.rows().perturbations
+    n = data.rows().n_perturbations
+    if n < MIN_PERTURBATIONS:
+        return StepsJudgement(np.empty(0), np.empty(0))
+    rng = judged_rng(trainer.seed)
+    parts = np.array_split(rng.permutation(n), N_PARTS)
+    before, after = [], []
+    kept = {name: value.clone() for name, value in changing_tensors(network).items()}
+    by_type = network.by_type
+    for number, part in enumerate(parts if n < MANY_PERTURBATIONS else parts[:1]):
+        is_held = np.isin(numbers, part)
+        inner, held = (
+            replace(data, conditions=data.conditions.take(np.flatnonzero(of)))
+            for of in (~is_held, is_held)
+        )
+        refit_readout(network, inner, rng)
+        before.append(_scores(network, trainer, held))
+        replace(
+            trainer,
+            source=trainer.source.take(np.flatnonzero(~is_held)),
+            validation=None,
+            seed=derived_seed(trainer.seed, number),
+            report=lambda epoch, text: None,
+            checkpoint=None,
+        ).train(network)
+        after.append(_scores(network, trainer, held))
+        network.by_type = by_type
+        restore_tensors(network, kept)
+    network.eval()
+    return StepsJudgement(np.concatenate(before), np.concatenate(after))
+
+
+def _scores(network: DyGenePT, trainer: Trainer, held: StartData) -> DoubleArray:
+    """Return the mean pearson_delta_top20 of each perturbation over its cell types."""
+    types = held.controls.cell_type_codes[trainer.positions]
+    few = [trainer.positions[types == code][:CELLS_PER_TYPE] for code in np.unique(types)]
+    conditions = held.conditions
+    with autocast(trainer.options, trainer.device):
+        predicted = predict_means(
+            network,
+            gene_indices=conditions.gene_indices,
+            cell_types=conditions.cell_types,
+            controls=held.controls,
+            positions=np.concatenate(few),
+            device=trainer.device,
+        )
+    r = pearson_delta_de(predicted.deltas, conditions.deltas, conditions.de_indices).numpy()
+    rows = held.rows()
+    scores: DoubleArray = rows.summed(r) / rows.summed(np.ones(len(r)))
+    return scores
