@@ -196,7 +196,10 @@ class CellsSize:
 
     @property
     def _held(self) -> int:
-        return int(csr_bytes(self.n_values, self.n_cells) * READING_PEAK)
+        matrix = csr_bytes(self.n_values, self.n_cells)
+        merged = n_threads() * min(self.n_values, MERGED) * MERGED_BYTES
+        # Reading is over when conditions are tested.
+        return max(int(matrix * READING_PEAK), matrix + merged)
 
     @property
     def _read(self) -> int:
@@ -212,7 +215,6 @@ class CellsSize:
         """Tests of every gene: control cells and their sorted values, and a condition a thread."""
         own = self._values_of(self.n_largest)
         of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
-        of_thread = max(of_thread, min(self.n_values, MERGED) * MERGED_BYTES)
         return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread
 
     @property

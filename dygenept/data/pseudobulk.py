@@ -26,6 +26,9 @@ from dygenept.types import (
 if TYPE_CHECKING:
     from dygenept.types.cells import CellMatrix
 
+# Stored values of some groups that stay in the processor's cache.
+CACHED_VALUES = 1 << 19
+
 
 def pseudobulk(data: PerturbationData) -> Pseudobulk:
     """Average log1p expression over the cells of each condition and of each cell type's control.
@@ -107,7 +110,7 @@ def group_sums(
     # Cells of one group lie together, and a row of sums stays in the processor's cache.
     order = np.argsort(codes, kind="stable")
     order = order[np.searchsorted(codes[order], 0) :]
-    for cells in _blocks(expression, order):
+    for cells in _blocks(expression, order, codes):
         block = expression[cells]
         values = np.square(block.data) if power == 2 else block.data
         if batches is not None:
@@ -191,9 +194,16 @@ def condition_positions(data: PerturbationData, conditions: Sequence[Condition])
     return np.asarray([position[condition] for condition in conditions], dtype=np.int32)
 
 
-def _blocks(expression: CellMatrix, order: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+def _blocks(
+    expression: CellMatrix, order: npt.NDArray[np.intp], codes: IntArray
+) -> list[npt.NDArray[np.intp]]:
     lengths = np.diff(expression.indptr)[order]
-    by_values = np.cumsum(lengths, dtype=np.int64) // BLOCK_VALUES
+    ends = np.cumsum(lengths, dtype=np.int64)
+    by_values = ends // BLOCK_VALUES
     by_cells = np.arange(len(order)) // BLOCK_CELLS
     cuts = np.flatnonzero((np.diff(by_values) > 0) | (np.diff(by_cells) > 0)) + 1
-    return np.split(order, cuts)
+    # Between groups blocks are cut further, which changes no sum, so that their memory is reused.
+    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    pieces = ends[starts - 1] // CACHED_VALUES
+    further = starts[np.diff(pieces, prepend=0) > 0]
+    return np.split(order, np.union1d(cuts, further))

@@ -14,7 +14,6 @@ from dygenept.machine.tables import (
     empty_like,
     filled,
     in_file,
-    mean_row,
     row_parts,
     rows_of,
     squared_lengths,
@@ -48,7 +47,7 @@ class Truths:
         """Name the candidates, m; nothing is computed yet."""
         self.values = values
         self.columns = {condition: column for column, condition in enumerate(conditions)}
-        self._from: dict[str, tuple[DoubleArray, DoubleArray, DoubleArray]] = {}
+        self._delta: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
         self._among: dict[tuple[str, int], DoubleArray] = {}
         self._gathered: tuple[dict[int, int], DoubleArray] | None = None
 
@@ -69,29 +68,19 @@ class Truths:
         rows, kept = self._gathered
         return np.ascontiguousarray(kept[[rows[gene] for gene in genes]].T)
 
-    def centred(self) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """The mean of all, (G,); each less the mean, (m, G); and its squared length, (m,)."""
-        if "mean" in self._from:
-            return self._from["mean"]
-        return self._less("mean", mean_row(self.values))
-
     def delta(self, control: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Return the change of each candidate from control, (m, G), and its squared length, (m,).
 
         Args:
             control: (G,).
         """
-        kept = self._from.get("control")
-        if kept is None or not np.array_equal(kept[0], control):
-            kept = self._less("control", control)
-        return kept[1:]
-
-    def _less(self, name: str, centre: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        values = filled(self.values, self.values.shape, lambda part: self.values[part] - centre)
-        found = centre, values, squared_lengths(values)
+        if self._delta is not None and np.array_equal(self._delta[0], control):
+            return self._delta[1:]
+        values = filled(self.values, self.values.shape, lambda part: self.values[part] - control)
+        found = control, values, squared_lengths(values)
         if self.values.nbytes <= MOST_BYTES or in_file(self.values):
-            self._from[name] = found
-        return found
+            self._delta = found
+        return found[1:]
 
     def distances(
         self, kind: str, predicted: DoubleArray, compute: Callable[[DoubleArray], DoubleArray]
@@ -237,20 +226,16 @@ def of_rivals(table: DoubleArray, among: Rivals) -> DoubleArray:
     return table if len(among.rows) == len(table) else rows_of(table, among.rows)
 
 
-def squared_euclidean(predicted: DoubleArray, truths: Truths) -> DoubleArray:
-    """Squared Euclidean distance of each prediction to each candidate, (n, G) to (n, m)."""
-    centre, right, right_squares = truths.centred()
-
-    def compute(rows: DoubleArray) -> DoubleArray:
-        left = filled(rows, rows.shape, lambda part: rows[part] - centre)
-        return _squared(left, right, right_squares)
-
-    return truths.distances("squared_euclidean", predicted, compute)
-
-
 def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """Squared Euclidean distance of each row to each row, (n, G) and (m, G) to (n, m)."""
-    return _squared(left, right, squared_lengths(right))
+    left_squares, right_squares = squared_lengths(left)[:, None], squared_lengths(right)
+    found = products(left, right)
+    for part in row_parts(*found.shape):
+        squares = left_squares[part] + right_squares
+        squares -= 2.0 * found[part]
+        # Cancellation may leave a tiny negative square where two rows are equal.
+        np.maximum(squares, 0.0, out=found[part])
+    return found
 
 
 def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
@@ -276,17 +261,6 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
 
     with ThreadPoolExecutor(n_threads()) as pool:
         list(pool.map(fill, range(0, len(left), BLOCK_ROWS)))
-    return found
-
-
-def _squared(left: DoubleArray, right: DoubleArray, right_squares: DoubleArray) -> DoubleArray:
-    left_squares = squared_lengths(left)[:, None]
-    found = products(left, right)
-    for part in row_parts(*found.shape):
-        squares = left_squares[part] + right_squares
-        squares -= 2.0 * found[part]
-        # Cancellation may leave a tiny negative square where two rows are equal.
-        np.maximum(squares, 0.0, out=found[part])
     return found
 
 

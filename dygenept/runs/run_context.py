@@ -19,6 +19,7 @@ from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
+from dygenept.evaluation.reference import train_means
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -40,6 +41,7 @@ from dygenept.types import (
     Progress,
     Pseudobulk,
     Split,
+    Task,
 )
 from dygenept.types.results import Provenance
 
@@ -160,6 +162,20 @@ class RunContext:
     resume: bool = True
     memory: int | None = None
     n_tables: int = TABLES
+    _train_means: dict[int, Mapping[str, DoubleArray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def train_means(self, fold: int, task: Task) -> Mapping[str, DoubleArray]:
+        """Return the mean train perturbation of a fold by cell type, (G,), computed once a fold.
+
+        Args:
+            fold: Position of the fold.
+            task: Its task, which no model has received yet.
+        """
+        if fold not in self._train_means:
+            self._train_means[fold] = train_means(task)
+        return self._train_means[fold]
 
     def keep_shared(self) -> None:
         """Write what all records share: the split, and the truth where predictions are kept."""

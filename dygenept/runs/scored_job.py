@@ -13,7 +13,6 @@ from dygenept.errors import PluginError
 from dygenept.evaluation.effects.scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
-from dygenept.evaluation.reference import train_means
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
@@ -117,7 +116,7 @@ def record_of(
     context, model = job.context, job.model
     key = job_key(context, model, job.fold)
     # Before the model receives the task: it must not change what it is compared with.
-    references = train_means(task)
+    references = context.train_means(job.fold, task)
     reset_peak_memory(task.runtime.device)
     started = time.perf_counter()
     if built is None:
@@ -205,7 +204,7 @@ def _spread(model: ResolvedModel, built: Model, predictions: Predictions) -> Dou
 def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:
     """Score kept predictions again, and keep a record with both old and new metrics."""
     context = job.context
-    scored = _scored(context, train_means(task), predictions)
+    scored = _scored(context, context.train_means(job.fold, task), predictions)
     fresh = {metric.name: metric for metric in scored}
     kept = {metric.name: metric for metric in record.metrics}
     effects = effect_sizes(context.data, context.pseudobulk, predictions.conditions)

@@ -67,10 +67,14 @@ def significant_genes(data: PerturbationData, fdr: float) -> BoolArray:
 
 def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
     """Yield p values of each condition, (G,), by its code; one without controls is left out."""
+    from scipy import sparse
+
     order = np.argsort(data.condition_codes, kind="stable")
     starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
     ends = np.append(0, np.cumsum(np.diff(data.expression.indptr)[order], dtype=np.int64))
     n_values = ends[starts[1:]] - ends[starts[:-1]]
+    # Cells in a file are there for want of memory: a condition at a time is tested.
+    most = MERGED if sparse.issparse(data.expression) else 0
     for number, cell_type in enumerate(data.cell_types):
         is_control = (data.condition_codes < 0) & (data.cell_type_codes == number)
         if not is_control.any():
@@ -92,7 +96,7 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
                 found = [_of_batches(data, own, rows[own], (control, of_batches)) for own in cells]
             return list(zip(together, found, strict=True))
 
-        sets = _sets(codes, n_values[codes].tolist())
+        sets = _sets(codes, n_values[codes].tolist(), most=most)
         # Sorting and searching release the interpreter lock.
         with ThreadPoolExecutor(n_threads()) as pool:
             # Some at a time: what is done and not yet taken is in memory.
@@ -102,13 +106,13 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
                 give_back_pages()
 
 
-def _sets(codes: Sequence[int], n_values: Sequence[int]) -> list[list[int]]:
-    """Cut conditions into sets of at most ``MERGED`` stored values, or one condition."""
+def _sets(codes: Sequence[int], n_values: Sequence[int], *, most: int) -> list[list[int]]:
+    """Cut conditions into sets of at most so many stored values, or of one condition."""
     sets: list[list[int]] = []
     total = 0
     for code, number in zip(codes, n_values, strict=True):
         total += number
-        if not sets or total > MERGED or len(sets[-1]) == TESTED:
+        if not sets or total > most or len(sets[-1]) == TESTED:
             sets.append([])
             total = number
         sets[-1].append(code)
@@ -122,7 +126,7 @@ def _of_conditions(
     lengths = [len(own) for own in cells]
     together = np.concatenate(cells)
     expression = data.expression[together]
-    if expression.nnz > MERGED or len(control.keys) > LOOKED_UP * expression.nnz:
+    if len(cells) == 1 or len(control.keys) > LOOKED_UP * expression.nnz:
         ends = np.cumsum(lengths).tolist()
         return [
             _p_values(expression[end - length : end], control)

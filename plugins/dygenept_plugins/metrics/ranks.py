@@ -32,15 +32,15 @@ import numpy as np
 
 from dygenept.evaluation.neighbours import (
     Rivals,
+    are_alike,
     manhattan,
     of_rivals,
     places,
     products,
     rivals,
-    squared_euclidean,
 )
-from dygenept.evaluation.rows import change, predicted_change
-from dygenept.machine.tables import filled, squared_lengths
+from dygenept.evaluation.rows import predicted_change
+from dygenept.machine.tables import filled, row_parts, rows_of, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
@@ -163,7 +163,12 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
         >>> perturbench_rank_rmse(inputs).values.round(3)
         array([0.667, 0.333, 0.667])
     """
-    return _rank_of_prediction(inputs, lambda among: np.sqrt(_squared_distances(inputs, among)))
+
+    def distances(among: Rivals) -> DoubleArray:
+        squared = _squared_distances(inputs, among)
+        return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
+
+    return _rank_of_prediction(inputs, distances)
 
 
 def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
@@ -250,11 +255,23 @@ def _of_targets(inputs: MetricInputs, among: Rivals, genes: list[int]) -> Double
 
 
 def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed."""
-    return inputs.once(
-        f"ranks.squared_distances {among.rows[0]}",
-        lambda: squared_euclidean(of_rivals(inputs.predicted, among), among.truths),
-    )
+    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed.
+
+    Both are measured from control, so that products serve the cosine as well.
+    """
+
+    def compute() -> DoubleArray:
+        _, truth_squares = _candidate_delta(inputs, among)
+        squares = squared_lengths(_difference(inputs, among))[:, None]
+        whole = _products_of_differences(inputs, among)
+        # Cancellation may leave a tiny negative square where two rows are equal.
+        return filled(
+            whole,
+            whole.shape,
+            lambda part: np.maximum(squares[part] + truth_squares - 2.0 * whole[part], 0.0),
+        )
+
+    return inputs.once(f"ranks.squared_distances {among.rows[0]}", compute)
 
 
 def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, DoubleArray]:
@@ -262,8 +279,21 @@ def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, 
     return among.truths.delta(inputs.control[among.rows[0]])  # One cell type has one control.
 
 
-def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
+def _difference(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """What predictions differ by from control, rounding included, (n, G); not to be changed."""
+
+    def compute() -> DoubleArray:
+        predicted, control = of_rivals(inputs.predicted, among), inputs.control[among.rows[0]]
+        return filled(predicted, predicted.shape, lambda part: predicted[part] - control)
+
+    return inputs.once(
+        f"ranks.difference {among.rows[0]}",
+        compute,
+    )
+
+
+def _products_of_differences(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Products of ``_difference`` and of changes of candidates, (n, m); not to be changed."""
 
     def compute() -> DoubleArray:
         control = inputs.control[among.rows[0]]
@@ -271,10 +301,38 @@ def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
         return among.truths.distances(
             f"ranks.products {zlib.crc32(control.tobytes())}",
             of_rivals(inputs.predicted, among),
-            lambda rows: products(change(rows, control), truth),
+            lambda rows: products(
+                filled(rows, rows.shape, lambda part: rows[part] - control), truth
+            ),
         )
 
+    return inputs.once(f"ranks.products_of_differences {among.rows[0]}", compute)
+
+
+def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
+
+    def compute() -> DoubleArray:
+        guess, difference = of_rivals(predicted_change(inputs), among), _difference(inputs, among)
+        whole = _products_of_differences(inputs, among)
+        is_rounded = np.zeros(len(guess), dtype=np.bool_)
+        for part in row_parts(*guess.shape):
+            is_rounded[part] = (guess[part] != difference[part]).any(axis=1)
+        if not is_rounded.any():
+            return whole
+        truth, _ = _candidate_delta(inputs, among)
+        found = filled(whole, whole.shape, lambda part: whole[part])
+        found[is_rounded] = _products_of(rows_of(guess, is_rounded), truth)
+        return found
+
     return inputs.once(f"ranks.products {among.rows[0]}", compute)
+
+
+def _products_of(rows: DoubleArray, truth: DoubleArray) -> DoubleArray:
+    """Products of all rows, (n, G) and (m, G) to (n, m); rows that are alike are taken once."""
+    if are_alike(rows):
+        return np.repeat(rows[:1] @ truth.T, len(rows), axis=0)
+    return products(rows, truth)
 
 
 def _cosines(

@@ -48,18 +48,17 @@ def test_controls_without_any_value_are_below_all_stored_ones(data: Perturbation
     np.testing.assert_array_equal(statistic[0], 4.0 * (n_stored + 0.5 * (len(rows) - n_stored)))
 
 
-@pytest.mark.parametrize("looked_up", [0, 1 << 30])
+@pytest.mark.parametrize(("looked_up", "most"), [(0, 500), (1 << 30, 500), (1 << 30, 1)])
 def test_p_values_are_the_same_however_they_are_found(
-    data: PerturbationData, monkeypatch: pytest.MonkeyPatch, looked_up: int
+    data: PerturbationData, monkeypatch: pytest.MonkeyPatch, looked_up: int, most: int
 ) -> None:
     expected = rank_sum.rank_sum_p_values(data)
     monkeypatch.setattr(rank_sum, "LOOKED_UP", looked_up)
-    monkeypatch.setattr(rank_sum, "MERGED", 500)
+    monkeypatch.setattr(rank_sum, "MERGED", most)
     np.testing.assert_array_equal(rank_sum.rank_sum_p_values(data), expected)
 
 
 def test_conditions_are_cut_into_sets_by_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank_sum, "MERGED", 10)
     monkeypatch.setattr(rank_sum, "TESTED", 3)
-    found = rank_sum._sets([0, 1, 2, 3, 4, 5, 6, 7], [4, 6, 1, 50, 1, 1, 1, 1])
+    found = rank_sum._sets([0, 1, 2, 3, 4, 5, 6, 7], [4, 6, 1, 50, 1, 1, 1, 1], most=10)
     assert found == [[0, 1], [2], [3], [4, 5, 6], [7]]
