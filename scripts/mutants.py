@@ -125,7 +125,7 @@ AREAS = {
         (
             "dygenept/model/training/loop.py",
             "dygenept/model/training/optimisation.py",
-            "dygenept/model/training/tuning.py",
+            "dygenept/model/training/precision.py",
         ),
         ("tests/core/model/training",),
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from dygenept.leaderboard.rows import group_records
+from dygenept.leaderboard.board_key import group_records
 from dygenept.results.record_index import FILE_NAME
 from dygenept.results.store import ResultsStore
 from dygenept_cli.views.boards import chosen_boards, laid_out, written

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.neighbours import squared_distances
+from dygenept.evaluation.candidate_ranks import squared_distances
 from dygenept.machine.tables import zeros
 from dygenept.types import (
     CellDistances,

@@ -5,4 +5,6 @@ linked with whom, and why), ``facets`` (texts, imputation, where each facet is f
 (vectors and knowledge files). On them stand ``building`` (the knowledge of a run's genes),
 ``catalog`` (opens a facet set by name; start here), ``gene_embedding`` (one vector per gene),
 ``gene_view`` (one gene, for people) and ``precompute`` (the same in steps that are kept on disk).
+``likeness`` says how alike genes are by each source, and ``child_files`` writes knowledge for
+isolated models.
 """

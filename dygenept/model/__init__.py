@@ -5,8 +5,11 @@ Read in this order: ``network`` (the whole forward pass, with shapes), ``conditi
 ``prediction`` (what comes out), ``fitting`` (one member after the other) and ``estimator`` (fit,
 predict, explain, save). ``fitted_state`` is a trained model on disk, ``choices`` what it settled on
 itself, ``judged_steps`` whether gradient steps help, ``losses`` and ``seeds`` what they say.
-``resolve`` turns a model's name into something to fit, out of ``baselines`` or of
-``assembly_text`` (what YAML says), ``overrides`` (what flags change), ``config`` (the validated
-``Assembly``) and ``knowledge`` (its facets); ``given`` does so for an object that is handed over,
-and ``grids`` lists the variants of an ablation.
+``resolve`` turns a model's name into something to fit, out of ``baselines`` or of ``assembly_text``
+(what YAML says), ``overrides`` (what flags change), ``config`` (the validated ``Assembly``) and
+``knowledge`` (its facets); ``given`` does so for an object that is handed over, and ``ablations``
+lists the variants of an ablation. ``combinations`` predicts many combinations of the same genes,
+``outputs`` is what a fitted model answers with, ``contributions`` says what the cell's state adds,
+``type_readout`` what a cell type adds, and ``original_names`` reads the original model's
+configuration.
 """

@@ -27,7 +27,7 @@ from dygenept.model.training.batches import BatchSource, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
 from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
-from dygenept.model.training.tuning import autocast
+from dygenept.model.training.precision import autocast
 from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen

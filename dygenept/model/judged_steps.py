@@ -21,7 +21,7 @@ from dygenept.model.start.readout import best_beyond_chance
 from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS
 from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
 from dygenept.model.training.loop import Trainer
-from dygenept.model.training.tuning import autocast
+from dygenept.model.training.precision import autocast
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import DoubleArray
 

@@ -7,7 +7,8 @@ Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook re
 ``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
 which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and
 ``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Names are loaded on
-first use, so that an attention module needs no pydantic.
+first use, so that an attention module needs no pydantic. ``own_files`` says on which files a
+plugin's numbers depend, and ``mapped`` has the options of plugins that read files.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dygenept.leaderboard.rows import BoardKey
+from dygenept.leaderboard.board_key import BoardKey
 from dygenept.results.record_index import RecordHeader, RecordIndex
 from dygenept.results.records import RunRecord
 

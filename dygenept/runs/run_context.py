@@ -8,35 +8,25 @@ from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import DE_LISTS, de_genes
-from dygenept.data.de.tests import de_tests
 from dygenept.data.effects.filling import effects_as_means
 from dygenept.data.memory import FEW_TABLES, TABLES
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError, nearest
-from dygenept.evaluation.cell_samples import cell_samples
-from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
-from dygenept.evaluation.held_out import HeldOutPool
-from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.evaluation.reference import train_means
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
-from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.interfaces import EffectMetric, Metric
 from dygenept.plugin.specs import DatasetSpec, EffectMetricSpec, MetricSpec, SplitSpec
 from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.results.truth import keep_truth
-from dygenept.runs.job_identity import job_seed
+from dygenept.runs.metric_choice import Scoring, scoring_of
 from dygenept.types import (
     DeGenes,
-    DeTests,
     DoubleArray,
-    EffectTable,
-    MetricCells,
     PerturbationData,
     Progress,
     Pseudobulk,
@@ -79,48 +69,6 @@ class RunRequest(DataRequest):
     prefers_own_split: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """What predictions are scored with.
-
-    Attributes:
-        metrics: Metrics, each with what computes it.
-        de_tests: DE tests of every gene, where a metric reads them.
-        cells: Samples of cells, where a metric reads them.
-        of_effects: Metrics of a table of effects; ``metrics`` is empty then.
-        held_out: What is held out in any fold, among which ranks are.
-        controls: How many control cells there are.
-        control_seed: Seed of their halves.
-        control_halves: Means of the halves, where a metric reads them.
-        has_singles: A metric reads the single perturbations of combinations.
-        cell_tester: Tests predicted cells, where a metric reads them.
-    """
-
-    metrics: tuple[tuple[ConfiguredPlugin[MetricSpec], Metric], ...] = ()
-    de_tests: DeTests | None = None
-    cells: MetricCells | None = None
-    of_effects: tuple[tuple[ConfiguredPlugin[EffectMetricSpec], EffectMetric], ...] = ()
-    held_out: HeldOutPool | None = None
-    controls: ControlCells | None = None
-    control_seed: int = 0
-    control_halves: DoubleArray | None = None
-    has_singles: bool = False
-    cell_tester: CellTester | None = None
-
-    @property
-    def uses_spread(self) -> bool:
-        """True if a metric reads the spread that models may offer."""
-        return any(plugin.spec.uses_spread for plugin, _ in self.metrics)
-
-    @property
-    def plugins(self) -> tuple[Provenance, ...]:
-        """Where the metrics came from."""
-        return (
-            *(plugin.provenance for plugin, _ in self.metrics),
-            *(plugin.provenance for plugin, _ in self.of_effects),
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
     """What every job of a run shares.
@@ -154,7 +102,7 @@ class RunContext:
     suite: str
     family: tuple[str, ...] = ()
     submission: SubmissionRecord | None = None
-    scoring: Scoring = Scoring()
+    scoring: Scoring = field(default_factory=Scoring)
     shared_plugins: tuple[Provenance, ...] = ()
     store: ResultsStore
     device: str = "cpu"
@@ -215,6 +163,9 @@ def open_run(
     report(Progress("read", 1, 1))
     report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
     means, de = data_summary(data, request.de_list)
+    scoring = Scoring()
+    if is_scored:
+        scoring = scoring_of(request.metrics, environment, data, means, split, seed=request.seed)
     context = RunContext(
         environment=environment,
         data=data,
@@ -223,7 +174,7 @@ def open_run(
         split=split,
         split_sha256=split_sha256(split),
         suite=request.suite,
-        scoring=_scoring(request, environment, data, means, split) if is_scored else Scoring(),
+        scoring=scoring,
         shared_plugins=_shared_plugins(request, environment, split.algorithm),
         store=ResultsStore(request.results, is_writer=processes.current().is_writer),
         device=device,
@@ -345,58 +296,6 @@ def run_device(models: Sequence[ResolvedModel], environment: Environment) -> str
     if any(model.uses_device for model in models) or asked not in ("auto", "cpu"):
         return pick_device(asked)
     return "cpu"
-
-
-def _scoring(
-    request: RunRequest,
-    environment: Environment,
-    data: PerturbationData,
-    means: Pseudobulk,
-    split: Split,
-) -> Scoring:
-    if data.effects is not None:
-        return _scoring_effects(request, environment, data.effects)
-    if stray := set(request.metrics) & set(environment.manager.names(EffectMetricSpec.kind)):
-        raise ConfigError(f"{min(stray)} scores tables of effects, and {data.name!r} has cells")
-    controls = count_controls(data, means)
-    shown = ("default", "few_controls") if controls.are_few else ("default",)
-    specs = environment.manager.specs(MetricSpec)
-    names = request.metrics or tuple(spec.name for spec in specs if spec.boards in shown)
-    plugins = [environment.configured(MetricSpec, name) for name in names]
-    uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
-    uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    uses_halves = any(plugin.spec.uses_control_halves for plugin in plugins)
-    uses_predicted = any(plugin.spec.uses_predicted_cells for plugin in plugins)
-    seed, control_seed = job_seed(request.seed, "cells"), job_seed(request.seed, "controls")
-    return Scoring(
-        metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
-        de_tests=de_tests(data, means) if uses_de_tests else None,
-        cells=cell_samples(data, means, seed=seed) if uses_cells else None,
-        held_out=HeldOutPool(data, means, split.folds, seed=job_seed(request.seed, "halves")),
-        controls=controls,
-        control_seed=control_seed,
-        control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
-        cell_tester=CellTester(data) if uses_predicted else None,
-        has_singles=any(plugin.spec.uses_singles for plugin in plugins),
-    )
-
-
-def _scoring_effects(request: RunRequest, environment: Environment, table: EffectTable) -> Scoring:
-    known = environment.manager.names(EffectMetricSpec.kind)
-    for name in request.metrics:
-        if name not in known:
-            raise ConfigError(
-                f"{name} scores cells, and {request.dataset} is a table of effects; "
-                f"{nearest(name, known)}"
-            )
-    plugins = [environment.configured(EffectMetricSpec, name) for name in request.metrics or known]
-    fitting = [plugin for plugin in plugins if table.kind in plugin.spec.values]
-    fitting.sort(key=lambda plugin: not plugin.spec.leads)
-    if not fitting:
-        raise ConfigError(f"none of {', '.join(request.metrics)} scores {table.kind}")
-    return Scoring(
-        of_effects=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in fitting)
-    )
 
 
 def _shared_plugins(

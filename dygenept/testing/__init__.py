@@ -1,8 +1,10 @@
 """Toy data and one conformance check per plugin kind, for the project and for third parties.
 
-Read in this order: ``toy`` and ``toy_knowledge`` (what checks run on), ``rules`` (how
-a broken rule is reported), ``dispatch`` (which check a plugin gets), the checks, one module per
-kind or pair of kinds, and ``leak_checks`` (models that cheat on purpose).
+Read in this order: ``toy`` and ``toy_knowledge`` (what checks run on), ``rules`` (how a broken rule
+is reported), ``dispatch`` (which check a plugin gets), the checks of one kind or two
+(``dataset_checks``, ``split_checks``, ``knowledge_checks``, ``encoder_checks``,
+``network_checks``, ``baseline_checks``, ``metric_checks``, ``effect_metric_checks``), and
+``leak_checks`` (models that cheat on purpose).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.types.html import html_table
+from dygenept.types.html_tables import html_table
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:

@@ -133,6 +133,17 @@ def test_every_package_of_the_core_is_named_and_every_room_is_a_package() -> Non
     assert named - {"dygenept.errors"} == packages - {"dygenept"}
 
 
+def test_a_room_names_each_of_its_modules() -> None:
+    unnamed = [
+        str(module.relative_to(ROOT))
+        for init in (ROOT / "dygenept").glob("*/**/__init__.py")
+        for module in init.parent.glob("*.py")
+        if module != init
+        and f"``{module.stem}``" not in str(ast.get_docstring(ast.parse(init.read_text("utf-8"))))
+    ]
+    assert unnamed == []
+
+
 def test_the_contracts_are_those_of_import_linter() -> None:
     named = [name for name, _ in ROOM_TABLES[2]]
     assert sorted(named) == sorted(str(one["name"]) for one in contracts())

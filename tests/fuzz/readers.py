@@ -194,7 +194,7 @@ def _(folder: Path) -> object:
 
 @reader("record")
 def _(folder: Path) -> object:
-    from dygenept.leaderboard.rows import group_records
+    from dygenept.leaderboard.board_key import group_records
     from dygenept.results.store import read_record
 
     return group_records([read_record(folder / "record.json")])

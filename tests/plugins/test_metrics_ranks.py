@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from dygenept.evaluation.neighbours import ONE_CONDITION
+from dygenept.evaluation.candidate_ranks import ONE_CONDITION
 from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.metric_checks import check_metric
 from dygenept.types import Condition, DoubleArray, MetricInputs, MetricValues, Perturbation

@@ -42,7 +42,7 @@ def chosen_boards(
         ConfigError: If the data set or a metric has none; the nearest name is given.
     """
     from dygenept.errors import ConfigError, ResultsError, nearest
-    from dygenept.leaderboard.rows import indexed_boards
+    from dygenept.leaderboard.board_key import indexed_boards
     from dygenept.results.record_index import RecordIndex
 
     index = RecordIndex(results)

@@ -9,5 +9,5 @@ safe to open) and ``zarr_store`` (a store as such a file), ``symbols`` (what its
 has), ``labelled`` (all that without the matrix), ``places`` and ``matrices`` (which matrix is read,
 and how), ``matrix_blocks`` and ``stored_cells`` (the same into a file, under a limit on memory),
 ``expression`` and ``scale`` (its values, checked and normalised), ``carried_lists`` (DE lists that
-the file carries), ``fingerprint`` (its SHA-256).
+the file carries), ``fingerprint`` (its SHA-256). ``outline`` has a file's names without its values.
 """

@@ -28,8 +28,13 @@ from dygenept.model.training.checkpoint import (
 )
 from dygenept.model.training.optimisation import WeightAverage, learning_rate, make_optimizer
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.precision import (
+    autocast,
+    autocast_dtype,
+    compile_parts,
+    recompute_layers,
+)
 from dygenept.model.training.prefetch import prefetched
-from dygenept.model.training.tuning import autocast, autocast_dtype, compile_parts, recompute_layers
 
 logger = logging.getLogger(__name__)
 

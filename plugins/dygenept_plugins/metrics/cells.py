@@ -23,7 +23,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.neighbours import squared_distances
+from dygenept.evaluation.candidate_ranks import squared_distances
 from dygenept.evaluation.rows import top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues, PredictedCells

@@ -24,7 +24,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.neighbours import are_alike
+from dygenept.evaluation.candidate_ranks import are_alike
 from dygenept.evaluation.rows import change, count_true, predicted_change, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues

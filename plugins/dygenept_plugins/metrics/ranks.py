@@ -23,27 +23,25 @@ distances).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.neighbours import (
-    Rivals,
-    are_alike,
-    manhattan,
-    of_rivals,
-    places,
-    products,
-    rivals,
-)
+from dygenept.evaluation.candidate_ranks import Rivals, manhattan, of_rivals, places, rivals
 from dygenept.evaluation.rows import predicted_change
-from dygenept.machine.tables import filled, row_parts, rows_of, squared_lengths
+from dygenept.machine.tables import filled, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
+from dygenept_plugins.metrics._rank_distances import (
+    candidate_delta,
+    change_products,
+    cosines,
+    of_targets,
+    squared_distances,
+)
 
 CELL_EVAL = "cell-eval (Arc Institute), discrimination_score_"
 # The target genes of some predictions, by place.
@@ -63,7 +61,7 @@ def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals) -> DoubleArray:
-        squared = _squared_distances(inputs, among)
+        squared = squared_distances(inputs, among)
         return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
 
     found = places(inputs, distances)
@@ -87,7 +85,7 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         # Both sides of a distance have the same control, which cancels.
         found = among.truths.distances("manhattan", predicted, lambda rows: manhattan(rows, truth))
         for place, genes in targets.items():
-            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
+            difference = of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= np.abs(difference).sum(axis=1)
         return found
 
@@ -107,10 +105,10 @@ def perturbation_discrimination_l2(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        squared = _squared_distances(inputs, among)
+        squared = squared_distances(inputs, among)
         found = filled(squared, squared.shape, lambda part: squared[part])
         for place, genes in targets.items():
-            difference = _of_targets(inputs, among, genes) - predicted[place, genes]
+            difference = of_targets(inputs, among, genes) - predicted[place, genes]
             found[place] -= (difference**2).sum(axis=1)
         np.maximum(found, 0.0, out=found)
         return np.sqrt(found, out=found)
@@ -131,9 +129,9 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        _, truth_squares = _candidate_delta(inputs, among)
+        _, truth_squares = candidate_delta(inputs, among)
         guess = of_rivals(predicted_change(inputs), among)
-        whole, control = _products(inputs, among), inputs.control[among.rows[0]]
+        whole, control = change_products(inputs, among), inputs.control[among.rows[0]]
         squares = squared_lengths(guess)
 
         def compute(part: slice) -> DoubleArray:
@@ -141,11 +139,11 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
             others = np.repeat(truth_squares[None], len(found), axis=0)
             for row, place in enumerate(range(part.start, part.stop)):
                 if genes := targets.get(place):
-                    changes = _of_targets(inputs, among, genes) - control[genes]
+                    changes = of_targets(inputs, among, genes) - control[genes]
                     found[row] -= changes @ guess[place, genes]
                     own[row] -= (guess[place, genes] ** 2).sum()
                     others[row] -= (changes**2).sum(axis=1)
-            return 1.0 - _cosines(found, own, others)
+            return 1.0 - cosines(found, own, others)
 
         return filled(whole, whole.shape, compute)
 
@@ -165,7 +163,7 @@ def perturbench_rank_rmse(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals) -> DoubleArray:
-        squared = _squared_distances(inputs, among)
+        squared = squared_distances(inputs, among)
         return filled(squared, squared.shape, lambda part: np.sqrt(squared[part]))
 
     return _rank_of_prediction(inputs, distances)
@@ -184,13 +182,13 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals) -> DoubleArray:
-        _, truth_squares = _candidate_delta(inputs, among)
+        _, truth_squares = candidate_delta(inputs, among)
         guess_squares = squared_lengths(of_rivals(predicted_change(inputs), among))[:, None]
-        whole = _products(inputs, among)
+        whole = change_products(inputs, among)
         return filled(
             whole,
             whole.shape,
-            lambda part: 1.0 - _cosines(whole[part], guess_squares[part], truth_squares),
+            lambda part: 1.0 - cosines(whole[part], guess_squares[part], truth_squares),
         )
 
     return _rank_of_prediction(inputs, distances)
@@ -241,107 +239,6 @@ def _rank_of_prediction(
         found.reasons,
         chance=found.others / (2.0 * n_predictions),
     )
-
-
-def _of_targets(inputs: MetricInputs, among: Rivals, genes: list[int]) -> DoubleArray:
-    """True means of target genes of a prediction, (m, k)."""
-
-    def targets() -> list[int]:
-        # Whoever predicts a candidate asks for its targets.
-        found = target_columns(tuple(among.truths.columns), inputs.gene_symbols)
-        return [gene for columns in found for gene in columns]
-
-    return among.truths.of_genes(genes, targets)
-
-
-def _squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Squared Euclidean distances of predictions and candidates, (n, m); not to be changed.
-
-    Both are measured from control, so that products serve the cosine as well.
-    """
-
-    def compute() -> DoubleArray:
-        _, truth_squares = _candidate_delta(inputs, among)
-        squares = squared_lengths(_difference(inputs, among))[:, None]
-        whole = _products_of_differences(inputs, among)
-        # Cancellation may leave a tiny negative square where two rows are equal.
-        return filled(
-            whole,
-            whole.shape,
-            lambda part: np.maximum(squares[part] + truth_squares - 2.0 * whole[part], 0.0),
-        )
-
-    return inputs.once(f"ranks.squared_distances {among.rows[0]}", compute)
-
-
-def _candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, DoubleArray]:
-    """Changes of the candidates, (m, G), and their squared lengths, (m,)."""
-    return among.truths.delta(inputs.control[among.rows[0]])  # One cell type has one control.
-
-
-def _difference(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """What predictions differ by from control, rounding included, (n, G); not to be changed."""
-
-    def compute() -> DoubleArray:
-        predicted, control = of_rivals(inputs.predicted, among), inputs.control[among.rows[0]]
-        return filled(predicted, predicted.shape, lambda part: predicted[part] - control)
-
-    return inputs.once(
-        f"ranks.difference {among.rows[0]}",
-        compute,
-    )
-
-
-def _products_of_differences(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Products of ``_difference`` and of changes of candidates, (n, m); not to be changed."""
-
-    def compute() -> DoubleArray:
-        control = inputs.control[among.rows[0]]
-        truth, _ = among.truths.delta(control)
-        return among.truths.distances(
-            f"ranks.products {zlib.crc32(control.tobytes())}",
-            of_rivals(inputs.predicted, among),
-            lambda rows: products(
-                filled(rows, rows.shape, lambda part: rows[part] - control), truth
-            ),
-        )
-
-    return inputs.once(f"ranks.products_of_differences {among.rows[0]}", compute)
-
-
-def _products(inputs: MetricInputs, among: Rivals) -> DoubleArray:
-    """Products of changes of predictions and of candidates, (n, m); not to be changed."""
-
-    def compute() -> DoubleArray:
-        guess, difference = of_rivals(predicted_change(inputs), among), _difference(inputs, among)
-        whole = _products_of_differences(inputs, among)
-        is_rounded = np.zeros(len(guess), dtype=np.bool_)
-        for part in row_parts(*guess.shape):
-            is_rounded[part] = (guess[part] != difference[part]).any(axis=1)
-        if not is_rounded.any():
-            return whole
-        truth, _ = _candidate_delta(inputs, among)
-        found = filled(whole, whole.shape, lambda part: whole[part])
-        found[is_rounded] = _products_of(rows_of(guess, is_rounded), truth)
-        return found
-
-    return inputs.once(f"ranks.products {among.rows[0]}", compute)
-
-
-def _products_of(rows: DoubleArray, truth: DoubleArray) -> DoubleArray:
-    """Products of all rows, (n, G) and (m, G) to (n, m); rows that are alike are taken once."""
-    if are_alike(rows):
-        return np.repeat(rows[:1] @ truth.T, len(rows), axis=0)
-    return products(rows, truth)
-
-
-def _cosines(
-    products: DoubleArray, squares: DoubleArray, other_squares: DoubleArray
-) -> DoubleArray:
-    """Cosines; 0 where a side is 0, as scikit-learn has it."""
-    norms = np.sqrt(np.maximum(squares, 0.0) * np.maximum(other_squares, 0.0))
-    cosines: DoubleArray = np.divide(products, norms, out=np.zeros(products.shape), where=norms > 0)
-    return cosines
 
 
 @hookimpl

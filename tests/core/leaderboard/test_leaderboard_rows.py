@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from dygenept.leaderboard.rows import group_records, leaderboard_rows
+from dygenept.leaderboard.board_key import group_records
+from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import Format, laid_out, written
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from dygenept.leaderboard.board_key import BoardKey, group_records
 from dygenept.leaderboard.calibration import NO_CONTROLS
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.rows import (
     LEADERBOARD,
-    BoardKey,
     LeaderboardRow,
-    group_records,
     leaderboard_rows,
 )
 from dygenept.results.records import RunRecord

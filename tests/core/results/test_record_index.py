@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dygenept.leaderboard.board_key import group_records, indexed_boards
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.leaderboard.groups import grouped_rows
 from dygenept.leaderboard.rows import (
     LeaderboardRow,
-    group_records,
-    indexed_boards,
     leaderboard_rows,
 )
 from dygenept.results import record_index

@@ -18,8 +18,8 @@ from dygenept.model.network import DyGenePT
 from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.precision import autocast_dtype, recompute_layers
 from dygenept.model.training.prefetch import prefetched
-from dygenept.model.training.tuning import autocast_dtype, recompute_layers
 from dygenept.testing import toy_task
 from dygenept.types import Task
 

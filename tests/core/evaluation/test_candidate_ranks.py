@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from core.evaluation.small_cells import A, B, C, X, Y
 
-from dygenept.evaluation import neighbours
-from dygenept.evaluation.neighbours import (
+from dygenept.evaluation import candidate_ranks
+from dygenept.evaluation.candidate_ranks import (
     ONE_CONDITION,
     Rivals,
     Truths,
@@ -160,8 +160,8 @@ def test_candidates_too_many_or_too_large_are_not_kept(monkeypatch: pytest.Monke
     control = np.ones(8)
     kept = truths_of(values)
     assert kept.delta(control)[0] is kept.delta(control.copy())[0]
-    monkeypatch.setattr(neighbours, "MOST_BYTES", values.nbytes - 1)
-    monkeypatch.setattr(neighbours, "MOST_AMONG", 2)
+    monkeypatch.setattr(candidate_ranks, "MOST_BYTES", values.nbytes - 1)
+    monkeypatch.setattr(candidate_ranks, "MOST_AMONG", 2)
     large = truths_of(values)
     assert large.delta(control)[0] is not large.delta(control)[0]
     assert [len(counted(large, values[:2])[1]) for _ in range(2)] == [1, 1]

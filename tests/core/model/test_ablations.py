@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError
-from dygenept.model.grids import Grid
+from dygenept.model.ablations import Grid
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
