@@ -342,4 +342,5 @@ def _normalised(
         return Normalised(None, f"{missing} has no value here")
     if sign * (high - low) <= 0:
         return Normalised(None, INVERTED.format(ceiling))
-    return Normalised(None if value is None else (value - low) / (high - low))
+    # Plus 0: a share of minus zero would be shown with its sign.
+    return Normalised(None if value is None else (value - low) / (high - low) + 0.0)

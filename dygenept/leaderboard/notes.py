@@ -91,7 +91,7 @@ def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:
     if is_fixed:
         why = f"as was asked for ({how})"
     elif of.is_calibrated:
-        why = f"a calibrated metric whose range is not told from the largest ({how})"
+        why = f"a calibrated metric whose range cannot be told from the largest ({how})"
     else:
         why = "by default: no metric is calibrated on this data set"
     return f"first metric: {lead}, {why}"
@@ -135,17 +135,26 @@ def _echoes(rows: Sequence[LeaderboardRow]) -> list[str]:
 
 
 def _noise(rows: Sequence[LeaderboardRow]) -> str:
-    inverted = dict.fromkeys(
-        row.metric
-        for row in rows
-        if row.judgement.normalised_reason or row.judgement.gap_reason == NOT_ABOVE
-    )
-    if not inverted:
-        return ""
-    where = (
-        ", ".join(inverted) if len(inverted) < len({row.metric for row in rows}) else "any metric"
-    )
-    return f"noise exceeds signal: {CEILING} is no better than the reference on {where}"
+    """Say under which metrics the ceiling is no better than the reference, or may not be."""
+    inverted = {row.metric: None for row in rows if row.judgement.normalised_reason}
+    unsure = {row.metric: None for row in rows if row.judgement.gap_reason == NOT_ABOVE}
+    n_metrics = len({row.metric for row in rows})
+
+    def where(metrics: Sequence[str]) -> str:
+        return ", ".join(metrics) if len(metrics) < n_metrics else "any metric"
+
+    said = []
+    if inverted:
+        said.append(
+            f"noise exceeds signal: {CEILING} is no better than the reference on "
+            f"{where(list(inverted))}"
+        )
+    if only_unsure := [metric for metric in unsure if metric not in inverted]:
+        said.append(
+            f"{CEILING} is not shown to be better than the reference on {where(only_unsure)}: "
+            "no share of the gap is stated"
+        )
+    return "; ".join(said)
 
 
 def _chance(rows: Sequence[LeaderboardRow]) -> str:
@@ -161,7 +170,8 @@ def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:
         if row.n_cells:
             models.setdefault((min(row.n_cells), median(row.n_cells)), {})[row.model] = None
     return [
-        f"{', '.join(names)}: from {least} cells a perturbation at least, {middle:g} in the median"
+        f"{', '.join(names)}: from at least {least} cell{'s' if least > 1 else ''} per "
+        f"perturbation, {middle:g} in the median"
         for (least, middle), names in models.items()
     ]
 
@@ -196,9 +206,10 @@ def _controls(record: RunRecord) -> str:
     if not few:
         return ""
     kind = max(few, key=lambda name: few[name])
-    others = f" ({len(few)} cell types have few)" if len(few) > 1 else ""
+    n_cells = f"{record.controls.n_cells[kind]:,}"
+    if len(record.controls.n_cells) > 1:
+        n_cells = f"{n_cells} in {kind}; {len(few)} of {len(record.controls.n_cells)} cell types"
     return (
-        f"few control cells: {record.controls.n_cells[kind]} in {kind}{others}, so {few[kind]:.0%} "
-        "of the noise of a change is the control's, which the predicted and the true change share; "
-        "read the metrics that end in split_control"
+        f"few control cells ({n_cells}): {few[kind]:.0%} of the noise of a change comes from them, "
+        "which the predicted and the true change share; read the metrics that end in split_control"
     )

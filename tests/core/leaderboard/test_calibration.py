@@ -163,7 +163,7 @@ def test_the_calibrated_metric_of_the_largest_range_leads(record: MakeRecord) ->
     board_ = leaderboard_of(records)
     assert board_.lead == "large"
     assert board_.document()["lead_metric"] == "large"
-    said = "first metric: large, a calibrated metric whose range is not told from the largest"
+    said = "first metric: large, a calibrated metric whose range cannot be told from the largest"
     assert any(note.startswith(f"{said} (dynamic range 0.8") for note in board_.notes)
     fixed = leaderboard_of(records, lead="small")
     assert fixed.lead == "small"

@@ -67,7 +67,7 @@ def test_the_first_metric_is_named_with_the_reason(row: LeaderboardRow) -> None:
     wide = calibrated(row, "mse", True, 0.5, 0.6)
     narrow = calibrated(row, "mae", True, 0.25, 0.3)
     assert board_notes([narrow, wide]) == (
-        "first metric: mse, a calibrated metric whose range is not told from the largest "
+        "first metric: mse, a calibrated metric whose range cannot be told from the largest "
         "(dynamic range 0.50)",
     )
     assert board_notes([narrow, wide], fixed_lead="mae") == (
@@ -124,8 +124,13 @@ def test_noise_above_signal_is_said_of_the_metrics_where_it_is(row: LeaderboardR
     by_gap = judged(replace(row, metric="mse"), gap_reason=NOT_ABOVE)
     by_score = judged(replace(row, metric="mae"), normalised_reason="because")
     unknown = judged(row, gap_reason="no ceiling")
-    assert board_notes([by_gap, by_score, unknown]) == (f"{start}mse, mae",)
-    assert board_notes([by_gap, by_gap, by_score]) == (f"{start}any metric",)
+    unsure = "technical_duplicate is not shown to be better than the reference on "
+    no_share = ": no share of the gap is stated"
+    assert board_notes([by_gap, by_score, unknown]) == (f"{start}mae; {unsure}mse{no_share}",)
+    assert board_notes([by_gap, by_gap]) == (f"{unsure}any metric{no_share}",)
+    both = judged(by_gap, normalised_reason="because", gap_reason=NOT_ABOVE)
+    assert board_notes([both, by_score]) == (f"{start}any metric",)
+    assert board_notes([both, by_score, unknown]) == (f"{start}mse, mae",)
     assert board_notes([unknown]) == ()
 
 
@@ -149,20 +154,19 @@ def test_chance_levels_cells_and_controls_come_after(
     )
     levels = "chance level: pds 0.512, rank 0.250"
     cells = (
-        "a, b: from 2 cells a perturbation at least, 4 in the median",
-        "c: from 1 cells a perturbation at least, 3.5 in the median",
+        "a, b: from at least 2 cells per perturbation, 4 in the median",
+        "c: from at least 1 cell per perturbation, 3.5 in the median",
     )
     assert board_notes(rows) == (*cells, levels)
     warning = (
-        "few control cells: 3 in z (2 cell types have few), so 40% of the noise of a change is "
-        "the control's, which the predicted and the true change share; read the metrics that end "
-        "in split_control"
+        "few control cells (3 in z; 2 of 3 cell types): 40% of the noise of a change comes from them, "
+        "which the predicted and the true change share; read the metrics that end in split_control"
     )
     assert board_notes(rows, noisy) == (warning, *cells, levels)
     one = noisy.model_copy(
-        update={"controls": ControlsRecord(seed=0, n_cells={"y": 7}, noise_shares={"y": 0.2})}
+        update={"controls": ControlsRecord(seed=0, n_cells={"y": 7000}, noise_shares={"y": 0.2})}
     )
-    assert board_notes([row], one)[0].startswith("few control cells: 7 in y, so 20% of the noise")
+    assert board_notes([row], one)[0].startswith("few control cells (7,000): 20% of the noise")
     enough = ControlsRecord(seed=0, n_cells={"x": 90}, noise_shares={"x": 0.1})
     assert board_notes([row], noisy.model_copy(update={"controls": enough})) == ()
     assert board_notes([row], record()) == ()
@@ -210,7 +214,7 @@ def test_notes_come_in_one_order(row: LeaderboardRow) -> None:
         "no model",
         "gain over",
         "the errors",
-        "noise",
+        "technical_duplicate is not shown",
         "chance",
     )
     notes = board_notes([made])
