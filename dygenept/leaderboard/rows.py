@@ -79,6 +79,16 @@ class LeaderboardRow(BoardRow):
         behind = NOT_BEATING if judged.beats_reference is False else ""
         return (BEST if judged.is_best else near) + behind
 
+    @property
+    def is_among_best(self) -> bool:
+        """True for the best, and for what cannot be told from it, unless it shows no advance.
+
+        A trivial prediction shows none, nor does a model that is not shown to beat these.
+        """
+        judged = self.judgement
+        advances = self.model not in TRIVIAL and judged.beats_reference is not False
+        return judged.is_best or (judged.indistinguishable_from_best and advances)
+
     def document(self) -> JsonDocument:
         """Return the row as ``bench --json`` prints it; ``group`` only where it has one."""
         return LEADERBOARD.document(self)

@@ -21,9 +21,9 @@ WideFormat = Literal["markdown", "latex", "csv"]
 N_METRICS = 6
 APART = ("ceiling", "floor")
 BOLD = (
-    "Bold: the best, and what cannot be told from it (95 % confidence). Brackets: 95 % intervals "
-    "over perturbations. † trivial reference; below the rule: ceilings and floors, which compete "
-    "with no one"
+    "Bold: the best, and what cannot be told from it (95 % confidence), of models that are shown "
+    "to beat the trivial references. Brackets: 95 % intervals over perturbations. † trivial "
+    "reference; below the rule: ceilings and floors, which compete with no one"
 )
 
 
@@ -95,9 +95,9 @@ def _cell(
 ) -> str:
     if row is None or row.total.pooled is None:
         return MISSING
-    total, judged = row.total, row.judgement
+    total = row.total
     value = number(total.pooled)
-    if judged.is_best or judged.indistinguishable_from_best:
+    if row.is_among_best:
         value = bold(value)
     if total.ci_low is None:
         return value

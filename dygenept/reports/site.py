@@ -176,8 +176,8 @@ def _files(
 
 def _entry(item: SiteBoard, up: str) -> dict[str, object]:
     leaders = item.leaders()
-    best = leaders[0] if leaders else None
-    near = [row.model for row in leaders if row.judgement.indistinguishable_from_best]
+    best = next((row for row in leaders if row.judgement.is_best), None)
+    near = [row.model for row in leaders if row.is_among_best]
     return {
         "href": f"{up}boards/{item.id}.html",
         "title": item.board.title,

@@ -187,6 +187,15 @@ class PerturbationData:
             if condition.label in wanted and cell_type in (None, condition.cell_type)
         )
 
+    def __repr__(self) -> str:
+        """Say in a line what it contains; every cell and gene would fill screens."""
+        kind = ", simulated" if self.is_simulated else ""
+        types = self.cell_types[0] if len(self.cell_types) == 1 else f"{len(self.cell_types)} types"
+        return (
+            f"<PerturbationData {self.name}{kind}: {self.n_cells:,} cells × {self.n_genes:,} "
+            f"genes, {len(self.perturbations):,} perturbations in {types}>"
+        )
+
     def _repr_html_(self) -> str:
         """Show what it contains in a notebook."""
         simulated = "SIMULATED DATA · " if self.is_simulated else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -60,6 +61,19 @@ def test_a_data_set_shows_what_it_contains() -> None:
     assert "SIMULATED DATA · toy" in page
     assert '<th scope="row">perturbations</th><td>16</td>' in page
     assert "380, 60 of them control" in page
+
+
+def test_a_data_set_is_printed_in_a_line() -> None:
+    data = toy_data()
+    types = data.cell_types[0] if len(data.cell_types) == 1 else f"{len(data.cell_types)} types"
+    assert repr(data) == (
+        f"<PerturbationData toy, simulated: 380 cells × {data.n_genes} genes, 16 perturbations in "
+        f"{types}>"
+    )
+    real = dataclasses.replace(data, is_simulated=False, cell_types=("K562",))
+    assert repr(real) == (
+        f"<PerturbationData toy: 380 cells × {data.n_genes} genes, 16 perturbations in K562>"
+    )
 
 
 def test_a_split_shows_its_folds() -> None:

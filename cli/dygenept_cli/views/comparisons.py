@@ -46,7 +46,7 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
     if narrow:
         table.add_column("\n".join(heads), overflow="fold")
     else:
-        table.add_column("metric", overflow="fold", no_wrap=len(others) == 1)
+        table.add_column("metric", overflow="fold")
         if len(others) > 1:
             table.add_column("B", overflow="fold", min_width=10)
         table.add_column("A - B", justify="right", no_wrap=True)

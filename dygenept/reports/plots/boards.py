@@ -64,7 +64,8 @@ class MetricRange(Protocol):
 def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
     """Plot each model's value with its 95 % interval, the best on top.
 
-    Green: the best and what cannot be told from it. Ceilings and floors are hollow, below a line;
+    Green: the best and what cannot be told from it, of models that are shown to beat the trivial
+    references. Ceilings and floors are hollow, below a line;
     the dashed line is the better trivial reference.
 
     Args:
@@ -82,8 +83,7 @@ def forest(board: Board[LeaderboardRow], metric: str | None = None) -> Figure:
         raise ResultsError(f"nothing to plot: no model has a value under {name}")
     made, axes = figure(0.8 + 0.16 * len(rows))
     for place, row in enumerate(rows):
-        total, judged = row.total, row.judgement
-        is_best = judged.is_best or judged.indistinguishable_from_best
+        total, is_best = row.total, row.is_among_best
         colour = GREY if row.role in APART else GREEN if is_best else BLUE
         colour = ORANGE if row.model in TRIVIAL else colour
         if total.ci_low is not None and total.ci_high is not None:

@@ -159,8 +159,9 @@ def test_chance_levels_cells_and_controls_come_after(
     )
     assert board_notes(rows) == (*cells, levels)
     warning = (
-        "few control cells (3 in z; 2 of 3 cell types): 40% of the noise of a change comes from them, "
-        "which the predicted and the true change share; read the metrics that end in split_control"
+        "few control cells (3 in z; 2 of 3 cell types): 40% of the noise of a change comes from "
+        "them, which the predicted and the true change share; read the metrics that end in "
+        "split_control"
     )
     assert board_notes(rows, noisy) == (warning, *cells, levels)
     one = noisy.model_copy(

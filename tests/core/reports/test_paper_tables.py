@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 
 import pytest
 
@@ -25,6 +26,27 @@ def test_markdown_has_one_row_per_model_and_the_best_in_bold(
     ]
     assert rows[1].startswith("| ridge | **0.459** [")
     assert text.count("**") == 2
+
+
+def test_nothing_is_bold_where_no_model_is_shown_to_beat_the_reference(
+    record: Callable[..., RunRecord],
+) -> None:
+    levels = (0.4, 0.1, 0.5, 0.2, 0.3, 0.6, 0.1, 0.4)
+    records = [
+        record(key=f"{number:032d}", model=name, values=values)
+        for number, (name, values) in enumerate(
+            {
+                "perturbed_mean": levels,
+                "ridge": levels[::-1],
+                "control_mean": levels[4:] + levels[:4],
+            }.items()
+        )
+    ]
+    board = leaderboard_of(records)
+    # Each of them cannot be told from the best, and none is an advance.
+    assert all(row.judgement.indistinguishable_from_best for row in board.overall.rows)
+    assert "**" not in wide([board], "markdown")
+    assert r"\textbf" not in wide([board], "latex")
 
 
 def test_latex_has_rules_of_booktabs_and_sets_ceilings_apart(

@@ -46,9 +46,17 @@ def test_simulated_boards_stand_apart_and_names_are_text(site: Path) -> None:
     measured, simulated = index.split("Boards of simulated data")
     assert "sim:toy" not in measured
     assert "SIMULATED DATA" in simulated
-    assert "&lt;b&gt;x" in simulated
-    assert "<b>x" not in index
+    page = (site / "models" / model_file("<b>x")).read_text()
+    assert "&lt;b&gt;x" in page
+    assert "<b>x" not in index + page
     assert "Lab &amp; co" in index
+
+
+def test_only_a_model_shown_to_beat_trivial_predictions_is_named_as_the_best(site: Path) -> None:
+    measured, simulated = (site / "index.html").read_text().split("Boards of simulated data")
+    assert re.search(r'<td class="text"><a href="models/[^"]*">ridge</a></td>', measured)
+    # One model alone is the best of nothing.
+    assert '<td class="text">none shown</td>' in simulated
 
 
 def test_a_model_has_a_page_with_its_boards(site: Path) -> None:
