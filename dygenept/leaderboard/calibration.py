@@ -23,8 +23,8 @@ from dygenept.leaderboard.score_grid import ScoreGrid
 CEILINGS = ("interpolated_duplicate", CEILING)
 NO_CONTROLS = f"neither {' nor '.join(CEILINGS)} has a value, or no trivial prediction has"
 TOO_FEW = f"fewer than {MIN_TO_CLAIM} perturbations"
-IN_RANGE = "per perturbation, the ceiling is better than the reference beyond noise"
-OUT_OF_RANGE = "per perturbation, the ceiling is not better than the reference beyond noise"
+IN_RANGE = "the ceiling's lead per perturbation exceeds noise"
+OUT_OF_RANGE = "the ceiling's lead per perturbation does not exceed noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

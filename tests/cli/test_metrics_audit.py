@@ -29,8 +29,18 @@ def test_an_audit_is_printed_and_drawn(cli, toy: Path, tmp_path: Path, form: str
         rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(result.out))}
         assert rows["mse"]["reference"] in ("perturbed_mean", "control_mean")
     else:
-        assert "pearson_delta ↑" in result.out
+        assert result.out.count("pearson_delta ↑") == 1
         assert "dynamic" in result.out
+
+
+def test_a_narrow_screen_gets_every_figure_in_two_tables(
+    cli, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = cli("metrics", "audit", "--dataset", toy, *ASKED)
+    assert result.out.count("pearson_delta ↑") == 2
+    assert "…" not in result.out
+    assert max(len(line) for line in result.out.splitlines()) <= 80
 
 
 def test_a_chart_of_another_kind_and_two_forms_are_refused(cli, toy: Path) -> None:
