@@ -208,7 +208,7 @@ def fetch_dataset(
     if not anew:
         return source.fetch(environment.data_dir, runtime)
     if not isinstance(source, FetchesAnew):
-        raise ConfigError(f"data set {resolved.name!r} cannot be fetched anew; leave --force out")
+        raise ConfigError(f"data set {resolved.name!r} cannot be fetched again; leave out --force")
     return source.fetch_anew(environment.data_dir, runtime)
 
 

@@ -87,7 +87,7 @@ def verify_file(
         if expected is not None and expected.lower() != sha256:
             raise DataError(
                 f"{path} has SHA-256 {sha256[:16]}…, but {origin} {expected[:16]}…; if the file is "
-                f"the right one, {mend}; if not, fetch it anew: dygenept data fetch --force"
+                f"the right one, {mend}; if not, fetch it again: dygenept data fetch --force"
             )
     if not is_unchanged:
         record_file(path, sha256, url=url or (record.url if record else None))

@@ -150,7 +150,7 @@ def _check_hdf5(path: Path, name: str, called: str) -> None:
         {"obs", "var"} <= found and found & {"X", "layers", "raw"}
     ):
         lacking = ", ".join(sorted({"obs", "var", "X"} - found))
-        raise DataError(f"{called} is an HDF5 file without {lacking}, so no AnnData file")
+        raise DataError(f"{called} is an HDF5 file without {lacking}, so it is not an AnnData file")
 
 
 def _check_json(document: object, called: str) -> None:

@@ -175,7 +175,7 @@ def _check_texts(array: npt.NDArray[Any], called: str) -> None:
         kind = np.dtype("u4").newbyteorder(array.dtype.byteorder)
         codes = np.ascontiguousarray(array).reshape(-1).view(kind)
         if bool(((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any()):
-            raise DataError(f"{called} holds something that is not text; fetch or copy it again")
+            raise DataError(f"{called} contains something that is not text; fetch or copy it again")
 
 
 def check_arrays(path: Path) -> None:
@@ -206,7 +206,7 @@ def _check_array(stream: Any, member: zipfile.ZipInfo, path: Path) -> None:
     shape, _, dtype = read_header(stream)
     if dtype.hasobject:
         raise DataError(
-            f"{path}: array {name!r} holds Python objects, which may run code and are not read; "
+            f"{path}: array {name!r} contains Python objects, which may run code and are not read; "
             "write texts as np.array(names, dtype=str)"
         )
     n_bytes = math.prod(shape) * dtype.itemsize

@@ -57,12 +57,12 @@ def _renamed(document: Mapping[str, object], old: str, new: str) -> dict[str, ob
         return {**rest, new: given}
     own = rest[new]
     if not isinstance(own, Mapping) or not isinstance(given, Mapping):
-        raise ConfigError(f"{old} and {new} are the same section; keep {new} alone")
+        raise ConfigError(f"{old} and {new} are the same section; keep only {new}")
     for name in set(own) & set(given):
         if own[name] != given[name]:
             raise ConfigError(
                 f"{old}.{name} and {new}.{name} are the same option and have two values; "
-                f"keep {new}.{name} alone"
+                f"keep only {new}.{name}"
             )
     return {**rest, new: merge(dict(own), dict(given))}
 

@@ -219,7 +219,7 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     for text in (*outcome.dataset.notes, *_model_notes(outcome)):
         console.note(f"note: {text}")
     if (reused := outcome.reused(request.results)) is not None:
-        console.note(f"{reused}; --no-resume computes them anew")
+        console.note(f"{reused}; --no-resume computes them again")
     quoted = published_beside(request.suite, outcome.dataset, declared=show.declared)
     lead = next(iter(show.metrics), show.declared.lead)
     held = among_recorded(outcome.records, request.results)

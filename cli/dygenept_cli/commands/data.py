@@ -133,7 +133,7 @@ def fetch(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Fetch anew, whatever is there, and forget the recorded checksums."
+            "--force", help="Fetch again, whatever is there, and forget the recorded checksums."
         ),
     ] = False,
     quiet: options.QuietOption = False,

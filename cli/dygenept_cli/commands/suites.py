@@ -25,19 +25,12 @@ def list_(as_json: options.JsonOption = False) -> None:
     if as_json:
         console.print_json({"suites": [_row(suite) for suite in suites]})
         return
-    columns = ("name", "version", "data sets", "split", "folds", "seed", "what")
     title = "suites: dygenept bench --suite NAME"
-    table = listing(title, columns, whole=("name", "version"))
+    table = listing(title, ("name", "what", "runs"), whole=("name",))
     for suite in suites:
-        table.add_row(
-            suite.name,
-            str(suite.version),
-            ", ".join(suite.datasets),
-            suite.split,
-            str(suite.n_folds),
-            str(suite.seed),
-            suite.summary,
-        )
+        folds = f"{suite.n_folds} fold{'s' if suite.n_folds > 1 else ''}"
+        runs = f"{suite.split}, {folds}, seed {suite.seed}; version {suite.version}"
+        table.add_row(suite.name, suite.summary, f"{', '.join(suite.datasets)}: {runs}")
     show_table(table)
 
 

@@ -86,7 +86,8 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
     label = "SIMULATED DATA · " if boards[0][0].dataset.simulated else ""
     table = Table(
         title=f"{label}mean rank over {n_boards} leaderboard(s): {printable(names)}",
-        caption="≈ best: the best, or not to be told from it; seeds of one leaderboard count once",
+        caption="≈ best: the best, or what cannot be told from it; seeds of one leaderboard count "
+        "once",
         title_justify="left",
         caption_justify="left",
     )

@@ -129,7 +129,9 @@ def _check_written(written: Sequence[GeneFacets], asked: Sequence[str], name: st
             f"facet set {name!r}: the writer must return one entry per gene, in order"
         )
     if any(len(item.texts) != len(FACETS) for item in written):
-        raise PluginError(f"facet set {name!r}: the writer must return {len(FACETS)} texts a gene")
+        raise PluginError(
+            f"facet set {name!r}: the writer must return {len(FACETS)} texts per gene"
+        )
     for item in written:
         if any(text is not None and not (isinstance(text, str) and text) for text in item.texts):
             raise PluginError(

@@ -126,7 +126,7 @@ def history(model: str, members: Sequence[History], *, is_simulated: bool = Fals
         DataError: If no member took a gradient step.
     """
     if not any(member.losses for member in members):
-        raise DataError(f"{model} has no training history: it was fitted in closed form alone")
+        raise DataError(f"{model} has no training history: it was fitted only in closed form")
     made, axes = figure(2.4)
     right = axes.twinx()
     for number, member in enumerate(members):

@@ -195,7 +195,7 @@ def test_training_history_has_a_line_for_each_member() -> None:
     left, right = models.history("m", [History((3.0, 2.0), (0.1, 0.2), 2)]).axes
     assert list(left.lines[0].get_ydata()) == [3.0, 2.0]
     assert list(right.lines[0].get_ydata()) == [0.1, 0.2]
-    with pytest.raises(DataError, match="closed form alone"):
+    with pytest.raises(DataError, match="only in closed form"):
         models.history("m", [History((), (), 0)])
 
 
