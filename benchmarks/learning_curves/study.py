@@ -57,9 +57,9 @@ LONG = (
 MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear_loo": ("linear_loo", ()),
     "closed form": ("dygenept_small", ("training.epochs=0",)),
-    "closed form, 20 steps if better": ("dygenept_small", ()),
-    "closed form, 20 steps": ("dygenept_small", (ALWAYS,)),
-    "closed form, up to N steps": ("dygenept_small", LONG),
+    "20 steps if better": ("dygenept_small", ()),
+    "20 steps": ("dygenept_small", (ALWAYS,)),
+    "up to N steps": ("dygenept_small", LONG),
     "random start, up to N steps": ("dygenept_small", (*LONG, "training.warm_start=false")),
 }
 MODELS_OF_TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
