@@ -17,7 +17,7 @@ from dygenept.model.prediction import predict_means
 from dygenept.model.seeds import derived_seed, judged_rng
 from dygenept.model.start.closed_form import CELLS_PER_TYPE, refit_readout
 from dygenept.model.start.features import StartData
-from dygenept.model.start.readout import best_beyond_chance
+from dygenept.model.start.left_out import best_beyond_chance
 from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS
 from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
 from dygenept.model.training.loop import Trainer

@@ -18,8 +18,8 @@ from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
-from dygenept.model.start.left_out import Targets
-from dygenept.model.start.readout import Readout, ReadoutChoice, best_beyond_chance
+from dygenept.model.start.left_out import Targets, best_beyond_chance
+from dygenept.model.start.readout import Readout, ReadoutChoice
 from dygenept.model.type_readout import type_readout
 from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
 

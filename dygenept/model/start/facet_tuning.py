@@ -18,7 +18,7 @@ from torch import nn
 
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
-from dygenept.model.start.readout import best_beyond_chance
+from dygenept.model.start.left_out import best_beyond_chance
 from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS, TuningRows, tuning_rows
 from dygenept.model.start.typical import POOLED, Rows
 from dygenept.plugin.interfaces import HasFacetVectors

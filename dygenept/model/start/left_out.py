@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
+from dygenept.model.start.typical import POOLED, IndexArray, Rows, TypicalChange
 from dygenept.types import DoubleArray
 
 
@@ -24,7 +24,7 @@ class Targets:
         values: (n, G).
         coordinates: The same in an orthonormal basis of their span, (n, min(n, G)): squared
             errors of what lies in the span are the same there.
-        norms: (n,).
+        norms: What each is divided by in the typical change, (n,).
         rows: What the rows are.
     """
 
@@ -36,7 +36,8 @@ class Targets:
     @classmethod
     def of(cls, values: DoubleArray, rows: Rows) -> Targets:
         """Find the coordinates once, for every fit to the same targets."""
-        return cls(values, coordinates_of(values), np.linalg.norm(values, axis=1), rows)
+        coordinates = coordinates_of(values)
+        return cls(values, coordinates, weighing_norms(coordinates, rows), rows)
 
 
 def coordinates_of(values: DoubleArray) -> DoubleArray:
@@ -209,3 +210,53 @@ class LeftOut:
             block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
             residuals[group] = np.linalg.solve(block, residuals[group])
         return residuals, kept
+
+
+def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
+    """Choose between settings by paired errors: leave the reference only for a clear gain.
+
+    With few conditions the smallest mean error is decided by rounding or by one condition. So the
+    reference stays unless the gain exceeds some standard errors of the paired differences, after
+    the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
+    section 3.4.3.
+
+    Args:
+        errors: Error of each condition under each setting, (n, n_settings).
+        reference: The setting to stay with.
+        n_spreads: Standard errors that the gain must exceed; two where several settings compete
+            for it, one of which will look better by chance.
+
+    Returns:
+        The setting with the smallest mean error, or the reference where the gain may be chance.
+    """
+    best = int(errors.mean(axis=0).argmin())
+    gains = errors[:, reference] - errors[:, best]  # (n,)
+    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
+    return best if gains.mean() > n_spreads * spread else reference
+
+
+def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
+    """Return what changes are divided by before their typical change is their mean, (n,).
+
+    These are their norms, or ones for the plain mean, which must predict left-out perturbations
+    better by more than chance: with many of them it may, since it is what squared errors ask for.
+
+    Args:
+        changes: (n, G), or coordinates of them, (n, c).
+        rows: What the conditions are.
+    """
+    norms: DoubleArray = np.linalg.norm(changes, axis=1)
+    ones = np.ones(len(changes))
+    if rows.n_perturbations < 2:
+        return norms
+    errors = []
+    for given in (norms, ones):
+        typical = TypicalChange(changes, ones, given, rows)
+        left = changes.copy()
+        for code in np.unique(rows.cell_types).tolist():
+            here = rows.cell_types == code
+            left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
+        squares = np.einsum("ij,ij->i", left, left)
+        errors.append(rows.summed(squares) / rows.summed(ones))
+    best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
+    return ones if best else norms

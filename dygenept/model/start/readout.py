@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dygenept.model.start.left_out import LeftOut, Spectrum, Targets
+from dygenept.model.start.left_out import LeftOut, Spectrum, Targets, best_beyond_chance
 from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
 
@@ -121,7 +121,8 @@ def fit_readout(
     """Fit a linear readout without intercept: a typical change, then ridge regression.
 
     What all perturbations have in common is the mean of the train changes, each weighed by one over
-    its norm, so that a strong effect counts no more than a weak one. It is read from the
+    its norm, so that a strong effect counts no more than a weak one; or the plain mean, where that
+    predicts left-out perturbations better by more than chance. It is read from the
     direction of the features that all perturbations share, and ridge regression fits what is left
     from the features across it. With several cell types the typical change is shrunk between that
     of the type and the pooled one, and so is the map, as far as left-out errors say.
@@ -219,26 +220,3 @@ def _split(features: DoubleArray, direction: DoubleArray | None) -> tuple[Double
         return np.zeros(len(features)), features
     counts: DoubleArray = features @ direction  # (n,), 1 where the shared shift counts once
     return counts, features - np.outer(counts, direction / np.square(direction).sum())
-
-
-def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
-    """Choose between settings by paired errors: leave the reference only for a clear gain.
-
-    With few conditions the smallest mean error is decided by rounding or by one condition. So the
-    reference stays unless the gain exceeds some standard errors of the paired differences, after
-    the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
-    section 3.4.3.
-
-    Args:
-        errors: Error of each condition under each setting, (n, n_settings).
-        reference: The setting to stay with.
-        n_spreads: Standard errors that the gain must exceed; two where several settings compete
-            for it, one of which will look better by chance.
-
-    Returns:
-        The setting with the smallest mean error, or the reference where the gain may be chance.
-    """
-    best = int(errors.mean(axis=0).argmin())
-    gains = errors[:, reference] - errors[:, best]  # (n,)
-    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
-    return best if gains.mean() > n_spreads * spread else reference

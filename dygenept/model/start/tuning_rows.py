@@ -16,8 +16,10 @@ import torch
 from dygenept.model.conditions import PADDING
 from dygenept.model.network import DyGenePT, shared_facets
 from dygenept.model.start.features import Features, StartData, mean_shared_features
+from dygenept.model.start.left_out import coordinates_of, weighing_norms
 from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
 from dygenept.plugin.interfaces import AttentionOutput, FacetBatch
+from dygenept.types import DoubleArray
 
 CELLS_PER_TYPE = 2
 # From so many perturbations on, one cell of each type is enough, at half the work per step.
@@ -33,6 +35,7 @@ class TuningRows:
     Attributes:
         genes: Perturbed genes of each condition, (n, P).
         deltas: Mean changes of the conditions, (n, G), float64.
+        norms: What each change is divided by in the typical change, (n,).
         rows: Which perturbation and cell type each condition is.
         prior: Of the typical change (see ``TypicalChange``).
         gene_rows: Positions of the perturbed genes among the facets, (n, P).
@@ -45,6 +48,7 @@ class TuningRows:
 
     genes: torch.Tensor
     deltas: torch.Tensor
+    norms: DoubleArray
     rows: Rows
     prior: float
     gene_rows: torch.Tensor
@@ -62,8 +66,7 @@ class TuningRows:
         deltas = self.deltas.cpu().numpy()
         if self.shared is None:
             return self.deltas.new_zeros(len(cell_types), deltas.shape[1])
-        norms = np.linalg.norm(deltas, axis=1)
-        change = TypicalChange(deltas, np.ones(len(deltas)), norms, self.rows)
+        change = TypicalChange(deltas, np.ones(len(deltas)), self.norms, self.rows)
         return torch.from_numpy(change.whole(self.prior)[cell_types]).to(self.deltas.device)
 
     def left(self) -> torch.Tensor:
@@ -80,6 +83,7 @@ class TuningRows:
             self,
             genes=self.genes[at],
             deltas=self.deltas[at],
+            norms=self.norms[positions],
             rows=Rows(numbers.reshape(-1), types, self.rows.n_types),
             gene_rows=gene_rows,
             cell_rows=self.cell_rows[at],
@@ -150,10 +154,12 @@ def tuning_rows(
     facets = network.encode_genes(unique[:, None])  # (U, 1, K, D)
     vectors.copy_(kept)
     shared = mean_shared_features(network.decoder, states)
+    deltas, rows = data.conditions.deltas.double(), data.rows()
     return TuningRows(
         genes=genes,
-        deltas=data.conditions.deltas.double().to(data.device),
-        rows=data.rows(),
+        deltas=deltas.to(data.device),
+        norms=weighing_norms(coordinates_of(deltas.numpy()), rows),
+        rows=rows,
         prior=prior,
         gene_rows=gene_rows,
         cell_rows=first + torch.arange(n_cells, device=data.device),  # (n, C)

@@ -72,7 +72,7 @@ class Rows:
 
 
 class TypicalChange:
-    """Means of changes, each weighed by one over its norm, so that strong effects count no more.
+    """Means of changes, each weighed by one over its norm or evenly (see ``weighing_norms``).
 
     In cell type t it is (n_t · own + prior · pooled) / (n_t + prior), with n_t conditions there.
     """
@@ -85,7 +85,7 @@ class TypicalChange:
         Args:
             targets: Changes, (n, G), or coordinates of them, (n, c).
             counts: How often a condition has the typical change, (n,).
-            norms: Norms of the changes, (n,).
+            norms: What each change is divided by, (n,).
             rows: What the conditions are.
         """
         given = counts / np.maximum(norms, 1e-9)

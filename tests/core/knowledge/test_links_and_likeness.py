@@ -82,7 +82,7 @@ def test_sources_become_facets_of_all_genes_with_about_the_same_cosines() -> Non
     found = gene_likeness(GENES, knowledge=knowledge(), graphs=("string",), runtime=Runtime())
     facets, tells_of_outputs = found.as_facets(2000)
     assert facets.genes == GENES
-    assert facets.facet_names == ("string 1", "facets 1", "facets 2")
+    assert facets.facet_names == ("string", "a", "b")
     assert tells_of_outputs.tolist() == [True, False, False]
     assert facets.values.shape == (5, 3, 2000)
     assert (facets.confidence > 0).tolist() == [

@@ -16,7 +16,7 @@ from dygenept.model.start import facet_tuning
 from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData
-from dygenept.model.start.readout import best_beyond_chance
+from dygenept.model.start.left_out import best_beyond_chance
 from dygenept.model.training.batches import ConditionSet
 from dygenept.plugin.interfaces import (
     AttentionOutput,

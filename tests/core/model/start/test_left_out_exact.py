@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dygenept.model.start.facet_tuning import HeldOut, Kept
+from dygenept.model.start.left_out import weighing_norms
 from dygenept.model.start.typical import Rows
 
 N_GENES = 5
@@ -83,3 +84,25 @@ def test_held_out_errors_are_those_of_the_fit(perturbations: np.ndarray, width: 
     left = exact.errors(features, vectors, ridge_of(features), targets @ targets.T)
     assert (left >= 0).all()
     np.testing.assert_allclose(left, 0.0, atol=1e-12)
+
+
+def test_a_plain_mean_is_the_typical_change_only_where_it_predicts_better_by_more_than_chance() -> (
+    None
+):
+    rng = np.random.default_rng(0)
+    rows = Rows.single(60)
+    common = rng.standard_normal(8)
+    # Strong changes point one way and weak ones are noise: equal weights know the way better.
+    sizes = np.linspace(0.05, 3.0, 60)
+    strong = sizes[:, None] * common + 0.3 * rng.standard_normal((60, 8))
+    np.testing.assert_array_equal(weighing_norms(strong, rows), np.ones(60))
+    # All as strong: either mean predicts alike, and the reference stays.
+    alike = common + 0.3 * rng.standard_normal((60, 8))
+    np.testing.assert_allclose(weighing_norms(alike, rows), np.linalg.norm(alike, axis=1))
+    few = Rows.single(3)
+    np.testing.assert_allclose(
+        weighing_norms(strong[-3:], few), np.linalg.norm(strong[-3:], axis=1)
+    )
+    # A perturbation is left out of both its cell types at once.
+    twice = Rows(np.repeat(np.arange(60), 2), np.tile([0, 1], 60), 2)
+    np.testing.assert_array_equal(weighing_norms(np.repeat(strong, 2, axis=0), twice), np.ones(120))
