@@ -199,15 +199,16 @@ class Member:
         """Train with the closed-form start and without it; keep what validates better.
 
         Without validation conditions there is nothing to choose by, and the closed form stays.
+        ``keep_steps: if_better`` is for the closed form: a random start takes its steps.
         """
-        state, suffix = self.state, ("", "-random-start")
+        state, options = self.state, self.state.options
+        starts = {
+            "": replace(options, warm_start=True),
+            "-random-start": replace(options, warm_start=False, keep_steps="always"),
+        }
         tried = [
-            replace(
-                self,
-                state=replace(state, options=replace(state.options, warm_start=warm)),
-                variant=of,
-            ).fitted()
-            for warm, of in zip((True, False), suffix, strict=True)
+            replace(self, state=replace(state, options=of), variant=suffix).fitted()
+            for suffix, of in starts.items()
         ]
         is_random_better = tried[1].score > tried[0].score
         best = tried[int(is_random_better)]
@@ -231,7 +232,9 @@ class Member:
             if start is not None and self._judges_steps:
                 judged = judge_steps(network, trainer, data)
                 if not judged.are_kept:
-                    trainer = replace(trainer, options=replace(trainer.options, epochs=0))
+                    options = replace(trainer.options, epochs=0)
+                    # A checkpoint of steps, kept by another machine's rounding, is not read.
+                    trainer = replace(trainer, options=options, checkpoint=None)
             # The start is computed again on a resume, so this is the same before any step.
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)

@@ -128,7 +128,8 @@ class TrainingOptions:
             )
         if self.keep_steps == "if_better" and self.warm_start is False:
             raise ValueError(
-                "keep_steps if_better compares steps with a closed-form start; use warm_start true"
+                "keep_steps if_better compares steps with a closed-form start; use warm_start "
+                "true, or keep_steps always"
             )
         if self.target == "pseudobulk" and self.cells_per_condition > self.batch_size:
             raise ValueError(
