@@ -199,16 +199,15 @@ class Member:
         """Train with the closed-form start and without it; keep what validates better.
 
         Without validation conditions there is nothing to choose by, and the closed form stays.
-        ``keep_steps: if_better`` is for the closed form: a random start takes its steps.
         """
-        state, options = self.state, self.state.options
-        starts = {
-            "": replace(options, warm_start=True),
-            "-random-start": replace(options, warm_start=False, keep_steps="always"),
-        }
+        state, suffix = self.state, ("", "-random-start")
         tried = [
-            replace(self, state=replace(state, options=of), variant=suffix).fitted()
-            for suffix, of in starts.items()
+            replace(
+                self,
+                state=replace(state, options=replace(state.options, warm_start=warm)),
+                variant=of,
+            ).fitted()
+            for warm, of in zip((True, False), suffix, strict=True)
         ]
         is_random_better = tried[1].score > tried[0].score
         best = tried[int(is_random_better)]
