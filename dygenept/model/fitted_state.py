@@ -129,7 +129,32 @@ def read_fitted(directory: Path) -> FittedState:
                 f"the model in {directory} has format {document['format']}, this version reads "
                 f"{FORMAT}; train it again"
             )
-        return _state(document, tensors)
+        check_tensors(tensors)
+        state = _state(document, tensors)
+        _check_controls(state)
+        return state
+
+
+def check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors that a damaged file has.
+
+    Raises:
+        DataError: If one has NaN, with which nothing can be predicted.
+    """
+    for name, tensor in tensors.items():
+        if bool(torch.isnan(tensor).any()):
+            raise DataError(f"{name} has values that are not numbers (NaN)")
+
+
+def _check_controls(state: FittedState) -> None:
+    state.controls.expression.check_format(full_check=True)
+    codes, n_types = state.controls.cell_type_codes, len(state.cell_types)
+    n_cells = state.controls.expression.shape[0]
+    if codes.shape != (n_cells,) or bool(((codes < 0) | (codes >= n_types)).any()):
+        raise DataError("its control cells are not those of its cell types")
+    shape = (n_types, len(state.gene_ids))
+    if not n_types or state.control_means.shape != shape:
+        raise DataError(f"control.means has shape {state.control_means.shape}, not {shape}")
 
 
 def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> FittedState:
@@ -154,7 +179,7 @@ def _state(document: dict[str, object], tensors: dict[str, torch.Tensor]) -> Fit
         control_means=control["means"],
         controls=ControlCells(
             expression=sparse.csr_matrix(
-                (control["data"], control["indices"], control["indptr"]),
+                (control["data"].astype(np.float32), control["indices"], control["indptr"]),
                 shape=(len(control["indptr"]) - 1, len(gene_ids)),
             ),
             cell_type_codes=control["cell_types"],

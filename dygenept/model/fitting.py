@@ -231,7 +231,9 @@ class Member:
             if start is not None and self._judges_steps:
                 judged = judge_steps(network, trainer, data)
                 if not judged.are_kept:
-                    trainer = replace(trainer, options=replace(trainer.options, epochs=0))
+                    options = replace(trainer.options, epochs=0)
+                    # A checkpoint of steps, kept by another machine's rounding, is not read.
+                    trainer = replace(trainer, options=options, checkpoint=None)
             # The start is computed again on a resume, so this is the same before any step.
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)

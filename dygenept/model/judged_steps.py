@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
+from dygenept.machine import processes
 from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
@@ -103,7 +105,11 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
         network.by_type = by_type
         restore_tensors(network, kept)
     network.eval()
-    return StepsJudgement(np.concatenate(before), np.concatenate(after))
+    scores = torch.from_numpy(np.stack([np.concatenate(before), np.concatenate(after)]))
+    scores = scores.to(trainer.device)
+    # Rounding must not let one process take steps that another leaves out.
+    processes.broadcast([scores])
+    return StepsJudgement(*scores.cpu().numpy())
 
 
 def _scores(network: DyGenePT, trainer: Trainer, held: StartData) -> DoubleArray:

@@ -111,7 +111,7 @@ def read_genes(path: Path) -> tuple[str, ...]:
         DataError: If the file is not there, is not text, or names no gene.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise DataError(f"cannot read the list of genes {path}: {why}") from error

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 WHAT = "a table of effects"
 SEPARATORS = ("\t", ",", ";")
+NAMES = (".csv", ".tsv", ".txt", ".parquet", ".csv.gz", ".tsv.gz", ".txt.gz")
+# What pandas calls an index without a name.
+PANDAS_INDEX = "__index_level_0__"
 
 
 def is_table(path: Path) -> bool:
-    """True of a file that is text or Parquet, and not called ``.h5ad``."""
+    """True of a file that is text or Parquet and not called ``.h5ad``, or called as a table is.
+
+    What is called a table and is none, its reader refuses in words of tables.
+    """
     if path.suffix == ".h5ad" or not path.is_file():
         return False
     kind = file_kind(path)
+    if path.name.lower().endswith(NAMES) and kind != "HDF5":
+        return True
     if kind != "gzip":
         return kind in ("text", "parquet")
     with reading(path, WHAT), BoundedGzip(path) as opened:
@@ -40,16 +48,20 @@ def read_frame(path: Path) -> pl.DataFrame:
         kind = file_kind(path)
         if kind == "parquet":
             frame = read_parquet(path)
-            frame = frame.drop("__index_level_0__", strict=False)
+            if PANDAS_INDEX in frame.columns:
+                names = [PANDAS_INDEX] if frame.schema[PANDAS_INDEX] == pl.String else []
+                # Names come first, as in what pandas writes as csv; a count of rows is left out.
+                frame = frame.select(*names, pl.exclude(PANDAS_INDEX))
             nested = [name for name, of in frame.schema.items() if of.is_nested()]
             if nested:
                 raise DataError(
                     f"{path}: column {nested[0]!r} contains lists; write one value a row"
                 )
             frame = frame.cast(pl.String)
-        elif kind in ("text", "gzip"):
+        elif kind in ("text", "gzip", "unknown"):
             with BoundedGzip(path) if kind == "gzip" else path.open("rb") as opened:
                 content = opened.read()
+            _check_text(content, path)
             head = content.removeprefix(b"\xef\xbb\xbf").split(b"\n", maxsplit=1)[0].decode()
             separator = max(SEPARATORS, key=head.count)
             if separator not in head:
@@ -68,3 +80,20 @@ def read_frame(path: Path) -> pl.DataFrame:
         raise DataError(f"{path} has two columns called {min(twice)!r}; rename or drop one")
     frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     return frame.with_columns(pl.all().str.strip_chars())
+
+
+def _check_text(content: bytes, path: Path) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin1"
+        raise DataError(
+            f"{path} is not UTF-8 text from line {line} on; save it in UTF-8: "
+            f"iconv -f {encoding} -t utf-8 {path} > FILE"
+        ) from error
+    if b"\n" not in content.strip() and b"\r" in content.strip():
+        raise DataError(
+            f"{path} ends its lines with carriage returns alone; write line feeds: "
+            f"tr '\\r' '\\n' < {path} > FILE"
+        )

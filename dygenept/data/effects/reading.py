@@ -277,7 +277,16 @@ def _weights(
     if np.isnan(given).any() or (given < 0).any() or not given.max() > 0:
         raise DataError(f"{path}: weights must be numbers from 0 up, none missing, not all 0")
     weights = np.zeros(shape)
-    weights[at] = given / given.max()
+    weights[at] = given
+    wrong = np.flatnonzero(weights[at] != given)
+    if len(wrong):
+        row = int(wrong[0])
+        pair = f"{frame['perturbation'][row]} and {frame['gene'][row]}"
+        raise DataError(
+            f"{path} has {pair} more than once, with weights {given[row]:g} and "
+            f"{weights[at[0][row], at[1][row]]:g} ({len(wrong)} such row(s)); keep one"
+        )
+    weights /= given.max()
     return weights
 
 

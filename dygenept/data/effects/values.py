@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,16 @@ from dygenept.types.effects import EffectKind
 if TYPE_CHECKING:
     import polars as pl
 
+EMPTY = "leave cells that were not measured empty"
 MISSING = ("", "na", "n/a", "nan", "none", "null", ".")
 WORDS = {
     "true": "1", "false": "0", "yes": "1", "no": "0", "up": "1", "down": "-1",
     "upregulated": "1", "downregulated": "-1", "increase": "1", "decrease": "-1", "unchanged": "0",
     "ns": "0",
 }  # fmt: skip
+
+# Squares of values beyond these are 0 or infinite in float32, in which networks are trained.
+SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
@@ -38,10 +43,11 @@ def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
     wrong |= np.isinf(values)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        has_comma = re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", lower[row]) is not None
+        mend = "write numbers with a point: 0.5" if has_comma else EMPTY
         raise DataError(
             f"{path}, row {row + 1} below the header: the {called} is {column[row]!r}, which is "
-            f"no finite number ({int(wrong.sum())} such row(s)); leave cells that were not "
-            "measured empty"
+            f"not a finite number ({int(wrong.sum())} such row(s)); {mend}"
         )
     return values
 
@@ -53,7 +59,8 @@ def kind_of_values(values: DoubleArray, path: Path) -> tuple[EffectKind, DoubleA
         The kind, and the values, with labels as 0 and 1.
 
     Raises:
-        DataError: If all values are the same, so that there is nothing to predict.
+        DataError: If all values are the same, so that there is nothing to predict, or their
+            squares cannot be computed with.
     """
     found = np.unique(values[~np.isnan(values)])
     if len(found) < 2:
@@ -68,4 +75,10 @@ def kind_of_values(values: DoubleArray, path: Path) -> tuple[EffectKind, DoubleA
         return "labels", values
     if np.isin(found, (-1.0, 0.0, 1.0)).all():
         return "signs", values
+    largest = float(np.abs(found).max())
+    if not SMALLEST <= largest <= LARGEST:
+        raise DataError(
+            f"{path}: the largest value is {largest:g}, which cannot be squared in float32; write "
+            f"values in a unit in which it is between {SMALLEST:g} and {LARGEST:g}"
+        )
     return "values", values

@@ -21,7 +21,7 @@ from dygenept.model.effects.fitted_start import FittedStart
 from dygenept.model.effects.fitted_table import FittedTable, NetworkPlan
 from dygenept.model.effects.pairs import Units
 from dygenept.model.effects.recipe import INFINITE, Recipe
-from dygenept.model.fitted_state import DOCUMENT, TENSORS
+from dygenept.model.fitted_state import DOCUMENT, TENSORS, check_tensors
 from dygenept.types import Condition, EffectControls, FloatArray, Perturbation
 from dygenept.types.effects import EffectKind
 
@@ -189,6 +189,7 @@ def read_table(directory: Path) -> FittedTable:
     with reading(directory, "a folder of a trained model", mend="train it again"):
         saved = _Document.model_validate_json((directory / DOCUMENT).read_bytes())
         tensors = load_file(directory / TENSORS)
+        _checked(saved, tensors)
         fitted = _fitted(saved, tensors)
     n, n_genes = len(saved.known), len(saved.gene_symbols)
     shapes = {
@@ -203,6 +204,14 @@ def read_table(directory: Path) -> FittedTable:
                 f"{shape}; train it again"
             )
     return fitted
+
+
+def _checked(saved: _Document, tensors: Tensors) -> None:
+    check_tensors(tensors)
+    if missing := {source.name for source in saved.sources} - saved.recipe.weights.keys():
+        raise DataError(f"the recipe has no weight for {min(missing)}")
+    if not all(item.genes for item in saved.known):
+        raise DataError("a perturbation has no genes")
 
 
 def _fitted(saved: _Document, tensors: Tensors) -> FittedTable:

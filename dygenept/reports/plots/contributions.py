@@ -30,7 +30,8 @@ class Contributions:
 
     Attributes:
         name: The data set.
-        values: By name under ``chosen``: one value per record that has it.
+        values: By name under ``chosen``: one value per record that has it, the mean over
+            the members of an ensemble.
     """
 
     name: str
@@ -48,10 +49,15 @@ def contributions_of(records: Sequence[RunRecord], model: str) -> tuple[Contribu
         if record.model != model:
             continue
         for name in SHARES:
-            value = record.chosen.get(name)
-            if isinstance(value, int | float):
+            values = [
+                float(value)
+                for key, value in record.chosen.items()
+                # Members of an ensemble end in .1, .2 …
+                if key.partition(".")[0] == name and isinstance(value, int | float)
+            ]
+            if values:
                 of_data = found.setdefault(record.dataset.name, {})
-                of_data.setdefault(name, []).append(float(value))
+                of_data.setdefault(name, []).append(fmean(values))
     if not found:
         raise ResultsError(
             f"no record of {model} says what its parts contribute; run the bench with it"

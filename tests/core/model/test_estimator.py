@@ -245,6 +245,16 @@ def test_a_missing_damaged_or_foreign_model_is_named(
     save_file({**weights, name: weights[name][:, :3].clone()}, tmp_path / "model.safetensors")
     with pytest.raises(ConfigError, match="other parts or sizes"):
         load()
+    damaged = {
+        name: torch.full_like(weights[name], torch.nan),
+        "control.indices": weights["control.indices"] + 10_000,
+        "control.cell_types": weights["control.cell_types"] - 1,
+        "control.means": weights["control.means"][:, 1:].clone(),
+    }
+    for changed, value in damaged.items():
+        save_file({**weights, changed: value}, tmp_path / "model.safetensors")
+        with pytest.raises(DataError, match="train it again"):
+            load()
 
 
 def test_an_unknown_cell_type_and_an_unfitted_model_are_named(

@@ -222,7 +222,8 @@ def test_long_names_keep_both_ends() -> None:
 
 
 def test_contributions_have_a_row_each_and_a_point_per_data_set(record: MakeRecord) -> None:
-    chosen = ({"identity_share": 0.9, "penalty": 3.0}, {"identity_share": 0.5})
+    ensemble = {"identity_share.1": 0.25, "identity_share.2": 0.75, "penalty.1": 3.0}
+    chosen = ({"identity_share": 0.9, "penalty": 3.0}, ensemble)
     records = [
         record(model="mine", values=(0.1, 0.2, 0.3)).model_copy(update={"chosen": of})
         for of in chosen

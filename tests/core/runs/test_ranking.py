@@ -176,6 +176,9 @@ def test_options_are_checked() -> None:
 def test_a_list_of_genes_leaves_out_comments_and_repeats(tmp_path: Path) -> None:
     (tmp_path / "genes.txt").write_text("# mine\nA\n\n B \nA\n")
     assert read_genes(tmp_path / "genes.txt") == ("A", "B")
+    # As Windows' editor writes it.
+    (tmp_path / "marked.txt").write_bytes(b"\xef\xbb\xbfA\r\nB\r\n")
+    assert read_genes(tmp_path / "marked.txt") == ("A", "B")
     (tmp_path / "empty.txt").write_text("# none\n")
     with pytest.raises(DataError, match="no gene"):
         read_genes(tmp_path / "empty.txt")

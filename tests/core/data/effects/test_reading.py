@@ -104,7 +104,12 @@ def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> 
     [
         (LONG + "KLF1,MYC,1,train\n", "KLF1 and MYC more than once"),
         (LONG + "KLF1,TP53,high,train\n", "row 5 below the header"),
-        (LONG + "KLF1,TP53,inf,train\n", "no finite number"),
+        (LONG + "KLF1,TP53,inf,train\n", "not a finite number"),
+        (LONG + 'KLF1,TP53,"0,5",train\n', "write numbers with a point"),
+        (LONG + "KLF1,TP53,1e200,train\n", "between 1e-15 and 1e+15"),
+        ("pert,gene,z\nKLF1,MYC,1e-200\nMYC,MYC,-2e-200\n", "between 1e-15 and 1e+15"),
+        ("pert,gene,z,weight\nKLF1,MYC,1,1\nKLF1,MYC,1,0.5\nMYC,MYC,2,1\n", "weights 1 and 0.5"),
+        ("pert,gene,z\rKLF1,MYC,1\r", "carriage returns alone"),
         (LONG + "KLF1,,1,train\n", "names no gene"),
         (LONG + ",TP53,1,train\n", "names no perturbation"),
         (LONG + "KLF1,TP53,1,test\n", "two parts of the split"),
@@ -119,6 +124,36 @@ def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> 
 )
 def test_a_faulty_table_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
     assert says in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (LONG.replace("KLF1", "KLFé").encode("latin-1"), "line 2 on; save it in UTF-8: iconv"),
+        (LONG.encode("utf-16"), "iconv -f utf-16"),
+        (b"", "is empty"),
+        (b"PK\x03\x04" + bytes(60), "is a zip archive"),
+    ],
+)
+def test_a_file_that_is_only_called_a_table_is_refused_as_one(
+    tmp_path: Path, content: bytes, says: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    assert is_table(path)
+    with pytest.raises(DataError, match=says):
+        read_effects(path)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + content)
+    assert not is_table(path)  # The reader of cells opens it, whatever its name.
+
+
+def test_names_in_an_index_that_pandas_wrote_are_the_perturbations(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    wide = {"GATA1": [0.5, -1.0], "MYC": [2.0, None], "__index_level_0__": ["KLF1", "TP53"]}
+    pl.DataFrame(wide).write_parquet(path)
+    data = read_effects(path)
+    assert [of.label for of in data.conditions] == ["KLF1", "TP53"]
+    assert data.gene_ids == ("GATA1", "MYC")
 
 
 def test_two_columns_whose_names_differ_by_blanks_are_refused(tmp_path: Path) -> None:

@@ -188,6 +188,8 @@ def test_a_cell_type_that_the_table_lacks_is_refused(made_of: TableParts, task: 
         ({"scale": "much"}, "scale"),
         ({"known": []}, "start.weights has shape"),
         ({"n_networks": 3}, "other parts or sizes"),
+        ({"known": [{"perturbation": "X", "genes": [], "cell_type": "K562"}]}, "has no genes"),
+        ({"recipe": {"weights": {}, "power": 1, "penalty": 1, "mixing": 0, "across": 1}}, "recipe"),
     ],
 )
 def test_a_damaged_folder_is_refused(

@@ -67,6 +67,14 @@ def test_without_validation_conditions_the_closed_form_stays(
     assert "score_random_start" not in model.chosen
 
 
+def test_a_random_start_takes_its_steps_whatever_is_judged_of_the_closed_form(
+    task: Task, make_model: Callable[..., DyGenePTModel]
+) -> None:
+    model = make_model(replace(OPTIONS, keep_steps="if_better"))
+    model.fit(task)
+    assert {"score_closed_form_start", "score_random_start"} <= model.chosen.keys()
+
+
 def test_conditions_that_training_sees_cannot_choose() -> None:
     with pytest.raises(ValueError, match="warm_start auto needs validation"):
         replace(OPTIONS, patience=0, fit_on_validation=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from dygenept.machine import processes
 from dygenept.model import fitting, judged_steps
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.judged_steps import StepsJudgement, judge_steps
@@ -123,6 +125,38 @@ def test_few_perturbations_keep_the_start(
     model.fit(task)
     assert model.chosen["epochs_kept"] == 0
     assert "held_out_score_of_start" not in model.chosen
+
+
+def test_a_checkpoint_of_steps_is_not_read_where_the_start_stays(
+    task: Task,
+    make_model: Callable[..., DyGenePTModel],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    kept = replace(task, runtime=replace(task.runtime, checkpoint_dir=tmp_path))
+    models = []
+    for gain in (0.2, -0.2):
+        judged = StepsJudgement(np.zeros(10), np.full(10, gain))
+        monkeypatch.setattr(fitting, "judge_steps", lambda *given, judged=judged: judged)
+        models.append(make_model(OPTIONS))
+        models[-1].fit(kept)
+    assert (tmp_path / "member-0.safetensors").is_file()
+    assert [model.chosen["epochs_kept"] for model in models] == [1, 0]
+
+
+def test_all_processes_take_what_the_first_has_judged(
+    task: Task, make_model: Callable[..., DyGenePTModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def theirs(tensors: Sequence[torch.Tensor]) -> None:
+        if len(tensors) == 1:  # The two rows of scores; a training's weights are many.
+            tensors[0][0], tensors[0][1] = 0.25, 0.75
+
+    monkeypatch.setattr(processes, "broadcast", theirs)
+    model = make_model(OPTIONS)
+    model.fit(task)
+    assert model.chosen["held_out_score_of_start"] == 0.25
+    assert model.chosen["held_out_score_with_steps"] == 0.75
+    assert model.chosen["epochs_kept"] == 1
 
 
 def test_a_source_of_some_conditions_has_their_cells(task: Task) -> None:
