@@ -366,7 +366,7 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
     if needed <= limit:
         return
     bound = ""
-    if size.is_bound and needed in (size.in_memory, size.without_tables):
+    if size.is_bound:
         bound = (
             " at most (the zeros of a matrix that is not CSR cannot be counted beforehand; write "
             "it as CSR)"

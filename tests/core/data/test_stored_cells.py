@@ -373,3 +373,15 @@ def test_tables_stay_in_memory_where_files_take_more(tmp_path: Path) -> None:
     assert not limit.keeps_tables(small, are_stored=False)
     wide = replace(small, n_genes=1 << 14, n_conditions=1 << 12)
     assert memory.MemoryLimit(wide.in_memory - 1, tmp_path).keeps_tables(wide, are_stored=False)
+
+
+def test_a_bound_on_stored_values_is_said_of_files_too() -> None:
+    dense = CellsSize(
+        n_values=1 << 27, n_cells=1 << 13, n_genes=1 << 14, n_conditions=1 << 12, n_controls=600
+    )
+    assert dense.bounded < min(dense.in_memory, dense.streamed, dense.without_tables)
+    with pytest.raises(DataError, match=r"tables in files at most .*write it as CSR"):
+        memory.check_memory("dense", replace(dense, is_bound=True), 1 << 30, streams=True)
+    with pytest.raises(DataError) as exact:
+        memory.check_memory("dense", dense, 1 << 30, streams=True)
+    assert "at most" not in str(exact.value)
