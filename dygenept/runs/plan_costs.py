@@ -17,7 +17,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficients:
-    """What was measured, on two cores of an AMD EPYC without a GPU (docs/benchmarks.md).
+    """What was measured, on two cores of an AMD EPYC without a GPU (docs/speed.md).
 
     Seconds are seconds of two cores, and divided by half of the number of cores elsewhere.
 

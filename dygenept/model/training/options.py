@@ -59,7 +59,8 @@ class TrainingOptions:
             what scores better on the validation conditions.
         keep_steps: ``always``, or ``if_better``: after a closed-form start take gradient steps only
             where train perturbations that are held out of them gain by more than a standard error
-            (pearson_delta_top20); the start stays as it is elsewhere.
+            (pearson_delta_top20); the start stays as it is elsewhere. Steps from random first
+            weights are always taken.
         fit_on_validation: Train on validation conditions too, as closed-form baselines do; only
             with ``patience`` 0, since a model that stops early reads them only for that.
         ema_decay: Decay of the averaged weights that are validated and kept; 0 averages nothing.
@@ -125,10 +126,6 @@ class TrainingOptions:
             raise ValueError(
                 "warm_start auto needs validation conditions that training does not see; use "
                 "fit_on_validation false, or warm_start true or false"
-            )
-        if self.keep_steps == "if_better" and self.warm_start is False:
-            raise ValueError(
-                "keep_steps if_better compares steps with a closed-form start; use warm_start true"
             )
         if self.target == "pseudobulk" and self.cells_per_condition > self.batch_size:
             raise ValueError(

@@ -161,7 +161,7 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
     fold = costs.FoldSize(n_train=786, n_val=87, n_test=219, n_train_cells=110_000)
     shared = costs.shared_seconds(k562, two)
     scored = costs.scoring_seconds(fold, k562, two)
-    # docs/benchmarks.md: eight closed-form models on five folds in 63 s and 1.5 GB.
+    # docs/speed.md: eight closed-form models on five folds in 63 s and 1.5 GB.
     assert shared + 40 * scored == pytest.approx(63, rel=0.15)
     assert costs.process_bytes(k562, None) == pytest.approx(1.5e9, rel=0.15)
     # A point that nothing was fitted to: dygenept_small on full-size sim:norman took 2.1 GB.

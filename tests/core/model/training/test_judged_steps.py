@@ -140,6 +140,10 @@ def test_a_source_of_some_conditions_has_their_cells(task: Task) -> None:
     )
 
 
-def test_without_a_start_there_is_nothing_to_compare_steps_with() -> None:
-    with pytest.raises(ValueError, match="keep_steps if_better"):
-        replace(OPTIONS, warm_start=False, epochs=1)
+def test_steps_from_random_first_weights_are_always_taken(
+    task: Task, make_model: Callable[..., DyGenePTModel]
+) -> None:
+    model = make_model(replace(OPTIONS, warm_start=False))
+    model.fit(task)
+    assert model.chosen["epochs_kept"] == 1
+    assert "held_out_score_of_start" not in model.chosen
