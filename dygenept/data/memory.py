@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,13 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", flags=re.IGNORECASE
 # Peak of reading over the size of the matrix, and a process with its libraries (docs/scale.md).
 READING_PEAK = 1.14
 PROCESS_BYTES = (1 << 30) // 4
-# Arrays of conditions x genes in float64 that means, DE lists and the default metrics keep.
+# Arrays of conditions x genes in float64 that means, DE lists and the default metrics keep, where
+# a fifth of the conditions is held out at once; how many more for each further share of them, since
+# metrics see that many rows of nine arrays; and ranks in several cell types keep a copy by type.
 TABLES = 8
+USUAL_SHARE = 0.2
+TABLES_OF_HELD_OUT = 9
+COPIES_BY_TYPE = 1
 # The same where no metric reads DE tests or ranks among conditions.
 FEW_TABLES = 5
 # Names, codes and places of one cell, and what is beside them while they are read.
@@ -62,6 +68,15 @@ def parse_memory(text: str) -> int:
     if amount <= 0:
         raise ConfigError(f"--memory {text!r} is not an amount of memory; write 4G or 512M")
     return amount
+
+
+def tables_of_folds(n_folds: int) -> int:
+    """Say how many arrays of conditions × genes the default metrics keep, for folds of equal size.
+
+    One fold alone holds out a quarter.
+    """
+    share = 1 / n_folds if n_folds > 1 else 0.25
+    return TABLES + math.ceil(TABLES_OF_HELD_OUT * max(0.0, share - USUAL_SHARE))
 
 
 def csr_bytes(n_values: int, n_cells: int) -> int:
@@ -219,7 +234,9 @@ class CellsSize:
 
     @property
     def _tables(self) -> int:
-        return (self.n_conditions + self.n_types) * self.n_genes * 8 * self.n_tables
+        ranks = self.n_types > 1 and self.n_tables > FEW_TABLES
+        n_tables = self.n_tables + COPIES_BY_TYPE * ranks
+        return (self.n_conditions + self.n_types) * self.n_genes * 8 * n_tables
 
     @property
     def _parts(self) -> int:
@@ -266,6 +283,8 @@ class MemoryLimit:
     def keeps_tables(self, size: CellsSize, *, are_stored: bool) -> bool:
         """True if arrays of conditions × genes go into files, since they do not fit into memory.
 
+        They stay where parts of files would take more.
+
         Args:
             size: The data set, with the arrays that are in memory together.
             are_stored: Its cells are in a file.
@@ -273,7 +292,9 @@ class MemoryLimit:
         Raises:
             DataError: If its disk has no room.
         """
-        if (size.streamed if are_stored else size.in_memory) <= self.n_bytes:
+        held = size.streamed if are_stored else size.in_memory
+        filed = size.bounded if are_stored else size.without_tables
+        if held <= self.n_bytes or held <= filed:
             return False
         check_space(self.folder, size.stored_tables)
         return True
@@ -345,7 +366,7 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
     if needed <= limit:
         return
     bound = ""
-    if size.is_bound and needed in (size.in_memory, size.without_tables):
+    if size.is_bound:
         bound = (
             " at most (the zeros of a matrix that is not CSR cannot be counted beforehand; write "
             "it as CSR)"

@@ -10,15 +10,17 @@ import numpy as np
 
 from dygenept.data.memory import CellsSize, check_memory
 from dygenept.data.outlines import OutlinedDataset, outline_data
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.machine.threads import n_processors
 from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import MetricSpec
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
+from dygenept.runs.executors import executor_of
 from dygenept.runs.plan_jobs import planned_folds, recorded_jobs
 from dygenept.runs.plan_models import ModelPlan, ModelPlanner
+from dygenept.runs.ray_executor import check_ranks
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.runs.run_context import check_request, n_tables_of, run_device
 from dygenept.runs.runner import BenchRequest
@@ -87,6 +89,19 @@ class BenchPlan:
         return max(known) if known and len(known) == len(needed) else None
 
     @property
+    def limited_bytes(self) -> int | None:
+        """The same of a process under the limit on memory; of models that are not refused."""
+        limit = self.request.memory
+        needed = [model.limited_bytes for model in self.models if model.lacks is None]
+        known = [amount for amount in needed if amount is not None and amount <= (limit or 0)]
+        return max(known, default=None)
+
+    @property
+    def n_processes(self) -> int:
+        """Processes that run jobs at once."""
+        return max(1, min(self.request.jobs, self.n_jobs - self.n_recorded))
+
+    @property
     def disk_bytes(self) -> Mapping[str, int | None]:
         """Bytes that the run would write, at most: ``records``, ``predictions`` and ``cache``."""
         cache = sum(
@@ -128,7 +143,7 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
     found = outline_data(request, environment)
     device = run_device(models, environment)
     machine = costs.Machine(device=device, n_cores=n_processors(), memory_bytes=_memory())
-    doubts: list[str] = []
+    doubts = _refused_executor(request)
     size = _size(found, doubts)
     records: Mapping[tuple[str, int], RunRecord] = {}
     folds, n_folds, cut = _assumed_folds(request, size), request.n_folds, False
@@ -166,6 +181,20 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
         n_metrics=len(request.metrics) or _n_default_metrics(environment),
         doubts=tuple(dict.fromkeys(doubts)),
     )
+
+
+def _refused_executor(request: BenchRequest) -> list[str]:
+    """Say why the run would not start here; a plan may be for another machine.
+
+    Raises:
+        ConfigError: If there is no such executor.
+    """
+    executor = executor_of(request.executor, request.jobs)
+    try:
+        check_ranks(request.ranks, executor)
+    except ConfigError as error:
+        return [f"The run would be refused: {error}."]
+    return []
 
 
 def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dygenept.data.memory import PROCESS_BYTES, READING_PEAK, TABLES, csr_bytes
+from dygenept.data.memory import COPIES_BY_TYPE, PROCESS_BYTES, READING_PEAK, TABLES, csr_bytes
 from dygenept.types import EncoderFootprint
 
 GIB = 1 << 30
@@ -42,7 +42,8 @@ class Coefficients:
         gpu_flop: The same of a GPU. ASSUMED, not measured.
         density: Share of stored values where nothing says it: that of ``sim:k562``. ASSUMED.
         control_share: Share of control cells where nothing says it. ASSUMED.
-        tables: Arrays of conditions x genes in float64 that a run of the default metrics keeps: 8.
+        tables: Arrays of conditions x genes in float64 that a run of the default metrics keeps: 8
+            where a fifth of the conditions is held out at once.
         process_bytes: A process with its libraries: 0.25 GiB.
         torch_bytes: What torch, the batches and the start of an assembly add: 1 GiB.
         value_bytes: A value of a metric in a record, as JSON.
@@ -213,17 +214,24 @@ def assembly_seconds(
 
 
 def process_bytes(
-    size: DataSize, fold: FoldSize | None, *, c: Coefficients = MEASURED, has_torch: bool = False
+    size: DataSize,
+    fold: FoldSize | None,
+    *,
+    n_tables: int | None = None,
+    has_torch: bool = False,
+    c: Coefficients = MEASURED,
 ) -> int:
     """Peak memory of a process that runs jobs.
 
     Args:
         size: The data set.
         fold: The fold whose cells a model is given; None for models that see only means.
-        c: Coefficients.
+        n_tables: Arrays of conditions × genes that are in memory together; None for the usual ones.
         has_torch: The model is an assembly.
+        c: Coefficients.
     """
-    tables = (size.n_conditions + size.n_types) * size.n_genes * 8 * c.tables
+    kept = max(c.tables, n_tables or 0) + COPIES_BY_TYPE * (size.n_types > 1)
+    tables = (size.n_conditions + size.n_types) * size.n_genes * 8 * kept
     given = 0 if fold is None else given_bytes(size, fold)
     whole = int(size.matrix_bytes * c.read_peak) + tables + given + c.process_bytes
     return whole + (c.torch_bytes if has_torch else 0)

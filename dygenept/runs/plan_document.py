@@ -43,6 +43,8 @@ def plan_document(plan: BenchPlan) -> dict[str, object]:
         "shared_seconds": None if size is None else shared_seconds(size, plan.machine),
         "total_seconds": plan.seconds,
         "memory_bytes": plan.memory_bytes,
+        "limited_bytes": plan.limited_bytes,
+        "n_processes": plan.n_processes,
         "disk_bytes": {**disk, "download": found.download_bytes},
         "doubts": list(plan.doubts),
         "coefficients": asdict(MEASURED),

@@ -75,6 +75,7 @@ class ModelPlanner:
             memory = costs.process_bytes(
                 self.size,
                 largest if model.needs_cells else None,
+                n_tables=self.n_tables,
                 has_torch=model.assembly is not None,
             )
             if work is not None and work.encoder and work.encoder.cache_place == "memory":

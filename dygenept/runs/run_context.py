@@ -9,7 +9,7 @@ from pathlib import Path
 from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.effects.filling import effects_as_means
-from dygenept.data.memory import FEW_TABLES, TABLES
+from dygenept.data.memory import FEW_TABLES, TABLES, tables_of_folds
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
@@ -191,10 +191,10 @@ def n_tables_of(request: RunRequest, environment: Environment, *, is_scored: boo
     """Say how many arrays of conditions × genes a run keeps together, for a limit on memory."""
     known = set(environment.manager.names(MetricSpec.kind))
     if is_scored and not (request.metrics and known.issuperset(request.metrics)):
-        return TABLES
+        return tables_of_folds(request.n_folds)
     specs = [environment.manager.get(MetricSpec, name) for name in request.metrics]
     are_plain = all(spec.by_row and not (spec.uses_de_tests or spec.uses_cells) for spec in specs)
-    return FEW_TABLES if are_plain else TABLES
+    return FEW_TABLES if are_plain else tables_of_folds(request.n_folds)
 
 
 def check_request(

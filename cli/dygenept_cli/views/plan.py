@@ -45,7 +45,8 @@ def show_plan(plan: BenchPlan) -> None:
             ("matrix", amount(matrix)),
             (
                 "peak memory",
-                f"{amount(plan.memory_bytes)} in each of {plan.request.jobs} process(es)",
+                f"{amount(plan.limited_bytes or plan.memory_bytes)} in each of "
+                f"{plan.n_processes} process(es)",
             ),
             (
                 "to download",

@@ -160,8 +160,8 @@ def _check_room(output: Path, n_values: int, n_cells: int) -> None:
     free = shutil.disk_usage(next(of for of in (folder, *folder.parents) if of.exists())).free
     if free < needed:
         raise ResultsError(
-            f"cannot write {output}: it takes about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB "
-            "are free; name another place"
+            f"cannot write {output}: it takes about {needed / 1e6:,.1f} MB, and "
+            f"{free / 1e6:,.1f} MB are free; name another place"
         )
 
 

@@ -117,7 +117,7 @@ def test_a_disk_that_takes_no_more_is_said_of_the_ready_file(
         prepared(screen)
     usage = shutil.disk_usage(screen.parent)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(ResultsError, match=r"ready.h5ad: it takes about 0.0 GB"):
+    with pytest.raises(ResultsError, match=r"ready.h5ad: it takes about 0\.\d MB, and 0\.0 MB"):
         prepared(screen)
 
 

@@ -349,3 +349,39 @@ def test_the_peak_of_a_process_stays_below_its_limit(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["same"]
     assert found["streamed"] <= found["limit"] < found["held"]
+
+
+@pytest.mark.parametrize(("n_folds", "n_tables"), [(10, 8), (5, 8), (1, 9), (3, 10), (2, 11)])
+def test_the_more_is_held_out_at_once_the_more_tables_are_kept(n_folds: int, n_tables: int) -> None:
+    assert memory.tables_of_folds(n_folds) == n_tables
+
+
+def test_ranks_in_several_cell_types_keep_one_more_table() -> None:
+    size = CellsSize(n_values=1, n_cells=1, n_genes=1000, n_conditions=999)
+    one_more = replace(size, n_tables=memory.TABLES + 1)
+    # Another cell type adds a row of control as well.
+    typed = replace(size, n_types=2, n_conditions=998)
+    assert typed.in_memory == one_more.in_memory
+    few = memory.FEW_TABLES
+    assert replace(typed, n_tables=few).in_memory == replace(size, n_tables=few).in_memory
+
+
+def test_tables_stay_in_memory_where_files_take_more(tmp_path: Path) -> None:
+    small = CellsSize(n_values=1 << 20, n_cells=1 << 12, n_genes=100, n_conditions=100)
+    assert small.in_memory < small.without_tables
+    limit = memory.MemoryLimit(small.in_memory - 1, tmp_path)
+    assert not limit.keeps_tables(small, are_stored=False)
+    wide = replace(small, n_genes=1 << 14, n_conditions=1 << 12)
+    assert memory.MemoryLimit(wide.in_memory - 1, tmp_path).keeps_tables(wide, are_stored=False)
+
+
+def test_a_bound_on_stored_values_is_said_of_files_too() -> None:
+    dense = CellsSize(
+        n_values=1 << 27, n_cells=1 << 13, n_genes=1 << 14, n_conditions=1 << 12, n_controls=600
+    )
+    assert dense.bounded < min(dense.in_memory, dense.streamed, dense.without_tables)
+    with pytest.raises(DataError, match=r"tables in files at most .*write it as CSR"):
+        memory.check_memory("dense", replace(dense, is_bound=True), 1 << 30, streams=True)
+    with pytest.raises(DataError) as exact:
+        memory.check_memory("dense", dense, 1 << 30, streams=True)
+    assert "at most" not in str(exact.value)

@@ -114,7 +114,8 @@ def test_cells_that_a_model_is_given_must_fit(
 ) -> None:
     data = dg.load_dataset(path)
     monkeypatch.setattr(memory, "READING_PEAK", 1e12)
-    limit = memory.CellsSize.of_data(data).streamed
+    size = memory.CellsSize.of_data(data)
+    limit = replace(size, n_tables=memory.tables_of_folds(2)).streamed
     found = dg.bench(
         str(path),
         ["perturbed_mean", "control_cells"],

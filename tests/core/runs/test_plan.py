@@ -13,7 +13,7 @@ import dygenept as dg
 from dygenept.data import memory
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.plugin.environment import Environment
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.plan import BenchPlan, plan_bench
@@ -125,6 +125,7 @@ def test_a_plan_says_what_a_limit_on_memory_makes_of_it(
 ) -> None:
     size = memory.CellsSize.of(outline_file(toy))
     assert size is not None
+    size = replace(size, n_tables=memory.tables_of_folds(2))
     # Room for what ridge takes by itself.
     more = 1 << 20
     assert planned(toy, tmp_path, memory=size.in_memory + more).doubts == ()
@@ -169,3 +170,44 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
     )
     seen = costs.FoldSize(n_train=189, n_val=0, n_test=47, n_train_cells=67_000)
     assert costs.process_bytes(norman, seen, has_torch=True) == pytest.approx(2.1e9, rel=0.25)
+
+
+def test_a_plan_says_that_its_executor_would_be_refused(toy: Path, tmp_path: Path) -> None:
+    (doubt,) = planned(toy, tmp_path, ranks=2).doubts
+    assert doubt.startswith("The run would be refused: --ranks 2 needs --executor ray")
+    with pytest.raises(ConfigError, match="did you mean 'process'"):
+        planned(toy, tmp_path, executor="processes")
+    assert planned(toy, tmp_path, jobs=3).doubts == ()
+
+
+def test_a_plan_has_no_more_processes_than_jobs(toy: Path, tmp_path: Path) -> None:
+    assert [planned(toy, tmp_path, jobs=jobs).n_processes for jobs in (1, 3, 100)] == [1, 3, 4]
+
+
+def test_the_peak_under_a_limit_is_of_models_that_are_not_refused(
+    toy: Path, tmp_path: Path
+) -> None:
+    plan = planned(toy, tmp_path)
+    assert plan.limited_bytes is None
+    mean, ridge = (model.limited_bytes for model in planned(toy, tmp_path, memory=1 << 40).models)
+    assert mean is not None
+    assert ridge is not None
+    assert mean < ridge
+    assert planned(toy, tmp_path, memory=ridge).limited_bytes == ridge
+    assert planned(toy, tmp_path, memory=ridge - 1).limited_bytes == mean
+    assert planned(toy, tmp_path, memory=1).limited_bytes is None
+
+
+def test_larger_folds_and_several_cell_types_take_more_tables(toy: Path, tmp_path: Path) -> None:
+    size = costs.DataSize(
+        n_cells=1, n_genes=1000, n_conditions=999, n_controls=0, n_values=0, n_types=1
+    )
+    # A table with the row of the only cell type: 8 MB.
+    usual = costs.process_bytes(size, None)
+    assert costs.process_bytes(size, None, n_tables=11) - usual == 3 * 8_000_000
+    typed = replace(size, n_types=2)
+    assert costs.process_bytes(typed, None) - usual == 9 * 8 * 1000 * 1001 - 8 * 8_000_000
+    few, many = (planned(toy, tmp_path, n_folds=folds).models[0] for folds in (5, 2))
+    assert few.memory_bytes is not None
+    assert many.memory_bytes is not None
+    assert many.memory_bytes > few.memory_bytes
