@@ -12,7 +12,8 @@
 #SBATCH --open-mode=append
 set -euo pipefail
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+# Not by `head`: it closes the pipe, and scontrol would end the script with it.
+read -r head < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 processes=${PROCESSES:-${SLURM_GPUS_ON_NODE:-1}}
 # c10d elects no head: the processes meet on the first node. Its port is the job's own.
 srun --kill-on-bad-exit=1 torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc_per_node "$processes" \

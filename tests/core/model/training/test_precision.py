@@ -12,7 +12,8 @@ from torch import nn
 
 from dygenept.errors import ConfigError
 from dygenept.model.network import DyGenePT
-from dygenept.model.training import loop, tuning
+from dygenept.model.training import loop
+from dygenept.model.training import precision as precisions
 
 
 def test_what_a_part_cannot_do_is_refused_before_the_first_step(network: DyGenePT) -> None:
@@ -55,12 +56,12 @@ def test_encoders_are_asked_to_recompute_and_to_compile(monkeypatch: pytest.Monk
     network = SimpleNamespace(cell_encoder=encoder, decoder=decoder)
     compiled: list[nn.Module] = []
     monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
-    tuning.recompute_layers(network)  # type: ignore[arg-type]
+    precisions.recompute_layers(network)  # type: ignore[arg-type]
     assert encoder.asked == [True]
-    tuning.compile_parts(network)  # type: ignore[arg-type]
+    precisions.compile_parts(network)  # type: ignore[arg-type]
     assert encoder.asked == [True, "compile"]
     assert compiled == [decoder]
-    tuning.compile_parts(SimpleNamespace(cell_encoder=decoder, decoder=decoder))  # type: ignore[arg-type]
+    precisions.compile_parts(SimpleNamespace(cell_encoder=decoder, decoder=decoder))  # type: ignore[arg-type]
     assert compiled == [decoder, decoder]
 
 
@@ -74,10 +75,10 @@ def test_rocm_counts_as_having_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
     monkeypatch.setattr(torch.version, "hip", None)
-    assert tuning.has_bfloat16(card) is False
+    assert precisions.has_bfloat16(card) is False
     assert asked == [card]
     monkeypatch.setattr(torch.version, "hip", "6.0")
-    assert tuning.has_bfloat16(card) is True
+    assert precisions.has_bfloat16(card) is True
 
 
 def test_a_card_without_bfloat16_falls_back_or_is_named(
@@ -86,16 +87,18 @@ def test_a_card_without_bfloat16_falls_back_or_is_named(
     card = torch.device("cuda", 0)
     answer = [False]
     asked: list[object] = []
-    monkeypatch.setattr(tuning, "has_bfloat16", lambda device: asked.append(device) or answer[0])
+    monkeypatch.setattr(
+        precisions, "has_bfloat16", lambda device: asked.append(device) or answer[0]
+    )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
-    assert tuning.autocast_dtype(OPTIONS, card) is None
+    assert precisions.autocast_dtype(OPTIONS, card) is None
     assert asked == [card]
     with pytest.raises(ConfigError, match=r"bf16, but card 0 has no bfloat16"):
-        tuning.autocast_dtype(replace(OPTIONS, precision="bf16"), card)
+        precisions.autocast_dtype(replace(OPTIONS, precision="bf16"), card)
     answer[0] = True
     for precision, found in (("auto", torch.bfloat16), ("bf16", torch.bfloat16), ("float32", None)):
         options = replace(OPTIONS, precision=precision)  # type: ignore[arg-type]
-        assert tuning.autocast_dtype(options, card) == found
+        assert precisions.autocast_dtype(options, card) == found
 
 
 def test_bf16_is_used_in_the_forward_pass_alone(
