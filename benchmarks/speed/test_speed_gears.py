@@ -74,7 +74,8 @@ def epoch_of_small(file: Path, cache: Path) -> int:
     registry = load_registry()
     manager = PluginManager.load(registry.plugins, entry_points=False)
     sets = ("training.target=cell", "training.steps_per_epoch=0", "training.epochs=1")
-    overrides = Overrides(parts={}, sets=(*sets, "training.fit_on_validation=false"))
+    sets = (*sets, "training.fit_on_validation=false", "training.keep_steps=always")
+    overrides = Overrides(parts={}, sets=sets)
     environment = Environment(registry=registry, manager=manager)
     resolve_model("dygenept_small", environment, overrides).build().fit(task)
     assert task.cells is not None

@@ -80,7 +80,7 @@ def small_model(*sets: str) -> DyGenePTModel:
 
 
 def test_one_epoch_with_preparation(benchmark: BenchmarkFixture, task: Task) -> None:
-    model = small_model("training.epochs=1")
+    model = small_model("training.epochs=1", "training.keep_steps=always")
     benchmark.pedantic(model.fit, args=(task,), rounds=1)
     assert len(model.histories[0].losses) == 1
 
