@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.data.prepare.batch_scaling import batch_factors
+from dygenept.data.batches import batch_factors
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
 from dygenept.data.prepare.options import PrepareOptions
