@@ -24,7 +24,7 @@ def stdout() -> Console:
     import os
     import sys
 
-    from dygenept.machine.plain_text import safe_console
+    from dygenept.machine.terminal import safe_console
 
     is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     return safe_console(width=None if is_told else 160)

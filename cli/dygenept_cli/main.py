@@ -103,8 +103,8 @@ def root(
     import logging
 
     from dygenept.errors import ConfigError
-    from dygenept.machine.plain_text import log_handler
     from dygenept.machine.processes import launched
+    from dygenept.machine.terminal import log_handler
 
     world = launched()
     level = logging.WARNING if world.is_writer else logging.ERROR

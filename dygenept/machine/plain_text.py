@@ -7,17 +7,12 @@ true minus sign and never an exponent; what programs read (CSV, JSON) keeps them
 from __future__ import annotations
 
 import json
-import logging
 import unicodedata
 from math import floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.segment import Segment
-    from rich.text import Text
+    pass
 
 # Spaces of all kinds, private signs, and signs that are newer than this Python.
 _HARMLESS = ("Zs", "Co", "Cn")
@@ -91,41 +86,3 @@ def brief(value: float) -> str:
     if 0 < size < 0.001:
         return fixed(value, min(1 - floor(log10(size)), MOST_DECIMALS))
     return fixed(value, 4 if 0 < size < 0.1 else 3)
-
-
-def safe_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Return a console to which text is text: no markup, no emoji codes, no control characters."""
-    from rich.console import Console
-    from rich.text import Text
-
-    class SafeConsole(Console):
-        def render(
-            self, renderable: RenderableType, options: ConsoleOptions | None = None
-        ) -> Iterable[Segment]:
-            # Whatever is shown ends as such a text; one that must change loses its inner styles.
-            if isinstance(renderable, Text):
-                shown = printable_lines(renderable.plain)
-                if shown != renderable.plain:
-                    renderable = Text(shown, renderable.style, justify=renderable.justify)
-            return super().render(renderable, options)
-
-        # A cell is measured by what it becomes here.
-        def render_str(self, text: str, **settings: object) -> Text:
-            return super().render_str(printable_lines(text), **settings)  # type: ignore[arg-type]
-
-    return SafeConsole(stderr=stderr, width=width, markup=False, emoji=False)
-
-
-class PlainFormatter(logging.Formatter):
-    """One line per message, whatever a name in it contains."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """Format the line of a record."""
-        return printable(super().formatMessage(record))
-
-
-def log_handler() -> logging.Handler:
-    """Return a handler that writes messages to stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
-    return handler

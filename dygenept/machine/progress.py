@@ -79,7 +79,7 @@ def _drawn(*, quiet: bool) -> Iterator[Callable[[Report], None]]:
     if quiet or not launched().is_writer:
         yield lambda report: None
         return
-    from dygenept.machine.plain_text import safe_console
+    from dygenept.machine.terminal import safe_console
 
     console = safe_console(stderr=True)
     # Without ipywidgets, a notebook cannot draw one bar again and again.

@@ -15,8 +15,8 @@ from dygenept.data.memory import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
+from dygenept.machine.locks import job_lock
 from dygenept.machine.places import check_can_write
-from dygenept.machine.whole_files import job_lock
 from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel

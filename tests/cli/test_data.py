@@ -185,7 +185,7 @@ def test_a_search_lists_only_what_has_its_words(cli) -> None:
 def test_a_list_on_a_terminal_of_80_columns_has_no_longer_row(
     cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dygenept.machine.plain_text import safe_console
+    from dygenept.machine.terminal import safe_console
     from dygenept_cli import console
 
     monkeypatch.setattr(console, "stdout", lambda: safe_console(width=80))

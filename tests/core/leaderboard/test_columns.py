@@ -17,7 +17,7 @@ from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
 from dygenept.leaderboard.rows import LeaderboardRow
-from dygenept.machine.plain_text import safe_console
+from dygenept.machine.terminal import safe_console
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import FORMATS, Format, laid_out, written
 

@@ -6,7 +6,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from dygenept.machine.plain_text import log_handler, safe_console
+from dygenept.machine.terminal import log_handler, safe_console
 
 HOSTILE = "\x1b[2J[bold]x[/foo]:smile:\x9b\u202e"
 SHOWN = "\\x1b[2J[bold]x[/foo]:smile:\\x9b\\u202e"
