@@ -152,7 +152,8 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
                 Score(
                     condition=condition,
                     metric=spec.name,
-                    value=float(values[row]) if is_defined else None,
+                    # Plus 0: minus zero would be written with its sign.
+                    value=float(values[row]) + 0.0 if is_defined else None,
                     reason=None if is_defined else reasons.get(row, NO_TRUTH),
                     chance=float(chance[row]) if is_defined and has_chance else None,
                 )
@@ -195,6 +196,8 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
     Args:
         draws: What ``score`` returned for each draw, at least one.
     """
+    if len(draws) == 1:
+        return list(draws[0])
     means: list[Score] = []
     for scores in zip(*draws, strict=True):
         defined = [item.value for item in scores if item.value is not None]

@@ -250,6 +250,7 @@ def fold_job(
         access=Access(
             cells=model.needs_cells and context.data.effects is None,
             truth=model.is_oracle,
+            halves=model.reads_halves,
             memory=context.memory,
         ),
         runtime=runtime,
