@@ -19,7 +19,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
 from dygenept.machine.tables import rows_of
-from dygenept.plugin import BaselineSpec, hookimpl
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, HeldOut, Predictions
 from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
@@ -57,11 +57,13 @@ class TechnicalDuplicate(HalvesBaseline):
         )
 
     def _halves(self, held_out: HeldOut, seed: int) -> list[DoubleArray]:
-        draw = held_out.draw_halves
+        first, draw = held_out.half_means, held_out.draw_halves
+        if first is None:
+            raise PluginError(f"{self._name} reads halves of the cells, which the task lacks")
         if draw is None:
-            return [held_out.half_means]
+            return [first]
         rng = np.random.default_rng([seed, self._n_halves])
-        return [held_out.half_means, *(draw(rng) for _ in range(self._n_halves - 1))]
+        return [first, *(draw(rng) for _ in range(self._n_halves - 1))]
 
 
 @hookimpl
