@@ -39,6 +39,10 @@ class Targets:
         coordinates = coordinates_of(values)
         return cls(values, coordinates, weighing_norms(coordinates, rows), rows)
 
+    def mean_squares(self) -> DoubleArray:
+        """Return the mean squared change of each perturbation, (n_perturbations,)."""
+        return self.rows.mean(np.square(self.values).mean(axis=1))
+
 
 def coordinates_of(values: DoubleArray) -> DoubleArray:
     """Return vectors in an orthonormal basis of their span, (n, G) to (n, min(n, G)).
@@ -143,9 +147,7 @@ class LeftOut:
             targets.coordinates, self._projected, self._without, (penalty, prior)
         )
         squares = np.einsum("ij,ij->i", residuals, residuals) / targets.values.shape[1]
-        rows = targets.rows
-        errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
-        return errors
+        return targets.rows.mean(squares)
 
     def _without(self, cell_type: int, prior: float) -> DoubleArray:
         """Return what penalties share: the typical change without each perturbation."""
@@ -235,6 +237,37 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
     return best if gains.mean() > n_spreads * spread else reference
 
 
+def best_for_strong_and_weak(
+    errors: DoubleArray, sizes: DoubleArray, *, reference: int, n_spreads: float = 2.0
+) -> int:
+    """Choose between settings as ``best_beyond_chance`` does, by squared and by relative errors.
+
+    Squared errors are those of a few strong perturbations; relative ones count every perturbation
+    alike. A setting that helps the strong at the cost of the many weak is not chosen.
+
+    Args:
+        errors: Squared error of each perturbation under each setting, (n, n_settings).
+        sizes: Squared size of each perturbation's change, (n,).
+        reference: The setting to stay with.
+        n_spreads: Standard errors that both gains must exceed.
+
+    Returns:
+        The setting with the smallest mean squared error among those whose both gains over the
+        reference are beyond chance; the reference where there is none.
+    """
+    relative = errors / np.maximum(sizes, 1e-12)[:, None]
+    best = reference
+    for setting in range(errors.shape[1]):
+        pair = [reference, setting]
+        gains = all(
+            best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
+            for each in (errors, relative)
+        )
+        if gains and errors[:, setting].mean() < errors[:, best].mean():
+            best = setting
+    return best
+
+
 def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
     """Return what changes are divided by before their typical change is their mean, (n,).
 
@@ -257,6 +290,6 @@ def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
             here = rows.cell_types == code
             left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
         squares = np.einsum("ij,ij->i", left, left)
-        errors.append(rows.summed(squares) / rows.summed(ones))
+        errors.append(rows.mean(squares))
     best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
     return ones if best else norms
