@@ -10,6 +10,6 @@ run), ``threads`` and ``devices`` (what computes), ``processes`` (one job in sev
 ``stopping`` with ``stop_watcher`` (how a process ends early), ``progress`` (bars on stderr),
 ``plain_text`` and ``terminal`` (names of others as text that nothing obeys),
 ``versions_and_memory`` (what a record says of all this). ``hdf5_files`` writes HDF5 so that a full
-disk ends in an error, ``tables`` holds large arrays in memory or in files, and ``figures`` writes
-numbers for people.
+disk ends in an error, ``tables`` holds large arrays in memory or in files, ``table_products``
+multiplies and decomposes them in blocks, and ``figures`` writes numbers for people.
 """
