@@ -18,8 +18,9 @@ from torch import nn
 
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
-from dygenept.model.start.left_out import best_beyond_chance
-from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS, TuningRows, tuning_rows
+from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets, best_beyond_chance
+from dygenept.model.start.left_out_loss import LeftOutLoss
+from dygenept.model.start.tuning_rows import TuningRows, TuningTargets, tuning_rows
 from dygenept.model.start.typical import POOLED, Rows
 from dygenept.plugin.interfaces import HasFacetVectors
 from dygenept.types import DoubleArray
@@ -34,7 +35,12 @@ MIN_CONDITIONS = 8
 
 
 def tune_facets(
-    network: DyGenePT, data: StartData, rng: np.random.Generator, *, prior: float = POOLED
+    network: DyGenePT,
+    data: StartData,
+    rng: np.random.Generator,
+    *,
+    prior: float = POOLED,
+    targets: Targets | None = None,
 ) -> int:
     """Tune the facet vectors of a network's gene encoder in place.
 
@@ -43,6 +49,7 @@ def tune_facets(
         data: Train conditions and control cells.
         rng: Draws control cells and held-out parts.
         prior: Of the typical change by cell type (see ``TypicalChange``).
+        targets: The conditions' mean changes, where the caller has them.
 
     Returns:
         Steps taken; 0 where the encoder has no facet vectors, there are too few conditions, or
@@ -55,7 +62,9 @@ def tune_facets(
     if vectors is None or n < MIN_CONDITIONS:
         return 0
     start = vectors.detach().clone()  # (K, D)
-    rows = tuning_rows(network, vectors, data, prior, rng)
+    if targets is None:
+        targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
+    rows = tuning_rows(network, vectors, data, TuningTargets(targets, prior), rng)
     parts = np.array_split(rng.permutation(n), N_PARTS)
     errors = []
     # With few perturbations one held-out quarter is too noisy, and all four take a turn.
@@ -90,24 +99,48 @@ def _tune(
     left = rows.left()  # (n, G)
     inner = left @ left.T  # (n, n)
     sizes = rows.deltas.square().sum(dim=1).clamp(min=1e-9)  # (n,)
+    gradients_of = _Gradients(rows.rows, inner, sizes)
     held_out = None if held is None else HeldOut.of(network, rows, held, left)
     errors: list[DoubleArray] = []
     for step in range(n_steps + 1):
         if held_out is not None and step in CHECKPOINTS:
             with torch.no_grad():
-                fitted = features(vectors)
+                fitted = features(vectors).double()
                 errors.append(held_out.errors(fitted, vectors, _ridge(fitted, log_penalty), inner))
         if step == n_steps:
             break
-        kept = Kept.of(features(vectors), log_penalty)
-        loss = (kept.left_out_squares(inner, rows.rows) / sizes).mean()
-        # Only these two: other weights of the network keep no gradient.
-        gradients = torch.autograd.grad(loss, [vectors, log_penalty])
+        gradients = gradients_of(features(vectors), vectors, log_penalty)
         for parameter, gradient in zip((vectors, log_penalty), gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
     vectors.grad = None
     return np.stack(errors, axis=1) if errors else np.empty((0, 0))
+
+
+class _Gradients:
+    """Finds the gradients of the loss, by hand and in float32 where perturbations are many."""
+
+    def __init__(self, rows: Rows, inner: torch.Tensor, sizes: torch.Tensor) -> None:
+        """Take the conditions, T·Tᵀ, (n, n), and what squared residuals are divided by, (n,)."""
+        self._rows, self._inner, self._sizes = rows, inner, sizes
+        self._narrow = inner.float(), sizes.float()
+
+    def __call__(
+        self, features: torch.Tensor, vectors: torch.Tensor, log_penalty: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Return those of the vectors and of the penalty, of features that follow from vectors."""
+        n, width = features.shape
+        if n >= MANY_PERTURBATIONS and width < n == self._rows.n_perturbations:
+            found = LeftOutLoss.of(features.detach().float(), log_penalty.detach(), *self._narrow)
+            gradient = found.of_features.to(features)
+            return (
+                *torch.autograd.grad(features, [vectors], grad_outputs=gradient),
+                found.of_log_penalty,
+            )
+        kept = Kept.of(features.double(), log_penalty)
+        loss = (kept.left_out_squares(self._inner, self._rows) / self._sizes).mean()
+        # Only these two: other weights of the network keep no gradient.
+        return torch.autograd.grad(loss, [vectors, log_penalty])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +235,7 @@ class HeldOut:
         return cls(
             features=held.features(network),
             rows=held.rows,
-            n_genes=wanted.shape[1],
+            n_genes=rows.n_genes,
             across=left @ wanted.T,
             squares=wanted.square().sum(dim=1),
         )
@@ -223,7 +256,7 @@ class HeldOut:
             inner: T·Tᵀ of the fitted targets, (n, n).
         """
         n, width = fitted.shape
-        others = self.features(vectors)  # (m, F)
+        others = self.features(vectors).to(fitted)  # (m, F)
         if width < n:
             gram = fitted.T @ fitted + ridge * torch.eye(width).to(fitted)
             shares = others @ torch.linalg.solve(gram, fitted.T)  # (m, n)
