@@ -6,10 +6,12 @@
     python scripts/mutants.py losses --fresh
     python scripts/mutants.py evaluation --sample 200
 
-mutmut makes the mutants, picks for each one the tests that reach it, and runs them in a forked
-process. It expects every package at the root of one folder, so each area gets such a folder below
-``build/mutants``. A second run tries only what changed or survived; ``--fresh`` tries everything,
-``--sample`` so many mutants drawn at random, for an estimate in minutes.
+mutmut makes the mutants, picks for each one the tests that reach it, and runs them in a process
+that is forked from one that has imported the tests and run none: polars waits for ever in a fork of
+a process in which it has read a file. It expects every package at the root of one folder, so each
+area gets such a folder below ``build/mutants``. A second run tries only what changed or survived;
+``--fresh`` tries everything, ``--sample`` so many mutants drawn at random, for an estimate in
+minutes.
 docs/mutants.md says what the last run found.
 """
 
@@ -69,6 +71,8 @@ def pytest_collection_modifyitems(items):
 """
 # Exit codes of mutmut: the tests passed; no test reaches the mutant; not tried.
 SURVIVED = (0, 5, 33, None)
+# The tests failed; any other code says that a limit of time or a crash ended them.
+FAILED = 1
 THRESHOLD = 0.9
 
 
@@ -192,12 +196,18 @@ def main() -> int:
         survivors = [mutant for mutant, code in codes.items() if code in SURVIVED]
         if arguments.show:
             _show(folder, survivors)
-        rows.append((name, len(codes), len(codes) - len(survivors)))
-    _say("| area | mutants | killed | survived | killed, % |\n|---|---|---|---|---|")
-    for name, n_mutants, n_killed in rows:
-        share = 100 * n_killed / max(1, n_mutants)
-        _say(f"| {name} | {n_mutants} | {n_killed} | {n_mutants - n_killed} | {share:.1f} |")
-    return int(any(n_killed < THRESHOLD * n_mutants for _, n_mutants, n_killed in rows))
+        cut_short = [mutant for mutant, code in codes.items() if code not in (FAILED, *SURVIVED)]
+        for mutant in cut_short:
+            _say(f"# {mutant}: no test failed, a limit of time or a crash ended them")
+        rows.append((name, len(codes), len(codes) - len(survivors), len(cut_short)))
+    _say(
+        "| area | mutants | killed | of these by a limit or a crash | survived | killed, % |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for name, n_mutants, n_killed, n_cut_short in rows:
+        share, n_left = 100 * n_killed / max(1, n_mutants), n_mutants - n_killed
+        _say(f"| {name} | {n_mutants} | {n_killed} | {n_cut_short} | {n_left} | {share:.1f} |")
+    return int(any(n_killed < THRESHOLD * n_mutants for _, n_mutants, n_killed, _ in rows))
 
 
 def _prepare(folder: Path, area: Area, *, fresh: bool) -> None:
@@ -222,6 +232,7 @@ def _prepare(folder: Path, area: Area, *, fresh: bool) -> None:
         "pytest_add_cli_args_test_selection": area.tests,
         "also_copy": ["registry.yaml", "fast_first.py"],
         "do_not_mutate_patterns": WORDING,
+        "process_isolation": "forkserver",
         "pytest_add_cli_args": ["-p", "fast_first", "-p", "pytest_timeout", *QUICK],
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.effects.resampled import interval
+from dygenept.evaluation.effect_scoring import interval
 from dygenept.types import GroupedPairs
 from dygenept.types.grouped import auroc
 

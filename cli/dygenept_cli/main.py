@@ -128,7 +128,7 @@ def _run() -> None:
     import logging
 
     from dygenept.errors import DygeneptError
-    from dygenept.machine.addresses import masked
+    from dygenept.machine.http_clients import masked
     from dygenept.machine.plain_text import printable
     from dygenept.machine.processes import launched
 

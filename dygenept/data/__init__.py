@@ -2,11 +2,11 @@
 
 Read in this order: ``catalog``, ``collections`` and ``request`` (which data set), ``reading`` (an
 AnnData file to ``PerturbationData``), ``prepare`` (a file of any layout to a ready one),
-``batches`` (controls matched by batch), ``pseudobulk`` (means per condition), ``de``
-(differentially expressed genes), ``splits`` (folds, and the file that keeps them), ``twins``
-(labels of one set of genes), ``task`` (one fold, cut out), ``guard`` and ``reachable`` (nothing
-held out can be reached from it). ``simulated`` makes data sets with planted effects; ``assets``
-fetches files other than data sets. ``outlines`` says what is known before values are read,
-``memory`` what is kept in files under a limit, and ``screen_statistics`` how a screen's cells and
-effects look; ``asset_graphs`` checks assets that are files of a graph.
+``batches`` (controls matched by batch, or batches scaled), ``pseudobulk`` (means per condition),
+``de`` (differentially expressed genes), ``splits`` (folds, and the file that keeps them), ``task``
+(one fold, cut out), ``guard`` and ``reachable`` (nothing held out can be reached from it).
+``simulated`` makes data sets with planted effects; ``assets`` fetches files other than data sets.
+``outlines`` says what is known before values are read, ``memory`` what is kept in files under a
+limit, and ``screen_statistics`` how a screen's cells and effects look; ``asset_graphs`` checks
+assets that are files of a graph.
 """

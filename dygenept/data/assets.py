@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from dygenept.errors import ConfigError, DataError, DataUnavailableError, nearest
 from dygenept.machine.checksums import record_path, verify_file
 from dygenept.machine.fetched_files import Wanted, accept, check_file, fetch_file, was_fetched
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types import Runtime
 
 if TYPE_CHECKING:

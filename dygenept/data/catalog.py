@@ -15,7 +15,7 @@ from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import DatasetSource, FetchesAnew
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import DatasetSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types import NO_MAPPING, DataMapping, PerturbationData, Runtime
 
 SCALE_MARK = "@"

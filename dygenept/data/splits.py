@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dygenept.data.twins import twin_labels
+from dygenept.data.reading.label_kinds import twin_labels
 from dygenept.errors import SplitError, nearest
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.faults import plugin_code

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.bootstrap import N_DRAWS
-from dygenept.evaluation.kept_draws import KeptDraws
+from dygenept.evaluation.bootstrap import N_DRAWS, KeptDraws
 from dygenept.types import DoubleArray
 
 EXACT_UP_TO = 20

@@ -19,9 +19,8 @@ import numpy as np
 from dygenept.errors import DataError
 from dygenept.knowledge.facets.imputation import VERSION, Imputed, impute
 from dygenept.knowledge.facets.origins import NATIVE, REGENERATED, UNKNOWN
-from dygenept.knowledge.facets.selection import select_genes, with_genes
 from dygenept.knowledge.facets.texts import written_facets
-from dygenept.knowledge.genes.matching import gene_universe
+from dygenept.knowledge.genes.matching import gene_universe, select_genes, with_genes
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.knowledge.graph.combined import CombinedGraph
 from dygenept.knowledge.graph.sources import KgChoice

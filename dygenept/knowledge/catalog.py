@@ -27,10 +27,14 @@ from dygenept.knowledge.facets.controls import (
     shuffle_knowledge,
 )
 from dygenept.knowledge.facets.graph_facets import with_further_facets
-from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.knowledge.store.formats.detection import FOREIGN_SUFFIXES, is_foreign
-from dygenept.knowledge.store.knowledge_files import read_confidence, read_knowledge
+from dygenept.knowledge.store.knowledge_files import (
+    FOREIGN_SUFFIXES,
+    is_foreign,
+    read_confidence,
+    read_knowledge,
+)
 from dygenept.machine.folders import default_cache_dir
 from dygenept.plugin.configured import unmet_need, with_data_folder
 from dygenept.plugin.environment import Environment

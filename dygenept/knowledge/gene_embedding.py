@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from dygenept.errors import DataUnavailableError
-from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 

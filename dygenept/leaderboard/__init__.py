@@ -8,5 +8,5 @@ spread over seeds; ``comparisons`` sets models against each other and ``publishe
 are made of it in the room of reports. ``calibration`` says which metrics can tell models apart
 here, ``saturation`` what simple models already reach, ``metric_audit`` what a metric is worth, and
 ``challenge`` computes the score of the Virtual Cell Challenge. ``board_key`` says which records
-share a board.
+share a board, and which a run's board shows.
 """

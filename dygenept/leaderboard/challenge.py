@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.rows import LeaderboardRow
-from dygenept.machine.figures import brief
+from dygenept.machine.plain_text import brief
 
 # The metric's best value decides its scale: 1, or 0 where less is better.
 BEST: Mapping[str, float] = {"des": 1.0, "perturbation_discrimination": 1.0, "mae": 0.0}

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from dygenept.leaderboard.calibration import UNKNOWN, Calibration
-from dygenept.machine.figures import brief, fixed
-from dygenept.machine.plain_text import printable
+from dygenept.machine.plain_text import brief, fixed, printable
 
 JsonDocument: TypeAlias = dict[str, object]
 View = Literal["json", "csv", "markdown", "latex", "table", "html"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from dygenept.evaluation.comparison import NOT_ABOVE
 from dygenept.evaluation.control_cells import MOST_SHARED
-from dygenept.evaluation.gap import NOT_ABOVE
 from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
-from dygenept.machine.figures import brief
+from dygenept.machine.plain_text import brief
 from dygenept.results.records import RunRecord
 
 # How a board calls the sources of simulated effects.

@@ -30,7 +30,7 @@ from dygenept.leaderboard.echoes import barred, echoes
 from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_models
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
-from dygenept.machine.figures import fixed
+from dygenept.machine.plain_text import fixed
 from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dygenept.evaluation import effect_scoring as two_way
 from dygenept.evaluation.clusters import Clusters
-from dygenept.evaluation.comparison import PairedDifference, paired_intervals
+from dygenept.evaluation.comparison import PairedDifference, gap_closed, paired_intervals
 from dygenept.evaluation.confidence_set import best_p_values
-from dygenept.evaluation.effects import resampled as two_way
-from dygenept.evaluation.gap import gap_closed
 from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
 from dygenept.leaderboard.metric_table import MetricTable
 from dygenept.types import BoolArray, DoubleArray

@@ -21,9 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import DataUnavailableError
-from dygenept.machine.addresses import masked, shown
-from dygenept.machine.http_clients import open_client
-from dygenept.machine.retries import backoff_s, retry_after_s
+from dygenept.machine.http_clients import backoff_s, masked, open_client, retry_after_s, shown
 from dygenept.types import Progress, no_report
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dygenept.errors import DataError, DataUnavailableError
-from dygenept.machine.addresses import shown
 from dygenept.machine.archives import extract_member, unpack_gzip
 from dygenept.machine.checksums import (
     ChecksumRecord,
@@ -24,6 +23,7 @@ from dygenept.machine.checksums import (
 )
 from dygenept.machine.download import discard, download
 from dygenept.machine.file_checks import SELF_DELIMITING, check_content
+from dygenept.machine.http_clients import shown
 from dygenept.types import Progress, no_report
 
 if TYPE_CHECKING:

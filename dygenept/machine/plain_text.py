@@ -1,15 +1,26 @@
-"""Names that others chose, as text that neither a terminal nor a spreadsheet obeys."""
+"""Text for people: names that others chose, which nothing obeys, and numbers in few digits.
+
+A terminal shows such names as they are, and a spreadsheet computes none of them. Numbers have a
+true minus sign and never an exponent; what programs read (CSV, JSON) keeps them as they are.
+"""
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from math import floor, isfinite, log10
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
 
 # Spaces of all kinds, private signs, and signs that are newer than this Python.
 _HARMLESS = ("Zs", "Co", "Cn")
 # Finds what ``csv_cell`` set before a text; the first group is the text's own beginning.
 CSV_APOSTROPHE = r"^'([=+\-@\t\r])"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MINUS = "−"
+MOST_DECIMALS = 8
 
 
 def _is_shown(sign: str) -> bool:
@@ -49,3 +60,29 @@ def csv_cell(value: object) -> object:
 def from_csv_cell(text: str) -> str:
     """Return the text that ``csv_cell`` set an apostrophe before."""
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
+def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Write a number with so many decimals.
+
+    Args:
+        value: The number.
+        decimals: Digits behind the point.
+        signed: Write a plus too.
+
+    Returns:
+        The number; what rounds to zero has no minus.
+    """
+    rounded = round(value, decimals) + 0.0
+    text = f"{rounded:{'+' if signed else ''}.{decimals}f}"
+    return text.replace("-", MINUS)
+
+
+def brief(value: float) -> str:
+    """Write a number with three decimals, and more where it is small."""
+    if not isfinite(value):
+        return str(value).replace("-", MINUS)
+    size = abs(value)
+    if 0 < size < 0.001:
+        return fixed(value, min(1 - floor(log10(size)), MOST_DECIMALS))
+    return fixed(value, 4 if 0 < size < 0.1 else 3)

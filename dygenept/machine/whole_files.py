@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -25,6 +26,7 @@ SUFFIX = ".partial"
 # What a folder that may not be changed answers, and a file that is mounted over another.
 _NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 _PROBE = bytes(1 << 20)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from dygenept.knowledge.catalog import facet_sets
 from dygenept.knowledge.graph.sources import KgChoice, check_graph_options
 from dygenept.model.assembly_text import PARTS, AssemblyText, merged, registered_entry
-from dygenept.model.effects.options import TableOptions
 from dygenept.model.knowledge import (
     AssemblyKnowledge,
     TableLikeness,
@@ -19,7 +18,7 @@ from dygenept.model.knowledge import (
     missing_facets,
 )
 from dygenept.model.overrides import NO_OVERRIDES, Overrides, from_dotlist, split_overrides
-from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.options import TableOptions, TrainingOptions
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.registry import merge
@@ -32,7 +31,7 @@ from dygenept.plugin.specs import (
     KgSourceSpec,
     PluginSpec,
 )
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types.results import Provenance
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from dygenept.model.fitted_state import FittedState, read_fitted, write_fitted
 from dygenept.model.fitting import fit_members, restored_network
 from dygenept.model.knowledge import joined_knowledge, unknown_genes
 from dygenept.model.network import DyGenePT, Parts, as_module
-from dygenept.model.outputs import Explanation, ModelOutputs
-from dygenept.model.prediction import MeanPrediction, predict_means
+from dygenept.model.prediction import Explanation, MeanPrediction, ModelOutputs, predict_means
 from dygenept.model.seeds import seeded_torch
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions

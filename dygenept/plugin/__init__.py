@@ -3,12 +3,12 @@
 Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
 ``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``,
 ``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
-``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read), ``validation`` and
+``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read and validated),
 ``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
 which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and
 ``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Names are loaded on
 first use, so that an attention module needs no pydantic. ``own_files`` says on which files a
-plugin's numbers depend, and ``mapped`` has the options of plugins that read files.
+plugin's numbers depend.
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ if TYPE_CHECKING:
     )
     from dygenept.plugin.isolated.environment import EnvironmentSpec
     from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
-    from dygenept.plugin.mapped import MappedConfig
     from dygenept.plugin.specs import (
         AttentionSpec,
         BaselineSpec,
@@ -90,6 +89,7 @@ if TYPE_CHECKING:
         FacetWriterSpec,
         GeneEncoderSpec,
         KgSourceSpec,
+        MappedConfig,
         MetricGuide,
         MetricSpec,
         PluginConfig,
@@ -194,9 +194,7 @@ def _home(name: str) -> str:
         return "dygenept.plugin.isolated.environment"
     if name == "hookimpl":
         return "dygenept.plugin.hookspecs"
-    if name == "MappedConfig":
-        return "dygenept.plugin.mapped"
-    if name in ("MetricGuide", "PluginConfig") or name.endswith("Spec"):
+    if name in ("MappedConfig", "MetricGuide", "PluginConfig") or name.endswith("Spec"):
         return "dygenept.plugin.specs"
     if name == "nearest" or name.endswith("Error"):
         return "dygenept.errors"

@@ -15,7 +15,7 @@ from dygenept.plugin.configured import ConfiguredPlugin, with_data_folder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry, load_registry
 from dygenept.plugin.specs import PluginSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types import Progress, Runtime, no_report
 
 S = TypeVar("S", bound=PluginSpec)

@@ -24,7 +24,7 @@ from dygenept.plugin.loading import (
 )
 from dygenept.plugin.moved import new_home
 from dygenept.plugin.specs import PluginConfig, PluginSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types.results import Provenance
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 import dygenept
 from dygenept.errors import ConfigError
-from dygenept.plugin.validation import validated
-from dygenept.plugin.yaml_files import read_shipped_yaml, read_yaml
+from dygenept.plugin.yaml_files import read_shipped_yaml, read_yaml, validated
 
 ENVIRONMENT_VARIABLE = "DYGENEPT_REGISTRY"
 

@@ -1,16 +1,18 @@
 """Specs: the frozen records that plugins return, one class per plugin kind.
 
 A spec says what a plugin is; its factory builds it and does the heavy imports, so that listing
-plugins loads neither torch nor transformers.
+plugins loads neither torch nor transformers. The base classes of its options are here too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from dygenept.types.mapping import DataMapping
 
 if TYPE_CHECKING:
     from dygenept.plugin import interfaces
@@ -314,3 +316,35 @@ SPEC_CLASSES: tuple[type[PluginSpec], ...] = (
     EffectMetricSpec,
 )
 KINDS: tuple[str, ...] = tuple(spec_class.kind for spec_class in SPEC_CLASSES)
+
+
+class MappedConfig(PluginConfig):
+    """Base of the configuration of a source that reads a file by ``read_anndata``.
+
+    The fields are those of ``DataMapping``; a registry entry sets them, and so do the flags of the
+    command line. ``normalize`` scales raw counts and takes log1p.
+    """
+
+    normalize: bool = False
+    condition_column: str | None = None
+    control: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    separator: str | None = None
+    guide_pattern: str | None = None
+    symbol_column: str | None = None
+    layer: str | None = None
+    cell_type_column: str | None = None
+    batch_column: str | None = None
+    match_batches: bool | None = None
+    value_column: str | None = None
+    control_cells: str | None = None
+
+    @field_validator("control", "drop", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    def mapping(self) -> DataMapping:
+        """Return where the file keeps what is needed."""
+        names = {field.name for field in fields(DataMapping)}
+        return DataMapping(**self.model_dump(include=names))

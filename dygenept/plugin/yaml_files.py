@@ -2,7 +2,8 @@
 
 A file may refer to its own values (``${defaults.seed}``). It may not read environment variables,
 nor call any other resolver: a registry that somebody sends must not be able to put a key into an
-address. Names that the user lists in ``$DYGENEPT_ALLOW_ENV`` are the exception.
+address. Names that the user lists in ``$DYGENEPT_ALLOW_ENV`` are the exception. ``validated`` turns
+what was read, or given as flags, into a typed record.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import functools
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from dygenept.errors import ConfigError
+from pydantic import TypeAdapter, ValidationError
+
+from dygenept.errors import ConfigError, nearest
+from dygenept.machine.http_clients import masked
 
 ALLOWED_VARIABLE = "DYGENEPT_ALLOW_ENV"
 MAX_BYTES = 16 << 20
@@ -24,6 +29,8 @@ MAX_DEPTH = 50
 MAX_VALUES = 200_000
 _REFERENCE = re.compile(r"\$\{(\w[\w.\[\]-]*)\}")
 _VARIABLE = re.compile(r"\$\{oc\.env:(\w+)(?:,[^${}]*)?\}")
+T = TypeVar("T")
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def read_yaml(path: Path) -> dict[str, object]:
@@ -178,3 +185,40 @@ def _checked_variables(text: str) -> str:
             "or ${section.key}"
         )
     return _VARIABLE.sub("", text)
+
+
+def validated(target: type[T], document: object, where: str) -> T:
+    """Validate nested text input against a model or dataclass; errors name the nearest key.
+
+    Raises:
+        ConfigError: As said.
+    """
+    try:
+        return TypeAdapter(target).validate_python(document)
+    except ValidationError as error:
+        found = error.errors()
+        # A misspelt key comes first: it may be what makes another one seem missing.
+        first = next((item for item in found if item["type"] in UNKNOWN), found[0])
+        loc = [str(part) for part in first["loc"]]
+        key = ".".join(filter(None, (where, *loc)))
+        if first["type"] in UNKNOWN:
+            hint = nearest(loc[-1], _fields(target, loc[:-1]))
+            raise ConfigError(f"unknown key {key!r}; {hint}") from error
+        if first["type"].startswith("missing"):
+            raise ConfigError(f"{key} must be given: it has no default") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{key}: {message}, got {masked(repr(first['input']))}") from error
+
+
+def _fields(target: type[object], path: Sequence[str]) -> list[str]:
+    schema = TypeAdapter(target).json_schema()
+    node = schema
+    for part in ("", *path):
+        if part:
+            is_position = part.isdigit() and "items" in node
+            node = node["items"] if is_position else node.get("properties", {}).get(part, {})
+        # An optional section is a choice between its schema and null.
+        node = next((item for item in node.get("anyOf", ()) if "$ref" in item), node)
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return list(node.get("properties", {}))

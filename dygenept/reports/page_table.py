@@ -16,8 +16,7 @@ from dygenept.leaderboard.columns import MISSING, Cell, leading_first, number
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.leaderboard.wide import by_model, direction
-from dygenept.machine.figures import fixed
-from dygenept.machine.plain_text import printable
+from dygenept.machine.plain_text import fixed, printable
 
 APART = ("ceiling", "floor")
 # Bars reach to what lies within so many spreads of the median, the spread being that of values or

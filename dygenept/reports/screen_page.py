@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
 
 from dygenept.data.batches import MIN_CONTROLS
+from dygenept.data.prepare.documents import Manifest, Screen, ScreenBatch, ScreenCondition
 from dygenept.leaderboard.boards import SIMULATED
 from dygenept.leaderboard.columns import number
 from dygenept.reports.page import render_template
@@ -17,7 +19,9 @@ N_LISTED = 12
 ALPHA = 0.05
 # Of a histogram's drawing.
 LEFT, WIDTH, TOP, HEIGHT = 40.0, 480.0, 8.0, 100.0
-_ABOUT = {
+Counted = Literal["n_cells", "energy_distance", "split_half_r"]
+Listed = Literal["perturbation", "cell_type", "n_cells", "change", "energy_distance", "q"]
+_ABOUT: Mapping[Counted, tuple[str, str]] = {
     "n_cells": (
         "Cells per perturbation",
         "More cells make a perturbation's mean sharper; they do not add perturbations.",
@@ -33,6 +37,14 @@ _ABOUT = {
         "is noise. No model can be expected to predict what does not repeat itself.",
     ),
 }
+_LISTED: tuple[Listed, ...] = (
+    "perturbation",
+    "cell_type",
+    "n_cells",
+    "change",
+    "energy_distance",
+    "q",
+)
 _HEADS = {"n_cells": "cells", "change": "size of change", "q": "q (false discovery rate)"}
 
 
@@ -57,7 +69,7 @@ class Histogram:
     most: int
 
 
-def screen_page(manifest: Mapping[str, object], screen: Mapping[str, object], date: str) -> str:
+def screen_page(manifest: Manifest, screen: Screen, date: str) -> str:
     """Return the page.
 
     Args:
@@ -65,11 +77,11 @@ def screen_page(manifest: Mapping[str, object], screen: Mapping[str, object], da
         screen: What ``describe_screen`` gives.
         date: Day on which it is made.
     """
-    conditions = _rows(screen["conditions"])
+    conditions = screen["conditions"]
     return render_template(
         "screen.html",
         {
-            "name": str(screen["name"]),
+            "name": screen["name"],
             "simulated": SIMULATED if screen["simulated"] else "",
             "date": date,
             "facts": _facts(manifest, screen, conditions),
@@ -81,41 +93,34 @@ def screen_page(manifest: Mapping[str, object], screen: Mapping[str, object], da
             "frame": {"left": LEFT, "width": WIDTH, "top": TOP, "height": HEIGHT, "bars": N_BARS},
             "strongest": _strongest(conditions),
             "targets": _targets(manifest),
-            "batches": _batches(_rows(screen["batches"])),
+            "batches": _batches(screen["batches"]),
             "notes": manifest["notes"],
-            "source": _source(manifest),
+            "source": manifest["source"]["sha256"],
         },
     )
 
 
 def _facts(
-    manifest: Mapping[str, object],
-    screen: Mapping[str, object],
-    conditions: Sequence[Mapping[str, object]],
+    manifest: Manifest, screen: Screen, conditions: Sequence[ScreenCondition]
 ) -> list[tuple[str, str]]:
-    left_out, controls = _part(manifest, "left_out"), _part(screen, "controls")
-    parts = [(name, _part(manifest, name)) for name in ("cells", "genes")]
+    parts = (("cells", manifest["cells"]), ("genes", manifest["genes"]))
     return [
         *((f"{name} kept", f"{part['kept']:,} of {part['in']:,}") for name, part in parts),
-        ("perturbations", f"{len({str(of['perturbation']) for of in conditions}):,}"),
-        *((f"control cells, {kind}", f"{n:,}") for kind, n in controls.items()),
+        ("perturbations", f"{len({of['perturbation'] for of in conditions}):,}"),
+        *((f"control cells, {kind}", f"{n:,}") for kind, n in screen["controls"].items()),
         *(
             (f"left out: {reason.replace('_', ' ')}", f"{n:,}")
-            for reason, n in left_out.items()
+            for reason, n in manifest["left_out"].items()
             if n
         ),
     ]
 
 
-def _source(manifest: Mapping[str, object]) -> str:
-    return str(_part(manifest, "source").get("sha256", ""))
-
-
-def _strength(conditions: Sequence[Mapping[str, object]], screen: Mapping[str, object]) -> str:
-    tested = [float(str(of["q"])) for of in conditions if isinstance(of["q"], float)]
+def _strength(conditions: Sequence[ScreenCondition], screen: Screen) -> str:
+    tested = [of["q"] for of in conditions if of["q"] is not None]
     if not tested:
         return ""
-    n_shuffles = int(str(screen["permutations"]))
+    n_shuffles = screen["permutations"]
     return (
         f"{sum(q < ALPHA for q in tested):,} of {len(tested):,} differ from control at a false "
         f"discovery rate of 5 % ({n_shuffles:,} permutations, so that no p is below "
@@ -123,27 +128,27 @@ def _strength(conditions: Sequence[Mapping[str, object]], screen: Mapping[str, o
     )
 
 
-def _strongest(conditions: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    found = [of for of in conditions if isinstance(of["energy_distance"], float)]
-    found.sort(key=lambda of: -float(str(of["energy_distance"])))
-    columns = ("perturbation", "cell_type", "n_cells", "change", "energy_distance", "q")
+def _strongest(conditions: Sequence[ScreenCondition]) -> dict[str, object]:
+    found = [of for of in conditions if of["energy_distance"] is not None]
+    found.sort(key=lambda of: -(of["energy_distance"] or 0.0))
     return {
-        "heads": [_HEADS.get(name, name.replace("_", " ")) for name in columns],
-        "rows": [[_shown(of[name]) for name in columns] for of in found[:N_LISTED]],
+        "heads": [_HEADS.get(name, name.replace("_", " ")) for name in _LISTED],
+        "rows": [[_shown(of[name]) for name in _LISTED] for of in found[:N_LISTED]],
     }
 
 
-def _targets(manifest: Mapping[str, object]) -> list[str]:
+def _targets(manifest: Manifest) -> list[str]:
     targets = manifest["targets"]
-    if not isinstance(targets, Mapping):
+    if targets is None:
         return []
-    n, alpha = int(targets["n_perturbations"]), targets["alpha"]
+    n, alpha = targets["n_perturbations"], targets["alpha"]
     if not n:
         return ["Not checked: no single perturbation's target is among the genes."]
     moved, significant = (
-        round(float(targets[name]) * n) for name in ("share_as_expected", "share_significant")
+        round((share or 0.0) * n)
+        for share in (targets["share_as_expected"], targets["share_significant"])
     )
-    modality = _part(manifest, "options").get("modality")
+    modality = manifest["options"].get("modality")
     said = [
         f"{modality}: of {n:,} single perturbations whose target is among the genes, the target "
         f"goes {targets['expected']} in {moved:,} ({moved / n:.0%}), significantly in "
@@ -154,11 +159,11 @@ def _targets(manifest: Mapping[str, object]) -> list[str]:
     return said
 
 
-def _batches(batches: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def _batches(batches: Sequence[ScreenBatch]) -> dict[str, object]:
     if not batches:
         return {}
-    shares = [float(str(of["share_of_conditions"])) for of in batches]
-    few = sum(int(str(of["n_controls"])) < MIN_CONTROLS for of in batches)
+    shares = [of["share_of_conditions"] for of in batches]
+    few = sum(of["n_controls"] < MIN_CONTROLS for of in batches)
     said = (
         f"{len(batches):,} batches; a batch has a median of {median(shares):.0%} of the "
         f"conditions; {few:,} have fewer than {MIN_CONTROLS} control cells."
@@ -174,10 +179,8 @@ def _batches(batches: Sequence[Mapping[str, object]]) -> dict[str, object]:
     }
 
 
-def _histogram(
-    rows: Sequence[Mapping[str, object]], key: str, screen: Mapping[str, object]
-) -> Histogram | None:
-    values = [float(str(of[key])) for of in rows if isinstance(of[key], int | float)]
+def _histogram(rows: Sequence[ScreenCondition], key: Counted, screen: Screen) -> Histogram | None:
+    values = [float(value) for of in rows if (value := of[key]) is not None]
     if not values:
         return None
     low, high = min(values), max(values)
@@ -228,14 +231,3 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if value == round(value) and abs(value) >= 1 else number(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _part(document: Mapping[str, object], name: str) -> Mapping[str, object]:
-    part = document[name]
-    assert isinstance(part, Mapping)
-    return part
-
-
-def _rows(value: object) -> list[Mapping[str, object]]:
-    assert isinstance(value, list)
-    return value

@@ -18,7 +18,7 @@ from dygenept.types import ChildResources, DataMapping, PerturbationData, Score,
 from dygenept.types.html_tables import html_table
 
 if TYPE_CHECKING:
-    from dygenept.evaluation.effects.scoring import EffectScore
+    from dygenept.evaluation.effect_scoring import EffectScore
     from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
     from dygenept.types.results import CodeIdentity, Provenance
 

@@ -98,17 +98,17 @@ def prepare(
         train_labels=None if fold is None else train_labels,
         report=report,
     )
-    document: dict[str, object] = dict(prepared.manifest)
+    manifest = prepared.manifest
     if request.writes_page:
         data = read_anndata(request.output)
         screen = describe_screen(
             data, permutations=options.permutations, seed=options.seed, report=report
         )
-        document["screen"] = screen
+        manifest = {**manifest, "screen": screen}
         day = datetime.now(UTC).date().isoformat()
         write_whole(request.page, screen_page(prepared.manifest, screen, day).encode())
-    write_whole(request.manifest, (json.dumps(document, indent=1) + "\n").encode())
-    return replace(prepared, manifest=document)
+    write_whole(request.manifest, (json.dumps(manifest, indent=1) + "\n").encode())
+    return replace(prepared, manifest=manifest)
 
 
 def _completed(request: PrepareRequest, environment: Environment) -> PrepareOptions:

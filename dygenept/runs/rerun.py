@@ -15,7 +15,7 @@ from dygenept.model.config import Assembly
 from dygenept.model.resolve import SUBMITTED, ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.results.records import RunRecord
 from dygenept.results.store import read_record
 from dygenept.runs.jobs import fold_job

@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dygenept.errors import ConfigError, nearest
 from dygenept.leaderboard.published import Publication, PublishedRow
 from dygenept.model.ablations import Grid
-from dygenept.plugin.validation import validated
-from dygenept.plugin.yaml_files import read_yaml
+from dygenept.plugin.yaml_files import read_yaml, validated
 
 
 class Suite(BaseModel):

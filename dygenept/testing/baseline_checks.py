@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.reachable import reachable_arrays
-from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import select_genes
 from dygenept.plugin.interfaces import HasChosen, HasNotes, Model, PredictsSpread
 from dygenept.plugin.isolated.model import IsolatedModel
 from dygenept.plugin.specs import BaselineSpec, PluginConfig

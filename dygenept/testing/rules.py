@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dygenept.errors import ConfigError, DataUnavailableError, PluginError
 from dygenept.plugin.configured import absent_packages
 from dygenept.plugin.specs import BaselineSpec, PluginConfig, PluginSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 
 
 class ConformanceError(PluginError):

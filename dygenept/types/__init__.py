@@ -8,8 +8,8 @@ scores), ``outline`` (what is known before values are read), ``effects`` (tables
 ``grouped`` computes areas and correlations of many groups at once, and ``html_tables`` is how
 objects show themselves in a notebook.
 
-Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width,
-S sequence, H heads. Expression is always log1p of per-cell scaled counts.
+Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width, S
+sequence, H heads. Expression is always log1p of per-cell scaled counts.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def _(folder: Path) -> object:
 
     from dygenept.data.assets import AssetEntry
     from dygenept.plugin import registry
-    from dygenept.plugin.validation import validated
+    from dygenept.plugin.yaml_files import validated
 
     # The shipped file, which never changes, takes most of the time.
     path = folder / "registry.yaml"

@@ -12,7 +12,7 @@ from scripted_server import Answer, ScriptedServer
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
 from dygenept.machine.checksums import read_record
 from dygenept.plugin.specs import DatasetSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.testing import ToyShape, check_dataset, write_toy_h5ad
 from dygenept.types import Progress, Runtime
 from dygenept_plugins.datasets.gears import GearsConfig, GearsSource, dygenept_datasets

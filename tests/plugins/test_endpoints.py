@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dygenept.machine.retries import retry_after_s
+from dygenept.machine.http_clients import retry_after_s
 from dygenept_plugins.endpoints.asking import RetryPolicy
 from dygenept_plugins.endpoints.connection import missing_key
 from dygenept_plugins.endpoints.faults import Fault

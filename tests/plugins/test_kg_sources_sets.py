@@ -15,7 +15,7 @@ from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
 from dygenept.plugin.specs import KgSourceSpec
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.testing import check_kg_source
 from dygenept.types import Runtime
 

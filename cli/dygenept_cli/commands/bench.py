@@ -141,8 +141,8 @@ def _show_plans(
     as_json: bool,
 ) -> None:
     """Print what each request would do."""
+    from dygenept.runs.document import plan_document
     from dygenept.runs.plan import plan_bench
-    from dygenept.runs.plan_document import plan_document
     from dygenept_cli.views.plan import show_plan
 
     plans = [plan_bench(request, environment) for request in requests]
@@ -208,10 +208,10 @@ def _run(request: BenchRequest, show: _Show) -> BenchOutcome:
 
 def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mapping[str, str]]:
     """Run one data set; print its leaderboard, or return it as a document."""
+    from dygenept.leaderboard.board_key import among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.machine.plain_text import printable
     from dygenept.runs.document import bench_document
-    from dygenept.runs.folder_board import among_recorded
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
 

@@ -79,7 +79,7 @@ def info(
     import json
 
     from dygenept.data.catalog import resolve_dataset
-    from dygenept.machine.addresses import masked
+    from dygenept.machine.http_clients import masked
     from dygenept_cli.views import assets, datasets
     from dygenept_cli.views.listing import show_facts
 

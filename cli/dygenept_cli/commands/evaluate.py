@@ -36,9 +36,9 @@ def evaluate(
     """Score a trained model on the held-out perturbations of its fold."""
     from dataclasses import replace
 
+    from dygenept.leaderboard.board_key import FolderBoard, among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
-    from dygenept.runs.folder_board import FolderBoard, among_recorded
     from dygenept.runs.run_context import RunRequest
     from dygenept.runs.runner import BenchOutcome
     from dygenept.runs.train import evaluate_model

@@ -72,8 +72,7 @@ class StepFlags:
         from dygenept.knowledge.precompute.request import PrecomputeConfig
         from dygenept.model.overrides import from_dotlist
         from dygenept.plugin.registry import merge
-        from dygenept.plugin.validation import validated
-        from dygenept.plugin.yaml_files import read_yaml
+        from dygenept.plugin.yaml_files import read_yaml, validated
         from dygenept_cli.flags.models import graph_choice
 
         document = {} if self.config is None else read_yaml(self.config)

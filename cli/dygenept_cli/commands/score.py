@@ -122,9 +122,9 @@ def score(
     from dataclasses import asdict, replace
 
     from dygenept.errors import ConfigError
+    from dygenept.leaderboard.board_key import among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document
-    from dygenept.runs.folder_board import among_recorded
     from dygenept.runs.score import score_submission
     from dygenept.runs.score_checkpoint import score_checkpoint
     from dygenept_cli.views.boards import render_board

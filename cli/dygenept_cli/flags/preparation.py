@@ -12,6 +12,7 @@ import typer
 from dygenept_cli.flags.cells import ReadingFlags
 
 if TYPE_CHECKING:
+    from dygenept.data.prepare.documents import TargetShares
     from dygenept.data.prepare.pipeline import Prepared
     from dygenept.runs.prepare import FoldChoice, PrepareRequest
 
@@ -142,34 +143,16 @@ class StepFlags:
     def said(self, made: Prepared) -> Iterator[str]:
         """Say what was kept and found, one line each."""
         manifest = made.manifest
-        for what in ("cells", "genes"):
-            part = manifest[what]
-            if isinstance(part, dict):
-                yield f"{what}: {part['kept']:,} of {part['in']:,} kept"
-        left_out = manifest["left_out"]
-        if isinstance(left_out, dict):
-            for reason, n in left_out.items():
-                if n:
-                    yield f"left out, {reason.replace('_', ' ')}: {n:,}"
-        chosen = manifest["variable_genes"]
-        if isinstance(chosen, dict):
+        for what, part in (("cells", manifest["cells"]), ("genes", manifest["genes"])):
+            yield f"{what}: {part['kept']:,} of {part['in']:,} kept"
+        for reason, n in manifest["left_out"].items():
+            if n:
+                yield f"left out, {reason.replace('_', ' ')}: {n:,}"
+        if chosen := manifest["variable_genes"]:
             yield f"variable genes were chosen on {chosen['n_cells']:,} {chosen['cells']} cells"
-        targets = manifest["targets"]
-        if isinstance(targets, dict) and not targets["n_perturbations"]:
-            yield "targets were not checked: no single perturbation's target is among the genes"
-        elif isinstance(targets, dict):
-            n = int(targets["n_perturbations"])
-            moved, significant = (
-                round(float(targets[name]) * n)
-                for name in ("share_as_expected", "share_significant")
-            )
-            yield (
-                f"targets go {targets['expected']}: {moved:,} of {n:,} that were measured, "
-                f"{significant:,} significantly"
-            )
-        notes = manifest["notes"]
-        if isinstance(notes, list):
-            yield from (f"note: {line}" for line in notes)
+        if targets := manifest["targets"]:
+            yield _targets(targets)
+        yield from (f"note: {line}" for line in manifest["notes"])
 
     def _fold(self) -> FoldChoice | None:
         from dygenept.runs.prepare import FoldChoice
@@ -184,3 +167,17 @@ class StepFlags:
             fold=self.fold,
             seed=self.seed,
         )
+
+
+def _targets(targets: TargetShares) -> str:
+    n = targets["n_perturbations"]
+    if not n:
+        return "targets were not checked: no single perturbation's target is among the genes"
+    moved, significant = (
+        round((share or 0.0) * n)
+        for share in (targets["share_as_expected"], targets["share_significant"])
+    )
+    return (
+        f"targets go {targets['expected']}: {moved:,} of {n:,} that were measured, "
+        f"{significant:,} significantly"
+    )

@@ -51,7 +51,7 @@ def show_info(name: str, entry: AssetEntry, directory: Path, *, as_json: bool) -
     """Print everything about one asset."""
     import json
 
-    from dygenept.machine.addresses import masked, shown
+    from dygenept.machine.http_clients import masked, shown
 
     row = status_row(name, entry, directory)
     if as_json:

@@ -73,7 +73,7 @@ def _verdict(row: AuditRow) -> str:
 
 def _number(value: float | None) -> str:
     from dygenept.leaderboard.columns import MISSING
-    from dygenept.machine.figures import fixed
+    from dygenept.machine.plain_text import fixed
 
     return MISSING if value is None else fixed(value, 2)
 

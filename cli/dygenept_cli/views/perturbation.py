@@ -25,8 +25,7 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
 
     from dygenept.leaderboard.boards import SIMULATED
     from dygenept.leaderboard.columns import number
-    from dygenept.machine.figures import fixed
-    from dygenept.machine.plain_text import printable
+    from dygenept.machine.plain_text import fixed, printable
 
     label = f"{SIMULATED} · " if first.dataset.simulated else ""
     effect = "" if shown.effect is None else f", effect size {number(shown.effect)}"

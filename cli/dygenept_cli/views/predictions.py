@@ -38,8 +38,7 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
     import polars as pl
     from rich.table import Table
 
-    from dygenept.machine.figures import fixed
-    from dygenept.machine.plain_text import printable
+    from dygenept.machine.plain_text import fixed, printable
 
     screen = console.stdout()
     for (label, cell_type), part in table.group_by(
@@ -89,7 +88,7 @@ def show_ranking(found: Ranking) -> None:
 def _with_error(value: float | None, error: float | None) -> str:
     if value is None:
         return "undefined"
-    from dygenept.machine.figures import fixed
+    from dygenept.machine.plain_text import fixed
 
     return fixed(value, 3) if error is None else f"{fixed(value, 3)} ± {fixed(error, 3)}"
 
@@ -133,8 +132,7 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
     from rich.table import Table
     from rich.text import Text
 
-    from dygenept.machine.figures import fixed
-    from dygenept.machine.plain_text import printable
+    from dygenept.machine.plain_text import fixed, printable
 
     for item in explained:
         heading = printable(f"{item.perturbation} in {item.cell_type}")
@@ -195,7 +193,7 @@ JUDGEMENTS = {
 
 def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
     """Print how much each part of a model contributes; members of an ensemble by number."""
-    from dygenept.machine.figures import brief
+    from dygenept.machine.plain_text import brief
 
     for heading, words in (("contribution", CONTRIBUTIONS), ("steps", JUDGEMENTS)):
         for name, value in contribution.items():

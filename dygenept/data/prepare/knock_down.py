@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dygenept.data.prepare.documents import TargetShares
 from dygenept.types import BoolArray, Condition, DoubleArray, IntArray
 
 ALPHA = 0.05
@@ -33,8 +34,8 @@ class TargetMoves:
         """True where the target moved as expected."""
         return np.asarray(self.changes * self.direction > 0)
 
-    def summary(self) -> dict[str, object]:
-        """Return the shares, JSON-ready."""
+    def summary(self) -> TargetShares:
+        """Return the shares."""
         n = len(self.rows)
         return {
             "expected": "up" if self.direction > 0 else "down",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dygenept.data.prepare.batch_scaling import batch_factors
+from dygenept.data.batches import batch_factors
+from dygenept.data.prepare.documents import BatchHandling, Manifest, VariableGenes
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
 from dygenept.data.prepare.options import PrepareOptions
@@ -42,13 +43,13 @@ class Prepared:
 
     Attributes:
         path: The ready file.
-        manifest: What was done, JSON-ready.
+        manifest: What was done.
         moves: How targets moved; None where no modality was given.
         conditions: Label and cell type of each condition that ``moves`` counts.
     """
 
     path: Path
-    manifest: Mapping[str, object]
+    manifest: Manifest
     moves: TargetMoves | None
     conditions: tuple[tuple[str, str], ...]
 
@@ -112,7 +113,7 @@ def prepare_file(
             wanted = {gene for of in cells.conditions for gene in of.genes}
             is_target = np.asarray([symbol in wanted for symbol in found.genes.symbols])
         written = kept_genes & (is_variable | is_target)
-        manifest = {
+        manifest: Manifest = {
             "version": MANIFEST_VERSION,
             "source": {"file": str(path), "size": path.stat().st_size, "sha256": file_sha256(path)},
             "options": _asked(options, found),
@@ -171,12 +172,12 @@ def _cell_factors(totals: DoubleArray, target: float) -> DoubleArray:
 
 def _batches(
     found: LabelledFile, kept: BoolArray, scaling: Scaling, options: PrepareOptions, report: Report
-) -> tuple[Scaling, dict[str, object]]:
+) -> tuple[Scaling, BatchHandling]:
     if options.batches == "none":
         return scaling, {"handling": "none"}
     if found.batches is None:
         raise ConfigError(f"--batches {options.batches} needs the column: --batch-column COLUMN")
-    record: dict[str, object] = {
+    record: BatchHandling = {
         "handling": options.batches,
         "column": found.mapping.batch_column,
         "n_batches": len(found.batches.categories),
@@ -191,7 +192,7 @@ def _batches(
     sums = sum_groups(found, kept, scaling, (of_controls, n_rows), report)
     n_controls = np.bincount(of_controls[kept & (of_controls >= 0)], minlength=n_rows)
     factors, n_limited = batch_factors(sums, n_controls.astype(np.int32), n_batches=n_batches)
-    record |= {"factors_limited": n_limited}
+    record["factors_limited"] = n_limited
     return Scaling(cells=scaling.cells, batches=factors, rows=rows), record
 
 
@@ -265,8 +266,7 @@ def _asked(options: PrepareOptions, found: LabelledFile) -> dict[str, object]:
 
 def _chosen_on(
     options: PrepareOptions, chooses: BoolArray, train: frozenset[str] | None
-) -> dict[str, object] | None:
-    """Say whose cells chose the variable genes, so that nobody takes held-out ones for unseen."""
+) -> VariableGenes | None:
     if options.n_variable is None:
         return None
     return {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
+from dygenept.data.prepare.documents import Screen, ScreenBatch, ScreenCondition
 from dygenept.data.prepare.strength import strength
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.screen_statistics import split_half_reliability
-from dygenept.types import DoubleArray, PerturbationData, Progress, no_report
+from dygenept.types import PerturbationData, Progress, no_report
 
 
 def describe_screen(
@@ -18,8 +19,8 @@ def describe_screen(
     permutations: int,
     seed: int,
     report: Callable[[Progress], None] = no_report,
-) -> dict[str, object]:
-    """Return the statistics of a screen, JSON-ready; None where one is undefined.
+) -> Screen:
+    """Return the statistics of a screen; None where one is undefined.
 
     Per condition: cells, size of the change (Euclidean norm over genes), correlation of two changes
     that share no cell, energy distance to control with its p and q.
@@ -30,19 +31,17 @@ def describe_screen(
     # Halves that shared their control cells would correlate by the noise of these.
     reliability = split_half_reliability(data, seed=seed)
     found = strength(data, permutations=permutations, seed=seed, report=report)
-    columns: Mapping[str, DoubleArray] = {
-        "change": np.linalg.norm(changes, axis=1),
-        "split_half_r": reliability,
-        "energy_distance": found.distances,
-        "p": found.p_values,
-        "q": found.q_values,
-    }
-    rows = [
+    sizes = np.linalg.norm(changes, axis=1)
+    rows: list[ScreenCondition] = [
         {
             "perturbation": condition.label,
             "cell_type": condition.cell_type,
             "n_cells": int(means.n_cells[number]),
-            **{name: _value(values[number]) for name, values in columns.items()},
+            "change": _value(sizes[number]),
+            "split_half_r": _value(reliability[number]),
+            "energy_distance": _value(found.distances[number]),
+            "p": _value(found.p_values[number]),
+            "q": _value(found.q_values[number]),
         }
         for number, condition in enumerate(data.conditions)
     ]
@@ -61,11 +60,11 @@ def describe_screen(
     }
 
 
-def _balance(data: PerturbationData) -> list[dict[str, object]]:
+def _balance(data: PerturbationData) -> list[ScreenBatch]:
     """Cells, controls and conditions of each batch."""
     if data.batches is None:
         return []
-    rows: list[dict[str, object]] = []
+    rows: list[ScreenBatch] = []
     for number, name in enumerate(data.batches.names):
         mine = data.condition_codes[data.batches.codes == number]
         if len(mine):

@@ -12,8 +12,8 @@ from dygenept.data.batches import MIN_CONTROLS
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.dropped_cells import of_rows
 from dygenept.data.reading.encodings import Column
-from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import read_column
+from dygenept.data.reading.labels import clean_groups
 from dygenept.errors import DataError
 from dygenept.types import IntArray
 from dygenept.types.mapping import DataMapping

@@ -10,9 +10,14 @@ import numpy as np
 
 from dygenept.data.reading.dropped_cells import of_rows
 from dygenept.data.reading.encodings import Column
-from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import column_names, read_column
-from dygenept.data.reading.labels import LabelRules, ParsedLabels, apply_rules, parse_labels
+from dygenept.data.reading.labels import (
+    LabelRules,
+    ParsedLabels,
+    apply_rules,
+    clean_groups,
+    parse_labels,
+)
 from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITION, suggestion
 from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError, nearest

@@ -2,6 +2,6 @@
 
 Read ``go_roots`` (which GO terms belong to which facet), ``texts`` (written and kept),
 ``informants`` and ``imputation`` (gaps filled from neighbours), ``regeneration`` (step 2.5),
-``origins`` (native, regenerated or imputed), ``graph_facets`` (graphs as further facets),
-``selection`` and ``controls`` (wrong on purpose).
+``origins`` (native, regenerated or imputed), ``graph_facets`` (graphs as further facets), and
+``controls`` (wrong on purpose).
 """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.graph.graph_vectors import LinkTables, VectorOptions, graph_vectors
 from dygenept.types import FloatArray, GeneKnowledge
 from dygenept.types.effects import GraphName

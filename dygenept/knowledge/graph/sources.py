@@ -16,7 +16,7 @@ from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import KnowledgeGraph
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import KgSourceSpec, PluginConfig
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.types import Runtime
 
 logger = logging.getLogger(__name__)

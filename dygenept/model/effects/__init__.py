@@ -6,5 +6,5 @@ is fitted), ``pairs`` (measured pairs with their start), ``pair_network`` (the n
 gene at a time), ``gradients`` (its training with a masked loss), ``fitted_table`` (all that a
 fitted model predicts from), ``kept_table`` (its folder), ``table_model`` (the model) and
 ``explanation`` (what a prediction relies on). ``of_cells`` asks a model of cells for a table's
-pairs. ``options`` says how to train on tables.
+pairs.
 """

@@ -17,11 +17,11 @@ import torch
 from torch.nn import functional
 
 from dygenept.model.effects.left_out import MIN_PAIRS
-from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairBatch, PairNetwork
 from dygenept.model.effects.pairs import Pairs, Positions
 from dygenept.model.effects.recipe import MOST_GENES
 from dygenept.model.seeds import derived_seed, seeded_torch
+from dygenept.model.training.options import TableOptions
 from dygenept.types import BoolArray, DoubleArray
 
 # Shares of what steps add that are tried: a little of much can order pairs better than all of it.

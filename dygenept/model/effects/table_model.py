@@ -18,12 +18,12 @@ from dygenept.model.control_pool import ControlCells
 from dygenept.model.effects.fitted_table import FittedTable, NetworkPlan
 from dygenept.model.effects.gradients import ConditionTensors, Judged, Steps, added_to, train_folds
 from dygenept.model.effects.kept_table import read_table, write_table
-from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs
 from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
 from dygenept.model.network import Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng
+from dygenept.model.training.options import TableOptions
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
 from dygenept.types import (
     BoolArray,

@@ -30,7 +30,7 @@ function frame(width, height, label) {
 
 function show(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  // As dygenept.machine.figures writes numbers; what rounds to zero has no minus.
+  // As dygenept.machine.plain_text writes numbers; what rounds to zero has no minus.
   const size = Math.abs(value);
   const text = value.toFixed(size > 0 && size < 0.001
     ? Math.min(1 - Math.floor(Math.log10(size)), 8) : size > 0 && size < 0.1 ? 4 : 3);

@@ -63,7 +63,7 @@ class GearsSource:
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say whether the file is there, and its size."""
-        from dygenept.machine.addresses import shown
+        from dygenept.machine.http_clients import shown
 
         config, path = self._config, self.path(data_dir)
         if not path.is_file():
@@ -104,8 +104,8 @@ class GearsSource:
         return read_anndata(path, name=self._config.folder, limit=limit)
 
     def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
-        from dygenept.machine.addresses import shown
         from dygenept.machine.fetched_files import Wanted, fetch_file
+        from dygenept.machine.http_clients import shown
 
         config, path = self._config, self.path(data_dir)
         wanted = Wanted(

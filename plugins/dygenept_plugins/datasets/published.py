@@ -66,7 +66,7 @@ class PublishedSource:
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say whether the file is there, and its size."""
-        from dygenept.machine.addresses import shown
+        from dygenept.machine.http_clients import shown
 
         config, path = self._config, self.path(data_dir)
         if path.is_file():
@@ -103,8 +103,8 @@ class PublishedSource:
         return read_at(path, self._config.name, self._config, runtime)
 
     def _fetch(self, data_dir: Path, runtime: Runtime, *, anew: bool) -> Path:
-        from dygenept.machine.addresses import shown
         from dygenept.machine.fetched_files import Served, Wanted, fetch_file
+        from dygenept.machine.http_clients import shown
 
         config, path = self._config, self.path(data_dir)
         is_zip = config.packing == "zip"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dygenept.machine.retries import backoff_s
+from dygenept.machine.http_clients import backoff_s
 from dygenept_plugins.endpoints.faults import Fault, fault_of
 
 T = TypeVar("T")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dygenept.machine.addresses import masked
-from dygenept.machine.retries import retry_after_s
+from dygenept.machine.http_clients import masked, retry_after_s
 from dygenept_plugins.endpoints.connection import AnswerTooLargeError
 from dygenept_plugins.endpoints.redaction import redacted
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.data.reading.group_names import clean_groups
 from dygenept.data.reading.h5ad import Column
+from dygenept.data.reading.labels import clean_groups
 
 
 def read(*values: str) -> tuple[list[str | None], list[str]]:

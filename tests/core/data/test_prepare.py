@@ -13,8 +13,9 @@ import pytest
 from scipy import stats
 from small_screen import GENES, LABELS, MAPPING, counts_of, prepared, write
 
-from dygenept.data.prepare import batch_scaling, row_blocks
-from dygenept.data.prepare.batch_scaling import batch_factors
+from dygenept.data import batches
+from dygenept.data.batches import batch_factors
+from dygenept.data.prepare import row_blocks
 from dygenept.data.prepare.filters import CellSums, filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import target_columns, target_moves
 from dygenept.data.prepare.options import PrepareOptions
@@ -144,7 +145,7 @@ def test_cells_are_left_out_for_each_reason_once() -> None:
 
 
 def test_scaled_batches_have_one_control_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_scaling, "MIN_CONTROLS", 2)
+    monkeypatch.setattr(batches, "MIN_CONTROLS", 2)
     # Two batches of one type: means 1 and 3 over 2 and 2 cells, all controls 2.
     sums = np.array([[2.0, 0.0, 2.0], [6.0, 4.0, 100.0]])
     factors, n_limited = batch_factors(sums, np.array([2, 2]), n_batches=2)
@@ -239,8 +240,8 @@ def test_what_is_noise_is_not_called_reliable(tmp_path: Path) -> None:
 def test_scaling_batches_leaves_controls_with_one_mean(
     screen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_scaling, "MIN_CONTROLS", 2)
-    monkeypatch.setattr(batch_scaling, "MAX_FACTOR", 1e6)
+    monkeypatch.setattr(batches, "MIN_CONTROLS", 2)
+    monkeypatch.setattr(batches, "MAX_FACTOR", 1e6)
     made = prepared(screen, mapping=replace(MAPPING, batch_column="lane"), batches="scale")
     record = made.manifest["batches"]
     assert isinstance(record, dict)

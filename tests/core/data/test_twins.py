@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from dygenept.data.reading.label_kinds import twin_labels
 from dygenept.data.splits import check_split
-from dygenept.data.twins import twin_labels
 from dygenept.errors import SplitError
 from dygenept.testing.toy import toy_data
 from dygenept.types import Condition, Fold, Perturbation, PerturbationData, Split

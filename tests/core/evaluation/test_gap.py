@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dygenept.evaluation.clusters import Clusters
-from dygenept.evaluation.gap import NOT_ABOVE, gap_closed
+from dygenept.evaluation.comparison import NOT_ABOVE, gap_closed
 from dygenept.evaluation.mean_intervals import TOO_FEW
 
 RNG = np.random.default_rng(0)

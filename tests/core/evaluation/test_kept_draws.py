@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dygenept.evaluation import bootstrap, kept_draws
+from dygenept.evaluation import bootstrap
 from dygenept.evaluation.bootstrap import resample_counts
 from dygenept.evaluation.sign_flip import drawn_signs
 
@@ -14,8 +14,8 @@ def test_draws_are_the_same_however_they_are_kept(
 ) -> None:
     # Other numbers than other tests ask for: what these kept is not returned.
     counts, signs = resample_counts(37, 211, 9), drawn_signs(37, 211, 9)
-    monkeypatch.setattr(kept_draws, "SMALL", small)
-    monkeypatch.setattr(kept_draws, "LARGE", large)
+    monkeypatch.setattr(bootstrap, "SMALL", small)
+    monkeypatch.setattr(bootstrap, "LARGE", large)
     assert np.array_equal(resample_counts(37, 211, 9), counts)
     assert np.array_equal(drawn_signs(37, 211, 9), signs)
     assert counts.sum(axis=1).tolist() == [37.0] * 211

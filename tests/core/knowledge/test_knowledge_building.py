@@ -13,8 +13,7 @@ from dygenept.errors import ConfigError, DataUnavailableError
 from dygenept.knowledge.building import FacetSource, build_imputed, build_knowledge
 from dygenept.knowledge.catalog import FacetSetEntry, is_imputed_already, open_knowledge
 from dygenept.knowledge.facets.imputation import impute
-from dygenept.knowledge.facets.selection import select_genes
-from dygenept.knowledge.genes.matching import gene_universe
+from dygenept.knowledge.genes.matching import gene_universe, select_genes
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
 from dygenept.knowledge.store.knowledge_files import write_knowledge
 from dygenept.model.config import named_assembly

@@ -12,7 +12,7 @@ import pytest
 from dygenept.errors import DataError, DataUnavailableError, PluginError
 from dygenept.knowledge.building import FacetSource, build_knowledge
 from dygenept.knowledge.facets.controls import random_knowledge, shuffle_knowledge
-from dygenept.knowledge.facets.selection import select_genes
+from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.store.embedding_cache import EmbeddingCache
 from dygenept.knowledge.store.knowledge_files import read_knowledge, write_knowledge
 from dygenept.machine.folders import default_cache_dir

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dygenept.evaluation.gap import NOT_ABOVE
+from dygenept.evaluation.comparison import NOT_ABOVE
 from dygenept.leaderboard.calibration import Calibration
 from dygenept.leaderboard.judgements import Judgement, Lead
 from dygenept.leaderboard.notes import board_notes

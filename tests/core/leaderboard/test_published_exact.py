@@ -7,7 +7,12 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from dygenept.leaderboard.published import Publication, PublishedModel, check_figures
+from dygenept.leaderboard.published import (
+    Publication,
+    PublishedModel,
+    check_figures,
+    published_lines,
+)
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.results.records import RunRecord
 
@@ -50,6 +55,14 @@ def test_a_quoted_figure_is_printed_with_its_source() -> None:
     }
     assert (second.metric, second.error, second.error_kind) == ("mse", None, None)
     assert (third.model, third.same_as) == ("Elsewhere", None)
+
+
+def test_a_line_says_of_which_kind_an_error_is_where_there_is_one() -> None:
+    assert published_lines(QUOTED.quoted()) == [
+        "Theirs (quoted), pearson_delta: 0.5 ± 0.01 (stderr); Somebody 2024, Table 1, doi:10.1/x",
+        "Theirs (quoted), mse: 0.1; Somebody 2024, Table 1, doi:10.1/x",
+        "Elsewhere (quoted), pearson_delta: 0.9; Somebody 2024, Table 1, doi:10.1/x",
+    ]
 
 
 def test_a_citation_must_be_one() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from dygenept.evaluation import effect_scoring as two_way
 from dygenept.evaluation.clusters import Clusters
-from dygenept.evaluation.comparison import paired_intervals
+from dygenept.evaluation.comparison import gap_closed, paired_intervals
 from dygenept.evaluation.confidence_set import best_p_values
-from dygenept.evaluation.effects import resampled as two_way
-from dygenept.evaluation.gap import gap_closed
 from dygenept.evaluation.mean_intervals import mean_intervals
 from dygenept.leaderboard.echoes import barred, echoes
 from dygenept.leaderboard.metric_table import MetricTable, Unit

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.machine.addresses import masked, shown
+from dygenept.machine.http_clients import masked, shown
 
 
 @pytest.mark.parametrize(

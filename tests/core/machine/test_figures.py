@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dygenept.machine.figures import brief, fixed
+from dygenept.machine.plain_text import brief, fixed
 
 
 @pytest.mark.parametrize(

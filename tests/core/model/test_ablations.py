@@ -13,7 +13,7 @@ from dygenept.model.resolve import resolve_models
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
-from dygenept.plugin.validation import validated
+from dygenept.plugin.yaml_files import validated
 from dygenept.runs.suites import load_suite
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dygenept.leaderboard.boards import leaderboard_of
-from dygenept.machine.figures import brief
+from dygenept.machine.plain_text import brief
 from dygenept.reports.page import html_page, page_board
 from dygenept.reports.site import SiteFrame, build_site, site_boards
 from dygenept.results.records import RunRecord

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from dygenept.leaderboard.board_key import among_recorded
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
-from dygenept.runs.folder_board import among_recorded
 
 MakeRecord = Callable[..., RunRecord]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from dygenept.machine.addresses import masked
+from dygenept.machine.http_clients import masked
 from dygenept_plugins.endpoints.redaction import redacted
 from dygenept_plugins.facet_writers.llm.answer import AnswerError
 from dygenept_plugins.facet_writers.llm.prompt import answer_schema

@@ -14,13 +14,12 @@ from dygenept.errors import DataError
 from dygenept.knowledge.likeness import FACETS_NAME, Likeness
 from dygenept.model.effects.fitted_start import Start
 from dygenept.model.effects.gradients import ConditionTensors, _drawn, added_to, masked_losses
-from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs, Units
 from dygenept.model.effects.table_model import TableModel, TableParts, control_means
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
-from dygenept.model.training.options import TrainingOptions
+from dygenept.model.training.options import TableOptions, TrainingOptions
 from dygenept.types import Condition, EffectControls, KnownEffects, Perturbation, Task
 from dygenept.types.effects import EffectKind
 

@@ -16,10 +16,10 @@ from dygenept.knowledge.likeness import FACETS_NAME, FacetCentre, Likeness
 from dygenept.model.effects.explanation import explained_starts
 from dygenept.model.effects.fitted_start import FittedStart, source_shares
 from dygenept.model.effects.kept_table import is_kept_table
-from dygenept.model.effects.options import TableOptions
 from dygenept.model.effects.recipe import INFINITE, Recipe, combined
 from dygenept.model.effects.table_model import TableModel, TableParts
 from dygenept.model.network import Parts
+from dygenept.model.training.options import TableOptions
 from dygenept.types import (
     Condition,
     EffectControls,

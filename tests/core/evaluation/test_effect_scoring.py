@@ -7,7 +7,7 @@ import pytest
 
 from dygenept.data.effects.reading import read_effects
 from dygenept.errors import PluginError
-from dygenept.evaluation.effects.scoring import EffectScore, score_effects
+from dygenept.evaluation.effect_scoring import EffectScore, score_effects
 from dygenept.types import PerturbationData, Predictions
 from dygenept_plugins.effect_metrics import areas
 

@@ -2,6 +2,10 @@
 
 A macro average over genes is uncertain twice: other genes, and other held-out perturbations. So
 each metric is also computed on resamples of both, the same ones for every model of a fold.
+
+The spread over these two-way resamples is a mean's standard error; intervals and p values are those
+of the normal distribution. Over genes alone an interval is too narrow, since all genes share the
+perturbations.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from dygenept.types import DoubleArray, GroupedPairs, IntArray, PerturbationData
 N_RESAMPLES = 200
 # Values of all resamples that are computed at once.
 BLOCK = 1 << 22
+TWO_SIDED_95 = 1.959963984540054
+# Resamples with fewer defined ones have no spread to go by.
+MIN_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +210,27 @@ def _resamples(
         return rng.multinomial(n, np.full(n, 1.0 / n), size=n_resamples).astype(np.float64)
 
     return drawn(len(names))[:, codes], drawn(data.n_genes)
+
+
+def standard_error(draws: DoubleArray) -> float:
+    """Return the spread over resamples, (B,); NaN where too few are defined."""
+    defined = draws[~np.isnan(draws)]
+    return float(defined.std(ddof=1)) if len(defined) >= MIN_DRAWS else float("nan")
+
+
+def interval(mean: float, draws: DoubleArray) -> tuple[float, float]:
+    """Return the 95 % interval of a mean."""
+    half = TWO_SIDED_95 * standard_error(draws)
+    return mean - half, mean + half
+
+
+def two_sided_p(difference: float, draws: DoubleArray) -> float:
+    """Return the p value of a paired difference, from the differences in each resample, (B,)."""
+    from scipy.special import ndtr
+
+    error = standard_error(draws)
+    if np.isnan(error):
+        return 1.0
+    if error == 0.0:
+        return 1.0 if difference == 0.0 else 0.0
+    return float(2.0 * ndtr(-abs(difference) / error))

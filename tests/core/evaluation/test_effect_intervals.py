@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dygenept.evaluation.effects.resampled import interval, standard_error, two_sided_p
+from dygenept.evaluation.effect_scoring import interval, standard_error, two_sided_p
 
 
 def test_the_interval_reaches_two_spreads_of_the_resamples() -> None:
