@@ -152,9 +152,13 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
         table.add_row("share of all", "1", *shares)
         title = f"{model}: what {heading} is drawn from"
         console.stdout().print(Text(title), table)
-    if any(
-        value < 0 for item in explained for of in item.neighbours for value in of.sources.values()
-    ):
+    shown = (
+        fixed(value, 3)
+        for item in explained
+        for of in item.neighbours
+        for value in of.sources.values()
+    )
+    if any(figure.startswith(("-", "−")) for figure in shown):
         console.note(
             "below 0: by this source the two are less alike than genes are on average; shares "
             "count what a source adds or takes away by its size"
