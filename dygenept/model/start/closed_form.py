@@ -20,7 +20,11 @@ from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
-from dygenept.model.start.left_out import Targets, best_for_strong_and_weak
+from dygenept.model.start.left_out import (
+    MANY_PERTURBATIONS,
+    Targets,
+    best_for_strong_and_weak,
+)
 from dygenept.model.start.readout import PENALTIES, Readout, ReadoutChoice
 from dygenept.model.type_readout import type_readout
 from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
@@ -28,6 +32,8 @@ from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
 logger = logging.getLogger(__name__)
 
 CELLS_PER_TYPE = 16
+# From many perturbations on, features that are averaged over fewer cells do.
+CELLS_OF_MANY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,13 @@ def start_in_closed_form(
         )
         return None
     network.eval()
-    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    positions = feature_cells(data, rng)
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     choice, share = _choice_with_best_share(network, data, targets, positions)
     with torch.enable_grad():
-        tuning = tune_facets(network, data, rng, penalty=choice.penalty, prior=choice.prior)
+        tuning = tune_facets(
+            network, data, rng, penalty=choice.penalty, prior=choice.prior, targets=targets
+        )
     if tuning is not None:
         choice = _fit_choice(network, data, targets, positions, (tuning.penalty,))
     n_steps = 0 if tuning is None else tuning.n_steps
@@ -90,8 +98,21 @@ def refit_readout(network: DyGenePT, data: StartData, rng: np.random.Generator) 
     """
     network.eval()
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
-    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    positions = feature_cells(data, rng)
     _installed(network, _fit_choice(network, data, targets, positions), data)
+
+
+def feature_cells(data: StartData, rng: np.random.Generator) -> IndexArray:
+    """Draw the control cells that features are averaged over, at most 16 of each cell type.
+
+    From 200 perturbations on, every fourth of these.
+    """
+    drawn = data.controls.sample(CELLS_PER_TYPE, rng)
+    if data.rows().n_perturbations < MANY_PERTURBATIONS:
+        return drawn
+    types = data.controls.cell_type_codes[drawn]
+    step = CELLS_PER_TYPE // CELLS_OF_MANY
+    return np.concatenate([drawn[types == code][::step] for code in np.unique(types)])
 
 
 def _installed(network: DyGenePT, choice: ReadoutChoice, data: StartData) -> Readout:

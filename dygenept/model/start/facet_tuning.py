@@ -20,9 +20,14 @@ from torch import nn
 
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
-from dygenept.model.start.left_out import best_for_strong_and_weak
+from dygenept.model.start.left_out import (
+    MANY_PERTURBATIONS,
+    Targets,
+    best_for_strong_and_weak,
+)
+from dygenept.model.start.left_out_loss import LeftOutLoss
 from dygenept.model.start.readout import PENALTIES
-from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS, TuningRows, tuning_rows
+from dygenept.model.start.tuning_rows import TuningRows, TuningTargets, tuning_rows
 from dygenept.model.start.typical import POOLED, Rows
 from dygenept.plugin.interfaces import HasFacetVectors
 from dygenept.types import DoubleArray
@@ -56,6 +61,7 @@ def tune_facets(
     *,
     penalty: float,
     prior: float = POOLED,
+    targets: Targets | None = None,
 ) -> FacetTuning | None:
     """Tune the facet vectors of a network's gene encoder in place.
 
@@ -65,6 +71,7 @@ def tune_facets(
         rng: Draws control cells and held-out parts.
         penalty: Of the readout before; tuning starts from it.
         prior: Of the typical change by cell type (see ``TypicalChange``).
+        targets: The conditions' mean changes, where the caller has them.
 
     Returns:
         What was done; None where the encoder has no facet vectors, there are too few conditions, or
@@ -77,7 +84,9 @@ def tune_facets(
     if vectors is None or n < MIN_CONDITIONS:
         return None
     start = vectors.detach().clone()  # (K, D)
-    rows = tuning_rows(network, vectors, data, prior, rng)
+    if targets is None:
+        targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
+    rows = tuning_rows(network, vectors, data, TuningTargets(targets, prior), rng)
     parts = np.array_split(rng.permutation(n), N_PARTS)
     errors = []
     # With few perturbations one held-out quarter is too noisy, and all four take a turn.
@@ -91,7 +100,7 @@ def tune_facets(
     penalties = of_each.mean(axis=0).argmin(axis=1)  # (n_checkpoints,)
     at_best = np.take_along_axis(of_each, penalties[None, :, None], axis=2)[..., 0]
     # Held-out perturbations stand in the order of their numbers, part by part.
-    sizes = data.rows().mean(data.conditions.deltas.double().square().mean(dim=1).cpu().numpy())
+    sizes = targets.mean_squares()
     of_held = np.concatenate([sizes[np.sort(part)] for part in parts[: len(errors)]])
     # One spread: the reference, not to tune, competes with lengths of one and the same path.
     best = best_for_strong_and_weak(at_best, of_held, reference=0, n_spreads=1.0)
@@ -122,24 +131,48 @@ def _tune(
     left = rows.left()  # (n, G)
     inner = left @ left.T  # (n, n)
     sizes = rows.deltas.square().sum(dim=1).clamp(min=1e-9)  # (n,)
+    gradients_of = _Gradients(rows.rows, inner, sizes)
     held_out = None if held is None else HeldOut.of(network, rows, held, left)
     errors: list[DoubleArray] = []
     for step in range(n_steps + 1):
         if held_out is not None and step in CHECKPOINTS:
             with torch.no_grad():
-                fitted = features(vectors)
+                fitted = features(vectors).double()
                 errors.append(held_out.errors(fitted, vectors, inner))
         if step == n_steps:
             break
-        kept = Kept.of(features(vectors), log_penalty)
-        loss = (kept.left_out_squares(inner, rows.rows) / sizes).mean()
-        # Only these two: other weights of the network keep no gradient.
-        gradients = torch.autograd.grad(loss, [vectors, log_penalty])
+        gradients = gradients_of(features(vectors), vectors, log_penalty)
         for parameter, gradient in zip((vectors, log_penalty), gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
     vectors.grad = None
     return np.stack(errors, axis=1) if errors else np.empty((0, 0, 0))
+
+
+class _Gradients:
+    """Finds the gradients of the loss, by hand and in float32 where perturbations are many."""
+
+    def __init__(self, rows: Rows, inner: torch.Tensor, sizes: torch.Tensor) -> None:
+        """Take the conditions, T·Tᵀ, (n, n), and what squared residuals are divided by, (n,)."""
+        self._rows, self._inner, self._sizes = rows, inner, sizes
+        self._narrow = inner.float(), sizes.float()
+
+    def __call__(
+        self, features: torch.Tensor, vectors: torch.Tensor, log_penalty: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Return those of the vectors and of the penalty, of features that follow from vectors."""
+        n, width = features.shape
+        if n >= MANY_PERTURBATIONS and width < n == self._rows.n_perturbations:
+            found = LeftOutLoss.of(features.detach().float(), log_penalty.detach(), *self._narrow)
+            gradient = found.of_features.to(features)
+            return (
+                *torch.autograd.grad(features, [vectors], grad_outputs=gradient),
+                found.of_log_penalty,
+            )
+        kept = Kept.of(features.double(), log_penalty)
+        loss = (kept.left_out_squares(self._inner, self._rows) / self._sizes).mean()
+        # Only these two: other weights of the network keep no gradient.
+        return torch.autograd.grad(loss, [vectors, log_penalty])
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +267,7 @@ class HeldOut:
         return cls(
             features=held.features(network),
             rows=held.rows,
-            n_genes=wanted.shape[1],
+            n_genes=rows.n_genes,
             across=left @ wanted.T,
             squares=wanted.square().sum(dim=1),
         )
@@ -253,7 +286,7 @@ class HeldOut:
             (n_held, n_penalties).
         """
         left, roots, right = torch.linalg.svd(fitted, full_matrices=False)
-        others = self.features(vectors) @ right.T  # (m, r)
+        others = self.features(vectors).to(fitted) @ right.T  # (m, r)
         scale = _size(fitted)
         seen = left.T @ inner @ left  # (r, r)
         across = left.T @ self.across  # (r, m)
