@@ -12,8 +12,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dygenept.machine.table_products import (
+    blocks,
+    coordinates,
+    eigen,
+    gram,
+    is_large,
+    of_rows,
+    product,
+)
+from dygenept.machine.tables import filled
 from dygenept.model.start.typical import POOLED, IndexArray, Rows, TypicalChange
 from dygenept.types import DoubleArray
+
+# From so many perturbations on, sums of squares are found without what is squared.
+MANY_PERTURBATIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +49,12 @@ class Targets:
     @classmethod
     def of(cls, values: DoubleArray, rows: Rows) -> Targets:
         """Find the coordinates once, for every fit to the same targets."""
-        coordinates = coordinates_of(values)
-        return cls(values, coordinates, weighing_norms(coordinates, rows), rows)
+        along = coordinates(values)
+        return cls(values, along, weighing_norms(along, rows), rows)
 
-
-def coordinates_of(values: DoubleArray) -> DoubleArray:
-    """Return vectors in an orthonormal basis of their span, (n, G) to (n, min(n, G)).
-
-    Inner products are kept, so that n coordinates tell as much as G genes do.
-    """
-    if values.shape[1] <= len(values):
-        return values
-    upper = np.asarray(np.linalg.qr(values.T, mode="r"), dtype=np.float64)
-    return upper.T
+    def mean_squares(self) -> DoubleArray:
+        """Return the mean squared change of each perturbation, (n_perturbations,)."""
+        return self.rows.mean(_squares(self.values) / self.values.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +82,20 @@ class Spectrum:
     @classmethod
     def of(cls, features: DoubleArray, rows: Rows) -> Spectrum:
         """Decompose the features alike for all cell types."""
-        scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
+        scale = max(float(_squares(features).mean()), 1e-12)
+        if is_large(features):
+            values, vectors = eigen(gram(features))
+            return cls(features, rows, 0.0, vectors, np.maximum(values, 0.0), scale)
         vectors, roots, _ = np.linalg.svd(features, full_matrices=False)
         return cls(features, rows, 0.0, vectors, roots**2, scale)
 
     def by_type(self, share: float) -> Spectrum:
         """Decompose them with a share that each cell type reads by itself."""
         features, rows = self.features, self.rows
-        kernel = features @ features.T * _between(rows.cell_types, rows.cell_types, share)
-        values, vectors = np.linalg.eigh(kernel)
+        kernel = gram(features)
+        for part in blocks(*kernel.shape):
+            kernel[part] *= _between(rows.cell_types[part], rows.cell_types, share)
+        values, vectors = eigen(kernel)
         return Spectrum(features, rows, share, vectors, np.maximum(values, 0.0), self.scale)
 
     def kernel(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
@@ -102,9 +113,14 @@ class Spectrum:
         explained = np.square(self.kernel(features, cell_types) @ self.vectors) / (
             self.values + ridge
         )
-        own = np.square(features).sum(axis=1)
+        own = _squares(features)
         leverage: DoubleArray = np.maximum(own - explained.sum(axis=1), 0.0) / ridge
         return leverage
+
+
+def _squares(features: DoubleArray) -> DoubleArray:
+    """Squared norm of each row, (n, F) to (n,)."""
+    return of_rows(features, lambda part: np.square(part).sum(axis=1))
 
 
 def _between(first: IndexArray, second: IndexArray, share: float) -> DoubleArray:
@@ -128,24 +144,42 @@ class LeftOut:
     _typical: list[TypicalChange] = field(init=False, repr=False)
     _projected: DoubleArray = field(init=False, repr=False)
     _left: dict[tuple[int, float], DoubleArray] = field(init=False, repr=False)
+    _alone: _Products | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sum up what the penalties share."""
-        coordinates = self.targets.coordinates
-        object.__setattr__(self, "_typical", [self._typical_of(coordinates)])
+        along = self.targets.coordinates
+        # Of large targets it is computed anew, some columns at a time.
+        object.__setattr__(self, "_typical", [] if is_large(along) else [self._typical_of(along)])
         object.__setattr__(self, "_left", {})
-        object.__setattr__(self, "_projected", self.spectrum.vectors.T @ coordinates)
+        object.__setattr__(self, "_projected", product(self.spectrum.vectors.T, along))
+        rows = self.targets.rows
+        has_many = len(along) >= MANY_PERTURBATIONS and not is_large(along)
+        is_alone = rows.n_types == 1 and rows.n_perturbations == len(along)
+        alone = None
+        if has_many and is_alone:
+            typical = self._without(0, POOLED)
+            alone = _Products.of(along, typical[rows.perturbations], self._projected)
+        object.__setattr__(self, "_alone", alone)
 
     def errors(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean squared error of each left-out perturbation, (n_perturbations,)."""
         targets = self.targets
-        residuals, _ = self._residuals(
-            targets.coordinates, self._projected, self._without, (penalty, prior)
-        )
-        squares = np.einsum("ij,ij->i", residuals, residuals) / targets.values.shape[1]
-        rows = targets.rows
-        errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
-        return errors
+        if self._alone is not None:
+            # With one cell type no prior changes anything.
+            squares = self._alone.squares(self._shrunk(penalty), self.spectrum, self.counts)
+            return targets.rows.summed(squares / targets.values.shape[1])
+        along, n_genes = targets.coordinates, targets.values.shape[1]
+        squares = np.zeros(len(along))
+        for columns in blocks(along.shape[1], len(along)):
+            values = along[:, columns]
+            typical = self._without if self._typical else self._typical_of(values).without
+            residuals, _ = self._residuals(
+                values, self._projected[:, columns], typical, (penalty, prior)
+            )
+            squares += np.einsum("ij,ij->i", residuals, residuals)
+        squares /= n_genes
+        return targets.rows.mean(squares)
 
     def _without(self, cell_type: int, prior: float) -> DoubleArray:
         """Return what penalties share: the typical change without each perturbation."""
@@ -158,24 +192,41 @@ class LeftOut:
 
     def variance(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean of each gene's squared left-out residuals over 1 + leverage, (G,)."""
-        values = self.targets.values
-        residuals, kept = self._residuals(
-            values,
-            self.spectrum.vectors.T @ values,
-            self._typical_of(values).without,
-            (penalty, prior),
-        )
-        variance: DoubleArray = np.mean(np.square(residuals) * kept[:, None], axis=0)
+        variance = np.empty(self.targets.values.shape[1])
+        for columns in blocks(len(variance), len(self.targets.values)):
+            values = self.targets.values[:, columns]
+            residuals, kept = self._residuals(
+                values,
+                self.spectrum.vectors.T @ values,
+                self._typical_of(values).without,
+                (penalty, prior),
+            )
+            variance[columns] = np.mean(np.square(residuals) * kept[:, None], axis=0)
         return variance
 
     def solved(self, penalty: float, prior: float) -> tuple[DoubleArray, DoubleArray]:
         """Return the typical change by cell type, (n_types, G), and kernel coefficients, (n, G)."""
         spectrum, targets = self.spectrum, self.targets
-        typical = self._typical_of(targets.values).whole(prior)
-        left = targets.values - self.counts[:, None] * typical[targets.rows.cell_types]
+        values, types = targets.values, targets.rows.cell_types
+        typical = np.empty((targets.rows.n_types, values.shape[1]))
+        for columns in blocks(values.shape[1], len(values)):
+            typical[:, columns] = self._typical_of(values[:, columns]).whole(prior)
+        left = filled(
+            values,
+            values.shape,
+            lambda part: values[part] - self.counts[part, None] * typical[types[part]],
+        )
         gain = 1 / (spectrum.values + penalty * spectrum.scale)
-        coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)
+        coefficients = product(spectrum.vectors * gain, product(spectrum.vectors.T, left))
         return typical, coefficients
+
+    def _shrunk(self, penalty: float) -> DoubleArray:
+        """Return K (K + λ)⁻¹ U, (n, r)."""
+        values = self.spectrum.values
+        shrunk: DoubleArray = self.spectrum.vectors * (
+            values / (values + penalty * self.spectrum.scale)
+        )
+        return shrunk
 
     def _typical_of(self, values: DoubleArray) -> TypicalChange:
         return TypicalChange(values, self.counts, self.targets.norms, self.targets.rows)
@@ -190,9 +241,7 @@ class LeftOut:
         """Return residuals, (n, c), and kept_ii = 1 / (1 + leverage when left out), (n,)."""
         penalty, prior = setting
         vectors, rows = self.spectrum.vectors, self.targets.rows
-        shrink = self.spectrum.values
-        shrink = shrink / (shrink + penalty * self.spectrum.scale)  # (r,)
-        shrunk = vectors * shrink  # (n, r)
+        shrunk = self._shrunk(penalty)  # (n, r)
         residuals = values - shrunk @ projected
         for code in range(rows.n_types):
             counts = self.counts * rows.of_type(code)
@@ -210,6 +259,58 @@ class LeftOut:
             block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
             residuals[group] = np.linalg.solve(block, residuals[group])
         return residuals, kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """Inner products by which squared residuals of many perturbations follow without residuals.
+
+    A residual is T_i - s_i U·T - c_i t_i before its division, where s_i depends on the penalty.
+
+    Attributes:
+        sizes: Squared norms of T_i and of t_i, and their products, (3, n).
+        of_targets: (U·T) T_i, (r, n).
+        of_typical: (U·T) t_i, (r, n).
+        projected: (U·T)(U·T)ᵀ, (r, r).
+    """
+
+    sizes: DoubleArray
+    of_targets: DoubleArray
+    of_typical: DoubleArray
+    projected: DoubleArray
+
+    @classmethod
+    def of(cls, targets: DoubleArray, typical: DoubleArray, projected: DoubleArray) -> _Products:
+        """Multiply.
+
+        Args:
+            targets: T, (n, c).
+            typical: t, what the others have in common, (n, c).
+            projected: U·T, (r, c).
+        """
+        pairs = ((targets, targets), (typical, typical), (targets, typical))
+        sizes = np.stack([np.einsum("ij,ij->i", one, other) for one, other in pairs])
+        return cls(sizes, projected @ targets.T, projected @ typical.T, projected @ projected.T)
+
+    def squares(self, shrunk: DoubleArray, spectrum: Spectrum, counts: DoubleArray) -> DoubleArray:
+        """Return the squared norms of left-out residuals, (n,).
+
+        Args:
+            shrunk: s, (n, r).
+            spectrum: Of the features.
+            counts: How often each has the typical change, (n,).
+        """
+        own, common, across = self.sizes
+        kept_counts = counts - shrunk @ (spectrum.vectors.T @ counts)  # c, (n,)
+        # Of the part that the features explain: with itself, with T_i and with t_i.
+        explained = np.einsum("ir,ir->i", shrunk @ self.projected, shrunk)
+        with_targets = np.einsum("ir,ri->i", shrunk, self.of_targets)
+        with_typical = np.einsum("ir,ri->i", shrunk, self.of_typical)
+        squares = own + explained - 2 * with_targets
+        squares += kept_counts * (kept_counts * common - 2 * across + 2 * with_typical)
+        kept = np.maximum(1 - np.einsum("ir,ir->i", shrunk, spectrum.vectors), 1e-9)
+        found: DoubleArray = np.maximum(squares, 0.0) / np.square(kept)
+        return found
 
 
 def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
@@ -235,6 +336,37 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
     return best if gains.mean() > n_spreads * spread else reference
 
 
+def best_for_strong_and_weak(
+    errors: DoubleArray, sizes: DoubleArray, *, reference: int, n_spreads: float = 2.0
+) -> int:
+    """Choose between settings as ``best_beyond_chance`` does, by squared and by relative errors.
+
+    Squared errors are those of a few strong perturbations; relative ones count every perturbation
+    alike. A setting that helps the strong at the cost of the many weak is not chosen.
+
+    Args:
+        errors: Squared error of each perturbation under each setting, (n, n_settings).
+        sizes: Squared size of each perturbation's change, (n,).
+        reference: The setting to stay with.
+        n_spreads: Standard errors that both gains must exceed.
+
+    Returns:
+        The setting with the smallest mean squared error among those whose both gains over the
+        reference are beyond chance; the reference where there is none.
+    """
+    relative = errors / np.maximum(sizes, 1e-12)[:, None]
+    best = reference
+    for setting in range(errors.shape[1]):
+        pair = [reference, setting]
+        gains = all(
+            best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
+            for each in (errors, relative)
+        )
+        if gains and errors[:, setting].mean() < errors[:, best].mean():
+            best = setting
+    return best
+
+
 def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
     """Return what changes are divided by before their typical change is their mean, (n,).
 
@@ -245,18 +377,20 @@ def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
         changes: (n, G), or coordinates of them, (n, c).
         rows: What the conditions are.
     """
-    norms: DoubleArray = np.linalg.norm(changes, axis=1)
+    norms = of_rows(changes, lambda part: np.linalg.norm(part, axis=1))
     ones = np.ones(len(changes))
     if rows.n_perturbations < 2:
         return norms
     errors = []
     for given in (norms, ones):
-        typical = TypicalChange(changes, ones, given, rows)
-        left = changes.copy()
-        for code in np.unique(rows.cell_types).tolist():
-            here = rows.cell_types == code
-            left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
-        squares = np.einsum("ij,ij->i", left, left)
-        errors.append(rows.summed(squares) / rows.summed(ones))
+        squares = np.zeros(len(changes))
+        for columns in blocks(changes.shape[1], len(changes)):
+            left = changes[:, columns].copy()
+            typical = TypicalChange(left, ones, given, rows)
+            for code in np.unique(rows.cell_types).tolist():
+                here = rows.cell_types == code
+                left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
+            squares += np.einsum("ij,ij->i", left, left)
+        errors.append(rows.mean(squares))
     best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
     return ones if best else norms
