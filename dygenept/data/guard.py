@@ -124,11 +124,13 @@ def _check_memory(
         for path_and_array in reachable_arrays(part, name)
     ]
     # An oracle may reach the truth by design, and with it whatever draws more halves of it.
-    handed: list[tuple[str, Array]] = list(reachable_arrays(task))
-    if is_oracle and task.held_out is not None:
-        handed = list(reachable_arrays(replace(task, held_out=None)))
-        handed.append(("task.held_out.means", task.held_out.means))
-        handed.append(("task.held_out.half_means", task.held_out.half_means))
+    truth = task.held_out if is_oracle else None
+    seen = task if truth is None else replace(task, held_out=None)
+    handed: list[tuple[str, Array]] = list(reachable_arrays(seen))
+    if truth is not None:
+        handed.append(("task.held_out.means", truth.means))
+        if truth.half_means is not None:
+            handed.append(("task.held_out.half_means", truth.half_means))
     for path, array in handed:
         for name, other in shared:
             if np.may_share_memory(array, other):

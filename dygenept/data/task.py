@@ -33,13 +33,15 @@ class Access:
 
     Attributes:
         cells: A copy of the train, validation and control cells.
-        truth: The held-out means and halves; only for ceilings and floors.
+        truth: The held-out means; only for ceilings and floors.
+        halves: Two halves of the held-out cells beside the truth.
         memory: Most bytes of memory; cells that do not fit beside the rest are refused. None for
             no limit.
     """
 
     cells: bool = False
     truth: bool = False
+    halves: bool = True
     memory: int | None = None
 
 
@@ -96,7 +98,7 @@ def build_task(
         n_cells=pseudobulk.n_cells[rows],
         de_indices=de.indices[rows],
         cells=_cells(data, rows, access.memory) if access.cells else None,
-        held_out=_truth(data, pseudobulk, test, runtime.seed) if access.truth else None,
+        held_out=_truth(data, pseudobulk, test, access, runtime.seed) if access.truth else None,
         runtime=_new_runtime(runtime),
     )
     return task, _new_conditions(test)
@@ -133,13 +135,15 @@ def _truth(
     data: PerturbationData,
     pseudobulk: Pseudobulk,
     test: tuple[Condition, ...],
+    access: Access,
     seed: int,
 ) -> HeldOut:
     rows = condition_positions(data, test)
+    halves = half_means(data, test, np.random.default_rng(seed)) if access.halves else None
     return HeldOut(
         conditions=_new_conditions(test),
         means=rows_of(pseudobulk.means, rows),
-        half_means=half_means(data, test, np.random.default_rng(seed)),
+        half_means=halves,
         draw_halves=lambda further: half_means(data, test, further),
         n_cells=pseudobulk.n_cells[rows],
         draw_tested_halves=HalfTester(data, test),

@@ -79,10 +79,11 @@ def top_share(
         ordered: ``size`` with each row sorted, where it is known.
     """
     n_wanted = count_true(is_wanted)
-    if ordered is None:
-        ordered = np.sort(size, axis=1)
     place = np.clip(size.shape[1] - n_wanted, 0, size.shape[1] - 1)
-    cut = np.take_along_axis(ordered, place[:, None], axis=1)  # The k-th largest.
+    cut = np.empty((len(size), 1))  # The k-th largest.
+    for row, at in enumerate(place.tolist()):
+        # Without a whole sort, of which one value is needed.
+        cut[row] = np.partition(size[row], at)[at] if ordered is None else ordered[row, at]
     is_above, is_tied = size > cut, size == cut
     n_places = n_wanted - count_true(is_above)
     if may_count is not None:

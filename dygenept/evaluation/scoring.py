@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TypeVar
@@ -14,7 +15,8 @@ from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
-from dygenept.machine.tables import empty_like, finite_rows, row_parts, rows_of
+from dygenept.machine.tables import empty_like, finite_rows, in_file, row_parts, rows_of
+from dygenept.machine.threads import n_threads
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
@@ -132,15 +134,8 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
     """
     has_truth = finite_rows(inputs.truth)
     seen = inputs if has_truth.all() else inputs.take(has_truth)
-    of_rows = [(spec, metric) for spec, metric in metrics if spec.by_row]
-    by_row = iter(in_blocks(of_rows, seen))
     scores: list[Score] = []
-    for spec, metric in metrics:
-        if spec.by_row:
-            result = next(by_row)
-        else:
-            with plugin_code(f"metric {spec.name!r}"):
-                result = metric(seen)
+    for spec, result in zip((spec for spec, _ in metrics), _results(metrics, seen), strict=True):
         _check_result(result, spec, n_conditions=len(seen.conditions))
         # Back to the rows of all conditions: the metric has seen only those with a truth.
         values = np.full(len(inputs.conditions), np.nan)
@@ -157,12 +152,39 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
                 Score(
                     condition=condition,
                     metric=spec.name,
-                    value=float(values[row]) if is_defined else None,
+                    # Plus 0: minus zero would be written with its sign.
+                    value=float(values[row]) + 0.0 if is_defined else None,
                     reason=None if is_defined else reasons.get(row, NO_TRUTH),
                     chance=float(chance[row]) if is_defined and has_chance else None,
                 )
             )
     return scores
+
+
+def _results(
+    metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
+) -> list[MetricValues]:
+    """Compute metrics: those of all conditions together beside those of one condition alone."""
+    of_rows = [(spec, metric) for spec, metric in metrics if spec.by_row]
+    of_all = [(spec, metric) for spec, metric in metrics if not spec.by_row]
+    # What is in a file is there for want of memory: one after the other.
+    if n_threads() == 1 or in_file(inputs.truth):
+        by_row, whole = iter(in_blocks(of_rows, inputs)), iter(_of_all(of_all, inputs))
+    else:
+        with ThreadPoolExecutor(1) as beside:
+            found = beside.submit(_of_all, of_all, inputs)
+            by_row, whole = iter(in_blocks(of_rows, inputs)), iter(found.result())
+    return [next(by_row) if spec.by_row else next(whole) for spec, _ in metrics]
+
+
+def _of_all(
+    metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
+) -> list[MetricValues]:
+    found = []
+    for spec, metric in metrics:
+        with plugin_code(f"metric {spec.name!r}"):
+            found.append(metric(inputs))
+    return found
 
 
 def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
@@ -174,6 +196,8 @@ def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
     Args:
         draws: What ``score`` returned for each draw, at least one.
     """
+    if len(draws) == 1:
+        return list(draws[0])
     means: list[Score] = []
     for scores in zip(*draws, strict=True):
         defined = [item.value for item in scores if item.value is not None]

@@ -176,7 +176,7 @@ def rank_models(
             mean_rank=fmean(ranks[model]),
             n_ranked=len(rows),
             n_possible=n_possible,
-            n_best=sum(row.judgement.is_best for row in rows),
+            n_best=sum(row.is_best for row in rows),
             n_near_best=sum(row.judgement.indistinguishable_from_best for row in rows),
             n_not_beating=sum(row.judgement.beats_reference is False for row in rows),
             n_judged=sum(row.judgement.beats_reference is not None for row in rows),

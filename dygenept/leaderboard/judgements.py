@@ -62,7 +62,8 @@ class Judgement:
     """What one metric says of one model.
 
     Attributes:
-        is_best: True for the best competitor that is not trivial, unless it is not shown to beat
+        is_best: True for the best competitor that is not trivial, whether or not the metric is
+            calibrated, which ``LeaderboardRow.is_best`` asks for; unless it is not shown to beat
             the reference; False for several that tie on fewer than six perturbations, and where it
             competes with nobody.
         indistinguishable_from_best: True for a competitor in the confidence set of the best: no

@@ -42,7 +42,7 @@ def board_notes(
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
     first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
-    first = (*first, _noise(rows))
+    first = (*first, _unmarked(rows), _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
     planted = "" if record is None else planted_note(record.dataset.planted)
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
@@ -95,6 +95,19 @@ def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:
     else:
         why = "by default: no metric is calibrated on this data set"
     return f"first metric: {lead}, {why}"
+
+
+def _unmarked(rows: Sequence[LeaderboardRow]) -> str:
+    """Say under which metrics the best is not marked, and why."""
+    metrics: dict[str, list[str]] = {}
+    for row in rows:
+        if row.judgement.is_best and not row.is_best:
+            of = metrics.setdefault(row.calibration.reason, [])
+            of += [] if row.metric in of else [row.metric]
+    return "; ".join(
+        f"nothing is marked best on {', '.join(of)}, not calibrated on this data set: {reason}"
+        for reason, of in metrics.items()
+    )
 
 
 def _claim(rows: Sequence[LeaderboardRow], lead: str) -> str:

@@ -38,7 +38,7 @@ BEST, NEAR, NOT_BEATING = "*", "≈", "!"
 MARKS = (
     f"{BEST} best, {NEAR} cannot be told from the best, {NOT_BEATING} not shown to beat "
     f"{' and '.join(TRIVIAL[:2])} (or {TRIVIAL[2]}), {UNCALIBRATED} metric not calibrated on this "
-    "data set"
+    "data set, under which nothing is marked best"
 )
 
 
@@ -72,22 +72,29 @@ class LeaderboardRow(BoardRow):
     place: int | None = None
 
     @property
+    def is_best(self) -> bool:
+        """True for the best under a metric that may tell: one not known to be uncalibrated."""
+        return self.judgement.is_best and self.calibrated is not False
+
+    @property
     def marks(self) -> str:
         """What ``MARKS`` explains."""
         judged = self.judgement
         near = NEAR if judged.indistinguishable_from_best else ""
         behind = NOT_BEATING if judged.beats_reference is False else ""
-        return (BEST if judged.is_best else near) + behind
+        return (BEST if self.is_best else near) + behind
 
     @property
     def is_among_best(self) -> bool:
         """True for the best, and for what cannot be told from it, unless it shows no advance.
 
-        A trivial prediction shows none, nor does a model that is not shown to beat these.
+        A trivial prediction shows none, nor does a model that is not shown to beat these, nor
+        anything under a metric that is not calibrated on the data set.
         """
         judged = self.judgement
         advances = self.model not in TRIVIAL and judged.beats_reference is not False
-        return judged.is_best or (judged.indistinguishable_from_best and advances)
+        near = judged.indistinguishable_from_best and advances
+        return self.is_best or (near and self.calibrated is not False)
 
     def document(self) -> JsonDocument:
         """Return the row as ``bench --json`` prints it; ``group`` only where it has one."""
@@ -110,7 +117,7 @@ def _cell(row: LeaderboardRow) -> Cell:
         text=number(total.pooled),
         marks=row.marks,
         note=", ".join(part for part in (ends, undefined) if part),
-        tones=(*(("best",) if judged.is_best else near), *behind, *faint),
+        tones=(*(("best",) if row.is_best else near), *behind, *faint),
     )
 
 
@@ -217,8 +224,8 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("dynamic_range", lambda row: row.calibration.fraction, DATA),
         Column("dynamic_range_low", lambda row: row.calibration.low, frozenset(("json",))),
         Column("dynamic_range_high", lambda row: row.calibration.high, frozenset(("json",))),
-        Column("calibration_reason", lambda row: row.calibration.reason, frozenset(("json",))),
-        Column("is_best", lambda row: row.judgement.is_best, DATA),
+        Column("calibration_reason", lambda row: row.calibration.reason, DATA, is_text=True),
+        Column("is_best", lambda row: row.is_best, DATA),
         Column(
             "indistinguishable_from_best",
             lambda row: row.judgement.indistinguishable_from_best,

@@ -33,7 +33,8 @@ def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     from filelock import FileLock, Timeout
 
     path = results / FOLDER / f"{key}.lock"
-    lock = FileLock(path)
+    # A job is scored in another thread than the one in which it was begun.
+    lock = FileLock(path, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=-1 if wait else 0)

@@ -43,6 +43,7 @@ class ResolvedModel:
         assembly: The assembly; None for a baseline.
         uses_device: True if it computes on the run's device.
         baseline: The plugin and its options, where it is not an assembly.
+        reads_halves: True if it reads halves of the held-out cells, where it is given the truth.
         learns_from: Kinds of data sets that it learns from.
     """
 
@@ -56,6 +57,7 @@ class ResolvedModel:
     assembly: Assembly | None = None
     uses_device: bool = True
     baseline: ConfiguredBaseline | None = None
+    reads_halves: bool = True
     learns_from: tuple[str, ...] = ("cells",)
 
     @property
@@ -114,6 +116,7 @@ class ResolvedModel:
             build=partial(spec.factory, baseline.options),
             uses_device=spec.uses_device,
             baseline=baseline,
+            reads_halves=spec.reads_halves,
             learns_from=spec.learns_from,
         )
 

@@ -177,6 +177,8 @@ class BaselineSpec(PluginSpec):
         role: ``baseline`` for a model that learns from the task; ``ceiling`` or ``floor`` for a
             control that is handed the truth and never counts as a competitor.
         needs_cells: True if ``fit`` reads single cells; else only pseudobulk means are given.
+        reads_halves: Of a ceiling or floor: False if it does not read ``HeldOut.half_means``, which
+            are then not drawn.
         closed_form: True if bench runs it when no model is named.
         uses_device: True if it computes on the run's device; else it is given ``cpu``.
         knowledge: Names the facet set or file that a configuration reads gene embeddings from, or
@@ -194,6 +196,7 @@ class BaselineSpec(PluginSpec):
     factory: Callable[[Any], interfaces.Model]
     role: Literal["baseline", "ceiling", "floor"] = "baseline"
     needs_cells: bool = False
+    reads_halves: bool = True
     closed_form: bool = True
     uses_device: bool = False
     knowledge: Callable[[Any], str | None] | None = None

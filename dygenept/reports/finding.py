@@ -34,7 +34,7 @@ def finding(board: Board[LeaderboardRow]) -> str:
     models = [row for row in rows if row.model not in TRIVIAL]
     if not models:
         return ""
-    best = next((row for row in models if row.judgement.is_best), None)
+    best = next((row for row in models if row.is_best), None)
     if best is None:
         said = f"By {printable(metric)}, no model is shown to be the best."
     else:

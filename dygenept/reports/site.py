@@ -176,7 +176,7 @@ def _files(
 
 def _entry(item: SiteBoard, up: str) -> dict[str, object]:
     leaders = item.leaders()
-    best = next((row for row in leaders if row.judgement.is_best), None)
+    best = next((row for row in leaders if row.is_best), None)
     near = [row.model for row in leaders if row.is_among_best]
     return {
         "href": f"{up}boards/{item.id}.html",

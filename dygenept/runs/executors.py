@@ -13,15 +13,18 @@ from concurrent.futures import (
     BrokenExecutor,
     Future,
     ProcessPoolExecutor,
+    ThreadPoolExecutor,
     wait,
 )
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.machine import processes
 from dygenept.machine.stopping import deaf_children, end_with
+from dygenept.machine.threads import n_threads
 from dygenept.model.resolve import ResolvedModel
-from dygenept.runs.jobs import FinishedJob, run_job
+from dygenept.runs.jobs import FinishedJob, UnscoredJob, begin_job, run_job
 from dygenept.runs.run_context import RunContext
 from dygenept.types import Progress, no_report
 
@@ -29,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 EXECUTORS = ("inline", "process", "ray")
 
+T = TypeVar("T")
 Job = tuple[ResolvedModel, int]
 JobResult = tuple[ResolvedModel, int, FinishedJob | DygeneptError]
 Prepared = tuple[RunContext, tuple[ResolvedModel, ...]]
@@ -54,34 +58,64 @@ def executor_of(name: str, n_processes: int) -> str:
 def run_inline(
     context: RunContext, jobs: Sequence[Job], report: Callable[[Progress], None]
 ) -> Iterator[JobResult]:
-    """Run jobs in this process, in order.
+    """Run jobs in this process, in order; while one is scored and written, the next is fitted.
 
-    A job that another run on the same results folder computes right now is put off to the end.
+    Models are fitted in this thread, one at a time. Under a limit on memory, and with a single
+    thread, a job is finished before the next begins. A job that another run on the same results
+    folder computes right now is put off to the end.
     """
+    overlaps = context.memory is None and n_threads() > 1
     waiting = deque((model, fold, False) for model, fold in jobs)
+    scoring: deque[tuple[ResolvedModel, int, Future[FinishedJob]]] = deque()
     done = 0
-    while waiting:
-        model, fold, is_put_off = waiting.popleft()
-        title = _title(model, fold, context)
-        if is_put_off:
-            title = f"{title} (waiting for another run that computes it)"
-        report(Progress("job", done, len(jobs), title))
-        try:
-            result: FinishedJob | DygeneptError | None = run_job(
-                context, model, fold, report, wait=is_put_off
-            )
-        except DistributedError:
-            # The other processes are gone, or elsewhere: no further job can be shared.
-            raise
-        except DygeneptError as error:
-            logger.debug("%s failed", title, exc_info=error)
-            result = error
-        if result is None:
-            waiting.append((model, fold, True))
-            continue
-        done += 1
-        yield model, fold, result
+    beside = ThreadPoolExecutor(1)
+    try:
+        while waiting or scoring:
+            begun: FinishedJob | UnscoredJob | DygeneptError | None = None
+            if waiting:
+                model, fold, is_put_off = waiting.popleft()
+                title = _title(model, fold, context)
+                if is_put_off:
+                    title = f"{title} (waiting for another run that computes it)"
+                report(Progress("job", done, len(jobs), title))
+                begun = _begun(context, (model, fold), report, wait=is_put_off)
+                if begun is None:
+                    waiting.append((model, fold, True))
+            if scoring:
+                scored_model, scored_fold, future = scoring.popleft()
+                done += 1
+                yield scored_model, scored_fold, _result(future.result, scored_model, scored_fold)
+            if isinstance(begun, UnscoredJob):
+                if overlaps:
+                    scoring.append((model, fold, beside.submit(begun.finish)))
+                    continue
+                begun = _result(begun.finish, model, fold)
+            if begun is not None:
+                done += 1
+                yield model, fold, begun
+    finally:
+        # Whoever stops the run does not wait for what is scored at that moment.
+        beside.shutdown(wait=False)
     report(Progress("job", len(jobs), len(jobs), "done"))
+
+
+def _begun(
+    context: RunContext, job: Job, report: Callable[[Progress], None], *, wait: bool
+) -> FinishedJob | UnscoredJob | DygeneptError | None:
+    model, fold = job
+    return _result(lambda: begin_job(context, model, fold, report, wait=wait), model, fold)
+
+
+def _result(compute: Callable[[], T], model: ResolvedModel, fold: int) -> T | DygeneptError:
+    """Return what is computed, or the error of a job that fails alone."""
+    try:
+        return compute()
+    except DistributedError:
+        # The other processes are gone, or elsewhere: no further job can be shared.
+        raise
+    except DygeneptError as error:
+        logger.debug("%s, fold %d failed", model.name, fold + 1, exc_info=error)
+        return error
 
 
 def run_in_processes(
@@ -109,7 +143,7 @@ def run_in_processes(
     """
     position = {model.name: number for number, model in enumerate(models)}
     n_workers = min(n_processes, len(jobs))
-    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
+    n_of_each = max(1, (os.cpu_count() or 1) // n_processes)
     spawn = multiprocessing.get_context("spawn")
     # Nothing is ever sent: its end tells the workers that this process is gone, or done.
     theirs, ours = spawn.Pipe(duplex=False)
@@ -118,7 +152,7 @@ def run_in_processes(
         # One process per pool, so that a process that dies takes only its own job with it.
         with deaf_children():
             return ProcessPoolExecutor(
-                1, spawn, initializer=_start_worker, initargs=(prepare, n_threads, theirs)
+                1, spawn, initializer=_start_worker, initargs=(prepare, n_of_each, theirs)
             )
 
     waiting = deque((model, fold, False) for model, fold in jobs)

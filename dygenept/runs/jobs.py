@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,13 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.results.records import PluginRecord, RunRecord
 from dygenept.runs.job_identity import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
-from dygenept.runs.scored_job import FoldJob, record_of, rescored
+from dygenept.runs.scored_job import (
+    FoldJob,
+    PredictedJob,
+    predict_job,
+    rescored,
+    score_job,
+)
 from dygenept.types import FitSize, Progress, Runtime, Task
 
 
@@ -42,6 +48,30 @@ class FinishedJob:
     source: Literal["computed", "recorded", "rescored"] = "computed"
 
 
+@dataclass(frozen=True, slots=True)
+class UnscoredJob:
+    """A job that is begun: its model has predicted, and nothing is scored or written yet.
+
+    Attributes:
+        predicted: The predictions.
+        checkpoints: Folder of the model's checkpoints, which go once the record is written.
+        held: The job's lock.
+    """
+
+    predicted: PredictedJob
+    checkpoints: Path
+    held: ExitStack
+
+    def finish(self) -> FinishedJob:
+        """Score the predictions, write the record, and release the lock.
+
+        Raises:
+            DygeneptError: Whatever a metric or the results folder refuses.
+        """
+        with self.held, _disk_faults():
+            return _scored(self.predicted, self.checkpoints)
+
+
 def run_job(
     context: RunContext,
     model: ResolvedModel,
@@ -51,6 +81,25 @@ def run_job(
     wait: bool = True,
 ) -> FinishedJob | None:
     """Fit, predict, score and record one model on one fold, or return what is recorded already.
+
+    Takes and raises what ``begin_job`` does.
+
+    Returns:
+        The record; None if another run computes it now and ``wait`` is False.
+    """
+    begun = begin_job(context, model, fold, report, wait=wait)
+    return begun.finish() if isinstance(begun, UnscoredJob) else begun
+
+
+def begin_job(
+    context: RunContext,
+    model: ResolvedModel,
+    fold: int,
+    report: Callable[[Progress], None],
+    *,
+    wait: bool = True,
+) -> FinishedJob | UnscoredJob | None:
+    """Fit one model on one fold and predict, or return what is recorded already.
 
     A record that lacks a metric is scored again from its kept predictions.
 
@@ -62,7 +111,8 @@ def run_job(
         wait: Wait while another run on this results folder computes the same job.
 
     Returns:
-        The record; None if another run computes it now and ``wait`` is False.
+        A job to finish, or a finished one; None if another run computes it now and ``wait`` is
+        False. Processes that share a job finish it.
 
     Raises:
         DygeneptError: Whatever the model, a metric or the results folder refuses.
@@ -75,17 +125,26 @@ def run_job(
         return FinishedJob(existing, "recorded")
     # A folder that only serves what is recorded gets so far.
     check_can_write(context.store.directory)
+    with _disk_faults(), ExitStack() as held:
+        is_ours = held.enter_context(job_lock(context.store.directory, key, wait=wait))
+        if not is_ours:
+            return None
+        # Another run may have finished it between the first look and the lock.
+        existing = _recorded(context, key)
+        if existing is not None and _has_all_metrics(context, existing):
+            return FinishedJob(existing, "recorded")
+        begun = _begun(context, model, fold, report, existing)
+        if isinstance(begun, FinishedJob):
+            return begun
+        return UnscoredJob(begun, _checkpoints(context, model, fold), held.pop_all())
+
+
+@contextmanager
+def _disk_faults() -> Iterator[None]:
+    """Let a full disk fail this job; the others go on."""
     try:
-        with job_lock(context.store.directory, key, wait=wait) as is_ours:
-            if not is_ours:
-                return None
-            # Another run may have finished it between the first look and the lock.
-            existing = _recorded(context, key)
-            if existing is not None and _has_all_metrics(context, existing):
-                return FinishedJob(existing, "recorded")
-            return _computed(context, model, fold, report, existing)
+        yield
     except OSError as error:
-        # A full disk fails this job; the others go on.
         where = "" if error.filename is None else f"{error.filename}: "
         raise ResultsError(f"{where}{error.strerror or error}") from error
 
@@ -108,7 +167,10 @@ def _shared(
                     "processes must see the same results folder"
                 )
             return FinishedJob(existing, "recorded")
-        return _computed(context, model, fold, report, existing)
+        begun = _begun(context, model, fold, report, existing)
+        if isinstance(begun, FinishedJob):
+            return begun
+        return _scored(begun, _checkpoints(context, model, fold))
 
 
 def _recorded(context: RunContext, key: str) -> RunRecord | None:
@@ -125,14 +187,14 @@ def _has_all_metrics(context: RunContext, record: RunRecord) -> bool:
     )
 
 
-def _computed(
+def _begun(
     context: RunContext,
     model: ResolvedModel,
     fold: int,
     report: Callable[[Progress], None],
     existing: RunRecord | None,
-) -> FinishedJob:
-    checkpoints = context.store.directory / "checkpoints" / job_key(context, model, fold)
+) -> FinishedJob | PredictedJob:
+    checkpoints = _checkpoints(context, model, fold)
     job, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
     if existing is not None:
         kept = context.store.read_predictions(existing, job.conditions, context.data.gene_ids)
@@ -141,10 +203,18 @@ def _computed(
         lacks = lacks or context.scoring.cell_tester is not None
         if kept is not None and not model.is_oracle and not lacks:
             return FinishedJob(rescored(job, task, existing, kept), "rescored")
-    record = record_of(job, task)
-    if context.store.is_writer:
+    return predict_job(job, task)
+
+
+def _scored(predicted: PredictedJob, checkpoints: Path) -> FinishedJob:
+    record = score_job(predicted)
+    if predicted.job.context.store.is_writer:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return FinishedJob(record)
+
+
+def _checkpoints(context: RunContext, model: ResolvedModel, fold: int) -> Path:
+    return context.store.directory / "checkpoints" / job_key(context, model, fold)
 
 
 def fold_job(
@@ -181,6 +251,7 @@ def fold_job(
         access=Access(
             cells=model.needs_cells and context.data.effects is None,
             truth=model.is_oracle,
+            halves=model.reads_halves,
             memory=context.memory,
         ),
         runtime=runtime,

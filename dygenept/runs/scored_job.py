@@ -46,6 +46,7 @@ from dygenept.results.top_changes import keep_top_changes
 from dygenept.runs.job_identity import job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.types import (
+    ChildResources,
     Condition,
     DoubleArray,
     Predictions,
@@ -98,23 +99,47 @@ def predicted(model: ResolvedModel, built: Model, conditions: Sequence[Condition
     return predictions
 
 
-def record_of(
-    job: FoldJob, task: Task, *, built: Model | None = None, keep: bool = True
-) -> RunRecord:
-    """Fit, predict and score.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedJob:
+    """What a fitted model predicted, to be scored; it contains neither the model nor its task.
+
+    Attributes:
+        job: The model, the fold and what is held out.
+        references: Mean train perturbation by cell type, (G,).
+        predictions: What the model predicted.
+        device: Where it computed.
+        fit_s: Seconds that the fit took.
+        predict_s: Seconds that the prediction took.
+        peak_memory: Most bytes of memory until then.
+        notes: What the model says of its fit.
+        chosen: Options that it chose itself.
+        child: What its child process took, where it runs in an environment of its own.
+    """
+
+    job: FoldJob
+    references: Mapping[str, DoubleArray]
+    predictions: Predictions
+    device: str
+    fit_s: float
+    predict_s: float
+    peak_memory: int
+    notes: tuple[str, ...]
+    chosen: Mapping[str, float | int | str]
+    child: ChildResources | None
+
+
+def predict_job(job: FoldJob, task: Task, *, built: Model | None = None) -> PredictedJob:
+    """Fit and predict.
 
     Args:
         job: The model, the fold and what is held out.
         task: What the model may learn from.
         built: The model where it is fitted already.
-        keep: Write the record, and the predictions where the run keeps them.
 
     Raises:
-        PluginError: If the model's or a metric's code fails, or the model's predictions break
-            their contract.
+        PluginError: If the model's code fails, or its predictions break their contract.
     """
     context, model = job.context, job.model
-    key = job_key(context, model, job.fold)
     # Before the model receives the task: it must not change what it is compared with.
     references = context.train_means(job.fold, task)
     reset_peak_memory(task.runtime.device)
@@ -128,7 +153,35 @@ def record_of(
     if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
         predictions = _with_cells(predictions, built, model)
     predict_done = time.perf_counter()
-    metrics = _scored(context, references, predictions)
+    return PredictedJob(
+        job=job,
+        references=references,
+        predictions=predictions,
+        device=task.runtime.device,
+        fit_s=fit_done - started,
+        predict_s=predict_done - fit_done,
+        peak_memory=peak_memory(task.runtime.device),
+        notes=notes_of(built),
+        chosen=chosen_by(built),
+        child=child_of(built),
+    )
+
+
+def score_job(done: PredictedJob, *, keep: bool = True) -> RunRecord:
+    """Score predictions, and make the job's record.
+
+    Args:
+        done: The predictions.
+        keep: Write the record, and the predictions where the run keeps them.
+
+    Raises:
+        PluginError: If a metric's code fails, or the predictions break their contract.
+    """
+    job, predictions = done.job, done.predictions
+    context, model = job.context, job.model
+    key = job_key(context, model, job.fold)
+    started = time.perf_counter()
+    metrics = _scored(context, done.references, predictions)
     score_done = time.perf_counter()
     kept = None
     if keep and context.keep_predictions:
@@ -157,12 +210,11 @@ def record_of(
         controls=_controls(context),
         metrics=metrics,
         timings=TimingRecord(
-            fit_s=fit_done - started,
-            predict_s=predict_done - fit_done,
-            score_s=score_done - predict_done,
+            fit_s=done.fit_s, predict_s=done.predict_s, score_s=score_done - started
         ),
-        peak_memory_bytes=peak_memory(task.runtime.device),
-        device=device_name(task.runtime.device),
+        # The count may have been restarted since, by the fit of another model.
+        peak_memory_bytes=max(done.peak_memory, peak_memory(done.device)),
+        device=device_name(done.device),
         versions=installed_versions(),
         threads=thread_counts(),
         code=CodeRecord.of(project_code()),
@@ -170,15 +222,33 @@ def record_of(
             PluginRecord.of(plugin)
             for plugin in (*model.plugins, *context.shared_plugins, *context.scoring.plugins)
         ),
-        notes=notes_of(built),
-        chosen=chosen_by(built),
-        child=child_of(built),
+        notes=done.notes,
+        chosen=done.chosen,
+        child=done.child,
         predictions=kept,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     if keep:
         context.store.write(record)
     return record
+
+
+def record_of(
+    job: FoldJob, task: Task, *, built: Model | None = None, keep: bool = True
+) -> RunRecord:
+    """Fit, predict and score: ``predict_job``, then ``score_job``.
+
+    Args:
+        job: The model, the fold and what is held out.
+        task: What the model may learn from.
+        built: The model where it is fitted already.
+        keep: Write the record, and the predictions where the run keeps them.
+
+    Raises:
+        PluginError: If the model's or a metric's code fails, or the model's predictions break
+            their contract.
+    """
+    return score_job(predict_job(job, task, built=built), keep=keep)
 
 
 def _spread(model: ResolvedModel, built: Model, predictions: Predictions) -> DoubleArray | None:

@@ -77,7 +77,9 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
 def _task_for(spec: BaselineSpec, data: PerturbationData) -> tuple[Task, tuple[Condition, ...]]:
     """Return the toy task, in which every facet set has the toy knowledge."""
     is_oracle = spec.role != "baseline"
-    task, held_out = toy_task(data, needs_cells=spec.needs_cells, held_out=is_oracle)
+    task, held_out = toy_task(
+        data, needs_cells=spec.needs_cells, held_out=is_oracle, halves=spec.reads_halves
+    )
     return replace(task, runtime=replace(task.runtime, knowledge=_toy_facets)), held_out
 
 

@@ -226,6 +226,7 @@ def toy_task(
     *,
     needs_cells: bool = True,
     held_out: bool = False,
+    halves: bool = True,
     seed: int = 0,
 ) -> tuple[Task, tuple[Condition, ...]]:
     """Return the task of ``toy_fold`` and its held-out conditions.
@@ -234,6 +235,7 @@ def toy_task(
         data: A toy data set; None makes the default one.
         needs_cells: Hand over single cells.
         held_out: Hand over the truth, for oracles.
+        halves: Halves of the held-out cells with it.
         seed: Seed in the task's runtime.
     """
     from dygenept.data.de.lists import de_genes
@@ -247,7 +249,7 @@ def toy_task(
         means,
         de_genes(data, means),
         toy_fold(data),
-        access=Access(cells=needs_cells, truth=held_out),
+        access=Access(cells=needs_cells, truth=held_out, halves=halves),
         runtime=Runtime(seed=seed),
     )
 

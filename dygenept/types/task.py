@@ -59,7 +59,8 @@ class HeldOut:
         conditions: Held-out conditions.
         means: Mean log1p expression, (n_test, G).
         half_means: Means of two random disjoint halves of each condition's cells,
-            (2, n_test, G); the first half is empty and NaN where a condition has one cell.
+            (2, n_test, G); the first half is empty and NaN where a condition has one cell. None
+            where the oracle's spec says that it reads none.
         draw_halves: Draws further halves in the same way.
         n_cells: Cells of each condition, (n_test,).
         draw_tested_halves: Draws halves of which the first is tested.
@@ -67,7 +68,7 @@ class HeldOut:
 
     conditions: tuple[Condition, ...]
     means: DoubleArray
-    half_means: DoubleArray
+    half_means: DoubleArray | None
     draw_halves: Callable[[np.random.Generator], DoubleArray] | None = None
     n_cells: IntArray | None = None
     draw_tested_halves: Callable[[np.random.Generator], TestedHalves] | None = None

@@ -100,13 +100,14 @@ def _counted(
     n_groups, n_genes = int(tags.max()), last - first
     start, end = control.starts[first], control.starts[last]
     keys = control.keys[start:end] - (np.uint64(first) << np.uint64(32))
-    merged = np.concatenate((keys << np.uint64(GROUP_BITS), _numbers(by_gene, tags, first, last)))
-    merged.sort()
-    is_control = (merged & np.uint64(MOST_GROUPS)) == 0
-    is_own = ~is_control
-    own = merged[is_own]
+    own = _numbers(by_gene, tags, first, last)
+    own.sort()
+    merged = np.concatenate((keys << np.uint64(GROUP_BITS), own))
+    # A stable sort merges two sorted runs in one pass, in less than half of the time.
+    merged.sort(kind="stable")
     # Among equal values control comes first.
-    place = np.cumsum(is_control, dtype=np.intp)[is_own]
+    where = np.flatnonzero(merged & np.uint64(MOST_GROUPS))
+    place = where - np.arange(len(where))
     equal = np.zeros(len(own))
     if len(keys):
         before = np.maximum(place - 1, 0)

@@ -80,6 +80,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=HalvesConfig,
             factory=lambda config: InterpolatedDuplicate(config.n_halves),
             role="ceiling",
+            reads_halves=False,
             closed_form=False,
             fit_bytes=duplicate_bytes,
         )

@@ -74,5 +74,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             source="openproblems-bio/task_perturbation_prediction, negative controls",
             factory=lambda config: Shuffled(),
             role="floor",
+            reads_halves=False,
         )
     ]

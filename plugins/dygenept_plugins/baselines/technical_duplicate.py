@@ -19,7 +19,7 @@ import numpy as np
 
 from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
 from dygenept.machine.tables import rows_of
-from dygenept.plugin import BaselineSpec, hookimpl
+from dygenept.plugin import BaselineSpec, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, FitSize, HeldOut, Predictions
 from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
@@ -58,8 +58,10 @@ class TechnicalDuplicate(HalvesBaseline):
 
     def _halves(self, held_out: HeldOut, seed: int) -> Iterator[DoubleArray]:
         """Draw halves one after the other, so that one halving is in memory at a time."""
-        yield held_out.half_means
-        draw = held_out.draw_halves
+        first, draw = held_out.half_means, held_out.draw_halves
+        if first is None:
+            raise PluginError(f"{self._name} reads halves of the cells, which the task lacks")
+        yield first
         if draw is not None:
             rng = np.random.default_rng([seed, self._n_halves])
             for _ in range(self._n_halves - 1):

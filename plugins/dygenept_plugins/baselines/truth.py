@@ -50,5 +50,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             source="this project",
             factory=lambda config: Truth(),
             role="ceiling",
+            reads_halves=False,
         )
     ]

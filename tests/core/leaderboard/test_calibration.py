@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -219,6 +223,56 @@ def test_every_format_sets_what_is_not_calibrated_apart(record: MakeRecord, chos
         "latex": "°",
     }
     assert said[chosen] in text
+
+
+@pytest.mark.parametrize("chosen", FORMATS)
+def test_no_format_marks_a_best_under_what_is_not_calibrated(
+    record: MakeRecord, chosen: Format
+) -> None:
+    rng = np.random.default_rng(4)
+    models = {"a": 0.7 + rng.normal(0, 0.02, N), "b": 0.4 + rng.normal(0, 0.02, N)}
+    text = written(
+        laid_out([three_metrics(record, **models)]), chosen, metrics=(), all_metrics=True
+    )
+    rows = leaderboard_rows(three_metrics(record, **models))
+    judged = {row.metric for row in rows if row.judgement.is_best}
+    marked = {row.metric for row in rows if row.is_best}
+    assert (judged - marked, marked) == ({LEAD_METRICS[0]}, {"small", "large"})
+    assert OUT_OF_RANGE in unbroken(text)
+    if chosen == "json":
+        (document,) = json.loads(text)
+        best = [row["metric"] for row in document["leaderboard"] if row["is_best"]]
+        assert set(best) == marked
+    elif chosen == "csv":
+        lines = list(csv.DictReader(io.StringIO(text)))
+        assert {line["metric"] for line in lines if line["is_best"] == "True"} == marked
+        reasons = {line["calibration_reason"] for line in lines if line["metric"] not in marked}
+        assert reasons == {OUT_OF_RANGE}
+    else:
+        assert f"nothing is marked best on {LEAD_METRICS[0]}" in unbroken(text)
+
+
+def unbroken(text: str) -> str:
+    """Undo what formats do to a sentence: breaks of lines, and escapes."""
+    return " ".join(html.unescape(text).replace("\\_", "_").split())
+
+
+def test_nothing_is_among_the_best_under_what_is_not_calibrated(record: MakeRecord) -> None:
+    models = {"a": [0.7] * N, "b": [0.7] * N}
+    rows = [row for row in leaderboard_rows(three_metrics(record, **models)) if row.model in models]
+    for row in rows:
+        assert row.judgement.indistinguishable_from_best
+        assert row.is_among_best is (row.metric != LEAD_METRICS[0])
+        assert ("*" in row.marks) is (row.metric != LEAD_METRICS[0])
+
+
+def test_a_part_marks_the_best_as_the_whole_does(record: MakeRecord) -> None:
+    labels = [f"g{number}+ctrl" for number in range(N)]
+    parts = {"combo_seen0": tuple(labels[:10]), "combo_seen1": tuple(labels[10:])}
+    models = {"a": [0.7] * N, "b": [0.4] * N}
+    records = [of.model_copy(update={"subgroups": parts}) for of in three_metrics(record, **models)]
+    best = [row for row in leaderboard_of(records, by="subgroup").rows if row.is_best]
+    assert {row.metric for row in best} == {"small", "large"}
 
 
 def test_a_part_has_the_calibration_of_the_whole(record: MakeRecord) -> None:

@@ -124,7 +124,7 @@ def test_csv_markdown_and_latex_have_the_same_columns_in_the_same_order(
         *("n_distinct_perturbations", "n_cell_types", "echo_of"),
         *("cells_min", "cells_median", "chance"),
         *("n_distinct_perturbations", "n_cell_types", "echo_of", "n_family", "above_ceiling"),
-        *("calibrated", "dynamic_range"),
+        *("calibrated", "dynamic_range", "calibration_reason"),
     }
     assert set(data) - set(paper) == judgements
     assert set(paper) - set(data) == {"marks"}

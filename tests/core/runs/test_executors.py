@@ -1,0 +1,129 @@
+"""Jobs in this process: one is scored while the next is fitted, and each fails alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from dygenept.errors import DygeneptError, PluginError
+from dygenept.runs import executors
+from dygenept.runs.executors import Job, JobResult, run_inline
+from dygenept.runs.jobs import FinishedJob, UnscoredJob
+from dygenept.types import Progress, no_report
+
+WAIT_S = 20.0
+
+
+def jobs(n: int) -> list[Job]:
+    return [(cast(Any, SimpleNamespace(name=f"m{number}")), 0) for number in range(n)]
+
+
+def context(memory: int | None = None) -> Any:
+    return SimpleNamespace(memory=memory, split=SimpleNamespace(folds=(0,)))
+
+
+def begun(finish: Callable[[], FinishedJob]) -> UnscoredJob:
+    class Begun(UnscoredJob):
+        __slots__ = ()
+
+        def finish(self) -> FinishedJob:
+            return finish()
+
+    return Begun(cast(Any, None), Path(), cast(Any, None))
+
+
+def finished(name: str) -> FinishedJob:
+    return FinishedJob(cast(Any, name))
+
+
+@pytest.fixture(autouse=True)
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "n_threads", lambda: 2)
+
+
+def test_a_job_is_scored_while_the_next_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_fitting_next = threading.Event()
+    fitted_in = []
+
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob:
+        fitted_in.append(threading.current_thread())
+        if model.name == "m1":
+            is_fitting_next.set()
+
+        def finish() -> FinishedJob:
+            assert is_fitting_next.wait(WAIT_S)
+            return finished(model.name)
+
+        return begun(finish)
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    results = list(run_inline(context(), jobs(3), no_report))
+    assert [model.name for model, _, _ in results] == ["m0", "m1", "m2"]
+    assert [cast(Any, result).record for _, _, result in results] == ["m0", "m1", "m2"]
+    assert set(fitted_in) == {threading.main_thread()}
+
+
+@pytest.mark.parametrize(("memory", "n_threads"), [(1 << 30, 2), (None, 1)])
+def test_under_a_limit_and_with_one_thread_a_job_ends_before_the_next_begins(
+    monkeypatch: pytest.MonkeyPatch, memory: int | None, n_threads: int
+) -> None:
+    monkeypatch.setattr(executors, "n_threads", lambda: n_threads)
+    steps = []
+
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob:
+        steps.append(f"fit {model.name}")
+
+        def finish() -> FinishedJob:
+            steps.append(f"score {model.name}")
+            return finished(model.name)
+
+        return begun(finish)
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    list(run_inline(context(memory), jobs(2), no_report))
+    assert steps == ["fit m0", "score m0", "fit m1", "score m1"]
+
+
+def test_what_fails_when_fitted_or_when_scored_fails_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob:
+        if model.name == "m1":
+            raise PluginError("not fitted")
+
+        def finish() -> FinishedJob:
+            if model.name == "m2":
+                raise PluginError("not scored")
+            return finished(model.name)
+
+        return begun(finish)
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    results = {model.name: result for model, _, result in run_inline(context(), jobs(4), no_report)}
+    assert isinstance(results["m0"], FinishedJob)
+    assert isinstance(results["m3"], FinishedJob)
+    assert str(results["m1"]) == "not fitted"
+    assert str(results["m2"]) == "not scored"
+
+
+def test_what_another_run_computes_is_waited_for_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob | None:
+        asked.append((model.name, wait))
+        return begun(lambda: finished(model.name)) if wait or model.name != "m0" else None
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    said: list[Progress] = []
+    results: list[JobResult] = list(run_inline(context(), jobs(2), said.append))
+    assert asked == [("m0", False), ("m1", False), ("m0", True)]
+    assert [model.name for model, _, _ in results] == ["m1", "m0"]
+    assert said[-1] == Progress("job", 2, 2, "done")
+    assert not any(isinstance(result, DygeneptError) for _, _, result in results)
