@@ -49,7 +49,7 @@ MERGED_BYTES = 24
 CONTROL_BYTES = 24
 # Arrays of conditions x genes that are in files together; parts of rows and of columns that are in
 # memory together, and arrays of cell types x genes.
-TABLE_FILES = 10
+TABLE_FILES = 16
 PARTS = 8
 COLUMN_PARTS = 4
 OF_TYPES = 8
