@@ -285,5 +285,10 @@ def _check_memory(
     )
     if context.memory is not None and (n_bytes := baseline.fit_bytes(size)):
         check_model_memory(
-            baseline.shown, n_bytes, context.data, context.memory, n_tables=context.n_tables
+            baseline.shown,
+            n_bytes,
+            context.data,
+            context.memory,
+            n_tables=context.n_tables,
+            filed_bytes=None if size.in_files else baseline.fit_bytes(replace(size, in_files=True)),
         )
