@@ -12,7 +12,7 @@ They load nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -56,14 +56,16 @@ class TechnicalDuplicate(HalvesBaseline):
             lengthening=self._lengthening,
         )
 
-    def _halves(self, held_out: HeldOut, seed: int) -> list[DoubleArray]:
+    def _halves(self, held_out: HeldOut, seed: int) -> Iterator[DoubleArray]:
+        """Yield halvings one by one: each is large, and is done with once it is copied."""
         first, draw = held_out.half_means, held_out.draw_halves
         if first is None:
             raise PluginError(f"{self._name} reads halves of the cells, which the task lacks")
-        if draw is None:
-            return [first]
-        rng = np.random.default_rng([seed, self._n_halves])
-        return [first, *(draw(rng) for _ in range(self._n_halves - 1))]
+        yield first
+        if draw is not None:
+            rng = np.random.default_rng([seed, self._n_halves])
+            for _ in range(self._n_halves - 1):
+                yield draw(rng)
 
 
 @hookimpl
