@@ -186,18 +186,30 @@ class CellsSize:
         ways = [self.in_memory, self.without_tables]
         return min([*ways, self.streamed, self.bounded] if streams else ways)
 
-    def under(self, limit: int, *, streams: bool) -> int:
+    def under(self, limit: int, *, streams: bool, n_bytes: int = 0) -> int:
         """Peak memory of the way that a limit leads to; that which takes least where none fits.
 
         Args:
             limit: Most bytes.
             streams: Cells can be kept in a file.
+            n_bytes: What a model takes by itself, after cells were read and tested.
         """
-        ways = [self.in_memory]
+        peak, beside = self._way(limit, streams=streams)
+        return max(peak, beside + n_bytes) if n_bytes else peak
+
+    def files_tables(self, limit: int, *, streams: bool) -> bool:
+        """True if arrays of conditions × genes are in files on the way that a limit leads to."""
+        return self._way(limit, streams=streams)[0] in (self.bounded, self.without_tables)
+
+    def _way(self, limit: int, *, streams: bool) -> tuple[int, int]:
+        """Return the peak of that way, and what is in memory while a model is fitted."""
+        cells = self.n_cells * CELL_BYTES + PROCESS_BYTES
+        matrix = csr_bytes(self.n_values, self.n_cells) + PROCESS_BYTES
+        ways = [(self.in_memory, matrix + self._tables)]
         if streams:
-            ways += [self.streamed, self.bounded]
-        ways.append(self.without_tables)
-        return next((way for way in ways if way <= limit), min(ways))
+            ways += [(self.streamed, cells + self._tables), (self.bounded, cells + self._parts)]
+        ways.append((self.without_tables, matrix + self._parts))
+        return next((way for way in ways if way[0] <= limit), min(ways))
 
     @property
     def stored(self) -> int:
@@ -340,11 +352,11 @@ def check_model_memory(
         DataError: As said; the amount that is needed is named.
     """
     size = replace(CellsSize.of_data(data), n_tables=n_tables)
-    needed = size.under(limit, streams=True) + n_bytes
+    needed = size.under(limit, streams=True, n_bytes=n_bytes)
     if needed > limit:
         raise DataError(
-            f"{model} takes {n_bytes / GIB:,.2f} GiB by itself (arrays of all pairs of "
-            f"perturbations, and copies of perturbations × genes), which makes "
+            f"{model} takes {n_bytes / GIB:,.2f} GiB by itself (such as arrays of all pairs of "
+            f"perturbations, or of perturbations × genes), which makes "
             f"{needed / GIB:,.2f} GiB of memory with {data.name!r}, more than the "
             f"{limit / GIB:,.2f} GiB of --memory; allow as much, or leave it out"
         )

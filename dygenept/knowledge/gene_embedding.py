@@ -12,6 +12,7 @@ import numpy as np
 from dygenept.errors import DataUnavailableError
 from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.store.formats.gene_vectors import read_gene_vectors
+from dygenept.machine.tables import empty_like, filled, in_file, row_parts
 from dygenept.types import BoolArray, Condition, DoubleArray, GeneKnowledge, Runtime
 
 IDENTITY = "identity"
@@ -55,17 +56,24 @@ class GeneEmbedding:
     def of(self, conditions: Sequence[Condition]) -> DoubleArray:
         """Sum the vectors of each condition's target genes, (n_conditions, D).
 
-        A target gene that is unknown, or not among the genes, adds nothing.
+        A target gene that is unknown, or not among the genes, adds nothing. The sums are in a file
+        where the vectors are.
         """
         from dygenept.types.gene_sets import gene_membership
 
         rows = {gene: row for row, gene in enumerate(self.genes)}
-        summed: DoubleArray = gene_membership(conditions, rows) @ self.values
-        return summed
+        members = gene_membership(conditions, rows)
+        shape = len(conditions), self.values.shape[1]
+        return filled(self.values, shape, lambda part: members[part] @ self.values)
 
 
 def gene_embedding(
-    name: str, genes: Sequence[str], runtime: Runtime, *, pooling: Pooling = "mean"
+    name: str,
+    genes: Sequence[str],
+    runtime: Runtime,
+    *,
+    pooling: Pooling = "mean",
+    like: DoubleArray | None = None,
 ) -> GeneEmbedding:
     """Return one vector per gene.
 
@@ -76,6 +84,7 @@ def gene_embedding(
         runtime: Opens facet sets.
         pooling: How the facets of a gene become one vector: their ``mean``, weighted by
             confidence, or all of them side by side (``concat``, unknown ones as zeros).
+        like: A table; vectors are in a file where it is in one.
 
     Raises:
         ConfigError: If the facet set is unknown.
@@ -84,12 +93,29 @@ def gene_embedding(
     """
     asked = tuple(dict.fromkeys(genes))
     if name == IDENTITY:
-        return GeneEmbedding(asked, np.eye(len(asked)), np.ones(len(asked), dtype=np.bool_))
+        codes = (
+            np.eye(len(asked)) if like is None or not in_file(like) else _codes(like, len(asked))
+        )
+        return GeneEmbedding(asked, codes, np.ones(len(asked), dtype=np.bool_))
     if is_vector_file(name):
         knowledge = select_genes(read_vectors(Path(name).expanduser()), asked)
     else:
         knowledge = runtime.open_knowledge(name, asked)
-    return pooled(knowledge, pooling=pooling)
+    found = pooled(knowledge, pooling=pooling)
+    if like is None or not in_file(like):
+        return found
+    values = empty_like(like, found.values.shape, np.float64)
+    values[:] = found.values
+    return replace(found, values=values)
+
+
+def _codes(like: DoubleArray, n_genes: int) -> DoubleArray:
+    """Return one-hot codes in a file like that of a table, (n_genes, n_genes)."""
+    codes = empty_like(like, (n_genes, n_genes), np.float64)
+    for rows in row_parts(n_genes, n_genes):
+        codes[rows] = 0.0
+        codes[rows, rows] = np.eye(rows.stop - rows.start)
+    return codes
 
 
 def further_embedding(

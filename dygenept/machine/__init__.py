@@ -9,6 +9,7 @@ bytes), ``reading`` (whatever is damaged becomes one line), ``download`` with ``
 (what computes), ``processes`` (one job in several processes), ``stopping`` with ``stop_watcher``
 (how a process ends early), ``progress`` (bars on stderr), ``plain_text`` and ``terminal`` (names of
 others as text that nothing obeys, and numbers for people), ``versions_and_memory`` (what a record
-says of all this). ``hdf5_files`` writes HDF5 so that a full disk ends in an error, and ``tables``
-holds large arrays in memory or in files.
+says of all this). ``hdf5_files`` writes HDF5 so that a full disk ends in an error, ``tables``
+holds large arrays in memory or in files, and ``table_products`` multiplies and decomposes them in
+blocks.
 """

@@ -17,6 +17,7 @@ from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
 from dygenept.machine.locks import job_lock
 from dygenept.machine.places import check_can_write
+from dygenept.machine.tables import in_file
 from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
@@ -280,6 +281,7 @@ def _check_memory(
         n_held_out=n_held_out,
         n_genes=len(task.gene_ids),
         n_targets=len(task.target_genes),
+        in_files=in_file(task.means),
     )
     if context.memory is not None and (n_bytes := baseline.fit_bytes(size)):
         check_model_memory(

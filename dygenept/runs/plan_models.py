@@ -99,26 +99,30 @@ class ModelPlanner:
         if self.limit is None or self.size is None or cells is None or not self.folds:
             return None
         cells = replace(cells, n_tables=self.n_tables)
-        needed = cells.under(self.limit, streams=self.dataset.streams)
+        streams = self.dataset.streams
+        given = 0
         if model.needs_cells:
             largest = max(self.folds, key=lambda fold: fold.n_train_cells)
-            needed += costs.given_bytes(self.size, largest)
+            given = costs.given_bytes(self.size, largest)
         if model.assembly is not None:
-            return needed + costs.MEASURED.torch_bytes
+            return cells.under(self.limit, streams=streams) + given + costs.MEASURED.torch_bytes
         if model.baseline is None:
             return None
         data = self.dataset.outline.data
-        return needed + max(
+        in_files = cells.files_tables(self.limit, streams=streams)
+        n_bytes = max(
             model.baseline.fit_bytes(
                 FitSize(
                     n_known=fold.n_train + fold.n_val,
                     n_held_out=fold.n_test,
                     n_genes=self.size.n_genes,
                     n_targets=self.size.n_conditions if data is None else len(data.target_genes),
+                    in_files=in_files,
                 )
             )
             for fold in self.folds
         )
+        return cells.under(self.limit, streams=streams, n_bytes=n_bytes) + given
 
     def _lacks(self, model: ResolvedModel) -> str | None:
         try:

@@ -62,9 +62,11 @@ class FitSize:
         n_held_out: Conditions that are predicted together.
         n_genes: Output genes.
         n_targets: Target genes of the data set.
+        in_files: Arrays of conditions × genes, and what is made of them, are in files.
     """
 
     n_known: int
     n_held_out: int
     n_genes: int
     n_targets: int
+    in_files: bool = False

@@ -156,15 +156,22 @@ def test_a_gene_without_a_vector_is_the_average_gene_and_is_noted(
     np.testing.assert_array_equal(first, second)
 
 
+def solved(name: str, x: DoubleArray, deltas: DoubleArray) -> Solver:
+    """Return the solver of a model, fitted."""
+    solver = SOLVERS[name](x)
+    solver.fit(deltas)
+    return solver
+
+
 def left_out_by_refits(
     name: str, x: DoubleArray, deltas: DoubleArray, choice: Choice
 ) -> DoubleArray:
     """Refit without each row, under the penalty or length in absolute units of all rows."""
-    whole = SOLVERS[name](x, deltas)
+    whole = solved(name, x, deltas)
     left = []
     for row in range(len(x)):
         kept = np.arange(len(x)) != row
-        solver = SOLVERS[name](x[kept], deltas[kept])
+        solver = solved(name, x[kept], deltas[kept])
         same = dict(choice)
         if isinstance(solver, ridge.RidgeSolver) and isinstance(whole, ridge.RidgeSolver):
             same["alpha"] *= whole._scale / solver._scale
@@ -180,7 +187,12 @@ def test_left_out_residuals_are_those_of_refits(name: str) -> None:
     x, deltas = rng.normal(size=(12, 4)), rng.normal(size=(12, 5)) + 1
     for choice in fitted(name, toy_task()[0]).choices()[::3]:  # type: ignore[attr-defined]
         expected = left_out_by_refits(name, x, deltas, choice)
-        np.testing.assert_allclose(SOLVERS[name](x, deltas).left_out(choice), expected, atol=1e-9)
+        solver = solved(name, x, deltas)
+        np.testing.assert_allclose(solver.left_out(choice), expected, atol=1e-9)
+        # Some rows and columns by themselves, and after a fit to other deltas.
+        solver.fit(deltas[:, 3:])
+        part = solver.left_out(choice, rows=slice(2, 7), columns=slice(1, 2))
+        np.testing.assert_allclose(part, expected[2:7, 4:5], atol=1e-9)
 
 
 def test_no_number_of_neighbours_is_tried_that_takes_all_others() -> None:

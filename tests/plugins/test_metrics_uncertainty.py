@@ -79,7 +79,8 @@ def test_spreads_of_kernel_baselines_are_calibrated_where_their_model_is_true(na
             median = np.median(distances[:40, :40][np.triu_indices(40, k=1)])
             choice = {"length_scale": float(np.sqrt(2 / median)), "noise": 0.25}
         deltas = deltas + 0.5 * scale * rng.normal(size=deltas.shape)
-        solver = (ridge.RidgeSolver if name == "ridge" else gp.GpSolver)(x[:40], deltas[:40])
+        solver = (ridge.RidgeSolver if name == "ridge" else gp.GpSolver)(x[:40])
+        solver.fit(deltas[:40])
         factor = np.mean(
             np.square(solver.left_out(choice)) / solver.left_out_variance(choice)[:, None], axis=0
         )

@@ -12,6 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dygenept.machine.table_products import (
+    blocks,
+    coordinates,
+    eigen,
+    gram,
+    is_large,
+    of_rows,
+    product,
+)
+from dygenept.machine.tables import filled
 from dygenept.model.start.typical import POOLED, IndexArray, Rows, TypicalChange
 from dygenept.types import DoubleArray
 
@@ -36,19 +46,8 @@ class Targets:
     @classmethod
     def of(cls, values: DoubleArray, rows: Rows) -> Targets:
         """Find the coordinates once, for every fit to the same targets."""
-        coordinates = coordinates_of(values)
-        return cls(values, coordinates, weighing_norms(coordinates, rows), rows)
-
-
-def coordinates_of(values: DoubleArray) -> DoubleArray:
-    """Return vectors in an orthonormal basis of their span, (n, G) to (n, min(n, G)).
-
-    Inner products are kept, so that n coordinates tell as much as G genes do.
-    """
-    if values.shape[1] <= len(values):
-        return values
-    upper = np.asarray(np.linalg.qr(values.T, mode="r"), dtype=np.float64)
-    return upper.T
+        along = coordinates(values)
+        return cls(values, along, weighing_norms(along, rows), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +75,20 @@ class Spectrum:
     @classmethod
     def of(cls, features: DoubleArray, rows: Rows) -> Spectrum:
         """Decompose the features alike for all cell types."""
-        scale = max(float(np.square(features).sum(axis=1).mean()), 1e-12)
+        scale = max(float(_squares(features).mean()), 1e-12)
+        if is_large(features):
+            values, vectors = eigen(gram(features))
+            return cls(features, rows, 0.0, vectors, np.maximum(values, 0.0), scale)
         vectors, roots, _ = np.linalg.svd(features, full_matrices=False)
         return cls(features, rows, 0.0, vectors, roots**2, scale)
 
     def by_type(self, share: float) -> Spectrum:
         """Decompose them with a share that each cell type reads by itself."""
         features, rows = self.features, self.rows
-        kernel = features @ features.T * _between(rows.cell_types, rows.cell_types, share)
-        values, vectors = np.linalg.eigh(kernel)
+        kernel = gram(features)
+        for part in blocks(*kernel.shape):
+            kernel[part] *= _between(rows.cell_types[part], rows.cell_types, share)
+        values, vectors = eigen(kernel)
         return Spectrum(features, rows, share, vectors, np.maximum(values, 0.0), self.scale)
 
     def kernel(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
@@ -102,9 +106,14 @@ class Spectrum:
         explained = np.square(self.kernel(features, cell_types) @ self.vectors) / (
             self.values + ridge
         )
-        own = np.square(features).sum(axis=1)
+        own = _squares(features)
         leverage: DoubleArray = np.maximum(own - explained.sum(axis=1), 0.0) / ridge
         return leverage
+
+
+def _squares(features: DoubleArray) -> DoubleArray:
+    """Squared norm of each row, (n, F) to (n,)."""
+    return of_rows(features, lambda part: np.square(part).sum(axis=1))
 
 
 def _between(first: IndexArray, second: IndexArray, share: float) -> DoubleArray:
@@ -131,18 +140,25 @@ class LeftOut:
 
     def __post_init__(self) -> None:
         """Sum up what the penalties share."""
-        coordinates = self.targets.coordinates
-        object.__setattr__(self, "_typical", [self._typical_of(coordinates)])
+        along = self.targets.coordinates
+        # Of large targets it is computed anew, some columns at a time.
+        object.__setattr__(self, "_typical", [] if is_large(along) else [self._typical_of(along)])
         object.__setattr__(self, "_left", {})
-        object.__setattr__(self, "_projected", self.spectrum.vectors.T @ coordinates)
+        object.__setattr__(self, "_projected", product(self.spectrum.vectors.T, along))
 
     def errors(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean squared error of each left-out perturbation, (n_perturbations,)."""
         targets = self.targets
-        residuals, _ = self._residuals(
-            targets.coordinates, self._projected, self._without, (penalty, prior)
-        )
-        squares = np.einsum("ij,ij->i", residuals, residuals) / targets.values.shape[1]
+        along, n_genes = targets.coordinates, targets.values.shape[1]
+        squares = np.zeros(len(along))
+        for columns in blocks(along.shape[1], len(along)):
+            values = along[:, columns]
+            typical = self._without if self._typical else self._typical_of(values).without
+            residuals, _ = self._residuals(
+                values, self._projected[:, columns], typical, (penalty, prior)
+            )
+            squares += np.einsum("ij,ij->i", residuals, residuals)
+        squares /= n_genes
         rows = targets.rows
         errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
         return errors
@@ -158,23 +174,32 @@ class LeftOut:
 
     def variance(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean of each gene's squared left-out residuals over 1 + leverage, (G,)."""
-        values = self.targets.values
-        residuals, kept = self._residuals(
-            values,
-            self.spectrum.vectors.T @ values,
-            self._typical_of(values).without,
-            (penalty, prior),
-        )
-        variance: DoubleArray = np.mean(np.square(residuals) * kept[:, None], axis=0)
+        variance = np.empty(self.targets.values.shape[1])
+        for columns in blocks(len(variance), len(self.targets.values)):
+            values = self.targets.values[:, columns]
+            residuals, kept = self._residuals(
+                values,
+                self.spectrum.vectors.T @ values,
+                self._typical_of(values).without,
+                (penalty, prior),
+            )
+            variance[columns] = np.mean(np.square(residuals) * kept[:, None], axis=0)
         return variance
 
     def solved(self, penalty: float, prior: float) -> tuple[DoubleArray, DoubleArray]:
         """Return the typical change by cell type, (n_types, G), and kernel coefficients, (n, G)."""
         spectrum, targets = self.spectrum, self.targets
-        typical = self._typical_of(targets.values).whole(prior)
-        left = targets.values - self.counts[:, None] * typical[targets.rows.cell_types]
+        values, types = targets.values, targets.rows.cell_types
+        typical = np.empty((targets.rows.n_types, values.shape[1]))
+        for columns in blocks(values.shape[1], len(values)):
+            typical[:, columns] = self._typical_of(values[:, columns]).whole(prior)
+        left = filled(
+            values,
+            values.shape,
+            lambda part: values[part] - self.counts[part, None] * typical[types[part]],
+        )
         gain = 1 / (spectrum.values + penalty * spectrum.scale)
-        coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)
+        coefficients = product(spectrum.vectors * gain, product(spectrum.vectors.T, left))
         return typical, coefficients
 
     def _typical_of(self, values: DoubleArray) -> TypicalChange:
@@ -245,18 +270,20 @@ def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
         changes: (n, G), or coordinates of them, (n, c).
         rows: What the conditions are.
     """
-    norms: DoubleArray = np.linalg.norm(changes, axis=1)
+    norms = of_rows(changes, lambda part: np.linalg.norm(part, axis=1))
     ones = np.ones(len(changes))
     if rows.n_perturbations < 2:
         return norms
     errors = []
     for given in (norms, ones):
-        typical = TypicalChange(changes, ones, given, rows)
-        left = changes.copy()
-        for code in np.unique(rows.cell_types).tolist():
-            here = rows.cell_types == code
-            left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
-        squares = np.einsum("ij,ij->i", left, left)
+        squares = np.zeros(len(changes))
+        for columns in blocks(changes.shape[1], len(changes)):
+            left = changes[:, columns].copy()
+            typical = TypicalChange(left, ones, given, rows)
+            for code in np.unique(rows.cell_types).tolist():
+                here = rows.cell_types == code
+                left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
+            squares += np.einsum("ij,ij->i", left, left)
         errors.append(rows.summed(squares) / rows.summed(ones))
     best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
     return ones if best else norms

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dygenept.machine.table_products import blocks, product
+from dygenept.machine.tables import filled
 from dygenept.model.start.left_out import LeftOut, Spectrum, Targets, best_beyond_chance
 from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
@@ -97,8 +99,10 @@ class Readout:
         """Predict changes, (m, F) features of conditions of cell types (m,), to (m, G)."""
         counts, across = _split(features, self.direction)
         kernel = self.spectrum.kernel(across, cell_types)
-        predicted: DoubleArray = counts[:, None] * self.typical[cell_types]
-        return predicted + kernel @ self.coefficients
+        predicted = product(kernel, self.coefficients)
+        for rows in blocks(*predicted.shape):
+            predicted[rows] += counts[rows, None] * self.typical[cell_types[rows]]
+        return predicted
 
     def spread(self, features: DoubleArray, cell_types: IndexArray) -> DoubleArray:
         """Return the standard deviation of the error of predictions, (m, F) to (m, G).
@@ -108,8 +112,11 @@ class Readout:
         """
         _, across = _split(features, self.direction)
         leverage = self.spectrum.leverage(across, cell_types, self.penalty)  # (m,)
-        spread: DoubleArray = np.sqrt(np.outer(1 + leverage, self.variance))
-        return spread
+        return filled(
+            self.coefficients,
+            (len(features), len(self.variance)),
+            lambda rows: np.sqrt(np.outer(1 + leverage[rows], self.variance)),
+        )
 
 
 def fit_readout(
@@ -219,4 +226,7 @@ def _split(features: DoubleArray, direction: DoubleArray | None) -> tuple[Double
     if direction is None:
         return np.zeros(len(features)), features
     counts: DoubleArray = features @ direction  # (n,), 1 where the shared shift counts once
-    return counts, features - np.outer(counts, direction / np.square(direction).sum())
+    along = direction / np.square(direction).sum()
+    return counts, filled(
+        features, features.shape, lambda rows: features[rows] - np.outer(counts[rows], along)
+    )

@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from dygenept.machine.table_products import coordinates
 from dygenept.model.conditions import PADDING
 from dygenept.model.network import DyGenePT, shared_facets
 from dygenept.model.start.features import Features, StartData, mean_shared_features
-from dygenept.model.start.left_out import coordinates_of, weighing_norms
+from dygenept.model.start.left_out import weighing_norms
 from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
 from dygenept.plugin.interfaces import AttentionOutput, FacetBatch
 from dygenept.types import DoubleArray
@@ -158,7 +159,7 @@ def tuning_rows(
     return TuningRows(
         genes=genes,
         deltas=deltas.to(data.device),
-        norms=weighing_norms(coordinates_of(deltas.numpy()), rows),
+        norms=weighing_norms(coordinates(deltas.numpy()), rows),
         rows=rows,
         prior=prior,
         gene_rows=gene_rows,

@@ -17,15 +17,25 @@ from dygenept.knowledge.gene_embedding import (
     further_embedding,
     gene_embedding,
 )
-from dygenept.model.start.left_out import coordinates_of
+from dygenept.machine.table_products import (
+    BLOCK_VALUES,
+    add_row,
+    blocks,
+    coordinates,
+)
+from dygenept.machine.tables import empty_like, filled, mean_row, rows_of
 from dygenept.plugin import PluginConfig, PluginError
 from dygenept.types import Condition, DoubleArray, FitSize, Task
 
 Choice = Mapping[str, float | int]
+# All rows or columns of a table.
+ALL = slice(None)
 # Of two, what is left to fit to when one is left out is a single one.
 MIN_TO_CHOOSE = 3
 # Assumed of an embedding that is not opened yet: eight facets of a text encoder of 512, joined.
 MOST_FEATURES = 4096
+# Blocks of what is multiplied that are in memory together.
+BLOCKS = 4
 
 
 class EmbeddingConfig(PluginConfig):
@@ -41,16 +51,23 @@ class EmbeddingConfig(PluginConfig):
 
 
 class Solver(Protocol):
-    """Fitted to features and deltas; predicts under any choice of hyper-parameters."""
+    """Fitted to features, then to deltas; predicts under any choice of hyper-parameters."""
 
-    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None: ...
+    def __init__(self, features: DoubleArray) -> None: ...
+
+    def fit(self, deltas: DoubleArray) -> None:
+        """Fit to deltas, (n, G), instead of those it was fitted to before."""
+        ...
 
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
         ...
 
-    def left_out(self, choice: Choice) -> DoubleArray:
-        """Return what is left of each delta by the fit to all others, exactly, (n, G)."""
+    def left_out(self, choice: Choice, *, rows: slice = ALL, columns: slice = ALL) -> DoubleArray:
+        """Return what is left of each delta by the fit to all others, exactly, (n, G).
+
+        Of some rows or some columns alone where that is asked for.
+        """
         ...
 
 
@@ -74,15 +91,28 @@ def knowledge_of(config: EmbeddingConfig) -> str | None:
 def fit_bytes(config: EmbeddingConfig, size: FitSize) -> int:
     """Bytes of a fit beside the task.
 
-    Features twice, the deltas twice (``coordinates_of`` decomposes them), seven arrays of all pairs
-    of perturbations (kernel, its vectors and what finds them, coordinates, what is left of these),
-    and two of predictions.
+    Three arrays of all pairs of perturbations (the kernel becomes its vectors, and what finds them
+    takes two more), or one beside three of predictions by perturbations; and blocks. Where tables
+    are in memory, also the features twice, of perturbations and of genes; and the larger of what a
+    choice and of what the fit takes: means, deltas and two more of pairs, or means, deltas, centred
+    deltas and what these are along the vectors, beside what the choice left.
     """
-    n, features = size.n_known, n_features(config, size)
-    values = (
-        2 * n * features + 2 * n * size.n_genes + 7 * n * n + 2 * size.n_held_out * size.n_genes
+    n, m, n_genes = size.n_known, size.n_held_out, size.n_genes
+    along = n * n + 3 * n * m
+    if size.in_files:
+        return 8 * (max(3 * n * n, along) + BLOCKS * block_values(size))
+    features = n_features(config, size) * (2 * n + 2 * size.n_targets + m)
+    steps = (
+        5 * n * n + 2 * n * n_genes,
+        3 * n * n + 4 * n * n_genes,
+        along + (3 * n + 2 * m) * n_genes,
     )
-    return 8 * values
+    return 8 * (features + max(steps) + BLOCKS * block_values(size))
+
+
+def block_values(size: FitSize) -> int:
+    """Values of a block of what a fit multiplies."""
+    return min(BLOCK_VALUES, size.n_known * max(size.n_known, size.n_held_out, size.n_genes))
 
 
 def n_features(config: EmbeddingConfig, size: FitSize) -> int:
@@ -119,7 +149,9 @@ class EmbeddingModel(ClosedFormModel, Generic[ConfigT]):
         super().fit(task)
         config = self.config
         genes = sorted({*task.target_genes, *(gene for item in task.known for gene in item.genes)})
-        found = gene_embedding(config.embedding, genes, task.runtime, pooling=config.pooling)
+        found = gene_embedding(
+            config.embedding, genes, task.runtime, pooling=config.pooling, like=task.means
+        )
         self._found, self._embedding = found, self.standardised(found, by=found)
         self.chosen, self.notes = {}, []
         self._note_unknown(found)
@@ -191,9 +223,10 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         self._fitted = {}
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
-            features, deltas = self.features(view.conditions), view.deltas
-            choice = self._choose(features, deltas, cell_type)
-            self._fitted[cell_type] = self.solver(features, deltas), choice
+            solver, deltas = self.solver(self.features(view.conditions)), view.deltas
+            choice = self._choose(solver, deltas, cell_type)
+            solver.fit(deltas)
+            self._fitted[cell_type] = solver, choice
             suffix = f" ({cell_type})" if len(task.cell_types) > 1 else ""
             self.chosen.update({f"{name}{suffix}": value for name, value in choice.items()})
 
@@ -201,9 +234,13 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         """Predict conditions of one cell type, (n, G)."""
         features = self.features(conditions)
         solver, choice = self._fitted[conditions[0].cell_type]
-        return view.control + solver.predict(features, choice)
+        return add_row(solver.predict(features, choice), view.control)
 
-    def _choose(self, features: DoubleArray, deltas: DoubleArray, cell_type: str) -> Choice:
+    def decomposition_of(self, choice: Choice) -> float:
+        """Return a number that choices share which need the same decomposition."""
+        return 0.0
+
+    def _choose(self, solver: Solver, deltas: DoubleArray, cell_type: str) -> Choice:
         choices = self.choices_among(len(deltas))
         if len(choices) == 1:
             return choices[0]
@@ -214,8 +251,13 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
             )
             return self.default()
         # Every prediction lies in the span of the deltas, and so does what is left of one.
-        solver = self.solver(features, coordinates_of(deltas))
-        errors = [float(np.mean(np.square(solver.left_out(choice)))) for choice in choices]
+        along = coordinates(deltas)
+        solver.fit(along)
+        errors = np.empty(len(choices))
+        # Those of one decomposition after each other, since only the last one is kept.
+        order = sorted(range(len(choices)), key=lambda place: self.decomposition_of(choices[place]))
+        for place in order:
+            errors[place] = _mean_squared_error(solver, choices[place], along.shape)
         return choices[int(np.argmin(errors))]
 
 
@@ -231,17 +273,30 @@ class SpreadRegression(EmbeddingRegression[ConfigT]):
 
     def spread(self, conditions: Sequence[Condition]) -> DoubleArray:
         """Return the standard deviation of the error of each prediction, (n, G)."""
-        spread = np.empty((len(conditions), len(self.task.gene_ids)))
+        n_genes = len(self.task.gene_ids)
+        spread = empty_like(self.task.means, (len(conditions), n_genes), np.float64)
         for cell_type in sorted({condition.cell_type for condition in conditions}):
             rows = [row for row, item in enumerate(conditions) if item.cell_type == cell_type]
             solver, choice = self._fitted[cell_type]
             assert isinstance(solver, self.solver)
-            residuals = solver.left_out(choice)  # (n_train, G)
-            variance = np.mean(np.square(residuals) / solver.left_out_variance(choice)[:, None], 0)
+            own = solver.left_out_variance(choice)[:, None]
+            variance = np.empty(n_genes)
+            for columns in blocks(n_genes, len(own)):
+                residuals = solver.left_out(choice, columns=columns)  # (n_train, …)
+                variance[columns] = np.mean(np.square(residuals) / own, 0)
             features = self.features([conditions[row] for row in rows])
             relative = solver.relative_variance(features, choice)
-            spread[rows] = np.sqrt(np.outer(relative, variance))
+            for part in blocks(len(rows), n_genes):
+                spread[rows[part]] = np.sqrt(np.outer(relative[part], variance))
         return spread
+
+
+def _mean_squared_error(solver: Solver, choice: Choice, shape: tuple[int, int]) -> float:
+    """Return the mean squared leave-one-out error, some rows at a time."""
+    squares = [
+        np.square(solver.left_out(choice, rows=rows)).sum() for rows in blocks(shape[0], max(shape))
+    ]
+    return float(np.sum(squares) / (shape[0] * shape[1]))
 
 
 def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbedding:
@@ -251,8 +306,20 @@ def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbeddi
     """
     if not by.is_known.any():
         return replace(embedding, values=np.zeros_like(embedding.values))
-    mean = by.values[by.is_known].mean(axis=0)
-    centred = np.where(by.is_known[:, None], by.values - mean, 0.0)
-    norm = np.sqrt((centred**2).sum() / by.is_known.sum())
-    values = np.where(embedding.is_known[:, None], embedding.values - mean, 0.0)
-    return replace(embedding, values=values / norm if norm > 0 else values)
+    mean = mean_row(by.values if by.is_known.all() else rows_of(by.values, by.is_known))
+    squares = [(_centred(by, mean, rows) ** 2).sum() for rows in blocks(*by.values.shape)]
+    norm = np.sqrt(np.sum(squares) / by.is_known.sum())
+    scale = norm if norm > 0 else 1.0
+    values = filled(
+        embedding.values,
+        embedding.values.shape,
+        lambda part: _centred(embedding, mean, part) / scale,
+    )
+    return replace(embedding, values=values)
+
+
+def _centred(embedding: GeneEmbedding, mean: DoubleArray, rows: slice) -> DoubleArray:
+    centred: DoubleArray = np.where(
+        embedding.is_known[rows, None], embedding.values[rows] - mean, 0.0
+    )
+    return centred

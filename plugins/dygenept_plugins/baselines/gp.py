@@ -12,9 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from dygenept.machine.table_products import add_row, blocks, eigen, of_rows, product
+from dygenept.machine.tables import empty_like, mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray, FitSize
 from dygenept_plugins.baselines._embedding_regression import (
+    ALL,
     Choice,
     EmbeddingConfig,
     SpreadRegression,
@@ -42,81 +45,111 @@ class GpConfig(EmbeddingConfig):
 class GpSolver:
     """Posterior mean with k(x, x') = exp(-|x - x'|² / 2 l²)."""
 
-    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None:
+    def __init__(self, features: DoubleArray) -> None:
         self._features = features
-        self._mean = deltas.mean(axis=0)
-        self._deltas = deltas
         self._distances = squared_distances(features, features)
-        apart = self._distances[np.triu_indices(len(features), k=1)]
+        apart = _upper(self._distances)
         apart = apart[apart > 0]
-        self._median = float(np.median(apart)) if len(apart) else 1.0
-        self._known: dict[float, tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]] = {}
+        self._median = float(np.median(apart, overwrite_input=True)) if len(apart) else 1.0
+        # Of the length scale that was asked for last.
+        self._length: float | None = None
+        self._fitted_length: float | None = None
+
+    def fit(self, deltas: DoubleArray) -> None:
+        """Fit to deltas, (n, G)."""
+        self._mean = mean_row(deltas)
+        self._deltas = deltas
+        self._fitted_length = None
 
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
-        values, vectors, targets, ones = self._solved(choice["length_scale"])
+        self._solve(choice["length_scale"])
         kernel = self._kernel(squared_distances(features, self._features), choice["length_scale"])
-        weights = kernel @ vectors / (values + choice["noise"])
-        predicted: DoubleArray = (
-            self._mean + weights @ targets - np.outer(weights @ ones, self._mean)
-        )
+        weights = kernel @ self._vectors
+        weights /= self._values + choice["noise"]
+        of_mean = weights @ self._ones
+        predicted = add_row(product(weights, self._targets), self._mean)
+        for rows in blocks(*predicted.shape):
+            predicted[rows] -= np.outer(of_mean[rows], self._mean)
         return predicted
 
-    def left_out(self, choice: Choice) -> DoubleArray:
+    def left_out(self, choice: Choice, *, rows: slice = ALL, columns: slice = ALL) -> DoubleArray:
         """Return leave-one-out residuals, (n, G); the mean is that of the others as well.
 
         [K⁻¹ (y - m)]ᵢ / [K⁻¹]ᵢᵢ with the noise in K (Rasmussen and Williams 2006, section 5.4.2).
         """
-        values, vectors, targets, ones = self._solved(choice["length_scale"])
-        weights = vectors / (values + choice["noise"])  # (n, n)
-        n = len(weights)
-        means = (n * self._mean - self._deltas) / max(n - 1, 1)  # (n, G), without each
-        left = weights @ targets - (weights @ ones)[:, None] * means
-        residuals: DoubleArray = left / np.einsum("ij,ij->i", weights, vectors)[:, None]
+        self._solve(choice["length_scale"])
+        weights = self._vectors[rows] / (self._values + choice["noise"])  # (n, n)
+        n = len(self._vectors)
+        # Without each, (n, G).
+        means = (n * self._mean[columns] - self._deltas[rows, columns]) / max(n - 1, 1)
+        means *= (weights @ self._ones)[:, None]
+        residuals: DoubleArray = weights @ self._targets[:, columns] - means
+        residuals /= np.einsum("ij,ij->i", weights, self._vectors[rows])[:, None]
         return residuals
 
     def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Return the posterior variance with noise, in units of the signal's, (n, D) to (n,)."""
-        values, vectors, _, _ = self._solved(choice["length_scale"])
+        self._solve(choice["length_scale"])
         distances = squared_distances(features, self._features)
-        along = self._kernel(distances, choice["length_scale"]) @ vectors
-        explained = (along**2 / (values + choice["noise"])).sum(axis=1)
+        along = self._kernel(distances, choice["length_scale"]) @ self._vectors
+        explained = (along**2 / (self._values + choice["noise"])).sum(axis=1)
         relative: DoubleArray = np.maximum(1.0 - explained, 0.0) + choice["noise"]
         return relative
 
     def left_out_variance(self, choice: Choice) -> DoubleArray:
         """Return that of each condition when it is left out, 1 / [K⁻¹]ᵢᵢ, (n,)."""
-        values, vectors, _, _ = self._solved(choice["length_scale"])
-        relative: DoubleArray = 1 / (vectors**2 / (values + choice["noise"])).sum(axis=1)
+        self._solve(choice["length_scale"])
+        relative: DoubleArray = 1 / (self._vectors**2 / (self._values + choice["noise"])).sum(
+            axis=1
+        )
         return relative
 
-    def _solved(self, length: float) -> tuple[DoubleArray, DoubleArray, DoubleArray, DoubleArray]:
-        """Return eigenvalues and vectors of the kernel, and deltas and ones along these."""
-        if length not in self._known:
-            values, vectors = np.linalg.eigh(self._kernel(self._distances, length))
-            self._known[length] = (
-                np.maximum(values, 0.0),
-                vectors,
-                vectors.T @ self._deltas,
-                vectors.sum(axis=0),
-            )
-        return self._known[length]
+    def _solve(self, length: float) -> None:
+        """Find eigenvalues and vectors of the kernel, and deltas and ones along these."""
+        if length != self._length:
+            # Before the next one takes their place.
+            self._vectors = self._values = np.empty(0)
+            self._fitted_length, self._length = None, length
+            values, self._vectors = eigen(self._kernel(self._distances, length))
+            self._values = np.maximum(values, 0.0)
+            self._ones = self._vectors.sum(axis=0)
+        if length != self._fitted_length:
+            self._targets = product(self._vectors.T, self._deltas)
+            self._fitted_length = length
 
     def _kernel(self, distances: DoubleArray, length: float) -> DoubleArray:
-        kernel: DoubleArray = np.exp(-distances / (2.0 * self._median * length**2))
+        kernel = np.empty(distances.shape)
+        for rows in blocks(*distances.shape):
+            kernel[rows] = np.exp(-distances[rows] / (2.0 * self._median * length**2))
         return kernel
 
 
-def gp_bytes(config: GpConfig, size: FitSize) -> int:
-    """Bytes of a fit: distances, and the kernel's vectors and targets of each length scale."""
-    return fit_bytes(config, size) + 8 * (2 * len(LENGTH_SCALES) + 2) * size.n_known**2
-
-
 def squared_distances(first: DoubleArray, second: DoubleArray) -> DoubleArray:
-    """Squared Euclidean distances, (n, D) and (m, D) to (n, m)."""
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
-    distances: DoubleArray = np.maximum(squares - 2.0 * first @ second.T, 0.0)
-    return distances
+    """Squared Euclidean distances, (n, D) and (m, D) to (n, m), in a file where these are."""
+    squares = of_rows(second, lambda part: (part**2).sum(axis=1))
+    found = empty_like(first, (len(first), len(second)), np.float64)
+    for rows in blocks(len(first), max(second.shape)):
+        own = (first[rows] ** 2).sum(axis=1)[:, None] + squares
+        found[rows] = np.maximum(own - 2.0 * first[rows] @ second.T, 0.0)
+    return found
+
+
+def _upper(square: DoubleArray) -> DoubleArray:
+    """Copy what is above the diagonal, (n, n) to (n (n - 1) / 2,)."""
+    n = len(square)
+    upper = np.empty(n * (n - 1) // 2)
+    done = 0
+    for row in range(n - 1):
+        upper[done : done + n - 1 - row] = square[row, row + 1 :]
+        done += n - 1 - row
+    return upper
+
+
+def gp_bytes(config: GpConfig, size: FitSize) -> int:
+    """Bytes of a fit: as a regression's, and distances where these are in memory."""
+    more = 0 if size.in_files else size.n_known * (size.n_known + size.n_held_out)
+    return fit_bytes(config, size) + 8 * more
 
 
 class Gp(SpreadRegression[GpConfig]):
@@ -130,6 +163,10 @@ class Gp(SpreadRegression[GpConfig]):
         lengths = LENGTH_SCALES if length is None else [length]
         noises = NOISES if noise is None else [noise]
         return [{"length_scale": size, "noise": level} for level in noises for size in lengths]
+
+    def decomposition_of(self, choice: Choice) -> float:
+        """Return the length scale, which makes a kernel."""
+        return choice["length_scale"]
 
     def default(self) -> Choice:
         """Return the median distance and a tenth of the signal's variance."""

@@ -18,10 +18,12 @@ from scipy import sparse
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.graph.links import links_of
+from dygenept.machine.table_products import add_row, blocks, gram, product
 from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
 from dygenept.types import Condition, DoubleArray, FitSize, Task
 from dygenept.types.effects import GraphName
 from dygenept.types.gene_sets import gene_membership
+from dygenept_plugins.baselines._embedding_regression import block_values
 from dygenept_plugins.baselines.knn import neighbor_weights
 
 NEIGHBORS: tuple[int, ...] = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
@@ -63,11 +65,12 @@ class KgKnn(ClosedFormModel):
             )
             suffix = f" ({cell_type})" if len(self.task.cell_types) > 1 else ""
             self.chosen[f"n_neighbors{suffix}"] = self._n_neighbors[cell_type]
-        likeness = self._likeness(conditions, view)
-        weights = neighbor_weights(likeness, self._n_neighbors[cell_type])
+        weights = self._likeness(conditions, view)
         # What is linked like nothing has no neighbour.
-        is_alone = ~(likeness > 0).any(axis=1)
-        predicted: DoubleArray = view.control + weights @ deltas
+        is_alone = ~(weights > 0).any(axis=1)
+        for rows in blocks(*weights.shape):
+            weights[rows] = neighbor_weights(weights[rows], self._n_neighbors[cell_type])
+        predicted = add_row(product(weights, deltas), view.control)
         predicted[is_alone] = view.mean
         return predicted
 
@@ -84,24 +87,36 @@ class KgKnn(ClosedFormModel):
         return (sparse.diags(1.0 / np.where(norms > 0, norms, 1.0)) @ summed).tocsr()
 
     def _chosen(self, likeness: DoubleArray, deltas: DoubleArray) -> int:
-        """Return the number of neighbours with the smallest leave-one-out error."""
+        """Return the number of neighbours with the smallest leave-one-out error.
+
+        Args:
+            likeness: Of all pairs, (n, n); its diagonal is overwritten.
+            deltas: (n, G).
+        """
         n_known = len(deltas)
         if self._config.n_neighbors is not None or n_known < 3:
             return self._config.n_neighbors or 1
-        others = likeness.copy()
-        np.fill_diagonal(others, -1.0)
-        gram = deltas @ deltas.T
+        np.fill_diagonal(likeness, -1.0)
+        pairs = gram(deltas)
         errors = []
         options = [number for number in NEIGHBORS if number < n_known]
         for number in options:
-            weights = neighbor_weights(others, number) - np.eye(n_known)
-            errors.append(float(np.einsum("ij,ij->", weights @ gram, weights)))
+            error = 0.0
+            for rows in blocks(n_known, n_known):
+                weights = neighbor_weights(likeness[rows], number)
+                weights[:, rows] -= np.eye(len(weights))
+                error += float(np.einsum("ij,ij->", weights @ pairs, weights))
+            errors.append(error)
         return options[int(np.argmin(errors))]
 
 
 def kg_knn_bytes(config: KgKnnConfig, size: FitSize) -> int:
-    """Bytes of a fit: likenesses and products of all pairs of perturbations, and predictions."""
-    return 8 * (8 * size.n_known**2 + 2 * size.n_held_out * size.n_genes)
+    """Bytes of a fit: likenesses and products of all pairs, and blocks; deltas where in memory."""
+    n, m = size.n_known, size.n_held_out
+    pairs = max(3 * n * n, 2 * m * n) + 4 * block_values(size)
+    if not size.in_files:
+        pairs += size.n_genes * (3 * n + 2 * m)
+    return 8 * pairs
 
 
 @hookimpl

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from dygenept.machine.table_products import blocks, gram, product
+from dygenept.machine.tables import filled
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray
 from dygenept_plugins.baselines._embedding_regression import (
+    ALL,
     Choice,
     EmbeddingConfig,
     EmbeddingRegression,
@@ -40,33 +43,45 @@ class KnnConfig(EmbeddingConfig):
 class KnnSolver:
     """Δ̂ = mean of the deltas of the k most similar perturbations."""
 
-    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None:
+    def __init__(self, features: DoubleArray) -> None:
         self._directions = unit_rows(features)
+        self._similarity: DoubleArray | None = None
+
+    def fit(self, deltas: DoubleArray) -> None:
+        """Fit to deltas, (n, G)."""
         self._deltas = deltas
 
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
         similarity = unit_rows(features) @ self._directions.T
-        predicted: DoubleArray = neighbor_weights(similarity, int(choice["n_neighbors"])) @ (
-            self._deltas
-        )
-        return predicted
+        for rows in blocks(*similarity.shape):
+            similarity[rows] = neighbor_weights(similarity[rows], int(choice["n_neighbors"]))
+        return product(similarity, self._deltas)
 
-    def left_out(self, choice: Choice) -> DoubleArray:
+    def left_out(self, choice: Choice, *, rows: slice = ALL, columns: slice = ALL) -> DoubleArray:
         """Return what is left of each delta by the mean of its neighbours, (n, G)."""
-        similarity = self._directions @ self._directions.T
-        # No perturbation is its own neighbour.
-        np.fill_diagonal(similarity, -np.inf)
-        n_neighbors = min(int(choice["n_neighbors"]), len(similarity) - 1)
-        left: DoubleArray = self._deltas - neighbor_weights(similarity, n_neighbors) @ self._deltas
+        n_known = len(self._directions)
+        if self._similarity is None:
+            self._similarity = similarity = gram(self._directions)
+            # No perturbation is its own neighbour.
+            np.fill_diagonal(similarity, -np.inf)
+        n_neighbors = min(int(choice["n_neighbors"]), n_known - 1)
+        weights = neighbor_weights(self._similarity[rows], n_neighbors)
+        left: DoubleArray = self._deltas[rows, columns] - weights @ self._deltas[:, columns]
         return left
 
 
 def unit_rows(values: DoubleArray) -> DoubleArray:
     """Scale rows to length 1; a row of zeros stays, and is similar to nothing."""
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    units: DoubleArray = np.divide(values, norms, out=np.zeros_like(values), where=norms > TIE)
-    return units
+
+    def units(rows: slice) -> DoubleArray:
+        norms = np.linalg.norm(values[rows], axis=1, keepdims=True)
+        scaled: DoubleArray = np.divide(
+            values[rows], norms, out=np.zeros_like(values[rows]), where=norms > TIE
+        )
+        return scaled
+
+    return filled(values, values.shape, units)
 
 
 def neighbor_weights(similarity: DoubleArray, n_neighbors: int) -> DoubleArray:

@@ -23,8 +23,11 @@ from dygenept.knowledge.gene_embedding import (
     further_embedding,
     gene_embedding,
 )
+from dygenept.machine.table_products import blocks, gram, leading_vectors
+from dygenept.machine.tables import empty_like, filled
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
 from dygenept.types import Condition, DoubleArray, FitSize, Task
+from dygenept_plugins.baselines._embedding_regression import MOST_FEATURES, block_values
 
 
 class LinearConfig(PluginConfig):
@@ -69,8 +72,7 @@ class Linear(ClosedFormModel):
         self._fitted, self.notes = {}, []
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
-            expression = view.means.T  # (G, n)
-            genes = principal_components(expression, config.n_components)
+            genes = principal_components(view.means, config.n_components)
             embedding = given or GeneEmbedding(
                 genes=tuple(dict.fromkeys(task.gene_symbols)),
                 values=genes[_first_rows(task.gene_symbols)],
@@ -78,7 +80,8 @@ class Linear(ClosedFormModel):
             )
             mean = view.mean
             weights = bilinear_ridge(
-                expression - mean[:, None],
+                view.means,
+                mean,
                 genes,
                 embedding.of(view.conditions),
                 penalty=config.penalty,
@@ -91,7 +94,11 @@ class Linear(ClosedFormModel):
             raise PluginError("linear predicts before it was fitted; call fit")
         embedding, loadings, mean = self._fitted[conditions[0].cell_type]
         embedding = self._with_new_genes(embedding, conditions)
-        return mean + embedding.of(conditions) @ loadings.T
+        expression = empty_like(view.means, (len(conditions), len(mean)), np.float64)
+        factors = embedding.of(conditions)
+        for rows in blocks(*expression.shape):
+            expression[rows] = mean + factors[rows] @ loadings.T
+        return expression
 
     def _with_new_genes(
         self, embedding: GeneEmbedding, conditions: Sequence[Condition]
@@ -108,21 +115,29 @@ class Linear(ClosedFormModel):
         return embedding
 
 
-def principal_components(expression: DoubleArray, n_components: int) -> DoubleArray:
-    """Scores of the genes on the first principal components, (G, n) to (G, min(n, k))."""
-    centred = expression - expression.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
-    scores: DoubleArray = centred @ vectors[:, ::-1][:, :n_components]
+def principal_components(means: DoubleArray, n_components: int) -> DoubleArray:
+    """Scores of the genes on the first principal components, (n, G) to (G, min(n, k)).
+
+    Genes are the observations: what is taken off is the mean over genes of each condition.
+    """
+    centred = filled(
+        means, means.shape, lambda part: means[part] - means[part].mean(axis=1, keepdims=True)
+    )
+    vectors = leading_vectors(gram(centred), n_components)
+    scores = np.empty((means.shape[1], vectors.shape[1]))
+    for genes in blocks(means.shape[1], len(means)):
+        scores[genes] = centred[:, genes].T @ vectors
     return scores
 
 
 def bilinear_ridge(
-    target: DoubleArray, left: DoubleArray, right: DoubleArray, *, penalty: float
+    means: DoubleArray, mean: DoubleArray, left: DoubleArray, right: DoubleArray, *, penalty: float
 ) -> DoubleArray:
-    """Solve target ≈ left·W·rightᵀ with a ridge penalty on both sides.
+    """Solve (means - mean)ᵀ ≈ left·W·rightᵀ with a ridge penalty on both sides.
 
     Args:
-        target: Centred expression, (G, n).
+        means: Expression of the train perturbations, (n, G).
+        mean: What is taken off of each, (G,).
         left: Gene embeddings, (G, k).
         right: Perturbation embeddings, (n, d).
         penalty: Added to the diagonal of both Gram matrices.
@@ -132,7 +147,10 @@ def bilinear_ridge(
     """
     left_gram = left.T @ left + np.diag(np.full(left.shape[1], penalty))
     right_gram = right.T @ right + np.diag(np.full(right.shape[1], penalty))
-    by_gene = np.linalg.solve(left_gram, left.T @ target)
+    along = np.empty((left.shape[1], len(means)))
+    for rows in blocks(*means.shape):
+        along[:, rows] = left.T @ (means[rows] - mean).T
+    by_gene = np.linalg.solve(left_gram, along)
     return np.asarray(np.linalg.solve(right_gram, (by_gene @ right).T).T, dtype=np.float64)
 
 
@@ -144,9 +162,14 @@ def _first_rows(symbols: Sequence[str]) -> list[int]:
 
 
 def linear_bytes(config: LinearConfig, size: FitSize) -> int:
-    """Bytes of a fit: expression centred twice, all pairs of perturbations, and predictions."""
+    """Bytes of a fit: all pairs of perturbations, and blocks; expression twice where in memory."""
     n, n_genes = size.n_known, size.n_genes
-    return 8 * (3 * n * n_genes + 5 * n * n + 2 * size.n_held_out * n_genes)
+    pairs = n * n + 4 * block_values(size)
+    if not size.in_files:
+        pairs += 3 * n * n_genes + 2 * size.n_held_out * n_genes
+    if config.embedding is not None:
+        pairs += (size.n_targets + n + size.n_held_out) * MOST_FEATURES + 2 * MOST_FEATURES**2
+    return 8 * pairs
 
 
 @hookimpl

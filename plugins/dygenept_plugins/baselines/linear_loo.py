@@ -17,7 +17,8 @@ import numpy as np
 
 from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding
-from dygenept.machine.tables import row_parts, rows_of
+from dygenept.machine.table_products import add_row
+from dygenept.machine.tables import filled, row_parts, rows_of
 from dygenept.model.start.readout import Readout, fit_readout
 from dygenept.model.start.typical import IndexArray, Rows
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
@@ -25,6 +26,7 @@ from dygenept.types import Condition, DoubleArray, FitSize, Task
 from dygenept_plugins.baselines._embedding_regression import (
     EmbeddingConfig,
     EmbeddingModel,
+    block_values,
     fit_bytes,
     knowledge_of,
     n_features,
@@ -74,7 +76,7 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
     def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
         """Predict conditions of one cell type, (n, G)."""
         inputs, _ = self._inputs(conditions)
-        return view.control + self._fitted.predict(inputs, self._codes(conditions))
+        return add_row(self._fitted.predict(inputs, self._codes(conditions)), view.control)
 
     def spread(self, conditions: Sequence[Condition]) -> DoubleArray:
         """Return the standard deviation of the error of each prediction, (n, G)."""
@@ -92,7 +94,12 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
         features = self.features(conditions)
         shared = np.zeros(features.shape[1] + 1)
         shared[-1] = 1.0
-        return np.column_stack([features, np.ones(len(features))]), shared
+        inputs = filled(
+            features,
+            (len(features), len(shared)),
+            lambda part: np.column_stack([features[part], np.ones(len(features[part]))]),
+        )
+        return inputs, shared
 
     def _codes(self, conditions: Sequence[Condition]) -> IndexArray:
         types = {name: code for code, name in enumerate(self.task.cell_types)}
@@ -100,9 +107,11 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
 
 
 def linear_loo_bytes(config: LinearLooConfig, size: FitSize) -> int:
-    """Bytes of a fit: as a regression's, more features, and what is left of deltas in all genes."""
-    more = 3 * n_features(config, size) + 4 * size.n_genes
-    return fit_bytes(config, size) + 8 * size.n_known * more
+    """Bytes of a fit: as a regression's, and more blocks; features and coefficients in memory."""
+    more = 4 * block_values(size)
+    if not size.in_files:
+        more += size.n_known * (2 * n_features(config, size) + size.n_genes)
+    return fit_bytes(config, size) + 8 * more
 
 
 @hookimpl

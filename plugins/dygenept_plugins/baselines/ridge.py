@@ -12,9 +12,19 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from dygenept.machine.table_products import (
+    add_row,
+    eigen,
+    gram,
+    of_rows,
+    product,
+    without_row,
+)
+from dygenept.machine.tables import mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray
 from dygenept_plugins.baselines._embedding_regression import (
+    ALL,
     Choice,
     EmbeddingConfig,
     SpreadRegression,
@@ -39,46 +49,58 @@ class RidgeConfig(EmbeddingConfig):
 class RidgeSolver:
     """Δ̂ = mean + (x - mean x)·W, W by ridge; the intercept is not penalised."""
 
-    def __init__(self, features: DoubleArray, deltas: DoubleArray) -> None:
-        self._feature_mean = features.mean(axis=0)
-        self._delta_mean = deltas.mean(axis=0)
-        self._centred = features - self._feature_mean
-        values, self._vectors = np.linalg.eigh(self._centred @ self._centred.T)
+    def __init__(self, features: DoubleArray) -> None:
+        self._feature_mean = mean_row(features)
+        self._centred = without_row(features, self._feature_mean)
+        values, self._vectors = eigen(gram(self._centred))
         self._values = np.maximum(values, 0.0)
         self._scale = float(self._values.mean()) or 1.0
-        self._deltas = deltas - self._delta_mean
-        self._targets = self._vectors.T @ self._deltas  # (n, G)
+
+    def fit(self, deltas: DoubleArray) -> None:
+        """Fit to deltas, (n, G)."""
+        self._delta_mean = mean_row(deltas)
+        self._deltas = without_row(deltas, self._delta_mean)
+        self._targets = product(self._vectors.T, self._deltas)  # (n, G)
 
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
-        kernel = (features - self._feature_mean) @ self._centred.T @ self._vectors
-        shrunk = kernel / (self._values + choice["alpha"] * self._scale)
-        predicted: DoubleArray = self._delta_mean + shrunk @ self._targets
-        return predicted
+        shrunk = self._along(without_row(features, self._feature_mean)) / (
+            self._values + choice["alpha"] * self._scale
+        )
+        return add_row(product(shrunk, self._targets), self._delta_mean)
 
-    def left_out(self, choice: Choice) -> DoubleArray:
+    def left_out(self, choice: Choice, *, rows: slice = ALL, columns: slice = ALL) -> DoubleArray:
         """Return leave-one-out residuals, (n, G), for the penalty that all of them give."""
-        left = self._deltas - self._shrunk(choice) @ self._targets
-        residuals: DoubleArray = left * self.left_out_variance(choice)[:, None]
+        shrunk = self._shrunk(choice, rows)
+        residuals: DoubleArray = self._deltas[rows, columns] - shrunk @ self._targets[:, columns]
+        residuals *= self._variance(shrunk, rows)[:, None]
         return residuals
 
     def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Return 1 + leverage, (n, D) to (n,): that of Bayesian linear regression."""
         ridge = choice["alpha"] * self._scale
-        centred = features - self._feature_mean
-        along = centred @ self._centred.T @ self._vectors  # (n, n_fitted)
-        left = (centred**2).sum(axis=1) - (along**2 / (self._values + ridge)).sum(axis=1)
+        centred = without_row(features, self._feature_mean)
+        along = self._along(centred)  # (n, n_fitted)
+        own = of_rows(centred, lambda part: (part**2).sum(axis=1))
+        left = own - (along**2 / (self._values + ridge)).sum(axis=1)
         relative: DoubleArray = 1 + 1 / len(self._deltas) + np.maximum(left, 0.0) / ridge
         return relative
 
     def left_out_variance(self, choice: Choice) -> DoubleArray:
         """Return 1 + leverage of each condition when it is left out, (n,)."""
-        explained = np.einsum("ij,ij->i", self._shrunk(choice), self._vectors)
+        return self._variance(self._shrunk(choice, ALL), ALL)
+
+    def _variance(self, shrunk: DoubleArray, rows: slice) -> DoubleArray:
+        explained = np.einsum("ij,ij->i", shrunk, self._vectors[rows])
         relative: DoubleArray = 1 / np.maximum(1 - 1 / len(self._deltas) - explained, 1e-9)
         return relative
 
-    def _shrunk(self, choice: Choice) -> DoubleArray:
-        shrunk: DoubleArray = self._vectors * (
+    def _along(self, centred: DoubleArray) -> DoubleArray:
+        along: DoubleArray = centred @ self._centred.T @ self._vectors
+        return along
+
+    def _shrunk(self, choice: Choice, rows: slice) -> DoubleArray:
+        shrunk: DoubleArray = self._vectors[rows] * (
             self._values / (self._values + choice["alpha"] * self._scale)
         )
         return shrunk

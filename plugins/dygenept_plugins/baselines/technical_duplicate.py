@@ -20,7 +20,7 @@ import numpy as np
 from dygenept.evaluation.closed_form import cells_of_halves, scored_halves
 from dygenept.machine.tables import rows_of
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, HeldOut, Predictions
+from dygenept.types import Condition, DoubleArray, FitSize, HeldOut, Predictions
 from dygenept_plugins.baselines._halves import HalvesBaseline, HalvesConfig
 
 
@@ -57,7 +57,7 @@ class TechnicalDuplicate(HalvesBaseline):
         )
 
     def _halves(self, held_out: HeldOut, seed: int) -> Iterator[DoubleArray]:
-        """Yield halvings one by one: each is large, and is done with once it is copied."""
+        """Draw halves one after the other, so that one halving is in memory at a time."""
         first, draw = held_out.half_means, held_out.draw_halves
         if first is None:
             raise PluginError(f"{self._name} reads halves of the cells, which the task lacks")
@@ -66,6 +66,19 @@ class TechnicalDuplicate(HalvesBaseline):
             rng = np.random.default_rng([seed, self._n_halves])
             for _ in range(self._n_halves - 1):
                 yield draw(rng)
+
+
+def duplicate_bytes(config: HalvesConfig, size: FitSize) -> int:
+    """Bytes of all halvings, and of candidates of their own, where tables are in memory.
+
+    Each halving keeps prediction and truth; one more makes three arrays while it is laid out. Ranks
+    are among halves of all conditions: these, a copy of them with the halving's own truths, their
+    change from control, and a copy by cell type.
+    """
+    if size.in_files:
+        return 0
+    of_held_out = (2 * config.n_halves + 3) * size.n_held_out
+    return 8 * size.n_genes * (of_held_out + 4 * (size.n_known + size.n_held_out))
 
 
 @hookimpl
@@ -79,6 +92,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             config=HalvesConfig,
             factory=lambda config: TechnicalDuplicate(config.n_halves),
             role="ceiling",
+            fit_bytes=duplicate_bytes,
         ),
         BaselineSpec(
             name="corrected_duplicate",
@@ -88,5 +102,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=lambda config: TechnicalDuplicate(config.n_halves, lengthening=2.0),
             role="ceiling",
             closed_form=False,
+            fit_bytes=duplicate_bytes,
         ),
     ]

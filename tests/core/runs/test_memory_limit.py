@@ -10,7 +10,7 @@ import pytest
 import dygenept as dg
 from dygenept.data import memory
 from dygenept.errors import ConfigError, DataError
-from dygenept.machine import tables
+from dygenept.machine import table_products, tables
 from dygenept.plugin.environment import Environment
 from dygenept.runs import jobs
 from dygenept.runs.plan import plan_bench
@@ -54,7 +54,8 @@ def test_a_bench_from_a_file_gives_the_same_scores(
 def test_tables_in_files_give_the_same_scores(
     path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = ["matching_mean", "additive", "ridge", "shuffled"]
+    models = ["matching_mean", "additive", "shuffled"]
+    models += ["ridge", "knn", "gp", "linear", "linear_loo", "kg_knn"]
     given = {"folds": 2, "environment": environment, "progress": False}
     held = dg.bench(str(path), [*models, "technical_duplicate"], **given)  # type: ignore[arg-type]
     limit = tables_do_not_fit(path, monkeypatch)
@@ -76,9 +77,34 @@ def test_tables_in_files_give_the_same_scores(
     assert list((environment.cache_dir / "scratch").iterdir()) == []
 
 
+def test_pairs_in_blocks_give_the_same_from_files(
+    path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever is of all pairs of perturbations is computed as that of a large screen is.
+    models = ["ridge", "knn", "gp", "linear", "linear_loo", "kg_knn"]
+    metrics = ["mse", "pearson_delta"]
+    given = {"folds": 2, "metrics": metrics, "environment": environment, "progress": False}
+    whole = dg.bench(str(path), models, **given)  # type: ignore[arg-type]
+    monkeypatch.setattr(table_products, "BLOCK_VALUES", 50)
+    in_blocks = dg.bench(str(path), models, **given)  # type: ignore[arg-type]
+    limit = tables_do_not_fit(path, monkeypatch)
+    monkeypatch.setattr(jobs, "check_model_memory", lambda *_, **__: None)
+    filed = dg.bench(str(path), models, memory=limit, **given)  # type: ignore[arg-type]
+    assert not filed.failures
+    for record, same, alike in zip(filed.records, in_blocks.records, whole.records, strict=True):
+        assert record.metrics == same.metrics
+        assert record.chosen == same.chosen == alike.chosen
+        for metric, expected in zip(record.metrics, alike.metrics, strict=True):
+            values = [item.value for item in metric.values]
+            assert values == pytest.approx([item.value for item in expected.values], rel=1e-9)
+
+
 def test_a_model_of_all_pairs_is_refused_where_it_does_not_fit(
     path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Else reading takes more than the fit, which comes after it.
+    for name in ("READ_VALUES", "BLOCK_VALUES", "SORTING_BYTES", "CONTROL_BYTES"):
+        monkeypatch.setattr(memory, name, 0)
     limit = tables_do_not_fit(path, monkeypatch)
     request = BenchRequest(
         dataset=str(path),
@@ -93,7 +119,10 @@ def test_a_model_of_all_pairs_is_refused_where_it_does_not_fit(
     assert additive.limited_bytes <= limit < ridge.limited_bytes
     found = run_bench(request, environment)
     assert {record.model for record in found.records} == {"additive"}
-    assert "ridge takes 0.00 GiB by itself (arrays of all pairs" in found.failures["ridge, fold 1"]
+    assert (
+        "ridge takes 0.00 GiB by itself (such as arrays of all pairs"
+        in found.failures["ridge, fold 1"]
+    )
     # What is planned is enough.
     enough = run_bench(replace(request, memory=ridge.limited_bytes), environment)
     assert not enough.failures
