@@ -136,6 +136,7 @@ AREAS = {
     "facet-tuning": Area(
         (
             "dygenept/model/start/facet_tuning.py",
+            "dygenept/model/start/left_out_loss.py",
             "dygenept/model/start/tuning_rows.py",
         ),
         ("tests/core/model/test_facet_tuning_exact.py", "tests/core/model/start"),

@@ -8,6 +8,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dygenept.model.start.facet_tuning import Kept
+from dygenept.model.start.left_out_loss import LeftOutLoss
 from dygenept.model.start.typical import Rows
 
 pytestmark = pytest.mark.benchmark(group="facet tuning, one step without attention")
@@ -38,6 +39,14 @@ def test_left_out_errors_and_their_gradient(
         torch.autograd.grad(loss, features)
 
     benchmark(step)
+
+
+def test_left_out_errors_and_their_gradient_by_hand(
+    benchmark: BenchmarkFixture, features: torch.Tensor, inner: torch.Tensor
+) -> None:
+    narrow = features.detach().float(), inner.float()
+    penalty, sizes = torch.tensor(-2.0, dtype=torch.float64), torch.ones(N_CONDITIONS)
+    benchmark(lambda: LeftOutLoss.of(narrow[0], penalty, narrow[1], sizes))
 
 
 def test_peer_the_same_by_inverting_the_kernel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +19,7 @@ from dygenept.plugin.interfaces.offers import Chosen
 
 # Few suffice: what steps change differs little between control cells, and this must cost little.
 CELLS_PER_TYPE = 4
+CONDITIONS_PER_TYPE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class StepsEffect:
     """What gradient steps change in the predictions of train and validation conditions.
 
     Attributes:
-        data: The conditions and the pool.
+        data: The conditions, at most 200 of each cell type, evenly spaced, and the pool.
         positions: Control cells that these predictions average over, at most 4 per cell type.
         changes: Predicted mean changes before the first step, (n, G).
     """
@@ -41,15 +42,16 @@ class StepsEffect:
         types = data.controls.cell_type_codes[positions]
         few = [positions[types == code][:CELLS_PER_TYPE] for code in np.unique(types)]
         kept = np.concatenate(few)
+        data = replace(data, conditions=data.conditions.take(_evenly(data.conditions.cell_types)))
         return cls(data, kept, _predicted_changes(network, data, kept))
 
     def after(self, network: DyGenePT, history: History) -> float | None:
         """Return the share of the prediction's variance that gradient steps changed.
 
         Returns:
-            var(after - before) / var(after), each over all conditions and genes of the predicted
-            mean changes: 0 where the kept weights are those before the first step; above 1 where
-            steps replaced what was there. None where the prediction has no variance.
+            var(after - before) / var(after), each over these conditions and all genes of the
+            predicted mean changes: 0 where the kept weights are those before the first step; above
+            1 where steps replaced what was there. None where the prediction has no variance.
         """
         if not history.best_epoch:
             return 0.0
@@ -57,6 +59,15 @@ class StepsEffect:
         variance = float(changes.double().var(correction=0))
         moved = float((changes.double() - self.changes.double()).var(correction=0))
         return moved / variance if variance > 0 else None
+
+
+def _evenly(cell_types: IndexArray) -> IndexArray:
+    """Return the positions of some conditions of each cell type, in order."""
+    chosen = []
+    for code in np.unique(cell_types):
+        of_type = np.flatnonzero(cell_types == code)
+        chosen.append(of_type[:: -(-len(of_type) // CONDITIONS_PER_TYPE)])
+    return np.sort(np.concatenate(chosen))
 
 
 def _predicted_changes(network: DyGenePT, data: StartData, positions: IndexArray) -> torch.Tensor:

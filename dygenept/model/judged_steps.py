@@ -15,12 +15,15 @@ import torch
 from dygenept.machine import processes
 from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
-from dygenept.model.prediction import predict_means
+from dygenept.model.prediction import (
+    can_predict_top_genes,
+    predict_means,
+    predict_top_genes,
+)
 from dygenept.model.seeds import derived_seed, judged_rng
-from dygenept.model.start.closed_form import CELLS_PER_TYPE, refit_readout
+from dygenept.model.start.closed_form import CELLS_OF_MANY, CELLS_PER_TYPE, refit_readout
 from dygenept.model.start.features import StartData
-from dygenept.model.start.left_out import best_beyond_chance
-from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS
+from dygenept.model.start.left_out import MANY_PERTURBATIONS, best_beyond_chance
 from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.precision import autocast
@@ -85,14 +88,15 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
     before, after = [], []
     kept = {name: value.clone() for name, value in changing_tensors(network).items()}
     by_type = network.by_type
-    for number, part in enumerate(parts if n < MANY_PERTURBATIONS else parts[:1]):
+    has_many = n >= MANY_PERTURBATIONS
+    for number, part in enumerate(parts[:1] if has_many else parts):
         is_held = np.isin(numbers, part)
         inner, held = (
             replace(data, conditions=data.conditions.take(np.flatnonzero(of)))
             for of in (~is_held, is_held)
         )
         refit_readout(network, inner, rng)
-        before.append(_scores(network, trainer, held))
+        before.append(_scores(network, trainer, held, spares=has_many))
         replace(
             trainer,
             source=trainer.source.take(np.flatnonzero(~is_held)),
@@ -101,7 +105,7 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
             report=lambda epoch, text: None,
             checkpoint=None,
         ).train(network)
-        after.append(_scores(network, trainer, held))
+        after.append(_scores(network, trainer, held, spares=has_many))
         network.by_type = by_type
         restore_tensors(network, kept)
     network.eval()
@@ -112,21 +116,32 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
     return StepsJudgement(*scores.cpu().numpy())
 
 
-def _scores(network: DyGenePT, trainer: Trainer, held: StartData) -> DoubleArray:
-    """Return the mean pearson_delta_top20 of each perturbation over its cell types."""
+def _scores(network: DyGenePT, trainer: Trainer, held: StartData, *, spares: bool) -> DoubleArray:
+    """Return the mean pearson_delta_top20 of each perturbation over its cell types.
+
+    Sparing averages over fewer control cells, and predicts the top-DE genes alone where the decoder
+    allows it, which is the same but for rounding.
+    """
     types = held.controls.cell_type_codes[trainer.positions]
-    few = [trainer.positions[types == code][:CELLS_PER_TYPE] for code in np.unique(types)]
-    conditions = held.conditions
-    with autocast(trainer.options, trainer.device):
-        predicted = predict_means(
-            network,
-            gene_indices=conditions.gene_indices,
-            cell_types=conditions.cell_types,
-            controls=held.controls,
-            positions=np.concatenate(few),
-            device=trainer.device,
-        )
-    r = pearson_delta_de(predicted.deltas, conditions.deltas, conditions.de_indices).numpy()
-    rows = held.rows()
+    n_cells = CELLS_OF_MANY if spares else CELLS_PER_TYPE
+    few = [trainer.positions[types == code][:n_cells] for code in np.unique(types)]
+    conditions, rows = held.conditions, held.rows()
+    positions, device = np.concatenate(few), trainer.device
+    with autocast(trainer.options, device):
+        if spares and can_predict_top_genes(network):
+            network.eval()
+            deltas = predict_top_genes(
+                network, conditions, controls=held.controls, positions=positions, device=device
+            )
+        else:
+            deltas = predict_means(
+                network,
+                gene_indices=conditions.gene_indices,
+                cell_types=conditions.cell_types,
+                controls=held.controls,
+                positions=positions,
+                device=device,
+            ).deltas
+    r = pearson_delta_de(deltas, conditions.deltas, conditions.de_indices).numpy()
     scores: DoubleArray = rows.summed(r) / rows.summed(np.ones(len(r)))
     return scores

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dygenept.model.conditions import PADDING, IndexArray
+from dygenept.model.conditions import PADDING, ConditionSet, IndexArray
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.network import DyGenePT
+from dygenept.plugin.interfaces.offers import CombinesGenes
 from dygenept.types import Condition, DoubleArray, FloatArray
 from dygenept.types.effects import EffectKind
 
 # Expression values of one pass through the network, and control cells encoded at a time.
 MAX_ELEMENTS = 8_000_000
 MAX_CELLS = 256
+# Conditions whose wanted genes are predicted together: few, so that they want few genes.
+CONDITIONS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,56 @@ def predict_means(
     if weights is None:
         weights = torch.zeros(0, gene_indices.shape[1], 0)
     return MeanPrediction(deltas=deltas, weights=weights)
+
+
+def can_predict_top_genes(network: DyGenePT) -> bool:
+    """Tell whether ``predict_top_genes`` can ask the decoder for some of the output genes."""
+    return isinstance(network.decoder, CombinesGenes) and network.by_type is None
+
+
+@torch.no_grad()
+def predict_top_genes(
+    network: DyGenePT,
+    conditions: ConditionSet,
+    *,
+    controls: ControlCells,
+    positions: IndexArray,
+    device: torch.device,
+) -> torch.Tensor:
+    """Predict the top-DE genes of each condition, without the work for all others.
+
+    Args:
+        network: One that ``can_predict_top_genes``, in evaluation mode.
+        conditions: What to predict, n of them.
+        controls: The pool that the cell encoder was prepared with.
+        positions: Cells of the pool to average over, of every cell type asked for.
+        device: Where the network is.
+
+    Returns:
+        Mean changes as ``predict_means`` finds them but for rounding, (n, G), on the CPU. Only
+        those of a condition's own top-DE genes mean anything.
+    """
+    decoder = network.decoder
+    assert isinstance(decoder, CombinesGenes)
+    gene_indices, cell_types = conditions.gene_indices, conditions.cell_types
+    deltas = torch.zeros(len(cell_types), int(controls.expression.shape[1]))
+    for cell_type in np.unique(cell_types):
+        cells = np.intersect1d(positions, controls.members(int(cell_type)))
+        states = network.encode_cells(torch.from_numpy(cells).to(device))  # (C, D)
+        control = controls.rows(cells).to(states.device)  # (C, G)
+        chosen = np.flatnonzero(cell_types == cell_type)
+        for start in range(0, len(chosen), CONDITIONS_AT_ONCE):
+            rows = torch.from_numpy(chosen[start : start + CONDITIONS_AT_ONCE])
+            genes, places = torch.unique(gene_indices[rows], return_inverse=True)  # (U,), (n, P)
+            places[gene_indices[rows] == PADDING] = -1
+            attended = network.attend_each(genes[:, None].to(states.device), states)
+            columns = torch.unique(conditions.de_indices[rows])
+            columns = columns[columns >= 0]
+            embedding = attended.embedding[:, :, 0].transpose(0, 1)  # (C, U, D)
+            combine = decoder.combining(embedding, states, control, columns.to(states.device))
+            summed = combine(places.to(states.device)).cpu()
+            deltas[rows[:, None], columns] = summed / len(cells)
+    return deltas
 
 
 def _block(

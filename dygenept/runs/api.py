@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
+from dygenept.data.catalog import gives_effects
 from dygenept.data.request import DataRequest, open_data
 from dygenept.errors import ConfigError
 from dygenept.knowledge.graph.sources import KgChoice, kg_names
@@ -157,11 +158,12 @@ def bench(
     """
     used = environment or Environment.load()
     names, given = named_models(models)
-    choice = None if names or given else default_models(used)
+    reading = _reading(data, normalize=normalize, mapping=mapping)
+    choice = None if names or given else default_models(used, effects=_has_effects(reading, used))
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
             _request(
-                _reading(data, normalize=normalize, mapping=mapping),
+                reading,
                 used,
                 folder,
                 split=split,
@@ -337,6 +339,13 @@ def _folder(results: str | Path | None) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _has_effects(reading: DataRequest, environment: Environment) -> bool:
+    """True if what is read is a table of effects."""
+    if reading.opened is not None:
+        return reading.opened.effects is not None
+    return gives_effects(reading.dataset, environment)
 
 
 def _reading(

@@ -55,10 +55,7 @@ def default_models(environment: Environment, *, effects: bool = False) -> ModelC
     if not is_baseline(preferred, environment):
         assembly, _ = named_assembly(preferred, environment)
         missing = assembly.missing(environment)
-    control_names = " and ".join(f"facets={facets}" for facets in CONTROL_FACETS)
-    if not is_baseline(preferred if not missing else fallback, environment):
-        without += f"; {control_names} beside it show what its knowledge adds"
-        without += " (not where --facets is given)"
+    without += _said_of_controls(preferred if not missing else fallback, environment)
     if not missing:
         reason = f"no --model given: running the closed-form baselines and {preferred}{without}"
         return ModelChoice((*baselines, preferred), reason, _controls(preferred, environment))
@@ -67,6 +64,14 @@ def default_models(environment: Environment, *, effects: bool = False) -> ModelC
         f"{preferred} lacks weights, facets or packages that `dygenept doctor` names{without}"
     )
     return ModelChoice((*baselines, fallback), reason, _controls(fallback, environment))
+
+
+def _said_of_controls(name: str, environment: Environment) -> str:
+    """Say what ``_controls`` are for; nothing of a baseline, which has none."""
+    if is_baseline(name, environment):
+        return ""
+    names = " and ".join(f"facets={facets}" for facets in CONTROL_FACETS)
+    return f"; {names} beside it show what its knowledge adds (not where --facets is given)"
 
 
 def _controls(name: str, environment: Environment) -> tuple[Variant, ...]:
@@ -91,9 +96,10 @@ def _for_effects(environment: Environment) -> ModelChoice:
     fallback = environment.registry.defaults.fallback
     reason = (
         "no --model given: running the closed-form baselines that learn from tables of effects, "
-        f"and {fallback}"
+        f"and {fallback}{_said_of_controls(fallback, environment)}"
     )
-    return ModelChoice((*learning, *named, fallback), reason)
+    controls = _controls(fallback, environment)
+    return ModelChoice((*learning, *named, fallback), reason, controls)
 
 
 def closed_form_models(environment: Environment) -> tuple[str, ...]:

@@ -152,6 +152,17 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
         table.add_row("share of all", "1", *shares)
         title = f"{model}: what {heading} is drawn from"
         console.stdout().print(Text(title), table)
+    shown = (
+        fixed(value, 3)
+        for item in explained
+        for of in item.neighbours
+        for value in of.sources.values()
+    )
+    if any(figure.startswith(("-", "−")) for figure in shown):
+        console.note(
+            "below 0: by this source the two are less alike than genes are on average; shares "
+            "count what a source adds or takes away by its size"
+        )
     if not has_attention:
         console.note("gradient steps are not added: no attention over facets has a part in it")
 
@@ -170,12 +181,27 @@ CONTRIBUTIONS = {
 }
 
 
+# What it says of how gradient steps were judged.
+JUDGEMENTS = {
+    "held_out_score_of_start": "is the pearson_delta_top20 of train perturbations held out of the "
+    "closed-form fit",
+    "held_out_score_with_steps": "is that of the same perturbations with steps that have not seen "
+    "them",
+    "validation_error_of_start": "is the error of train perturbations held out of the closed-form "
+    "fit: one less the mean AUROC over genes, of numbers the squared error in units of the mean's",
+    "validation_error_with_steps": "is that of the same perturbations with steps, at best",
+    "standard_error_of_gain": "is the standard error of the gain, which steps must exceed",
+    "share_of_steps_added": "of what steps add is kept",
+}
+
+
 def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
     """Print how much each part of a model contributes; members of an ensemble by number."""
     from dygenept.machine.plain_text import brief
 
-    for name, value in contribution.items():
-        part, _, member = name.partition(".")
-        if part in CONTRIBUTIONS and isinstance(value, float):
-            of = f" (member {member})" if member else ""
-            console.note(f"contribution{of}: {brief(value)} {CONTRIBUTIONS[part]}")
+    for heading, words in (("contribution", CONTRIBUTIONS), ("steps", JUDGEMENTS)):
+        for name, value in contribution.items():
+            part, _, member = name.partition(".")
+            if part in words and isinstance(value, float):
+                of = f" (member {member})" if member else ""
+                console.note(f"{heading}{of}: {brief(value)} {words[part]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dygenept.model.effects.fitted_start import FittedStart
+from dygenept.model.effects.fitted_start import FittedStart, shares_of
 from dygenept.types import Condition
 
 N_NEIGHBOURS = 10
@@ -21,7 +21,7 @@ class Neighbour:
         perturbation: Its label.
         cell_type: Its cell type.
         likeness: How alike it is, in [0, 1]: the chosen power of the weighed mean of cosines.
-        sources: What each source adds to it; they sum to it.
+        sources: What each source adds to it; they sum to it. Below 0 where a source's cosine is.
     """
 
     perturbation: str
@@ -37,8 +37,9 @@ class StartExplanation:
     Attributes:
         perturbation: Label of the perturbation.
         cell_type: Cell type.
-        shares: Share of each source in its likeness with all known perturbations, summing to 1;
-            empty where it is like none, and predicted as the genes' means.
+        shares: Share of each source in its likeness with all other known perturbations, in [0, 1]
+            and summing to 1: what a source adds or takes away counts by its size. Empty where it is
+            like none, and predicted as the genes' means.
         neighbours: The known perturbations that are most alike, at most ten, the closest first.
     """
 
@@ -59,8 +60,7 @@ def explained_starts(
         others = np.array([item.genes != condition.genes for item in start.known])
         own = {name: part[row].astype(np.float64) for name, part in parts.items()}
         total = np.sum(list(own.values()), axis=0)
-        sums = {name: float(values[others].sum()) for name, values in own.items()}
-        whole = sum(sums.values())
+        sizes = {name: float(np.abs(values[others]).sum()) for name, values in own.items()}
         nearest = [at for at in np.argsort(-total, kind="stable") if others[at] and total[at] > 0][
             :N_NEIGHBOURS
         ]
@@ -68,7 +68,7 @@ def explained_starts(
             StartExplanation(
                 perturbation=condition.label,
                 cell_type=condition.cell_type,
-                shares={name: value / whole for name, value in sums.items()} if whole > 0 else {},
+                shares=shares_of(sizes),
                 neighbours=tuple(
                     Neighbour(
                         perturbation=start.known[at].label,

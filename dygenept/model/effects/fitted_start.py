@@ -152,7 +152,11 @@ def parts_of_likeness(kernels: Kernels, recipe: Recipe) -> Kernels:
 
 
 def source_shares(kernels: Kernels, recipe: Recipe, counts: BoolArray) -> dict[str, float]:
-    """Return the share of each weighted source in likeness; the shares sum to 1.
+    """Return the share of each weighted source in likeness, in [0, 1]; the shares sum to 1.
+
+    Cosines can be negative, and such a source makes two conditions less alike. What it adds or
+    takes away counts by its size: with its sign, one source could have a share below 0, and
+    another one above 1.
 
     Args:
         kernels: Cosines of conditions by source, (n, m).
@@ -160,15 +164,21 @@ def source_shares(kernels: Kernels, recipe: Recipe, counts: BoolArray) -> dict[s
         counts: Pairs of conditions that count, (n, m).
 
     Returns:
-        Shares of the summed likeness; where no two conditions are alike, of the sources' weights.
+        Shares of the summed sizes; where no two conditions are alike, of the sources' weights.
     """
     parts = parts_of_likeness(kernels, recipe)
-    sums = {name: float(part[counts].sum(dtype=np.float64)) for name, part in parts.items()}
-    total = sum(sums.values())
-    if total <= 0.0:
-        sums = {name: recipe.weights[name] for name in parts}
-        total = sum(sums.values())
-    return {name: value / total for name, value in sums.items()}
+    sizes = {
+        name: float(np.abs(part[counts]).sum(dtype=np.float64)) for name, part in parts.items()
+    }
+    if sum(sizes.values()) <= 0.0:
+        sizes = {name: recipe.weights[name] for name in parts}
+    return shares_of(sizes)
+
+
+def shares_of(sizes: Mapping[str, float]) -> dict[str, float]:
+    """Divide sizes by their sum; empty where that is 0."""
+    total = sum(sizes.values())
+    return {name: value / total for name, value in sizes.items()} if total > 0 else {}
 
 
 def shares_by_kind(shares: Mapping[str, float]) -> dict[str, float]:

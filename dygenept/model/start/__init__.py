@@ -3,6 +3,6 @@
 Read in this order: ``closed_form`` (the start as a whole), ``features`` (what it reads of a
 network), ``readout`` (typical change, ridge regression, and the choice between fits), ``typical``
 and ``left_out`` (what that stands on: changes by cell type, and exact left-out errors),
-``facet_tuning`` (the vectors that tell attention which facet it reads) and ``tuning_rows`` (the
-conditions laid out for that).
+``facet_tuning`` (the vectors that tell attention which facet it reads), ``tuning_rows`` (the
+conditions laid out for that) and ``left_out_loss`` (its gradient by hand, for many perturbations).
 """

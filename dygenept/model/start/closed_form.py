@@ -2,13 +2,15 @@
 
 Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
 2022, arXiv:2202.10054). Choices are made by leave-one-out error over the train perturbations, so
-that nothing held out is read. So is the identity share, except that what is known of genes counts
-for more than the genes themselves only where it helps by more than chance.
+that nothing held out is read. What leaves the typical change alone, and what lets texts count for
+more than the genes themselves, must help by more than chance, and weak perturbations as well as
+strong ones.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +20,20 @@ from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import tune_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
-from dygenept.model.start.left_out import Targets, best_beyond_chance
-from dygenept.model.start.readout import Readout, ReadoutChoice
+from dygenept.model.start.left_out import (
+    MANY_PERTURBATIONS,
+    Targets,
+    best_for_strong_and_weak,
+)
+from dygenept.model.start.readout import PENALTIES, Readout, ReadoutChoice
 from dygenept.model.type_readout import type_readout
 from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
 
 logger = logging.getLogger(__name__)
 
 CELLS_PER_TYPE = 16
+# From many perturbations on, features that are averaged over fewer cells do.
+CELLS_OF_MANY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,16 @@ def start_in_closed_form(
         )
         return None
     network.eval()
-    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    positions = feature_cells(data, rng)
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     choice, share = _choice_with_best_share(network, data, targets, positions)
     with torch.enable_grad():
-        n_steps = tune_facets(network, data, rng, prior=choice.prior)
-    if n_steps:
-        # The features have changed, and with them the best penalty and share.
-        choice, share = _choice_with_best_share(network, data, targets, positions)
+        tuning = tune_facets(
+            network, data, rng, penalty=choice.penalty, prior=choice.prior, targets=targets
+        )
+    if tuning is not None:
+        choice = _fit_choice(network, data, targets, positions, (tuning.penalty,))
+    n_steps = 0 if tuning is None else tuning.n_steps
     return ClosedFormStart(_installed(network, choice, data), share, n_steps)
 
 
@@ -88,8 +98,21 @@ def refit_readout(network: DyGenePT, data: StartData, rng: np.random.Generator) 
     """
     network.eval()
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
-    positions = data.controls.sample(CELLS_PER_TYPE, rng)
+    positions = feature_cells(data, rng)
     _installed(network, _fit_choice(network, data, targets, positions), data)
+
+
+def feature_cells(data: StartData, rng: np.random.Generator) -> IndexArray:
+    """Draw the control cells that features are averaged over, at most 16 of each cell type.
+
+    From 200 perturbations on, every fourth of these.
+    """
+    drawn = data.controls.sample(CELLS_PER_TYPE, rng)
+    if data.rows().n_perturbations < MANY_PERTURBATIONS:
+        return drawn
+    types = data.controls.cell_type_codes[drawn]
+    step = CELLS_PER_TYPE // CELLS_OF_MANY
+    return np.concatenate([drawn[types == code][::step] for code in np.unique(types)])
 
 
 def _installed(network: DyGenePT, choice: ReadoutChoice, data: StartData) -> Readout:
@@ -102,13 +125,18 @@ def _installed(network: DyGenePT, choice: ReadoutChoice, data: StartData) -> Rea
 
 
 def _fit_choice(
-    network: DyGenePT, data: StartData, targets: Targets, positions: IndexArray
+    network: DyGenePT,
+    data: StartData,
+    targets: Targets,
+    positions: IndexArray,
+    penalties: Sequence[float] = PENALTIES,
 ) -> ReadoutChoice:
     """Choose the readout of the features as they are now."""
     states = data.encode_cells(network, positions)  # (C, D)
     shared = mean_shared_features(network.decoder, states)  # (F,)
     features = mean_features(network, data, positions)  # (n, F)
-    return ReadoutChoice.of(features, targets, None if shared is None else shared.cpu().numpy())
+    direction = None if shared is None else shared.cpu().numpy()
+    return ReadoutChoice.of(features, targets, direction, penalties, beyond_chance=True)
 
 
 def _choice_with_best_share(
@@ -125,7 +153,8 @@ def _choice_with_best_share(
         fits.append(_fit_choice(network, data, targets, positions))
     # The genes' own codes are the reference; texts must beat them by more than chance.
     errors = np.stack([each.errors for each in fits], axis=1)  # (n, n_shares)
-    best = best_beyond_chance(errors, reference=int(np.argmax(shares)))
+    reference = int(np.argmax(shares))
+    best = best_for_strong_and_weak(errors, targets.mean_squares(), reference=reference)
     encoder.set_identity_share(shares[best])
     logger.debug("readout: penalty %g, identity share %g", fits[best].penalty, shares[best])
     return fits[best], float(shares[best])

@@ -2,8 +2,10 @@
 
 The vectors that tell attention which facet it reads are tuned so that a ridge regression on the
 decoder's features, on top of a typical change, predicts each train condition best when that
-condition is left out. How long to tune, or whether at all, is decided by held-out train conditions
-in the same way, so that a data set with few perturbations is left as it is.
+condition is left out. How long to tune, or whether at all, is decided by train conditions held out
+of it, so that a data set with few perturbations is left as it is; and so is the penalty of the
+readout of tuned features, which leave-one-out errors of the conditions that they were tuned to
+would choose too small.
 """
 
 from __future__ import annotations
@@ -18,8 +20,14 @@ from torch import nn
 
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.features import StartData
-from dygenept.model.start.left_out import best_beyond_chance
-from dygenept.model.start.tuning_rows import MANY_PERTURBATIONS, TuningRows, tuning_rows
+from dygenept.model.start.left_out import (
+    MANY_PERTURBATIONS,
+    Targets,
+    best_for_strong_and_weak,
+)
+from dygenept.model.start.left_out_loss import LeftOutLoss
+from dygenept.model.start.readout import PENALTIES
+from dygenept.model.start.tuning_rows import TuningRows, TuningTargets, tuning_rows
 from dygenept.model.start.typical import POOLED, Rows
 from dygenept.plugin.interfaces import HasFacetVectors
 from dygenept.types import DoubleArray
@@ -33,19 +41,40 @@ N_PARTS = 4
 MIN_CONDITIONS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class FacetTuning:
+    """How facet vectors were tuned.
+
+    Attributes:
+        n_steps: Steps taken.
+        penalty: Under which held-out conditions are predicted best, one of ``PENALTIES``.
+    """
+
+    n_steps: int
+    penalty: float
+
+
 def tune_facets(
-    network: DyGenePT, data: StartData, rng: np.random.Generator, *, prior: float = POOLED
-) -> int:
+    network: DyGenePT,
+    data: StartData,
+    rng: np.random.Generator,
+    *,
+    penalty: float,
+    prior: float = POOLED,
+    targets: Targets | None = None,
+) -> FacetTuning | None:
     """Tune the facet vectors of a network's gene encoder in place.
 
     Args:
         network: Its decoder must have a linear readout; other weights stay as they are.
         data: Train conditions and control cells.
         rng: Draws control cells and held-out parts.
+        penalty: Of the readout before; tuning starts from it.
         prior: Of the typical change by cell type (see ``TypicalChange``).
+        targets: The conditions' mean changes, where the caller has them.
 
     Returns:
-        Steps taken; 0 where the encoder has no facet vectors, there are too few conditions, or
+        What was done; None where the encoder has no facet vectors, there are too few conditions, or
         tuning did not help the conditions held out of it.
     """
     encoder = network.gene_encoder
@@ -53,36 +82,48 @@ def tune_facets(
     numbers = data.rows().perturbations
     n = data.rows().n_perturbations
     if vectors is None or n < MIN_CONDITIONS:
-        return 0
+        return None
     start = vectors.detach().clone()  # (K, D)
-    rows = tuning_rows(network, vectors, data, prior, rng)
+    if targets is None:
+        targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
+    rows = tuning_rows(network, vectors, data, TuningTargets(targets, prior), rng)
     parts = np.array_split(rng.permutation(n), N_PARTS)
     errors = []
     # With few perturbations one held-out quarter is too noisy, and all four take a turn.
     for part in parts if n < MANY_PERTURBATIONS else parts[:1]:
         is_held = np.isin(numbers, part)
         inner, held = (rows.take(np.flatnonzero(of)) for of in (~is_held, is_held))
-        errors.append(_tune(network, vectors, inner, held=held, n_steps=CHECKPOINTS[-1]))
+        errors.append(_tune(network, vectors, inner, penalty, held=held, n_steps=CHECKPOINTS[-1]))
         with torch.no_grad():
             vectors.copy_(start)
+    of_each = np.concatenate(errors)  # (n_held, n_checkpoints, n_penalties)
+    penalties = of_each.mean(axis=0).argmin(axis=1)  # (n_checkpoints,)
+    at_best = np.take_along_axis(of_each, penalties[None, :, None], axis=2)[..., 0]
+    # Held-out perturbations stand in the order of their numbers, part by part.
+    sizes = targets.mean_squares()
+    of_held = np.concatenate([sizes[np.sort(part)] for part in parts[: len(errors)]])
     # One spread: the reference, not to tune, competes with lengths of one and the same path.
-    n_steps = CHECKPOINTS[best_beyond_chance(np.concatenate(errors), reference=0, n_spreads=1.0)]
-    if n_steps:
-        _tune(network, vectors, rows, held=None, n_steps=n_steps)
+    best = best_for_strong_and_weak(at_best, of_held, reference=0, n_spreads=1.0)
+    n_steps = CHECKPOINTS[best]
     logger.debug("facets tuned for %d steps", n_steps)
-    return n_steps
+    if not n_steps:
+        return None
+    _tune(network, vectors, rows, penalty, held=None, n_steps=n_steps)
+    return FacetTuning(n_steps, PENALTIES[penalties[best]])
 
 
 def _tune(
     network: DyGenePT,
     vectors: nn.Parameter,
     rows: TuningRows,
+    penalty: float,
     *,
     held: TuningRows | None,
     n_steps: int,
 ) -> DoubleArray:
-    """Descend the leave-one-out error; return held-out errors, (n_held, n_checkpoints)."""
-    log_penalty = torch.tensor(-2.0, dtype=torch.float64, device=vectors.device, requires_grad=True)
+    """Descend the leave-one-out error; return errors, (n_held, n_checkpoints, n_penalties)."""
+    log_penalty = torch.tensor(np.log(penalty), dtype=torch.float64, device=vectors.device)
+    log_penalty.requires_grad_()
     optimizer = torch.optim.Adam(
         [{"params": [vectors], "lr": LEARNING_RATE}, {"params": [log_penalty], "lr": 0.1}]
     )
@@ -90,24 +131,48 @@ def _tune(
     left = rows.left()  # (n, G)
     inner = left @ left.T  # (n, n)
     sizes = rows.deltas.square().sum(dim=1).clamp(min=1e-9)  # (n,)
+    gradients_of = _Gradients(rows.rows, inner, sizes)
     held_out = None if held is None else HeldOut.of(network, rows, held, left)
     errors: list[DoubleArray] = []
     for step in range(n_steps + 1):
         if held_out is not None and step in CHECKPOINTS:
             with torch.no_grad():
-                fitted = features(vectors)
-                errors.append(held_out.errors(fitted, vectors, _ridge(fitted, log_penalty), inner))
+                fitted = features(vectors).double()
+                errors.append(held_out.errors(fitted, vectors, inner))
         if step == n_steps:
             break
-        kept = Kept.of(features(vectors), log_penalty)
-        loss = (kept.left_out_squares(inner, rows.rows) / sizes).mean()
-        # Only these two: other weights of the network keep no gradient.
-        gradients = torch.autograd.grad(loss, [vectors, log_penalty])
+        gradients = gradients_of(features(vectors), vectors, log_penalty)
         for parameter, gradient in zip((vectors, log_penalty), gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
     vectors.grad = None
-    return np.stack(errors, axis=1) if errors else np.empty((0, 0))
+    return np.stack(errors, axis=1) if errors else np.empty((0, 0, 0))
+
+
+class _Gradients:
+    """Finds the gradients of the loss, by hand and in float32 where perturbations are many."""
+
+    def __init__(self, rows: Rows, inner: torch.Tensor, sizes: torch.Tensor) -> None:
+        """Take the conditions, T·Tᵀ, (n, n), and what squared residuals are divided by, (n,)."""
+        self._rows, self._inner, self._sizes = rows, inner, sizes
+        self._narrow = inner.float(), sizes.float()
+
+    def __call__(
+        self, features: torch.Tensor, vectors: torch.Tensor, log_penalty: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Return those of the vectors and of the penalty, of features that follow from vectors."""
+        n, width = features.shape
+        if n >= MANY_PERTURBATIONS and width < n == self._rows.n_perturbations:
+            found = LeftOutLoss.of(features.detach().float(), log_penalty.detach(), *self._narrow)
+            gradient = found.of_features.to(features)
+            return (
+                *torch.autograd.grad(features, [vectors], grad_outputs=gradient),
+                found.of_log_penalty,
+            )
+        kept = Kept.of(features.double(), log_penalty)
+        loss = (kept.left_out_squares(self._inner, self._rows) / self._sizes).mean()
+        # Only these two: other weights of the network keep no gradient.
+        return torch.autograd.grad(loss, [vectors, log_penalty])
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,41 +267,43 @@ class HeldOut:
         return cls(
             features=held.features(network),
             rows=held.rows,
-            n_genes=wanted.shape[1],
+            n_genes=rows.n_genes,
             across=left @ wanted.T,
             squares=wanted.square().sum(dim=1),
         )
 
     def errors(
-        self,
-        fitted: torch.Tensor,
-        vectors: torch.Tensor,
-        ridge: torch.Tensor,
-        inner: torch.Tensor,
+        self, fitted: torch.Tensor, vectors: torch.Tensor, inner: torch.Tensor
     ) -> DoubleArray:
-        """Return the mean squared error of each held-out perturbation.
+        """Return the mean squared error of each held-out perturbation under each of ``PENALTIES``.
 
         Args:
             fitted: Features of the conditions that are fitted, (n, F).
             vectors: Facet vectors.
-            ridge: Penalty.
             inner: T·Tᵀ of the fitted targets, (n, n).
+
+        Returns:
+            (n_held, n_penalties).
         """
-        n, width = fitted.shape
-        others = self.features(vectors)  # (m, F)
-        if width < n:
-            gram = fitted.T @ fitted + ridge * torch.eye(width).to(fitted)
-            shares = others @ torch.linalg.solve(gram, fitted.T)  # (m, n)
-        else:
-            kernel = fitted @ fitted.T + ridge * torch.eye(n).to(fitted)
-            shares = torch.linalg.solve(kernel, fitted @ others.T).T
-        predicted = ((shares @ inner) * shares).sum(dim=1)
-        both = (shares * self.across.T).sum(dim=1)
-        squares = (predicted - 2 * both + self.squares).clamp(min=0) / self.n_genes
-        found: DoubleArray = squares.cpu().numpy()
-        errors: DoubleArray = self.rows.summed(found) / self.rows.summed(np.ones(len(found)))
-        return errors
+        left, roots, right = torch.linalg.svd(fitted, full_matrices=False)
+        others = self.features(vectors).to(fitted) @ right.T  # (m, r)
+        scale = _size(fitted)
+        seen = left.T @ inner @ left  # (r, r)
+        across = left.T @ self.across  # (r, m)
+        found = []
+        for penalty in PENALTIES:
+            shares = others * (roots / (roots.square() + penalty * scale))  # (m, r)
+            predicted = ((shares @ seen) * shares).sum(dim=1)
+            both = (shares * across.T).sum(dim=1)
+            squares = (predicted - 2 * both + self.squares).clamp(min=0) / self.n_genes
+            found.append(self.rows.mean(squares.cpu().numpy()))
+        return np.stack(found, axis=1)
 
 
 def _ridge(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:
-    return log_penalty.exp() * features.square().sum(dim=1).mean().clamp(min=1e-12)
+    return log_penalty.exp() * _size(features)
+
+
+def _size(features: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared norm of features, (n, F)."""
+    return features.square().sum(dim=1).mean().clamp(min=1e-12)

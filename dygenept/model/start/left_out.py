@@ -25,6 +25,9 @@ from dygenept.machine.tables import filled
 from dygenept.model.start.typical import POOLED, IndexArray, Rows, TypicalChange
 from dygenept.types import DoubleArray
 
+# From so many perturbations on, sums of squares are found without what is squared.
+MANY_PERTURBATIONS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -48,6 +51,10 @@ class Targets:
         """Find the coordinates once, for every fit to the same targets."""
         along = coordinates(values)
         return cls(values, along, weighing_norms(along, rows), rows)
+
+    def mean_squares(self) -> DoubleArray:
+        """Return the mean squared change of each perturbation, (n_perturbations,)."""
+        return self.rows.mean(_squares(self.values) / self.values.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ class LeftOut:
     _typical: list[TypicalChange] = field(init=False, repr=False)
     _projected: DoubleArray = field(init=False, repr=False)
     _left: dict[tuple[int, float], DoubleArray] = field(init=False, repr=False)
+    _alone: _Products | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sum up what the penalties share."""
@@ -145,10 +153,22 @@ class LeftOut:
         object.__setattr__(self, "_typical", [] if is_large(along) else [self._typical_of(along)])
         object.__setattr__(self, "_left", {})
         object.__setattr__(self, "_projected", product(self.spectrum.vectors.T, along))
+        rows = self.targets.rows
+        has_many = len(along) >= MANY_PERTURBATIONS and not is_large(along)
+        is_alone = rows.n_types == 1 and rows.n_perturbations == len(along)
+        alone = None
+        if has_many and is_alone:
+            typical = self._without(0, POOLED)
+            alone = _Products.of(along, typical[rows.perturbations], self._projected)
+        object.__setattr__(self, "_alone", alone)
 
     def errors(self, penalty: float, prior: float) -> DoubleArray:
         """Return the mean squared error of each left-out perturbation, (n_perturbations,)."""
         targets = self.targets
+        if self._alone is not None:
+            # With one cell type no prior changes anything.
+            squares = self._alone.squares(self._shrunk(penalty), self.spectrum, self.counts)
+            return targets.rows.summed(squares / targets.values.shape[1])
         along, n_genes = targets.coordinates, targets.values.shape[1]
         squares = np.zeros(len(along))
         for columns in blocks(along.shape[1], len(along)):
@@ -159,9 +179,7 @@ class LeftOut:
             )
             squares += np.einsum("ij,ij->i", residuals, residuals)
         squares /= n_genes
-        rows = targets.rows
-        errors: DoubleArray = rows.summed(squares) / rows.summed(np.ones(len(squares)))
-        return errors
+        return targets.rows.mean(squares)
 
     def _without(self, cell_type: int, prior: float) -> DoubleArray:
         """Return what penalties share: the typical change without each perturbation."""
@@ -202,6 +220,14 @@ class LeftOut:
         coefficients = product(spectrum.vectors * gain, product(spectrum.vectors.T, left))
         return typical, coefficients
 
+    def _shrunk(self, penalty: float) -> DoubleArray:
+        """Return K (K + λ)⁻¹ U, (n, r)."""
+        values = self.spectrum.values
+        shrunk: DoubleArray = self.spectrum.vectors * (
+            values / (values + penalty * self.spectrum.scale)
+        )
+        return shrunk
+
     def _typical_of(self, values: DoubleArray) -> TypicalChange:
         return TypicalChange(values, self.counts, self.targets.norms, self.targets.rows)
 
@@ -215,9 +241,7 @@ class LeftOut:
         """Return residuals, (n, c), and kept_ii = 1 / (1 + leverage when left out), (n,)."""
         penalty, prior = setting
         vectors, rows = self.spectrum.vectors, self.targets.rows
-        shrink = self.spectrum.values
-        shrink = shrink / (shrink + penalty * self.spectrum.scale)  # (r,)
-        shrunk = vectors * shrink  # (n, r)
+        shrunk = self._shrunk(penalty)  # (n, r)
         residuals = values - shrunk @ projected
         for code in range(rows.n_types):
             counts = self.counts * rows.of_type(code)
@@ -235,6 +259,58 @@ class LeftOut:
             block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
             residuals[group] = np.linalg.solve(block, residuals[group])
         return residuals, kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """Inner products by which squared residuals of many perturbations follow without residuals.
+
+    A residual is T_i - s_i U·T - c_i t_i before its division, where s_i depends on the penalty.
+
+    Attributes:
+        sizes: Squared norms of T_i and of t_i, and their products, (3, n).
+        of_targets: (U·T) T_i, (r, n).
+        of_typical: (U·T) t_i, (r, n).
+        projected: (U·T)(U·T)ᵀ, (r, r).
+    """
+
+    sizes: DoubleArray
+    of_targets: DoubleArray
+    of_typical: DoubleArray
+    projected: DoubleArray
+
+    @classmethod
+    def of(cls, targets: DoubleArray, typical: DoubleArray, projected: DoubleArray) -> _Products:
+        """Multiply.
+
+        Args:
+            targets: T, (n, c).
+            typical: t, what the others have in common, (n, c).
+            projected: U·T, (r, c).
+        """
+        pairs = ((targets, targets), (typical, typical), (targets, typical))
+        sizes = np.stack([np.einsum("ij,ij->i", one, other) for one, other in pairs])
+        return cls(sizes, projected @ targets.T, projected @ typical.T, projected @ projected.T)
+
+    def squares(self, shrunk: DoubleArray, spectrum: Spectrum, counts: DoubleArray) -> DoubleArray:
+        """Return the squared norms of left-out residuals, (n,).
+
+        Args:
+            shrunk: s, (n, r).
+            spectrum: Of the features.
+            counts: How often each has the typical change, (n,).
+        """
+        own, common, across = self.sizes
+        kept_counts = counts - shrunk @ (spectrum.vectors.T @ counts)  # c, (n,)
+        # Of the part that the features explain: with itself, with T_i and with t_i.
+        explained = np.einsum("ir,ir->i", shrunk @ self.projected, shrunk)
+        with_targets = np.einsum("ir,ri->i", shrunk, self.of_targets)
+        with_typical = np.einsum("ir,ri->i", shrunk, self.of_typical)
+        squares = own + explained - 2 * with_targets
+        squares += kept_counts * (kept_counts * common - 2 * across + 2 * with_typical)
+        kept = np.maximum(1 - np.einsum("ir,ir->i", shrunk, spectrum.vectors), 1e-9)
+        found: DoubleArray = np.maximum(squares, 0.0) / np.square(kept)
+        return found
 
 
 def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
@@ -258,6 +334,37 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
     gains = errors[:, reference] - errors[:, best]  # (n,)
     spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
     return best if gains.mean() > n_spreads * spread else reference
+
+
+def best_for_strong_and_weak(
+    errors: DoubleArray, sizes: DoubleArray, *, reference: int, n_spreads: float = 2.0
+) -> int:
+    """Choose between settings as ``best_beyond_chance`` does, by squared and by relative errors.
+
+    Squared errors are those of a few strong perturbations; relative ones count every perturbation
+    alike. A setting that helps the strong at the cost of the many weak is not chosen.
+
+    Args:
+        errors: Squared error of each perturbation under each setting, (n, n_settings).
+        sizes: Squared size of each perturbation's change, (n,).
+        reference: The setting to stay with.
+        n_spreads: Standard errors that both gains must exceed.
+
+    Returns:
+        The setting with the smallest mean squared error among those whose both gains over the
+        reference are beyond chance; the reference where there is none.
+    """
+    relative = errors / np.maximum(sizes, 1e-12)[:, None]
+    best = reference
+    for setting in range(errors.shape[1]):
+        pair = [reference, setting]
+        gains = all(
+            best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
+            for each in (errors, relative)
+        )
+        if gains and errors[:, setting].mean() < errors[:, best].mean():
+            best = setting
+    return best
 
 
 def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
@@ -284,6 +391,6 @@ def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
                 here = rows.cell_types == code
                 left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
             squares += np.einsum("ij,ij->i", left, left)
-        errors.append(rows.summed(squares) / rows.summed(ones))
+        errors.append(rows.mean(squares))
     best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
     return ones if best else norms

@@ -13,18 +13,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from dygenept.machine.table_products import coordinates
 from dygenept.model.conditions import PADDING
 from dygenept.model.network import DyGenePT, shared_facets
 from dygenept.model.start.features import Features, StartData, mean_shared_features
-from dygenept.model.start.left_out import weighing_norms
+from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets
 from dygenept.model.start.typical import IndexArray, Rows, TypicalChange
 from dygenept.plugin.interfaces import AttentionOutput, FacetBatch
 from dygenept.types import DoubleArray
 
+# Of many perturbations one cell of each type is enough, at half the work per step.
 CELLS_PER_TYPE = 2
-# From so many perturbations on, one cell of each type is enough, at half the work per step.
-MANY_PERTURBATIONS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TuningTargets:
+    """What tuning predicts.
+
+    Attributes:
+        targets: Mean changes of the conditions.
+        prior: Of the typical change (see ``TypicalChange``).
+    """
+
+    targets: Targets
+    prior: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,9 @@ class TuningRows:
 
     Attributes:
         genes: Perturbed genes of each condition, (n, P).
-        deltas: Mean changes of the conditions, (n, G), float64.
+        deltas: Mean changes of the conditions, (n, G), float64; of many perturbations their
+            coordinates, (n, c), whose squares and products are the same.
+        n_genes: G.
         norms: What each change is divided by in the typical change, (n,).
         rows: Which perturbation and cell type each condition is.
         prior: Of the typical change (see ``TypicalChange``).
@@ -49,6 +62,7 @@ class TuningRows:
 
     genes: torch.Tensor
     deltas: torch.Tensor
+    n_genes: int
     norms: DoubleArray
     rows: Rows
     prior: float
@@ -103,8 +117,8 @@ class TuningRows:
             network: Its decoder has a linear readout.
 
         Returns:
-            From facet vectors, (K, D), to features, (n, F), float64; the part across the shared
-            direction where there is one.
+            From facet vectors, (K, D), to features, (n, F), float64, or float32 where perturbations
+            are many; the part across the shared direction where there is one.
         """
         attend = network.attend_adding(shared_facets(self.facets, len(self.states)), self.states)
         return lambda vectors: self._features_of(attend(vectors))
@@ -113,10 +127,13 @@ class TuningRows:
         embedding = attended.embedding  # (n_types · C, U, D)
         each = embedding[self.cell_rows[:, :, None], self.gene_rows[:, None, :]]  # (n, C, P, D)
         is_gene = self.genes != PADDING  # (n, P)
-        means = self.reader.means(each, is_gene, self.states[self.cell_rows]).double()
+        means = self.reader.means(each, is_gene, self.states[self.cell_rows])
+        if self.rows.n_perturbations < MANY_PERTURBATIONS:
+            means = means.double()
         if self.shared is None:
             return means
-        return means - torch.outer(means @ self.shared, self.shared)
+        shared = self.shared.to(means)
+        return means - torch.outer(means @ shared, shared)
 
 
 @torch.no_grad()
@@ -124,7 +141,7 @@ def tuning_rows(
     network: DyGenePT,
     vectors: torch.nn.Parameter,
     data: StartData,
-    prior: float,
+    of: TuningTargets,
     rng: np.random.Generator,
 ) -> TuningRows:
     """Draw control cells, and encode cells and facets once.
@@ -133,11 +150,13 @@ def tuning_rows(
         network: Switched to evaluation.
         vectors: The gene encoder's facet vectors, (K, D); left as they were.
         data: Train conditions and control cells.
-        prior: Of the typical change.
+        of: What is predicted of the conditions.
         rng: Draws the cells.
     """
     network.eval()
-    n_cells = CELLS_PER_TYPE if data.rows().n_perturbations < MANY_PERTURBATIONS else 1
+    rows = of.targets.rows
+    has_many = rows.n_perturbations >= MANY_PERTURBATIONS
+    n_cells = 1 if has_many else CELLS_PER_TYPE
     drawn = data.controls.sample(n_cells, rng)
     present, type_rows = np.unique(data.conditions.cell_types, return_inverse=True)
     encoded = []
@@ -155,13 +174,14 @@ def tuning_rows(
     facets = network.encode_genes(unique[:, None])  # (U, 1, K, D)
     vectors.copy_(kept)
     shared = mean_shared_features(network.decoder, states)
-    deltas, rows = data.conditions.deltas.double(), data.rows()
+    deltas = of.targets.coordinates if has_many else of.targets.values
     return TuningRows(
         genes=genes,
-        deltas=deltas.to(data.device),
-        norms=weighing_norms(coordinates(deltas.numpy()), rows),
+        deltas=torch.from_numpy(deltas).to(data.device),
+        n_genes=of.targets.values.shape[1],
+        norms=of.targets.norms,
         rows=rows,
-        prior=prior,
+        prior=of.prior,
         gene_rows=gene_rows,
         cell_rows=first + torch.arange(n_cells, device=data.device),  # (n, C)
         shared=None if shared is None else shared / shared.norm().clamp(min=1e-12),

@@ -70,6 +70,11 @@ class Rows:
         summed: DoubleArray = np.asarray(member @ values, dtype=np.float64)
         return summed
 
+    def mean(self, values: DoubleArray) -> DoubleArray:
+        """Average a value over the rows of each perturbation, (n,) to (n_perturbations,)."""
+        mean: DoubleArray = self.summed(values) / self.summed(np.ones(len(values)))
+        return mean
+
 
 class TypicalChange:
     """Means of changes, each weighed by one over its norm or evenly (see ``weighing_norms``).

@@ -14,9 +14,10 @@ from dygenept.model.control_pool import ControlCells
 from dygenept.model.network import PADDING, DyGenePT, Parts
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.closed_form import start_in_closed_form
-from dygenept.model.start.facet_tuning import tune_facets
+from dygenept.model.start.facet_tuning import FacetTuning, tune_facets
 from dygenept.model.start.features import StartData
 from dygenept.model.start.left_out import best_beyond_chance
+from dygenept.model.start.readout import PENALTIES
 from dygenept.model.training.batches import ConditionSet
 from dygenept.plugin.interfaces import (
     AttentionOutput,
@@ -32,6 +33,7 @@ WIDTH = 3
 N_GENES = 12
 N_FACETS = 2
 N_OUTPUTS = 5
+PENALTY = 0.3
 N_CELLS = 4  # three of cell type 0, one of cell type 1
 
 
@@ -172,8 +174,14 @@ def make_case(n: int, *, shares: bool = False, is_typed: bool = True) -> Case:
     )
 
 
-def tuned(case: Case, seed: int = 0) -> int:
-    return tune_facets(case.network, case.data, np.random.default_rng(seed))
+def tuned(case: Case, seed: int = 0) -> FacetTuning | None:
+    rng = np.random.default_rng(seed)
+    return tune_facets(case.network, case.data, rng, penalty=PENALTY)
+
+
+def n_steps_of(case: Case) -> int:
+    tuning = tuned(case)
+    return 0 if tuning is None else tuning.n_steps
 
 
 class Slow:
@@ -218,9 +226,9 @@ class Slow:
         return torch.stack(found)
 
     def tune(self, rows: np.ndarray, held: np.ndarray | None, checkpoints: tuple[int, ...]) -> list:
-        """Descend; return the held-out errors at the checkpoints."""
+        """Descend; return the held-out errors at the checkpoints, (n_held, n_penalties) each."""
         types, deltas = self.case.types, self.case.deltas.double()
-        log_penalty = torch.tensor(-2.0, dtype=torch.float64, requires_grad=True)
+        log_penalty = torch.tensor(np.log(PENALTY), dtype=torch.float64, requires_grad=True)
         adam = torch.optim.Adam(
             [{"params": [types], "lr": 0.05}, {"params": [log_penalty], "lr": 0.1}]
         )
@@ -231,10 +239,13 @@ class Slow:
             scale = features.square().sum(dim=1).mean()
             penalty = log_penalty.exp() * scale
             if held is not None and step in checkpoints:
-                kernel = features @ features.T + penalty * torch.eye(len(rows))
-                weights = torch.linalg.solve(kernel, targets)
-                predicted = self.typical(rows) + self.features(held) @ features.T @ weights
-                errors.append((predicted - deltas[held]).square().mean(dim=1).detach().numpy())
+                found = []
+                for tried in PENALTIES:
+                    kernel = features @ features.T + tried * scale * torch.eye(len(rows))
+                    weights = torch.linalg.solve(kernel, targets)
+                    predicted = self.typical(rows) + self.features(held) @ features.T @ weights
+                    found.append((predicted - deltas[held]).square().mean(dim=1))
+                errors.append(torch.stack(found, dim=1).detach().numpy())
             if step == checkpoints[-1]:
                 break
             loss = torch.zeros((), dtype=torch.float64)
@@ -252,38 +263,48 @@ class Slow:
         return errors
 
 
-def slowly_tuned(case: Case, checkpoints: tuple[int, ...], n_turns: int) -> np.ndarray:
-    """Tune in place up to the last checkpoint; return the errors that were to decide it."""
+def slowly_tuned(
+    case: Case, checkpoints: tuple[int, ...], n_turns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tune in place up to the last checkpoint; return the held-out errors.
+
+    Returns:
+        (n, n_checkpoints, n_penalties), and the mean squared changes of the held-out, (n,).
+    """
     rng = np.random.default_rng(0)
     slow = Slow(case, case.controls.sample(2, rng))
     n = len(case.deltas)
     start = case.types.detach().clone()
-    errors = []
+    errors, sizes = [], []
     for part in np.array_split(rng.permutation(n), 4)[:n_turns]:
         held = np.sort(part)
         rest = np.array([row for row in range(n) if row not in held])
         errors.append(np.stack(slow.tune(rest, held, checkpoints), axis=1))
+        sizes.append(case.deltas.double()[held].square().mean(dim=1).numpy())
         case.types.data.copy_(start)
     slow.tune(np.arange(n), None, checkpoints)
-    return np.concatenate(errors)
+    return np.concatenate(errors), np.concatenate(sizes)
 
 
 class Chooser:
-    """Stands in for ``best_beyond_chance``: takes one checkpoint and keeps what it was asked."""
+    """Stands in for ``best_for_strong_and_weak``: takes one checkpoint and keeps what it got."""
 
     def __init__(self, chosen: int) -> None:
         self.chosen = chosen
         self.errors = np.empty((0, 0))
+        self.sizes = np.empty(0)
 
-    def __call__(self, errors: np.ndarray, *, reference: int, n_spreads: float) -> int:
+    def __call__(
+        self, errors: np.ndarray, sizes: np.ndarray, *, reference: int, n_spreads: float
+    ) -> int:
         assert (reference, n_spreads) == (0, 1.0)
-        self.errors = errors
+        self.errors, self.sizes = errors, sizes
         return self.chosen
 
 
 def choosing(monkeypatch: pytest.MonkeyPatch, chosen: int, *checkpoints: int) -> Chooser:
     chooser = Chooser(chosen)
-    monkeypatch.setattr(facet_tuning, "best_beyond_chance", chooser)
+    monkeypatch.setattr(facet_tuning, "best_for_strong_and_weak", chooser)
     monkeypatch.setattr(facet_tuning, "CHECKPOINTS", checkpoints)
     return chooser
 
@@ -297,9 +318,16 @@ def test_tuning_agrees_with_refits_that_leave_each_condition_out(
     monkeypatch.setattr(facet_tuning, "MANY_PERTURBATIONS", 9 if n_turns == 1 else 10)
     case, other = make_case(9, shares=shares), make_case(9, shares=shares)
     before = case.types.detach().clone()
-    assert tuned(case) == 2
-    errors = slowly_tuned(other, (0, 1, 2), n_turns)
-    np.testing.assert_allclose(chooser.errors, errors, rtol=1e-4)
+    tuning = tuned(case)
+    assert tuning is not None
+    assert tuning.n_steps == 2
+    errors, sizes = slowly_tuned(other, (0, 1, 2), n_turns)
+    # Each checkpoint is judged under the penalty that is best for it.
+    best = errors.mean(axis=0).argmin(axis=1)
+    assert tuning.penalty == PENALTIES[best[2]]
+    of_best = np.stack([errors[:, at, penalty] for at, penalty in enumerate(best)], axis=1)
+    np.testing.assert_allclose(chooser.errors, of_best, rtol=1e-4)
+    np.testing.assert_allclose(chooser.sizes, sizes, rtol=1e-6)
     torch.testing.assert_close(case.types.data, other.types.data, rtol=1e-4, atol=1e-5)
     assert float((case.types.data - before).abs().min()) > 1e-3
     assert case.types.grad is None
@@ -320,7 +348,7 @@ def test_tuning_runs_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facet_tuning, "CHECKPOINTS", (0, 8))
     case = make_case(40)
     before = case.types.detach().clone()
-    assert tuned(case) == 8
+    assert n_steps_of(case) == 8
     assert not torch.equal(case.types.data, before)
 
 
@@ -330,7 +358,7 @@ def test_where_no_checkpoint_wins_the_vectors_stay_as_they_were(
     choosing(monkeypatch, 0, 0, 1)
     case = make_case(9)
     before = case.types.detach().clone()
-    assert tuned(case) == 0
+    assert n_steps_of(case) == 0
     assert torch.equal(case.types.data, before)
     assert case.types.grad is None
 
@@ -339,13 +367,13 @@ def test_eight_conditions_are_enough_and_seven_are_not(monkeypatch: pytest.Monke
     choosing(monkeypatch, 1, 0, 1)
     case = make_case(7)
     before = case.types.detach().clone()
-    assert tuned(case) == 0
+    assert n_steps_of(case) == 0
     assert torch.equal(case.types.data, before)
-    assert tuned(make_case(8)) == 1
+    assert n_steps_of(make_case(8)) == 1
 
 
 def test_an_encoder_without_facet_vectors_is_left_alone() -> None:
-    assert tuned(make_case(9, is_typed=False)) == 0
+    assert n_steps_of(make_case(9, is_typed=False)) == 0
 
 
 def test_a_warm_start_tunes_the_facets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,3 +252,22 @@ def test_shares_of_sources_that_are_alike_nowhere_are_those_of_their_weights() -
     assert source_shares(kernels, recipe, apart) == {"identity": 0.25, "string": 0.75}
     shares = source_shares(kernels | {"string": np.ones((3, 3), np.float32)}, recipe, apart)
     assert shares == {"identity": 0.0, "string": 1.0}
+
+
+def test_a_source_that_makes_conditions_less_alike_counts_by_its_size() -> None:
+    kernels = {
+        "facets": np.full((3, 3), -0.1, dtype=np.float32),
+        "string": np.full((3, 3), 0.5, dtype=np.float32),
+    }
+    recipe = Recipe({"facets": 1.0, "string": 1.0}, power=1)
+    shares = source_shares(kernels, recipe, ~np.eye(3, dtype=np.bool_))
+    assert shares == pytest.approx({"facets": 1 / 6, "string": 5 / 6})
+    # What one source takes away may be more than another adds, and shares stay shares.
+    start = start_of(3, {FACETS_NAME: 1.0, "string": 3.0})
+    parts = start.parts_of_likeness([condition("PERT6")])
+    assert min(float(part.min()) for part in parts.values()) < 0
+    (found,) = explained_starts(start, [condition("PERT6")])
+    assert all(0.0 <= share <= 1.0 for share in found.shares.values())
+    sizes = {name: float(np.abs(part).sum()) for name, part in parts.items()}
+    whole = sum(sizes.values())
+    assert found.shares == pytest.approx({name: size / whole for name, size in sizes.items()})

@@ -9,7 +9,12 @@ import pytest
 import torch
 
 from dygenept.model.start.facet_tuning import HeldOut, Kept
-from dygenept.model.start.left_out import weighing_norms
+from dygenept.model.start.left_out import (
+    best_beyond_chance,
+    best_for_strong_and_weak,
+    weighing_norms,
+)
+from dygenept.model.start.readout import PENALTIES
 from dygenept.model.start.typical import Rows
 
 N_GENES = 5
@@ -74,16 +79,37 @@ def test_held_out_errors_are_those_of_the_fit(perturbations: np.ndarray, width: 
         across=targets @ wanted.T,
         squares=wanted.square().sum(dim=1),
     )
-    found = held_out.errors(features, vectors, ridge_of(features), targets @ targets.T)
-    guess = predicted(features, targets, others, ridge_of(features))
-    squares = (guess - wanted).square().mean(dim=1).numpy()
-    expected = [squares[perturbations == of].mean() for of in np.unique(perturbations)]
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
-    # A perfect fit is not below zero by rounding.
-    exact = replace(held_out, across=targets @ guess.T, squares=guess.square().sum(dim=1))
-    left = exact.errors(features, vectors, ridge_of(features), targets @ targets.T)
-    assert (left >= 0).all()
-    np.testing.assert_allclose(left, 0.0, atol=1e-12)
+    found = held_out.errors(features, vectors, targets @ targets.T)
+    assert found.shape == (len(np.unique(perturbations)), len(PENALTIES))
+    size = features.square().sum(dim=1).mean()
+    for at, penalty in enumerate(PENALTIES):
+        guess = predicted(features, targets, others, penalty * size)
+        squares = (guess - wanted).square().mean(dim=1).numpy()
+        expected = [squares[perturbations == of].mean() for of in np.unique(perturbations)]
+        np.testing.assert_allclose(found[:, at], expected, rtol=1e-8)
+        # A perfect fit is not below zero by rounding.
+        exact = replace(held_out, across=targets @ guess.T, squares=guess.square().sum(dim=1))
+        left = exact.errors(features, vectors, targets @ targets.T)[:, at]
+        assert (left >= 0).all()
+        np.testing.assert_allclose(left, 0.0, atol=1e-12)
+
+
+def test_a_setting_must_help_strong_and_weak_perturbations() -> None:
+    sizes = np.array([100.0, 100.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    jitter = 1e-3 * np.arange(9)
+    reference = sizes.copy()
+    strong = reference - np.where(sizes > 1, 10.0, -0.2) - jitter
+    both = reference * 0.97 - jitter
+    errors = np.stack([strong, both, reference], axis=1)
+    assert best_beyond_chance(errors, reference=2, n_spreads=1.0) == 0
+    chosen = best_for_strong_and_weak(errors, sizes, reference=2, n_spreads=1.0)
+    assert chosen == 1
+    # Nothing helps both: the reference stays.
+    alone = errors[:, [0, 2]]
+    assert best_for_strong_and_weak(alone, sizes, reference=1, n_spreads=1.0) == 1
+    # Of several that do, the one of the smallest squared error.
+    better = np.stack([both, reference * 0.96 - jitter, reference], axis=1)
+    assert best_for_strong_and_weak(better, sizes, reference=2, n_spreads=1.0) == 1
 
 
 def test_a_plain_mean_is_the_typical_change_only_where_it_predicts_better_by_more_than_chance() -> (

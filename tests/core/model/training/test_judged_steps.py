@@ -88,9 +88,10 @@ def test_perturbations_are_judged_by_networks_that_have_not_seen_them(
         learnt.append([tuple(row) for row in self.source.conditions.gene_indices.tolist()])
         return train(self, network)
 
-    def seen(network: DyGenePT, trainer: Trainer, held: StartData) -> np.ndarray:
+    def seen(network: DyGenePT, trainer: Trainer, held: StartData, *, spares: bool) -> np.ndarray:
+        assert not spares  # There are few.
         scored.append([tuple(row) for row in held.conditions.gene_indices.tolist()])
-        return scores(network, trainer, held)
+        return scores(network, trainer, held, spares=spares)
 
     kept: list[dict[str, torch.Tensor]] = []
 
