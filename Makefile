@@ -69,7 +69,6 @@ kills: $(STAMP)  ## Kill commands at random moments, resume them, and compare (t
 	$(BIN)/python scripts/kill_trials.py
 
 browser: $(STAMP)  ## Try the pages in headless Chromium, and their accessibility (needs chromium and npm)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,browser]'
 	npm install --silent --no-save --prefix build/axe axe-core
 	DYGENEPT_AXE=$(abspath build/axe/node_modules/axe-core/axe.min.js) $(BIN)/python -m pytest -m browser tests/core/reports
 

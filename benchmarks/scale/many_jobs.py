@@ -3,7 +3,8 @@
 A SIMULATED file of 250 perturbations in 250 folds, four models in closed form, one metric: what
 is left is the harness itself (cutting and guarding a task, records) and the executor. Each way runs
 in a process of its own; seconds of CPU are those of all its processes, with Ray those of workers,
-``raylet`` and ``gcs_server`` on this machine among them::
+``raylet`` and ``gcs_server`` on this machine among them. What the clock waits for is read from the
+scheduler (``/proc/PID/schedstat``) and, in one process, from the calls that flush a record::
 
     python benchmarks/scale/many_jobs.py FOLDER --executor inline --executor process
     ray start --head; python benchmarks/scale/many_jobs.py FOLDER --executor inline --executor ray
@@ -45,8 +46,9 @@ def bench(folder: Path, executor: str, n_folds: int, jobs: int) -> dict[str, flo
         keep_predictions=False,
     )
     environment = Environment.load()
+    flushed = flushing()
     start = time.perf_counter()
-    with cpu_of_ray() as of_ray:
+    with cpu_of_ray() as of_ray, waiting_for_processors() as queued:
         outcome = run_bench(request, environment)
     wall = time.perf_counter() - start
     if outcome.failures:
@@ -58,7 +60,58 @@ def bench(folder: Path, executor: str, n_folds: int, jobs: int) -> dict[str, flo
         "n_jobs": float(len(records)),
         "wall_s": wall,
         "cpu_s": sum(part.ru_utime + part.ru_stime for part in used) + of_ray(),
+        "queued_s": queued(),
+        "flushed_s": sum(flushed),
     }
+
+
+def flushing() -> list[float]:
+    """Return a list that gets the seconds of each flush to the disk of this process."""
+    plain, seconds = os.fsync, list[float]()
+
+    def timed(descriptor: int) -> None:
+        start = time.perf_counter()
+        plain(descriptor)
+        seconds.append(time.perf_counter() - start)
+
+    os.fsync = timed
+    return seconds
+
+
+@contextmanager
+def waiting_for_processors() -> Iterator[Callable[[], float]]:
+    """Add up the seconds that this process and its children were ready and had no processor.
+
+    Of each the main thread, in which jobs run. Children are looked at five times a second, since
+    they are gone when the body ends.
+    """
+    own, last = os.getpid(), dict[int, float]()
+    is_over = Event()
+
+    def look() -> None:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if own in (parent, int(folder.name)):
+                    queued = int((folder / "schedstat").read_text().split()[1])
+                    last[int(folder.name)] = queued / 1e9
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+
+    def watch() -> None:
+        while not is_over.wait(0.2):
+            look()
+
+    look()
+    before = last.get(own, 0.0)
+    watching = Thread(target=watch)
+    watching.start()
+    try:
+        yield lambda: sum(last.values()) - before
+    finally:
+        is_over.set()
+        watching.join()
+        look()
 
 
 @contextmanager
@@ -139,7 +192,9 @@ def main() -> None:
         sys.stdout.write(
             f"{executor:<8} {many['n_jobs']:,.0f} jobs  {many['wall_s']:.1f} s  per job "
             f"{(many['cpu_s'] - few['cpu_s']) / n_more * 1000:.1f} ms of CPU, "
-            f"{(many['wall_s'] - few['wall_s']) / n_more * 1000:.1f} ms of wall time\n"
+            f"{(many['wall_s'] - few['wall_s']) / n_more * 1000:.1f} ms of wall time, "
+            f"{(many['queued_s'] - few['queued_s']) / n_more * 1000:.1f} ms without a processor, "
+            f"{(many['flushed_s'] - few['flushed_s']) / n_more * 1000:.1f} ms flushing (inline)\n"
         )
     sys.stdout.write(f"equal records: {len(set(found.values())) == 1}\n")
 

@@ -49,7 +49,7 @@ MERGED_BYTES = 24
 CONTROL_BYTES = 24
 # Arrays of conditions x genes that are in files together; parts of rows and of columns that are in
 # memory together, and arrays of cell types x genes.
-TABLE_FILES = 10
+TABLE_FILES = 16
 PARTS = 8
 COLUMN_PARTS = 4
 OF_TYPES = 8
@@ -201,6 +201,18 @@ class CellsSize:
         """True if arrays of conditions × genes are in files on the way that a limit leads to."""
         return self._way(limit, streams=streams)[0] in (self.bounded, self.without_tables)
 
+    def limit_for_files(self, n_bytes: int) -> int | None:
+        """Return the largest limit under which tables are in files and a model fits beside them.
+
+        Args:
+            n_bytes: What the model takes by itself then.
+        """
+        limit = min(self.in_memory, self.streamed) - 1
+        fits = self.files_tables(limit, streams=True) and (
+            self.under(limit, streams=True, n_bytes=n_bytes) <= limit
+        )
+        return limit if fits else None
+
     def _way(self, limit: int, *, streams: bool) -> tuple[int, int]:
         """Return the peak of that way, and what is in memory while a model is fitted."""
         cells = self.n_cells * CELL_BYTES + PROCESS_BYTES
@@ -337,7 +349,13 @@ def check_given_cells(data: PerturbationData, rows: npt.NDArray[np.intp], limit:
 
 
 def check_model_memory(
-    model: str, n_bytes: int, data: PerturbationData, limit: int, *, n_tables: int = TABLES
+    model: str,
+    n_bytes: int,
+    data: PerturbationData,
+    limit: int,
+    *,
+    n_tables: int = TABLES,
+    filed_bytes: int | None = None,
 ) -> None:
     """Refuse a model whose fit does not fit beside everything else.
 
@@ -347,6 +365,7 @@ def check_model_memory(
         data: The data set.
         limit: Most bytes of memory.
         n_tables: Arrays of conditions × genes that are in memory together.
+        filed_bytes: What it takes by itself where these are in files.
 
     Raises:
         DataError: As said; the amount that is needed is named.
@@ -354,11 +373,18 @@ def check_model_memory(
     size = replace(CellsSize.of_data(data), n_tables=n_tables)
     needed = size.under(limit, streams=True, n_bytes=n_bytes)
     if needed > limit:
+        less = None if filed_bytes is None else size.limit_for_files(filed_bytes)
+        hint = "allow as much"
+        if less is not None and less < limit:
+            hint += (
+                f", or less, such as --memory {math.floor(less / GIB * 100) / 100:g}G, which moves "
+                "arrays of conditions × genes into files"
+            )
         raise DataError(
             f"{model} takes {n_bytes / GIB:,.2f} GiB by itself (such as arrays of all pairs of "
             f"perturbations, or of perturbations × genes), which makes "
             f"{needed / GIB:,.2f} GiB of memory with {data.name!r}, more than the "
-            f"{limit / GIB:,.2f} GiB of --memory; allow as much, or leave it out"
+            f"{limit / GIB:,.2f} GiB of --memory; {hint}, or leave it out"
         )
 
 

@@ -16,11 +16,6 @@ EXACT_UP_TO = 20
 ROUNDING = 1e-12
 
 
-def smallest_p(n_different: int) -> float:
-    """Return the smallest two-sided p that so many differences other than 0 can have."""
-    return min(1.0, 2.0 ** (1 - n_different))
-
-
 def sign_flip_p_values(
     differences: DoubleArray, *, n_draws: int = N_DRAWS, seed: int = 0
 ) -> DoubleArray:

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         UsesChild,
     )
     from dygenept.plugin.isolated.environment import EnvironmentSpec
-    from dygenept.plugin.isolated.model import IsolatedModel, IsolatedProgram
+    from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel, IsolatedProgram
     from dygenept.plugin.specs import (
         AttentionSpec,
         BaselineSpec,
@@ -142,6 +142,7 @@ __all__ = [
     "HasLinearStart",
     "HasNotes",
     "HasSharedShift",
+    "IsolatedConfig",
     "IsolatedModel",
     "IsolatedProgram",
     "KgSource",
@@ -188,7 +189,7 @@ def __dir__() -> list[str]:
 
 
 def _home(name: str) -> str:
-    if name in ("IsolatedModel", "IsolatedProgram"):
+    if name.startswith("Isolated"):
         return "dygenept.plugin.isolated.model"
     if name == "EnvironmentSpec":
         return "dygenept.plugin.isolated.environment"

@@ -225,6 +225,7 @@ class ResultsStore:
         }
         wanted = [rows.get((condition.label, condition.cell_type)) for condition in conditions]
         if None in wanted or not set(gene_ids) <= set(table.columns):
+            logger.warning("%s lacks conditions or genes; predictions are computed again", path)
             return None
         values: DoubleArray = table.select(gene_ids).to_numpy().astype(np.float64)
         return values[[row for row in wanted if row is not None]]

@@ -10,7 +10,7 @@ from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.plan import BenchPlan
-from dygenept.runs.plan_costs import MEASURED, shared_seconds
+from dygenept.runs.plan_costs import MEASURED, embedding_seconds, shared_seconds
 from dygenept.runs.plan_models import ModelPlan
 from dygenept.runs.runner import BenchOutcome
 
@@ -92,6 +92,8 @@ def plan_document(plan: BenchPlan) -> dict[str, object]:
         },
         "models": [_model(plan, model) for model in plan.models],
         "shared_seconds": None if size is None else shared_seconds(size, plan.machine),
+        "texts_to_embed": plan.n_texts,
+        "embedding_seconds": embedding_seconds(plan.n_texts),
         "total_seconds": plan.seconds,
         "memory_bytes": plan.memory_bytes,
         "limited_bytes": plan.limited_bytes,
@@ -103,8 +105,11 @@ def plan_document(plan: BenchPlan) -> dict[str, object]:
 
 
 def _model(plan: BenchPlan, model: ModelPlan) -> dict[str, object]:
+    known = asdict(model)
     return {
-        **asdict(model),
+        **known,
+        # Their number: they may be thousands.
+        "texts": len(model.texts),
         "n_to_compute": 0 if model.lacks else plan.n_folds - model.n_recorded,
         "total_seconds": plan.seconds_of(model),
     }

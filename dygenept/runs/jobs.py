@@ -62,6 +62,11 @@ class UnscoredJob:
     checkpoints: Path
     held: ExitStack
 
+    @property
+    def has_draws(self) -> bool:
+        """True if several draws are to be scored, which take several times the memory."""
+        return bool(self.predicted.predictions.others)
+
     def finish(self) -> FinishedJob:
         """Score the predictions, write the record, and release the lock.
 
@@ -285,5 +290,10 @@ def _check_memory(
     )
     if context.memory is not None and (n_bytes := baseline.fit_bytes(size)):
         check_model_memory(
-            baseline.shown, n_bytes, context.data, context.memory, n_tables=context.n_tables
+            baseline.shown,
+            n_bytes,
+            context.data,
+            context.memory,
+            n_tables=context.n_tables,
+            filed_bytes=None if size.in_files else baseline.fit_bytes(replace(size, in_files=True)),
         )

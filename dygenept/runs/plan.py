@@ -79,7 +79,13 @@ class BenchPlan:
         if self.size is None or any(part is None for part in parts):
             return None
         shared = costs.shared_seconds(self.size, self.machine)
+        shared += costs.embedding_seconds(self.n_texts)
         return shared + sum(part for part in parts if part is not None)
+
+    @property
+    def n_texts(self) -> int:
+        """Facet texts that would be embedded first, since no run has embedded them."""
+        return len(frozenset().union(*(model.texts for model in self.models)))
 
     @property
     def memory_bytes(self) -> int | None:
@@ -167,6 +173,11 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
     if device.startswith("cuda"):
         doubts.append(
             f"No GPU was measured: {costs.MEASURED.gpu_flop:.0e} operations per second are assumed."
+        )
+    if any(model.texts for model in plans):
+        doubts.append(
+            "Only texts of the data set's target genes were looked up in the cache of embeddings; "
+            "those of genes that inform unknown facets come on top."
         )
     doubts += (*_too_large(plans, machine), *_under_limit(request, found, plans, n_tables))
     return BenchPlan(

@@ -46,6 +46,10 @@ class Coefficients:
             where a fifth of the conditions is held out at once.
         process_bytes: A process with its libraries: 0.25 GiB.
         torch_bytes: What torch, the batches and the start of an assembly add: 1 GiB.
+        embed_s: Per facet text that no run has embedded yet, by MiniLM: 9.3 s for 688. ASSUMED of
+            other text encoders.
+        load_s: To load that encoder: 3 s.
+        embed_bytes: What it takes beside the process: 0.5 GiB.
         value_bytes: A value of a metric in a record, as JSON.
     """
 
@@ -65,6 +69,9 @@ class Coefficients:
     tables: int = TABLES
     process_bytes: int = PROCESS_BYTES
     torch_bytes: int = GIB
+    embed_s: float = 0.0125
+    load_s: float = 3.0
+    embed_bytes: int = GIB // 2
     value_bytes: int = 110
 
 
@@ -164,6 +171,11 @@ class Work:
 def shared_seconds(size: DataSize, machine: Machine, c: Coefficients = MEASURED) -> float:
     """Seconds until the first job: reading, means and DE lists."""
     return size.n_values * (c.read_s + c.means_s) / machine.pairs_of_cores
+
+
+def embedding_seconds(n_texts: int, c: Coefficients = MEASURED) -> float:
+    """Seconds to embed texts once, for all models and folds; measured on one thread."""
+    return c.load_s + c.embed_s * n_texts if n_texts else 0.0
 
 
 def scoring_seconds(

@@ -11,12 +11,13 @@ import numpy as np
 from dygenept.data.memory import TABLES, CellsSize
 from dygenept.data.outlines import OutlinedDataset
 from dygenept.errors import ConfigError
+from dygenept.knowledge.catalog import unembedded_texts
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.readiness import require_buildable
-from dygenept.types import EncoderFootprint, FitSize, IntArray
+from dygenept.types import EncoderFootprint, FitSize, IntArray, no_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class ModelPlan:
         seconds: Seconds of one fold, by part.
         basis: Where the seconds are from: ``recorded`` (the mean of its records in the folder),
             ``estimated`` by the cost model, or ``unknown``.
+        texts: Facet texts that no run has embedded yet, each with the identity of its encoder.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelPlan:
     encoder: EncoderFootprint | None
     seconds: Mapping[str, float] | None
     basis: str
+    texts: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +83,44 @@ class ModelPlanner:
             )
             if work is not None and work.encoder and work.encoder.cache_place == "memory":
                 memory += work.encoder.cache_bytes
+        texts = self._texts(model) if lacks is None and len(own) < len(self.folds) else frozenset()
+        if memory is not None and texts:
+            memory += costs.MEASURED.embed_bytes
         return ModelPlan(
             name=model.name,
             role=model.role,
             n_recorded=len(own),
             lacks=lacks,
             memory_bytes=memory,
-            limited_bytes=self._limited(model),
+            limited_bytes=self._limited(model, costs.MEASURED.embed_bytes if texts else 0),
             gradient_steps=None if work is None else work.steps,
             encoder=None if work is None else work.encoder,
             seconds=seconds,
             basis=basis,
+            texts=texts,
         )
 
-    def _limited(self, model: ResolvedModel) -> int | None:
-        """Return peak memory under the limit, what the model says it takes itself included."""
+    def _texts(self, model: ResolvedModel) -> frozenset[tuple[str, str]]:
+        """Return the facet texts that it would embed first; none where genes are not known."""
+        data = self.dataset.outline.data
+        name = None if model.baseline is None else model.baseline.knowledge
+        if model.assembly is not None:
+            name = model.assembly.facets
+        if data is None or name is None:
+            return frozenset()
+        environment = self.environment
+        runtime = environment.runtime(no_report)
+        return unembedded_texts(
+            name, sorted(data.target_genes), environment=environment, runtime=runtime
+        )
+
+    def _limited(self, model: ResolvedModel, embedding: int) -> int | None:
+        """Return peak memory under the limit, what the model says it takes itself included.
+
+        Args:
+            model: The model.
+            embedding: Bytes that embedding its texts takes before.
+        """
         cells = CellsSize.of(self.dataset.outline)
         if self.limit is None or self.size is None or cells is None or not self.folds:
             return None
@@ -122,6 +148,8 @@ class ModelPlanner:
             )
             for fold in self.folds
         )
+        # Texts are embedded before the fit.
+        n_bytes = max(n_bytes, embedding)
         return cells.under(self.limit, streams=streams, n_bytes=n_bytes) + given
 
     def _lacks(self, model: ResolvedModel) -> str | None:

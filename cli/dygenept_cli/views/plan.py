@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dygenept.runs.plan_costs import embedding_seconds
 from dygenept_cli.views.listing import listing, show_facts, show_table
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def show_plan(plan: BenchPlan) -> None:
             ("records", amount(disk["records"])),
             ("predictions", f"{amount(disk['predictions'])} at most"),
             ("cache on disk", "none" if disk["cache"] == 0 else amount(disk["cache"])),
+            ("texts to embed", _texts(plan)),
             ("time", f"about {duration(plan.seconds)}, one job after another"),
         )
     )
@@ -87,6 +89,12 @@ def duration(seconds: float | None) -> str:
                 else (f"{seconds / length:,.0f} {unit}")
             )
     return f"{seconds:.2g} s"
+
+
+def _texts(plan: BenchPlan) -> str:
+    if not plan.n_texts:
+        return "none"
+    return f"{plan.n_texts:,} of target genes, about {duration(embedding_seconds(plan.n_texts))}"
 
 
 def _split(plan: BenchPlan) -> str:

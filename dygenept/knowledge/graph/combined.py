@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from dygenept.errors import DataError
 from dygenept.knowledge.genes.matching import nearest_genes, rows_of
-from dygenept.plugin.interfaces import GraphReport
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -43,14 +42,12 @@ class CombinedGraph:
         sources: Names of the sources, in the order they were named.
         winner: Position in ``sources`` of the one that gave the weight, the first of equals; CSR
             with the index arrays of ``weights``, so its zeros are entries too.
-        reports: What each source read, kept and dropped, where it says so.
     """
 
     genes: tuple[str, ...]
     weights: sparse.csr_matrix
     sources: tuple[str, ...]
     winner: sparse.csr_matrix
-    reports: tuple[GraphReport, ...] = ()
 
     @property
     def n_edges(self) -> int:

@@ -64,7 +64,6 @@ def combine_graphs(
         weights=weights,
         sources=tuple(graphs),
         winner=sparse.csr_matrix((winner, weights.indices, weights.indptr), shape=size),
-        reports=tuple(graph.report for graph in graphs.values() if graph.report is not None),
     )
 
 

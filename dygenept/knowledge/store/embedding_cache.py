@@ -51,6 +51,21 @@ class EmbeddingCache:
             found.update(_read_shard(shard, wanted))
         return found
 
+    def lacking(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts without a vector here; only their keys are read, and nothing removed."""
+        from safetensors import safe_open
+
+        missing = dict(zip(text_keys(texts), texts, strict=True))
+        for shard in () if self._folder is None else sorted(self._folder.glob("*.safetensors")):
+            with (
+                suppress(DataError),
+                reading(shard, "a cache of embeddings"),
+                safe_open(shard, framework="numpy") as opened,
+            ):
+                for key in opened.get_tensor("keys"):
+                    missing.pop(key.tobytes(), None)
+        return list(missing.values())
+
     def write(self, texts: Sequence[str], vectors: FloatArray) -> None:
         """Keep the vectors of some texts, (n_texts, D); a disk that refuses is only warned of."""
         if self._folder is None or not texts:

@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from pydantic import Field
 
 from dygenept.errors import ChildError, PluginError
 from dygenept.machine.folders import default_cache_dir
@@ -16,6 +19,7 @@ from dygenept.plugin.isolated.building import build_environment
 from dygenept.plugin.isolated.child import STDERR, STDOUT, run_child
 from dygenept.plugin.isolated.environment import EnvironmentSpec
 from dygenept.plugin.isolated.handover import TASK, Input, Order, write_order
+from dygenept.plugin.specs import PluginConfig
 from dygenept.types import ChildResources, Condition, Predictions, Progress, Task
 
 DEFAULT_TIMEOUT_S = 6 * 3600.0
@@ -24,6 +28,20 @@ CHILD_MODULE = "dygenept_child.py"
 # The environment of a record whose interpreter was given.
 GIVEN = "given"
 KEPT_AFTER_FAILURE = (TASK, STDOUT, STDERR)
+
+
+# Makes further files by name from the task and the conditions to predict.
+MakesFiles = Callable[[Task, Sequence[Condition]], Mapping[str, bytes]]
+
+
+class IsolatedConfig(PluginConfig):
+    """Base of the options of a model that runs in an environment of its own.
+
+    Attributes:
+        timeout_s: Seconds a fold may take.
+    """
+
+    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +68,7 @@ class IsolatedProgram:
     inputs: tuple[Input, ...] = ("cells",)
     options: Mapping[str, object]
     timeout_s: float = DEFAULT_TIMEOUT_S
-    files: Callable[[Task, Sequence[Condition]], Mapping[str, bytes]] | None = None
+    files: MakesFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +92,37 @@ class IsolatedModel:
         self._given: Path | None = None
         self.notes: tuple[str, ...] = ()
         self.child: ChildResources | None = None
+
+    @classmethod
+    def in_python(
+        cls,
+        script: Path,
+        environment: EnvironmentSpec,
+        config: IsolatedConfig,
+        *,
+        inputs: tuple[Input, ...] = ("cells",),
+        files: MakesFiles | None = None,
+    ) -> Self:
+        """Run a script in Python, with a plugin's options in ``task.json``.
+
+        Args:
+            script: The script, which is named ``_NAME_child.py`` after its plugin.
+            environment: What its environment contains.
+            config: The options; all but ``timeout_s`` are the script's.
+            inputs: As for ``IsolatedProgram``.
+            files: As for ``IsolatedProgram``.
+        """
+        return cls(
+            IsolatedProgram(
+                name=script.stem.removeprefix("_").removesuffix("_child"),
+                environment=environment,
+                script=script,
+                inputs=inputs,
+                options=config.model_dump(mode="json", exclude={"timeout_s"}),
+                timeout_s=config.timeout_s,
+                files=files,
+            )
+        )
 
     @property
     def script(self) -> Path:

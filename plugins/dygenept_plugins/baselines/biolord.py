@@ -19,8 +19,8 @@ from pathlib import Path
 from pydantic import Field
 
 from dygenept.knowledge.child_files import go_terms
-from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
-from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, hookimpl
+from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel
 
 ENVIRONMENT = EnvironmentSpec(
     requirements=("biolord==0.0.3", "torch>=2.4,<2.14"),
@@ -28,7 +28,7 @@ ENVIRONMENT = EnvironmentSpec(
 )
 
 
-class BiolordConfig(PluginConfig):
+class BiolordConfig(IsolatedConfig):
     """Options of ``biolord``; the defaults are the authors' for Norman.
 
     Attributes:
@@ -38,7 +38,6 @@ class BiolordConfig(PluginConfig):
         n_neighbors: Genes in a neighbourhood, besides the gene itself.
         min_weight: A gene is a feature if its weight, summed over perturbations, is above this: 1
             for Norman, 0 for Adamson.
-        timeout_s: Seconds a fold may take.
     """
 
     epochs: int = Field(default=200, gt=0)
@@ -46,21 +45,11 @@ class BiolordConfig(PluginConfig):
     n_latent: int = Field(default=32, gt=0)
     n_neighbors: int = Field(default=20, gt=0)
     min_weight: float = Field(default=1.0, ge=0)
-    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 def _build(config: BiolordConfig) -> IsolatedModel:
-    return IsolatedModel(
-        IsolatedProgram(
-            name="biolord",
-            environment=ENVIRONMENT,
-            script=Path(__file__).with_name("_biolord_child.py"),
-            inputs=("means",),
-            options=config.model_dump(mode="json", exclude={"timeout_s"}),
-            timeout_s=config.timeout_s,
-            files=go_terms,
-        )
-    )
+    script = Path(__file__).with_name("_biolord_child.py")
+    return IsolatedModel.in_python(script, ENVIRONMENT, config, inputs=("means",), files=go_terms)
 
 
 @hookimpl

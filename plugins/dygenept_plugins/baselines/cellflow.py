@@ -19,8 +19,8 @@ from pathlib import Path
 from pydantic import Field
 
 from dygenept.knowledge.child_files import gene_vectors
-from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
-from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, hookimpl
+from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel
 
 # The package imports requests without naming it; its scikit-learn pin needs numpy below 3.
 ENVIRONMENT = EnvironmentSpec(
@@ -29,7 +29,7 @@ ENVIRONMENT = EnvironmentSpec(
 )
 
 
-class CellflowConfig(PluginConfig):
+class CellflowConfig(IsolatedConfig):
     """Options of ``cellflow``.
 
     Attributes:
@@ -42,7 +42,6 @@ class CellflowConfig(PluginConfig):
             default.
         n_components: Principal components of a cell.
         lr: Learning rate of Adam; the package's default, one step for 20 iterations.
-        timeout_s: Seconds a fold may take.
     """
 
     embedding: str = "go_minilm"
@@ -52,19 +51,12 @@ class CellflowConfig(PluginConfig):
     n_layers: int = Field(default=3, gt=0)
     n_components: int = Field(default=50, gt=0)
     lr: float = Field(default=5e-5, gt=0)
-    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 def _build(config: CellflowConfig) -> IsolatedModel:
-    return IsolatedModel(
-        IsolatedProgram(
-            name="cellflow",
-            environment=ENVIRONMENT,
-            script=Path(__file__).with_name("_cellflow_child.py"),
-            options=config.model_dump(mode="json", exclude={"timeout_s"}),
-            timeout_s=config.timeout_s,
-            files=gene_vectors(config.embedding),
-        )
+    script = Path(__file__).with_name("_cellflow_child.py")
+    return IsolatedModel.in_python(
+        script, ENVIRONMENT, config, files=gene_vectors(config.embedding)
     )
 
 

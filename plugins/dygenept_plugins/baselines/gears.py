@@ -15,8 +15,8 @@ from pathlib import Path
 from pydantic import Field
 
 from dygenept.knowledge.child_files import go_terms
-from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
-from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, hookimpl
+from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel
 
 # torch_geometric and requests are imported but not declared; scipy 1.15 and pandas 3 break it.
 ENVIRONMENT = EnvironmentSpec(
@@ -33,7 +33,7 @@ ENVIRONMENT = EnvironmentSpec(
 )
 
 
-class GearsConfig(PluginConfig):
+class GearsConfig(IsolatedConfig):
     """Options of ``gears``; the defaults are the package's own.
 
     Attributes:
@@ -41,27 +41,17 @@ class GearsConfig(PluginConfig):
         hidden_size: Width of the graph layers.
         batch_size: Cells per step.
         lr: Learning rate of Adam, halved after each epoch.
-        timeout_s: Seconds a fold may take.
     """
 
     epochs: int = Field(default=20, gt=0)
     hidden_size: int = Field(default=64, gt=0)
     batch_size: int = Field(default=32, gt=0)
     lr: float = Field(default=1e-3, gt=0)
-    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 def _build(config: GearsConfig) -> IsolatedModel:
-    return IsolatedModel(
-        IsolatedProgram(
-            name="gears",
-            environment=ENVIRONMENT,
-            script=Path(__file__).with_name("_gears_child.py"),
-            options=config.model_dump(mode="json", exclude={"timeout_s"}),
-            timeout_s=config.timeout_s,
-            files=go_terms,
-        )
-    )
+    script = Path(__file__).with_name("_gears_child.py")
+    return IsolatedModel.in_python(script, ENVIRONMENT, config, files=go_terms)
 
 
 @hookimpl

@@ -19,8 +19,8 @@ from pathlib import Path
 from pydantic import Field
 
 from dygenept.knowledge.child_files import gene_vectors
-from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
-from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, hookimpl
+from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel
 
 # The package's exact pins, of setuptools for one, exclude today's torch.
 ENVIRONMENT = EnvironmentSpec(
@@ -38,7 +38,7 @@ ENVIRONMENT = EnvironmentSpec(
 )
 
 
-class StampConfig(PluginConfig):
+class StampConfig(IsolatedConfig):
     """Options of ``stamp``; the defaults are those of the package's example and tutorial.
 
     Attributes:
@@ -48,7 +48,6 @@ class StampConfig(PluginConfig):
         batch_size: Perturbations per step.
         lr: Learning rate of AdamW.
         max_p: Largest adjusted p value of a differentially expressed gene.
-        timeout_s: Seconds a fold may take.
     """
 
     embedding: str = "go_minilm"
@@ -56,19 +55,12 @@ class StampConfig(PluginConfig):
     batch_size: int = Field(default=64, gt=0)
     lr: float = Field(default=1e-4, gt=0)
     max_p: float = Field(default=0.01, gt=0, lt=1)
-    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 def _build(config: StampConfig) -> IsolatedModel:
-    return IsolatedModel(
-        IsolatedProgram(
-            name="stamp",
-            environment=ENVIRONMENT,
-            script=Path(__file__).with_name("_stamp_child.py"),
-            options=config.model_dump(mode="json", exclude={"timeout_s"}),
-            timeout_s=config.timeout_s,
-            files=gene_vectors(config.embedding, of_outputs=True),
-        )
+    script = Path(__file__).with_name("_stamp_child.py")
+    return IsolatedModel.in_python(
+        script, ENVIRONMENT, config, files=gene_vectors(config.embedding, of_outputs=True)
     )
 
 

@@ -20,8 +20,8 @@ from typing import Literal
 from pydantic import Field
 
 from dygenept.knowledge.child_files import gene_vectors
-from dygenept.plugin import BaselineSpec, EnvironmentSpec, PluginConfig, hookimpl
-from dygenept.plugin.isolated.model import DEFAULT_TIMEOUT_S, IsolatedModel, IsolatedProgram
+from dygenept.plugin import BaselineSpec, EnvironmentSpec, hookimpl
+from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel
 
 ENVIRONMENT = EnvironmentSpec(
     requirements=("arc-state==0.11.1", "torch>=2.7,<2.14"),
@@ -29,7 +29,7 @@ ENVIRONMENT = EnvironmentSpec(
 )
 
 
-class StateConfig(PluginConfig):
+class StateConfig(IsolatedConfig):
     """Options of ``state``; the defaults are the package's and its tutorial's.
 
     Attributes:
@@ -41,7 +41,6 @@ class StateConfig(PluginConfig):
         cell_set_len: Cells per set; None takes the configuration's.
         lr: Learning rate.
         val_freq: Steps between validations.
-        timeout_s: Seconds a fold may take.
     """
 
     embedding: str = "go_minilm"
@@ -51,19 +50,12 @@ class StateConfig(PluginConfig):
     cell_set_len: int | None = Field(default=None, gt=0)
     lr: float = Field(default=1e-4, gt=0)
     val_freq: int = Field(default=2000, gt=0)
-    timeout_s: float = Field(default=DEFAULT_TIMEOUT_S, gt=0)
 
 
 def _build(config: StateConfig) -> IsolatedModel:
-    return IsolatedModel(
-        IsolatedProgram(
-            name="state",
-            environment=ENVIRONMENT,
-            script=Path(__file__).with_name("_state_child.py"),
-            options=config.model_dump(mode="json", exclude={"timeout_s"}),
-            timeout_s=config.timeout_s,
-            files=gene_vectors(config.embedding),
-        )
+    script = Path(__file__).with_name("_state_child.py")
+    return IsolatedModel.in_python(
+        script, ENVIRONMENT, config, files=gene_vectors(config.embedding)
     )
 
 

@@ -197,7 +197,9 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
 def _discrimination(
     inputs: MetricInputs, distances: Callable[[Rivals, DoubleArray, Targets], DoubleArray]
 ) -> MetricValues:
-    columns = target_columns(inputs.conditions, inputs.gene_symbols)
+    columns = inputs.once(
+        "ranks.target_columns", lambda: target_columns(inputs.conditions, inputs.gene_symbols)
+    )
 
     def without_targets(among: Rivals) -> DoubleArray:
         rows = among.rows.tolist()

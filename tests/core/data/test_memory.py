@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dygenept.data.memory import CellsSize, csr_bytes, parse_memory
+from dygenept.data.memory import GIB, CellsSize, csr_bytes, parse_memory
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.data.request import DataRequest, open_data
@@ -58,3 +58,15 @@ def test_a_registered_data_set_is_made_first_and_then_refused(tmp_path: Path) ->
     with pytest.raises(DataError, match="--memory"):
         open_data(request, environment, no_report)
     assert len(list(tmp_path.rglob("*.h5ad"))) == 1
+
+
+def test_a_model_that_fits_only_with_tables_in_files_is_told_the_limit_for_that() -> None:
+    size = CellsSize(n_values=450_000_000, n_cells=2_500_000, n_genes=18_000, n_conditions=10_000)
+    filed = 2 * GIB
+    limit = size.limit_for_files(filed)
+    assert limit is not None
+    assert size.files_tables(limit, streams=True)
+    assert not size.files_tables(size.in_memory, streams=True)
+    assert size.under(limit, streams=True, n_bytes=filed) <= limit
+    # Nor would it fit there.
+    assert size.limit_for_files(100 * GIB) is None

@@ -51,3 +51,12 @@ def test_the_error_of_cell_types_is_what_was_planted(is_crossed: bool) -> None:
 
 def test_one_cell_type_adds_nothing() -> None:
     assert Clusters.independent(4).cell_type_errors(np.ones((4, 3))).tolist() == [0.0] * 3
+
+
+def test_the_error_of_cell_types_worked_out_by_hand() -> None:
+    # Their sums of what differs from the mean, 7.6, are -13.2 and 13.2; by chance their variances
+    # would be 2 * 2 and 8 * 3 / 2.
+    clusters = Clusters.of(list("abcde"), ["x", "x", "y", "y", "y"])
+    values = np.asarray([[0.0], [2.0], [10.0], [14.0], [12.0]])
+    expected = np.sqrt((2 * 13.2**2 - 4 - 12) * 2) / 5
+    assert clusters.cell_type_errors(values)[0] == pytest.approx(expected)

@@ -12,6 +12,7 @@ from dygenept.evaluation import blocks
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
 from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
+from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.evaluation.scoring import (
     NO_CORRELATION,
     GroundTruth,
@@ -397,3 +398,13 @@ def test_de_genes_are_counted_by_cell_type_and_label() -> None:
         Y: {"A+ctrl": 1},
     }
     assert de_gene_counts(data, None, data.conditions) == {}
+
+
+def test_means_of_predicted_cells_are_taken_in_double_precision() -> None:
+    cells = np.random.default_rng(0).random((100, 2)).astype(np.float32)
+    given = Predictions((Condition(A, X),), np.ones((1, 2)), cells=(cells,))
+    tested = CellTester(cells_data())(given)
+    assert tested is not None
+    expected = [float(sum(map(float, column)) / 100) for column in cells.T]
+    assert tested.means.dtype == np.float64
+    np.testing.assert_allclose(tested.means, [expected], rtol=1e-14)

@@ -57,6 +57,14 @@ def test_correlations_worked_out_by_hand() -> None:
     assert correlated([[0, 1]], [[3, 1]]).values.tolist() == pytest.approx([-1.0])
 
 
+def test_a_constant_row_is_one_beside_rows_that_vary() -> None:
+    found = correlated([[1.0, 1.0, 1.0], [0.0, 5.0, 9.0]], [[0.0, 1.0, 2.0]] * 2)
+    assert found.reasons == {0: "constant prediction"}
+    assert np.isnan(found.values[0])
+    found = correlated([[0.0, 1.0, 2.0]] * 2, [[0.0, 5.0, 9.0], [1.0, 1.0, 1.0]])
+    assert list(found.reasons) == [1]
+
+
 def test_each_row_is_correlated_by_itself() -> None:
     rng = np.random.default_rng(2)
     left, right = rng.normal(size=(2, 4, 6)) * np.array([[1.0], [5.0], [0.1], [2.0]])

@@ -123,12 +123,15 @@ def test_predictions_come_back_in_the_order_asked_for(tmp_path: Path, record: Ma
     assert [file.name for file in (tmp_path / "predictions").iterdir()] == ["k.parquet"]
 
 
-def test_predictions_that_lack_a_condition_are_not_used(tmp_path: Path, record: MakeRecord) -> None:
+def test_predictions_that_lack_a_condition_are_named_and_not_used(
+    tmp_path: Path, record: MakeRecord, caplog: pytest.LogCaptureFixture
+) -> None:
     store = ResultsStore(tmp_path)
     relative = store.write_predictions("k", Predictions(CONDITIONS[:1], np.zeros((1, 1))), ["x"])
     kept = record(predictions=relative)
     assert store.read_predictions(kept, CONDITIONS, ["x"]) is None
     assert store.read_predictions(kept, CONDITIONS[:1], ["y"]) is None
+    assert [line.count("k.parquet lacks conditions or genes") for line in caplog.messages] == [1, 1]
     assert store.read_predictions(kept, CONDITIONS[:1], ["x"]) is not None
 
 

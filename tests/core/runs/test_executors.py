@@ -27,14 +27,16 @@ def context(memory: int | None = None) -> Any:
     return SimpleNamespace(memory=memory, split=SimpleNamespace(folds=(0,)))
 
 
-def begun(finish: Callable[[], FinishedJob]) -> UnscoredJob:
+def begun(finish: Callable[[], FinishedJob], *, n_others: int = 0) -> UnscoredJob:
     class Begun(UnscoredJob):
         __slots__ = ()
 
         def finish(self) -> FinishedJob:
             return finish()
 
-    return Begun(cast(Any, None), Path(), cast(Any, None))
+    predictions = SimpleNamespace(others=(None,) * n_others)
+    predicted = cast(Any, SimpleNamespace(predictions=predictions))
+    return Begun(predicted, Path(), cast(Any, None))
 
 
 def finished(name: str) -> FinishedJob:
@@ -68,9 +70,11 @@ def test_a_job_is_scored_while_the_next_is_fitted(monkeypatch: pytest.MonkeyPatc
     assert set(fitted_in) == {threading.main_thread()}
 
 
-@pytest.mark.parametrize(("memory", "n_threads"), [(1 << 30, 2), (None, 1)])
-def test_under_a_limit_and_with_one_thread_a_job_ends_before_the_next_begins(
-    monkeypatch: pytest.MonkeyPatch, memory: int | None, n_threads: int
+@pytest.mark.parametrize(
+    ("memory", "n_threads", "n_others"), [(1 << 30, 2, 0), (None, 1, 0), (None, 2, 4)]
+)
+def test_where_memory_or_threads_are_short_a_job_ends_before_the_next_begins(
+    monkeypatch: pytest.MonkeyPatch, memory: int | None, n_threads: int, n_others: int
 ) -> None:
     monkeypatch.setattr(executors, "n_threads", lambda: n_threads)
     steps = []
@@ -82,7 +86,7 @@ def test_under_a_limit_and_with_one_thread_a_job_ends_before_the_next_begins(
             steps.append(f"score {model.name}")
             return finished(model.name)
 
-        return begun(finish)
+        return begun(finish, n_others=n_others)
 
     monkeypatch.setattr(executors, "begin_job", begin)
     list(run_inline(context(memory), jobs(2), no_report))

@@ -14,11 +14,13 @@ from dygenept.data import memory
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.errors import ConfigError, DataError
+from dygenept.knowledge.catalog import open_knowledge
 from dygenept.plugin.environment import Environment
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.plan import BenchPlan, plan_bench
 from dygenept.runs.runner import BenchRequest
 from dygenept.testing import ToyShape, write_toy_h5ad
+from dygenept.types import no_report
 
 MODELS = ("perturbed_mean", "ridge")
 
@@ -135,8 +137,16 @@ def test_a_plan_says_what_a_limit_on_memory_makes_of_it(
     (kept,) = planned(toy, tmp_path, memory=size.streamed + more).doubts
     assert "cells are kept in a temporary file" in kept
     monkeypatch.undo()
+    fits_take_most(monkeypatch)
     (too_much,) = planned(toy, tmp_path, memory=size.in_memory).doubts
     assert too_much.startswith("ridge would be refused under --memory")
+
+
+def fits_take_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reading and testing a toy take next to nothing, so that a fit exceeds both."""
+    monkeypatch.setattr(memory, "READING_PEAK", 1.0)
+    for name in ("MERGED_BYTES", "SORTING_BYTES", "CONTROL_BYTES"):
+        monkeypatch.setattr(memory, name, 0)
 
 
 def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Path) -> None:
@@ -185,8 +195,9 @@ def test_a_plan_has_no_more_processes_than_jobs(toy: Path, tmp_path: Path) -> No
 
 
 def test_the_peak_under_a_limit_is_of_models_that_are_not_refused(
-    toy: Path, tmp_path: Path
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fits_take_most(monkeypatch)
     plan = planned(toy, tmp_path)
     assert plan.limited_bytes is None
     mean, ridge = (model.limited_bytes for model in planned(toy, tmp_path, memory=1 << 40).models)
@@ -211,3 +222,39 @@ def test_larger_folds_and_several_cell_types_take_more_tables(toy: Path, tmp_pat
     assert few.memory_bytes is not None
     assert many.memory_bytes is not None
     assert many.memory_bytes > few.memory_bytes
+
+
+def test_texts_that_no_run_has_embedded_are_planned_once(toy: Path, tmp_path: Path) -> None:
+    environment = Environment.load(cache_dir=tmp_path / "cache")
+    request = BenchRequest(
+        dataset=str(toy),
+        results=tmp_path / "results",
+        models=("perturbed_mean", "ridge_go", "knn_go"),
+        n_folds=2,
+        memory=1 << 40,
+    )
+    cold = plan_bench(request, environment)
+    plain, ridge, knn = cold.models
+    assert not plain.texts
+    # Both read the same ones.
+    assert cold.n_texts == len(ridge.texts) > 0
+    assert ridge.texts == knn.texts
+    assert list(tmp_path.iterdir()) == []
+    genes = sorted({gene for item in read_anndata(toy).conditions for gene in item.genes})
+    open_knowledge(
+        "go_minilm", genes, environment=environment, runtime=environment.runtime(no_report)
+    )
+    warm = plan_bench(request, environment)
+    assert warm.n_texts == 0
+    assert cold.seconds is not None
+    assert warm.seconds is not None
+    embedding = costs.MEASURED.load_s + costs.MEASURED.embed_s * cold.n_texts
+    assert cold.seconds - warm.seconds == pytest.approx(embedding)
+    assert cold.memory_bytes is not None
+    assert warm.memory_bytes is not None
+    assert cold.memory_bytes - warm.memory_bytes == costs.MEASURED.embed_bytes
+    # With a damaged cache they are embedded again, and it stays where it is.
+    (shard,) = (tmp_path / "cache" / "embeddings").glob("*/*.safetensors")
+    shard.write_bytes(b"damaged")
+    assert plan_bench(request, environment).n_texts == cold.n_texts
+    assert shard.read_bytes() == b"damaged"

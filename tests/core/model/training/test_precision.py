@@ -101,6 +101,16 @@ def test_a_card_without_bfloat16_falls_back_or_is_named(
         assert precisions.autocast_dtype(options, card) == found
 
 
+def test_the_number_format_is_named_since_that_of_a_gpu_is_another_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda kind, **given: (kind, given))
+    cpu = torch.device("cpu")
+    for precision, dtype in (("bf16", torch.bfloat16), ("float32", None)):
+        asked = precisions.autocast(replace(OPTIONS, precision=precision), cpu)  # type: ignore[arg-type]
+        assert asked == ("cpu", {"dtype": dtype, "enabled": dtype is not None})
+
+
 def test_bf16_is_used_in_the_forward_pass_alone(
     network: DyGenePT, monkeypatch: pytest.MonkeyPatch
 ) -> None:
