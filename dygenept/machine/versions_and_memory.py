@@ -106,6 +106,17 @@ def peak_memory(device: str) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def give_back_memory() -> None:
+    """Give memory back that was freed: glibc keeps what each thread has had, for that thread."""
+    if sys.platform == "linux":
+        import ctypes
+
+        # Other C libraries lack it, and keep less.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Keep Python from looking for cycles while many objects are made that have none.

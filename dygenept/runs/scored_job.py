@@ -16,6 +16,7 @@ from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
 from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
+    give_back_memory,
     installed_versions,
     peak_memory,
     reset_peak_memory,
@@ -230,6 +231,7 @@ def score_job(done: PredictedJob, *, keep: bool = True) -> RunRecord:
     )
     if keep:
         context.store.write(record)
+    give_back_memory()
     return record
 
 

@@ -2,9 +2,9 @@
 
 Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
 2022, arXiv:2202.10054). Choices are made by leave-one-out error over the train perturbations, so
-that nothing held out is read. What leaves the typical change alone, and what lets texts count for
-more than the genes themselves, must help by more than chance, and weak perturbations as well as
-strong ones.
+that nothing held out is read. Texts count for something beside the genes' own codes only where they
+help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is the
+linear model of the baseline ``linear_loo``.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _fit_choice(
     shared = mean_shared_features(network.decoder, states)  # (F,)
     features = mean_features(network, data, positions)  # (n, F)
     direction = None if shared is None else shared.cpu().numpy()
-    return ReadoutChoice.of(features, targets, direction, penalties, beyond_chance=True)
+    return ReadoutChoice.of(features, targets, direction, penalties)
 
 
 def _choice_with_best_share(

@@ -18,7 +18,6 @@ from dygenept.model.start.left_out import (
     Spectrum,
     Targets,
     best_beyond_chance,
-    best_for_strong_and_weak,
 )
 from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
@@ -158,21 +157,6 @@ def fit_readout(
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What competes for a readout.
-
-    Attributes:
-        priors: Of the typical change.
-        penalties: In ascending order.
-        beyond_chance: See ``ReadoutChoice.of``.
-    """
-
-    priors: tuple[float, ...]
-    penalties: tuple[float, ...]
-    beyond_chance: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ReadoutChoice:
     """What left-out errors choose for features; solved only where it is wanted.
 
@@ -182,7 +166,7 @@ class ReadoutChoice:
         errors: See ``Readout``.
         penalty: See ``Readout``.
         prior: See ``Readout``.
-        rules: What competed, and by which rule.
+        penalties: Those that competed.
     """
 
     left_out: LeftOut
@@ -190,7 +174,7 @@ class ReadoutChoice:
     errors: DoubleArray
     penalty: float
     prior: float
-    rules: Rules
+    penalties: Sequence[float]
 
     @classmethod
     def of(
@@ -199,20 +183,8 @@ class ReadoutChoice:
         targets: Targets,
         shared: DoubleArray | None,
         penalties: Sequence[float] = PENALTIES,
-        *,
-        beyond_chance: bool = False,
     ) -> ReadoutChoice:
-        """Choose the penalty, and with several cell types the typical change's prior.
-
-        Args:
-            features: (n, F).
-            targets: What is fitted.
-            shared: See ``fit_readout``.
-            penalties: Those that compete, in ascending order.
-            beyond_chance: Leave the largest penalty, which is next to nothing but the typical
-                change, only for a gain by more than one standard error in squared and in relative
-                errors.
-        """
+        """Choose among penalties, and with several cell types the typical change's prior."""
         direction = None
         if shared is not None and targets.rows.n_perturbations > 1:
             direction = shared / np.square(shared).sum()
@@ -220,30 +192,24 @@ class ReadoutChoice:
         spectrum = Spectrum.of(across, targets.rows)
         left_out = LeftOut(spectrum, targets, counts)
         several = direction is not None and targets.rows.has_several_types
-        rules = Rules(PRIORS if several else (POOLED,), tuple(penalties), beyond_chance)
-        return cls._best(left_out, direction, rules)
+        return cls._best(left_out, direction, PRIORS if several else (POOLED,), penalties)
 
     @classmethod
-    def _best(cls, left_out: LeftOut, direction: DoubleArray | None, rules: Rules) -> ReadoutChoice:
-        of_priors = [
-            np.stack([left_out.errors(each, prior) for each in rules.penalties], axis=1)
-            for prior in rules.priors
-        ]  # (n_perturbations, n_penalties) each
-        means = np.stack([errors.mean(axis=0) for errors in of_priors])
-        prior, best = divmod(int(means.argmin()), means.shape[1])
-        errors = of_priors[prior]
-        if rules.beyond_chance:
-            sizes = left_out.targets.mean_squares()
-            largest = len(rules.penalties) - 1
-            best = best_for_strong_and_weak(errors, sizes, reference=largest, n_spreads=1.0)
-        return cls(
-            left_out,
-            direction,
-            errors[:, best],
-            rules.penalties[best],
-            rules.priors[prior],
-            rules,
-        )
+    def _best(
+        cls,
+        left_out: LeftOut,
+        direction: DoubleArray | None,
+        priors: Sequence[float],
+        penalties: Sequence[float],
+    ) -> ReadoutChoice:
+        best: ReadoutChoice | None = None
+        for prior in priors:
+            for penalty in penalties:
+                errors = left_out.errors(penalty, prior)
+                if best is None or errors.mean() < best.errors.mean():
+                    best = cls(left_out, direction, errors, penalty, prior, penalties)
+        assert best is not None
+        return best
 
     def solved(self) -> Readout:
         """Let cell types read features by themselves where that helps, and solve."""
@@ -253,15 +219,9 @@ class ReadoutChoice:
             tried = [self]
             for share in TYPE_SHARES[1:]:
                 left_out = replace(self.left_out, spectrum=spectrum.by_type(share))
-                rules = replace(self.rules, priors=(self.prior,))
-                tried.append(self._best(left_out, self.direction, rules))
+                tried.append(self._best(left_out, self.direction, (self.prior,), self.penalties))
             errors = np.stack([each.errors for each in tried], axis=1)
-            if self.rules.beyond_chance:
-                sizes = targets.mean_squares()
-                best = best_for_strong_and_weak(errors, sizes, reference=0, n_spreads=1.0)
-            else:
-                best = best_beyond_chance(errors, reference=0, n_spreads=1.0)
-            chosen = tried[best]
+            chosen = tried[best_beyond_chance(errors, reference=0, n_spreads=1.0)]
         left_out = chosen.left_out
         typical, coefficients = left_out.solved(chosen.penalty, chosen.prior)
         return Readout(

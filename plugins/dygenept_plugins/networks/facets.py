@@ -14,7 +14,7 @@ from dygenept_plugins.networks.linear_start import pair_units, principal_rows
 
 NULL_SCALE = 0.02
 # What the closed-form start tries where the share is left to it.
-IDENTITY_SHARES = (0.0, 0.3, 0.5, 0.7, 0.9)
+IDENTITY_SHARES = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 class FacetEncoder(nn.Module):

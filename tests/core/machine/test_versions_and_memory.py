@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import os
+import platform
+import resource
 import sys
+import threading
 from importlib import metadata
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dygenept.machine.versions_and_memory import installed_versions, thread_counts
+from dygenept.machine.versions_and_memory import (
+    give_back_memory,
+    installed_versions,
+    thread_counts,
+)
 
 
 def test_versions_name_every_library_that_numbers_depend_on() -> None:
@@ -31,3 +40,23 @@ def test_torch_is_counted_only_where_it_is_loaded(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "torch")
     assert "torch" not in thread_counts()
     assert "torch" not in sys.modules
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
+def test_memory_that_a_thread_has_freed_is_given_back() -> None:
+    kept = []
+
+    def fill() -> None:
+        blocks = [np.ones(12_000) for _ in range(600)]
+        # What is still used at the end of the thread's memory holds all before it back.
+        kept.append(blocks[-1])
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    thread.join()
+    before = resident()
+    give_back_memory()
+    assert resident() < before - 20_000_000
