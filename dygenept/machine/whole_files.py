@@ -10,6 +10,7 @@ import errno
 import json
 import logging
 import os
+import platform
 import secrets
 import shutil
 import stat
@@ -17,12 +18,15 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 from dygenept.errors import DataError, DataUnavailableError, DygeneptError, ResultsError
 from dygenept.machine.places import STDOUT, descriptor_of, followed, is_streamed
 
 SUFFIX = ".partial"
+_TOKEN_DIGITS = 8
 # What a folder that may not be changed answers, and a file that is mounted over another.
 _NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV)
 _PROBE = bytes(1 << 20)
@@ -95,7 +99,8 @@ def _disk_errors(temporary: Path) -> Iterator[None]:
 def _new_file_for(target: Path) -> Path:
     """Make an empty file beside another, or elsewhere where only that file may be written."""
     name = f".{target.name}." if len(os.fsencode(target.name)) < 200 else "."
-    temporary = target.with_name(f"{name}{secrets.token_hex(4)}-{os.getpid()}{SUFFIX}")
+    made = f"{secrets.token_hex(_TOKEN_DIGITS // 2)}{_this_machine()}-{os.getpid()}"
+    temporary = target.with_name(f"{name}{made}{SUFFIX}")
     try:
         temporary.touch()
     except OSError as error:
@@ -159,11 +164,25 @@ def write_whole(path: Path, content: bytes, *, flush: bool = False) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed left half written of a file."""
+    """Remove what processes of this machine that were killed left half written of a file."""
     for left in path.parent.glob(f".{path.name}.*{SUFFIX}"):
-        pid = left.name.removesuffix(SUFFIX).rpartition("-")[2]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        made, _, pid = left.name.removesuffix(SUFFIX).rpartition("-")
+        where = made.rpartition(".")[2][_TOKEN_DIGITS:]
+        # Processes of another machine, or of another container, have numbers of their own.
+        is_mine = where in ("", _this_machine())
+        if is_mine and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             left.unlink(missing_ok=True)
+
+
+@cache
+def _this_machine() -> str:
+    """Return eight digits for the machine, or the container, whose process numbers these are."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        known = f"{boot}{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        known = platform.node()
+    return f"{crc32(known.encode()):08x}"
 
 
 def write_lines(path: Path, documents: Iterable[Mapping[str, object]]) -> None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
-from dygenept.machine.whole_files import replaced_whole, write_whole
+from dygenept.machine.whole_files import remove_leftovers, replaced_whole, write_whole
 from dygenept.results.records import RunRecord
 from dygenept.types import Condition, DoubleArray, FloatArray, Predictions
 
@@ -40,12 +40,13 @@ def key_of(parts: Mapping[str, object]) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name in the same folder, then rename.
+    """Write to a temporary name in the same folder, then rename; leftovers of it are removed.
 
     Raises:
         ResultsError: If the folder cannot be written.
     """
     try:
+        remove_leftovers(path)
         write_whole(path, content, flush=True)
     except OSError as error:
         raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
@@ -174,6 +175,7 @@ class ResultsStore:
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
             table = labels.hstack(pl.from_numpy(kept, schema=list(gene_ids)))
+            remove_leftovers(path)
             with replaced_whole(path, flush=True) as temporary:
                 # Predictions hardly compress, and nobody looks for columns by their range.
                 table.write_parquet(temporary, compression="snappy", statistics=False)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dygenept.errors import DygeneptError, ResultsError
 from dygenept.machine.reading import read_arrays
-from dygenept.machine.whole_files import write_whole
+from dygenept.machine.whole_files import remove_leftovers, write_whole
 from dygenept.results.records import DatasetRecord
 from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.results.truth import truth_key
@@ -105,7 +105,9 @@ def keep_changes(store: ResultsStore, predictions: Path, kept: KeptChanges, trut
         stamp=np.array([truth, _checksum(predictions)], dtype=str),
     )
     try:
-        write_whole(top_path(predictions), buffer.getvalue())
+        path = top_path(predictions)
+        remove_leftovers(path)
+        write_whole(path, buffer.getvalue())
     except OSError as error:
         logger.debug("%s; pages will read the predictions", error)
 

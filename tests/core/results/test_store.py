@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from dygenept.errors import ResultsError
+from dygenept.machine import whole_files
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore, key_of, write_atomically
 from dygenept.types import Condition, Perturbation, Predictions
@@ -30,6 +31,29 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, record: MakeRecor
     assert store.read(written.key) == written
     assert list(store.records()) == [written]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_a_killed_process_of_this_machine_left_half_written_is_removed(
+    tmp_path: Path, record: MakeRecord
+) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    name = f".{'0' * 32}.json."
+    # No process has a number this large.
+    dead = "99999999.partial"
+    killed = folder / f"{name}12ab34cd{whole_files._this_machine()}-{dead}"
+    elsewhere = folder / f"{name}12ab34cd00000000-{dead}"
+    running = folder / f"{name}12ab34cd{whole_files._this_machine()}-{os.getpid()}.partial"
+    for left in (killed, elsewhere, running):
+        left.write_bytes(b"half")
+    path = ResultsStore(tmp_path).write(record())
+    assert sorted(folder.iterdir()) == sorted([path, elsewhere, running])
+    table = tmp_path / "predictions" / ".p.parquet.12ab34cd-99999999.partial"
+    table.parent.mkdir()
+    table.write_bytes(b"half")
+    values = np.ones((2, 1))
+    ResultsStore(tmp_path).write_table("predictions/p.parquet", CONDITIONS, values, ("G",))
+    assert [item.name for item in table.parent.iterdir()] == ["p.parquet"]
 
 
 DAMAGE = {
