@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dygenept.data.de.half_tests import HalfTester
-from dygenept.data.memory import check_given_cells
+from dygenept.data.memory_of_models import check_given_cells
 from dygenept.data.pseudobulk import condition_positions, half_means
 from dygenept.errors import SplitError
 from dygenept.machine.tables import rows_of

@@ -41,15 +41,16 @@ def in_blocks(
         return []
     starts = range(0, len(inputs.conditions), BLOCK_ROWS)
     if len(starts) < 2:
-        return _values(metrics, inputs)
+        return values_of(metrics, inputs)
     with ThreadPoolExecutor(n_threads()) as pool:
-        parts = list(pool.map(lambda start: _values(metrics, _block(inputs, start)), starts))
+        parts = list(pool.map(lambda start: values_of(metrics, _block(inputs, start)), starts))
     return [_joined(of_blocks, starts) for of_blocks in zip(*parts, strict=True)]
 
 
-def _values(
+def values_of(
     metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
 ) -> list[MetricValues]:
+    """Compute metrics of all conditions at once, one after the other."""
     found = []
     for spec, metric in metrics:
         with plugin_code(f"metric {spec.name!r}"):

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import PluginError, ShapeError
-from dygenept.evaluation.blocks import in_blocks
+from dygenept.evaluation.blocks import in_blocks, values_of
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.machine.tables import empty_like, finite_rows, in_file, row_parts, rows_of
 from dygenept.machine.threads import n_threads
-from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
@@ -169,22 +168,12 @@ def _results(
     of_all = [(spec, metric) for spec, metric in metrics if not spec.by_row]
     # What is in a file is there for want of memory: one after the other.
     if n_threads() == 1 or in_file(inputs.truth):
-        by_row, whole = iter(in_blocks(of_rows, inputs)), iter(_of_all(of_all, inputs))
+        by_row, whole = iter(in_blocks(of_rows, inputs)), iter(values_of(of_all, inputs))
     else:
         with ThreadPoolExecutor(1) as beside:
-            found = beside.submit(_of_all, of_all, inputs)
+            found = beside.submit(values_of, of_all, inputs)
             by_row, whole = iter(in_blocks(of_rows, inputs)), iter(found.result())
     return [next(by_row) if spec.by_row else next(whole) for spec, _ in metrics]
-
-
-def _of_all(
-    metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs
-) -> list[MetricValues]:
-    found = []
-    for spec, metric in metrics:
-        with plugin_code(f"metric {spec.name!r}"):
-            found.append(metric(inputs))
-    return found
 
 
 def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:

@@ -27,11 +27,8 @@ from dygenept.knowledge.facets.controls import (
     shuffle_knowledge,
 )
 from dygenept.knowledge.facets.graph_facets import with_further_facets
-from dygenept.knowledge.facets.texts import written_facets
 from dygenept.knowledge.genes.matching import select_genes
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.knowledge.store.embedding import embedding_identity, texts_of
-from dygenept.knowledge.store.embedding_cache import EmbeddingCache
 from dygenept.knowledge.store.knowledge_files import (
     FOREIGN_SUFFIXES,
     is_foreign,
@@ -42,7 +39,7 @@ from dygenept.machine.folders import default_cache_dir
 from dygenept.plugin.configured import unmet_need, with_data_folder
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
-from dygenept.plugin.interfaces import EncodesGenes, FacetWriter, PlansCalls, TextEncoder
+from dygenept.plugin.interfaces import EncodesGenes, FacetWriter, TextEncoder
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import FacetWriterSpec, TextEncoderSpec
 from dygenept.types import GeneKnowledge, Runtime
@@ -231,7 +228,7 @@ def _made(
     runtime: Runtime,
 ) -> GeneKnowledge:
     """Let a text encoder embed what a writer writes, or give facets of its own."""
-    encoder = _encoder_of(entry, manager, runtime)
+    encoder = encoder_of(entry, manager, runtime)
     if entry.writer is None:
         if not isinstance(encoder, EncodesGenes):
             raise ConfigError(
@@ -240,52 +237,21 @@ def _made(
             )
         with plugin_code(f"text encoder {entry.encoder!r}"):
             return replace(encoder.facets(genes, runtime), name=name)
-    source = FacetSource(
-        name=name, writer=_writer_of(entry.writer, entry, manager), encoder=encoder
-    )
+    source = FacetSource(name=name, writer=writer_of(entry.writer, entry, manager), encoder=encoder)
     if kg.sources:
         return build_imputed(source, genes, kg=kg, manager=manager, runtime=runtime)
     return build_knowledge(source, genes, runtime)
 
 
-def unembedded_texts(
-    name_or_file: str, genes: Sequence[str], *, environment: Environment, runtime: Runtime
-) -> frozenset[tuple[str, str]]:
-    """Find the facet texts of genes that no run has embedded yet, and change nothing.
-
-    What a writer pays for is not written, and what informs unknown facets is not looked for.
-
-    Returns:
-        Pairs of the encoder's identity and a text.
-
-    Raises:
-        ConfigError: If the name is unknown.
-        PluginError: If the writer returns what it must not.
-    """
-    manager = environment.manager
-    lacking: set[tuple[str, str]] = set()
-    for name, entry in leaves_of(name_or_file, facet_sets(environment)):
-        if entry is None or entry.writer is None:
-            continue
-        writer = _writer_of(entry.writer, entry, manager)
-        if isinstance(writer, PlansCalls):
-            continue
-        encoder = _encoder_of(entry, manager, runtime)
-        texts = texts_of(written_facets(writer, tuple(dict.fromkeys(genes)), runtime, name=name))
-        identity = embedding_identity(encoder, texts)
-        missing = EmbeddingCache(runtime.cache_dir, identity).lacking(texts)
-        # All or none of a corpus is embedded.
-        lacking |= {(identity, text) for text in missing}
-    return frozenset(lacking)
-
-
-def _encoder_of(entry: FacetSetEntry, manager: PluginManager, runtime: Runtime) -> TextEncoder:
+def encoder_of(entry: FacetSetEntry, manager: PluginManager, runtime: Runtime) -> TextEncoder:
+    """Build the text encoder of a facet set."""
     spec = manager.get(TextEncoderSpec, str(entry.encoder))
     options = with_data_folder(spec, entry.encoder_options, runtime.data_dir)
     return spec.factory(manager.configure(spec, options))
 
 
-def _writer_of(writer: str, entry: FacetSetEntry, manager: PluginManager) -> FacetWriter:
+def writer_of(writer: str, entry: FacetSetEntry, manager: PluginManager) -> FacetWriter:
+    """Build the facet writer of a facet set."""
     spec = manager.get(FacetWriterSpec, writer)
     return spec.factory(manager.configure(spec, entry.writer_options))
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from dygenept.data.effects.filling import filled_task
 from dygenept.data.guard import guard_task
-from dygenept.data.memory import check_model_memory
+from dygenept.data.memory_of_models import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes

@@ -11,7 +11,7 @@ import numpy as np
 from dygenept.data.memory import TABLES, CellsSize
 from dygenept.data.outlines import OutlinedDataset
 from dygenept.errors import ConfigError
-from dygenept.knowledge.catalog import unembedded_texts
+from dygenept.knowledge.pending_texts import unembedded_texts
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
