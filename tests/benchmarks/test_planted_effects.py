@@ -105,6 +105,15 @@ def test_with_facets_shuffled_between_genes_the_gain_disappears(
     assert over_mean.ci_low < 0
 
 
+def test_texts_of_other_genes_are_not_read(
+    records: list[RunRecord],
+) -> None:
+    chosen = {(record.model, record.fold): record.chosen for record in records}
+    for fold in (0, 1):
+        wrong = chosen["dygenept_small[facets=shuffled]", fold]
+        assert (wrong["identity_share"], wrong["facet_tuning_steps"]) == (1.0, 0)
+
+
 def test_attention_finds_the_planted_facet_more_often_than_chance(
     records: list[RunRecord], folder: Path, environment: Environment
 ) -> None:
