@@ -116,6 +116,15 @@ def test_the_unit_of_the_values_changes_nothing_else(scale: float) -> None:
         np.testing.assert_array_equal(scaled.p_values, plain.p_values)
 
 
+def test_each_column_has_a_unit_of_its_own() -> None:
+    values = np.random.default_rng(3).exponential(size=(9, 2)) - 0.3
+    for clusters in (Clusters.independent(9), Clusters.of(list("abcdefghi"), list("xyz") * 3)):
+        both = intervals_of(np.concatenate((values, values * 2.0**-700), axis=1), clusters)
+        np.testing.assert_allclose(both.low[2:], both.low[:2] * 2.0**-700, rtol=1e-12)
+        np.testing.assert_allclose(both.high[2:], both.high[:2] * 2.0**-700, rtol=1e-12)
+        np.testing.assert_array_equal(both.p_values[2:], both.p_values[:2])
+
+
 def test_a_reach_of_more_than_twice_students_is_cut_there() -> None:
     # One value far off: resamples without it have hardly a spread.
     values = np.append(np.linspace(0.0, 0.01, 9), 5.0)[:, None]
