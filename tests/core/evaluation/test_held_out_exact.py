@@ -161,3 +161,11 @@ def test_a_condition_with_one_cell_is_no_candidate_of_halves() -> None:
     assert found.conditions == (Condition(A, X), Condition(A, Y))
     assert found.truth[0].tolist() == [5.0, 6.0]
     assert len(found.truth) == 2
+
+
+def test_a_truth_with_another_number_of_rows_is_refused() -> None:
+    data = cells_data()
+    pool = HeldOutPool(data, BULK, folds((A, None), (B, None)), seed=0)
+    asked = Predictions((Condition(A, X),), np.ones((1, 2)), truth=np.ones((2, 2)))
+    with pytest.raises(ValueError, match="zip"):
+        pool.candidates(asked)
