@@ -45,7 +45,6 @@ MOVED = {
     "dygenept.knowledge.enrichment": "dygenept.knowledge.graph.enrichment",
     "dygenept.knowledge.entrez": "dygenept.knowledge.genes.matching",
     "dygenept.knowledge.facet_files": "dygenept.knowledge.facets.texts",
-    "dygenept.knowledge.facet_roots": "dygenept.knowledge.facets.go_roots",
     "dygenept.knowledge.facets": _TYPES,
     "dygenept.knowledge.formats": "dygenept.knowledge.store.formats",
     "dygenept.knowledge.gene_tables": "dygenept.knowledge.genes.tables",
