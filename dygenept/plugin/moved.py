@@ -92,6 +92,20 @@ MOVED = {
     "dygenept.runs.folder_board": "dygenept.leaderboard.board_key",
     "dygenept.runs.plan_document": "dygenept.runs.document",
     "dygenept.plugin.mapped": _PLUGIN,
+    "dygenept_plugins.baselines.additive": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.effect_means": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.random_train": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.biolord": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.cellflow": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.gears": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.stamp": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.state": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.interpolated_duplicate": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.shuffled": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.technical_duplicate": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.truth": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.gene_encoders.facets_graph": "dygenept_plugins.gene_encoders.facets",
+    "dygenept_plugins.splits.unseen_both": "dygenept_plugins.splits.cross_cell_type",
 }
 
 
