@@ -9,7 +9,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.columns import JsonDocument

@@ -11,7 +11,7 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 from dygenept_cli.views.boards import FORMATS
 
 # Files that scores of single perturbations are written to.

@@ -10,8 +10,8 @@ import typer
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags, MachineFlags
+from dygenept_cli.flags.options import ResultsFlags
 from dygenept_cli.flags.records import with_flags
-from dygenept_cli.flags.results import ResultsFlags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
