@@ -144,3 +144,27 @@ def test_cells_at_hand_make_samples_of_their_own() -> None:
     assert samples.real(0).tolist() == [[2, 3], [4, 5]]
     assert samples.real(1).tolist() == [[6, 7]]
     assert samples.mean(1).tolist() == [6, 7]
+
+
+@pytest.mark.parametrize("densities", [(0.01, 0.01), (0.01, 0.2), (0.2, 0.01), (0.2, 0.2)])
+def test_distances_of_sparse_and_dense_cells_are_those_of_their_values(
+    densities: tuple[float, float],
+) -> None:
+    control, real = (
+        sparse.random(12, 400, density=density, format="csr", dtype=np.float32, random_state=seed)
+        for seed, density in enumerate(densities)
+    )
+    samples = samples_of(
+        sparse.vstack([control, real]).tocsr(),
+        control_rows=(np.arange(12),),
+        real_rows=(np.arange(12, 24),),
+        means=np.zeros((1, 400)),
+    )
+    found = samples.distances(0)
+    left, right = control.toarray().astype(np.float64), real.toarray().astype(np.float64)
+    squares = ((left[:, None] - right[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(found.squared, squares, rtol=1e-6)
+    for within, cells in ((found.within_control, left), (found.within_real, right)):
+        among = np.sqrt(((cells[:, None] - cells[None]) ** 2).sum(axis=2)).mean()
+        # A cell's distance to itself is the root of what cancellation leaves.
+        assert within == pytest.approx(among, rel=1e-7)
