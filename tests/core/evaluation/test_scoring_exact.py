@@ -262,3 +262,10 @@ def test_a_condition_of_another_cell_type_is_not_of_the_data_set() -> None:
     message = r"^a prediction is for 'B\+ctrl' in 'y', of which data set 'cells' has no cell;"
     with pytest.raises(PluginError, match=message):
         metric_inputs(asked, truth, train_means={X: np.zeros(2), Y: np.zeros(2)})
+
+
+def test_rows_are_positions_of_32_bits() -> None:
+    data = cells_data()
+    rows = scoring._rows_of(Predictions(data.conditions[::-1], np.ones((3, 2))), data)
+    assert rows.tolist() == [2, 1, 0]
+    assert rows.dtype == np.int32
