@@ -276,17 +276,24 @@ class MemoryLimit:
     Attributes:
         n_bytes: Most bytes.
         folder: Folder of temporary files.
+        held: How many of them the object takes that cells are read from.
     """
 
     n_bytes: int
     folder: Path
+    held: int = 0
 
     @classmethod
-    def of(cls, runtime: Runtime) -> MemoryLimit | None:
+    def of(cls, runtime: Runtime, *, held: int = 0) -> MemoryLimit | None:
         """Return the limit of a run; None where there is none."""
         if runtime.memory is None:
             return None
-        return cls(runtime.memory, (runtime.cache_dir or default_cache_dir()) / FOLDER)
+        return cls(runtime.memory, (runtime.cache_dir or default_cache_dir()) / FOLDER, held)
+
+    @property
+    def left(self) -> int:
+        """Bytes that are left beside that object."""
+        return self.n_bytes - self.held
 
     def streams(self, name: str, size: CellsSize) -> bool:
         """True if cells go into a file, whose disk has room; False if they fit into memory.
@@ -295,9 +302,10 @@ class MemoryLimit:
             DataError: If even what is computed of them does not fit, or its disk has no room.
         """
         # What asks for the data knows which tables it needs, and has checked that.
-        check_memory(name, replace(size, n_tables=FEW_TABLES), self.n_bytes, streams=True)
+        few = replace(size, n_tables=FEW_TABLES)
+        check_memory(name, few, self.n_bytes, streams=True, held=self.held)
         in_file = min(size.streamed, size.bounded)
-        if size.in_memory <= self.n_bytes or size.without_tables <= self.n_bytes < in_file:
+        if size.in_memory <= self.left or size.without_tables <= self.left < in_file:
             return False
         if not size.is_bound:
             check_space(self.folder, size.stored)
@@ -317,13 +325,13 @@ class MemoryLimit:
         """
         held = size.streamed if are_stored else size.in_memory
         filed = size.bounded if are_stored else size.without_tables
-        if held <= self.n_bytes or held <= filed:
+        if held <= self.left or held <= filed:
             return False
         check_space(self.folder, size.stored_tables)
         return True
 
 
-def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> None:
+def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool, held: int = 0) -> None:
     """Refuse a data set that would take more memory than the limit, before its values are read.
 
     Args:
@@ -331,12 +339,13 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
         size: Its size.
         limit: Most bytes.
         streams: Its cells can be kept in a file.
+        held: Bytes of the limit that the object takes which it is read from.
 
     Raises:
         DataError: If it would; the amount that is needed is named.
     """
     needed = size.needed(streams=streams)
-    if needed <= limit:
+    if needed <= limit - held:
         return
     bound = ""
     if size.is_bound:
@@ -355,11 +364,17 @@ def check_memory(name: str, size: CellsSize, limit: int, *, streams: bool) -> No
     few = replace(size, n_tables=FEW_TABLES).needed(streams=streams)
     hint = (
         f", choose metrics without ranks and DE tests, such as --metric mse ({few / GIB:,.2f} GiB)"
-        if size.n_tables > FEW_TABLES and few <= limit
+        if size.n_tables > FEW_TABLES and few <= limit - held
+        else ""
+    )
+    own = (
+        f", of which the AnnData object itself takes {held / GIB:,.2f} GiB (give the path of a "
+        "file, or an object that was read with backed='r')"
+        if held
         else ""
     )
     raise DataError(
         f"{name} needs {needed / GIB:,.2f} GiB of memory{why}{bound}, more than the "
-        f"{limit / GIB:,.2f} GiB of --memory; allow as much{hint}, or choose genes or cells with "
-        "`dygenept data prepare`, which reads in blocks"
+        f"{limit / GIB:,.2f} GiB of --memory{own}; allow as much{hint}, or choose genes or cells "
+        "with `dygenept data prepare`, which reads in blocks"
     )

@@ -30,6 +30,7 @@ class DataRequest:
         mapping: Where a file keeps what is needed.
         memory: Most bytes of memory that cells and what is computed of them may take; None for no
             limit. Cells that take more are kept in a file.
+        held: How many of these the AnnData object takes that ``opened`` was read from.
         n_tables: Arrays of conditions × genes that will be in memory together.
     """
 
@@ -40,6 +41,7 @@ class DataRequest:
     scale: float | None = None
     mapping: DataMapping = NO_MAPPING
     memory: int | None = None
+    held: int = 0
     n_tables: int = TABLES
 
 
@@ -73,9 +75,11 @@ def open_data(
             than the request allows.
         ConfigError: If an option does not fit the data set.
     """
-    if request.opened is not None:
-        return request.opened
     runtime = replace(environment.runtime(report), memory=request.memory)
+    limit = MemoryLimit.of(runtime, held=request.held)
+    if request.opened is not None:
+        within = None if request.is_sent else limit
+        return _within(request.opened, within, n_tables=request.n_tables, is_read=True)
     with processes.writer_first():
         if request.memory is not None:
             _check_memory(request, environment, report)
@@ -87,11 +91,31 @@ def open_data(
             scale=request.scale,
             mapping=request.mapping,
         )
-    limit = MemoryLimit.of(runtime)
+    return _within(data, limit, n_tables=request.n_tables)
+
+
+def _within(
+    data: PerturbationData, limit: MemoryLimit | None, *, n_tables: int, is_read: bool = False
+) -> PerturbationData:
+    """Let arrays of conditions × genes be kept in files where a limit asks for it.
+
+    Args:
+        data: The data set.
+        limit: Most memory; None for no limit.
+        n_tables: Arrays of conditions × genes that will be in memory together.
+        is_read: It was opened before, so that nothing was checked yet.
+
+    Raises:
+        DataError: If it needs more memory than the limit.
+    """
     if limit is None or data.effects is not None:
         return data
-    size = replace(CellsSize.of_data(data), n_tables=request.n_tables)
-    keeps = limit.keeps_tables(size, are_stored=isinstance(data.expression, StoredCells))
+    size = replace(CellsSize.of_data(data), n_tables=n_tables)
+    are_stored = isinstance(data.expression, StoredCells)
+    if is_read:
+        called = data.name if are_stored else f"{data.name} (whose cells were read into memory)"
+        check_memory(called, size, limit.n_bytes, streams=are_stored, held=limit.held)
+    keeps = limit.keeps_tables(size, are_stored=are_stored)
     return replace(data, tables=limit.folder) if keeps else data
 
 

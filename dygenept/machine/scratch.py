@@ -159,16 +159,17 @@ class _Called(io.FileIO):
 
 
 @contextmanager
-def unnamed_file(*, called: str) -> Iterator[io.FileIO]:
+def unnamed_file(*, called: str, folder: Path | None = None) -> Iterator[io.FileIO]:
     """Give an unnamed file to write and read, which is gone when it is closed.
 
     Args:
         called: What a library that shows its ``repr`` calls it.
+        folder: Where it is made; None for the folder ``scratch`` of the cache.
 
     Raises:
         DataError: If none can be made, or its disk is full.
     """
-    file = _Called(ScratchFile(default_cache_dir() / FOLDER), called)
+    file = _Called(ScratchFile(folder or default_cache_dir() / FOLDER), called)
     try:
         yield file
     except Exception as error:

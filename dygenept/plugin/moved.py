@@ -45,7 +45,6 @@ MOVED = {
     "dygenept.knowledge.enrichment": "dygenept.knowledge.graph.enrichment",
     "dygenept.knowledge.entrez": "dygenept.knowledge.genes.matching",
     "dygenept.knowledge.facet_files": "dygenept.knowledge.facets.texts",
-    "dygenept.knowledge.facet_roots": "dygenept.knowledge.facets.go_roots",
     "dygenept.knowledge.facets": _TYPES,
     "dygenept.knowledge.formats": "dygenept.knowledge.store.formats",
     "dygenept.knowledge.gene_tables": "dygenept.knowledge.genes.tables",
@@ -93,6 +92,20 @@ MOVED = {
     "dygenept.runs.folder_board": "dygenept.leaderboard.board_key",
     "dygenept.runs.plan_document": "dygenept.runs.document",
     "dygenept.plugin.mapped": _PLUGIN,
+    "dygenept_plugins.baselines.additive": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.effect_means": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.random_train": "dygenept_plugins.baselines.means",
+    "dygenept_plugins.baselines.biolord": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.cellflow": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.gears": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.stamp": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.state": "dygenept_plugins.baselines.published",
+    "dygenept_plugins.baselines.interpolated_duplicate": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.shuffled": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.technical_duplicate": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.baselines.truth": "dygenept_plugins.baselines.ceilings",
+    "dygenept_plugins.gene_encoders.facets_graph": "dygenept_plugins.gene_encoders.facets",
+    "dygenept_plugins.splits.unseen_both": "dygenept_plugins.splits.cross_cell_type",
 }
 
 

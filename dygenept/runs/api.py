@@ -28,10 +28,12 @@ from dygenept.plugin.environment import Environment
 from dygenept.runs.bench_result import BenchResult
 from dygenept.runs.default_models import default_models
 from dygenept.runs.handed_over import (
+    IN_MEMORY,
     Table,
     limit_of,
     mapping_of,
     named_models,
+    opened_object,
     written_predictions,
 )
 from dygenept.runs.loaded_model import LoadedModel
@@ -62,8 +64,9 @@ def load_dataset(
         name: Name of an AnnData object in records; None for ``in_memory``.
         normalize: Expression is raw counts: scale each cell to the median total and take log1p.
         scale: Shrinks a simulated data set, in (0, 1].
-        memory: Most memory, such as ``"4G"``: cells of a file or a registered data set that take
-            more are kept in a temporary file, with the same results. None for no limit.
+        memory: Most memory, such as ``"4G"``: cells that take more are kept in a temporary file,
+            with the same results. What an AnnData object takes by itself counts; one that was read
+            with ``backed="r"`` is read from its file. None for no limit.
         environment: Registry, plugins and folders; None loads the default ones.
         mapping: Where a file or an object keeps what is needed, as ``DataMapping`` lists it:
             ``condition_column``, ``control`` (one label or several), ``separator``,
@@ -84,23 +87,24 @@ def load_dataset(
         True
     """
     chosen = mapping_of(mapping)
+    is_named = isinstance(data, str | Path)
+    asked = DataRequest(
+        dataset=str(data) if is_named else name or IN_MEMORY,
+        normalize=normalize,
+        scale=scale,
+        mapping=chosen,
+        memory=limit_of(memory),
+    )
     if isinstance(data, str | Path):
         used = environment or Environment.load()
         with shown_progress() as report:
-            asked = DataRequest(
-                dataset=str(data),
-                normalize=normalize,
-                scale=scale,
-                mapping=chosen,
-                memory=limit_of(memory),
-            )
             found = open_data(asked, used, report)
         return found if name is None else replace(found, name=name)
     if scale is not None:
         raise ConfigError("only a simulated data set can be scaled; leave scale out")
-    from dygenept.data.reading.in_memory import read_in_memory
-
-    return read_in_memory(data, mapping=chosen, name=name or "in_memory", normalize=normalize)
+    opened = opened_object(data, asked, environment).opened
+    assert opened is not None
+    return opened
 
 
 def bench(
@@ -158,7 +162,7 @@ def bench(
     """
     used = environment or Environment.load()
     names, given = named_models(models)
-    reading = _reading(data, normalize=normalize, mapping=mapping)
+    reading = _reading(data, used, normalize=normalize, memory=limit_of(memory), mapping=mapping)
     choice = None if names or given else default_models(used, effects=_has_effects(reading, used))
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
@@ -176,7 +180,6 @@ def bench(
             metrics=tuple(metrics),
             overrides=Overrides(parts={}, sets=tuple(options)),
             jobs=jobs,
-            memory=limit_of(memory),
         )
         outcome = run_bench(request, used, report=report)
     return BenchResult(outcome, folder, is_temporary=results is None)
@@ -245,7 +248,7 @@ def score(
     ):
         request = replace(
             _request(
-                _reading(data, normalize=normalize, mapping=mapping),
+                _reading(data, used, normalize=normalize, memory=None, mapping=mapping),
                 used,
                 folder,
                 split=split,
@@ -349,19 +352,32 @@ def _has_effects(reading: DataRequest, environment: Environment) -> bool:
 
 
 def _reading(
-    data: Data, *, normalize: bool, mapping: Mapping[str, str | bool | Sequence[str] | None]
+    data: Data,
+    environment: Environment,
+    *,
+    normalize: bool,
+    memory: int | None,
+    mapping: Mapping[str, str | bool | Sequence[str] | None],
 ) -> DataRequest:
     """Say which data are read and how; an AnnData object is read at once."""
     if isinstance(data, str | Path):
-        return DataRequest(dataset=str(data), normalize=normalize, mapping=mapping_of(mapping))
+        return DataRequest(
+            dataset=str(data), normalize=normalize, mapping=mapping_of(mapping), memory=memory
+        )
     if isinstance(data, PerturbationData):
         if normalize or mapping:
             raise ConfigError(
                 "the data set was read already; give normalize and the mapping to load_dataset"
             )
-        return DataRequest(dataset=data.name, opened=data)
-    opened = load_dataset(data, normalize=normalize, **mapping)  # type: ignore[arg-type]
-    return DataRequest(dataset=opened.name, opened=opened)
+        return DataRequest(dataset=data.name, opened=data, memory=memory)
+    parts = dict(mapping)
+    asked = DataRequest(
+        dataset=str(parts.pop("name", None) or IN_MEMORY),
+        normalize=normalize,
+        mapping=mapping_of(parts),
+        memory=memory,
+    )
+    return opened_object(data, asked, environment)
 
 
 def _request(
@@ -378,6 +394,8 @@ def _request(
     return BenchRequest(
         dataset=data.dataset,
         opened=data.opened,
+        memory=data.memory,
+        held=data.held,
         normalize=data.normalize,
         mapping=data.mapping,
         split=defaults.split if split is None else split,

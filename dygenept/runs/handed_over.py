@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from dygenept.data.memory import parse_memory
+from dygenept.data.memory import MemoryLimit, parse_memory
+from dygenept.data.request import DataRequest, open_data
 from dygenept.errors import ConfigError, nearest
 from dygenept.model.given import GivenModel
-from dygenept.types import DataMapping
+from dygenept.plugin.environment import Environment
+from dygenept.types import DataMapping, no_report
 
 if TYPE_CHECKING:
     import anndata
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 Table: TypeAlias = "anndata.AnnData | pd.DataFrame | pl.DataFrame | str | Path"
+# What an AnnData object is called that nobody named.
+IN_MEMORY = "in_memory"
 # What the parts of a mapping were called before the command line had them.
 OTHER_NAMES = {
     "condition": "condition_column",
@@ -74,6 +78,39 @@ def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.rename_axis("perturbation").reset_index()
     return pl.DataFrame({str(name): column.to_list() for name, column in frame.items()})
+
+
+def opened_object(
+    adata: anndata.AnnData, asked: DataRequest, environment: Environment | None
+) -> DataRequest:
+    """Read an AnnData object.
+
+    Args:
+        adata: The object.
+        asked: Its name, how it is read, and most memory.
+        environment: Where temporary files go under a limit; None loads the default one.
+
+    Returns:
+        The request with the data set.
+
+    Raises:
+        DataError: If the cells break a rule, or need more memory than there may be.
+    """
+    from dygenept.data.reading.in_memory import held_bytes, read_in_memory
+
+    limit = None
+    if asked.memory is not None:
+        environment = environment or Environment.load()
+        asked = replace(asked, held=held_bytes(adata))
+        runtime = replace(environment.runtime(no_report), memory=asked.memory)
+        limit = MemoryLimit.of(runtime, held=asked.held)
+    data = read_in_memory(
+        adata, mapping=asked.mapping, name=asked.dataset, normalize=asked.normalize, limit=limit
+    )
+    found = DataRequest(dataset=data.name, opened=data, memory=asked.memory, held=asked.held)
+    if environment is None:
+        return found
+    return replace(found, opened=open_data(found, environment, no_report))
 
 
 def mapping_of(given: Mapping[str, str | bool | Sequence[str] | None]) -> DataMapping:

@@ -186,7 +186,7 @@ def open_run(
         device=device,
         keep_predictions=request.keep_predictions,
         resume=request.resume,
-        memory=request.memory,
+        memory=None if request.memory is None else request.memory - request.held,
         n_tables=tables.n_tables,
     )
     report(Progress("means", 1, 1))

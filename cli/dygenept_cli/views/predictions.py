@@ -170,7 +170,7 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
 # What a record's ``chosen`` says of a DyGenePT model's parts, in words.
 CONTRIBUTIONS = {
     "identity_share": "of what is read of a gene is its own code (identity)",
-    "knowledge_share": "is its facets (knowledge)",
+    "knowledge_share": "of what is predicted comes from facets: their texts, or which are known",
     "graph_share": "is its links in graphs",
     "share_changed_by_steps": "of the prediction's variance was changed by gradient steps; the "
     "rest is the closed-form fit",

@@ -63,7 +63,6 @@ def read_anndata(
     with open_h5ad(path, wanted=wanted_of(mapping.layer)) as file:
         return read_opened(
             file,
-            path,
             name=name or path.stem,
             normalize=normalize,
             mapping=mapping,
@@ -73,21 +72,34 @@ def read_anndata(
 
 def read_opened(
     file: h5py.File,
-    path: Path,
     *,
     name: str,
     normalize: bool = False,
     mapping: DataMapping = NO_MAPPING,
     limit: MemoryLimit | None = None,
+    matrix: h5py.Group | h5py.Dataset | None = None,
 ) -> PerturbationData:
-    """Read and check an open file, as ``read_anndata`` does; ``path`` is what errors call it."""
+    """Read and check an open file, as ``read_anndata`` does.
+
+    Args:
+        file: The file; errors call it by its name.
+        name: Name of the data set.
+        normalize: The expression is raw counts.
+        mapping: Where the file keeps what is needed.
+        limit: Most memory; None for no limit.
+        matrix: The expression where it is in another file.
+
+    Raises:
+        DataError: As ``read_anndata`` says.
+    """
+    path = Path(file.filename)
     if mapping.control_cells is not None:
         raise DataError(
             f"{path} has cells of its own; --control-cells goes with a table of effects, leave it "
             "out"
         )
     notes: list[str] = []
-    found = read_labelled(file, path, mapping, notes)
+    found = read_labelled(file, path, mapping, notes, matrix=matrix)
     place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids
     expression = _expression(found, name, limit, notes)
     de_lists = read_de_lists(file, cells, gene_ids, notes)

@@ -99,15 +99,27 @@ class LabelledFile:
 
 
 def read_labelled(
-    file: h5py.File, path: Path, mapping: DataMapping, notes: list[str]
+    file: h5py.File,
+    path: Path,
+    mapping: DataMapping,
+    notes: list[str],
+    *,
+    matrix: h5py.Group | h5py.Dataset | None = None,
 ) -> LabelledFile:
     """Read cells and genes by name; no value of the matrix is read.
+
+    Args:
+        file: The open file.
+        path: What errors call it.
+        mapping: Where it keeps what is needed.
+        notes: Gets a sentence for what was accepted or mended.
+        matrix: The expression where it is in another file.
 
     Raises:
         DataError: If a column or layer is missing, a label or gene breaks a rule, or a cell type
             has no control.
     """
-    place = find_place(file, mapping.layer)
+    place = find_place(file, mapping.layer, matrix)
     cell_ids = read_index(file, "obs")
     gene_ids = tuple(str(gene) for gene in read_index(file, place.frame))
     _check_genes(gene_ids, path)

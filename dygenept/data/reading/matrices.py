@@ -6,6 +6,7 @@ proportion to the CSR result.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,15 +95,22 @@ def csr_of_blocks(
     """Make CSR of anything two-dimensional that can be cut into runs of rows."""
     from scipy import sparse
 
-    size = max(1, BLOCK // max(1, shape[1]))
-    with np.errstate(over="ignore"):
-        blocks = [
-            sparse.csr_matrix(rows[start : start + size], dtype=dtype)
-            for start in range(0, shape[0], size)
-        ]
+    blocks = list(csr_blocks(rows, shape, dtype))
     if not blocks:
         return sparse.csr_matrix(shape, dtype=dtype)
     return sparse.vstack(blocks, format="csr", dtype=dtype)
+
+
+def csr_blocks(
+    rows: Any, shape: tuple[int, int], dtype: type[np.floating[Any]] = np.float32
+) -> Iterator[sparse.csr_matrix]:
+    """Yield CSR of its rows in order, in blocks."""
+    from scipy import sparse
+
+    size = max(1, BLOCK // max(1, shape[1]))
+    for start in range(0, shape[0], size):
+        with np.errstate(over="ignore"):
+            yield sparse.csr_matrix(rows[start : start + size], dtype=dtype)
 
 
 def _check_shape(found: object, wanted: tuple[int, int], where: str) -> None:

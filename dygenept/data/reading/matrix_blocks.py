@@ -18,6 +18,7 @@ from dygenept.data.reading.matrices import (
     check_within,
     checked_dense,
     checked_parts,
+    csr_blocks,
     layout_of,
     runs_of_rows,
 )
@@ -56,7 +57,7 @@ def matrix_blocks(
     where = f"{item.file.filename}: {called}"
     if isinstance(item, h5py.Dataset):
         checked_dense(item, shape, where)
-        blocks = _dense(item, shape)
+        blocks = csr_blocks(item, shape)
     else:
         layout = layout_of(item, shape, where)
         data, indices, indptr = checked_parts(
@@ -69,15 +70,6 @@ def matrix_blocks(
             blocks = _csr(data, indices, indptr, shape)
     for block in blocks:
         yield canonical(block)
-
-
-def _dense(item: h5py.Dataset, shape: tuple[int, int]) -> Iterator[sparse.csr_matrix]:
-    from scipy import sparse
-
-    size = max(1, BLOCK // max(1, shape[1]))
-    for start in range(0, shape[0], size):
-        with np.errstate(over="ignore"):
-            yield sparse.csr_matrix(item[start : start + size], dtype=np.float32)
 
 
 def _csr(

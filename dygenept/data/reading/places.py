@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import h5py
 
 RAW = "raw"
+RAWS = (RAW, "raw.X", "raw/X")
 # As many values of a layer are looked at before it is named to the user.
 N_LOOKED_AT = 2000
 
@@ -27,17 +28,19 @@ class Place:
         path: Path inside the file, such as ``layers/counts``.
         frame: The table of its genes, ``var`` or ``raw/var``.
         called: What people call it, such as ``layers['counts']``.
+        matrix: The matrix where it is in another file than the names; None where it is in ``path``.
     """
 
     file: h5py.File
     path: str
     frame: str
     called: str
+    matrix: h5py.Group | h5py.Dataset | None = None
 
     @property
     def item(self) -> h5py.Group | h5py.Dataset:
         """The matrix."""
-        return self.file[self.path]
+        return self.file[self.path] if self.matrix is None else self.matrix
 
     @property
     def where(self) -> str:
@@ -57,12 +60,23 @@ class Place:
         return _others(self.file, self.path)
 
 
-def find_place(file: h5py.File, layer: str | None) -> Place:
+def find_place(
+    file: h5py.File, layer: str | None, matrix: h5py.Group | h5py.Dataset | None = None
+) -> Place:
     """Find the expression: ``X``, or the layer that is asked for.
+
+    Args:
+        file: The open file.
+        layer: The layer; None for ``X``.
+        matrix: The matrix of that name where it is in another file.
 
     Raises:
         DataError: If it is not there; the message names what could be read instead.
     """
+    if matrix is not None:
+        if layer in RAWS:
+            return Place(file, "raw/X", "raw/var", "raw.X", matrix)
+        return Place(file, "X", "var", "X", matrix)
     if layer in (None, "", "X"):
         if not _is_there(file, "X"):
             others = _others(file, "X") or "; it has no layer either: put log1p expression there"
@@ -70,7 +84,7 @@ def find_place(file: h5py.File, layer: str | None) -> Place:
         return Place(file, "X", "var", "X")
     if _is_there(file, f"layers/{layer}"):
         return Place(file, f"layers/{layer}", "var", f"layers[{layer!r}]")
-    if layer in (RAW, "raw.X", "raw/X") and _is_there(file, "raw/X"):
+    if layer in RAWS and _is_there(file, "raw/X"):
         return Place(file, "raw/X", "raw/var", "raw.X")
     raise DataError(f"{file.filename}: no layer {layer!r}; {nearest(str(layer), _matrices(file))}")
 

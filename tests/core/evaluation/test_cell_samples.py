@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from core.evaluation.small_cells import BULK, cells_data
 from scipy import sparse
 
 from dygenept.evaluation.cell_samples import cell_samples, samples_of
+from dygenept.machine.tables import in_file
 
 
 def test_small_groups_of_cells_are_taken_whole() -> None:
@@ -71,6 +73,47 @@ def test_distances_are_euclidean_and_include_each_cell_with_itself() -> None:
     )
     # Conditions of one cell type share their controls.
     assert samples.distances(2).within_control == found.within_control
+
+
+def test_distances_are_kept_in_a_file_where_tables_are(tmp_path: Path) -> None:
+    data = replace(cells_data(), tables=tmp_path)
+    plain, samples = (cell_samples(of, BULK, seed=0) for of in (cells_data(), data))
+    # Two controls beside two cells, three beside two, three beside three: no table is mixed up.
+    for row in (1, 2, 0, 2, 1):
+        found, expected = samples.distances(row), plain.distances(row)
+        np.testing.assert_array_equal(found.squared, expected.squared)
+        assert found.within_control == expected.within_control
+        assert found.within_real == expected.within_real
+        assert in_file(found.squared)
+        assert not in_file(expected.squared)
+    assert samples.distances(2) is samples.distances(2)
+    few = cell_samples(data, BULK, seed=0, max_cells=2)
+    assert few.distances(0).squared.shape == (2, 2)
+
+
+def test_there_is_one_sample_per_condition() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    assert len(samples._store.real_rows) == len(samples._store.control_rows) == 3
+    with pytest.raises(IndexError):
+        samples.real(3)
+
+
+def test_samples_of_a_mask_or_of_positions_are_in_their_order() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    assert samples.take(np.array([True, False, True])).mean(1).tolist() == [2.0, 0.0]
+    assert samples.take([1]).take([0]).mean(0).tolist() == [3.0, 5.0]
+
+
+def test_a_group_of_exactly_the_most_cells_is_taken_whole_and_in_order() -> None:
+    samples = cell_samples(cells_data(), BULK, seed=0, max_cells=3)
+    assert samples.real(0)[:, 0].tolist() == [1, 5, 8]
+    assert samples.control(0)[:, 0].tolist() == [0, 6, 11]
+    # More controls do not change which perturbed cells are drawn.
+    codes = cells_data().condition_codes.copy()
+    codes[2] = -1
+    more = cell_samples(replace(cells_data(), condition_codes=codes), BULK, seed=4, max_cells=2)
+    plain = cell_samples(cells_data(), BULK, seed=4, max_cells=2)
+    np.testing.assert_array_equal(more.real(0), plain.real(0))
 
 
 def test_taken_samples_keep_the_order_and_the_distances() -> None:

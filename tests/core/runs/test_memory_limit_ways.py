@@ -15,6 +15,7 @@ import pytest
 
 import dygenept as dg
 from dygenept.data import memory
+from dygenept.data.reading import in_memory
 from dygenept.data.reading.stored_cells import StoredCells
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
@@ -111,21 +112,35 @@ def test_dense_cells_are_streamed(
     assert seen(found.records) == seen(held.records)
 
 
-def test_a_backed_object_gives_the_scores_of_its_file(
-    path: Path, tmp_path: Path, environment: Environment
+@pytest.mark.parametrize("is_limited", [False, True])
+@pytest.mark.parametrize("backed", [None, "r"])
+def test_an_object_gives_the_scores_of_its_file(
+    backed: str | None,
+    is_limited: bool,
+    path: Path,
+    tmp_path: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = run_bench(request_of(path, tmp_path / "held"), environment)
-    backed = anndata.read_h5ad(path, backed="r")
+    adata = anndata.read_h5ad(path, backed=backed)
+    limit = 1 << 30
+    if is_limited:
+        limit = limited(path, monkeypatch) + in_memory.held_bytes(adata)
+        opened = dg.load_dataset(adata, memory=limit, environment=environment)
+        assert isinstance(opened.expression, StoredCells)
+        assert opened.tables == environment.cache_dir / "scratch"
     found = dg.bench(
-        backed,
+        adata,
         list(MODELS),
         metrics=METRICS,
         folds=2,
-        memory="1G",
+        memory=limit,
         environment=environment,
         progress=False,
     )
-    backed.file.close()
+    if backed:
+        adata.file.close()
     assert not found.failures
     assert seen(found.records) == seen(held.records)
 
