@@ -83,6 +83,7 @@ def test_distances_are_kept_in_a_file_where_tables_are(tmp_path: Path) -> None:
     for row in (1, 2, 0, 2, 1):
         found, expected = samples.distances(row), plain.distances(row)
         np.testing.assert_array_equal(found.squared, expected.squared)
+        assert found.squared.dtype == expected.squared.dtype == np.float32
         assert found.within_control == expected.within_control
         assert found.within_real == expected.within_real
         assert in_file(found.squared)

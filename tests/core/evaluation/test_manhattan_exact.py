@@ -45,6 +45,18 @@ def test_rough_distances_of_whole_numbers_are_exact(n_genes: int, n_right: int) 
 
 
 @pytest.mark.usefixtures("always_rough")
+def test_sums_of_sums_are_taken_in_float64() -> None:
+    # Of 512 values below 2^14 float32 has the sum, of 4,001 it has not.
+    rng = np.random.default_rng(9)
+    left, right = rng.integers(2**13, 2**14, (2, 3, 4001)).astype(np.float64)
+    left[:, 0] += left.sum(axis=1) % 2 == 0
+    distances = Manhattan(right)
+    distances._centre = np.zeros(4001)
+    assert (left.sum(axis=1) > 2**24).all()
+    np.testing.assert_array_equal(distances.rough(left), plain(left, right))
+
+
+@pytest.mark.usefixtures("always_rough")
 def test_rough_distances_are_computed_in_float32() -> None:
     rng = np.random.default_rng(4)
     left, right = rng.normal(size=(3, 600)), rng.normal(size=(40, 600))
