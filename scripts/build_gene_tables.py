@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from go_roots import UNINFORMATIVE_TERMS, FacetRoots, roots_of
 from scipy import sparse
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facets.go_roots import UNINFORMATIVE_TERMS, FacetRoots, roots_of
 from dygenept.types import FACETS
 
 logger = logging.getLogger(__name__)

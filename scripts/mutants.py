@@ -5,6 +5,7 @@
     python scripts/mutants.py losses --show # and print the survivors as diffs
     python scripts/mutants.py losses --fresh
     python scripts/mutants.py evaluation --sample 200
+    python scripts/mutants.py evaluation --sample 80 --seed 3  # another sample
 
 mutmut makes the mutants, picks for each one the tests that reach it, and runs them in a process
 that is forked from one that has imported the tests and run none: polars waits for ever in a fork of
@@ -181,6 +182,7 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print survivors as diffs")
     parser.add_argument("--fresh", action="store_true", help="forget earlier runs")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="try N at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     parser.add_argument("--processes", type=int, default=1, help="mutants tried at once")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.areas) - set(AREAS))
@@ -190,7 +192,9 @@ def main() -> int:
     for name in arguments.areas or AREAS:
         folder = BUILD / name
         _prepare(folder, AREAS[name], fresh=arguments.fresh)
-        drawn = _drawn(folder, AREAS[name], arguments.sample) if arguments.sample else []
+        drawn: list[str] = []
+        if arguments.sample:
+            drawn = _drawn(folder, AREAS[name], arguments.sample, arguments.seed)
         _mutate(folder, arguments.processes, drawn)
         codes = {key: code for key, code in _exit_codes(folder) if not drawn or key in set(drawn)}
         survivors = [mutant for mutant, code in codes.items() if code in SURVIVED]
@@ -265,8 +269,8 @@ def _files_below(folder: Path, part: str) -> Iterator[Path]:
             yield path.relative_to(folder)
 
 
-def _drawn(folder: Path, area: Area, size: int) -> list[str]:
-    """Draw names of mutants, the same ones from the same code."""
+def _drawn(folder: Path, area: Area, size: int, seed: int) -> list[str]:
+    """Draw names of mutants, the same ones from the same code and seed."""
     from mutmut.mutation.file_mutation import mutate_file_contents
     from mutmut.utils.format_utils import get_mutant_name
 
@@ -279,7 +283,7 @@ def _drawn(folder: Path, area: Area, size: int) -> list[str]:
                 str(path), path.read_text(encoding="utf-8")
             ).mutant_names
         ]
-    return random.Random(0).sample(names, min(size, len(names)))
+    return random.Random(seed).sample(names, min(size, len(names)))
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import json
 from pathlib import Path
 from statistics import fmean, stdev
 
-from dygenept.reports.plots.contributions import contributions_of, plot_contributions
+from contributions import contributions_of, plot_contributions
+
 from dygenept.reports.plots.learning import LearningPoint, plot_learning
 from dygenept.reports.plots.style import write_plot
 from dygenept.results.store import ResultsStore

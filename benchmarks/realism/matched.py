@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from matched_screen import matched_screen
+from screen_statistics import screen_statistics
 
-from dygenept.data.matched_screen import matched_screen
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
-from dygenept.data.screen_statistics import screen_statistics
 from dygenept.types import DataMapping, PerturbationData
 
 N_DRAWS = 10

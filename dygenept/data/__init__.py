@@ -7,7 +7,6 @@ AnnData file to ``PerturbationData``), ``prepare`` (a file of any layout to a re
 (one fold, cut out), ``guard`` and ``reachable`` (nothing held out can be reached from it).
 ``simulated`` makes data sets with planted effects; ``assets`` fetches files other than data sets.
 ``outlines`` says what is known before values are read, ``memory`` what is kept in files under a
-limit, ``memory_of_models`` which models are refused under it, and ``screen_statistics`` how a
-screen's cells and effects look, of which ``matched_screen`` draws a part as large as another
-screen; ``asset_graphs`` checks assets that are files of a graph.
+limit, and ``memory_of_models`` which models are refused under it; ``asset_graphs`` checks assets
+that are files of a graph.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -184,14 +184,28 @@ def condition_positions(data: PerturbationData, conditions: Sequence[Condition])
     Raises:
         DataError: If one is not there.
     """
-    position = {condition: number for number, condition in enumerate(data.conditions)}
-    for condition in conditions:
-        if condition not in position:
-            raise DataError(
-                f"data set {data.name!r} has no cells of {condition.label!r} in cell type "
-                f"{condition.cell_type!r}"
-            )
-    return np.asarray([position[condition] for condition in conditions], dtype=np.int32)
+    position = positions_of(data.conditions)
+    found = [position.get(condition, -1) for condition in conditions]
+    if -1 in found:
+        condition = conditions[found.index(-1)]
+        raise DataError(
+            f"data set {data.name!r} has no cells of {condition.label!r} in cell type "
+            f"{condition.cell_type!r}"
+        )
+    return np.asarray(found, dtype=np.int32)
+
+
+# What was asked for last: every job of a run asks for the conditions of one data set.
+_LAST: list[tuple[tuple[Condition, ...], Mapping[Condition, int]]] = [((), {})]
+
+
+def positions_of(conditions: tuple[Condition, ...]) -> Mapping[Condition, int]:
+    """Return the position of each condition of a data set; not to be changed."""
+    known, positions = _LAST[0]
+    if known is not conditions:
+        positions = {condition: number for number, condition in enumerate(conditions)}
+        _LAST[0] = conditions, positions
+    return positions
 
 
 def _blocks(

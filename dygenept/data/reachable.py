@@ -26,6 +26,8 @@ Array = npt.NDArray[Any]
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, PurePath)
 # These contain nothing but texts, and a data set has thousands; a class made of one is followed.
 _NAMES = (Condition, Perturbation)
+# Types that are told at once, whatever classes are made of them.
+_PLAIN = frozenset((str, bytes, int, float, complex, bool, type(None), *_NAMES))
 MAX_OBJECTS = 1_000_000
 
 
@@ -79,12 +81,18 @@ def _references(path: str, item: object) -> Iterator[tuple[str, object]]:
     elif isinstance(item, memoryview):
         yield f"{path}.obj", item.obj
     elif isinstance(item, Mapping):
-        for key, value in list(item.items()):
+        pairs = list(item.items())
+        if _PLAIN.issuperset(type(part) for pair in pairs for part in pair):
+            return
+        for key, value in pairs:
             if not _ends(key):
                 yield f"{path} key", key
             if not _ends(value):
                 yield f"{path}[{key!r}]", value
     elif isinstance(item, list | tuple | set | frozenset):
+        # Thousands of names are looked at in one go.
+        if _PLAIN.issuperset(map(type, item)):
+            return
         yield from (
             (f"{path}[{number}]", value) for number, value in enumerate(item) if not _ends(value)
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.evaluation.manhattan import Manhattan
 from dygenept.machine.tables import (
     empty_like,
     filled,
@@ -18,13 +18,11 @@ from dygenept.machine.tables import (
     rows_of,
     squared_lengths,
 )
-from dygenept.machine.threads import n_threads
 from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 
 ONE_CONDITION = "one held-out perturbation in its cell type"
 # Distances that agree to this share of the right one's are ties; rounding must not rank.
 TIE = 1e-9
-BLOCK_ROWS = 64
 # So many values of a row are looked at before whole rows are compared.
 KEY_VALUES = 16
 # What takes more memory than this is computed anew each time: 6,700 conditions of 5,000 genes.
@@ -116,6 +114,11 @@ class Truths:
             else:
                 found[row] = self._among[kind, column]
         return found
+
+    @cached_property
+    def manhattan(self) -> Manhattan:
+        """L1 distances to the candidates."""
+        return Manhattan(self.values)
 
     def _columns_of(self, predicted: DoubleArray) -> npt.NDArray[np.intp]:
         """Return which candidate's truth each prediction is, bit for bit; -1 for none, (n,)."""
@@ -235,32 +238,6 @@ def squared_distances(left: DoubleArray, right: DoubleArray) -> DoubleArray:
         squares -= 2.0 * found[part]
         # Cancellation may leave a tiny negative square where two rows are equal.
         np.maximum(squares, 0.0, out=found[part])
-    return found
-
-
-def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
-    """L1 distance of each row to each row of another array, in threads.
-
-    Args:
-        left: (n, G).
-        right: (m, G).
-
-    Returns:
-        (n, m), float64.
-    """
-    from scipy.spatial.distance import cdist
-
-    found = empty_like(right, (len(left), len(right)), np.float64)
-
-    def fill(first: int) -> None:
-        rows = slice(first, first + BLOCK_ROWS)
-        # A tile of both sides stays in the processor's cache.
-        for other in range(0, len(right), BLOCK_ROWS):
-            columns = slice(other, other + BLOCK_ROWS)
-            found[rows, columns] = cdist(left[rows], right[columns], "cityblock")
-
-    with ThreadPoolExecutor(n_threads()) as pool:
-        list(pool.map(fill, range(0, len(left), BLOCK_ROWS)))
     return found
 
 

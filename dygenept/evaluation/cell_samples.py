@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.evaluation.candidate_ranks import squared_distances
-from dygenept.machine.tables import zeros
+from dygenept.machine.tables import squared_lengths, zeros
 from dygenept.types import (
     CellDistances,
     DoubleArray,
@@ -26,6 +25,40 @@ if TYPE_CHECKING:
     from dygenept.types.cells import CellMatrix
 
 MAX_CELLS = 100
+# Below this share of stored values, products of sparse cells are faster than those of dense ones.
+SPARSE_SHARE = 1 / 32
+
+
+class _Cells:
+    """Some cells, and what distances need of them."""
+
+    def __init__(self, stored: sparse.csr_matrix) -> None:
+        """Take cells, (n, G); they are made dense unless nearly all of them is zero."""
+        is_sparse = stored.nnz < SPARSE_SHARE * stored.shape[0] * stored.shape[1]
+        self._stored = stored.astype(np.float64) if is_sparse else None
+        self._dense = None if is_sparse else _dense(stored)
+        self._squares = (
+            squared_lengths(self._dense)
+            if self._dense is not None
+            else np.asarray(stored.astype(np.float64).power(2).sum(axis=1)).ravel()
+        )
+
+    def squared_distances(self, other: _Cells) -> DoubleArray:
+        """Squared Euclidean distance of each cell to each of the others, (n, m)."""
+        found: DoubleArray
+        if self._stored is not None and other._stored is not None:
+            found = (self._stored @ other._stored.T).toarray()
+        else:
+            found = self._whole() @ other._whole().T
+        found *= -2.0
+        found += self._squares[:, None] + other._squares
+        # Cancellation may leave a tiny negative square where two cells are equal.
+        return np.maximum(found, 0.0, out=found)
+
+    def _whole(self) -> DoubleArray:
+        if self._dense is not None:
+            return self._dense
+        return _dense(self._stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +73,8 @@ class _Store:
         squared: Where squared distances are kept in a file, (n_conditions, ``MAX_CELLS``,
             ``MAX_CELLS``); None keeps them in memory, at most 40 kB each.
         distances: What is computed already, by condition.
-        within_control: Mean distance of two control cells, by the sampled rows, which all
-            conditions of a cell type share.
+        controls: Control cells and the mean distance of two of them, by the sampled rows, which
+            all conditions of a cell type share.
     """
 
     expression: CellMatrix
@@ -50,7 +83,7 @@ class _Store:
     means: DoubleArray
     squared: FloatArray | None = None
     distances: dict[int, CellDistances] = field(default_factory=dict)
-    within_control: dict[bytes, float] = field(default_factory=dict)
+    controls: dict[bytes, tuple[_Cells, float]] = field(default_factory=dict)
 
 
 class CellSamples:
@@ -80,19 +113,17 @@ class CellSamples:
         """Distances among these cells, computed once for all models."""
         position = self._at(row)
         if position not in self._store.distances:
-            control, real = self.control(row), self.real(row)
-            within, rows = self._store.within_control, self._store.control_rows[position].tobytes()
-            if rows not in within:
-                within[rows] = float(np.sqrt(squared_distances(control, control)).mean())
-            squared = squared_distances(control, real).astype(np.float32)
+            control, within_control = self._controls(position)
+            real = _Cells(self._store.expression[self._store.real_rows[position]])
+            squared = control.squared_distances(real).astype(np.float32)
             kept = self._store.squared
             if kept is not None:
                 kept[position, : squared.shape[0], : squared.shape[1]] = squared
                 squared = kept[position, : squared.shape[0], : squared.shape[1]]
             self._store.distances[position] = CellDistances(
                 squared=squared,
-                within_control=within[rows],
-                within_real=float(np.sqrt(squared_distances(real, real)).mean()),
+                within_control=within_control,
+                within_real=_mean_distance(real),
             )
         return self._store.distances[position]
 
@@ -105,6 +136,14 @@ class CellSamples:
     def take(self, rows: Rows) -> CellSamples:
         """Return the samples of some conditions, in this order."""
         return CellSamples(self._store, self._positions[np.asarray(rows)])
+
+    def _controls(self, position: int) -> tuple[_Cells, float]:
+        rows, known = self._store.control_rows[position], self._store.controls
+        key = rows.tobytes()
+        if key not in known:
+            control = _Cells(self._store.expression[rows])
+            known[key] = control, _mean_distance(control)
+        return known[key]
 
     def _at(self, row: int) -> int:
         return int(self._positions[row])
@@ -177,6 +216,10 @@ def _drawn(
     if len(cells) <= max_cells:
         return cells
     return np.sort(rng.choice(cells, size=max_cells, replace=False))
+
+
+def _mean_distance(cells: _Cells) -> float:
+    return float(np.sqrt(cells.squared_distances(cells)).mean())
 
 
 def _dense(cells: sparse.csr_matrix) -> DoubleArray:

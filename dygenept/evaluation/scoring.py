@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.data.pseudobulk import positions_of
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks, values_of
 from dygenept.evaluation.held_out import HeldOutPool
@@ -55,6 +56,8 @@ class GroundTruth:
             metric reads them.
         has_singles: A metric reads the single perturbations of combinations.
         cell_tester: Tests predicted cells, where a metric reads them.
+        laid_out: What was laid out for a fold, by its conditions, which all its jobs share; None
+            lays it out each time.
     """
 
     data: PerturbationData
@@ -66,6 +69,30 @@ class GroundTruth:
     control_halves: DoubleArray | None = None
     has_singles: bool = False
     cell_tester: CellTester | None = None
+    laid_out: dict[tuple[Condition, ...], LaidOut] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidOut:
+    """The truth and its references for the n conditions of a fold, as ``MetricInputs`` has them.
+
+    Attributes:
+        truth: True means, (n, G).
+        control: Control means, (n, G).
+        de_indices: Top-20 DE genes, (n, 20).
+        de_tests: DE tests, where a metric reads them.
+        control_halves: Means of two halves of the controls, (2, n, G), where a metric reads them.
+        single_deltas: True changes of single perturbations, where a metric reads them.
+        rows: Position of each condition in the data set, (n,).
+    """
+
+    truth: DoubleArray
+    control: DoubleArray
+    de_indices: IntArray
+    de_tests: DeTests | None
+    control_halves: DoubleArray | None
+    single_deltas: tuple[DoubleArray | None, ...]
+    rows: IntArray
 
 
 def metric_inputs(
@@ -88,34 +115,54 @@ def metric_inputs(
         PluginError: If a value is not finite, or a condition is not one of the data set's.
     """
     data, pseudobulk = against.data, against.pseudobulk
-    rows = _rows_of(predictions, data)
-    truth = _truth(predictions, pseudobulk, rows)  # (n, G)
+    laid_out = _laid_out(predictions.conditions, against)
+    truth, means = _truth(predictions, laid_out.truth), pseudobulk.means  # (n, G)
     _check_expression(predictions, truth, data)
     conditions = predictions.conditions
-    types = [data.cell_types.index(condition.cell_type) for condition in conditions]
-    means, tests, halves = pseudobulk.means, against.de_tests, against.control_halves
-    reference = empty_like(means, truth.shape, np.float64)  # (n, G)
-    for part in row_parts(*reference.shape):
-        for row in range(part.start, part.stop):
-            reference[row] = train_means[conditions[row].cell_type]
+    kinds = [condition.cell_type for condition in conditions]
+    names = sorted(set(kinds))
+    of_types = np.array([train_means[name] for name in names]).reshape(-1, truth.shape[1])
+    reference = _repeated(of_types, [names.index(kind) for kind in kinds], means)
     return MetricInputs(
         conditions=conditions,
         predicted=_read_only(np.asarray(predictions.expression, dtype=np.float64)),
         truth=_read_only(truth),
-        control=_read_only(_repeated(pseudobulk.control_means, types, means)),  # (n, G)
+        control=laid_out.control,  # (n, G)
         perturbed_mean=_read_only(reference),
-        de_indices=_read_only(against.de.indices[rows]),
+        de_indices=laid_out.de_indices,
         gene_symbols=data.gene_symbols,
-        de_tests=None
-        if tests is None
-        else DeTests(rows_of(tests.is_significant, rows), rows_of(tests.scores_vs_rest, rows)),
-        cells=None if against.cells is None else against.cells.take(rows),
-        control_halves=None if halves is None else _read_only(_halves(halves, types, means)),
-        single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
+        de_tests=laid_out.de_tests,
+        cells=None if against.cells is None else against.cells.take(laid_out.rows),
+        control_halves=laid_out.control_halves,
+        single_deltas=laid_out.single_deltas,
         predicted_cells=None if against.cell_tester is None else against.cell_tester(predictions),
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
         spread=None if predictions.spread is None else _read_only(predictions.spread),
     )
+
+
+def _laid_out(conditions: tuple[Condition, ...], against: GroundTruth) -> LaidOut:
+    """Lay the truth out, or return what was laid out for these conditions before."""
+    if against.laid_out is not None and conditions in against.laid_out:
+        return against.laid_out[conditions]
+    data, pseudobulk = against.data, against.pseudobulk
+    rows = _rows_of(conditions, data)
+    types = [data.cell_types.index(condition.cell_type) for condition in conditions]
+    means, tests, halves = pseudobulk.means, against.de_tests, against.control_halves
+    found = LaidOut(
+        truth=_read_only(rows_of(means, rows)),
+        control=_read_only(_repeated(pseudobulk.control_means, types, means)),
+        de_indices=_read_only(against.de.indices[rows]),
+        de_tests=None
+        if tests is None
+        else DeTests(rows_of(tests.is_significant, rows), rows_of(tests.scores_vs_rest, rows)),
+        control_halves=None if halves is None else _read_only(_halves(halves, types, means)),
+        single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
+        rows=rows,
+    )
+    if against.laid_out is not None and not in_file(means):
+        against.laid_out[conditions] = found
+    return found
 
 
 def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) -> list[Score]:
@@ -145,18 +192,14 @@ def score(metrics: Sequence[tuple[MetricSpec, Metric]], inputs: MetricInputs) ->
             chance[has_truth] = result.chance
         positions = np.flatnonzero(has_truth)
         reasons = {int(positions[row]): reason for row, reason in result.reasons.items()}
-        for row, condition in enumerate(inputs.conditions):
-            is_defined = not np.isnan(values[row])
-            scores.append(
-                Score(
-                    condition=condition,
-                    metric=spec.name,
-                    # Plus 0: minus zero would be written with its sign.
-                    value=float(values[row]) + 0.0 if is_defined else None,
-                    reason=None if is_defined else reasons.get(row, NO_TRUTH),
-                    chance=float(chance[row]) if is_defined and has_chance else None,
-                )
-            )
+        # Plus 0: minus zero would be written with its sign.
+        listed = zip(inputs.conditions, (values + 0.0).tolist(), chance.tolist(), strict=True)
+        for row, (condition, value, level) in enumerate(listed):
+            if value == value:
+                level = level if has_chance else None
+                scores.append(Score(condition, spec.name, value, None, level))
+            else:
+                scores.append(Score(condition, spec.name, None, reasons.get(row, NO_TRUTH)))
     return scores
 
 
@@ -224,15 +267,26 @@ def lengthened(
 
 
 def _repeated(of_types: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:
-    """Give each condition its cell type's row, (n_types, G) to (n, G), in a file like ``means``."""
-    found = empty_like(means, (len(types), of_types.shape[1]), np.float64)
+    """Give each condition its cell type's row, (n_types, G) to (n, G), in a file like ``means``.
+
+    Of one cell type it is the same row over and over, and no copy.
+    """
+    shape = len(types), of_types.shape[1]
+    if len(set(types)) == 1 and not in_file(means):
+        row = np.asarray(of_types[types[0]], dtype=np.float64)
+        return np.broadcast_to(row, shape)
+    found = empty_like(means, shape, np.float64)
     for part in row_parts(*found.shape):
         found[part] = of_types[types[part]]
     return found
 
 
 def _halves(halves: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:
-    found = empty_like(means, (2, len(types), halves.shape[2]), np.float64)
+    shape = 2, len(types), halves.shape[2]
+    if len(set(types)) == 1 and not in_file(means):
+        of_type = np.asarray(halves[:, types[0], None], dtype=np.float64)
+        return np.broadcast_to(of_type, shape)
+    found = empty_like(means, shape, np.float64)
     for row, kind in enumerate(types):
         found[:, row] = halves[:, kind]
     return found
@@ -245,24 +299,25 @@ def _read_only(array: npt.NDArray[N]) -> npt.NDArray[N]:
     return seen
 
 
-def _rows_of(predictions: Predictions, data: PerturbationData) -> IntArray:
-    rows = {condition: row for row, condition in enumerate(data.conditions)}
-    for condition in predictions.conditions:
-        if condition not in rows:
-            raise PluginError(
-                f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
-                f"data set {data.name!r} has no cell; predict only the held-out conditions"
-            )
-    return np.array([rows[item] for item in predictions.conditions], dtype=np.int32)
+def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntArray:
+    positions = positions_of(data.conditions)
+    rows = [positions.get(condition, -1) for condition in conditions]
+    if -1 in rows:
+        condition = conditions[rows.index(-1)]
+        raise PluginError(
+            f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
+            f"data set {data.name!r} has no cell; predict only the held-out conditions"
+        )
+    return np.array(rows, dtype=np.int32)
 
 
-def _truth(predictions: Predictions, pseudobulk: Pseudobulk, rows: IntArray) -> DoubleArray:
+def _truth(predictions: Predictions, truth: DoubleArray) -> DoubleArray:
+    """Return a control's own truth, or that of the data set, (n, G)."""
     if predictions.truth is None:
-        return rows_of(pseudobulk.means, rows)
-    shape = len(rows), pseudobulk.means.shape[1]
-    if predictions.truth.shape != shape:
+        return truth
+    if predictions.truth.shape != truth.shape:
         raise ShapeError(
-            f"a control's own truth is {predictions.truth.shape}, expected {shape}: "
+            f"a control's own truth is {predictions.truth.shape}, expected {truth.shape}: "
             "one row of G genes per condition"
         )
     return np.asarray(predictions.truth, dtype=np.float64)

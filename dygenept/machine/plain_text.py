@@ -43,7 +43,7 @@ def printable_lines(text: str) -> str:
 
 def printable_json(text: str) -> str:
     """Escape what a JSON document has of such characters; its values stay what they are."""
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(
         sign if sign == "\n" or _is_shown(sign) else json.dumps(sign)[1:-1] for sign in text

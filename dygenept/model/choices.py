@@ -42,7 +42,7 @@ class StepsEffect:
         types = data.controls.cell_type_codes[positions]
         few = [positions[types == code][:CELLS_PER_TYPE] for code in np.unique(types)]
         kept = np.concatenate(few)
-        data = replace(data, conditions=data.conditions.take(_evenly(data.conditions.cell_types)))
+        data = replace(data, conditions=data.conditions.take(evenly(data.conditions.cell_types)))
         return cls(data, kept, _predicted_changes(network, data, kept))
 
     def after(self, network: DyGenePT, history: History) -> float | None:
@@ -61,12 +61,12 @@ class StepsEffect:
         return moved / variance if variance > 0 else None
 
 
-def _evenly(cell_types: IndexArray) -> IndexArray:
-    """Return the positions of some conditions of each cell type, in order."""
+def evenly(cell_types: IndexArray, at_most: int = CONDITIONS_PER_TYPE) -> IndexArray:
+    """Return the positions of at most so many conditions of each cell type, in order."""
     chosen = []
     for code in np.unique(cell_types):
         of_type = np.flatnonzero(cell_types == code)
-        chosen.append(of_type[:: -(-len(of_type) // CONDITIONS_PER_TYPE)])
+        chosen.append(of_type[:: -(-len(of_type) // at_most)])
     return np.sort(np.concatenate(chosen))
 
 
@@ -85,7 +85,7 @@ def member_choices(
     start: ClosedFormStart | None,
     history: History,
     changed_share: float | None,
-    moved_by_cells: Mapping[str, float] = MappingProxyType({}),
+    contributions: Mapping[str, float] = MappingProxyType({}),
 ) -> Chosen:
     """Name what one member settled on.
 
@@ -93,21 +93,20 @@ def member_choices(
         start: Its closed-form start; None without one.
         history: How its training went.
         changed_share: What ``StepsEffect.after`` returned.
-        moved_by_cells: What ``cell_contributions`` returned.
+        contributions: What ``facet_contribution`` and ``cell_contributions`` returned.
 
     Returns:
-        ``identity_share``, ``knowledge_share`` (what it leaves) and ``penalty`` of the readout and
-        ``facet_tuning_steps``, where it was started in closed form; with several cell types
+        ``identity_share``, ``penalty`` of the readout and ``facet_tuning_steps``, where it was
+        started in closed form; with several cell types
         ``typical_by_type`` and ``readout_by_type`` too (see ``Readout.by_type``);
         ``epochs_trained``; ``epochs_kept``, the epochs behind the kept weights; ``best_epoch``, the
         epoch with the best validation score, where there is one; ``share_changed_by_steps``, where
-        it is defined; and ``moved_by_cells``.
+        it is defined; and ``contributions``.
     """
     chosen: dict[str, float | int | str] = {}
     if start is not None:
         if start.identity_share is not None:
             chosen["identity_share"] = start.identity_share
-            chosen["knowledge_share"] = 1.0 - start.identity_share
         chosen["penalty"] = float(start.readout.penalty)
         chosen.update(start.readout.by_type())
         chosen["facet_tuning_steps"] = start.facet_tuning_steps
@@ -118,7 +117,7 @@ def member_choices(
         chosen["best_epoch"] = 0 if is_start_best else int(np.argmax(history.scores)) + 1
     if changed_share is not None:
         chosen["share_changed_by_steps"] = changed_share
-    chosen.update(moved_by_cells)
+    chosen.update(contributions)
     return chosen
 
 

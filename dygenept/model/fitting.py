@@ -17,6 +17,7 @@ from dygenept.model.choices import StepsEffect, member_choices
 from dygenept.model.conditions import IndexArray, condition_set
 from dygenept.model.contributions import cell_contributions
 from dygenept.model.control_pool import ControlCells, control_cells
+from dygenept.model.facet_contribution import facet_contribution
 from dygenept.model.fitted_state import FittedState
 from dygenept.model.judged_steps import judge_steps
 from dygenept.model.network import DyGenePT, Parts
@@ -239,7 +240,8 @@ class Member:
             history = trainer.train(network)
             network.eval()
             score = math.nan if self.variant is None else trainer.validation_score(network)
-            moved = cell_contributions(network, effect.data, effect.positions)
+            given = (network, effect.data, effect.positions)
+            moved = {**facet_contribution(*given), **cell_contributions(*given)}
             choices = member_choices(start, history, effect.after(network, history), moved)
             if judged is not None:
                 choices = {**choices, **judged.chosen}

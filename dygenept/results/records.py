@@ -11,11 +11,12 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
-from dygenept.types.html_tables import html_table
+from dygenept.types.data import html_table
 
 if TYPE_CHECKING:
     from dygenept.evaluation.effect_scoring import EffectScore
@@ -150,7 +151,9 @@ class CodeRecord(_Record):
         )
 
 
-class ValueRecord(_Record):
+# Hundreds of thousands are in memory at once: these have no dictionary each.
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class ValueRecord:
     """One metric of one held-out condition; ``value`` is null with a reason where undefined.
 
     For a metric whose unit is a gene, ``perturbation`` is the gene.

@@ -15,6 +15,7 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.reference import train_means
+from dygenept.evaluation.scoring import LaidOut
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.model.resolve import ResolvedModel
@@ -25,6 +26,7 @@ from dygenept.results.store import ResultsStore
 from dygenept.results.truth import keep_truth
 from dygenept.runs.metric_choice import Scoring, scoring_of
 from dygenept.types import (
+    Condition,
     DeGenes,
     DoubleArray,
     PerturbationData,
@@ -91,6 +93,7 @@ class RunContext:
         resume: False computes again what is there.
         memory: Most bytes of memory; None for no limit.
         n_tables: Arrays of conditions × genes that are in memory together, where they are.
+        laid_out: The truth of each fold as metrics see it, once it was laid out.
     """
 
     environment: Environment
@@ -110,6 +113,9 @@ class RunContext:
     resume: bool = True
     memory: int | None = None
     n_tables: int = TABLES
+    laid_out: dict[tuple[Condition, ...], LaidOut] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _train_means: dict[int, Mapping[str, DoubleArray]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

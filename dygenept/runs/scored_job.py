@@ -317,6 +317,7 @@ def _scored(
         control_halves=context.scoring.control_halves,
         has_singles=context.scoring.has_singles,
         cell_tester=context.scoring.cell_tester,
+        laid_out=context.laid_out if context.memory is None else None,
     )
     draws = [
         score(pairs, metric_inputs(draw, against, train_means=references))

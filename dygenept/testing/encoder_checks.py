@@ -16,6 +16,7 @@ from dygenept.plugin.interfaces import (
     GeneEncoderContext,
     HasFacetVectors,
     HasIdentityShare,
+    LendsFacets,
 )
 from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec, PluginConfig
 from dygenept.testing.rules import Rules, checking, configured
@@ -136,6 +137,8 @@ def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rule
                 close(moved, batch.known[..., None].expand_as(moved).float()),
                 "facet_vectors must be added to the values of known facets, and of no others",
             )
+    if isinstance(encoder, LendsFacets):
+        _check_loans(encoder, encoder(indices), indices, rules)
     if isinstance(encoder, HasIdentityShare):
         shares = tuple(encoder.identity_shares)
         rules.require(
@@ -145,6 +148,24 @@ def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rule
         for share in shares:
             encoder.set_identity_share(share)
             _check_facet_batch(encoder(indices), tuple(encoder(indices).known.shape), rules)
+
+
+def _check_loans(
+    encoder: LendsFacets, as_ever: FacetBatch, indices: torch.Tensor, rules: Rules
+) -> None:
+    own = encoder.with_facets_of(indices, indices)
+    rules.require(same_facets(own, as_ever), "a gene with its own facets must be encoded as ever")
+    lenders = indices.clone()
+    lenders[0, :2] = indices[0, :2].flip(0)
+    lent = encoder.with_facets_of(indices, lenders)
+    _check_facet_batch(lent, tuple(own.known.shape), rules)
+    rules.require(
+        close(lent.confidence[0, :2], own.confidence[0, :2].flip(0)),
+        "a gene with another one's facets must have the other's confidences",
+    )
+    rules.require(
+        not lent.known[indices == -1].any(), "a padded slot that borrows has a known facet"
+    )
 
 
 def check_cell_encoder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,10 +56,17 @@ def target_columns(
     Returns:
         Positions in ``gene_symbols``, sorted, one tuple per condition.
     """
-    columns: dict[str, list[int]] = {}
-    for position, symbol in enumerate(gene_symbols):
-        columns.setdefault(symbol, []).append(position)
+    columns = _columns(tuple(gene_symbols))
     return tuple(
         tuple(sorted(column for gene in condition.genes for column in columns.get(gene, ())))
         for condition in conditions
     )
+
+
+# A run asks for the same genes in every job.
+@lru_cache(maxsize=2)
+def _columns(gene_symbols: tuple[str, ...]) -> Mapping[str, list[int]]:
+    columns: dict[str, list[int]] = {}
+    for position, symbol in enumerate(gene_symbols):
+        columns.setdefault(symbol, []).append(position)
+    return columns

@@ -18,18 +18,10 @@ from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.testing.baseline_checks import check_baseline
 from dygenept.types import Score
-from dygenept_plugins.baselines import (
-    control_cells,
-    interpolated_duplicate,
-    technical_duplicate,
-)
+from dygenept_plugins.baselines import ceilings, control_cells
 from dygenept_plugins.metrics import pearson
 
-SPECS: dict[str, BaselineSpec] = {
-    spec.name: spec
-    for module in (interpolated_duplicate, technical_duplicate)
-    for spec in module.dygenept_baselines()
-}
+SPECS: dict[str, BaselineSpec] = {spec.name: spec for spec in ceilings.dygenept_baselines()}
 
 
 @pytest.mark.parametrize("name", ["interpolated_duplicate", "corrected_duplicate"])

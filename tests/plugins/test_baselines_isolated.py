@@ -18,12 +18,16 @@ from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, Perturbation
-from dygenept_plugins.baselines import _gears_child, _scgpt_child, gears, scgpt_finetune
+from dygenept_plugins.baselines import _gears_child, _scgpt_child, published, scgpt_finetune
 
 
-@pytest.mark.parametrize("name", ["gears", "scgpt_finetune"])
-def test_the_environments_pin_the_published_package_and_hold_torch_in_range(name: str) -> None:
-    manager = PluginManager.load([f"dygenept_plugins.baselines.{name}"], entry_points=False)
+@pytest.mark.parametrize(
+    ("name", "module"), [("gears", "published"), ("scgpt_finetune", "scgpt_finetune")]
+)
+def test_the_environments_pin_the_published_package_and_hold_torch_in_range(
+    name: str, module: str
+) -> None:
+    manager = PluginManager.load([f"dygenept_plugins.baselines.{module}"], entry_points=False)
     spec = manager.get(BaselineSpec, name)
     assert spec.environment is not None
     environment = spec.environment(spec.config())
@@ -46,7 +50,7 @@ def test_go_terms_are_handed_over_in_the_spelling_of_the_data_set() -> None:
     assert "GO:0004672" in terms["KIAA1804"]
     assert "NOSUCH" not in terms
     assert set(terms) >= {"KLF1", "TP53", "HBG1"}
-    assert gears.dygenept_baselines()[0].name == "gears"
+    assert published.dygenept_baselines()[0].name == "gears"
 
 
 def test_the_go_graph_is_the_one_that_gears_computes_pair_by_pair(

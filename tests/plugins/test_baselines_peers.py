@@ -36,6 +36,8 @@ PEERS = {
     "cellflow": "cellflow-tools==0.0.9",
 }
 
+MODULE = "dygenept_plugins.baselines.published"
+
 
 @pytest.fixture(autouse=True)
 def the_module_beside_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +50,7 @@ def child(name: str) -> ModuleType:
 
 
 def spec_of(name: str) -> BaselineSpec:
-    manager = PluginManager.load([f"dygenept_plugins.baselines.{name}"], entry_points=False)
+    manager = PluginManager.load([MODULE], entry_points=False)
     return manager.get(BaselineSpec, name)
 
 
@@ -63,7 +65,7 @@ def test_the_environment_pins_the_published_package_and_holds_torch_in_range(nam
     assert all(line.startswith("torch>=") and line.endswith("<2.14") for line in torch)
     assert len(torch) == (name != "cellflow")
     assert not spec.closed_form
-    assert f"dygenept_plugins.baselines.{name}" in load_registry().plugins
+    assert MODULE in load_registry().plugins
 
 
 @pytest.mark.parametrize("name", sorted(PEERS))

@@ -47,7 +47,7 @@ def ours(norman_subset: Path) -> dict[tuple[str, str], Aggregate]:
     manager = PluginManager.load(
         [
             "dygenept_plugins.splits.kfold",
-            *(f"dygenept_plugins.baselines.{name}" for name in ("means", "additive", *CONTROLS)),
+            *(f"dygenept_plugins.baselines.{name}" for name in ("means", "ceilings")),
             *(f"dygenept_plugins.metrics.{name}" for name in METRIC_MODULES),
         ],
         entry_points=False,

@@ -140,7 +140,7 @@ def test_raw_and_standardised_vectors_both_follow_the_definition(standardise: bo
 
 
 def test_plugin_passes_its_options_on() -> None:
-    (spec,) = dygenept_gene_encoders()
+    spec, _ = dygenept_gene_encoders()
     context = GeneEncoderContext(knowledge(), ("A",), WIDTH)
     module = spec.factory(FacetsConfig(facet_types=False, standardise=False), context)
     assert isinstance(module, FacetEncoder)

@@ -21,7 +21,7 @@ from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import Registry
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.types import GeneKnowledge
-from dygenept_plugins.gene_encoders.facets_graph import FacetsGraphConfig, widened
+from dygenept_plugins.gene_encoders.facets import FacetsGraphConfig, widened
 from dygenept_plugins.text_encoders.graph import GraphConfig, GraphEncoder
 
 GENES = ("MED1", "MED12", "PSMA1", "PSMB2", "no such gene")
@@ -30,7 +30,7 @@ SMALL = {"graphs": ("reactome",), "dim": 16}
 PLUGINS = [
     "dygenept_plugins.text_encoders.tfidf",
     "dygenept_plugins.text_encoders.graph",
-    "dygenept_plugins.gene_encoders.facets_graph",
+    "dygenept_plugins.gene_encoders.facets",
     "dygenept_plugins.gene_encoders.facets",
     "dygenept_plugins.cell_encoders.cell_states",
     "dygenept_plugins.attention.multi_head",

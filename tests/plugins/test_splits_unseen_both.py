@@ -5,9 +5,9 @@ import pytest
 from dygenept.data.splits import check_split, make_split
 from dygenept.errors import SplitError
 from dygenept.testing.toy import ToyShape, toy_data
-from dygenept_plugins.splits.unseen_both import HeldOutTypesConfig, UnseenBoth, dygenept_splits
+from dygenept_plugins.splits.cross_cell_type import HeldOutTypesConfig, UnseenBoth, dygenept_splits
 
-(SPEC,) = dygenept_splits()
+SPEC = next(spec for spec in dygenept_splits() if spec.name == "unseen_both")
 
 
 def test_unseen_both_holds_out_perturbations_and_their_cell_type() -> None:

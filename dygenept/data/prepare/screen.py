@@ -8,9 +8,10 @@ import numpy as np
 
 from dygenept.data.prepare.documents import Screen, ScreenBatch, ScreenCondition
 from dygenept.data.prepare.strength import strength
-from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.screen_statistics import split_half_reliability
-from dygenept.types import PerturbationData, Progress, no_report
+from dygenept.data.pseudobulk import group_sums, half_codes, pseudobulk
+from dygenept.types import DoubleArray, IntArray, PerturbationData, Progress, no_report
+
+N_SPLITS = 5
 
 
 def describe_screen(
@@ -26,8 +27,7 @@ def describe_screen(
     that share no cell, energy distance to control with its p and q.
     """
     means = pseudobulk(data)
-    types = np.asarray([data.cell_types.index(of.cell_type) for of in data.conditions])
-    changes = means.means - means.control_means[types]
+    changes = means.means - means.control_means[cell_types_of(data)]
     # Halves that shared their control cells would correlate by the noise of these.
     reliability = split_half_reliability(data, seed=seed)
     found = strength(data, permutations=permutations, seed=seed, report=report)
@@ -60,6 +60,40 @@ def describe_screen(
     }
 
 
+def cell_types_of(data: PerturbationData) -> IntArray:
+    """Return the position of each condition's cell type, (n_conditions,)."""
+    row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}
+    return np.array([row[item.cell_type] for item in data.conditions], dtype=np.int32)
+
+
+def split_half_reliability(data: PerturbationData, *, seed: int = 0) -> DoubleArray:
+    """Correlate two deltas of each condition that share no cell, neither perturbed nor control.
+
+    Returns:
+        Mean over five random splits, (n_conditions,); NaN for a condition with one cell.
+    """
+    rng = np.random.default_rng(seed)
+    types = cell_types_of(data)
+    n_conditions, n_types = len(data.conditions), len(data.cell_types)
+    found = np.empty((N_SPLITS, n_conditions))
+    for number in range(N_SPLITS):
+        codes = half_codes(data, data.conditions, rng)
+        is_control = data.condition_codes < 0
+        half = rng.integers(0, 2, size=data.n_cells)
+        place = 2 * n_conditions + half * n_types + data.cell_type_codes
+        codes = np.where(is_control, place, codes).astype(np.int32)
+        n_groups = 2 * (n_conditions + n_types)
+        counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
+        counts[counts == 0] = np.nan
+        means = group_sums(data.expression, codes, n_groups=n_groups) / counts[:, None]
+        perturbed = means[: 2 * n_conditions].reshape(2, n_conditions, -1)
+        control = means[2 * n_conditions :].reshape(2, n_types, -1)
+        one, other = perturbed - control[:, types]
+        found[number] = _row_correlations(one, other)
+    reliability: DoubleArray = found.mean(axis=0)
+    return reliability
+
+
 def _balance(data: PerturbationData) -> list[ScreenBatch]:
     """Cells, controls and conditions of each batch."""
     if data.batches is None:
@@ -82,3 +116,11 @@ def _balance(data: PerturbationData) -> list[ScreenBatch]:
 
 def _value(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _row_correlations(one: DoubleArray, other: DoubleArray) -> DoubleArray:
+    a = one - one.mean(axis=1, keepdims=True)
+    b = other - other.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: DoubleArray = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return found

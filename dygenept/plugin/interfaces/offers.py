@@ -237,6 +237,27 @@ class HasFacetVectors(Protocol):
 
 
 @runtime_checkable
+class LendsFacets(Protocol):
+    """A gene encoder that can encode a gene with the facets of another one.
+
+    What such a loan changes in predictions is what facets contribute to them.
+    """
+
+    def with_facets_of(self, gene_indices: torch.Tensor, lenders: torch.Tensor) -> FacetBatch:
+        """Encode genes by their own codes and by what is known of others.
+
+        Args:
+            gene_indices: As in ``forward``, (B, P).
+            lenders: Genes whose facets, and confidences in them, each of these has, (B, P). With
+                ``gene_indices`` themselves it is ``forward``.
+
+        Returns:
+            As ``forward``.
+        """
+        ...
+
+
+@runtime_checkable
 class AddsFacetVectors(Protocol):
     """An attention that reads facets through linear maps only.
 

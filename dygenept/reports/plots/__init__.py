@@ -4,6 +4,5 @@ Read ``style`` first: every plot is a matplotlib figure that it makes, labels an
 plots what a board says of models and metrics, ``perturbations`` single scores and changes,
 ``models`` what a kept model learned, and ``learning`` scores against training size. matplotlib is
 an extra (``pip install 'dygenept[plot]'``) and is imported when a plot is made. ``kinds`` lists all
-plots by name, ``contributions`` draws what parts of a model contribute, and ``names`` places labels
-beside points.
+plots by name, and ``names`` places labels beside points.
 """

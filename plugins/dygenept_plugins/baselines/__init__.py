@@ -1,7 +1,6 @@
-"""Baselines that ship with DyGenePT: one file each, the plain means in one file together.
+"""Baselines that ship with DyGenePT: one file each, or one for a family.
 
-Read ``means`` first, then ``additive``, ``linear``, ``ridge``, ``knn`` and ``gp`` (regressions on
-gene embeddings), and ``random_train``. The ceilings and floors ``truth``, ``technical_duplicate``
-and ``shuffled`` are given the truth; ``gears``, ``biolord``, ``stamp``, ``state`` and
-``scgpt_finetune`` are published packages in environments of their own.
+Read ``means`` first (means, their sum, a random draw), then ``linear``, ``ridge``, ``knn`` and
+``gp`` (regressions on gene embeddings). ``ceilings`` are given the truth; ``published`` (GEARS,
+biolord, STAMP, State, CellFlow) and ``scgpt_finetune`` run packages in environments of their own.
 """

@@ -1,4 +1,4 @@
-"""Means that say nothing of what a perturbation does by itself; the bars that a model must clear.
+"""Means, sums and a random draw of what is in train: the bars that a model must clear.
 
 ``control_mean`` predicts that nothing happens: the mean of the cell type's control cells, the usual
 null model.
@@ -6,22 +6,33 @@ null model.
 each of which counts once, whatever its number of cells. LangPert (Märtens et al. 2025); Systema
 (Viñas Torné et al. 2025).
 ``matching_mean`` averages the train perturbations that share a target gene. Systema.
+``additive`` adds up the deltas of the single perturbations, with the mean delta for singles unseen.
+Ahlmann-Eltze et al. 2025 (the additive model).
+``random_train`` predicts the delta of a train perturbation picked at random; the pick depends only
+on the run's seed and the condition, not on what else is asked for. This project; the usual random
+model.
+On tables of effects, ``gene_mean`` predicts each gene's own mean over its measured train pairs,
+shrunk to the mean of all genes as if two more pairs had it: .85 to .98 of AUROC pooled over pairs,
+.5 per gene. ``majority`` predicts the label that most train pairs have (the mean of values). Wu et
+al. 2025 (PerturbQA); arXiv:2606.08816.
 They load nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
-from dygenept.machine.tables import filled_by_columns
+from dygenept.machine.tables import filled_by_columns, rows_of
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import Condition, DoubleArray
 from dygenept.types.gene_sets import gene_membership, numbered_targets
 
+PERTURBQA = "Wu et al. 2025 (PerturbQA), arXiv:2502.21290"
 SYSTEMA = "Viñas Torné et al. 2025 (Systema), doi:10.1038/s41587-025-02777-8"
 
 
@@ -70,9 +81,80 @@ class MatchingMean(ClosedFormModel):
         return filled_by_columns(view.means, shape, predict, n_read=len(view.conditions))
 
 
+class Additive(ClosedFormModel):
+    """ŷ = c + sum over target genes of the delta of the single."""
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G).
+
+        A single that is not in train has the delta of the mean of the train perturbations.
+        """
+        rows = [row for row, item in enumerate(view.conditions) if len(item.genes) == 1]
+        singles = [view.conditions[row] for row in rows]
+        genes = numbered_targets(singles)
+        trained = gene_membership(singles, genes)  # (n_singles, n_genes)
+        counts = np.asarray(trained.sum(axis=0)).ravel()
+        asked = gene_membership(conditions, genes)  # (n, n_genes)
+        n_known = np.asarray(asked.sum(axis=1)).ravel()
+        n_targets = np.array([len(item.genes) for item in conditions], dtype=np.float64)
+        n_unseen, typical = (n_targets - n_known)[:, None], view.mean - view.control
+
+        def predict(columns: slice) -> DoubleArray:
+            control = view.control[columns]
+            deltas = view.means[rows, columns] - control
+            by_gene = (trained.T @ deltas) / counts[:, None]  # (n_genes, n_columns)
+            predicted: DoubleArray = control + asked @ by_gene + n_unseen * typical[columns]
+            return predicted
+
+        shape = len(conditions), len(view.control)
+        return filled_by_columns(view.means, shape, predict, n_read=len(view.conditions))
+
+
+class RandomTrain(ClosedFormModel):
+    """ŷ = c + Δ of a random train perturbation of the cell type."""
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Predict conditions of one cell type, (n, G)."""
+        seed = self.task.runtime.seed
+        rows = [pick(item, n_choices=len(view.conditions), seed=seed) for item in conditions]
+        return rows_of(view.means, rows)
+
+
+def pick(condition: Condition, *, n_choices: int, seed: int) -> int:
+    """Draw a position below ``n_choices`` from (seed, condition)."""
+    digest = hashlib.sha256(f"{condition.cell_type}\0{condition.label}".encode()).digest()
+    rng = np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
+    return int(rng.integers(n_choices))
+
+
+class GeneMean(ClosedFormModel):
+    """ŷ = the gene's mean over measured train pairs."""
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Return the means, (G,)."""
+        effects = self.task.effects
+        if effects is None:
+            return view.mean
+        own: DoubleArray = effects.gene_means[self.task.cell_types.index(conditions[0].cell_type)]
+        return own
+
+
+class Majority(ClosedFormModel):
+    """ŷ = the commonest label of measured train pairs, the same for every pair."""
+
+    def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
+        """Return it for every gene, (G,)."""
+        effects = self.task.effects
+        known = view.means.ravel() if effects is None else self.task.means[effects.is_observed]
+        if effects is None or effects.kind == "values":
+            return np.full(view.means.shape[1], known.mean())
+        labels, counts = np.unique(np.rint(known), return_counts=True)
+        return np.full(view.means.shape[1], labels[counts.argmax()])
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
-    """Return the means."""
+    """Return the means, the sum and the draw."""
     return [
         BaselineSpec(
             name="control_mean",
@@ -91,5 +173,31 @@ def dygenept_baselines() -> list[BaselineSpec]:
             summary="Mean of the train perturbations that share a target gene.",
             source=SYSTEMA,
             factory=lambda config: MatchingMean(),
+        ),
+        BaselineSpec(
+            name="additive",
+            summary="Control plus the sum of the single perturbations' deltas.",
+            source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
+            factory=lambda config: Additive(),
+        ),
+        BaselineSpec(
+            name="random_train",
+            summary="Delta of a random train perturbation.",
+            source="this project",
+            factory=lambda config: RandomTrain(),
+        ),
+        BaselineSpec(
+            name="gene_mean",
+            summary="Each gene's mean over its measured train pairs.",
+            source=PERTURBQA,
+            factory=lambda config: GeneMean(),
+            learns_from=("effects",),
+        ),
+        BaselineSpec(
+            name="majority",
+            summary="The label that most train pairs have.",
+            source=PERTURBQA,
+            factory=lambda config: Majority(),
+            learns_from=("effects",),
         ),
     ]

@@ -28,8 +28,9 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
-from dygenept.evaluation.candidate_ranks import Rivals, manhattan, of_rivals, places, rivals
+from dygenept.evaluation.candidate_ranks import TIE, Rivals, are_alike, of_rivals, places, rivals
 from dygenept.evaluation.rows import predicted_change
 from dygenept.machine.tables import filled, squared_lengths
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
@@ -46,6 +47,7 @@ from dygenept_plugins.metrics._rank_distances import (
 CELL_EVAL = "cell-eval (Arc Institute), discrimination_score_"
 # The target genes of some predictions, by place.
 Targets = Mapping[int, list[int]]
+Columns = npt.NDArray[np.intp]
 
 
 def centroid_accuracy(inputs: MetricInputs) -> MetricValues:
@@ -81,12 +83,24 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        truth = among.truths.values
+        manhattan = among.truths.manhattan
         # Both sides of a distance have the same control, which cancels.
-        found = among.truths.distances("manhattan", predicted, lambda rows: manhattan(rows, truth))
+        are_one = are_alike(predicted)
+        compute = manhattan.exact if are_one else manhattan.rough
+        found = among.truths.distances("manhattan", predicted, compute)
+        of_targets_alone: dict[int, DoubleArray] = {}
         for place, genes in targets.items():
             difference = of_targets(inputs, among, genes) - predicted[place, genes]
-            found[place] -= np.abs(difference).sum(axis=1)
+            of_targets_alone[place] = np.abs(difference).sum(axis=1)
+            found[place] -= of_targets_alone[place]
+
+        def exact(place: int, columns: Columns, whole: DoubleArray) -> DoubleArray:
+            if place in of_targets_alone:
+                whole -= of_targets_alone[place][columns]
+            return whole
+
+        if not are_one:
+            manhattan.settle(found, predicted, among.own, tie=TIE, exact=exact)
         return found
 
     return _discrimination(inputs, distances)

@@ -100,13 +100,17 @@ class FacetEncoder(nn.Module):
         Returns:
             Adapted facets, (B, P, K, D), zeros where unknown, with confidence and the null vector.
         """
-        is_gene = gene_indices >= 0
-        rows = gene_indices.clamp(min=0)
+        return self.with_facets_of(gene_indices, gene_indices)
+
+    def with_facets_of(self, gene_indices: torch.Tensor, lenders: torch.Tensor) -> FacetBatch:
+        """Encode genes by their own codes and the facets of ``lenders``; both are (B, P)."""
+        is_gene = (gene_indices >= 0) & (lenders >= 0)
+        rows = lenders.clamp(min=0)
         confidence = self.confidence[rows] * is_gene[..., None]  # (B, P, K)
         known = confidence > 0
         text = self._texts(rows)  # (B, P, K, D_text)
         if max(self.identity_shares) > 0:
-            own = self.codes[rows][..., None, :]  # (B, P, 1, D_text)
+            own = self.codes[gene_indices.clamp(min=0)][..., None, :]  # (B, P, 1, D_text)
             share = self.identity_share
             text = (1 - share).sqrt() * text + share.sqrt() * own
         adapted: torch.Tensor = self.adapter(self.dropout(text))  # (B, P, K, D)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matched_screen import matched_screen
+from screen_statistics import screen_statistics
 
-from dygenept.data.matched_screen import matched_screen
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
-from dygenept.data.screen_statistics import screen_statistics
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.simulation import simulate
 from dygenept.errors import DataError

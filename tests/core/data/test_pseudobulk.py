@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dygenept.data import pseudobulk as module
-from dygenept.data.pseudobulk import group_sums, half_means, pseudobulk
+from dygenept.data.pseudobulk import group_sums, half_means, positions_of, pseudobulk
 from dygenept.errors import DataError
 from dygenept.testing import ToyShape, toy_data
 from dygenept.types import Condition, Perturbation
@@ -90,3 +90,11 @@ def test_halves_of_a_foreign_condition_are_refused() -> None:
     stranger = Condition(Perturbation("XYZ", ("XYZ",)), "toy_a")
     with pytest.raises(DataError, match="no cells of 'XYZ'"):
         half_means(toy_data(), [stranger], np.random.default_rng(0))
+
+
+def test_positions_are_those_of_the_data_set_that_is_asked_about() -> None:
+    first = tuple(Condition(Perturbation(name, (name,)), "cells") for name in "AB")
+    assert positions_of(first) == {first[0]: 0, first[1]: 1}
+    turned = first[::-1]
+    assert positions_of(turned) == {first[1]: 0, first[0]: 1}
+    assert positions_of(first) == {first[0]: 0, first[1]: 1}

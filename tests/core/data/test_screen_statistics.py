@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import sparse
-
-from dygenept.data.reading.anndata_file import read_anndata
-from dygenept.data.screen_statistics import (
+from screen_statistics import (
     ScreenStatistics,
     first_component,
     mean_variance,
     screen_statistics,
-    split_half_reliability,
 )
+
+from dygenept.data.prepare.screen import split_half_reliability
+from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.simulation import simulate
 from dygenept.errors import DataError

@@ -41,3 +41,34 @@ def test_holm_steps_down_and_never_falls() -> None:
     assert holm([0.6, 0.9]) == (1.0, 1.0)
     assert holm([]) == ()
     assert holm([0.2]) == (0.2,)
+
+
+def test_an_interval_reaches_to_the_mean_at_least() -> None:
+    folds = [[1.0, 2.0], [3.0]]
+    for given, expected in (
+        ((1.5, 2.5), (1.5, 2.5)),
+        ((2.0 + 1e-15, 2.5), (2.0, 2.5)),
+        ((1.5, 2.0 - 1e-15), (1.5, 2.0)),
+    ):
+        found = aggregate(folds, neutral=None, interval=given)
+        assert (found.ci_low, found.ci_high) == expected
+    for half in ((None, 2.5), (1.5, None)):
+        found = aggregate(folds, neutral=None, interval=half)
+        assert (found.ci_low, found.ci_high) == half
+    nothing = aggregate([[None]], neutral=None, interval=(1.0, 2.0))
+    assert (nothing.pooled, nothing.ci_low, nothing.ci_high) == (None, 1.0, 2.0)
+
+
+def test_values_are_ranked_to_twelve_digits() -> None:
+    near = [1.0, 1.0 + 4e-11, 1.0 + 4e-12]
+    assert competition_ranks(near, higher_is_better=True) == (2, 1, 2)
+    assert competition_ranks([-value for value in near], higher_is_better=False) == (2, 1, 2)
+    # A missing value comes after the worst, whichever way is better.
+    for better in (True, False):
+        assert competition_ranks([None, -1e9, 1e9], higher_is_better=better)[0] == 3
+
+
+def test_an_undefined_value_may_count_as_a_number_other_than_zero() -> None:
+    found = aggregate([[None, 3.0], [1.0]], neutral=-1.0)
+    assert (found.mean, found.pooled, found.n_undefined) == (1.0, 1.0, 1)
+    assert found.n_folds == 2

@@ -14,11 +14,11 @@ from dygenept.evaluation.candidate_ranks import (
     ONE_CONDITION,
     Rivals,
     Truths,
-    manhattan,
     places,
     rivals,
     squared_distances,
 )
+from dygenept.evaluation.manhattan import manhattan
 from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 
 

@@ -23,4 +23,33 @@ def test_draws_are_the_same_however_they_are_kept(
 
 
 def test_a_value_drawn_more_often_than_a_byte_counts_is_counted() -> None:
-    assert bootstrap._narrow(np.array([[3, 300]])).tolist() == [[3, 300]]
+    for largest, kind in ((255, np.uint8), (256, np.uint32), (300, np.uint32)):
+        found = bootstrap._narrow(np.array([[3, largest]]))
+        assert found.tolist() == [[3, largest]]
+        assert found.dtype == kind
+
+
+def test_what_is_kept_is_forgotten_when_asked() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def draw(n_values: int, n_draws: int, seed: int) -> np.ndarray:
+        asked.append((n_values, n_draws, seed))
+        return np.full((n_draws, n_values), seed, dtype=np.int8)
+
+    kept = bootstrap.KeptDraws(draw)
+    first = kept(3, 2, 7)
+    assert kept(3, 2, 7) is first
+    assert first.dtype == np.float64
+    assert not first.flags.writeable
+    kept.cache_clear()
+    assert kept(3, 2, 7) is not first
+    assert asked == [(3, 2, 7)] * 2
+    # One above the bound is kept alone, and its narrow form beside others.
+    large = kept(1000, 1001, 1)
+    assert kept(1000, 1001, 1) is large
+    kept(1000, 1001, 2)
+    assert kept(1000, 1001, 1) is not large
+    assert asked[2:] == [(1000, 1001, 1), (1000, 1001, 2)]
+    kept.cache_clear()
+    kept(1000, 1001, 1)
+    assert asked[4:] == [(1000, 1001, 1)]

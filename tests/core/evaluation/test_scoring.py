@@ -53,6 +53,45 @@ def station() -> Station:
     return Station()
 
 
+def test_what_a_fold_has_in_common_is_laid_out_once(station: Station) -> None:
+    against = GroundTruth(
+        data=station.data, pseudobulk=station.pseudobulk, de=station.de, laid_out={}
+    )
+    references = train_means(station.task)
+    first = metric_inputs(station.predict(1.0), against, train_means=references)
+    other = metric_inputs(station.predict(2.0), against, train_means=references)
+    assert other.truth.base is first.truth.base
+    assert other.control is first.control
+    alone = station.inputs(station.predict(2.0))
+    for name in ("predicted", "truth", "control", "perturbed_mean", "de_indices"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(alone, name))
+        assert not getattr(other, name).flags.writeable
+    # Other conditions, and a truth of one's own, have nothing to do with it.
+    some = Predictions(station.held_out[:2], np.ones((2, station.data.n_genes)))
+    found = metric_inputs(some, against, train_means=references)
+    np.testing.assert_array_equal(found.truth, first.truth[:2])
+    own = replace(station.predict(1.0), truth=np.full(first.truth.shape, 3.0))
+    assert (metric_inputs(own, against, train_means=references).truth == 3.0).all()
+    again = metric_inputs(station.predict(1.0), against, train_means=references)
+    np.testing.assert_array_equal(again.truth, first.truth)
+
+
+def test_of_one_cell_type_all_conditions_have_one_control(station: Station) -> None:
+    kind = station.held_out[0].cell_type
+    conditions = tuple(item for item in station.held_out if item.cell_type == kind)
+    inputs = station.inputs(
+        Predictions(conditions, np.ones((len(conditions), station.data.n_genes)))
+    )
+    control = station.pseudobulk.control_means[station.data.cell_types.index(kind)]
+    expected = np.repeat(control[None], len(conditions), axis=0)
+    np.testing.assert_array_equal(inputs.control, expected)
+    np.testing.assert_array_equal(
+        inputs.perturbed_mean,
+        np.repeat(train_means(station.task)[kind][None], len(conditions), axis=0),
+    )
+    assert inputs.control.strides[0] == 0
+
+
 def spec_of(name: str) -> MetricSpec:
     return MetricSpec(
         name=name,

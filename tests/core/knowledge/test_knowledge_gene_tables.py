@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from go_roots import FACET_ROOTS, UNINFORMATIVE_TERMS
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facets.go_roots import FACET_ROOTS, UNINFORMATIVE_TERMS
 from dygenept.knowledge.genes.matching import symbols_of_entrez
 from dygenept.knowledge.genes.tables import GeneTables, load_gene_tables
 from dygenept.types import FACETS

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from go_roots import FacetRoots
 
 from dygenept.errors import DataError
-from dygenept.knowledge.facets.go_roots import FacetRoots
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "build_gene_tables.py"
 

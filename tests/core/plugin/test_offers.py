@@ -14,6 +14,7 @@ from dygenept.plugin import (
     HasIdentityShare,
     HasNotes,
     HasSharedShift,
+    LendsFacets,
     LinearReadout,
     RecomputesLayers,
 )
@@ -31,6 +32,7 @@ MEMBERS = {
     AddsFacetVectors: ("adding_vectors",),
     HasFacetVectors: ("facet_vectors",),
     HasIdentityShare: ("identity_shares", "set_identity_share"),
+    LendsFacets: ("with_facets_of",),
     LinearReadout: ("readout_features", "set_readout"),
     HasSharedShift: ("shared_features",),
     RecomputesLayers: ("recompute_layers",),
@@ -62,6 +64,7 @@ def test_the_built_in_parts_are_seen_to_offer_what_the_start_asks_for() -> None:
     assert seen(encoder, HasFacetVectors)
     assert seen(FacetAttention(width=16, num_heads=2, normalise=softmax), AddsFacetVectors)
     assert seen(encoder, HasIdentityShare)
+    assert seen(encoder, LendsFacets)
     assert seen(decoder, LinearReadout)
     assert seen(decoder, HasSharedShift)
 

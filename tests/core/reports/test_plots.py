@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import contributions
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ from dygenept.errors import ConfigError, DataError, DataUnavailableError, Result
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.model.training.loop import History
 from dygenept.reports.changes import ConditionChanges
-from dygenept.reports.plots import boards, contributions, learning, models, perturbations
+from dygenept.reports.plots import boards, learning, models, perturbations
 from dygenept.reports.plots.kinds import KINDS, PlotRequest, plot_results
 from dygenept.reports.plots.style import brief, drawn, write_plot
 from dygenept.reports.scores import BoardScores

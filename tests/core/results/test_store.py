@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -28,9 +29,53 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, record: MakeRecor
     written = record()
     path = store.write(written)
     assert path == tmp_path / "runs" / f"{'0' * 32}.json"
+    assert RunRecord.model_validate_json(path.read_bytes()) == written
     assert store.read(written.key) == written
     assert list(store.records()) == [written]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_record_that_is_in_use_is_not_parsed_again_unless_its_file_has_changed(
+    tmp_path: Path, record: MakeRecord
+) -> None:
+    store = ResultsStore(tmp_path)
+    written = record()
+    path = store.write(written)
+    assert store.read(written.key) is written
+    again = written.model_copy(update={"fold": 7})
+    path.write_text(again.model_dump_json(indent=1) + "\n")
+    read = store.read(written.key)
+    assert read is not written
+    assert read == again
+    assert store.read(written.key) is read
+    # JSON makes a list of a tuple: what is read must not depend on who wrote it.
+    paired = written.model_copy(update={"config": {"pair": (1, 2)}})
+    store.write(paired)
+    found = store.read(written.key)
+    assert found is not None
+    assert found.config == {"pair": [1, 2]}
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1), (0, 3)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_table_has_a_column_for_each_gene(
+    tmp_path: Path, shape: tuple[int, int], order: Literal["C", "F"]
+) -> None:
+    values = np.asarray(np.arange(6.0)[: shape[0] * shape[1]].reshape(shape), order=order) / 7.0
+    genes = ["a", "b", "a "][: shape[1]]
+    ResultsStore(tmp_path).write_table("table.parquet", CONDITIONS[: shape[0]], values, genes)
+    table = pl.read_parquet(tmp_path / "table.parquet")
+    assert table.columns == ["perturbation", "cell_type", *genes]
+    assert table["perturbation"].to_list() == ["A+ctrl", "A+B"][: shape[0]]
+    np.testing.assert_array_equal(table.select(genes).to_numpy(), values)
+    assert table.schema[genes[0]] == (pl.Float64 if values.size else pl.Float32)
+
+
+def test_two_genes_of_one_name_are_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="cannot keep predictions as a table"):
+        ResultsStore(tmp_path).write_table(
+            "table.parquet", CONDITIONS, np.arange(4.0).reshape(2, 2), ["a", "a"]
+        )
 
 
 def test_what_a_killed_process_of_this_machine_left_half_written_is_removed(

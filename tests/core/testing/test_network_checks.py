@@ -202,11 +202,19 @@ def test_combinations_that_are_not_what_the_decoder_predicts_are_caught(
     breaks("decoders", change, match)
 
 
+def lending(lend: Callable[..., FacetBatch]) -> Callable[[nn.Module], Any]:
+    return lambda inner: offering(with_facets_of=lambda own, lenders: lend(inner, own, lenders))(
+        inner
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
         (offering(facet_vectors=lambda: nn.Parameter(torch.zeros(3))), "trainable"),
         (offering(facet_vectors=lambda: nn.Parameter(torch.zeros(8, 32))), "must be added"),
+        (lending(lambda encoder, own, lenders: encoder(own)), "other's confidences"),
+        (lending(lambda encoder, own, lenders: encoder(own.roll(1, dims=0))), "as ever"),
         (offering(identity_shares=(), set_identity_share=lambda share: None), "identity_shares"),
         (offering(identity_shares=(2.0,), set_identity_share=lambda share: None), r"\[0, 1\]"),
     ],

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from dygenept.data.de.rank_sum import rank_sum_p_values, significant
-from dygenept.data.pseudobulk import group_sums, half_codes, pseudobulk
+from dygenept.data.prepare.screen import cell_types_of, split_half_reliability
+from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import DataError
-from dygenept.types import BoolArray, DoubleArray, IntArray, PerturbationData
+from dygenept.types import BoolArray, DoubleArray, PerturbationData
 
 FDR = 0.05
 # A gene that few control cells express has no mean and variance to speak of.
 MIN_EXPRESSING_CELLS = 10
-N_SPLITS = 5
 NEAR_NULL_SHARE = 0.005
 # Stored values that are looked at together.
 RUN = 1 << 20
@@ -85,7 +85,7 @@ def screen_statistics(data: PerturbationData, *, seed: int = 0) -> ScreenStatist
     if data.effects is not None:
         raise DataError(f"{data.name} is a table of effects; statistics of a screen need cells")
     means = pseudobulk(data)
-    deltas = means.means - means.control_means[cell_type_rows(data)]
+    deltas = means.means - means.control_means[cell_types_of(data)]
     is_significant = significant(rank_sum_p_values(data), FDR)
     reliability = split_half_reliability(data, seed=seed)
     de_share = is_significant.mean(axis=1)
@@ -111,40 +111,6 @@ def screen_statistics(data: PerturbationData, *, seed: int = 0) -> ScreenStatist
         first_component=first_component(deltas),
         norm_spread=float(np.std(np.log(np.linalg.norm(deltas, axis=1)))),
     )
-
-
-def cell_type_rows(data: PerturbationData) -> IntArray:
-    """Return the position of each condition's cell type, (n_conditions,)."""
-    row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}
-    return np.array([row[item.cell_type] for item in data.conditions], dtype=np.int32)
-
-
-def split_half_reliability(data: PerturbationData, *, seed: int = 0) -> DoubleArray:
-    """Correlate two deltas of each condition that share no cell, neither perturbed nor control.
-
-    Returns:
-        Mean over five random splits, (n_conditions,); NaN for a condition with one cell.
-    """
-    rng = np.random.default_rng(seed)
-    types = cell_type_rows(data)
-    n_conditions, n_types = len(data.conditions), len(data.cell_types)
-    found = np.empty((N_SPLITS, n_conditions))
-    for number in range(N_SPLITS):
-        codes = half_codes(data, data.conditions, rng)
-        is_control = data.condition_codes < 0
-        half = rng.integers(0, 2, size=data.n_cells)
-        place = 2 * n_conditions + half * n_types + data.cell_type_codes
-        codes = np.where(is_control, place, codes).astype(np.int32)
-        n_groups = 2 * (n_conditions + n_types)
-        counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
-        counts[counts == 0] = np.nan
-        means = group_sums(data.expression, codes, n_groups=n_groups) / counts[:, None]
-        perturbed = means[: 2 * n_conditions].reshape(2, n_conditions, -1)
-        control = means[2 * n_conditions :].reshape(2, n_types, -1)
-        one, other = perturbed - control[:, types]
-        found[number] = _row_correlations(one, other)
-    reliability: DoubleArray = found.mean(axis=0)
-    return reliability
 
 
 def mean_variance(data: PerturbationData) -> tuple[float, float]:
@@ -187,11 +153,3 @@ def _own_targets(data: PerturbationData) -> BoolArray:
     for row, condition in enumerate(data.conditions):
         own[row, [column[gene] for gene in condition.genes if gene in column]] = True
     return own
-
-
-def _row_correlations(one: DoubleArray, other: DoubleArray) -> DoubleArray:
-    a = one - one.mean(axis=1, keepdims=True)
-    b = other - other.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: DoubleArray = (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Names under ``chosen`` that are shares in [0, 1], and what they are called in a figure.
 SHARES: Mapping[str, str] = {
     "identity_share": "read from the genes' own codes",
-    "knowledge_share": "read from knowledge",
+    "knowledge_share": "predicted from facets",
     "share_changed_by_steps": "changed by gradient steps",
     "attention_moved_by_cells": "attention moved by cells",
     "prediction_moved_by_cells": "prediction moved by cells",
