@@ -33,6 +33,10 @@ from dygenept_cli.flags.records import with_flags
 from dygenept_cli.help_screens import EXAMPLES, HELP_NAMES, GroupScreen, with_screens
 from dygenept_cli.interruption import resumption
 
+# Before numpy is loaded: idle threads of its matrix products, and of scipy's, sleep at once. They
+# would turn in circles for some 20 ms and take the processor from threads with something to do.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
 app = typer.Typer(
     name="dygenept",
     no_args_is_help=True,

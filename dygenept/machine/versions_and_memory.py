@@ -6,7 +6,7 @@ import functools
 import gc
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +27,10 @@ VERSIONED = (
     "transformers",
     "entmax",
 )
+# Arrays of more bytes are never kept, and what mallopt calls its options.
+LARGE = 1 << 26
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX, _USUAL = -1, -3, -8, 1 << 25
+_KEPT: list[bool] = []
 
 
 def installed_versions() -> Mapping[str, str]:
@@ -107,14 +111,48 @@ def peak_memory(device: str) -> int:
 
 
 def give_back_memory() -> None:
-    """Give memory back that was freed: glibc keeps what each thread has had, for that thread."""
-    if sys.platform == "linux":
-        import ctypes
+    """Give memory back that was freed: glibc keeps what each thread has had, for that thread.
 
-        # Other C libraries lack it, and keep less.
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    It keeps it where ``freed_memory_kept`` says so.
+    """
+    trim = _of_glibc("malloc_trim")
+    if trim is not None and not _KEPT:
+        trim(0)
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Let freed memory stay with this process, whose next arrays would be given new pages.
+
+    The system clears each page that it gives, which takes longer than many a pass over it. Arrays
+    of more than ``LARGE`` bytes are given back at once all the same, and the rest at the end.
+    """
+    tune = _of_glibc("mallopt")
+    if tune is None or _KEPT:
+        yield
+        return
+    # Threads share two heaps, lest each keep memory of its own.
+    for option, value in ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, LARGE), (_TRIM_THRESHOLD, 2 * LARGE)):
+        tune(option, value)
+    _KEPT.append(True)
+    try:
+        yield
+    finally:
+        _KEPT.clear()
+        # As far as glibc would have gone by itself.
+        tune(_MMAP_THRESHOLD, _USUAL)
+        tune(_TRIM_THRESHOLD, 2 * _USUAL)
+        give_back_memory()
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """Return a function of the C library; others than glibc lack these, and keep less."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    return found
 
 
 @contextmanager

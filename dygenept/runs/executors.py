@@ -16,6 +16,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from dygenept.errors import ConfigError, DistributedError, DygeneptError, neares
 from dygenept.machine import processes
 from dygenept.machine.stopping import deaf_children, end_with
 from dygenept.machine.threads import n_threads
+from dygenept.machine.versions_and_memory import freed_memory_kept
 from dygenept.model.resolve import ResolvedModel
 from dygenept.runs.jobs import FinishedJob, UnscoredJob, begin_job, run_job
 from dygenept.runs.run_context import RunContext
@@ -193,6 +195,8 @@ def run_in_processes(
 
 
 _WORKER: list[Prepared] = []
+# Left only when the worker ends.
+_KEPT_MEMORY = ExitStack()
 
 
 def _start_worker(prepare: Callable[[], Prepared], n_threads: int, parent: Connection) -> None:
@@ -206,6 +210,8 @@ def _start_worker(prepare: Callable[[], Prepared], n_threads: int, parent: Conne
     log.setLevel(logging.ERROR)
     _WORKER.append(prepare())
     log.setLevel(before)
+    if _WORKER[0][0].memory is None:
+        _KEPT_MEMORY.enter_context(freed_memory_kept())
 
 
 def _work(position: int, fold: int, is_put_off: bool) -> FinishedJob | DygeneptError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.machine.places import check_can_write
+from dygenept.machine.versions_and_memory import freed_memory_kept
 from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
@@ -140,7 +142,8 @@ def _run_jobs(
         results = run_in_processes(prepare, context, models, jobs, report, n_processes=request.jobs)
     else:
         results = run_inline(context, jobs, report)
-    found = {(model.name, fold): result for model, fold, result in results}
+    with nullcontext() if context.memory is not None else freed_memory_kept():
+        found = {(model.name, fold): result for model, fold, result in results}
     finished: list[FinishedJob] = []
     # In the order of the jobs, whichever worker was the first to end.
     for model, fold in jobs:
