@@ -137,6 +137,7 @@ AREAS = {
     "facet-tuning": Area(
         (
             "dygenept/model/start/facet_tuning.py",
+            "dygenept/model/start/held_out.py",
             "dygenept/model/start/left_out_loss.py",
             "dygenept/model/start/tuning_rows.py",
         ),

@@ -105,6 +105,19 @@ def test_with_facets_shuffled_between_genes_the_gain_disappears(
     assert over_mean.ci_low < 0
 
 
+def test_facets_are_read_in_both_folds_and_beat_the_linear_model(
+    records: list[RunRecord],
+) -> None:
+    chosen = {record.fold: record.chosen for record in records if record.model == "dygenept_small"}
+    for fold in (0, 1):
+        assert float(chosen[fold]["facet_tuning_steps"]) > 0
+        assert float(chosen[fold]["knowledge_share"]) > 0.1
+        of_fold = grids([record for record in records if record.fold == fold])
+        ahead = of_fold["pearson_delta_top20"].compare(["dygenept_small"], "linear_loo")
+        assert ahead["dygenept_small"].ci_low is not None
+        assert ahead["dygenept_small"].ci_low > 0
+
+
 def test_texts_of_other_genes_are_not_read(
     records: list[RunRecord],
 ) -> None:
@@ -112,6 +125,7 @@ def test_texts_of_other_genes_are_not_read(
     for fold in (0, 1):
         wrong = chosen["dygenept_small[facets=shuffled]", fold]
         assert (wrong["identity_share"], wrong["facet_tuning_steps"]) == (1.0, 0)
+        assert float(wrong["knowledge_share"]) < 1e-3
 
 
 def test_attention_finds_the_planted_facet_more_often_than_chance(

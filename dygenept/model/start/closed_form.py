@@ -1,10 +1,10 @@
 """A closed-form start: the decoder's output map fitted to train changes before any step.
 
 Fine-tuning from a fitted readout distorts the features less than from a random one (Kumar et al.
-2022, arXiv:2202.10054). Choices are made by leave-one-out error over the train perturbations, so
-that nothing held out is read. Texts count for something beside the genes' own codes only where they
-help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is the
-linear model of the baseline ``linear_loo``.
+2022, arXiv:2202.10054). Choices are made by errors of train perturbations that are left out, so
+that nothing held out is read. Facets count for something beside the genes' own codes only where
+they help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is
+the linear model of the baseline ``linear_loo``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,9 @@ import torch
 
 from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
-from dygenept.model.start.facet_tuning import tune_facets
+from dygenept.model.start.facet_tuning import FacetCandidate, choose_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
-from dygenept.model.start.left_out import (
-    MANY_PERTURBATIONS,
-    Targets,
-    best_for_strong_and_weak,
-)
+from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets
 from dygenept.model.start.readout import PENALTIES, Readout, ReadoutChoice
 from dygenept.model.type_readout import type_readout
 from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
@@ -76,15 +72,15 @@ def start_in_closed_form(
     network.eval()
     positions = feature_cells(data, rng)
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
-    choice, share = _choice_with_best_share(network, data, targets, positions)
+    choices = _choices_by_share(network, data, targets, positions)
+    candidates = [FacetCandidate(fit.penalty, fit.prior, share) for share, fit in choices]
     with torch.enable_grad():
-        tuning = tune_facets(
-            network, data, rng, penalty=choice.penalty, prior=choice.prior, targets=targets
-        )
-    if tuning is not None:
-        choice = _fit_choice(network, data, targets, positions, (tuning.penalty,))
-    n_steps = 0 if tuning is None else tuning.n_steps
-    return ClosedFormStart(_installed(network, choice, data), share, n_steps)
+        chosen = choose_facets(network, data, rng, candidates=candidates, targets=targets)
+    share, choice = choices[chosen.candidate]
+    if chosen.n_steps:
+        choice = _fit_choice(network, data, targets, positions, (chosen.penalty,))
+    logger.debug("readout: penalty %g, identity share %s", choice.penalty, share)
+    return ClosedFormStart(_installed(network, choice, data), share, chosen.n_steps)
 
 
 @torch.no_grad()
@@ -139,22 +135,22 @@ def _fit_choice(
     return ReadoutChoice.of(features, targets, direction, penalties)
 
 
-def _choice_with_best_share(
+def _choices_by_share(
     network: DyGenePT, data: StartData, targets: Targets, positions: IndexArray
-) -> tuple[ReadoutChoice, float | None]:
-    """Choose the readout, and leave the gene encoder at the identity share that fits best."""
+) -> list[tuple[float | None, ReadoutChoice]]:
+    """Choose the readout under the identity shares that held-out perturbations are to compare.
+
+    Returns:
+        The largest share, that of the linear model, and of the others the one that predicts
+        left-out perturbations best; None as the only one of a gene encoder without shares.
+    """
     encoder = network.gene_encoder
     if not isinstance(encoder, HasIdentityShare):
-        return _fit_choice(network, data, targets, positions), None
-    shares = tuple(encoder.identity_shares)
+        return [(None, _fit_choice(network, data, targets, positions))]
     fits = []
-    for share in shares:
+    for share in encoder.identity_shares:
         encoder.set_identity_share(share)
-        fits.append(_fit_choice(network, data, targets, positions))
-    # The genes' own codes are the reference; texts must beat them by more than chance.
-    errors = np.stack([each.errors for each in fits], axis=1)  # (n, n_shares)
-    reference = int(np.argmax(shares))
-    best = best_for_strong_and_weak(errors, targets.mean_squares(), reference=reference)
-    encoder.set_identity_share(shares[best])
-    logger.debug("readout: penalty %g, identity share %g", fits[best].penalty, shares[best])
-    return fits[best], float(shares[best])
+        fits.append((float(share), _fit_choice(network, data, targets, positions)))
+    reference = max(fits, key=lambda fit: fit[0])
+    others = [fit for fit in fits if fit is not reference]
+    return [reference, *sorted(others, key=lambda fit: fit[1].errors.mean())[:1]]

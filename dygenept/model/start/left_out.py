@@ -337,16 +337,18 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
 
 
 def best_for_strong_and_weak(
-    errors: DoubleArray, sizes: DoubleArray, *, reference: int, n_spreads: float = 2.0
+    errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float = 2.0
 ) -> int:
-    """Choose between settings as ``best_beyond_chance`` does, by squared and by relative errors.
+    """Choose between settings as ``best_beyond_chance`` does, by squared errors and by cosines.
 
-    Squared errors are those of a few strong perturbations; relative ones count every perturbation
-    alike. A setting that helps the strong at the cost of the many weak is not chosen.
+    Squared errors are those of a few strong perturbations. The cosine between predicted and true
+    change counts every perturbation alike, as correlations do by which models are compared; errors
+    relative to the size of a change would count the noise of weak ones most. A setting that helps
+    the strong at the cost of the many weak is not chosen.
 
     Args:
         errors: Squared error of each perturbation under each setting, (n, n_settings).
-        sizes: Squared size of each perturbation's change, (n,).
+        cosines: Cosine between its predicted and true change, (n, n_settings).
         reference: The setting to stay with.
         n_spreads: Standard errors that both gains must exceed.
 
@@ -354,13 +356,12 @@ def best_for_strong_and_weak(
         The setting with the smallest mean squared error among those whose both gains over the
         reference are beyond chance; the reference where there is none.
     """
-    relative = errors / np.maximum(sizes, 1e-12)[:, None]
     best = reference
     for setting in range(errors.shape[1]):
         pair = [reference, setting]
         gains = all(
             best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
-            for each in (errors, relative)
+            for each in (errors, -cosines)
         )
         if gains and errors[:, setting].mean() < errors[:, best].mean():
             best = setting

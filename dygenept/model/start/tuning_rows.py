@@ -110,6 +110,12 @@ class TuningRows:
             ),
         )
 
+    @torch.no_grad()
+    def read_anew(self, network: DyGenePT, vectors: torch.Tensor, prior: float) -> TuningRows:
+        """Return the same conditions and cells with facets as the gene encoder gives them now."""
+        genes = torch.unique(self.genes)
+        return replace(self, facets=_facets(network, vectors, genes), prior=prior)
+
     def features(self, network: DyGenePT) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return what finds each condition's features, the mean over its cells.
 
@@ -139,7 +145,7 @@ class TuningRows:
 @torch.no_grad()
 def tuning_rows(
     network: DyGenePT,
-    vectors: torch.nn.Parameter,
+    vectors: torch.Tensor,
     data: StartData,
     of: TuningTargets,
     rng: np.random.Generator,
@@ -148,7 +154,7 @@ def tuning_rows(
 
     Args:
         network: Switched to evaluation.
-        vectors: The gene encoder's facet vectors, (K, D); left as they were.
+        vectors: The gene encoder's facet vectors, (K, D), left as they were; others change nothing.
         data: Train conditions and control cells.
         of: What is predicted of the conditions.
         rng: Draws the cells.
@@ -168,11 +174,7 @@ def tuning_rows(
     first = torch.from_numpy(type_rows).to(data.device)[:, None] * n_cells
     genes = data.conditions.gene_indices.to(data.device)  # (n, P)
     unique, gene_rows = torch.unique(genes, return_inverse=True)
-    # With the vectors at zero the encoder returns the facets that they are added to.
-    kept = vectors.clone()
-    vectors.zero_()
-    facets = network.encode_genes(unique[:, None])  # (U, 1, K, D)
-    vectors.copy_(kept)
+    facets = _facets(network, vectors, unique)
     shared = mean_shared_features(network.decoder, states)
     deltas = of.targets.coordinates if has_many else of.targets.values
     return TuningRows(
@@ -189,3 +191,13 @@ def tuning_rows(
         states=states,
         reader=Features.of(network.decoder, states[0], genes.shape[1]),
     )
+
+
+def _facets(network: DyGenePT, vectors: torch.Tensor, genes: torch.Tensor) -> FacetBatch:
+    """Return what facet vectors are added to, of genes (U,): (U, 1, K, D)."""
+    # With the vectors at zero the encoder returns the facets that they are added to.
+    kept = vectors.clone()
+    vectors.zero_()
+    facets = network.encode_genes(genes[:, None])
+    vectors.copy_(kept)
+    return facets

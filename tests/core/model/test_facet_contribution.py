@@ -15,7 +15,7 @@ from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.facet_contribution import facet_contribution
 from dygenept.model.network import DyGenePT, Parts
-from dygenept.model.start import closed_form
+from dygenept.model.start import facet_tuning
 from dygenept.model.start.features import StartData
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Task
@@ -29,7 +29,7 @@ Maker = Callable[..., DyGenePTModel]
 @pytest.fixture
 def untuned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave facet vectors as they were drawn."""
-    monkeypatch.setattr(closed_form, "tune_facets", lambda *given, **named: None)
+    monkeypatch.setattr(facet_tuning, "CHECKPOINTS", (0,))
 
 
 def asked(network: DyGenePT, task: Task) -> tuple[DyGenePT, StartData, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from dygenept.model.control_pool import ControlCells
 from dygenept.model.network import PADDING, DyGenePT, Parts
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.closed_form import start_in_closed_form
-from dygenept.model.start.facet_tuning import FacetTuning, tune_facets
+from dygenept.model.start.facet_tuning import FacetCandidate, FacetChoice, choose_facets
 from dygenept.model.start.features import StartData
 from dygenept.model.start.left_out import best_beyond_chance
 from dygenept.model.start.readout import PENALTIES
@@ -174,14 +174,14 @@ def make_case(n: int, *, shares: bool = False, is_typed: bool = True) -> Case:
     )
 
 
-def tuned(case: Case, seed: int = 0) -> FacetTuning | None:
-    rng = np.random.default_rng(seed)
-    return tune_facets(case.network, case.data, rng, penalty=PENALTY)
+def tuned(case: Case, *shares: float) -> FacetChoice:
+    rng = np.random.default_rng(0)
+    candidates = [FacetCandidate(PENALTY, identity_share=share) for share in shares or (None,)]
+    return choose_facets(case.network, case.data, rng, candidates=candidates)
 
 
 def n_steps_of(case: Case) -> int:
-    tuning = tuned(case)
-    return 0 if tuning is None else tuning.n_steps
+    return tuned(case).n_steps
 
 
 class Slow:
@@ -226,7 +226,7 @@ class Slow:
         return torch.stack(found)
 
     def tune(self, rows: np.ndarray, held: np.ndarray | None, checkpoints: tuple[int, ...]) -> list:
-        """Descend; return the held-out errors at the checkpoints, (n_held, n_penalties) each."""
+        """Descend; return held-out errors and cosines, (2, n_held, n_penalties) each."""
         types, deltas = self.case.types, self.case.deltas.double()
         log_penalty = torch.tensor(np.log(PENALTY), dtype=torch.float64, requires_grad=True)
         adam = torch.optim.Adam(
@@ -244,8 +244,10 @@ class Slow:
                     kernel = features @ features.T + tried * scale * torch.eye(len(rows))
                     weights = torch.linalg.solve(kernel, targets)
                     predicted = self.typical(rows) + self.features(held) @ features.T @ weights
-                    found.append((predicted - deltas[held]).square().mean(dim=1))
-                errors.append(torch.stack(found, dim=1).detach().numpy())
+                    squares = (predicted - deltas[held]).square().mean(dim=1)
+                    cosines = torch.cosine_similarity(predicted, deltas[held], dim=1)
+                    found.append(torch.stack([squares, cosines]))
+                errors.append(torch.stack(found, dim=2).detach().numpy())
             if step == checkpoints[-1]:
                 break
             loss = torch.zeros((), dtype=torch.float64)
@@ -266,39 +268,38 @@ class Slow:
 def slowly_tuned(
     case: Case, checkpoints: tuple[int, ...], n_turns: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tune in place up to the last checkpoint; return the held-out errors.
+    """Tune in place up to the last checkpoint; return the held-out errors and cosines.
 
     Returns:
-        (n, n_checkpoints, n_penalties), and the mean squared changes of the held-out, (n,).
+        Both (n, n_checkpoints, n_penalties).
     """
     rng = np.random.default_rng(0)
     slow = Slow(case, case.controls.sample(2, rng))
     n = len(case.deltas)
     start = case.types.detach().clone()
-    errors, sizes = [], []
+    scores = []
     for part in np.array_split(rng.permutation(n), 4)[:n_turns]:
         held = np.sort(part)
         rest = np.array([row for row in range(n) if row not in held])
-        errors.append(np.stack(slow.tune(rest, held, checkpoints), axis=1))
-        sizes.append(case.deltas.double()[held].square().mean(dim=1).numpy())
+        scores.append(np.stack(slow.tune(rest, held, checkpoints), axis=2))
         case.types.data.copy_(start)
     slow.tune(np.arange(n), None, checkpoints)
-    return np.concatenate(errors), np.concatenate(sizes)
+    errors, cosines = np.concatenate(scores, axis=1)
+    return errors, cosines
 
 
 class Chooser:
-    """Stands in for ``best_for_strong_and_weak``: takes one checkpoint and keeps what it got."""
+    """Stands in for ``best_for_strong_and_weak``: takes one setting and keeps what it got."""
 
     def __init__(self, chosen: int) -> None:
         self.chosen = chosen
-        self.errors = np.empty((0, 0))
-        self.sizes = np.empty(0)
+        self.errors = self.cosines = np.empty((0, 0))
 
     def __call__(
-        self, errors: np.ndarray, sizes: np.ndarray, *, reference: int, n_spreads: float
+        self, errors: np.ndarray, cosines: np.ndarray, *, reference: int, n_spreads: float
     ) -> int:
-        assert (reference, n_spreads) == (0, 1.0)
-        self.errors, self.sizes = errors, sizes
+        assert (reference, n_spreads) == (0, 1.645)
+        self.errors, self.cosines = errors, cosines
         return self.chosen
 
 
@@ -319,15 +320,14 @@ def test_tuning_agrees_with_refits_that_leave_each_condition_out(
     case, other = make_case(9, shares=shares), make_case(9, shares=shares)
     before = case.types.detach().clone()
     tuning = tuned(case)
-    assert tuning is not None
-    assert tuning.n_steps == 2
-    errors, sizes = slowly_tuned(other, (0, 1, 2), n_turns)
+    assert (tuning.candidate, tuning.n_steps) == (0, 2)
+    errors, cosines = slowly_tuned(other, (0, 1, 2), n_turns)
     # Each checkpoint is judged under the penalty that is best for it.
     best = errors.mean(axis=0).argmin(axis=1)
     assert tuning.penalty == PENALTIES[best[2]]
-    of_best = np.stack([errors[:, at, penalty] for at, penalty in enumerate(best)], axis=1)
-    np.testing.assert_allclose(chooser.errors, of_best, rtol=1e-4)
-    np.testing.assert_allclose(chooser.sizes, sizes, rtol=1e-6)
+    for found, expected in ((chooser.errors, errors), (chooser.cosines, cosines)):
+        of_best = np.stack([expected[:, at, penalty] for at, penalty in enumerate(best)], axis=1)
+        np.testing.assert_allclose(found, of_best, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(case.types.data, other.types.data, rtol=1e-4, atol=1e-5)
     assert float((case.types.data - before).abs().min()) > 1e-3
     assert case.types.grad is None
@@ -361,6 +361,65 @@ def test_where_no_checkpoint_wins_the_vectors_stay_as_they_were(
     assert n_steps_of(case) == 0
     assert torch.equal(case.types.data, before)
     assert case.types.grad is None
+
+
+class Shared(Encoder):
+    """Facets that a gene's own code takes a share of; the share scales them, to be seen."""
+
+    def __init__(self, *, is_typed: bool) -> None:
+        super().__init__(is_typed=is_typed)
+        self.identity_shares = (0.2, 1.0)
+        self.share = 1.0
+
+    def set_identity_share(self, share: float) -> None:
+        self.share = share
+
+    def forward(self, gene_indices: torch.Tensor) -> FacetBatch:
+        batch = super().forward(gene_indices)
+        types = 0.0 if self.facet_types is None else self.facet_types
+        own = ((batch.values - types) * (1 - self.share) + types) * batch.known[..., None]
+        return replace(batch, values=own)
+
+
+def sharing(n: int, *, is_typed: bool) -> Case:
+    case = make_case(n, is_typed=is_typed)
+    before = case.network.gene_encoder.state_dict()
+    case.network.gene_encoder = Shared(is_typed=is_typed)
+    case.network.gene_encoder.load_state_dict(before)
+    return case
+
+
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_shares_and_lengths_compete_and_the_chosen_share_is_taken_up(
+    is_typed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Settings are those of the first share, then those of the second.
+    chooser = choosing(monkeypatch, 3 if is_typed else 1, 0, 2)
+    case = sharing(9, is_typed=is_typed)
+    chosen = tuned(case, 1.0, 0.2)
+    assert (chosen.candidate, chosen.n_steps) == (1, 2 if is_typed else 0)
+    assert case.network.gene_encoder.share == 0.2
+    assert chooser.errors.shape == (9, 4 if is_typed else 2)
+    # Each share is judged by its own facets: as by itself.
+    alone = choosing(monkeypatch, 0, 0, 2)
+    tuned(sharing(9, is_typed=is_typed), 0.2, 1.0)
+    half = alone.errors.shape[1] // 2
+    np.testing.assert_allclose(alone.errors[:, :half], chooser.errors[:, half:])
+    np.testing.assert_allclose(alone.cosines[:, half:], chooser.cosines[:, :half])
+    assert not np.allclose(chooser.errors[:, :half], chooser.errors[:, half:])
+
+
+def test_facets_that_tell_are_read_and_codes_alone_stay_where_they_do_not() -> None:
+    telling = sharing(40, is_typed=False)
+    assert tuned(telling, 1.0, 0.2).candidate == 1
+    silent = sharing(40, is_typed=False)
+    table = silent.network.gene_encoder.table
+    table.copy_(table[torch.randperm(N_GENES, generator=torch.Generator().manual_seed(0))])
+    silent.deltas.copy_(
+        torch.randn(silent.deltas.shape, generator=torch.Generator().manual_seed(1))
+    )
+    assert tuned(silent, 1.0, 0.2) == FacetChoice(0, 0, PENALTY)
+    assert silent.network.gene_encoder.share == 1.0
 
 
 def test_eight_conditions_are_enough_and_seven_are_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 
-from dygenept.model.start.facet_tuning import HeldOut, Kept
+from dygenept.model.start.facet_tuning import Kept
+from dygenept.model.start.held_out import HeldOut
 from dygenept.model.start.left_out import (
     best_beyond_chance,
     best_for_strong_and_weak,
@@ -68,30 +67,48 @@ def test_left_out_residuals_are_those_of_a_fit_without_the_perturbation(
 
 @pytest.mark.parametrize("width", [4, 9, 20])
 @pytest.mark.parametrize("perturbations", [np.arange(3), np.array([0, 1, 0])])
-def test_held_out_errors_are_those_of_the_fit(perturbations: np.ndarray, width: int) -> None:
+def test_held_out_scores_are_those_of_the_fit(perturbations: np.ndarray, width: int) -> None:
     features, targets = drawn(9, width, seed=width)
     others, wanted = drawn(3, width, seed=width + 1)
+    _, typical = drawn(3, width, seed=width + 2)
     vectors = torch.zeros(2)
-    held_out = HeldOut(
-        features=lambda given: others if given is vectors else others * torch.nan,
-        rows=rows_of(perturbations),
-        n_genes=N_GENES,
-        across=targets @ wanted.T,
-        squares=wanted.square().sum(dim=1),
-    )
-    found = held_out.errors(features, vectors, targets @ targets.T)
-    assert found.shape == (len(np.unique(perturbations)), len(PENALTIES))
+
+    def held_out(of: torch.Tensor) -> HeldOut:
+        return HeldOut.predicting(
+            lambda given: others if given is vectors else others * torch.nan,
+            rows_of(perturbations),
+            N_GENES,
+            (targets, of + typical, typical),
+        )
+
+    def by_perturbation(values: torch.Tensor) -> list[float]:
+        return [float(values[perturbations == of].mean()) for of in np.unique(perturbations)]
+
+    errors, cosines = held_out(wanted).scores(features, vectors, targets @ targets.T)
+    assert errors.shape == cosines.shape == (len(np.unique(perturbations)), len(PENALTIES))
     size = features.square().sum(dim=1).mean()
     for at, penalty in enumerate(PENALTIES):
         guess = predicted(features, targets, others, penalty * size)
-        squares = (guess - wanted).square().mean(dim=1).numpy()
-        expected = [squares[perturbations == of].mean() for of in np.unique(perturbations)]
-        np.testing.assert_allclose(found[:, at], expected, rtol=1e-8)
-        # A perfect fit is not below zero by rounding.
-        exact = replace(held_out, across=targets @ guess.T, squares=guess.square().sum(dim=1))
-        left = exact.errors(features, vectors, targets @ targets.T)[:, at]
-        assert (left >= 0).all()
-        np.testing.assert_allclose(left, 0.0, atol=1e-12)
+        squares = (guess - wanted).square().mean(dim=1)
+        np.testing.assert_allclose(errors[:, at], by_perturbation(squares), rtol=1e-8)
+        alike = torch.cosine_similarity(guess + typical, wanted + typical, dim=1)
+        np.testing.assert_allclose(cosines[:, at], by_perturbation(alike), rtol=1e-8)
+        # A perfect fit is not below zero by rounding, and its direction is the true one.
+        exact = held_out(guess).scores(features, vectors, targets @ targets.T)[:, :, at]
+        assert (exact[0] >= 0).all()
+        np.testing.assert_allclose(exact[0], 0.0, atol=1e-12)
+        np.testing.assert_allclose(exact[1], 1.0, rtol=1e-8)
+
+
+def test_no_change_has_no_direction() -> None:
+    features, targets = drawn(9, 4, seed=0)
+    nothing = torch.zeros(3, N_GENES, dtype=torch.float64)
+    others = torch.zeros(3, 4, dtype=torch.float64)
+    held_out = HeldOut.predicting(
+        lambda vectors: others, rows_of(np.arange(3)), N_GENES, (targets, nothing, nothing)
+    )
+    found = held_out.scores(features, torch.zeros(2), targets @ targets.T)
+    np.testing.assert_array_equal(found, np.zeros((2, 3, len(PENALTIES))))
 
 
 def test_a_setting_must_help_strong_and_weak_perturbations() -> None:
@@ -101,15 +118,18 @@ def test_a_setting_must_help_strong_and_weak_perturbations() -> None:
     strong = reference - np.where(sizes > 1, 10.0, -0.2) - jitter
     both = reference * 0.97 - jitter
     errors = np.stack([strong, both, reference], axis=1)
+    level = 0.3 + jitter
+    cosines = np.stack([level + np.where(sizes > 1, 0.1, -0.1), level * 1.1, level], axis=1)
     assert best_beyond_chance(errors, reference=2, n_spreads=1.0) == 0
-    chosen = best_for_strong_and_weak(errors, sizes, reference=2, n_spreads=1.0)
+    chosen = best_for_strong_and_weak(errors, cosines, reference=2, n_spreads=1.0)
     assert chosen == 1
     # Nothing helps both: the reference stays.
-    alone = errors[:, [0, 2]]
-    assert best_for_strong_and_weak(alone, sizes, reference=1, n_spreads=1.0) == 1
+    alone, of_alone = errors[:, [0, 2]], cosines[:, [0, 2]]
+    assert best_for_strong_and_weak(alone, of_alone, reference=1, n_spreads=1.0) == 1
     # Of several that do, the one of the smallest squared error.
     better = np.stack([both, reference * 0.96 - jitter, reference], axis=1)
-    assert best_for_strong_and_weak(better, sizes, reference=2, n_spreads=1.0) == 1
+    of_better = np.stack([level * 1.2, level * 1.1, level], axis=1)
+    assert best_for_strong_and_weak(better, of_better, reference=2, n_spreads=1.0) == 1
 
 
 def test_a_plain_mean_is_the_typical_change_only_where_it_predicts_better_by_more_than_chance() -> (
