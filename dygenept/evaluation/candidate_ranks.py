@@ -46,6 +46,7 @@ class Truths:
         self.values = values
         self.columns = {condition: column for column, condition in enumerate(conditions)}
         self._delta: tuple[DoubleArray, DoubleArray, DoubleArray] | None = None
+        self._squares: tuple[DoubleArray, DoubleArray] | None = None
         self._among: dict[tuple[str, int], DoubleArray] = {}
         self._gathered: tuple[dict[int, int], DoubleArray] | None = None
 
@@ -75,10 +76,21 @@ class Truths:
         if self._delta is not None and np.array_equal(self._delta[0], control):
             return self._delta[1:]
         values = filled(self.values, self.values.shape, lambda part: self.values[part] - control)
-        found = control, values, squared_lengths(values)
+        squares = squared_lengths(values)
+        self._squares = control, squares
         if self.values.nbytes <= MOST_BYTES or in_file(self.values):
-            self._delta = found
-        return found[1:]
+            self._delta = control, values, squares
+        return values, squares
+
+    def delta_squares(self, control: DoubleArray) -> DoubleArray:
+        """Return the squared length of each candidate's change from control, (m,).
+
+        These are kept where the changes themselves take too much memory.
+        """
+        if self._squares is None or not np.array_equal(self._squares[0], control):
+            self.delta(control)
+        assert self._squares is not None
+        return self._squares[1]
 
     def distances(
         self, kind: str, predicted: DoubleArray, compute: Callable[[DoubleArray], DoubleArray]

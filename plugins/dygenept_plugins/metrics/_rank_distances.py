@@ -31,9 +31,10 @@ def squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
     """
 
     def compute() -> DoubleArray:
-        _, truth_squares = candidate_delta(inputs, among)
         squares = squared_lengths(_difference(inputs, among))[:, None]
+        # These need the changes of the candidates, which leave their squares behind.
         whole = _products_of_differences(inputs, among)
+        truth_squares = candidate_squares(inputs, among)
         # Cancellation may leave a tiny negative square where two rows are equal.
         return filled(
             whole,
@@ -47,6 +48,11 @@ def squared_distances(inputs: MetricInputs, among: Rivals) -> DoubleArray:
 def candidate_delta(inputs: MetricInputs, among: Rivals) -> tuple[DoubleArray, DoubleArray]:
     """Changes of the candidates, (m, G), and their squared lengths, (m,)."""
     return among.truths.delta(inputs.control[among.rows[0]])  # One cell type has one control.
+
+
+def candidate_squares(inputs: MetricInputs, among: Rivals) -> DoubleArray:
+    """Squared lengths of the changes of the candidates, (m,)."""
+    return among.truths.delta_squares(inputs.control[among.rows[0]])
 
 
 def _difference(inputs: MetricInputs, among: Rivals) -> DoubleArray:

@@ -37,7 +37,7 @@ from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
 from dygenept_plugins.metrics._rank_distances import (
-    candidate_delta,
+    candidate_squares,
     change_products,
     cosines,
     of_targets,
@@ -143,7 +143,7 @@ def perturbation_discrimination_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals, predicted: DoubleArray, targets: Targets) -> DoubleArray:
-        _, truth_squares = candidate_delta(inputs, among)
+        truth_squares = candidate_squares(inputs, among)
         guess = of_rivals(predicted_change(inputs), among)
         whole, control = change_products(inputs, among), inputs.control[among.rows[0]]
         squares = squared_lengths(guess)
@@ -196,7 +196,7 @@ def perturbench_rank_cosine(inputs: MetricInputs) -> MetricValues:
     """
 
     def distances(among: Rivals) -> DoubleArray:
-        _, truth_squares = candidate_delta(inputs, among)
+        truth_squares = candidate_squares(inputs, among)
         guess_squares = squared_lengths(of_rivals(predicted_change(inputs), among))[:, None]
         whole = change_products(inputs, among)
         return filled(

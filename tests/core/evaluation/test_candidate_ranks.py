@@ -199,3 +199,20 @@ def test_what_inputs_keep_is_theirs_alone() -> None:
     assert inputs.candidates.once("test", lambda: [6]) == [6]
     assert inputs.candidates.once("test", lambda: [7]) == [6]
     assert inputs.once("test", lambda: [8]) == [1]
+
+
+@pytest.mark.parametrize("most_bytes", [0, 1 << 20])
+def test_squared_changes_are_kept_whether_or_not_the_changes_are(
+    monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr("dygenept.evaluation.candidate_ranks.MOST_BYTES", most_bytes)
+    truths = truths_of(np.array([[1.0, 2.0], [4.0, 6.0]]))
+    control = np.array([1.0, 2.0])
+    assert truths.delta_squares(control).tolist() == [0.0, 25.0]
+    changes, squares = truths.delta(control)
+    assert changes.tolist() == [[0.0, 0.0], [3.0, 4.0]]
+    assert squares.tolist() == [0.0, 25.0]
+    kept = truths.delta_squares(control)
+    assert truths.delta_squares(control.copy()) is kept
+    assert truths.delta_squares(np.array([0.0, 2.0])).tolist() == [1.0, 32.0]
+    assert truths.delta_squares(control).tolist() == [0.0, 25.0]
