@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dygenept.errors import ConfigError, nearest
+from dygenept.machine.plain_text import csv_cell, printable, printable_json
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,8 +49,6 @@ def json_text(document: Mapping[str, object]) -> str:
     """Write a JSON document with the version of its schema."""
     import json
 
-    from dygenept.machine.plain_text import printable_json
-
     versioned = {"schema_version": 1, **document}
     return printable_json(json.dumps(versioned, indent=2, ensure_ascii=False))
 
@@ -55,8 +56,6 @@ def json_text(document: Mapping[str, object]) -> str:
 def note(text: str) -> None:
     """Write a line to stderr."""
     import sys
-
-    from dygenept.machine.plain_text import printable
 
     sys.stderr.write(f"{printable(text)}\n")
 
@@ -73,7 +72,6 @@ def check_output(output: Path, *, suffixes: Sequence[str] = (), as_json: bool = 
         ConfigError: If its format is unknown, or stdout would get two results.
         ResultsError: If it cannot be written.
     """
-    from dygenept.errors import ConfigError, nearest
     from dygenept.machine.places import check_can_write_file, is_stdout, is_streamed
 
     if as_json and is_stdout(output):
@@ -102,8 +100,6 @@ def write_table(table: pl.DataFrame, output: Path) -> None:
 
 def _safe_for_spreadsheets(table: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
-
-    from dygenept.machine.plain_text import csv_cell
 
     heads = {name: str(csv_cell(name)) for name in table.columns}
     texts = [

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from dygenept.errors import ConfigError, DygeneptError
+from dygenept.machine.plain_text import printable
 from dygenept_cli.commands import data, env, export, knowledge, metrics, plot, plugins, site, suites
 from dygenept_cli.commands.bench import bench
 from dygenept_cli.commands.compare import compare
@@ -106,7 +108,6 @@ def root(
     """Set up what all commands share."""
     import logging
 
-    from dygenept.errors import ConfigError
     from dygenept.machine.processes import launched
     from dygenept.machine.terminal import log_handler
 
@@ -131,9 +132,7 @@ def run() -> None:
 def _run() -> None:
     import logging
 
-    from dygenept.errors import DygeneptError
     from dygenept.machine.http_clients import masked
-    from dygenept.machine.plain_text import printable
     from dygenept.machine.processes import launched
 
     # The flag is taken out here so that it may stand behind any command.

@@ -152,13 +152,23 @@ def coordinates(table: Doubles) -> Doubles:
 
 def _root(table: Doubles) -> Doubles:
     """Return L with L·Lᵀ the inner products of the rows."""
+    lower = _triangle(gram(table))
+    if lower is not None:
+        return lower
+    values, vectors = eigen(gram(table))
+    vectors *= np.sqrt(np.maximum(values, 0.0))
+    return vectors
+
+
+def _triangle(products: Doubles) -> Doubles | None:
+    """Return their lower triangular root, in their place; None for rows that depend on each other.
+
+    An error that is caught where more is computed would keep them in memory meanwhile.
+    """
     from scipy.linalg import LinAlgError, cholesky
 
     try:
-        lower: Doubles = cholesky(gram(table), lower=True, overwrite_a=True, check_finite=False)
-        return lower
+        lower: Doubles = cholesky(products, lower=True, overwrite_a=True, check_finite=False)
     except LinAlgError:
-        # Rows that depend on each other.
-        values, vectors = eigen(gram(table))
-        vectors *= np.sqrt(np.maximum(values, 0.0))
-        return vectors
+        return None
+    return lower

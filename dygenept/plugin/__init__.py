@@ -1,8 +1,8 @@
 """Everything that a plugin author imports: hooks, specs, interfaces, contexts and errors.
 
 Read in this order: ``hookspecs`` (one hook per kind), ``specs`` (what a hook returns),
-``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``,
-``hook_results`` and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
+``interfaces`` (what a factory builds, and what a plugin may offer besides), ``loading``
+and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
 ``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read and validated),
 ``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
 which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and

@@ -69,7 +69,7 @@ MOVED = {
     "dygenept.splits": "dygenept.data.splits",
     "dygenept.model.grids": "dygenept.model.ablations",
     "dygenept.model.training.tuning": "dygenept.model.training.precision",
-    "dygenept.types.html": "dygenept.types.html_tables",
+    "dygenept.types.html": "dygenept.types.data",
     "dygenept.training": "dygenept.model.training",
     "dygenept.training.distributed": "dygenept.machine.processes",
     "dygenept.training.threads": "dygenept.machine.threads",

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
-from dygenept.types.html_tables import html_table
+from dygenept.types.data import html_table
 
 if TYPE_CHECKING:
     from dygenept.evaluation.effect_scoring import EffectScore

@@ -19,7 +19,7 @@ from dygenept.reports.per_perturbation import score_table
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs.runner import BenchOutcome
-from dygenept.types.html_tables import html_table
+from dygenept.types.data import html_table
 
 if TYPE_CHECKING:
     import pandas as pd

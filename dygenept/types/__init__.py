@@ -5,8 +5,7 @@ use of their matrix), ``mapping`` (where a file keeps it), ``task`` (what a mode
 ``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics' inputs,
 scores), ``outline`` (what is known before values are read), ``effects`` (tables of effects),
 ``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of conditions as arrays).
-``grouped`` computes areas and correlations of many groups at once, and ``html_tables`` is how
-objects show themselves in a notebook.
+``grouped`` computes areas and correlations of many groups at once.
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width, S
 sequence, H heads. Expression is always log1p of per-cell scaled counts.

@@ -1,9 +1,13 @@
-"""What is read from a data set and how it is cut: cells, conditions, DE genes, folds."""
+"""What is read from a data set and how it is cut: cells, conditions, DE genes, folds.
+
+In a notebook they show themselves as small HTML tables, in which everything is escaped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
-from dygenept.types.html_tables import html_table
 from dygenept.types.mapping import NO_MAPPING, DataMapping
 
 if TYPE_CHECKING:
     from dygenept.types.cells import CellMatrix
     from dygenept.types.effects import EffectTable
-
 
 CONTROL_LABEL = "ctrl"
 
@@ -284,3 +286,26 @@ class Split:
         ]
         title = f"{self.algorithm} (version {self.version}), seed {self.seed}: perturbations"
         return html_table(title, rows, head=head)
+
+
+def html_table(title: str, rows: Iterable[Sequence[object]], *, head: Sequence[str] = ()) -> str:
+    """Return a table with a caption.
+
+    Args:
+        title: Its caption.
+        rows: Cells as text; the first of a row is its heading.
+        head: Headings of the columns; empty for none.
+    """
+    parts = [f"<table><caption>{escape(title)}</caption>"]
+    if head:
+        parts.append(f"<thead><tr>{''.join(_cell('col', name) for name in head)}</tr></thead>")
+    body = (f"<tr>{_cell('row', first)}{_plain(cells)}</tr>" for first, *cells in rows)
+    return f"{''.join(parts)}<tbody>{''.join(body)}</tbody></table>"
+
+
+def _cell(scope: str, text: object) -> str:
+    return f'<th scope="{scope}">{escape(str(text))}</th>'
+
+
+def _plain(cells: Sequence[object]) -> str:
+    return "".join(f"<td>{escape(str(cell))}</td>" for cell in cells)

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from dygenept.runs.bench_result import BenchResult
 from dygenept.testing import toy_data
-from dygenept.types.html_tables import html_table
+from dygenept.types.data import html_table
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 # What the end of some cell of each must show.

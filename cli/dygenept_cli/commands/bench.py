@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept.errors import DygeneptError
+from dygenept.machine.plain_text import printable
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
@@ -91,7 +93,6 @@ def bench(
 ) -> None:
     """Cross-validate models on a data set and print a leaderboard."""
     from dygenept.data.catalog import gives_effects
-    from dygenept.errors import DygeneptError
     from dygenept.runs.default_models import default_models
 
     environment = where.environment()
@@ -210,7 +211,6 @@ def _bench(request: BenchRequest, show: _Show) -> tuple[dict[str, object], Mappi
     """Run one data set; print its leaderboard, or return it as a document."""
     from dygenept.leaderboard.board_key import among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
-    from dygenept.machine.plain_text import printable
     from dygenept.runs.document import bench_document
     from dygenept_cli.views.boards import render_board
     from dygenept_cli.views.published import published_beside
@@ -246,8 +246,6 @@ def _bench_each(
     requests: Sequence[BenchRequest], show: _Show
 ) -> tuple[dict[str, object], dict[str, str]]:
     """Run several data sets; one that cannot be opened does not stop the others."""
-    from dygenept.errors import DygeneptError
-
     documents: list[dict[str, object]] = []
     refused: dict[str, str] = {}
     failures: dict[str, str] = {}

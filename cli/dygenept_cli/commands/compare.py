@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from dygenept.errors import ConfigError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.columns import JsonDocument
@@ -31,7 +32,6 @@ def compare(
     two models, p is Holm-corrected over the models that A is compared with. Where there are several
     cell types, their choice adds to the interval.
     """
-    from dygenept.errors import ConfigError
     from dygenept.leaderboard.comparisons import compare_models
     from dygenept_cli.views.boards import chosen_boards
     from dygenept_cli.views.comparisons import show_comparison
@@ -67,8 +67,6 @@ def compare(
 
 def _refuse(wanted: ResultsFlags, models: Sequence[str], present: Collection[str]) -> NoReturn:
     """Say which model has no result, or that no leaderboard has results of several."""
-    from dygenept.errors import ConfigError, nearest
-
     for name in models:
         if name not in present:
             raise ConfigError(f"no result of model {name!r}; {nearest(name, present)}")

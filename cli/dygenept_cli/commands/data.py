@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import DataError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import ReadingFlags
@@ -142,7 +143,6 @@ def fetch(
     from dygenept.data.asset_graphs import graph_of_asset
     from dygenept.data.assets import fetch_asset
     from dygenept.data.catalog import fetch_dataset
-    from dygenept.errors import DataError
     from dygenept.machine.progress import shown_progress
     from dygenept_cli.views.assets import entries_of
     from dygenept_cli.views.datasets import confirm_fetch
@@ -265,7 +265,6 @@ def simulate(
     from dygenept.data.simulated.export import write_simulation
     from dygenept.data.simulated.simulation import simulate as make
     from dygenept.data.simulated.truth import truth_path
-    from dygenept.errors import DataError
     from dygenept.machine.folders import default_data_dir
     from dygenept.machine.progress import shown_progress
     from dygenept.types import Runtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -35,7 +36,6 @@ def doctor(
     if gpu:
         _check_gpu(where, as_json=as_json)
         return
-    from dataclasses import asdict
 
     from dygenept.runs.doctor import diagnose
     from dygenept_cli.views.listing import listing, show_table
@@ -57,8 +57,6 @@ def doctor(
 
 def _check_gpu(where: MachineFlags, *, as_json: bool) -> None:
     """Show how training steps on the device compare with those on the CPU."""
-    from dataclasses import asdict
-
     from dygenept.runs.gpu_check import check_gpu
     from dygenept_cli.views.listing import listing, show_table
 

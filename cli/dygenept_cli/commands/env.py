@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError, DygeneptError, nearest
 from dygenept.machine.folders import default_cache_dir
 from dygenept_cli import console
 from dygenept_cli.flags import options
@@ -115,7 +116,6 @@ def remove(
     as_json: options.JsonOption = False,
 ) -> None:
     """Delete environments; the next run builds them again."""
-    from dygenept.errors import ConfigError, nearest
     from dygenept.plugin.isolated.building import clear_leftovers, remove_environment
 
     rows = [row for row in _rows(plugins.environment()) if row.built or row.problem == BROKEN]
@@ -140,7 +140,6 @@ def remove(
 
 
 def _rows(environment: Environment) -> list[_Row]:
-    from dygenept.errors import DygeneptError
     from dygenept.plugin.isolated.building import broken_environments, list_environments
     from dygenept.plugin.isolated.environment import environment_digest, find_interpreter
 
@@ -172,8 +171,6 @@ def _isolated(environment: Environment) -> dict[str, EnvironmentSpec]:
 
 
 def _spec(name: str, environment: Environment) -> EnvironmentSpec:
-    from dygenept.errors import ConfigError, nearest
-
     known = _isolated(environment)
     if name not in known:
         raise ConfigError(f"{name!r} is not an isolated baseline; {nearest(name, known)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,8 +35,6 @@ def evaluate(
     output: options.OutputFlags,
 ) -> None:
     """Score a trained model on the held-out perturbations of its fold."""
-    from dataclasses import replace
-
     from dygenept.leaderboard.board_key import FolderBoard, among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document

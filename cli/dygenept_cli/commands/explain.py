@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import MachineFlags
@@ -31,9 +33,6 @@ def explain(
 
     Of a model of a table of effects, also which train perturbations a prediction is drawn from.
     """
-    from dataclasses import asdict
-
-    from dygenept.errors import ConfigError
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
     from dygenept.runs.saved_model import read_saved_model

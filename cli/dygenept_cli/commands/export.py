@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError, SplitError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
@@ -95,8 +96,6 @@ class CellEvalFlags(CellsFlags):
         Raises:
             ConfigError: If it is unknown.
         """
-        from dygenept.errors import ConfigError, nearest
-
         if self.level == "cells":
             return "cells"
         if self.level == "pseudobulk":
@@ -164,7 +163,6 @@ def _real_cells(
         SplitError: If the data set is another one.
     """
     from dygenept.data.request import as_recorded, open_data
-    from dygenept.errors import SplitError
 
     environment = where.environment()
     recorded = kept.records[0].dataset

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,8 +85,6 @@ def show(
 
 
 def _document(view: GeneView) -> dict[str, object]:
-    from dataclasses import asdict
-
     return {
         "gene": view.asked,
         "symbol": view.symbol,

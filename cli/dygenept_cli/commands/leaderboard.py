@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept.errors import ConfigError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 from dygenept_cli.views.boards import FORMATS
 
 # Files that scores of single perturbations are written to.
@@ -70,8 +71,6 @@ class FormatFlags:
         Raises:
             ConfigError: If the layout is unknown, or the format has only one.
         """
-        from dygenept.errors import ConfigError, nearest
-
         if self.layout is None:
             return chosen in ("markdown", "latex")
         if self.layout not in ("wide", "long"):
@@ -88,8 +87,6 @@ class FormatFlags:
         Raises:
             ConfigError: If it is unknown; the nearest is named.
         """
-        from dygenept.errors import ConfigError, nearest
-
         name = "json" if self.as_json else self.format_
         for known in FORMATS:
             if known == name:
@@ -139,7 +136,6 @@ def leaderboard(
     the run declared). "gap closed" is 0 for the better one of these two and 1 for
     technical_duplicate; a model that closes less than 5 % of the gap (--min-gap) beats neither.
     """
-    from dygenept.errors import ConfigError
     from dygenept.leaderboard.boards import seed_boards
     from dygenept.machine.whole_files import write_whole
     from dygenept_cli.views import boards as view

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
@@ -57,7 +58,6 @@ def audit(
     1 where it is perfect; a metric is calibrated where its 95 % interval lies above 0. The other
     columns are scores on the way from that reference (0) to a perfect score (1).
     """
-    from dygenept.errors import ConfigError
     from dygenept.runs.audit import audit_metrics
     from dygenept_cli.views.audit import audit_csv, audit_document, show_audit
 

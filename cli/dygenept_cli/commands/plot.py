@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags, MachineFlags
+from dygenept_cli.flags.options import ResultsFlags
 from dygenept_cli.flags.records import with_flags
-from dygenept_cli.flags.results import ResultsFlags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +80,6 @@ def _one(boards: Sequence[Sequence[RunRecord]]) -> Sequence[RunRecord]:
     Raises:
         ConfigError: If the folder has several of them.
     """
-    from dygenept.errors import ConfigError
-
     if len(boards) > 1:
         names = dict.fromkeys(records[0].dataset.name for records in boards)
         raise ConfigError(
@@ -97,7 +96,6 @@ def learning(output: OutputOption, wanted: ResultsFlags) -> None:
 
     The folder has one board per number of folds; --metric chooses the metric.
     """
-    from dygenept.errors import ConfigError
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.reports.plots.learning import learning_curves, plot_learning
     from dygenept.reports.plots.style import check_plot_file, write_plot
@@ -136,7 +134,6 @@ def coverage(
 ) -> None:
     """Plot of how many genes each facet is known, inferred or unknown."""
     from dygenept.data.catalog import open_dataset
-    from dygenept.errors import ConfigError
     from dygenept.knowledge.catalog import open_knowledge
     from dygenept.reports.plots.models import coverage as draw
     from dygenept.reports.plots.style import check_plot_file, write_plot

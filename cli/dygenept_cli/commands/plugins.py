@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError, DygeneptError, PluginError, nearest
+from dygenept.machine.plain_text import printable
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import PluginFlags
@@ -157,7 +159,6 @@ def new_plugin(
     ] = False,
 ) -> None:
     """Write a single-file plugin that passes its check, to start from; or a distribution of it."""
-    from dygenept.errors import ConfigError, PluginError, nearest
     from dygenept.machine.places import is_streamed
     from dygenept.machine.whole_files import write_whole
     from dygenept.plugin.specs import KINDS
@@ -197,7 +198,6 @@ def new_plugin(
 
 
 def _write_package(kind: str, name: str, folder: Path) -> None:
-    from dygenept.errors import ConfigError
     from dygenept.machine.whole_files import write_whole
     from dygenept_cli.bundled import plugin_package
 
@@ -256,7 +256,6 @@ def _chosen(manager: PluginManager, name: str | None, *, only_files: bool) -> li
 
 
 def _verdict(spec: PluginSpec) -> Verdict:
-    from dygenept.errors import DygeneptError
     from dygenept.testing import NotCheckedError, check_plugin
 
     full_name = f"{spec.kind}/{spec.name}"
@@ -273,8 +272,6 @@ def _verdict(spec: PluginSpec) -> Verdict:
 
 
 def _report(verdict: Verdict, as_json: bool) -> None:
-    from dygenept.machine.plain_text import printable
-
     if not as_json:
         reason = " ".join(verdict.reason.split())
         text = f"{verdict.word:<8}{verdict.plugin}{': ' if reason else ''}{reason}"

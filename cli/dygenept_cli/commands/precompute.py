@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
@@ -114,7 +115,6 @@ class GeneFlags(CellsFlags):
     ) -> tuple[str, ...] | None:
         """Return the genes; None leaves them to the corpus or the user's table."""
         from dygenept.data.request import open_data
-        from dygenept.errors import ConfigError
         from dygenept.knowledge.genes.corpus import read_gene_list
         from dygenept.knowledge.genes.tables import load_gene_tables
         from dygenept.types import Progress
@@ -149,8 +149,6 @@ def precompute(
     output: options.OutputFlags,
 ) -> None:
     """Turn gene annotations into a facet tensor, step by step; each step is kept on disk."""
-    from dataclasses import replace
-
     from dygenept.knowledge.precompute.pipeline import Pipeline
     from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device

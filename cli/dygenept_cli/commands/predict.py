@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
@@ -97,7 +98,6 @@ def predict(
     With --genes, every single perturbation or pair of a list is predicted by a kept model and
     written as Parquet block by block: a row a perturbation, a column a gene.
     """
-    from dygenept.errors import ConfigError
     from dygenept.machine.devices import pick_device
     from dygenept.runs.predict import predict_from_checkpoint, predict_from_data
     from dygenept_cli.views.predictions import show_strongest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 
 
 def rank(wanted: ResultsFlags, as_json: options.JsonOption = False) -> None:

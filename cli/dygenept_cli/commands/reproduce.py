@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import DataUnavailableError, DygeneptError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags
@@ -26,9 +28,6 @@ def reproduce(
 
     Exit code 0: all match; 1: some do not; 2: a data set is not on disk.
     """
-    from dataclasses import replace
-
-    from dygenept.errors import DataUnavailableError, DygeneptError
     from dygenept.runs.reproduce import reproduce as run
     from dygenept.runs.runner import BenchRequest
     from dygenept_cli.bundled import bundled_suites

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -40,8 +41,6 @@ def rerun(
 
     Nothing is written. Exit code 0: all metrics agree; 1: some do not.
     """
-    from dataclasses import asdict
-
     from dygenept.runs.rerun import rerun_record
     from dygenept.runs.run_context import RunRequest
     from dygenept_cli.views.agreement import show_rerun

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
@@ -93,7 +94,6 @@ class SubmissionFlags:
         Raises:
             ConfigError: If there is neither a file nor a model.
         """
-        from dygenept.errors import ConfigError
         from dygenept.runs.score import SubmissionRequest
 
         if self.predictions is None:
@@ -119,9 +119,6 @@ def score(
     output: options.OutputFlags,
 ) -> None:
     """Score predictions that any model made, or a trained model on a table of effects."""
-    from dataclasses import asdict, replace
-
-    from dygenept.errors import ConfigError
     from dygenept.leaderboard.board_key import among_recorded
     from dygenept.leaderboard.boards import leaderboard_of
     from dygenept.runs.document import bench_document

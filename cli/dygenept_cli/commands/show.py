@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.results import ResultsFlags
+from dygenept_cli.flags.options import ResultsFlags
 
 
 def show(
@@ -23,7 +24,6 @@ def show(
     as_json: options.JsonOption = False,
 ) -> None:
     """Show a model's scores on one held-out perturbation, and what it predicts for its DE genes."""
-    from dygenept.errors import ConfigError
     from dygenept.reports.per_perturbation import show_perturbation
     from dygenept.results.store import ResultsStore
     from dygenept_cli.views.boards import chosen_boards

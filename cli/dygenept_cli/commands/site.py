@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.records import with_flags
@@ -43,7 +44,6 @@ def build(
 
     The folder can be published as it is, as by GitHub Pages (see docs/pages.md).
     """
-    from dygenept.errors import ConfigError
     from dygenept.machine.places import check_can_write
     from dygenept.reports.site import SiteFrame, build_site, site_boards
     from dygenept.results.store import ResultsStore

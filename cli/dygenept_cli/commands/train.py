@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +49,6 @@ def train(
     wanted: TrainFlags, assembly: AssemblyFlags, where: MachineFlags, output: options.OutputFlags
 ) -> None:
     """Train a model on one fold and keep it in a folder."""
-    from dataclasses import replace
-
     from dygenept.machine.processes import launched
     from dygenept.runs.train import train_model
 

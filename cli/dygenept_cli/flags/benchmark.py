@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli.flags import cells, options
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ class BenchmarkFlags(SplitFlags):
         Raises:
             ConfigError: If there is no such suite, or neither a suite nor a data set is named.
         """
-        from dygenept.errors import ConfigError
         from dygenept.runs.suites import Suite
         from dygenept_cli.bundled import bundled_suite
 
@@ -159,8 +159,6 @@ class BenchmarkFlags(SplitFlags):
         Raises:
             ConfigError: If the file of labels does not exist.
         """
-        from dygenept.errors import ConfigError
-
         if self.split is None:
             name, chosen = declared.split, dict(declared.split_options)
         elif self.split.endswith(".json"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept.errors import ConfigError
 from dygenept_cli.flags import options
 
 if TYPE_CHECKING:
@@ -68,7 +69,6 @@ class ModelFlags:
         Raises:
             ConfigError: If a bare word is no option.
         """
-        from dygenept.errors import ConfigError
         from dygenept.model.original_names import todays_set
 
         for word in self.pairs or ():
@@ -138,7 +138,6 @@ def graph_choice(
         sets: ``key=value`` settings; all but ``kg.…`` and ``imputation.…`` are ignored.
         base: A document with ``kg`` and ``imputation`` that the flags change.
     """
-    from dygenept.errors import ConfigError
     from dygenept.knowledge.graph.sources import KgChoice, check_graph_options, graphs_of, kg_names
     from dygenept.model.overrides import from_dotlist
     from dygenept.plugin.registry import merge

@@ -151,3 +151,26 @@ class WantedFlags(SweepFlags):
         list[str] | None,
         typer.Option("--perturbation", metavar="A+B", help=f"{PERTURBATION_HELP}."),
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsFlags:
+    """A results folder, and what is shown of it."""
+
+    panel: ClassVar[str] = "Which results"
+
+    results: ResultsOption = Path("results")
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="D", help="Show only this data set.")
+    ] = None
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="M", help="Show only this metric; may be given several times."
+        ),
+    ] = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics to show; empty shows all."""
+        return tuple(self.metric or ())

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import csv_cell, fixed
 from dygenept_cli import console
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def _verdict(row: AuditRow) -> str:
 
 def _number(value: float | None) -> str:
     from dygenept.leaderboard.columns import MISSING
-    from dygenept.machine.plain_text import fixed
 
     return MISSING if value is None else fixed(value, 2)
 
@@ -111,8 +111,6 @@ def audit_document(found: MetricAudit) -> dict[str, object]:
 
 def audit_csv(rows: Sequence[AuditRow]) -> str:
     """Return an audit as CSV, one row per metric; the agreement of pairs is in JSON alone."""
-    from dygenept.machine.plain_text import csv_cell
-
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     documents = [{**row.document(), "weaknesses": "; ".join(row.weaknesses)} for row in rows]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
+from dygenept.machine.plain_text import printable
 from dygenept_cli.views.box_table import BoxTable
 
 if TYPE_CHECKING:
@@ -92,10 +94,6 @@ def _wide_tables(
 
 def _marked_new(table: WideTable, new: frozenset[str]) -> WideTable:
     """Mark the models that a run has just added to those of its folder."""
-    from dataclasses import replace
-
-    from dygenept.machine.plain_text import printable
-
     if not new:
         return table
     names = set(map(printable, new))
@@ -112,7 +110,6 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
     """Lay one metric out: one row per model, one column per part of the held-out perturbations."""
     from dygenept.leaderboard.columns import MISSING, Cell
     from dygenept.leaderboard.wide import direction
-    from dygenept.machine.plain_text import printable
 
     parts, missing = (board.overall, *board.groups), Cell(MISSING)
     cells = [
@@ -155,8 +152,6 @@ def _drawn(table: WideTable, heading: str, caption: str, *, width: int) -> Rende
 
 def _narrowed(table: WideTable, width: int) -> WideTable:
     """Leave columns out, those beside the metrics first, until names have room to be read."""
-    from dataclasses import replace
-
     while sum(_least(table, place) + GAP for place in range(len(table.headings))) + 1 > width:
         spare = [at for at, of in enumerate(table.headings) if not of.direction and of.text != KEY]
         if not spare:
@@ -209,8 +204,6 @@ def _fitted(table: WideTable, width: int) -> list[int]:
 
 def box_table(table: WideTable, heading: str, caption: str) -> BoxTable:
     """Lay a table out for a terminal in which all of it fits."""
-    from dygenept.machine.plain_text import printable
-
     return BoxTable(
         title=heading,
         caption=caption,

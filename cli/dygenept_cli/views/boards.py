@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from dygenept.errors import ConfigError, ResultsError, nearest
+from dygenept.machine.plain_text import printable
 from dygenept_cli import console
 from dygenept_cli.views.published import published_beside, published_table, suite_lead
 
@@ -41,7 +43,6 @@ def chosen_boards(
         ResultsError: If the folder has no result.
         ConfigError: If the data set or a metric has none; the nearest name is given.
     """
-    from dygenept.errors import ConfigError, ResultsError, nearest
     from dygenept.leaderboard.board_key import indexed_boards
     from dygenept.results.record_index import RecordIndex
 
@@ -105,7 +106,6 @@ def render_board(
         metrics: Metrics to show; empty shows as many as fit.
         all_metrics: Show every metric, whatever the terminal's width.
     """
-    from dygenept.machine.plain_text import printable
     from dygenept_cli.views.board_tables import board_tables
 
     screen = console.stdout()

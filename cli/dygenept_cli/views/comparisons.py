@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import printable
 from dygenept_cli import console
 from dygenept_cli.views.board_tables import ROLE_MARKS
 
@@ -25,7 +26,6 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
 
     from dygenept.leaderboard.boards import title
     from dygenept.leaderboard.columns import number
-    from dygenept.machine.plain_text import printable
 
     others = list(dict.fromkeys(row.other for row in rows))
     names = f"A = {printable(rows[0].model)}" if rows else ""
@@ -79,7 +79,6 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
     from rich.table import Table
 
     from dygenept.leaderboard.seeds import seed_groups
-    from dygenept.machine.plain_text import printable
 
     names = ", ".join(sorted({records[0].dataset.name for records in boards}))
     n_boards = len(seed_groups(boards))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dygenept.errors import DataError
 from dygenept_cli import console
 
 if TYPE_CHECKING:
@@ -106,7 +107,6 @@ def confirm_fetch(collection: str, environment: Environment, *, is_agreed: bool)
     import sys
 
     from dygenept.data.collections import plan_fetch
-    from dygenept.errors import DataError
 
     plan = plan_fetch(collection, environment)
     console.note(

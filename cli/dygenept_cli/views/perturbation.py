@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import fixed, printable
 from dygenept_cli import console
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
 
     from dygenept.leaderboard.boards import SIMULATED
     from dygenept.leaderboard.columns import number
-    from dygenept.machine.plain_text import fixed, printable
 
     label = f"{SIMULATED} · " if first.dataset.simulated else ""
     effect = "" if shown.effect is None else f", effect size {number(shown.effect)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,6 @@ def show_outcomes(outcomes: Sequence[StepOutcome], output: Path, *, as_json: boo
 
 def show_plan(plan: CallPlan, *, as_json: bool) -> None:
     """Print the first prompt, the number of calls and what they are estimated to cost."""
-    from dataclasses import asdict
-
     if as_json:
         console.print_json({"plan": asdict(plan)})
         return

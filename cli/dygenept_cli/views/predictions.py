@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dygenept.machine.plain_text import brief, fixed, printable
 from dygenept_cli import console
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
     import polars as pl
     from rich.table import Table
 
-    from dygenept.machine.plain_text import fixed, printable
-
     screen = console.stdout()
     for (label, cell_type), part in table.group_by(
         ["perturbation", "cell_type"], maintain_order=True
@@ -65,8 +64,6 @@ def show_ranking(found: Ranking) -> None:
     """Print perturbations by closeness, with the uncertainty of each figure where there is one."""
     from rich.table import Table
 
-    from dygenept.machine.plain_text import printable
-
     cell_type = printable(str(found.table["cell_type"][0]))
     table = Table(title=f"{found.n_candidates:,} candidates in {cell_type}", title_justify="left")
     for name in ("rank", "perturbation", "correlation", "distance", "first"):
@@ -88,8 +85,6 @@ def show_ranking(found: Ranking) -> None:
 def _with_error(value: float | None, error: float | None) -> str:
     if value is None:
         return "undefined"
-    from dygenept.machine.plain_text import fixed
-
     return fixed(value, 3) if error is None else f"{fixed(value, 3)} ± {fixed(error, 3)}"
 
 
@@ -102,8 +97,6 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
     """
     from rich.table import Table
     from rich.text import Text
-
-    from dygenept.machine.plain_text import printable
 
     table = Table()
     table.add_column("facet", no_wrap=True)
@@ -131,8 +124,6 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
     """
     from rich.table import Table
     from rich.text import Text
-
-    from dygenept.machine.plain_text import fixed, printable
 
     for item in explained:
         heading = printable(f"{item.perturbation} in {item.cell_type}")
@@ -197,8 +188,6 @@ JUDGEMENTS = {
 
 def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
     """Print how much each part of a model contributes; members of an ensemble by number."""
-    from dygenept.machine.plain_text import brief
-
     for heading, words in (("contribution", CONTRIBUTIONS), ("steps", JUDGEMENTS)):
         for name, value in contribution.items():
             part, _, member = name.partition(".")

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from scipy import sparse
 
-from dygenept.data.effects.columns import Pairs, pairs_of
+from dygenept.data.effects.columns import MISSING, Pairs, kind_of_values, numbers, pairs_of
 from dygenept.data.effects.controls import ReadControls, read_controls
 from dygenept.data.effects.frames import read_frame
-from dygenept.data.effects.values import MISSING, kind_of_values, numbers
 from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
 from dygenept.errors import DataError
 from dygenept.knowledge.genes.identity import GeneNames

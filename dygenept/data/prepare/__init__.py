@@ -1,10 +1,10 @@
 """From a file of any layout to one that every command reads without a flag; the file is kept.
 
 Read in this order: ``options`` (what is asked for), ``row_blocks`` (the cells of a file, a block at
-a time), ``passes`` (sums over them), ``filters`` (which cells and genes are kept),
-``variable_genes`` (which of them vary, chosen on control and train cells alone), ``knock_down`` (do
-targets move as the modality says), ``documents`` (what is written down), ``writing`` (the ready
-file), ``pipeline`` (all of it, and the manifest), ``strength`` (energy distance with a permutation
-test), ``screen`` (statistics of the ready cells). ``value_checks`` looks at the values in the first
-pass; the page is in ``dygenept.reports.screen_page``.
+a time), ``passes`` (sums over them, and checks of their values), ``filters`` (which cells and genes
+are kept), ``variable_genes`` (which of them vary, chosen on control and train cells alone),
+``knock_down`` (do targets move as the modality says), ``documents`` (what is written down),
+``writing`` (the ready file), ``pipeline`` (all of it, and the manifest), ``strength`` (energy
+distance with a permutation test), ``screen`` (statistics of the ready cells). The page is in
+``dygenept.reports.screen_page``.
 """

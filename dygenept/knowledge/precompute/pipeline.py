@@ -34,10 +34,9 @@ from dygenept.knowledge.genes.corpus import (
 from dygenept.knowledge.genes.matching import gene_universe
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.knowledge.graph.enrichment import enrich
-from dygenept.knowledge.precompute.manifests import MadeOf, is_whole, read_manifest
+from dygenept.knowledge.precompute.manifests import Done, MadeOf, Workspace, is_whole, read_manifest
 from dygenept.knowledge.precompute.request import ARTEFACTS, PrecomputeRequest, StepOutcome
 from dygenept.knowledge.precompute.tensor import TEXTS_NAME, knowledge_tensor, write_tensor
-from dygenept.knowledge.precompute.workspace import Done, Workspace
 from dygenept.knowledge.store.embedding import (
     digest_of,
     embed_facets,

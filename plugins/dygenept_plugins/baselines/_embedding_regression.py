@@ -223,8 +223,19 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         self._fitted = {}
         for cell_type in task.cell_types:
             view = train_view(task, cell_type)
-            solver, deltas = self.solver(self.features(view.conditions)), view.deltas
-            choice = self._choose(solver, deltas, cell_type)
+            deltas = view.deltas
+            choices = self.choices_among(len(deltas))
+            compares = len(choices) > 1 and len(deltas) >= MIN_TO_CHOOSE
+            # Every prediction lies in the span of the deltas, and so does what is left of one.
+            # Before the solver: what finds this would be in memory beside what the solver keeps.
+            along = coordinates(deltas) if compares else deltas
+            solver = self.solver(self.features(view.conditions))
+            choice = choices[0]
+            if compares:
+                choice = self._best(choices, solver, along)
+            elif len(choices) > 1:
+                choice = self._assumed(cell_type)
+            del along
             solver.fit(deltas)
             self._fitted[cell_type] = solver, choice
             suffix = f" ({cell_type})" if len(task.cell_types) > 1 else ""
@@ -240,18 +251,16 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
         """Return a number that choices share which need the same decomposition."""
         return 0.0
 
-    def _choose(self, solver: Solver, deltas: DoubleArray, cell_type: str) -> Choice:
-        choices = self.choices_among(len(deltas))
-        if len(choices) == 1:
-            return choices[0]
-        if len(deltas) < MIN_TO_CHOOSE:
-            self.notes.append(
-                f"too few perturbations in {cell_type} to choose by, so defaults are used: "
-                + ", ".join(f"{name} {value}" for name, value in self.default().items())
-            )
-            return self.default()
-        # Every prediction lies in the span of the deltas, and so does what is left of one.
-        along = coordinates(deltas)
+    def _assumed(self, cell_type: str) -> Choice:
+        """Return the defaults, and note why."""
+        self.notes.append(
+            f"too few perturbations in {cell_type} to choose by, so defaults are used: "
+            + ", ".join(f"{name} {value}" for name, value in self.default().items())
+        )
+        return self.default()
+
+    def _best(self, choices: Sequence[Choice], solver: Solver, along: DoubleArray) -> Choice:
+        """Return the choice with the smallest leave-one-out error, of deltas or coordinates."""
         solver.fit(along)
         errors = np.empty(len(choices))
         # Those of one decomposition after each other, since only the last one is kept.

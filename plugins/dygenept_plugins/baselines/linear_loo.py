@@ -17,7 +17,7 @@ import numpy as np
 
 from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding
-from dygenept.machine.table_products import add_row
+from dygenept.machine.table_products import BLOCK_VALUES, add_row
 from dygenept.machine.tables import filled, row_parts, rows_of
 from dygenept.model.start.readout import Readout, fit_readout
 from dygenept.model.start.typical import IndexArray, Rows
@@ -31,6 +31,10 @@ from dygenept_plugins.baselines._embedding_regression import (
     knowledge_of,
     n_features,
 )
+
+# Further arrays of all pairs beside those of a regression, where these are small: products of
+# targets with each other and with their typical change, and what leaving out makes of them.
+PRODUCTS = 6
 
 
 class LinearLooConfig(EmbeddingConfig):
@@ -107,10 +111,17 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
 
 
 def linear_loo_bytes(config: LinearLooConfig, size: FitSize) -> int:
-    """Bytes of a fit: as a regression's, and more blocks; features and coefficients in memory."""
+    """Bytes of a fit: as a regression's, and more blocks; features and coefficients in memory.
+
+    Pairs that are few enough not to be computed with in blocks have products of their own, by which
+    penalties are compared.
+    """
+    n = size.n_known
     more = 4 * block_values(size)
     if not size.in_files:
-        more += size.n_known * (2 * n_features(config, size) + size.n_genes)
+        more += n * (2 * n_features(config, size) + size.n_genes)
+    elif n * n <= BLOCK_VALUES:
+        more += PRODUCTS * n * n
     return fit_bytes(config, size) + 8 * more
 
 

@@ -18,7 +18,7 @@ from dygenept.plugin import (
     MappedConfig,
     hookimpl,
 )
-from dygenept_plugins.datasets._anndata_source import outline_at, read_at
+from dygenept_plugins.datasets.file import outline_at, read_at
 
 if TYPE_CHECKING:
     from dygenept.types import DataOutline, PerturbationData, Runtime

@@ -13,13 +13,13 @@ from dygenept.evaluation.candidate_ranks import (
     Rivals,
     Truths,
     are_alike,
-    manhattan,
     of_rivals,
     places,
     products,
     rivals,
     squared_distances,
 )
+from dygenept.evaluation.manhattan import manhattan
 from dygenept.machine import tables
 from dygenept.types import Candidates, Condition, DoubleArray, MetricInputs
 

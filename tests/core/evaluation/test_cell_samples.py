@@ -10,6 +10,7 @@ import pytest
 from core.evaluation.small_cells import BULK, cells_data
 from scipy import sparse
 
+from dygenept.evaluation import cell_samples as cell_samples_module
 from dygenept.evaluation.cell_samples import cell_samples, samples_of
 from dygenept.machine.tables import in_file
 
@@ -82,6 +83,7 @@ def test_distances_are_kept_in_a_file_where_tables_are(tmp_path: Path) -> None:
     for row in (1, 2, 0, 2, 1):
         found, expected = samples.distances(row), plain.distances(row)
         np.testing.assert_array_equal(found.squared, expected.squared)
+        assert found.squared.dtype == expected.squared.dtype == np.float32
         assert found.within_control == expected.within_control
         assert found.within_real == expected.within_real
         assert in_file(found.squared)
@@ -168,3 +170,44 @@ def test_distances_of_sparse_and_dense_cells_are_those_of_their_values(
         among = np.sqrt(((cells[:, None] - cells[None]) ** 2).sum(axis=2)).mean()
         # A cell's distance to itself is the root of what cancellation leaves.
         assert within == pytest.approx(among, rel=1e-7)
+
+
+@pytest.mark.parametrize(("n_stored", "is_sparse"), [(1, True), (2, False), (64, False)])
+def test_cells_of_which_a_32nd_is_stored_are_made_dense(n_stored: int, is_sparse: bool) -> None:
+    values = np.zeros(64, dtype=np.float32)
+    values[:n_stored] = np.arange(1, n_stored + 1)
+    cells = cell_samples_module._Cells(sparse.csr_matrix(values.reshape(8, 8)))
+    assert (cells._dense is None) is is_sparse
+    assert (cells._stored is None) is not is_sparse
+    other = cell_samples_module._Cells(sparse.csr_matrix(np.eye(8, dtype=np.float32) * 3))
+    few = cell_samples_module._Cells(sparse.csr_matrix(([2.0], ([1], [2])), shape=(3, 8)))
+    dense = values.reshape(8, 8).astype(np.float64)
+    for beside, its in ((other, np.eye(8) * 3), (few, few._whole()), (cells, dense)):
+        expected = [[((one - two) ** 2).sum() for two in its] for one in dense]
+        np.testing.assert_allclose(cells.squared_distances(beside), expected)
+        np.testing.assert_allclose(beside.squared_distances(cells), np.transpose(expected))
+
+
+def test_squares_of_equal_cells_are_not_below_zero() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(1e4, 1.0, (30, 20)).astype(np.float32)
+    cells = cell_samples_module._Cells(sparse.csr_matrix(rows))
+    assert (cells.squared_distances(cells) >= 0.0).all()
+
+
+def test_distances_within_controls_are_computed_once_per_cell_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+    plain = cell_samples_module._Cells
+
+    def counted(stored: sparse.csr_matrix) -> object:
+        made.append(stored.shape[0])
+        return plain(stored)
+
+    monkeypatch.setattr(cell_samples_module, "_Cells", counted)
+    samples = cell_samples(cells_data(), BULK, seed=0)
+    for row in (0, 2, 1, 0, 2):
+        samples.distances(row)
+    # The controls of x, the three conditions' own, and the controls of y before its condition's.
+    assert made == [3, 3, 2, 2, 2]

@@ -68,10 +68,24 @@ def test_a_type_without_perturbations_takes_the_changes_of_the_others() -> None:
     }
 
 
+def test_a_view_is_in_double_precision_whatever_the_task_is_in() -> None:
+    task = task_of([Condition(A, X)])
+    narrow = replace(
+        task,
+        means=task.means.astype(np.float32),
+        control_means=task.control_means.astype(np.float32),
+    )
+    for cell_type in (X, Y):
+        view = train_view(narrow, cell_type)
+        assert (view.means.dtype, view.control.dtype) == (np.float64, np.float64)
+
+
 def test_a_view_of_nothing_or_of_an_unknown_type_is_refused() -> None:
     with pytest.raises(PluginError, match=r"'toy' .*'xx'; did you mean 'x'\? known: x, y"):
         train_view(task_of([Condition(A, X)]), "xx")
-    with pytest.raises(PluginError, match="no train perturbation; use a split with fewer"):
+    with pytest.raises(
+        PluginError, match=r"^the task has no train perturbation; use a split with fewer folds$"
+    ):
         train_view(task_of([]), X)
 
 

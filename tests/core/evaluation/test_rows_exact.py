@@ -182,3 +182,16 @@ def test_the_first_gene_is_picked_where_a_list_names_it() -> None:
 def test_the_scale_of_a_row_of_one_sign_is_its_own() -> None:
     assert row_scale(np.array([[-3.0, -1.0]]), np.array([[-2.0, -5.0]])).tolist() == [5]
     assert row_scale(np.array([[0.25, 0.5]])).tolist() == [0.5]
+
+
+def test_rows_without_any_column_are_undefined() -> None:
+    nothing = np.zeros((2, 0))
+    found = masked_pearson(
+        nothing,
+        nothing,
+        np.zeros((2, 0), dtype=np.bool_),
+        predicted_scale=np.ones(2),
+        truth_scale=np.ones(2),
+    )
+    assert np.isnan(found.values).all()
+    assert found.reasons == dict.fromkeys(range(2), "no DE genes")

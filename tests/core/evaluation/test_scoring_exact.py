@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -262,3 +264,73 @@ def test_a_condition_of_another_cell_type_is_not_of_the_data_set() -> None:
     message = r"^a prediction is for 'B\+ctrl' in 'y', of which data set 'cells' has no cell;"
     with pytest.raises(PluginError, match=message):
         metric_inputs(asked, truth, train_means={X: np.zeros(2), Y: np.zeros(2)})
+
+
+def test_rows_are_positions_of_32_bits() -> None:
+    data = cells_data()
+    rows = scoring._rows_of(data.conditions[::-1], data)
+    assert rows.tolist() == [2, 1, 0]
+    assert rows.dtype == np.int32
+
+
+def test_what_is_laid_out_for_some_conditions_is_shared_by_them_alone() -> None:
+    kept: dict[tuple[Condition, ...], scoring.LaidOut] = {}
+    tests = DeTests(np.eye(3, 2, dtype=np.bool_), np.arange(6.0).reshape(3, 2))
+    halves = np.arange(8.0).reshape(2, 2, 2)
+    first, again = (
+        inputs_of(np.ones((2, 2)), de_tests=tests, control_halves=halves, laid_out=kept)
+        for _ in range(2)
+    )
+    asked = cells_data().conditions[1:]
+    assert list(kept) == [asked]
+    assert kept[asked].rows.tolist() == [1, 2]
+    for name in ("control", "de_indices", "de_tests", "control_halves", "single_deltas"):
+        assert getattr(first, name) is getattr(again, name), name
+    assert np.shares_memory(first.truth, again.truth)
+    plain = inputs_of(np.ones((2, 2)), de_tests=tests, control_halves=halves)
+    assert not np.shares_memory(plain.truth, first.truth)
+    assert plain.truth.tolist() == first.truth.tolist() == [[3, 5], [2, 0]]
+    # A control's own truth is its own, and does not stay.
+    own = inputs_of(np.ones((2, 2)), truth=np.full((2, 2), 9.0), laid_out=kept)
+    assert own.truth.tolist() == [[9, 9], [9, 9]]
+    assert np.shares_memory(inputs_of(np.ones((2, 2)), laid_out=kept).truth, first.truth)
+
+
+@pytest.mark.parametrize("is_in_file", [False, True])
+def test_references_of_one_cell_type_are_those_of_several(is_in_file: bool, tmp_path: Path) -> None:
+    data = cells_data()
+    bulk = BULK
+    if is_in_file:
+        means = tables.zeros((3, 2), np.float64, folder=tmp_path)
+        means[:] = BULK.means
+        bulk = replace(BULK, means=means)
+    kept: dict[tuple[Condition, ...], scoring.LaidOut] = {}
+    truth = GroundTruth(
+        data=data,
+        pseudobulk=replace(bulk, control_means=BULK.control_means.astype(np.float32)),
+        de=DeGenes("top", "file", np.zeros((3, 20), dtype=np.int32)),
+        control_halves=np.arange(8.0, dtype=np.float32).reshape(2, 2, 2),
+        laid_out=kept,
+    )
+    # Two conditions of x, and then one of y.
+    for rows, control, halves, reference in (
+        ([0, 2], [[1, 1], [1, 1]], [[[0, 1]] * 2, [[4, 5]] * 2], [[7, 8]] * 2),
+        ([1], [[0, 1]], [[[2, 3]], [[6, 7]]], [[9, 6]]),
+    ):
+        asked = tuple(data.conditions[row] for row in rows)
+        found = metric_inputs(
+            Predictions(asked, np.ones((len(rows), 2))),
+            truth,
+            train_means={X: np.array([7.0, 8.0]), Y: np.array([9.0, 6.0])},
+        )
+        assert found.control.tolist() == control
+        assert found.control_halves is not None
+        assert found.control_halves.tolist() == halves
+        assert found.perturbed_mean.tolist() == reference
+        assert found.truth.tolist() == BULK.means[rows].tolist()
+        for array in (found.control, found.control_halves, found.perturbed_mean, found.truth):
+            assert array.dtype == np.float64
+            assert not array.flags.writeable
+            assert tables.in_file(array) is is_in_file
+    # What is in a file is laid out anew, since a file for each fold would fill the disk.
+    assert bool(kept) is not is_in_file
