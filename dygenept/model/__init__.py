@@ -9,6 +9,7 @@ itself, ``judged_steps`` whether gradient steps help, ``losses`` and ``seeds`` w
 (what YAML says), ``overrides`` (what flags change), ``config`` (the validated ``Assembly``) and
 ``knowledge`` (its facets); ``given`` does so for an object that is handed over, and ``ablations``
 lists the variants of an ablation. ``combinations`` predicts many combinations of the same genes,
-``contributions`` says what the cell's state adds, ``type_readout`` what a cell type adds, and
-``original_names`` reads the original model's configuration.
+``contributions`` says what the cell's state adds, ``facet_contribution`` what facets add,
+``type_readout`` what a cell type adds, and ``original_names`` reads the original model's
+configuration.
 """

@@ -1,6 +1,6 @@
 """Published models as their authors ship them, each in an environment of its own.
 
-GEARS as published (cell-gears 0.1.2).
+``gears``: GEARS as published (cell-gears 0.1.2).
 A graph neural network over genes' co-expression and GO similarity. It trains on train cells, stops
 at its best epoch on validation perturbations, and predicts from its controls. GO terms come from
 the shipped gene tables, under the data set's own spelling of each gene.
@@ -8,7 +8,7 @@ A target without GO terms has no place in its graph: train cells of such perturb
 and the mean of the train perturbations stands in for their predictions, each named in the notes.
 Source: Roohani et al. 2024. Licence of cell-gears: MIT. Its environment takes about 1.8 GB.
 
-biolord as published (biolord 0.0.3).
+``biolord``: biolord as published (biolord 0.0.3).
 It disentangles known attributes from the rest of a profile. Protocol and hyper-parameters are those
 of the authors' reproduction of Norman: it learns from the mean profiles of single perturbations and
 of controls, a perturbation's attribute is its neighbourhood in GEARS' GO graph (the 20 genes with
@@ -20,7 +20,7 @@ of the train perturbations stands in for their predictions, each named in the no
 Source: Piran et al. 2024, doi:10.1038/s41587-023-02079-x. Licence of biolord: BSD 3-Clause. Its
 environment takes about 1.8 GB.
 
-STAMP as published (cell-stamp 0.1.2).
+``stamp``: STAMP as published (cell-stamp 0.1.2).
 It splits the task in three: which genes are differentially expressed, in which direction, and by
 what fold change; each level is a network over the embeddings of perturbed and output genes. The
 levels are made from train cells as the authors' code makes them (Welch's t test against the control
@@ -32,7 +32,7 @@ The authors' own gene embeddings do not ship; GO texts stand in (see ``embedding
 Source: Gao et al. 2024, doi:10.1038/s43588-024-00698-1. Licence of cell-stamp: GPL-3.0; it is
 installed and run, never copied. Its environment takes about 1.7 GB.
 
-State's transition model as published (arc-state 0.11.1).
+``state``: State's transition model as published (arc-state 0.11.1).
 A transformer reads sets of control cells and a perturbation's features, and learns to turn the set
 into perturbed cells. Training is the package's own command, ``state tx train``, in expression space
 (all output genes), with its model ``state_sm`` as in the tutorial of the Virtual Cell Challenge
@@ -44,7 +44,7 @@ At its default of 40,000 steps it needs a GPU; fewer steps and smaller sets run 
 Source: Adduri et al. 2025, doi:10.1101/2025.06.26.661135. Licence of the code: CC BY-NC-SA 4.0, for
 non-commercial use; it is installed and run, never copied. Its environment takes about 2.5 GB.
 
-CellFlow as published (cellflow-tools 0.0.9).
+``cellflow``: CellFlow as published (cellflow-tools 0.0.9).
 A flow, trained by flow matching along optimal transport plans, carries control cells to perturbed
 cells under a condition, here the vectors of the perturbed genes, which the package pools by
 attention. Cells are given by principal components, as in the package's tutorials; a prediction is

@@ -30,6 +30,7 @@ from dygenept.types import (
     MetricInputs,
     MetricValues,
     Perturbation,
+    PredictedCells,
     Predictions,
     Pseudobulk,
     Score,
@@ -189,8 +190,25 @@ def test_a_block_sees_the_cells_of_its_own_rows(monkeypatch: pytest.MonkeyPatch)
     assert len(set(found.values.tolist())) == 3
 
 
+def test_a_block_sees_the_predicted_cells_of_its_own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 2)
+    rows = np.arange(3.0)
+    cells = tuple(np.full((2, 2), row, dtype=np.float32) for row in rows)
+    predicted = PredictedCells(cells, np.repeat(rows[:, None], 2, axis=1), np.ones((3, 2)))
+
+    def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.predicted_cells is not None
+        assert len(seen.predicted_cells.cells) == len(seen.conditions)
+        np.testing.assert_array_equal(seen.predicted_cells.means, seen.predicted)
+        return MetricValues(np.array([of.mean() for of in seen.predicted_cells.cells], np.float64))
+
+    found = in_blocks(metric, replace(inputs_of(3), predicted_cells=predicted))
+    assert found.values.tolist() == rows.tolist()
+
+
 def test_blocks_without_further_evidence_or_chance() -> None:
     def metric(seen: MetricInputs) -> MetricValues:
+        assert seen.predicted_cells is None
         assert seen.de_tests is None
         assert seen.control_halves is None
         assert seen.cells is None

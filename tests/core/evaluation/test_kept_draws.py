@@ -53,3 +53,46 @@ def test_what_is_kept_is_forgotten_when_asked() -> None:
     kept.cache_clear()
     kept(1000, 1001, 1)
     assert asked[4:] == [(1000, 1001, 1)]
+
+
+def counting() -> tuple[bootstrap.KeptDraws, list[int]]:
+    """Kept draws, and the seeds that were drawn."""
+    seeds: list[int] = []
+
+    def draw(n_values: int, n_draws: int, seed: int) -> np.ndarray:
+        seeds.append(seed)
+        return np.full((n_draws, n_values), seed, dtype=np.int8)
+
+    return bootstrap.KeptDraws(draw), seeds
+
+
+@pytest.mark.parametrize(("large", "n_kept"), [(6, 16), (5, 1)])
+def test_so_many_narrow_results_are_kept(
+    large: int, n_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "SMALL", 0)
+    monkeypatch.setattr(bootstrap, "LARGE", large)
+    kept, seeds = counting()
+    for seed in range(n_kept):
+        kept(3, 2, seed)
+    kept(3, 2, 0)
+    assert seeds == list(range(n_kept))
+    for seed in (n_kept, 0):
+        kept(3, 2, seed)
+    # One more than are kept: the oldest but 0 is gone, which was asked for since.
+    assert seeds[n_kept:] == ([16] if n_kept == 16 else [1, 0])
+    kept(3, 2, 1)
+    assert seeds[-1] == 1
+
+
+@pytest.mark.parametrize(("small", "n_kept"), [(6, 16), (5, 1)])
+def test_so_many_results_are_kept_as_they_are_used(
+    small: int, n_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "SMALL", small)
+    kept, _ = counting()
+    found = [kept(3, 2, seed) for seed in range(n_kept)]
+    assert kept(3, 2, 0) is found[0]
+    kept(3, 2, n_kept)
+    again = kept(3, 2, 1 if n_kept > 1 else 0)
+    assert all(again is not one for one in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ def test_perturbations_in_several_cell_types_are_counted_and_not_taken_for_more(
             types = tuple(f"c{number % n_types}" for number in range(24))
             one = record(key=name, model=name, values=tuple(of.tolist()), cell_types=types)
             values = tuple(
-                value.model_copy(update={"perturbation": f"g{place // n_types}+ctrl"})
+                replace(value, perturbation=f"g{place // n_types}+ctrl")
                 for place, value in enumerate(one.metrics[0].values)
             )
             metric = one.metrics[0].model_copy(update={"values": values})
