@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,13 +20,41 @@ ROUNDING = float(np.finfo(np.float32).eps)
 BLOCK_ROWS = 16
 
 
+def is_one_row(*arrays: DoubleArray) -> bool:
+    """Tell whether arrays show one row over and over, as ``numpy.broadcast_to`` makes them.
+
+    Controls of one cell type are laid out so, and predictions that are the same for all conditions.
+    """
+    return all(len(array) > 1 and array.strides[0] == 0 for array in arrays)
+
+
+def row_by_row(compute: Callable[..., DoubleArray], *arrays: DoubleArray) -> DoubleArray:
+    """Compute values of rows alone, (n, G) each: of one row, where all arrays show only one.
+
+    Args:
+        compute: Takes the arrays, or a first row of each; each row depends on itself alone.
+        arrays: What it takes.
+    """
+    if not is_one_row(*arrays):
+        return compute(*arrays)
+    return np.broadcast_to(compute(*(array[:1] for array in arrays)), arrays[0].shape)
+
+
+def difference(left: DoubleArray, right: DoubleArray) -> DoubleArray:
+    """Return left - right, (n, G)."""
+    return row_by_row(np.subtract, left, right)
+
+
 def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
     """Return predicted - control, 0 where the two agree to float32 rounding.
 
     What was predicted in float32 must not be read as a change, whose sign or size would count.
     """
+    return row_by_row(_change, predicted, np.broadcast_to(control, predicted.shape))
+
+
+def _change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
     changed = empty_like(predicted, predicted.shape, np.float64)
-    control = np.broadcast_to(control, changed.shape)
     # A block of rows stays in the processor's cache through all passes.
     for start in range(0, len(changed), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
@@ -143,7 +173,8 @@ def masked_pearson(
     # Scaled by the range first, so that squares of tiny deltas do not underflow.
     left /= np.where(left_range > 0, left_range, 1.0)[:, None]
     right /= np.where(right_range > 0, right_range, 1.0)[:, None]
-    product = np.einsum("nt,nt->n", left, right)  # (n,)
+    shape = predicted.shape
+    product = np.einsum("nt,nt->n", np.broadcast_to(left, shape), np.broadcast_to(right, shape))
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     defined = (counts > 1) & ~flat_left & ~flat_right
     values = np.full(len(predicted), np.nan)
@@ -161,14 +192,11 @@ def masked_pearson(
 
 def row_scale(*arrays: DoubleArray) -> DoubleArray:
     """Return the largest absolute value in each row of several (n, T) arrays, (n,)."""
-    scale: DoubleArray = np.max(
-        [
-            bound
-            for array in arrays
-            for bound in (array.max(axis=1, initial=0.0), -array.min(axis=1, initial=0.0))
-        ],
-        axis=0,
-    )
+    scale = np.zeros(len(arrays[0]))
+    for array in arrays:
+        rows = array[:1] if is_one_row(array) else array
+        np.maximum(scale, rows.max(axis=1, initial=0.0), out=scale)
+        np.maximum(scale, -rows.min(axis=1, initial=0.0), out=scale)
     return scale
 
 
@@ -176,7 +204,8 @@ def _centred(
     values: DoubleArray, mask: BoolArray, counts: npt.NDArray[np.intp]
 ) -> tuple[DoubleArray, DoubleArray]:
     if mask.shape[1] and mask.all():
-        # Spares passes over all genes.
+        # Spares passes over all genes; of one row over and over, (1, T) and (1,).
+        values = values[:1] if is_one_row(values) else values
         whole: DoubleArray = values - values.mean(axis=1, keepdims=True)
         return whole, values.max(axis=1) - values.min(axis=1)
     sums = np.where(mask, values, 0.0).sum(axis=1)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from dygenept.data.pseudobulk import positions_of
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks, values_of
+from dygenept.evaluation.candidate_ranks import are_alike
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.machine.tables import empty_like, finite_rows, in_file, row_parts, rows_of
@@ -125,7 +126,7 @@ def metric_inputs(
     reference = _repeated(of_types, [names.index(kind) for kind in kinds], means)
     return MetricInputs(
         conditions=conditions,
-        predicted=_read_only(np.asarray(predictions.expression, dtype=np.float64)),
+        predicted=_read_only(_predicted(predictions)),
         truth=_read_only(truth),
         control=laid_out.control,  # (n, G)
         perturbed_mean=_read_only(reference),
@@ -309,6 +310,14 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
             f"data set {data.name!r} has no cell; predict only the held-out conditions"
         )
     return np.array(rows, dtype=np.int32)
+
+
+def _predicted(predictions: Predictions) -> DoubleArray:
+    """Predictions in float64, (n, G), those that are the same for all conditions as one row."""
+    predicted = np.asarray(predictions.expression, dtype=np.float64)
+    if len(predicted) > 1 and not in_file(predicted) and are_alike(predicted):
+        return np.broadcast_to(predicted[0], predicted.shape)
+    return predicted
 
 
 def _truth(predictions: Predictions, truth: DoubleArray) -> DoubleArray:

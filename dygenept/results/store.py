@@ -20,8 +20,10 @@ from pydantic import ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
+from dygenept.machine.tables import in_file
 from dygenept.machine.whole_files import remove_leftovers, replaced_whole, write_whole
 from dygenept.results.records import RunRecord
+from dygenept.results.wide_tables import write_in_groups
 from dygenept.types import Condition, DoubleArray, FloatArray, Predictions
 
 if TYPE_CHECKING:
@@ -150,7 +152,8 @@ class ResultsStore:
         if predictions.spread is not None:
             tables[_spread_path(relative)] = predictions.spread
         for path, values in tables.items():
-            self.write_table(path, predictions.conditions, values.astype(np.float64), gene_ids)
+            numbers = values.astype(np.float64, copy=False)
+            self.write_table(path, predictions.conditions, numbers, gene_ids)
         return relative
 
     def write_table(
@@ -162,26 +165,32 @@ class ResultsStore:
     ) -> None:
         """Write a number for each condition and gene as Parquet, in float32 where that suffices.
 
+        A table in a file is written some rows at a time.
+
         Raises:
             ResultsError: If the names are no columns of a table, or it cannot be written.
         """
         import polars as pl
 
-        with np.errstate(over="ignore"):
-            narrow = values.astype(np.float32, copy=False)
-        kept = narrow if narrow is values or np.array_equal(narrow, values) else values
+        is_filed = in_file(values)
+        # Of a table in a file a row tells whether its names are columns.
+        kept = values[:1] if is_filed else _narrowed(values)
+        named = conditions[: len(kept)]
         path = self.directory / relative
         try:
             labels = pl.DataFrame(
                 {
-                    "perturbation": [condition.label for condition in conditions],
-                    "cell_type": [condition.cell_type for condition in conditions],
+                    "perturbation": [condition.label for condition in named],
+                    "cell_type": [condition.cell_type for condition in named],
                 },
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
             table = labels.hstack(_columns(kept, gene_ids))
             remove_leftovers(path)
             with replaced_whole(path, flush=True) as temporary:
+                if is_filed:
+                    write_in_groups(temporary, conditions, values, gene_ids)
+                    return
                 # Predictions hardly compress, and nobody looks for columns by their range.
                 table.write_parquet(temporary, compression="snappy", statistics=False)
         except pl.exceptions.PolarsError as error:
@@ -236,6 +245,13 @@ class ResultsStore:
             return None
         values: DoubleArray = table.select(gene_ids).to_numpy().astype(np.float64)
         return values[[row for row in wanted if row is not None]]
+
+
+def _narrowed(values: DoubleArray | FloatArray) -> DoubleArray | FloatArray:
+    """Return values in float32 where that loses nothing."""
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32, copy=False)
+    return narrow if narrow is values or np.array_equal(narrow, values) else values
 
 
 def _columns(values: DoubleArray | FloatArray, names: Sequence[str]) -> pl.DataFrame:

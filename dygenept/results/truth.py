@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import ResultsError
+from dygenept.machine.tables import empty_like, row_parts
 from dygenept.results.records import DatasetRecord, RunRecord
 from dygenept.results.store import ResultsStore, key_of, read_kept_table, write_atomically
 from dygenept.types import (
@@ -100,8 +101,11 @@ def keep_truth(
         Condition(Perturbation(CONTROL_LABEL, ()), cell_type) for cell_type in data.cell_types
     )
     n_conditions, n_genes = means.means.shape
-    values = np.empty((n_conditions + len(controls), n_genes), dtype=np.float32)
-    values[:n_conditions], values[n_conditions:] = means.means, means.control_means
+    shape = (n_conditions + len(controls), n_genes)
+    values = empty_like(means.means, shape, np.float32)
+    for part in row_parts(n_conditions, n_genes):
+        values[part] = means.means[part]
+    values[n_conditions:] = means.control_means
     described = _Manifest(
         dataset=data.name,
         sha256=data.sha256,

@@ -13,11 +13,13 @@ Loads nothing.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from dygenept.evaluation.rows import count_true, predicted_change, top_share
+from dygenept.evaluation.rows import count_true, is_one_row, predicted_change, row_by_row, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
-from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept.types import MetricInputs, MetricValues
 
 NO_TESTS = "no DE tests were given"
 NO_SIGNIFICANT = "no significant DE gene"
@@ -46,8 +48,10 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
         )
     is_significant = inputs.de_tests.is_significant
     n_significant = count_true(is_significant)
-    size: DoubleArray = np.abs(predicted_change(inputs)).round(TIE_DECIMALS)
-    shares = top_share(size, is_significant)
+    size = row_by_row(lambda changes: np.abs(changes).round(TIE_DECIMALS), predicted_change(inputs))
+    # One prediction for all is sorted once; else one value of each order is needed.
+    ordered = row_by_row(partial(np.sort, axis=1), size) if is_one_row(size) else None
+    shares = top_share(size, is_significant, ordered=ordered)
     values = np.where(n_significant > 0, shares, np.nan)
     undefined = np.flatnonzero(n_significant == 0).tolist()
     chance = n_significant / size.shape[1]

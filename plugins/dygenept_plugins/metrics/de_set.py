@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.candidate_ranks import are_alike
-from dygenept.evaluation.rows import change, count_true, predicted_change, top_share
+from dygenept.evaluation.rows import change, count_true, predicted_change, row_by_row, top_share
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 
@@ -172,10 +172,13 @@ def _predicted_fold_change(inputs: MetricInputs) -> DoubleArray:
     # What differs from control by rounding alone has no fold change.
     return inputs.once(
         "de_set.predicted_fold_change",
-        lambda: np.where(
-            predicted_change(inputs) != 0.0,
-            log2_fold_change(inputs.predicted, inputs.control),
-            0.0,
+        lambda: row_by_row(
+            lambda changed, predicted, control: np.where(
+                changed != 0.0, log2_fold_change(predicted, control), 0.0
+            ),
+            predicted_change(inputs),
+            inputs.predicted,
+            inputs.control,
         ),
     )
 
@@ -183,12 +186,18 @@ def _predicted_fold_change(inputs: MetricInputs) -> DoubleArray:
 def _rounded_size(inputs: MetricInputs) -> DoubleArray:
     """Return the absolute fold change, (n, G), in which what differs by rounding is a tie."""
     return inputs.once(
-        "de_set.rounded_size", lambda: np.abs(_predicted_fold_change(inputs)).round(TIE_DECIMALS)
+        "de_set.rounded_size",
+        lambda: row_by_row(
+            lambda changes: np.abs(changes).round(TIE_DECIMALS), _predicted_fold_change(inputs)
+        ),
     )
 
 
 def _ordered_size(inputs: MetricInputs) -> DoubleArray:
-    return inputs.once("de_set.ordered_size", lambda: np.sort(_rounded_size(inputs), axis=1))
+    return inputs.once(
+        "de_set.ordered_size",
+        lambda: row_by_row(partial(np.sort, axis=1), _rounded_size(inputs)),
+    )
 
 
 def _ranks(values: DoubleArray) -> DoubleArray:

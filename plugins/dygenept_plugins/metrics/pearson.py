@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import gather_de, masked_pearson, row_scale
+from dygenept.evaluation.rows import difference, gather_de, masked_pearson, row_scale
 from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 
@@ -116,7 +116,7 @@ def pearson_top20(inputs: MetricInputs) -> MetricValues:
 def _over_all_genes(inputs: MetricInputs, reference: DoubleArray) -> MetricValues:
     """Correlate changes from a reference, (n, G)."""
     return masked_pearson(
-        inputs.predicted - reference,
+        difference(inputs.predicted, reference),
         inputs.truth - reference,
         np.ones(inputs.truth.shape, dtype=np.bool_),
         predicted_scale=row_scale(inputs.predicted, reference),

@@ -22,6 +22,7 @@ import numpy as np
 
 from dygenept.evaluation.rows import (
     change,
+    difference,
     gather_de,
     masked_mean,
     masked_pearson,
@@ -138,7 +139,7 @@ def _correlation(
     mask: BoolArray,
 ) -> MetricValues:
     return masked_pearson(
-        predicted - predicted_from,
+        difference(predicted, predicted_from),
         truth - truth_from,
         mask,
         predicted_scale=row_scale(predicted, predicted_from),

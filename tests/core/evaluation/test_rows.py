@@ -7,10 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dygenept.evaluation.rows import gather_de, masked_mean, masked_pearson, row_scale
-from dygenept.types import (
-    MetricValues,
+from dygenept.evaluation.rows import (
+    change,
+    difference,
+    gather_de,
+    is_one_row,
+    masked_mean,
+    masked_pearson,
+    row_by_row,
+    row_scale,
 )
+from dygenept.types import DoubleArray, MetricValues
 
 
 def test_de_genes_are_picked_and_padding_is_zero() -> None:
@@ -106,3 +113,42 @@ def test_the_scale_of_a_row_is_its_largest_number_in_any_array() -> None:
     first, second = np.array([[1.0, -3.0], [0.5, 0.25]]), np.array([[2.0, 2.0], [-1.0, 0.0]])
     assert row_scale(first, second).tolist() == [3, 1]
     assert row_scale(np.zeros((2, 0))).tolist() == [0, 0]
+
+
+def test_one_row_over_and_over_gives_what_its_copies_give() -> None:
+    rng = np.random.default_rng(0)
+    row, control = rng.random(9), rng.random(9)
+    row[:3] = control[:3]
+    truth = rng.random((4, 9))
+    shown, of_control = np.broadcast_to(row, (4, 9)), np.broadcast_to(control, (4, 9))
+    copies, control_copies = shown.copy(), of_control.copy()
+    assert is_one_row(shown, of_control)
+    assert not is_one_row(shown, copies)
+    assert not is_one_row(shown[:1])
+    np.testing.assert_array_equal(change(shown, of_control), change(copies, control_copies))
+    assert is_one_row(change(shown, of_control))
+    assert not is_one_row(change(shown, control_copies))
+    np.testing.assert_array_equal(difference(shown, of_control), copies - control_copies)
+    np.testing.assert_array_equal(row_scale(shown, truth), row_scale(copies, truth))
+    asked: list[int] = []
+    for left, right in ((shown, truth), (truth, shown), (shown, of_control)):
+        found, expected = (
+            masked_pearson(
+                one,
+                other,
+                np.ones((4, 9), dtype=np.bool_),
+                predicted_scale=row_scale(one),
+                truth_scale=row_scale(other),
+            )
+            for one, other in ((left, right), (left.copy(), right.copy()))
+        )
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert found.reasons == expected.reasons
+
+    def counted(values: DoubleArray) -> DoubleArray:
+        asked.append(len(values))
+        return values * 2.0
+
+    np.testing.assert_array_equal(row_by_row(counted, shown), copies * 2.0)
+    np.testing.assert_array_equal(row_by_row(counted, truth), truth * 2.0)
+    assert asked == [1, 4]
