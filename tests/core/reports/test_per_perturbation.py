@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,9 +78,7 @@ def test_kept_predictions_give_the_changes_of_the_top_genes(
     relative = store.write_predictions("k", Predictions(conditions, expression), data.gene_ids)
     metric = board_records[0].metrics[0]
     values = tuple(
-        metric.values[0].model_copy(
-            update={"perturbation": of.label, "cell_type": of.cell_type, "value": 0.5}
-        )
+        replace(metric.values[0], perturbation=of.label, cell_type=of.cell_type, value=0.5)
         for of in conditions
     )
     record = board_records[1].model_copy(
