@@ -62,9 +62,9 @@ def run_inline(
 ) -> Iterator[JobResult]:
     """Run jobs in this process, in order; while one is scored and written, the next is fitted.
 
-    Models are fitted in this thread, one at a time. Under a limit on memory, with a single thread,
-    and where several draws are scored, a job is finished before the next begins. A job that another
-    run on the same results folder computes right now is put off to the end.
+    Models are fitted in this thread, one at a time. Under a limit on memory, and with a single
+    thread, a job is finished before the next begins. A job that another run on the same results
+    folder computes right now is put off to the end.
     """
     overlaps = context.memory is None and n_threads() > 1
     waiting = deque((model, fold, False) for model, fold in jobs)
@@ -88,7 +88,7 @@ def run_inline(
                 done += 1
                 yield scored_model, scored_fold, _result(future.result, scored_model, scored_fold)
             if isinstance(begun, UnscoredJob):
-                if overlaps and not begun.has_draws:
+                if overlaps:
                     scoring.append((model, fold, beside.submit(begun.finish)))
                     continue
                 begun = _result(begun.finish, model, fold)

@@ -62,11 +62,6 @@ class UnscoredJob:
     checkpoints: Path
     held: ExitStack
 
-    @property
-    def has_draws(self) -> bool:
-        """True if several draws are to be scored, which take several times the memory."""
-        return bool(self.predicted.predictions.others)
-
     def finish(self) -> FinishedJob:
         """Score the predictions, write the record, and release the lock.
 
