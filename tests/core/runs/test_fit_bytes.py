@@ -78,6 +78,8 @@ OPTIONS = {
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(1 << 16), "OMP_NUM_THREADS": "1"}
 # What the allocator and Python keep.
 SLACK = 2 << 20
+# So often it is looked again where less than half was seen.
+LOOKS = 4
 # Known and held-out perturbations, and genes.
 SHAPES = {"blocks": (1100, 300, 2200), "whole": (900, 200, 1500)}
 
@@ -92,6 +94,17 @@ def test_a_fit_takes_what_its_model_says(
 ) -> None:
     folder = str(tmp_path) if in_files else ""
     given = [name, folder, json.dumps(OPTIONS[name]), way, *map(str, SHAPES[way])]
+    for _ in range(LOOKS):
+        said, took = said_and_took(given)
+        assert took <= said + SLACK
+        if said <= 2 * took:
+            return
+    # Nor is it refused where it would fit well.
+    pytest.fail(f"it says {said} bytes and was seen to take {took}")
+
+
+def said_and_took(given: list[str]) -> tuple[int, int]:
+    """Return what a model says, and the most that was seen: on a busy machine a peak is missed."""
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *given],
         stdout=subprocess.PIPE,
@@ -104,10 +117,7 @@ def test_a_fit_takes_what_its_model_says(
         while not select.select([process.stdout], [], [], 0.002)[0]:
             peak = max(peak, own_memory(process.pid))
         said = int(process.stdout.readline().split()[1])
-    took = peak - before
-    assert took <= said + SLACK
-    # Nor is it refused where it would fit well.
-    assert said <= 2 * took
+    return said, peak - before
 
 
 def own_memory(pid: int) -> int:
