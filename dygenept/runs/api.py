@@ -8,7 +8,7 @@ and tables in return.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from dygenept.runs.handed_over import (
     mapping_of,
     named_models,
     opened_object,
+    reading_of,
     written_predictions,
 )
 from dygenept.runs.loaded_model import LoadedModel
@@ -162,7 +163,7 @@ def bench(
     """
     used = environment or Environment.load()
     names, given = named_models(models)
-    reading = _reading(data, used, normalize=normalize, memory=limit_of(memory), mapping=mapping)
+    reading = reading_of(data, used, normalize=normalize, memory=limit_of(memory), mapping=mapping)
     choice = None if names or given else default_models(used, effects=_has_effects(reading, used))
     with _folder(results) as folder, shown_progress(quiet=not progress) as report:
         request = replace(
@@ -248,7 +249,7 @@ def score(
     ):
         request = replace(
             _request(
-                _reading(data, used, normalize=normalize, memory=None, mapping=mapping),
+                reading_of(data, used, normalize=normalize, memory=None, mapping=mapping),
                 used,
                 folder,
                 split=split,
@@ -349,35 +350,6 @@ def _has_effects(reading: DataRequest, environment: Environment) -> bool:
     if reading.opened is not None:
         return reading.opened.effects is not None
     return gives_effects(reading.dataset, environment)
-
-
-def _reading(
-    data: Data,
-    environment: Environment,
-    *,
-    normalize: bool,
-    memory: int | None,
-    mapping: Mapping[str, str | bool | Sequence[str] | None],
-) -> DataRequest:
-    """Say which data are read and how; an AnnData object is read at once."""
-    if isinstance(data, str | Path):
-        return DataRequest(
-            dataset=str(data), normalize=normalize, mapping=mapping_of(mapping), memory=memory
-        )
-    if isinstance(data, PerturbationData):
-        if normalize or mapping:
-            raise ConfigError(
-                "the data set was read already; give normalize and the mapping to load_dataset"
-            )
-        return DataRequest(dataset=data.name, opened=data, memory=memory)
-    parts = dict(mapping)
-    asked = DataRequest(
-        dataset=str(parts.pop("name", None) or IN_MEMORY),
-        normalize=normalize,
-        mapping=mapping_of(parts),
-        memory=memory,
-    )
-    return opened_object(data, asked, environment)
 
 
 def _request(

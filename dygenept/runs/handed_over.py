@@ -12,7 +12,7 @@ from dygenept.data.request import DataRequest, open_data
 from dygenept.errors import ConfigError, nearest
 from dygenept.model.given import GivenModel
 from dygenept.plugin.environment import Environment
-from dygenept.types import DataMapping, no_report
+from dygenept.types import DataMapping, PerturbationData, no_report
 
 if TYPE_CHECKING:
     import anndata
@@ -146,3 +146,32 @@ def limit_of(memory: str | int | None) -> int | None:
         ConfigError: If it is no amount of memory.
     """
     return None if memory is None else parse_memory(str(memory))
+
+
+def reading_of(
+    data: PerturbationData | anndata.AnnData | str | Path,
+    environment: Environment,
+    *,
+    normalize: bool,
+    memory: int | None,
+    mapping: Mapping[str, str | bool | Sequence[str] | None],
+) -> DataRequest:
+    """Say which data are read and how; an AnnData object is read at once."""
+    if isinstance(data, str | Path):
+        return DataRequest(
+            dataset=str(data), normalize=normalize, mapping=mapping_of(mapping), memory=memory
+        )
+    if isinstance(data, PerturbationData):
+        if normalize or mapping:
+            raise ConfigError(
+                "the data set was read already; give normalize and the mapping to load_dataset"
+            )
+        return DataRequest(dataset=data.name, opened=data, memory=memory)
+    parts = dict(mapping)
+    asked = DataRequest(
+        dataset=str(parts.pop("name", None) or IN_MEMORY),
+        normalize=normalize,
+        mapping=mapping_of(parts),
+        memory=memory,
+    )
+    return opened_object(data, asked, environment)
