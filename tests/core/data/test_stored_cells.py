@@ -241,7 +241,7 @@ def test_every_pass_reads_every_value_once(
     assert passes(lambda: de_tests(stored, means)) == 2
 
 
-def test_stored_cells_stay_in_their_process(tmp_path: Path) -> None:
+def test_stored_cells_go_to_no_process_that_is_not_started_with_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be handed to another process"):
         pickle.dumps(ScratchFile(tmp_path))
 
