@@ -40,7 +40,7 @@ from dygenept.types.mapping import (
     NO_MAPPING,
     DataMapping,
 )
-from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize
+from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
 from dygenept.types.perturbations import (
     CONTROL_LABEL,
     BoolArray,
@@ -95,6 +95,7 @@ __all__ = [
     "EncoderFootprint",
     "FacetSetReader",
     "FitSize",
+    "FitWork",
     "FloatArray",
     "Fold",
     "GeneKnowledge",
