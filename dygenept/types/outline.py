@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dygenept.types.data import IntArray, PerturbationData
+from dygenept.types.data import PerturbationData
+from dygenept.types.perturbations import IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
