@@ -32,7 +32,7 @@ from dygenept.types import DoubleArray
 ROWS = (
     *("go85@0.03:24:10", "go85@0.03:40:10", "go85@0.06:66:6", "go40:40:8", "go40:97:8"),
     *("shipped@0.1:97:8", "shipped@0.2:60:6", "shipped@0.2:174:6"),
-    *("none:40:16", "none:97:16", "dealt:40:12", "dealt:97:12"),
+    *("none:24:20", "none:40:16", "none:97:16", "dealt:24:20", "dealt:40:12", "dealt:97:12"),
 )
 
 
