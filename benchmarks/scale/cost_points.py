@@ -82,11 +82,12 @@ def measure(
     in_files: bool,
 ) -> dict[str, Any]:
     """Bench one fold of a file and return seconds of CPU by part, and the plan's sizes."""
+    from dygenept.data import measured
     from dygenept.data import memory as limits
     from dygenept.data.reading.outline import outline_file
     from dygenept.evaluation import cell_samples, scoring
     from dygenept.plugin.environment import Environment
-    from dygenept.runs import jobs, metric_choice, run_context, runner, scored_job
+    from dygenept.runs import jobs, run_context, runner, scored_job
     from dygenept.runs.plan import plan_bench
     from dygenept.testing import write_toy_h5ad
 
@@ -109,8 +110,10 @@ def measure(
         setattr(owner, name, call)
 
     timed(run_context, "open_data", "reading")
-    timed(run_context, "data_summary", "means")
-    timed(metric_choice, "de_tests", "tests")
+    for name in ("pseudobulk", "de_genes"):
+        timed(measured, name, "means")
+    for name in ("significant_genes", "square_sums", "scores_vs_rest"):
+        timed(measured, name, "tests")
     timed(run_context.RunContext, "keep_shared", "truth")
     timed(jobs, "fold_job", "task", names_model=1)
     timed(scored_job, "fitted", "fit", names_model=0)
