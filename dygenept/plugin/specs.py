@@ -250,6 +250,8 @@ class MetricSpec(PluginSpec):
         uses_predicted_cells: True if it reads the cells that a model predicts, if any.
         by_row: True if the value of a condition does not depend on the other conditions; it is then
             computed in blocks of conditions, in threads.
+        concurrent: True if it may be computed in several threads at once for different inputs, as
+            one that keeps nothing between calls may be; those that are ``by_row`` are anyway.
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
@@ -273,6 +275,7 @@ class MetricSpec(PluginSpec):
     uses_singles: bool = False
     uses_predicted_cells: bool = False
     by_row: bool = False
+    concurrent: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
     guide: MetricGuide | None = None
 

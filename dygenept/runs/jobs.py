@@ -25,6 +25,7 @@ from dygenept.results.records import PluginRecord, RunRecord
 from dygenept.runs.job_identity import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import (
+    Each,
     FoldJob,
     PredictedJob,
     predict_job,
@@ -62,14 +63,17 @@ class UnscoredJob:
     checkpoints: Path
     held: ExitStack
 
-    def finish(self) -> FinishedJob:
+    def finish(self, each: Each = map) -> FinishedJob:
         """Score the predictions, write the record, and release the lock.
+
+        Args:
+            each: Goes through the draws of the predictions, such as an executor's ``map``.
 
         Raises:
             DygeneptError: Whatever a metric or the results folder refuses.
         """
         with self.held, _disk_faults():
-            return _scored(self.predicted, self.checkpoints)
+            return _scored(self.predicted, self.checkpoints, each)
 
 
 def run_job(
@@ -210,8 +214,8 @@ def _begun(
     return predict_job(job, task)
 
 
-def _scored(predicted: PredictedJob, checkpoints: Path) -> FinishedJob:
-    record = score_job(predicted)
+def _scored(predicted: PredictedJob, checkpoints: Path, each: Each = map) -> FinishedJob:
+    record = score_job(predicted, each=each)
     if predicted.job.context.store.is_writer:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return FinishedJob(record)

@@ -70,7 +70,7 @@ def inputs_of(n_conditions: int, *, whole: bool = True) -> MetricInputs:
 
 
 def test_control_cells_are_counted_and_related_to_the_perturbed_ones() -> None:
-    counted = count_controls(cells_data(), BULK)
+    counted = count_controls(cells_data(), BULK.n_cells)
     # x: 3 controls beside 3 and 2 perturbed cells; y: 2 beside 2.
     assert counted == ControlCells({X: 3, Y: 2}, {X: pytest.approx(0.45), Y: pytest.approx(0.5)})
     assert counted.are_few
@@ -85,7 +85,7 @@ def test_a_cell_type_without_perturbed_cells_has_no_share() -> None:
         cell_type_codes=np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0], dtype=np.int32),
     )
     bulk = Pseudobulk(BULK.means[:2], np.array([4, 3], np.int32), BULK.control_means)
-    assert list(count_controls(alone, bulk).noise_shares) == [X]
+    assert list(count_controls(alone, bulk.n_cells).noise_shares) == [X]
 
 
 @pytest.mark.parametrize(("shares", "few"), [({}, False), ({X: 0.1}, False), ({X: 0.11}, True)])
