@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DoubleArray,
         EncoderFootprint,
         FitSize,
+        FitWork,
         GeneKnowledge,
         GroupedPairs,
         IntArray,
@@ -190,6 +191,9 @@ class BaselineSpec(PluginSpec):
         fit_bytes: Bytes that fitting and predicting take at most beside the task, from the
             configuration and the sizes of a fold; a limit on memory refuses it where they do not
             fit. None for a model that goes through conditions in parts.
+        fit_work: Steps that fitting and predicting take, from the same; ``bench --dry-run`` makes
+            seconds of them. None where that is not known: some passes over the means are assumed
+            of a closed-form model, and nothing of others.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -203,6 +207,7 @@ class BaselineSpec(PluginSpec):
     environment: Callable[[Any], EnvironmentSpec] | None = None
     learns_from: tuple[Literal["cells", "effects"], ...] = ("cells",)
     fit_bytes: Callable[[Any, FitSize], int] | None = None
+    fit_work: Callable[[Any, FitSize], FitWork] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

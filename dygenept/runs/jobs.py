@@ -15,7 +15,7 @@ from dygenept.data.memory_of_models import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
-from dygenept.machine.locks import job_lock
+from dygenept.machine.locks import job_lock, lock_path
 from dygenept.machine.places import check_can_write
 from dygenept.machine.tables import in_file
 from dygenept.model.baselines import ConfiguredBaseline
@@ -129,10 +129,14 @@ def begin_job(
         return FinishedJob(existing, "recorded")
     # A folder that only serves what is recorded gets so far.
     check_can_write(context.store.directory)
+    was_begun = lock_path(context.store.directory, key).exists()
     with _disk_faults(), ExitStack() as held:
         is_ours = held.enter_context(job_lock(context.store.directory, key, wait=wait))
         if not is_ours:
             return None
+        # Where no lock can be kept, nothing is known of others.
+        if not was_begun and lock_path(context.store.directory, key).exists():
+            context.store.begins_anew(key)
         # Another run may have finished it between the first look and the lock.
         existing = _recorded(context, key)
         if existing is not None and _has_all_metrics(context, existing):

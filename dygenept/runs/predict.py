@@ -11,8 +11,9 @@ import numpy as np
 
 from dygenept.data.effects.filling import filled_task
 from dygenept.data.measured import measure
+from dygenept.data.opening import open_data
 from dygenept.data.reading.unknown_targets import listed
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.request import DataRequest
 from dygenept.data.task import Access, build_task
 from dygenept.errors import ConfigError, DataError
 from dygenept.knowledge.gene_embedding import gene_embedding

@@ -10,7 +10,8 @@ from dygenept.data.catalog import resolve_dataset
 from dygenept.data.de.lists import DE_LISTS
 from dygenept.data.measured import measure
 from dygenept.data.memory import FEW_TABLES, TABLES, tables_of_folds
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.opening import open_data
+from dygenept.data.request import DataRequest
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.reference import train_means

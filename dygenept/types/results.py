@@ -10,8 +10,8 @@ from typing import TypeVar, cast
 import numpy as np
 
 from dygenept.errors import ShapeError
-from dygenept.types.data import Condition, DoubleArray, FloatArray, IntArray
 from dygenept.types.evidence import DeTests, MetricCells, PredictedCells, Rows
+from dygenept.types.perturbations import Condition, DoubleArray, FloatArray, IntArray
 
 T = TypeVar("T")
 
