@@ -110,9 +110,9 @@ def measure(
         setattr(owner, name, call)
 
     timed(run_context, "open_data", "reading")
-    for name in ("pseudobulk", "square_sums", "de_genes"):
+    for name in ("pseudobulk", "de_genes"):
         timed(measured, name, "means")
-    for name in ("significant_genes", "scores_vs_rest"):
+    for name in ("significant_genes", "square_sums", "scores_vs_rest"):
         timed(measured, name, "tests")
     timed(run_context.RunContext, "keep_shared", "truth")
     timed(jobs, "fold_job", "task", names_model=1)
