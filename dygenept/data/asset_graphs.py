@@ -13,7 +13,6 @@ from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.specs import KgSourceSpec
 
 if TYPE_CHECKING:
-    from dygenept.data.assets import AssetEntry
     from dygenept.plugin.environment import Environment
     from dygenept.plugin.specs import PluginConfig
     from dygenept.types import Runtime
@@ -52,7 +51,7 @@ class AssetGraph:
         check_has_edges(self.spec.name, graph)
 
 
-def graph_of_asset(name: str, entry: AssetEntry, environment: Environment) -> AssetGraph | None:
+def graph_of_asset(name: str, folder: Path, environment: Environment) -> AssetGraph | None:
     """Return the knowledge graph of an asset's name that reads its folder; None without one."""
     manager = environment.manager
     if name not in manager.names(KgSourceSpec.kind):
@@ -62,6 +61,6 @@ def graph_of_asset(name: str, entry: AssetEntry, environment: Environment) -> As
         return None
     config = manager.configure(spec, {DATA_DIR_OPTION: str(environment.data_dir)})
     source = spec.factory(config)
-    if isinstance(source, FileGraphSource) and source.path != entry.folder_in(environment.data_dir):
+    if isinstance(source, FileGraphSource) and source.path != folder:
         return None
     return AssetGraph(spec, config)

@@ -63,6 +63,22 @@ def group_codes(data: PerturbationData) -> tuple[IntArray, int]:
     return codes.astype(np.int32), n_conditions + len(data.cell_types)
 
 
+def condition_counts(data: PerturbationData) -> IntArray:
+    """Count the cells of each condition, (n_conditions,)."""
+    codes = data.condition_codes
+    return np.bincount(codes[codes >= 0], minlength=len(data.conditions)).astype(np.int32)
+
+
+def square_sums(data: PerturbationData) -> DoubleArray:
+    """Sum the squares of the cells of each group, as ``group_codes`` numbers them.
+
+    Returns:
+        (n_conditions + n_cell_types, G), float64.
+    """
+    codes, n_groups = group_codes(data)
+    return cell_sums(data, codes, n_groups=n_groups, power=2)
+
+
 def cell_sums(
     data: PerturbationData, codes: IntArray, *, n_groups: int, power: Literal[1, 2] = 1
 ) -> DoubleArray:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from dygenept.machine.tables import give_back_pages
-from dygenept.machine.threads import n_threads
+from dygenept.machine.threads import in_threads
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Metric
 from dygenept.plugin.specs import MetricSpec
@@ -42,8 +41,7 @@ def in_blocks(
     starts = range(0, len(inputs.conditions), BLOCK_ROWS)
     if len(starts) < 2:
         return values_of(metrics, inputs)
-    with ThreadPoolExecutor(n_threads()) as pool:
-        parts = list(pool.map(lambda start: values_of(metrics, _block(inputs, start)), starts))
+    parts = in_threads(lambda start: values_of(metrics, _block(inputs, start)), starts)
     return [_joined(of_blocks, starts) for of_blocks in zip(*parts, strict=True)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dygenept.data.pseudobulk import cell_sums
-from dygenept.types import DoubleArray, PerturbationData, Pseudobulk
+from dygenept.types import DoubleArray, IntArray, PerturbationData
 
 # Where more of a change's noise is the control's, two changes without signal correlate by as much.
 MOST_SHARED = 0.1
@@ -38,15 +38,20 @@ class ControlCells:
         return max(self.noise_shares.values(), default=0.0) > MOST_SHARED
 
 
-def count_controls(data: PerturbationData, pseudobulk: Pseudobulk) -> ControlCells:
-    """Count the control cells of each cell type, and relate them to the perturbed ones."""
+def count_controls(data: PerturbationData, n_perturbed: IntArray) -> ControlCells:
+    """Count the control cells of each cell type, and relate them to the perturbed ones.
+
+    Args:
+        data: The data set.
+        n_perturbed: Cells of each condition, (n_conditions,).
+    """
     is_control = data.condition_codes < 0
     n_cells = np.bincount(data.cell_type_codes[is_control], minlength=len(data.cell_types))
     shares = {}
     for kind, n_control in zip(data.cell_types, n_cells.tolist(), strict=True):
         rows = [row for row, item in enumerate(data.conditions) if item.cell_type == kind]
         if rows:
-            n_own = pseudobulk.n_cells[rows].astype(np.float64)
+            n_own = n_perturbed[rows].astype(np.float64)
             shares[kind] = float(np.median(n_own / (n_own + n_control)))
     return ControlCells(dict(zip(data.cell_types, n_cells.tolist(), strict=True)), shares)
 

@@ -7,6 +7,7 @@ ranks are.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -163,6 +164,7 @@ class HeldOutPool:
         # One object for all models and folds, so that what metrics make of it is made once.
         self._candidates = Candidates(self.conditions, truth)
         self._halves: DoubleArray | None = None
+        self._drawing = threading.Lock()
 
     def candidates(self, predictions: Predictions) -> Candidates:
         """Return the conditions among which predictions are ranked, and their truth.
@@ -183,13 +185,17 @@ class HeldOutPool:
         return Candidates(kept, rows_of(truth, has_truth))
 
     def _second_halves(self) -> DoubleArray:
-        if self._halves is None:
-            drawn = half_means(self._data, self.conditions, np.random.default_rng(self._seed))
-            # Of one cell there is no half, and a control leaves it out as well.
-            first, second = drawn
-            self._halves = filled(
-                drawn,
-                second.shape,
-                lambda part: np.where(np.isnan(first[part]), np.nan, second[part]),
-            )
+        with self._drawing:
+            if self._halves is None:
+                self._halves = self._drawn()
         return self._halves
+
+    def _drawn(self) -> DoubleArray:
+        drawn = half_means(self._data, self.conditions, np.random.default_rng(self._seed))
+        # Of one cell there is no half, and a control leaves it out as well.
+        first, second = drawn
+        return filled(
+            drawn,
+            second.shape,
+            lambda part: np.where(np.isnan(first[part]), np.nan, second[part]),
+        )

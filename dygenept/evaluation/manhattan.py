@@ -8,13 +8,12 @@ that no order of summation exceeds, and in float64 where the bound leaves the or
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.machine.tables import empty_like, mean_row, row_parts
-from dygenept.machine.threads import n_threads
+from dygenept.machine.threads import in_threads
 from dygenept.types import DoubleArray, FloatArray
 
 # Rows of both sides that are compared together: they stay in the processor's cache.
@@ -44,7 +43,10 @@ class Manhattan:
         """Return distances of each row to each truth, (n, G) to (n, m), off by ``errors``."""
         if self._are_few(predicted):
             return self.exact(predicted)
-        return _in_blocks(predicted, self._truths, self._rough_rows)
+        found = empty_like(self._truths, (len(predicted), len(self._truths)), np.float64)
+        for part in row_parts(*predicted.shape):
+            self._fill_rough(self._narrow(predicted[part]), found[part])
+        return found
 
     def errors(self, predicted: DoubleArray) -> DoubleArray:
         """Return the most that a rough distance may be off by, (n, G) to (n, m)."""
@@ -106,21 +108,24 @@ class Manhattan:
             found[part] = np.abs(differences, out=differences).sum(axis=1)
         return found
 
-    def _rough_rows(self, predicted: DoubleArray, found: DoubleArray) -> None:
-        # |a - b| = 2 max(a, b) - a - b, of which a product with ones sums the maxima.
-        lefts = self._narrow(predicted)
+    def _fill_rough(self, lefts: FloatArray, found: DoubleArray) -> None:
+        """Fill in the distances of some narrow rows, (n, m), tiles of truths in threads."""
         left_sums = lefts.sum(axis=1, dtype=np.float64)[:, None]
-        ones = np.ones(WIDTH, dtype=np.float32)
-        for first in range(0, len(self._truths), TILE_ROWS):
+
+        def fill(first: int) -> None:
+            # |a - b| = 2 max(a, b) - a - b, of which the maxima are summed run by run.
             columns = slice(first, first + TILE_ROWS)
             rights = self._narrow(self._truths[columns])
             maxima = np.empty_like(rights)
             sums = np.empty((len(lefts), len(rights), rights.shape[1] // WIDTH), dtype=np.float32)
             for values, of_row in zip(lefts, sums, strict=True):
                 np.maximum(rights, values, out=maxima)
-                np.matmul(maxima.reshape(-1, WIDTH), ones, out=of_row.reshape(-1))
+                # No matrix product: its library's own threads would wait for each other.
+                np.einsum("ij->i", maxima.reshape(-1, WIDTH), out=of_row.reshape(-1))
             rights_sums = rights.sum(axis=1, dtype=np.float64)
             found[:, columns] = 2.0 * sums.sum(axis=2, dtype=np.float64) - left_sums - rights_sums
+
+        in_threads(fill, range(0, len(self._truths), TILE_ROWS))
 
     def _narrow(self, rows: DoubleArray) -> FloatArray:
         """Differences from the centre in float32, with zeros up to a multiple of the width."""
@@ -163,6 +168,5 @@ def _in_blocks(
     """Let ``fill`` compute distances of some rows to all others, block by block in threads."""
     found = empty_like(right, (len(left), len(right)), np.float64)
     blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, len(left), BLOCK_ROWS)]
-    with ThreadPoolExecutor(n_threads()) as pool:
-        list(pool.map(lambda rows: fill(left[rows], found[rows]), blocks))
+    in_threads(lambda rows: fill(left[rows], found[rows]), blocks)
     return found

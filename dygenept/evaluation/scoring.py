@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TypeVar
@@ -215,7 +216,7 @@ def _results(
         by_row, whole = iter(in_blocks(of_rows, inputs)), iter(values_of(of_all, inputs))
     else:
         with ThreadPoolExecutor(1) as beside:
-            found = beside.submit(values_of, of_all, inputs)
+            found = beside.submit(copy_context().run, values_of, of_all, inputs)
             by_row, whole = iter(in_blocks(of_rows, inputs)), iter(found.result())
     return [next(by_row) if spec.by_row else next(whole) for spec, _ in metrics]
 

@@ -31,6 +31,7 @@ from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_m
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.machine.plain_text import fixed
+from dygenept.machine.versions_and_memory import collector_paused
 from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 
@@ -256,6 +257,7 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
 )
 
 
+@collector_paused()
 def leaderboard_rows(
     records: Sequence[RunRecord],
     *,

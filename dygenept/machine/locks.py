@@ -13,6 +13,11 @@ logger = logging.getLogger(__name__)
 FOLDER = ".locks"
 
 
+def lock_path(results: Path, key: str) -> Path:
+    """Where the lock of a job is. It stays there, so a job without one was never begun."""
+    return results / FOLDER / f"{key}.lock"
+
+
 @contextmanager
 def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     """Keep the lock of a job while the body runs.
@@ -32,7 +37,7 @@ def job_lock(results: Path, key: str, *, wait: bool) -> Iterator[bool]:
     """
     from filelock import FileLock, Timeout
 
-    path = results / FOLDER / f"{key}.lock"
+    path = lock_path(results, key)
     # A job is scored in another thread than the one in which it was begun.
     lock = FileLock(path, thread_local=False)
     try:

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,16 +62,20 @@ class ScratchFile:
         # It lives as long as this object.
         weakref.finalize(self, self._file.close)
 
-    def __reduce__(self) -> str:
-        """Refuse to cross a process boundary.
+    def __reduce__(self) -> tuple[Callable[..., ScratchFile], tuple[Any, ...]]:
+        """Hand the open file to a process that this one is starting; it may read it.
 
         Raises:
-            DataError: Always.
+            DataError: If it would go anywhere else, such as to another machine.
         """
-        raise DataError(
-            "cells that are kept in a file cannot be handed to another process; give the path or "
-            "name of the data set instead of the opened one"
-        )
+        from multiprocessing import context, reduction
+
+        if context.get_spawning_popen() is None:
+            raise DataError(
+                "cells that are kept in a file cannot be handed to another process; give the path "
+                "or name of the data set instead of the opened one"
+            )
+        return _handed_over, (reduction.DupFd(self._file.fileno()), self.folder, self._size)
 
     @property
     def size(self) -> int:
@@ -156,6 +160,15 @@ class _Called(io.FileIO):
         except OSError as error:
             self.failed = self._of.failure(error)
             raise self.failed from error
+
+
+def _handed_over(descriptor: Any, folder: Path, size: int) -> ScratchFile:
+    """Open what another process has written and keeps open, to be read by position."""
+    file = ScratchFile.__new__(ScratchFile)
+    file.folder, file._size = folder, size
+    file._file = os.fdopen(descriptor.detach(), "rb", buffering=0)
+    weakref.finalize(file, file._file.close)
+    return file
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +17,11 @@ OPENMP_VARIABLE = "OMP_NUM_THREADS"
 MAX_THREADS = 8
 # Below this, threads wait for each other longer than they compute, above all on a busy machine.
 SMALL_NETWORK = 5_000_000
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_SHARERS: ContextVar[int] = ContextVar("sharers", default=1)
 
 
 def n_processors() -> int:
@@ -32,8 +39,33 @@ def openmp_threads() -> int | None:
 
 
 def n_threads() -> int:
-    """Return the threads of a matrix pass: one per processor, at most eight or OpenMP's limit."""
-    return max(1, min(n_processors(), openmp_threads() or MAX_THREADS, MAX_THREADS))
+    """Return the threads of a matrix pass: one per processor, at most eight or OpenMP's limit.
+
+    Threads that compute side by side have a part of them each.
+    """
+    in_all = max(1, min(n_processors(), openmp_threads() or MAX_THREADS, MAX_THREADS))
+    return max(1, in_all // _SHARERS.get())
+
+
+def sharing_pool(n_sharers: int) -> ThreadPoolExecutor:
+    """Return threads that compute side by side, of which each starts no more than its part."""
+    return ThreadPoolExecutor(n_sharers, initializer=_SHARERS.set, initargs=(n_sharers,))
+
+
+def in_threads(compute: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Compute each item, in as many threads as ``n_threads`` says; in this one where that is one.
+
+    Args:
+        compute: Releases the interpreter's lock for most of its time.
+        items: What it takes.
+
+    Returns:
+        What it returns, in the order of the items.
+    """
+    if n_threads() == 1:
+        return [compute(item) for item in items]
+    with ThreadPoolExecutor(n_threads()) as pool:
+        return list(pool.map(compute, items))
 
 
 @contextmanager

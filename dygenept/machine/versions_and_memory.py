@@ -131,8 +131,8 @@ def freed_memory_kept() -> Iterator[None]:
     if tune is None or _KEPT:
         yield
         return
-    # Threads share two heaps, lest each keep memory of its own.
-    for option, value in ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, LARGE), (_TRIM_THRESHOLD, 2 * LARGE)):
+    # Threads share one heap, lest each keep memory of its own; others are given back once empty.
+    for option, value in ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, LARGE), (_TRIM_THRESHOLD, 2 * LARGE)):
         tune(option, value)
     _KEPT.append(True)
     try:
@@ -153,6 +153,24 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 
     found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
     return found
+
+
+@contextmanager
+def objects_settled() -> Iterator[None]:
+    """Let Python look for cycles only among objects that are made from now on.
+
+    Modules and a data set are some hundred thousand objects that stay until the end; a search goes
+    through them all, again and again, while jobs make their own. Objects that a caller has settled
+    stay as they are.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager

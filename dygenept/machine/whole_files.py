@@ -164,8 +164,20 @@ def write_whole(path: Path, content: bytes, *, flush: bool = False) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes of this machine that were killed left half written of a file."""
-    for left in path.parent.glob(f".{path.name}.*{SUFFIX}"):
+    """Remove what processes of this machine that were killed left half written of a file.
+
+    The whole folder is listed, which takes a while where thousands of files are in it.
+    """
+    _remove_dead(path.parent.glob(f".{path.name}.*{SUFFIX}"))
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what such processes left half written of any file in a folder."""
+    _remove_dead(folder.glob(f".*{SUFFIX}"))
+
+
+def _remove_dead(paths: Iterable[Path]) -> None:
+    for left in paths:
         made, _, pid = left.name.removesuffix(SUFFIX).rpartition("-")
         where = made.rpartition(".")[2][_TOKEN_DIGITS:]
         # Processes of another machine, or of another container, have numbers of their own.

@@ -13,7 +13,7 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.registry import merge
 from dygenept.plugin.specs import BaselineSpec, PluginConfig
-from dygenept.types import FitSize
+from dygenept.types import FitSize, FitWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,10 @@ class ConfiguredBaseline:
     def fit_bytes(self, size: FitSize) -> int:
         """Bytes that it says it takes beside the task; 0 where it goes through it in parts."""
         return 0 if self.spec.fit_bytes is None else self.spec.fit_bytes(self.options, size)
+
+    def fit_work(self, size: FitSize) -> FitWork | None:
+        """Steps that it says fitting and predicting take; None where it does not say."""
+        return None if self.spec.fit_work is None else self.spec.fit_work(self.options, size)
 
 
 def configured_baseline(

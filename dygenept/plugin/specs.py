@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DoubleArray,
         EncoderFootprint,
         FitSize,
+        FitWork,
         GeneKnowledge,
         GroupedPairs,
         IntArray,
@@ -190,6 +191,9 @@ class BaselineSpec(PluginSpec):
         fit_bytes: Bytes that fitting and predicting take at most beside the task, from the
             configuration and the sizes of a fold; a limit on memory refuses it where they do not
             fit. None for a model that goes through conditions in parts.
+        fit_work: Steps that fitting and predicting take, from the same; ``bench --dry-run`` makes
+            seconds of them. None where that is not known: some passes over the means are assumed
+            of a closed-form model, and nothing of others.
     """
 
     kind: ClassVar[str] = "baselines"
@@ -203,6 +207,7 @@ class BaselineSpec(PluginSpec):
     environment: Callable[[Any], EnvironmentSpec] | None = None
     learns_from: tuple[Literal["cells", "effects"], ...] = ("cells",)
     fit_bytes: Callable[[Any, FitSize], int] | None = None
+    fit_work: Callable[[Any, FitSize], FitWork] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +250,8 @@ class MetricSpec(PluginSpec):
         uses_predicted_cells: True if it reads the cells that a model predicts, if any.
         by_row: True if the value of a condition does not depend on the other conditions; it is then
             computed in blocks of conditions, in threads.
+        concurrent: True if it may be computed in several threads at once for different inputs, as
+            one that keeps nothing between calls may be; those that are ``by_row`` are anyway.
         boards: When it is scored although neither a run nor its suite names metrics: always
             (``default``), only where control cells are few (``few_controls``), or never
             (``named``).
@@ -268,6 +275,7 @@ class MetricSpec(PluginSpec):
     uses_singles: bool = False
     uses_predicted_cells: bool = False
     by_row: bool = False
+    concurrent: bool = False
     boards: Literal["default", "few_controls", "named"] = "default"
     guide: MetricGuide | None = None
 

@@ -16,7 +16,7 @@ from dygenept.reports.changes import condition_changes
 from dygenept.reports.scores import BoardScores
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
-from dygenept.types.data import CONTROL_LABEL
+from dygenept.types.perturbations import CONTROL_LABEL
 
 if TYPE_CHECKING:
     import polars as pl

@@ -21,7 +21,12 @@ from pydantic import ValidationError
 from dygenept.errors import ResultsError
 from dygenept.machine.reading import read_parquet, reading
 from dygenept.machine.tables import in_file
-from dygenept.machine.whole_files import remove_leftovers, replaced_whole, write_whole
+from dygenept.machine.whole_files import (
+    remove_leftovers,
+    replaced_whole,
+    sweep_leftovers,
+    write_whole,
+)
 from dygenept.results.records import RunRecord
 from dygenept.results.wide_tables import write_in_groups
 from dygenept.types import Condition, DoubleArray, FloatArray, Predictions
@@ -68,6 +73,27 @@ class ResultsStore:
         """
         self.directory = directory
         self.is_writer = is_writer
+        self._swept: set[Path] = set()
+        self._begun_anew: set[str] = set()
+
+    def begins_anew(self, key: str) -> None:
+        """Remember that nobody began the job with this key before: nothing of it is half written.
+
+        Its files are then written without a look at all others of the folder.
+        """
+        self._begun_anew.add(key)
+
+    def clear_leftovers(self, path: Path) -> None:
+        """Remove what killed processes left half written, before a file is written.
+
+        Of all files of the folder before the first of them; then of this file, unless its job was
+        never begun before.
+        """
+        if path.parent not in self._swept:
+            sweep_leftovers(path.parent)
+            self._swept.add(path.parent)
+        elif path.name.partition(".")[0] not in self._begun_anew:
+            remove_leftovers(path)
 
     def path_of(self, key: str) -> Path:
         """Where the record with this key is, or belongs."""
@@ -84,7 +110,11 @@ class ResultsStore:
         if not self.is_writer:
             return path
         content = (record.model_dump_json(indent=1) + "\n").encode()
-        write_atomically(path, content)
+        try:
+            self.clear_leftovers(path)
+            write_whole(path, content, flush=True)
+        except OSError as error:
+            raise ResultsError(f"cannot write {path}: {error.strerror or error}") from error
         # JSON has no tuples: a record that would not come back as it is will be read.
         if record.model_dump(mode="json", include={"config"})["config"] == record.config:
             _AT_HAND[_digest(content)] = record
@@ -186,7 +216,7 @@ class ResultsStore:
                 schema={"perturbation": pl.String, "cell_type": pl.String},
             )
             table = labels.hstack(_columns(kept, gene_ids))
-            remove_leftovers(path)
+            self.clear_leftovers(path)
             with replaced_whole(path, flush=True) as temporary:
                 if is_filed:
                     write_in_groups(temporary, conditions, values, gene_ids)

@@ -19,7 +19,7 @@ import numpy as np
 
 from dygenept.errors import DygeneptError, ResultsError
 from dygenept.machine.reading import read_arrays
-from dygenept.machine.whole_files import remove_leftovers, write_whole
+from dygenept.machine.whole_files import write_whole
 from dygenept.results.records import DatasetRecord
 from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.results.truth import truth_key
@@ -106,7 +106,7 @@ def keep_changes(store: ResultsStore, predictions: Path, kept: KeptChanges, trut
     )
     try:
         path = top_path(predictions)
-        remove_leftovers(path)
+        store.clear_leftovers(path)
         write_whole(path, buffer.getvalue())
     except OSError as error:
         logger.debug("%s; pages will read the predictions", error)

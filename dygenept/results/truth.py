@@ -27,7 +27,7 @@ from dygenept.types import (
     PerturbationData,
     Pseudobulk,
 )
-from dygenept.types.data import CONTROL_LABEL
+from dygenept.types.perturbations import CONTROL_LABEL
 
 logger = logging.getLogger(__name__)
 

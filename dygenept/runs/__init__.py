@@ -9,8 +9,8 @@ the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models``, 
 ``embed``, ``score``, ``score_checkpoint``, ``rerun``, ``reproduce``, ``suites`` and ``doctor``.
 ``api`` is what ``import dygenept`` offers of all this; ``handed_over`` takes its objects.
 ``metric_choice`` chooses the metrics of a run and prepares what they read. ``plan``, ``plan_jobs``,
-``plan_models`` and ``plan_costs`` are ``bench --dry-run``; ``ray_executor`` stands on ``ray_pool``
-and ``worker_pool``. ``sweep``, ``wanted_state`` and ``ranking`` predict and rank the perturbations
-of a list of genes; ``attacks`` and ``audit`` are ``metrics audit``; ``prepare`` and ``gpu_check``
-are commands of their own.
+``plan_models``, ``plan_costs`` and ``plan_coefficients`` are ``bench --dry-run``; ``ray_executor``
+stands on ``ray_pool`` and ``worker_pool``. ``sweep``, ``wanted_state`` and ``ranking`` predict and
+rank the perturbations of a list of genes; ``attacks`` and ``audit`` are ``metrics audit``;
+``prepare`` and ``gpu_check`` are commands of their own.
 """

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, TypeAlias
 
 from dygenept.data.catalog import gives_effects
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.opening import open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError
 from dygenept.knowledge.graph.sources import KgChoice, kg_names
 from dygenept.knowledge.precompute.pipeline import Pipeline

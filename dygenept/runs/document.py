@@ -10,7 +10,8 @@ from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.runs.plan import BenchPlan
-from dygenept.runs.plan_costs import MEASURED, embedding_seconds, shared_seconds
+from dygenept.runs.plan_coefficients import MEASURED
+from dygenept.runs.plan_costs import embedding_seconds
 from dygenept.runs.plan_models import ModelPlan
 from dygenept.runs.runner import BenchOutcome
 
@@ -63,7 +64,7 @@ def bench_document(
 def plan_document(plan: BenchPlan) -> dict[str, object]:
     """Return a plan as plain values, JSON-ready; null is what is not known."""
     found, outline, size = plan.dataset, plan.dataset.outline, plan.size
-    disk = plan.disk_bytes
+    disk, shared = plan.disk_bytes, plan.shared_seconds
     return {
         "dataset": {
             "name": found.name,
@@ -91,10 +92,12 @@ def plan_document(plan: BenchPlan) -> dict[str, object]:
             "to_compute": plan.n_jobs - plan.n_recorded,
         },
         "models": [_model(plan, model) for model in plan.models],
-        "shared_seconds": None if size is None else shared_seconds(size, plan.machine),
+        "shared_seconds": None if shared is None else sum(shared.values()),
+        "shared_seconds_by_part": shared,
         "texts_to_embed": plan.n_texts,
         "embedding_seconds": embedding_seconds(plan.n_texts),
         "total_seconds": plan.seconds,
+        "least_seconds": plan.least_seconds,
         "memory_bytes": plan.memory_bytes,
         "limited_bytes": plan.limited_bytes,
         "n_processes": plan.n_processes,

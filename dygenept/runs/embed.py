@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.opening import open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError
 from dygenept.machine.devices import pick_device
 from dygenept.plugin.configured import ConfiguredPlugin

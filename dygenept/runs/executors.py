@@ -23,7 +23,7 @@ from typing import TypeVar
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.machine import processes
 from dygenept.machine.stopping import deaf_children, end_with
-from dygenept.machine.threads import n_threads
+from dygenept.machine.threads import n_threads, sharing_pool
 from dygenept.machine.versions_and_memory import freed_memory_kept
 from dygenept.model.resolve import ResolvedModel
 from dygenept.runs.jobs import FinishedJob, UnscoredJob, begin_job, run_job
@@ -33,6 +33,9 @@ from dygenept.types import Progress, no_report
 logger = logging.getLogger(__name__)
 
 EXECUTORS = ("inline", "process", "ray")
+
+# Jobs that are scored and written beside each other while the next is fitted.
+BEHIND = 2
 
 T = TypeVar("T")
 Job = tuple[ResolvedModel, int]
@@ -60,7 +63,7 @@ def executor_of(name: str, n_processes: int) -> str:
 def run_inline(
     context: RunContext, jobs: Sequence[Job], report: Callable[[Progress], None]
 ) -> Iterator[JobResult]:
-    """Run jobs in this process, in order; while one is scored and written, the next is fitted.
+    """Run jobs in this process, in order; while some are scored and written, the next is fitted.
 
     Models are fitted in this thread, one at a time. Under a limit on memory, and with a single
     thread, a job is finished before the next begins. A job that another run on the same results
@@ -68,11 +71,12 @@ def run_inline(
     """
     overlaps = context.memory is None and n_threads() > 1
     waiting = deque((model, fold, False) for model, fold in jobs)
-    scoring: deque[tuple[ResolvedModel, int, Future[FinishedJob]]] = deque()
+    behind: deque[tuple[ResolvedModel, int, Future[FinishedJob]]] = deque()
     done = 0
-    beside = ThreadPoolExecutor(1)
+    # A job that waits for its scores takes no processor: these threads are no more than there are.
+    finishing, scoring = ThreadPoolExecutor(BEHIND), sharing_pool(BEHIND)
     try:
-        while waiting or scoring:
+        while waiting or behind:
             begun: FinishedJob | UnscoredJob | DygeneptError | None = None
             if waiting:
                 model, fold, is_put_off = waiting.popleft()
@@ -83,13 +87,13 @@ def run_inline(
                 begun = _begun(context, (model, fold), report, wait=is_put_off)
                 if begun is None:
                     waiting.append((model, fold, True))
-            if scoring:
-                scored_model, scored_fold, future = scoring.popleft()
+            if behind and (len(behind) == BEHIND or not isinstance(begun, UnscoredJob)):
+                first, its_fold, future = behind.popleft()
                 done += 1
-                yield scored_model, scored_fold, _result(future.result, scored_model, scored_fold)
+                yield first, its_fold, _result(future.result, first, its_fold)
             if isinstance(begun, UnscoredJob):
                 if overlaps:
-                    scoring.append((model, fold, beside.submit(begun.finish)))
+                    behind.append((model, fold, finishing.submit(begun.finish, scoring.map)))
                     continue
                 begun = _result(begun.finish, model, fold)
             if begun is not None:
@@ -97,7 +101,8 @@ def run_inline(
                 yield model, fold, begun
     finally:
         # Whoever stops the run does not wait for what is scored at that moment.
-        beside.shutdown(wait=False)
+        finishing.shutdown(wait=False)
+        scoring.shutdown(wait=False)
     report(Progress("job", len(jobs), len(jobs), "done"))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from dygenept.data.memory import MemoryLimit, parse_memory
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.opening import open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError, nearest
 from dygenept.model.given import GivenModel
 from dygenept.plugin.environment import Environment

@@ -15,7 +15,7 @@ from dygenept.data.memory_of_models import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
 from dygenept.machine import processes
-from dygenept.machine.locks import job_lock
+from dygenept.machine.locks import job_lock, lock_path
 from dygenept.machine.places import check_can_write
 from dygenept.machine.tables import in_file
 from dygenept.model.baselines import ConfiguredBaseline
@@ -25,6 +25,7 @@ from dygenept.results.records import PluginRecord, RunRecord
 from dygenept.runs.job_identity import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import (
+    Each,
     FoldJob,
     PredictedJob,
     predict_job,
@@ -62,14 +63,17 @@ class UnscoredJob:
     checkpoints: Path
     held: ExitStack
 
-    def finish(self) -> FinishedJob:
+    def finish(self, each: Each = map) -> FinishedJob:
         """Score the predictions, write the record, and release the lock.
+
+        Args:
+            each: Goes through the draws of the predictions, such as an executor's ``map``.
 
         Raises:
             DygeneptError: Whatever a metric or the results folder refuses.
         """
         with self.held, _disk_faults():
-            return _scored(self.predicted, self.checkpoints)
+            return _scored(self.predicted, self.checkpoints, each)
 
 
 def run_job(
@@ -125,10 +129,14 @@ def begin_job(
         return FinishedJob(existing, "recorded")
     # A folder that only serves what is recorded gets so far.
     check_can_write(context.store.directory)
+    was_begun = lock_path(context.store.directory, key).exists()
     with _disk_faults(), ExitStack() as held:
         is_ours = held.enter_context(job_lock(context.store.directory, key, wait=wait))
         if not is_ours:
             return None
+        # Where no lock can be kept, nothing is known of others.
+        if not was_begun and lock_path(context.store.directory, key).exists():
+            context.store.begins_anew(key)
         # Another run may have finished it between the first look and the lock.
         existing = _recorded(context, key)
         if existing is not None and _has_all_metrics(context, existing):
@@ -206,8 +214,8 @@ def _begun(
     return predict_job(job, task)
 
 
-def _scored(predicted: PredictedJob, checkpoints: Path) -> FinishedJob:
-    record = score_job(predicted)
+def _scored(predicted: PredictedJob, checkpoints: Path, each: Each = map) -> FinishedJob:
+    record = score_job(predicted, each=each)
     if predicted.job.context.store.is_writer:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return FinishedJob(record)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dygenept.data.de.tests import de_tests
+from dygenept.data.measured import Measured
+from dygenept.data.pseudobulk import condition_counts
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
@@ -21,8 +23,9 @@ from dygenept.types import (
     DoubleArray,
     EffectTable,
     MetricCells,
+    MetricInputs,
+    MetricValues,
     PerturbationData,
-    Pseudobulk,
     Split,
 )
 from dygenept.types.results import Provenance
@@ -70,59 +73,105 @@ class Scoring:
         )
 
 
-def scoring_of(
-    asked: Sequence[str],
-    environment: Environment,
-    data: PerturbationData,
-    means: Pseudobulk,
-    split: Split,
-    *,
-    seed: int,
-) -> Scoring:
-    """Choose the metrics of a run and compute what they read.
+@dataclass(frozen=True, slots=True)
+class MetricChoice:
+    """The metrics of a run.
+
+    Attributes:
+        metrics: Metrics of cells.
+        of_effects: Metrics of a table of effects; ``metrics`` is empty then.
+        controls: How many control cells there are.
+    """
+
+    metrics: tuple[ConfiguredPlugin[MetricSpec], ...] = ()
+    of_effects: tuple[ConfiguredPlugin[EffectMetricSpec], ...] = ()
+    controls: ControlCells | None = None
+
+    def reads(self, what: str) -> bool:
+        """Tell whether a metric declares something, such as ``uses_cells``."""
+        return any(getattr(plugin.spec, what) for plugin in self.metrics)
+
+
+class OneAtATime:
+    """A metric that is not computed twice at the same time, whichever threads ask for it."""
+
+    def __init__(self, metric: Metric) -> None:
+        """Guard a metric."""
+        self._metric, self._lock = metric, threading.Lock()
+
+    def __call__(self, inputs: MetricInputs) -> MetricValues:
+        """Wait for whoever computes it, then compute it."""
+        with self._lock:
+            return self._metric(inputs)
+
+
+def choose_metrics(
+    asked: Sequence[str], environment: Environment, data: PerturbationData
+) -> MetricChoice:
+    """Choose the metrics of a run.
 
     Args:
         asked: Metrics by name; empty for those that boards show by default, the forms for few
             control cells among them where these are few.
         environment: Registry and plugins.
         data: The data set.
-        means: Its means.
-        split: Its folds; ranks are among what any of them holds out.
-        seed: Seed of the run.
 
     Raises:
         ConfigError: If a metric does not score this kind of data set.
     """
     if data.effects is not None:
-        return _scoring_effects(asked, environment, data.name, data.effects)
+        return _of_effects(asked, environment, data.name, data.effects)
     if stray := set(asked) & set(environment.manager.names(EffectMetricSpec.kind)):
         raise ConfigError(f"{min(stray)} scores tables of effects, and {data.name!r} has cells")
-    controls = count_controls(data, means)
+    controls = count_controls(data, condition_counts(data))
     shown = ("default", "few_controls") if controls.are_few else ("default",)
     specs = environment.manager.specs(MetricSpec)
     names = asked or tuple(spec.name for spec in specs if spec.boards in shown)
-    plugins = [environment.configured(MetricSpec, name) for name in names]
-    uses_de_tests = any(plugin.spec.uses_de_tests for plugin in plugins)
-    uses_cells = any(plugin.spec.uses_cells for plugin in plugins)
-    uses_halves = any(plugin.spec.uses_control_halves for plugin in plugins)
-    uses_predicted = any(plugin.spec.uses_predicted_cells for plugin in plugins)
-    control_seed = job_seed(seed, "controls")
+    plugins = tuple(environment.configured(MetricSpec, name) for name in names)
+    return MetricChoice(metrics=plugins, controls=controls)
+
+
+def scoring_of(
+    choice: MetricChoice, data: PerturbationData, measured: Measured, split: Split, *, seed: int
+) -> Scoring:
+    """Make the metrics of a run and compute what they read.
+
+    Args:
+        choice: Which metrics.
+        data: The data set.
+        measured: Its means, and DE tests where a metric reads them.
+        split: Its folds; ranks are among what any of them holds out.
+        seed: Seed of the run.
+    """
+    if choice.of_effects:
+        return Scoring(
+            of_effects=tuple(
+                (plugin, plugin.spec.factory(plugin.options)) for plugin in choice.of_effects
+            )
+        )
+    means, control_seed = measured.means, job_seed(seed, "controls")
+    uses_cells, uses_halves = choice.reads("uses_cells"), choice.reads("uses_control_halves")
     return Scoring(
-        metrics=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in plugins),
-        de_tests=de_tests(data, means) if uses_de_tests else None,
+        metrics=tuple((plugin, _made(plugin)) for plugin in choice.metrics),
+        de_tests=measured.tests,
         cells=cell_samples(data, means, seed=job_seed(seed, "cells")) if uses_cells else None,
         held_out=HeldOutPool(data, means, split.folds, seed=job_seed(seed, "halves")),
-        controls=controls,
+        controls=choice.controls,
         control_seed=control_seed,
         control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
-        cell_tester=CellTester(data) if uses_predicted else None,
-        has_singles=any(plugin.spec.uses_singles for plugin in plugins),
+        cell_tester=CellTester(data) if choice.reads("uses_predicted_cells") else None,
+        has_singles=choice.reads("uses_singles"),
     )
 
 
-def _scoring_effects(
+def _made(plugin: ConfiguredPlugin[MetricSpec]) -> Metric:
+    metric: Metric = plugin.spec.factory(plugin.options)
+    return metric if plugin.spec.by_row or plugin.spec.concurrent else OneAtATime(metric)
+
+
+def _of_effects(
     asked: Sequence[str], environment: Environment, dataset: str, table: EffectTable
-) -> Scoring:
+) -> MetricChoice:
     known = environment.manager.names(EffectMetricSpec.kind)
     for name in asked:
         if name not in known:
@@ -134,6 +183,4 @@ def _scoring_effects(
     fitting.sort(key=lambda plugin: not plugin.spec.leads)
     if not fitting:
         raise ConfigError(f"none of {', '.join(asked)} scores {table.kind}")
-    return Scoring(
-        of_effects=tuple((plugin, plugin.spec.factory(plugin.options)) for plugin in fitting)
-    )
+    return MetricChoice(of_effects=tuple(fitting))

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dygenept.data.memory import CellsSize, check_memory
 from dygenept.data.outlines import OutlinedDataset, outline_data
 from dygenept.errors import ConfigError, DataError
@@ -18,13 +16,13 @@ from dygenept.plugin.specs import MetricSpec
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.executors import executor_of
-from dygenept.runs.plan_jobs import planned_folds, recorded_jobs
+from dygenept.runs.plan_coefficients import GIB, MEASURED
+from dygenept.runs.plan_jobs import assumed_folds, fold_sizes, planned_folds, recorded_jobs
 from dygenept.runs.plan_models import ModelPlan, ModelPlanner
 from dygenept.runs.ray_executor import check_ranks
 from dygenept.runs.readiness import with_file_hashes
 from dygenept.runs.run_context import check_request, n_tables_of, run_device
 from dygenept.runs.runner import BenchRequest
-from dygenept.types import Fold, PerturbationData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +38,7 @@ class BenchPlan:
         are_folds_cut: The split was made; else the folds are those that were asked for.
         machine: Where it would compute.
         models: Each model.
-        n_metrics: Metrics that would be scored.
+        scored: Metrics that would be scored.
         doubts: What is assumed or not known, one sentence each.
     """
 
@@ -52,7 +50,7 @@ class BenchPlan:
     are_folds_cut: bool
     machine: costs.Machine
     models: tuple[ModelPlan, ...]
-    n_metrics: int
+    scored: costs.Scored
     doubts: tuple[str, ...]
 
     @property
@@ -73,14 +71,42 @@ class BenchPlan:
         return None if model.seconds is None else left * sum(model.seconds.values())
 
     @property
-    def seconds(self) -> float | None:
-        """Seconds of the whole run, one job after another; None where a part is not known."""
-        parts = [self.seconds_of(model) for model in self.models]
-        if self.size is None or any(part is None for part in parts):
+    def shared_seconds(self) -> Mapping[str, float] | None:
+        """Seconds of what jobs share, by part; None without sizes."""
+        if self.size is None:
             return None
-        shared = costs.shared_seconds(self.size, self.machine)
-        shared += costs.embedding_seconds(self.n_texts)
-        return shared + sum(part for part in parts if part is not None)
+        keeps = self.request.keep_predictions
+        found = dict(costs.shared_seconds(self.size, self.scored, keeps=keeps))
+        of_folds = [costs.distance_seconds(fold, self.size, self.scored) for fold in self.folds]
+        is_done = self.n_recorded == self.n_jobs
+        return {**found, "distances": 0.0 if is_done else sum(of_folds)}
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds of the whole run, one job after another, added up over threads.
+
+        None where a part is not known.
+        """
+        parts = [self.seconds_of(model) for model in self.models]
+        shared = self.shared_seconds
+        if shared is None or any(part is None for part in parts):
+            return None
+        before = sum(shared.values()) + costs.embedding_seconds(self.n_texts)
+        return before + sum(part for part in parts if part is not None)
+
+    @property
+    def least_seconds(self) -> float | None:
+        """The same by the clock, if all processors shared evenly what is estimated of them."""
+        whole, n_cores = self.seconds, max(1, self.machine.n_cores)
+        if whole is None:
+            return None
+        left = 0.0
+        for model in self.models:
+            # Recorded by the clock, or of the GPU: more processors make neither shorter.
+            is_elsewhere = self.machine.has_gpu and model.gradient_steps is not None
+            if model.basis == "recorded" or is_elsewhere:
+                left += self.seconds_of(model) or 0.0
+        return left + (whole - left) / n_cores
 
     @property
     def n_texts(self) -> int:
@@ -121,7 +147,7 @@ class BenchPlan:
             return {"records": None, "predictions": None, "cache": None}
         size, n_folds = self.size, max(1, len(self.folds))
         share = (self.n_jobs - self.n_recorded) / n_folds
-        records = sum(costs.record_bytes(fold, self.n_metrics) for fold in self.folds)
+        records = sum(costs.record_bytes(fold, self.scored.n_metrics) for fold in self.folds)
         kept = sum(costs.prediction_bytes(fold, size) for fold in self.folds)
         truth = size.n_conditions * size.n_genes * 8
         keeps = self.request.keep_predictions
@@ -150,12 +176,15 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
     device = run_device(models, environment)
     machine = costs.Machine(device=device, n_cores=n_processors(), memory_bytes=_memory())
     doubts = _refused_executor(request)
+    n_tables, scored = n_tables_of(request, environment), _scored(request, environment)
     size = _size(found, doubts)
+    if size is not None and request.memory is not None:
+        size = _within(size, found, request.memory, n_tables)
     records: Mapping[tuple[str, int], RunRecord] = {}
-    folds, n_folds, cut = _assumed_folds(request, size), request.n_folds, False
+    folds, n_folds, cut = assumed_folds(request, size), request.n_folds, False
     if found.outline.data is not None:
         planned = planned_folds(request, environment, found.outline.data)
-        folds = tuple(_fold_size(fold, found.outline.data) for fold in planned.split.folds)
+        folds = fold_sizes(planned.split.folds, found.outline.data)
         n_folds, cut = len(folds), True
         records = recorded_jobs(request, environment, found, models)
     else:
@@ -165,14 +194,22 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
             if not found.is_table
             else "A table of effects is not read, so its folds and costs are not known."
         )
-    n_tables = n_tables_of(request, environment)
     planner = ModelPlanner(
-        environment, found, size, folds, machine, doubts, request.memory, n_tables
+        environment=environment,
+        dataset=found,
+        size=size,
+        folds=folds,
+        machine=machine,
+        doubts=doubts,
+        scored=scored,
+        keeps=request.keep_predictions,
+        limit=request.memory,
+        n_tables=n_tables,
     )
     plans = tuple(planner.plan(model, records) for model in models)
     if device.startswith("cuda"):
         doubts.append(
-            f"No GPU was measured: {costs.MEASURED.gpu_flop:.0e} operations per second are assumed."
+            f"No GPU was measured: {MEASURED.gpu_flop:.0e} operations per second are assumed."
         )
     if any(model.texts for model in plans):
         doubts.append(
@@ -189,7 +226,7 @@ def plan_bench(request: BenchRequest, environment: Environment) -> BenchPlan:
         are_folds_cut=cut,
         machine=machine,
         models=plans,
-        n_metrics=len(request.metrics) or _n_default_metrics(environment),
+        scored=scored,
         doubts=tuple(dict.fromkeys(doubts)),
     )
 
@@ -210,7 +247,7 @@ def _refused_executor(request: BenchRequest) -> list[str]:
 
 def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:
     """Return sizes; what the data set does not say is assumed and named."""
-    outline, c = found.outline, costs.MEASURED
+    outline, c = found.outline, MEASURED
     counts = (outline.n_cells, outline.n_genes, outline.n_perturbations)
     n_cells, n_genes, n_perturbations = counts
     if n_cells is None or n_genes is None or n_perturbations is None:
@@ -247,40 +284,20 @@ def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:
     )
 
 
-def _fold_size(fold: Fold, data: PerturbationData) -> costs.FoldSize:
-    """Count conditions and train cells of a fold."""
-    train, val, test = set(fold.train), set(fold.val), set(fold.test)
-    held = fold.test_cell_type
-    counts = np.bincount(
-        data.condition_codes[data.condition_codes >= 0], minlength=len(data.conditions)
+def _within(
+    size: costs.DataSize, found: OutlinedDataset, limit: int, n_tables: int
+) -> costs.DataSize:
+    """Say what is in files under a limit on memory."""
+    cells = CellsSize.of(found.outline)
+    if cells is None:
+        return size
+    cells = replace(cells, n_tables=n_tables)
+    peak = cells.under(limit, streams=found.streams)
+    return replace(
+        size,
+        is_stored=peak in (cells.streamed, cells.bounded),
+        is_filed=cells.files_tables(limit, streams=found.streams),
     )
-    seen = [
-        row
-        for row, condition in enumerate(data.conditions)
-        if condition.label in train and condition.cell_type != held
-    ]
-    return costs.FoldSize(
-        n_train=len(seen),
-        n_val=sum(c.label in val and c.cell_type != held for c in data.conditions),
-        n_test=sum(c.label in test and held in (None, c.cell_type) for c in data.conditions),
-        n_train_cells=int(counts[seen].sum()),
-    )
-
-
-def _assumed_folds(
-    request: BenchRequest, size: costs.DataSize | None
-) -> tuple[costs.FoldSize, ...]:
-    """Return folds of equal size, a tenth of what is not held out for validation."""
-    if size is None:
-        return ()
-    n = request.n_folds
-    n_test = -(-size.n_conditions // n) if n > 1 else size.n_conditions // 4
-    n_val = (size.n_conditions - n_test) // 10
-    n_train = size.n_conditions - n_test - n_val
-    perturbed = size.n_cells - size.n_controls
-    of_train = perturbed * n_train // max(1, size.n_conditions)
-    fold = costs.FoldSize(n_train=n_train, n_val=n_val, n_test=n_test, n_train_cells=of_train)
-    return tuple(replace(fold) for _ in range(n))
 
 
 def _too_large(models: Sequence[ModelPlan], machine: costs.Machine) -> list[str]:
@@ -290,7 +307,7 @@ def _too_large(models: Sequence[ModelPlan], machine: costs.Machine) -> list[str]
     if limit is None or not names:
         return []
     return [
-        f"This machine has {limit / costs.GIB:,.3g} GiB of memory, less than {' and '.join(names)} "
+        f"This machine has {limit / GIB:,.3g} GiB of memory, less than {' and '.join(names)} "
         "would take."
     ]
 
@@ -323,7 +340,7 @@ def _under_limit(
             )
         said.append(
             f"Not everything fits into --memory: {' and '.join(files)}, with a peak of about "
-            f"{peak / costs.GIB:,.2f} GiB."
+            f"{peak / GIB:,.2f} GiB."
         )
     names = [model.name for model in models if (model.limited_bytes or 0) > limit]
     if names:
@@ -334,9 +351,19 @@ def _under_limit(
     return said
 
 
-def _n_default_metrics(environment: Environment) -> int:
-    specs = environment.manager.specs(MetricSpec)
-    return sum(spec.boards == "default" for spec in specs)
+def _scored(request: BenchRequest, environment: Environment) -> costs.Scored:
+    """Count the metrics that a run on cells scores; those for few control cells are not known."""
+    known = environment.manager.specs(MetricSpec)
+    asked = [spec for spec in known if spec.name in request.metrics]
+    specs = asked or [spec for spec in known if spec.boards == "default"]
+    n_cells = sum(spec.uses_cells for spec in specs)
+    n_rows = sum(spec.by_row and not spec.uses_cells for spec in specs)
+    return costs.Scored(
+        n_rows=n_rows,
+        n_ranks=len(specs) - n_cells - n_rows,
+        n_cells=n_cells,
+        uses_tests=any(spec.uses_de_tests for spec in specs),
+    )
 
 
 def _memory() -> int | None:

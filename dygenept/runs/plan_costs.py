@@ -1,81 +1,19 @@
 """The cost model of a run: bytes counted from shapes, seconds from points that were measured.
 
-Every coefficient is in ``Coefficients``, with the measurement behind it; docs/scale.md has the
-model as formulas and says how far it was from measured points that it was not fitted to.
+Every coefficient is in ``plan_coefficients``; docs/scale.md has the model as formulas, and says how
+far it was from the points that it was fitted to and from others. Seconds are those of one thread:
+added up over threads, as a system counts processor time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log2
 
-from dygenept.data.memory import COPIES_BY_TYPE, PROCESS_BYTES, READING_PEAK, TABLES, csr_bytes
-from dygenept.types import EncoderFootprint
-
-GIB = 1 << 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coefficients:
-    """What was measured, on two cores of an AMD EPYC without a GPU (docs/speed.md).
-
-    Seconds are seconds of two cores, and divided by half of the number of cores elsewhere.
-
-    Attributes:
-        read_s: Per stored value, to read, check and hash: 3.3 s for 103 million.
-        read_peak: Peak memory of reading over the size of the CSR matrix: 1.14.
-        means_s: Per stored value, means and both DE lists: 1.9 s for 34 million.
-        score_s: Per held-out condition and gene, the default metrics but the ranks: 2.7 s for
-            1,092 x 5,000.
-        rank_s: Per pair of conditions and gene, the metrics of ranks: 3.8 s for 1,092 x 1,092 x
-            5,000.
-        task_s: Per stored value, to cut and guard what a model of cells may see: 0.56 s for 68
-            million.
-        regression_s: Per squared train condition and gene, a baseline on gene embeddings with its
-            choice of options: 31 s for 20 fits of 786 x 786 x 5,000.
-        start_s: Per train condition and gene, the closed-form start of an assembly with the tuning
-            of its facets: 60 s for 873 x 5,000.
-        row_s: Per row of a batch and gene, a gradient step without frozen layers: 121 s for 1,330
-            steps of 64 rows x 5,045.
-        cpu_flop: Operations per second of a transformer's layers on the two cores: 1.6e11 (1.19 s
-            for a step of 8 cells x 1,200 tokens, and 4.60 s without the cache).
-        gpu_flop: The same of a GPU. ASSUMED, not measured.
-        density: Share of stored values where nothing says it: that of ``sim:k562``. ASSUMED.
-        control_share: Share of control cells where nothing says it. ASSUMED.
-        tables: Arrays of conditions x genes in float64 that a run of the default metrics keeps: 8
-            where a fifth of the conditions is held out at once.
-        process_bytes: A process with its libraries: 0.25 GiB.
-        torch_bytes: What torch, the batches and the start of an assembly add: 1 GiB.
-        embed_s: Per facet text that no run has embedded yet, by MiniLM: 9.3 s for 688. ASSUMED of
-            other text encoders.
-        load_s: To load that encoder: 3 s.
-        embed_bytes: What it takes beside the process: 0.5 GiB.
-        value_bytes: A value of a metric in a record, as JSON.
-    """
-
-    read_s: float = 3.2e-8
-    read_peak: float = READING_PEAK
-    means_s: float = 5.6e-8
-    score_s: float = 4.9e-7
-    rank_s: float = 6.4e-10
-    task_s: float = 8.2e-9
-    regression_s: float = 5.0e-10
-    start_s: float = 1.37e-5
-    row_s: float = 2.8e-7
-    cpu_flop: float = 1.6e11
-    gpu_flop: float = 5e13
-    density: float = 0.127
-    control_share: float = 0.066
-    tables: int = TABLES
-    process_bytes: int = PROCESS_BYTES
-    torch_bytes: int = GIB
-    embed_s: float = 0.0125
-    load_s: float = 3.0
-    embed_bytes: int = GIB // 2
-    value_bytes: int = 110
-
-
-MEASURED = Coefficients()
+from dygenept.data.memory import COPIES_BY_TYPE, csr_bytes
+from dygenept.runs.plan_coefficients import MEASURED, Coefficients
+from dygenept.types import EncoderFootprint, FitWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +27,8 @@ class DataSize:
         n_controls: Control cells.
         n_values: Stored values.
         n_types: Cell types.
+        is_stored: Cells are kept in a file under a limit on memory.
+        is_filed: Arrays of conditions × genes are.
     """
 
     n_cells: int
@@ -97,11 +37,24 @@ class DataSize:
     n_controls: int
     n_values: int
     n_types: int = 1
+    is_stored: bool = False
+    is_filed: bool = False
 
     @property
     def matrix_bytes(self) -> int:
         """Bytes of the CSR matrix: float32 values, and indices of four or eight bytes."""
         return csr_bytes(self.n_values, self.n_cells)
+
+    @property
+    def n_control_values(self) -> float:
+        """Stored values of control cells, on average."""
+        return self.n_values * self.n_controls / max(1, self.n_cells)
+
+    @property
+    def n_sampled(self) -> float:
+        """Cells of a condition whose distances are looked at, on average."""
+        each = (self.n_cells - self.n_controls) / max(1, self.n_conditions)
+        return min(SAMPLED, each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +66,14 @@ class FoldSize:
         n_val: Validation conditions.
         n_test: Held-out conditions.
         n_train_cells: Cells of the train conditions.
+        n_candidates: Conditions that any fold holds out, among which ranks are.
     """
 
     n_train: int
     n_val: int
     n_test: int
     n_train_cells: int
+    n_candidates: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,15 +91,9 @@ class Machine:
     memory_bytes: int | None = None
 
     @property
-    def pairs_of_cores(self) -> float:
-        """How many times the two cores that the coefficients were measured on."""
-        return max(1, self.n_cores) / 2
-
-    def flop(self, coefficients: Coefficients) -> float:
-        """Operations per second of a transformer's layers."""
-        if self.device.startswith("cuda"):
-            return coefficients.gpu_flop
-        return coefficients.cpu_flop * self.pairs_of_cores
+    def has_gpu(self) -> bool:
+        """Assemblies compute on a GPU."""
+        return self.device.startswith("cuda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +117,62 @@ class Work:
     encoder: EncoderFootprint | None
 
 
-def shared_seconds(size: DataSize, machine: Machine, c: Coefficients = MEASURED) -> float:
-    """Seconds until the first job: reading, means and DE lists."""
-    return size.n_values * (c.read_s + c.means_s) / machine.pairs_of_cores
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """The metrics of a run, as far as their cost goes; those that are left out count nothing.
+
+    Attributes:
+        n_rows: Metrics of one condition alone.
+        n_ranks: Metrics that compare predictions with all candidates.
+        n_cells: Metrics that read samples of cells.
+        uses_tests: A metric reads tests of every gene.
+    """
+
+    n_rows: int
+    n_ranks: int
+    n_cells: int
+    uses_tests: bool
+
+    @property
+    def n_metrics(self) -> int:
+        """Metrics in all."""
+        return self.n_rows + self.n_ranks + self.n_cells
+
+
+# Over cells, for means and for DE lists.
+MEANS_PASSES = 2
+# Cells of a condition, and of control, among which distances are.
+SAMPLED = 100
+# Below this share of stored values distances are products of sparse cells, which take a twelfth.
+SPARSE_SHARE, SPARSE_GAIN = 1 / 32, 12
+
+
+def shared_seconds(
+    size: DataSize, scored: Scored, *, keeps: bool = True, c: Coefficients = MEASURED
+) -> Mapping[str, float]:
+    """Seconds until the first job.
+
+    Args:
+        size: The data set.
+        scored: The metrics.
+        keeps: The truth is kept beside predictions.
+        c: Coefficients.
+
+    Returns:
+        ``reading``, ``means`` (and DE lists), ``tests`` and ``truth``.
+    """
+    table = size.n_conditions * size.n_genes
+    tests = c.tested_s * table + size.n_values * (
+        c.looked_s * log2(2 + size.n_control_values) if size.is_stored else c.test_s
+    )
+    return {
+        "reading": c.cell_s * size.n_cells
+        + size.n_values * (c.read_s + (c.stored_s if size.is_stored else 0.0)),
+        "means": c.list_s * table
+        + size.n_values * (c.means_s + (MEANS_PASSES * c.passed_s if size.is_stored else 0.0)),
+        "tests": tests if scored.uses_tests else 0.0,
+        "truth": c.truth_s * table if keeps else 0.0,
+    }
 
 
 def embedding_seconds(n_texts: int, c: Coefficients = MEASURED) -> float:
@@ -178,24 +180,78 @@ def embedding_seconds(n_texts: int, c: Coefficients = MEASURED) -> float:
     return c.load_s + c.embed_s * n_texts if n_texts else 0.0
 
 
+def distance_seconds(
+    fold: FoldSize, size: DataSize, scored: Scored, c: Coefficients = MEASURED
+) -> float:
+    """Seconds of what jobs of a fold share: distances among the sampled cells of each condition."""
+    if not scored.n_cells:
+        return 0.0
+    is_sparse = size.n_values < SPARSE_SHARE * size.n_cells * size.n_genes
+    products = 2 * size.n_sampled**2 * size.n_genes / (SPARSE_GAIN if is_sparse else 1)
+    return fold.n_test * (c.sampled_s + c.distance_s * products)
+
+
+def job_seconds(
+    fold: FoldSize,
+    size: DataSize,
+    scored: Scored,
+    work: FitWork,
+    *,
+    keeps: bool = True,
+    c: Coefficients = MEASURED,
+) -> Mapping[str, float]:
+    """Seconds of each part of a job of a model that says what its fit takes.
+
+    Args:
+        fold: The fold.
+        size: The data set.
+        scored: The metrics.
+        work: Steps of fitting and predicting.
+        keeps: Predictions are kept.
+        c: Coefficients.
+
+    Returns:
+        ``task`` (cutting and guarding), ``fit`` (predicting too), ``score``, ``keep``.
+    """
+    known, held_out = fold.n_train + fold.n_val, fold.n_test * size.n_genes
+    product = c.product_s + (c.filed_s if size.is_filed else 0.0)
+    fit = product * work.products + c.decomposition_s * work.decompositions
+    return {
+        "task": c.job_s + c.given_s * (known * size.n_genes + held_out),
+        "fit": fit + c.pass_s * work.passes,
+        "score": scoring_seconds(fold, size, scored, work, c),
+        "keep": c.keep_s * held_out if keeps else 0.0,
+    }
+
+
 def scoring_seconds(
-    fold: FoldSize, size: DataSize, machine: Machine, c: Coefficients = MEASURED
+    fold: FoldSize,
+    size: DataSize,
+    scored: Scored,
+    work: FitWork = FitWork(),  # noqa: B008
+    c: Coefficients = MEASURED,
 ) -> float:
-    """Seconds to score a fold: every metric, and ranks among all conditions held out anywhere."""
-    of_one = c.score_s + c.rank_s * size.n_conditions
-    return fold.n_test * size.n_genes * of_one / machine.pairs_of_cores
+    """Seconds to score a fold: every metric, and ranks among all conditions held out anywhere.
+
+    Predictions that are all the same are ranked once, and each halving by itself.
+    """
+    n_ranked = 1 if work.are_alike else fold.n_test
+    sampled = 2 * size.n_sampled * size.n_values / max(1, size.n_cells)
+    row = c.row_s * scored.n_rows + (c.filed_row_s if size.is_filed else 0.0)
+    of_one = (
+        c.score_s * scored.n_metrics * fold.n_test
+        + row * fold.n_test * size.n_genes
+        + c.rank_s * scored.n_ranks * n_ranked * fold.n_candidates * size.n_genes
+        + c.near_s * scored.n_cells * fold.n_test * sampled
+    )
+    half = c.half_s + (c.passed_s if size.is_stored else 0.0)
+    halving = half * size.n_values + c.halved_s * size.n_conditions * size.n_genes
+    return max(1, work.halvings) * of_one + work.halvings * halving
 
 
-def regression_seconds(
-    fold: FoldSize, size: DataSize, machine: Machine, c: Coefficients = MEASURED
-) -> float:
-    """Seconds to fit a closed-form baseline that reads gene embeddings."""
-    return c.regression_s * fold.n_train**2 * size.n_genes / machine.pairs_of_cores
-
-
-def cells_seconds(size: DataSize, machine: Machine, c: Coefficients = MEASURED) -> float:
+def cells_seconds(size: DataSize, c: Coefficients = MEASURED) -> float:
     """Seconds to cut out and guard the cells of a fold."""
-    return c.task_s * size.n_values / machine.pairs_of_cores
+    return c.task_s * size.n_values
 
 
 def assembly_seconds(
@@ -206,17 +262,15 @@ def assembly_seconds(
     Returns:
         ``start``, ``encode`` (frozen layers, once), ``steps`` and ``predict`` (validation too).
     """
-    is_gpu = machine.device.startswith("cuda")
-    rate = machine.flop(c)
+    rate = c.gpu_flop if machine.has_gpu else c.cpu_flop
     # What is not the transformer: in proportion where the device is a GPU.
-    speed = rate / c.cpu_flop if is_gpu else machine.pairs_of_cores
-    row = c.row_s * size.n_genes / speed
+    row = c.step_s * size.n_genes * c.cpu_flop / rate
     encoder = work.encoder
     step_flop = 0.0 if encoder is None else encoder.step_flop * work.batch_rows
     frozen = 0.0 if encoder is None else encoder.frozen_flop
     # A forward pass is a third of a step.
     predicted = work.epochs * fold.n_val + fold.n_test
-    start = c.start_s * fold.n_train * size.n_genes / machine.pairs_of_cores
+    start = c.start_s * fold.n_train * size.n_genes
     return {
         "start": start if work.has_start else 0.0,
         "encode": frozen / rate,

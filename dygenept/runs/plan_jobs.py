@@ -1,4 +1,4 @@
-"""Which jobs of a planned run are in the results folder, found without reading the data."""
+"""The folds of a planned run, and which of its jobs are recorded; no value is read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.data.outlines import OutlinedDataset
 from dygenept.data.splits import split_sha256
@@ -14,9 +15,10 @@ from dygenept.plugin.environment import Environment
 from dygenept.results.record_index import RecordIndex
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
+from dygenept.runs import plan_costs as costs
 from dygenept.runs.job_identity import job_key
 from dygenept.runs.run_context import RunRequest, cut_split
-from dygenept.types import DeGenes, PerturbationData, Split
+from dygenept.types import DeGenes, Fold, PerturbationData, Split
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +90,55 @@ def _fingerprints(store: ResultsStore, data: PerturbationData) -> list[str]:
 def _is_same_shape(record: RunRecord, data: PerturbationData) -> bool:
     recorded = record.dataset
     return (recorded.n_cells, recorded.n_genes) == (data.n_cells, data.n_genes)
+
+
+def fold_sizes(folds: Sequence[Fold], data: PerturbationData) -> tuple[costs.FoldSize, ...]:
+    """Count conditions and train cells of each fold, and what any of them holds out."""
+    counts = np.bincount(
+        data.condition_codes[data.condition_codes >= 0], minlength=len(data.conditions)
+    )
+    held_out = {
+        condition
+        for fold in folds
+        for condition in data.conditions_of(fold.test, cell_type=fold.test_cell_type)
+    }
+    return tuple(_fold_size(fold, data, counts, len(held_out)) for fold in folds)
+
+
+def _fold_size(
+    fold: Fold, data: PerturbationData, counts: npt.NDArray[np.intp], n_candidates: int
+) -> costs.FoldSize:
+    train, val, test = set(fold.train), set(fold.val), set(fold.test)
+    held = fold.test_cell_type
+    seen = [
+        row
+        for row, condition in enumerate(data.conditions)
+        if condition.label in train and condition.cell_type != held
+    ]
+    return costs.FoldSize(
+        n_train=len(seen),
+        n_val=sum(c.label in val and c.cell_type != held for c in data.conditions),
+        n_test=sum(c.label in test and held in (None, c.cell_type) for c in data.conditions),
+        n_train_cells=int(counts[seen].sum()),
+        n_candidates=n_candidates,
+    )
+
+
+def assumed_folds(request: RunRequest, size: costs.DataSize | None) -> tuple[costs.FoldSize, ...]:
+    """Return folds of equal size, a tenth of what is not held out for validation."""
+    if size is None:
+        return ()
+    n = request.n_folds
+    n_test = -(-size.n_conditions // n) if n > 1 else size.n_conditions // 4
+    n_val = (size.n_conditions - n_test) // 10
+    n_train = size.n_conditions - n_test - n_val
+    perturbed = size.n_cells - size.n_controls
+    of_train = perturbed * n_train // max(1, size.n_conditions)
+    fold = costs.FoldSize(
+        n_train=n_train,
+        n_val=n_val,
+        n_test=n_test,
+        n_train_cells=of_train,
+        n_candidates=size.n_conditions if n > 1 else n_test,
+    )
+    return tuple(replace(fold) for _ in range(n))

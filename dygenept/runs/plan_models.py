@@ -16,8 +16,12 @@ from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
+from dygenept.runs.plan_coefficients import MEASURED
 from dygenept.runs.readiness import require_buildable
-from dygenept.types import EncoderFootprint, FitSize, IntArray, no_report
+from dygenept.types import EncoderFootprint, FitSize, FitWork, IntArray, no_report
+
+# Of a model in closed form that does not say what its fit takes.
+ASSUMED_PASSES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,8 @@ class ModelPlan:
             none, and for what it is not known.
         gradient_steps: Gradient steps of one fold, if training does not stop early.
         encoder: What its cell encoder takes.
-        seconds: Seconds of one fold, by part.
+        seconds: Seconds of one fold, by part: of one thread where they are estimated (of the GPU
+            for what an assembly computes there), by the clock where they are recorded.
         basis: Where the seconds are from: ``recorded`` (the mean of its records in the folder),
             ``estimated`` by the cost model, or ``unknown``.
         texts: Facet texts that no run has embedded yet, each with the identity of its encoder.
@@ -63,6 +68,8 @@ class ModelPlanner:
     folds: tuple[costs.FoldSize, ...]
     machine: costs.Machine
     doubts: list[str]
+    scored: costs.Scored
+    keeps: bool = True
     limit: int | None = None
     n_tables: int = TABLES
 
@@ -85,14 +92,14 @@ class ModelPlanner:
                 memory += work.encoder.cache_bytes
         texts = self._texts(model) if lacks is None and len(own) < len(self.folds) else frozenset()
         if memory is not None and texts:
-            memory += costs.MEASURED.embed_bytes
+            memory += MEASURED.embed_bytes
         return ModelPlan(
             name=model.name,
             role=model.role,
             n_recorded=len(own),
             lacks=lacks,
             memory_bytes=memory,
-            limited_bytes=self._limited(model, costs.MEASURED.embed_bytes if texts else 0),
+            limited_bytes=self._limited(model, MEASURED.embed_bytes if texts else 0),
             gradient_steps=None if work is None else work.steps,
             encoder=None if work is None else work.encoder,
             seconds=seconds,
@@ -131,26 +138,27 @@ class ModelPlanner:
             largest = max(self.folds, key=lambda fold: fold.n_train_cells)
             given = costs.given_bytes(self.size, largest)
         if model.assembly is not None:
-            return cells.under(self.limit, streams=streams) + given + costs.MEASURED.torch_bytes
+            return cells.under(self.limit, streams=streams) + given + MEASURED.torch_bytes
         if model.baseline is None:
             return None
-        data = self.dataset.outline.data
         in_files = cells.files_tables(self.limit, streams=streams)
-        n_bytes = max(
-            model.baseline.fit_bytes(
-                FitSize(
-                    n_known=fold.n_train + fold.n_val,
-                    n_held_out=fold.n_test,
-                    n_genes=self.size.n_genes,
-                    n_targets=self.size.n_conditions if data is None else len(data.target_genes),
-                    in_files=in_files,
-                )
-            )
-            for fold in self.folds
-        )
+        sizes = (self._fit_size(fold, self.size, in_files=in_files) for fold in self.folds)
+        n_bytes = max(model.baseline.fit_bytes(size) for size in sizes)
         # Texts are embedded before the fit.
         n_bytes = max(n_bytes, embedding)
         return cells.under(self.limit, streams=streams, n_bytes=n_bytes) + given
+
+    def _fit_size(
+        self, fold: costs.FoldSize, size: costs.DataSize, *, in_files: bool = False
+    ) -> FitSize:
+        data = self.dataset.outline.data
+        return FitSize(
+            n_known=fold.n_train + fold.n_val,
+            n_held_out=fold.n_test,
+            n_genes=size.n_genes,
+            n_targets=size.n_conditions if data is None else len(data.target_genes),
+            in_files=in_files,
+        )
 
     def _lacks(self, model: ResolvedModel) -> str | None:
         try:
@@ -171,26 +179,41 @@ class ModelPlanner:
             }, "recorded"
         if self.size is None or not self.folds:
             return None, "unknown"
-        size, machine = self.size, self.machine
+        size = self.size
         fold = max(self.folds, key=lambda fold: fold.n_train)
-        seconds = {"score": costs.scoring_seconds(fold, size, machine)}
+        taken: dict[str, float] = {}
         if model.needs_cells:
-            seconds["cells"] = costs.cells_seconds(size, machine)
+            taken["cells"] = costs.cells_seconds(size)
         if model.assembly is not None and work is not None:
             if work.encoder is None:
                 self.doubts.append(
                     f"The cell encoder of {model.name} does not say what it takes; its time and "
                     "cache are left out."
                 )
-            return {**seconds, **costs.assembly_seconds(work, fold, size, machine)}, "estimated"
-        spec = None if model.baseline is None else model.baseline.spec
-        learns_slowly = spec is not None and spec.uses_device and not spec.closed_form
-        if spec is None or spec.environment is not None or learns_slowly:
+            scored = costs.job_seconds(fold, size, self.scored, FitWork(), keeps=self.keeps)
+            fitted = costs.assembly_seconds(work, fold, size, self.machine)
+            return {**scored, **taken, **fitted}, "estimated"
+        steps = self._fit_work(model, fold, size)
+        if steps is None:
             self.doubts.append(f"Nothing is known of how long {model.name} takes.")
             return None, "unknown"
-        if model.baseline is not None and model.baseline.knowledge is not None:
-            seconds["fit"] = costs.regression_seconds(fold, size, machine)
-        return seconds, "estimated"
+        scored = costs.job_seconds(fold, size, self.scored, steps, keeps=self.keeps)
+        return {**scored, **taken}, "estimated"
+
+    def _fit_work(
+        self, model: ResolvedModel, fold: costs.FoldSize, size: costs.DataSize
+    ) -> FitWork | None:
+        """Return the steps of a baseline's fit; some passes where it is known to be quick."""
+        if model.baseline is None or model.baseline.spec.environment is not None:
+            return None
+        found = model.baseline.fit_work(self._fit_size(fold, size))
+        if found is None and model.baseline.spec.closed_form:
+            self.doubts.append(
+                f"{model.name} does not say what its fit takes; {ASSUMED_PASSES} passes over the "
+                "means are assumed."
+            )
+            return FitWork(passes=ASSUMED_PASSES * size.n_conditions * size.n_genes)
+        return found
 
     def _work(self, model: ResolvedModel) -> costs.Work | None:
         """Return what training an assembly consists of; None for a baseline or without sizes."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.effects.filling import filled_task
+from dygenept.data.measured import measure
+from dygenept.data.opening import open_data
 from dygenept.data.reading.unknown_targets import listed
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.request import DataRequest
 from dygenept.data.task import Access, build_task
 from dygenept.errors import ConfigError, DataError
 from dygenept.knowledge.gene_embedding import gene_embedding
@@ -24,7 +26,7 @@ from dygenept.plugin.interfaces.offers import notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
 from dygenept.runs.readiness import require_buildable, unready_models
-from dygenept.runs.run_context import check_learns, data_summary, run_device
+from dygenept.runs.run_context import check_learns, run_device
 from dygenept.runs.saved_model import load_model
 from dygenept.runs.scored_job import fitted, predicted
 from dygenept.types import (
@@ -151,11 +153,11 @@ def predict_from_data(
     conditions = asked.conditions
     seed = job_seed(request.seed, "predict", model.base)
     rng = np.random.default_rng(seed)
-    means, de = data_summary(data, request.de_list)
+    measured = measure(data, request.de_list)
     task, _ = build_task(
         data,
-        means,
-        de,
+        measured.means,
+        measured.de,
         _whole(data, rng),
         access=Access(cells=model.needs_cells and data.effects is None, memory=request.memory),
         runtime=replace(

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dygenept.data.catalog import resolve_dataset
-from dygenept.data.de.lists import DE_LISTS, de_genes
-from dygenept.data.effects.filling import effects_as_means
+from dygenept.data.de.lists import DE_LISTS
+from dygenept.data.measured import measure
 from dygenept.data.memory import FEW_TABLES, TABLES, tables_of_folds
-from dygenept.data.pseudobulk import pseudobulk
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.opening import open_data
+from dygenept.data.request import DataRequest
 from dygenept.data.splits import check_split, make_split, save_split, split_sha256
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.reference import train_means
@@ -24,7 +24,7 @@ from dygenept.plugin.specs import DatasetSpec, EffectMetricSpec, MetricSpec, Spl
 from dygenept.results.records import SubmissionRecord
 from dygenept.results.store import ResultsStore
 from dygenept.results.truth import keep_truth
-from dygenept.runs.metric_choice import Scoring, scoring_of
+from dygenept.runs.metric_choice import MetricChoice, Scoring, choose_metrics, scoring_of
 from dygenept.types import (
     Condition,
     DeGenes,
@@ -168,15 +168,21 @@ def open_run(
     split = split_of(data)
     report(Progress("read", 1, 1))
     report(Progress("means", 0, 1, "pseudobulk means and DE genes"))
-    means, de = data_summary(data, request.de_list)
+    choice = choose_metrics(request.metrics, environment, data) if is_scored else MetricChoice()
+    measured = measure(
+        data,
+        request.de_list,
+        with_tests=choice.reads("uses_de_tests"),
+        beside=request.memory is None,
+    )
     scoring = Scoring()
     if is_scored:
-        scoring = scoring_of(request.metrics, environment, data, means, split, seed=request.seed)
+        scoring = scoring_of(choice, data, measured, split, seed=request.seed)
     context = RunContext(
         environment=environment,
         data=data,
-        pseudobulk=means,
-        de=de,
+        pseudobulk=measured.means,
+        de=measured.de,
         split=split,
         split_sha256=split_sha256(split),
         suite=request.suite,
@@ -251,14 +257,6 @@ def _protocol(request: RunRequest, data: PerturbationData) -> tuple[str, Mapping
     if request.prefers_own_split and data.effects is not None and data.effects.parts:
         return OWN_SPLIT, {}
     return request.split, request.split_options
-
-
-def data_summary(data: PerturbationData, de_list: str) -> tuple[Pseudobulk, DeGenes]:
-    """Compute the means and the DE lists of a data set; a table of effects is its own means."""
-    if data.effects is not None:
-        return effects_as_means(data.effects, data)
-    means = pseudobulk(data)
-    return means, de_genes(data, means, list_name=de_list)
 
 
 def check_learns(models: Sequence[ResolvedModel], data: PerturbationData) -> None:

@@ -12,7 +12,7 @@ from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.machine.places import check_can_write
-from dygenept.machine.versions_and_memory import freed_memory_kept
+from dygenept.machine.versions_and_memory import freed_memory_kept, objects_settled
 from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
@@ -109,7 +109,8 @@ def run_bench(
             before the first job.
     """
     device = pick_device(environment.device) if processes.launched().size > 1 else "cpu"
-    with processes.session(device):
+    kept = nullcontext() if request.memory is not None else freed_memory_kept()
+    with processes.session(device), kept:
         return _run_jobs(request, environment, report)
 
 
@@ -142,7 +143,7 @@ def _run_jobs(
         results = run_in_processes(prepare, context, models, jobs, report, n_processes=request.jobs)
     else:
         results = run_inline(context, jobs, report)
-    with nullcontext() if context.memory is not None else freed_memory_kept():
+    with objects_settled():
         found = {(model.name, fold): result for model, fold, result in results}
     finished: list[FinishedJob] = []
     # In the order of the jobs, whichever worker was the first to end.

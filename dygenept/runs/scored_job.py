@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -54,6 +54,11 @@ from dygenept.types import (
     Score,
     Task,
 )
+
+# How draws are gone through: one after the other, or in threads.
+Each = Callable[
+    [Callable[[Predictions], list[Score]], Sequence[Predictions]], Iterable[list[Score]]
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +173,13 @@ def predict_job(job: FoldJob, task: Task, *, built: Model | None = None) -> Pred
     )
 
 
-def score_job(done: PredictedJob, *, keep: bool = True) -> RunRecord:
+def score_job(done: PredictedJob, *, keep: bool = True, each: Each = map) -> RunRecord:
     """Score predictions, and make the job's record.
 
     Args:
         done: The predictions.
         keep: Write the record, and the predictions where the run keeps them.
+        each: Computes something of each of several draws, in order, such as an executor's ``map``.
 
     Raises:
         PluginError: If a metric's code fails, or the predictions break their contract.
@@ -182,7 +188,7 @@ def score_job(done: PredictedJob, *, keep: bool = True) -> RunRecord:
     context, model = job.context, job.model
     key = job_key(context, model, job.fold)
     started = time.perf_counter()
-    metrics = _scored(context, done.references, predictions)
+    metrics = _scored(context, done.references, predictions, each)
     score_done = time.perf_counter()
     kept = None
     if keep and context.keep_predictions:
@@ -300,7 +306,10 @@ def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictio
 
 
 def _scored(
-    context: RunContext, references: Mapping[str, DoubleArray], predictions: Predictions
+    context: RunContext,
+    references: Mapping[str, DoubleArray],
+    predictions: Predictions,
+    each: Each = map,
 ) -> tuple[MetricRecord, ...]:
     if context.data.effects is not None:
         of_effects = [(plugin.spec, metric) for plugin, metric in context.scoring.of_effects]
@@ -319,10 +328,11 @@ def _scored(
         cell_tester=context.scoring.cell_tester,
         laid_out=context.laid_out if context.memory is None else None,
     )
-    draws = [
-        score(pairs, metric_inputs(draw, against, train_means=references))
-        for draw in (predictions, *predictions.others)
-    ]
+
+    def scored(draw: Predictions) -> list[Score]:
+        return score(pairs, metric_inputs(draw, against, train_means=references))
+
+    draws = list(each(scored, (predictions, *predictions.others)))
     by_metric: dict[str, list[Score]] = {spec.name: [] for spec, _ in pairs}
     scores = averaged(draws)
     if predictions.lengthening != 1.0:

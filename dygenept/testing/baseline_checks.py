@@ -21,6 +21,8 @@ from dygenept.testing.toy_knowledge import UNKNOWN_GENE, toy_knowledge
 from dygenept.types import (
     Condition,
     DoubleArray,
+    FitSize,
+    FitWork,
     GeneKnowledge,
     Perturbation,
     PerturbationData,
@@ -31,6 +33,8 @@ from dygenept.types import (
 
 # A model that computes in float32 may differ in the last bits, and no more.
 TOLERANCE = 1e-5
+# Of a fold for which a plan asks what a fit takes.
+SOME_SIZE = FitSize(n_known=800, n_held_out=200, n_genes=5_000, n_targets=1_000)
 
 
 def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None = None) -> None:
@@ -48,6 +52,9 @@ def check_baseline(spec: BaselineSpec, *, options: Mapping[str, object] | None =
     """
     config = configured(spec, options)
     is_oracle = spec.role != "baseline"
+    if spec.fit_work is not None:
+        with checking(spec) as rules:
+            _check_work(spec.fit_work(config, SOME_SIZE), rules)
     for n_cell_types in (1, 2):
         data = toy_data(ToyShape(n_cell_types=n_cell_types))
         task, held_out = _task_for(spec, data)
@@ -110,6 +117,16 @@ def check_isolated(
         return model
 
     check_baseline(replace(spec, factory=factory, environment=None), options=options)
+
+
+def _check_work(work: object, rules: Rules) -> None:
+    rules.require(isinstance(work, FitWork), f"fit_work must return a FitWork, got {work!r}")
+    assert isinstance(work, FitWork)
+    steps = (work.products, work.decompositions, work.passes, work.halvings)
+    rules.require(
+        all(np.isfinite(number) and number >= 0 for number in steps),
+        f"numbers of steps must be finite and not below 0, got {work!r}",
+    )
 
 
 def _check_offers(model: Model, rules: Rules) -> None:

@@ -1,11 +1,12 @@
 """The types that travel along the walk, one for each arrow: frozen records.
 
-Read in this order: ``data`` (what is read and how it is cut), ``cells`` (what passes over cells may
-use of their matrix), ``mapping`` (where a file keeps it), ``task`` (what a model may learn from),
-``runtime`` (where it runs and what is known of genes), ``results`` (predictions, metrics' inputs,
-scores), ``outline`` (what is known before values are read), ``effects`` (tables of effects),
-``evidence`` (DE tests and samples of cells) and ``gene_sets`` (the genes of conditions as arrays).
-``grouped`` computes areas and correlations of many groups at once.
+Read in this order: ``perturbations`` (what is perturbed, in which cells), ``data`` (what is read
+and how it is cut), ``cells`` (what passes over cells may use of their matrix), ``mapping`` (where a
+file keeps it), ``task`` (what a model may learn from), ``runtime`` (where it runs and what is known
+of genes), ``results`` (predictions, metrics' inputs, scores), ``outline`` (what is known before
+values are read), ``effects`` (tables of effects), ``evidence`` (DE tests and samples of cells) and
+``gene_sets`` (the genes of conditions as arrays). ``grouped`` computes areas and correlations of
+many groups at once.
 
 Dimension letters: N cells, G output genes, B batch, P perturbed genes, K facets, D width, S
 sequence, H heads. Expression is always log1p of per-cell scaled counts.
@@ -14,17 +15,10 @@ sequence, H heads. Expression is always log1p of per-cell scaled counts.
 from __future__ import annotations
 
 from dygenept.types.data import (
-    CONTROL_LABEL,
     SYMBOL_COLUMNS,
-    BoolArray,
     CellBatches,
-    Condition,
     DeGenes,
-    DoubleArray,
-    FloatArray,
     Fold,
-    IntArray,
-    Perturbation,
     PerturbationData,
     Pseudobulk,
     Split,
@@ -46,7 +40,16 @@ from dygenept.types.mapping import (
     NO_MAPPING,
     DataMapping,
 )
-from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize
+from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
+from dygenept.types.perturbations import (
+    CONTROL_LABEL,
+    BoolArray,
+    Condition,
+    DoubleArray,
+    FloatArray,
+    IntArray,
+    Perturbation,
+)
 from dygenept.types.results import (
     Candidates,
     ChildResources,
@@ -92,6 +95,7 @@ __all__ = [
     "EncoderFootprint",
     "FacetSetReader",
     "FitSize",
+    "FitWork",
     "FloatArray",
     "Fold",
     "GeneKnowledge",

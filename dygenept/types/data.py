@@ -16,12 +16,16 @@ import numpy.typing as npt
 
 from dygenept.errors import DataError
 from dygenept.types.mapping import NO_MAPPING, DataMapping
+from dygenept.types.perturbations import (
+    Condition,
+    DoubleArray,
+    IntArray,
+    Perturbation,
+)
 
 if TYPE_CHECKING:
     from dygenept.types.cells import CellMatrix
     from dygenept.types.effects import EffectTable
-
-CONTROL_LABEL = "ctrl"
 
 # Columns of ``var`` that may contain gene symbols; the first one found is read.
 SYMBOL_COLUMNS: tuple[str, ...] = (
@@ -32,42 +36,6 @@ SYMBOL_COLUMNS: tuple[str, ...] = (
     "symbol",
     "feature_name",
 )
-
-FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Perturbation:
-    """An unordered set of target genes.
-
-    Attributes:
-        label: The smallest of the raw labels that name this set, such as ``KLF1+MAPK1``.
-        genes: Target gene symbols, sorted, each once.
-    """
-
-    label: str
-    genes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Condition:
-    """A perturbation in one cell type: the unit that is predicted and scored."""
-
-    perturbation: Perturbation
-    cell_type: str
-
-    @property
-    def label(self) -> str:
-        """Label of the perturbation."""
-        return self.perturbation.label
-
-    @property
-    def genes(self) -> tuple[str, ...]:
-        """Target gene symbols of the perturbation."""
-        return self.perturbation.genes
 
 
 @dataclass(frozen=True, slots=True)

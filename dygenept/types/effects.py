@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dygenept.types.data import BoolArray, Condition, DoubleArray, IntArray
+from dygenept.types.perturbations import BoolArray, Condition, DoubleArray, IntArray
 
 if TYPE_CHECKING:
     from scipy import sparse

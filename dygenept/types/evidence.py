@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types.data import BoolArray, DoubleArray, FloatArray
+from dygenept.types.perturbations import BoolArray, DoubleArray, FloatArray
 
 Rows = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types.data import BoolArray, DoubleArray, IntArray
 from dygenept.types.effects import GroupedPairs
+from dygenept.types.perturbations import BoolArray, DoubleArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dygenept.types.data import IntArray, PerturbationData
+from dygenept.types.data import PerturbationData
+from dygenept.types.perturbations import IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class EncoderFootprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSize:
-    """Sizes that the memory of a fit depends on.
+    """Sizes that the memory and the work of a fit depend on.
 
     Attributes:
         n_known: Train and validation conditions.
@@ -70,3 +71,25 @@ class FitSize:
     n_genes: int
     n_targets: int
     in_files: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitWork:
+    """What fitting to a fold and predicting what it holds out consists of, in numbers of steps.
+
+    A plan knows how long each kind of step takes on a machine; a model knows how many there are.
+
+    Attributes:
+        products: Multiplications of matrix products: m n c for (m, n) by (n, c).
+        decompositions: Sum of n³ over the symmetric arrays of n × n whose eigenvectors are found.
+        passes: Values that are gone through one by one, once for each simple operation on them.
+        halvings: Halvings of all cells that are drawn, each of which is scored by itself; 0 for
+            a model whose predictions are scored once.
+        are_alike: What is held out is predicted the same throughout, so that it is ranked once.
+    """
+
+    products: float = 0.0
+    decompositions: float = 0.0
+    passes: float = 0.0
+    halvings: int = 0
+    are_alike: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
@@ -9,8 +10,8 @@ from typing import TypeVar, cast
 import numpy as np
 
 from dygenept.errors import ShapeError
-from dygenept.types.data import Condition, DoubleArray, FloatArray, IntArray
 from dygenept.types.evidence import DeTests, MetricCells, PredictedCells, Rows
+from dygenept.types.perturbations import Condition, DoubleArray, FloatArray, IntArray
 
 T = TypeVar("T")
 
@@ -71,6 +72,9 @@ class Candidates:
     conditions: tuple[Condition, ...]
     truth: DoubleArray
     _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: threading.RLock = field(
+        default_factory=threading.RLock, init=False, repr=False, compare=False
+    )
 
     def once(self, name: str, compute: Callable[[], T]) -> T:
         """Return what depends on the candidates alone, computed for the first who asks.
@@ -82,7 +86,9 @@ class Candidates:
             name: Names it among all metrics; begin with the metric's or the module's name.
             compute: Computes it; nobody may change what it returns.
         """
-        return _once(self._kept, name, compute)
+        # Several predictions are scored at once.
+        with self._lock:
+            return _once(self._kept, name, compute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dygenept.errors import ConfigError, ShapeError
-from dygenept.types.data import FloatArray
+from dygenept.types.perturbations import FloatArray
 
 # The eight facets of a gene, in their fixed order.
 FACETS: tuple[str, ...] = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types.data import Condition, DoubleArray, IntArray
+from dygenept.types.perturbations import Condition, DoubleArray, IntArray
 from dygenept.types.runtime import Runtime
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import facet_choice
+import planted_subsets
 import pytest
 
 from dygenept.data.simulated import effects
@@ -15,7 +16,7 @@ from dygenept.model.start.left_out import best_for_strong_and_weak
 
 
 def shipped() -> dict[str, object]:
-    names = ("SOURCE_SHARES", "NULL_SHARE", *facet_choice.STRONG)
+    names = ("SOURCE_SHARES", "NULL_SHARE", *planted_subsets.STRONG)
     return {name: getattr(effects, name) for name in names}
 
 
@@ -47,13 +48,13 @@ def test_planted_texts_are_read_unless_the_threshold_forbids_it(
 @pytest.mark.parametrize("text", ["go85:40", "go99:40:1", "go99@0.1:40:1", "none:7:1", "none:40:0"])
 def test_a_row_that_cannot_be_measured_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="effects"):
-        facet_choice.Row.parse(text)
+        planted_subsets.Row.parse(text)
 
 
 def test_planted_shares_are_whole() -> None:
-    for kind in facet_choice.EFFECTS.values():
+    for kind in planted_subsets.EFFECTS.values():
         assert set(kind.shares) == set(effects.SOURCE_SHARES)
         assert sum(kind.shares.values()) == pytest.approx(1)
         assert all(hasattr(effects, name) for name in kind.strengths)
     for text in facet_choice.ROWS:
-        facet_choice.Row.parse(text)
+        planted_subsets.Row.parse(text)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from facet_choice import STRONG
+from planted_subsets import STRONG
 
 from dygenept.data.simulated import effects
 from dygenept.data.simulated.truth import PlantedTruth, read_truth

@@ -11,8 +11,8 @@ from dygenept.plugin.interfaces import CombinesGenes, DecoderContext
 from dygenept_plugins.decoders import latent_arithmetic, linear
 from dygenept_plugins.networks.latent_arithmetic import (
     LatentArithmetic,
+    MlpInteraction,
     PairInteraction,
-    PairNetwork,
 )
 from dygenept_plugins.networks.linear_decoders import BilinearDecoder, LinearDecoder
 
@@ -223,7 +223,7 @@ def test_hidden_dims_must_not_be_empty() -> None:
 def test_pair_network_is_the_mean_of_both_orders_summed_over_real_pairs() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = PairNetwork(D).double()
+        network = MlpInteraction(D).double()
         shifts = torch.randn(2, 4, D, dtype=torch.float64)
     mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
     found = network(shifts, mask)

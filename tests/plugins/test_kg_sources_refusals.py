@@ -98,7 +98,7 @@ def string(publisher: ScriptedServer, manager: PluginManager, tmp_path: Path) ->
 
 def graph(manager: PluginManager, entry: AssetEntry, data_dir: Path) -> AssetGraph:
     environment = Environment(registry=load_registry(), manager=manager, data_dir=data_dir)
-    found = graph_of_asset("string", entry, environment)
+    found = graph_of_asset("string", entry.folder_in(data_dir), environment)
     assert found is not None
     return found
 

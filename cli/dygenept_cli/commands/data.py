@@ -160,12 +160,13 @@ def fetch(
             with shown_progress(quiet=quiet) as report:
                 runtime = environment.runtime(report)
                 if wanted in further:
+                    folder = further[wanted].folder_in(environment.data_dir)
                     path = fetch_asset(
                         wanted,
                         entries=further,
                         data_dir=environment.data_dir,
                         runtime=runtime,
-                        graph=graph_of_asset(wanted, further[wanted], environment),
+                        graph=graph_of_asset(wanted, folder, environment),
                         anew=force,
                     )
                 else:

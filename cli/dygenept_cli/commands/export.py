@@ -162,7 +162,8 @@ def _real_cells(
     Raises:
         SplitError: If the data set is another one.
     """
-    from dygenept.data.request import as_recorded, open_data
+    from dygenept.data.opening import open_data
+    from dygenept.data.request import as_recorded
 
     environment = where.environment()
     recorded = kept.records[0].dataset

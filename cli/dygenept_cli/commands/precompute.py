@@ -114,7 +114,7 @@ class GeneFlags(CellsFlags):
         self, environment: Environment, report: Callable[[Progress], None]
     ) -> tuple[str, ...] | None:
         """Return the genes; None leaves them to the corpus or the user's table."""
-        from dygenept.data.request import open_data
+        from dygenept.data.opening import open_data
         from dygenept.knowledge.genes.corpus import read_gene_list
         from dygenept.knowledge.genes.tables import load_gene_tables
         from dygenept.types import Progress

@@ -79,7 +79,7 @@ def verify(name: str, environment: Environment, *, as_json: bool) -> None:
         name,
         entries=entries,
         data_dir=environment.data_dir,
-        graph=graph_of_asset(name, entries[name], environment),
+        graph=graph_of_asset(name, entries[name].folder_in(environment.data_dir), environment),
     )
     if as_json:
         console.print_json({"asset": name, "sha256": hashes})

@@ -57,7 +57,8 @@ def show_plan(plan: BenchPlan) -> None:
             ("predictions", f"{amount(disk['predictions'])} at most"),
             ("cache on disk", "none" if disk["cache"] == 0 else amount(disk["cache"])),
             ("texts to embed", _texts(plan)),
-            ("time", f"about {duration(plan.seconds)}, one job after another"),
+            ("before the first job", _shared(plan)),
+            ("time", _time(plan)),
         )
     )
 
@@ -89,6 +90,20 @@ def duration(seconds: float | None) -> str:
                 else (f"{seconds / length:,.0f} {unit}")
             )
     return f"{seconds:.2g} s"
+
+
+def _shared(plan: BenchPlan) -> str:
+    shared = plan.shared_seconds
+    return f"about {duration(None if shared is None else sum(shared.values()))}"
+
+
+def _time(plan: BenchPlan) -> str:
+    """Say the time of one thread, and by the clock if all processors shared it evenly."""
+    text = f"about {duration(plan.seconds)} of one processor, one job after another"
+    if plan.seconds is None or plan.machine.n_cores < 2:
+        return text
+    least = duration(plan.least_seconds)
+    return f"{text}; by the clock at least {least} on {plan.machine.n_cores}"
 
 
 def _texts(plan: BenchPlan) -> str:

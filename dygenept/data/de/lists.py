@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from dygenept.data.pseudobulk import cell_sums, group_codes, group_sums
+from dygenept.data.pseudobulk import group_codes, group_sums, square_sums
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
 from dygenept.errors import ConfigError, nearest
 from dygenept.machine.tables import row_parts, zeros
@@ -24,6 +24,8 @@ def de_genes(
     data: PerturbationData,
     pseudobulk: Pseudobulk | None = None,
     list_name: str = DE_LISTS[0],
+    *,
+    squares: DoubleArray | None = None,
 ) -> DeGenes:
     """Return the top-20 DE genes of every condition.
 
@@ -36,6 +38,7 @@ def de_genes(
         data: The data set.
         pseudobulk: Its means, where they are at hand.
         list_name: ``top_non_dropout_de_20`` or ``top_non_zero_de_20``.
+        squares: What ``square_sums`` returns, where it is at hand.
 
     Returns:
         Positions in ``gene_ids``, best first, padded with -1. A condition with one cell, or whose
@@ -49,7 +52,8 @@ def de_genes(
     if list_name in data.de_lists:
         return DeGenes(list_name, "file", data.de_lists[list_name])
     means = pseudobulk or mean_expression(data)
-    scores, allowed = _Scores(data, means), _Allowed(data, means, list_name)
+    squares = square_sums(data) if squares is None else squares
+    scores, allowed = _Scores(data, means, squares), _Allowed(data, means, list_name)
     indices = np.full((len(data.conditions), N_TOP), -1, dtype=np.int32)
     for part in row_parts(len(indices), data.n_genes):
         indices[part] = top_genes(scores.of(part), allowed.of(part))
@@ -70,7 +74,7 @@ def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> D
     Source: scanpy ``tl.rank_genes_groups(method="t-test", reference=…)``, which sets NaN to 0
         and uses the variance with n - 1.
     """
-    scores = _Scores(data, pseudobulk or mean_expression(data))
+    scores = _Scores(data, pseudobulk or mean_expression(data), square_sums(data))
     found = zeros((len(data.conditions), data.n_genes), np.float64, folder=data.tables)
     for part in row_parts(len(found), data.n_genes):
         found[part] = scores.of(part)
@@ -80,11 +84,10 @@ def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> D
 class _Scores:
     """Scores of some conditions at a time, so that only sums of squares are there for all."""
 
-    def __init__(self, data: PerturbationData, means: Pseudobulk) -> None:
+    def __init__(self, data: PerturbationData, means: Pseudobulk, squares: DoubleArray) -> None:
         codes, n_groups = group_codes(data)
-        self._means = means
+        self._means, self._squares = means, squares
         self._counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
-        self._squares = cell_sums(data, codes, n_groups=n_groups, power=2)
         self._control = control_groups(data)
         first = len(data.conditions)
         self._control_variance = _variance_of_mean(

@@ -22,6 +22,8 @@ GROUP_BITS = 7
 MOST_GROUPS = (1 << GROUP_BITS) - 1
 # So many values stay in the processor's cache while they are sorted and counted.
 CACHED = 1 << 16
+# Fewer values are sorted faster, each of them, until the calls count.
+SORTED_AT_ONCE = 1 << 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _counted(
     start, end = control.starts[first], control.starts[last]
     keys = control.keys[start:end] - (np.uint64(first) << np.uint64(32))
     own = _numbers(by_gene, tags, first, last)
-    own.sort()
+    _sort_genes(own, by_gene.indptr[first + 1 : last + 1] - by_gene.indptr[first])
     merged = np.concatenate((keys << np.uint64(GROUP_BITS), own))
     # A stable sort merges two sorted runs in one pass, in less than half of the time.
     merged.sort(kind="stable")
@@ -133,6 +135,22 @@ def _counted(
     )
     shape = n_groups, n_genes
     return n_stored.reshape(shape), wins.reshape(shape), of_ties.reshape(shape)
+
+
+def _sort_genes(numbers: UnsignedArray, ends: SignedArray) -> None:
+    """Sort numbers in place that are in order of their genes already.
+
+    Args:
+        numbers: Gene, value and group of each stored value, as one number.
+        ends: Where each gene ends among them.
+    """
+    start = 0
+    for end in ends.tolist():
+        # Genes of few values go together: a call takes as long as some hundred values.
+        if end - start >= SORTED_AT_ONCE:
+            numbers[start:end].sort()
+            start = end
+    numbers[start:].sort()
 
 
 def _numbers(

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from dygenept.data.de.rank_sum import significant_genes
-from dygenept.data.pseudobulk import cell_sums, group_codes
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
+from dygenept.data.pseudobulk import square_sums
 from dygenept.machine.tables import row_parts
 from dygenept.types import DeTests, DoubleArray, PerturbationData, Pseudobulk
 
@@ -31,12 +31,19 @@ def de_tests(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> De
     )
 
 
-def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArray:
+def scores_vs_rest(
+    data: PerturbationData, pseudobulk: Pseudobulk, squares: DoubleArray | None = None
+) -> DoubleArray:
     """Score every gene of every condition against all other perturbed cells of its cell type.
 
     t = (mean - rest mean) / sqrt((variance + rest variance) / n), n only the condition's own cells:
     the larger n of the rest is not used (scanpy's ``t-test_overestim_var``). Control cells
     are in neither group.
+
+    Args:
+        data: The data set.
+        pseudobulk: Its means.
+        squares: What ``square_sums`` returns, where it is at hand; it is overwritten.
 
     Returns:
         t, (n_conditions, G), float64; 0 where both groups are constant and equal; NaN throughout a
@@ -45,10 +52,8 @@ def scores_vs_rest(data: PerturbationData, pseudobulk: Pseudobulk) -> DoubleArra
     Source: scanpy ``tl.rank_genes_groups(method="t-test_overestim_var", reference="rest")`` over
         perturbed cells, as Mejia et al. 2025 (Diversity by Design) weigh their MSE.
     """
-    codes, n_groups = group_codes(data)
-    n_conditions = len(data.conditions)
     # Becomes the scores row by row: (n_conditions, G) is the largest array here.
-    found = cell_sums(data, codes, n_groups=n_groups, power=2)[:n_conditions]
+    found = (square_sums(data) if squares is None else squares)[: len(data.conditions)]
     counts = pseudobulk.n_cells.astype(np.float64)[:, None]
     row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}
     types = np.asarray([row[condition.cell_type] for condition in data.conditions])

@@ -25,7 +25,7 @@ from dygenept.machine.table_products import (
 )
 from dygenept.machine.tables import empty_like, filled, mean_row, rows_of
 from dygenept.plugin import PluginConfig, PluginError
-from dygenept.types import Condition, DoubleArray, FitSize, Task
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
 
 Choice = Mapping[str, float | int]
 # All rows or columns of a table.
@@ -34,6 +34,8 @@ ALL = slice(None)
 MIN_TO_CHOOSE = 3
 # Assumed of an embedding that is not opened yet: eight facets of a text encoder of 512, joined.
 MOST_FEATURES = 4096
+# The same of one facet, or of the mean of several.
+MEAN_FEATURES = 512
 # Blocks of what is multiplied that are in memory together.
 BLOCKS = 4
 
@@ -118,6 +120,52 @@ def block_values(size: FitSize) -> int:
 def n_features(config: EmbeddingConfig, size: FitSize) -> int:
     """Features of a perturbation: one for each target gene, or those of the largest facet set."""
     return size.n_targets if config.embedding == IDENTITY else MOST_FEATURES
+
+
+def regression_work(config: EmbeddingConfig, size: FitSize, own: FitWork, tried: int) -> FitWork:
+    """Steps of a fit and of predicting: those that all regressions share, and a model's own.
+
+    Args:
+        config: The options.
+        size: Sizes of the fold.
+        own: Steps of the model's own; ``are_alike`` where it predicts the same, bit for bit, from
+            codes of unseen genes.
+        tried: Choices that are compared by leave-one-out errors.
+    """
+    n, m, n_genes = size.n_known, size.n_held_out, size.n_genes
+    n_features = width(config, size)
+    products = own.products + m * n * (n_features + n_genes)
+    if tried > 1:
+        products += coordinates_products(n, n_genes)
+    of_features = n_features * (3 * size.n_targets + n + m)
+    # Where each perturbation has a gene of its own, codes say nothing of an unseen one.
+    is_blind = config.embedding == IDENTITY and size.n_targets >= n + m
+    return replace(
+        own,
+        products=products,
+        passes=own.passes + of_features + 10 * (n + m) * n_genes,
+        are_alike=own.are_alike and is_blind,
+    )
+
+
+def width(config: EmbeddingConfig, size: FitSize) -> int:
+    """Features of a perturbation, for the number of products with them."""
+    if config.embedding == IDENTITY:
+        return size.n_targets
+    return MEAN_FEATURES if config.pooling == "mean" else MOST_FEATURES
+
+
+def gram_products(n: int, n_across: int) -> float:
+    """Multiplications of ``gram``: a large array is multiplied with itself, half of them."""
+    return n * n * n_across / (2 if n * n_across > BLOCK_VALUES else 1)
+
+
+def coordinates_products(n: int, n_across: int) -> float:
+    """Multiplications of ``coordinates``, of (n, c): none where there are no more columns."""
+    if n_across <= n:
+        return 0.0
+    is_large = n * n_across > BLOCK_VALUES
+    return gram_products(n, n_across) + (n**3 / 6 if is_large else 0.0)
 
 
 ConfigT = TypeVar("ConfigT", bound=EmbeddingConfig)

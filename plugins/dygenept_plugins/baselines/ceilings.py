@@ -32,7 +32,7 @@ from dygenept.evaluation.closed_form import cells_of_halves, require_held_out, s
 from dygenept.evaluation.reference import train_view
 from dygenept.machine.tables import empty_like, rows_of
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, FitSize, HeldOut, Predictions, Task
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, HeldOut, Predictions, Task
 
 
 class HalvesConfig(PluginConfig):
@@ -241,6 +241,23 @@ def interpolated_bytes(config: HalvesConfig, size: FitSize) -> int:
     return 8 * (12 + 2 * config.n_halves) * size.n_held_out * size.n_genes
 
 
+def truth_work(config: PluginConfig, size: FitSize) -> FitWork:
+    """Steps of copying the truth."""
+    return FitWork(passes=2 * size.n_held_out * size.n_genes)
+
+
+def duplicate_work(config: HalvesConfig, size: FitSize) -> FitWork:
+    """Steps of laying out halves, each of which is drawn and scored by itself."""
+    passes = 6 * config.n_halves * size.n_held_out * size.n_genes
+    return FitWork(passes=passes, halvings=config.n_halves)
+
+
+def interpolated_work(config: HalvesConfig, size: FitSize) -> FitWork:
+    """The same, and the tests of a half: about fifty operations on each value."""
+    passes = 60 * config.n_halves * size.n_held_out * size.n_genes
+    return FitWork(passes=passes, halvings=config.n_halves)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the ceilings and the floor."""
@@ -252,6 +269,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=lambda config: Shuffled(),
             role="floor",
             reads_halves=False,
+            fit_work=truth_work,
         ),
         BaselineSpec(
             name="technical_duplicate",
@@ -261,6 +279,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=lambda config: TechnicalDuplicate(config.n_halves),
             role="ceiling",
             fit_bytes=duplicate_bytes,
+            fit_work=duplicate_work,
         ),
         BaselineSpec(
             name="corrected_duplicate",
@@ -271,6 +290,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             role="ceiling",
             closed_form=False,
             fit_bytes=duplicate_bytes,
+            fit_work=duplicate_work,
         ),
         BaselineSpec(
             name="interpolated_duplicate",
@@ -282,6 +302,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             reads_halves=False,
             closed_form=False,
             fit_bytes=interpolated_bytes,
+            fit_work=interpolated_work,
         ),
         BaselineSpec(
             name="truth",
@@ -290,5 +311,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=lambda config: Truth(),
             role="ceiling",
             reads_halves=False,
+            fit_work=truth_work,
         ),
     ]

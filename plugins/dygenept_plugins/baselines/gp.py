@@ -15,7 +15,7 @@ from pydantic import Field
 from dygenept.machine.table_products import add_row, blocks, eigen, of_rows, product
 from dygenept.machine.tables import empty_like, mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
-from dygenept.types import DoubleArray, FitSize
+from dygenept.types import DoubleArray, FitSize, FitWork
 from dygenept_plugins.baselines._embedding_regression import (
     ALL,
     Choice,
@@ -23,6 +23,8 @@ from dygenept_plugins.baselines._embedding_regression import (
     SpreadRegression,
     fit_bytes,
     knowledge_of,
+    regression_work,
+    width,
 )
 
 LENGTH_SCALES: tuple[float, ...] = (4.0, 2.0, 1.0, 0.5, 0.25)
@@ -152,6 +154,26 @@ def gp_bytes(config: GpConfig, size: FitSize) -> int:
     return fit_bytes(config, size) + 8 * more
 
 
+def gp_work(config: GpConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: a kernel and its decomposition for each length, a product for each noise.
+
+    The decomposition of the length that is chosen is found again.
+    """
+    n, m, n_genes = size.n_known, size.n_held_out, size.n_genes
+    n_lengths = len(LENGTH_SCALES) if config.length_scale is None else 1
+    n_noises = len(NOISES) if config.noise is None else 1
+    tried = n_lengths * n_noises
+    along = min(n, n_genes)
+    n_kernels = n_lengths + (n_lengths > 1)
+    products = n * n * (width(config, size) + n_genes) + m * n * n
+    passes = 10.0 * n_kernels * n * n
+    if tried > 1:
+        products += (n_lengths + tried) * n * n * along
+        passes += tried * (4 * n * n + 5 * n * along)
+    own = FitWork(products=products, decompositions=n_kernels * n**3, passes=passes)
+    return regression_work(config, size, own, tried)
+
+
 class Gp(SpreadRegression[GpConfig]):
     """Gaussian process on the sum of the target genes' embeddings."""
 
@@ -189,6 +211,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=Gp,
             knowledge=knowledge_of,
             fit_bytes=gp_bytes,
+            fit_work=gp_work,
             learns_from=("cells", "effects"),
         )
     ]

@@ -20,12 +20,14 @@ from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.graph.links import links_of
 from dygenept.machine.table_products import add_row, blocks, gram, product
 from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
-from dygenept.types import Condition, DoubleArray, FitSize, Task
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
 from dygenept.types.effects import GraphName
 from dygenept.types.gene_sets import gene_membership
-from dygenept_plugins.baselines._embedding_regression import block_values
-from dygenept_plugins.baselines.knn import neighbor_weights
+from dygenept_plugins.baselines._embedding_regression import block_values, gram_products
+from dygenept_plugins.baselines.knn import PASSES, neighbor_weights
 
+# Simple operations on each pair of perturbations that counting their common links takes.
+LINK_PASSES = 50
 NEIGHBORS: tuple[int, ...] = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
 
 
@@ -119,6 +121,19 @@ def kg_knn_bytes(config: KgKnnConfig, size: FitSize) -> int:
     return 8 * pairs
 
 
+def kg_knn_work(config: KgKnnConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: likenesses of all pairs, and products of all pairs for each number tried."""
+    n, m, n_genes = size.n_known, size.n_held_out, size.n_genes
+    tried = len(NEIGHBORS) if config.n_neighbors is None else 0
+    products = float(m * n * n_genes)
+    if tried:
+        products += gram_products(n, n_genes) + float(tried * n**3)
+    return FitWork(
+        products=products,
+        passes=PASSES * n * (tried * n + m) + LINK_PASSES * n * (n + m) + 10 * (n + m) * n_genes,
+    )
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -132,5 +147,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             learns_from=("cells", "effects"),
             closed_form=False,
             fit_bytes=kg_knn_bytes,
+            fit_work=kg_knn_work,
         )
     ]

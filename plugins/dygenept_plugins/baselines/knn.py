@@ -14,19 +14,24 @@ from pydantic import Field
 from dygenept.machine.table_products import blocks, gram, product
 from dygenept.machine.tables import filled
 from dygenept.plugin import BaselineSpec, hookimpl
-from dygenept.types import DoubleArray
+from dygenept.types import DoubleArray, FitSize, FitWork
 from dygenept_plugins.baselines._embedding_regression import (
     ALL,
     Choice,
     EmbeddingConfig,
     EmbeddingRegression,
     fit_bytes,
+    gram_products,
     knowledge_of,
+    regression_work,
+    width,
 )
 
 NEIGHBORS: tuple[int, ...] = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
 # Similarities closer than this are the same: they differ only by rounding.
 TIE = 1e-9
+# Simple operations on each of a row's likenesses that finding its neighbours takes.
+PASSES = 20
 
 
 class KnnConfig(EmbeddingConfig):
@@ -123,6 +128,20 @@ class Knn(EmbeddingRegression[KnnConfig]):
         return {"n_neighbors": 5}
 
 
+def knn_work(config: KnnConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: neighbours of all pairs and a product for each number of them."""
+    n, m = size.n_known, size.n_held_out
+    tried = len(NEIGHBORS) if config.n_neighbors is None else 0
+    along = min(n, size.n_genes)
+    products = 0.0
+    if tried:
+        products = gram_products(n, width(config, size)) + tried * n * n * along
+    passes = PASSES * n * (tried * n + m) + tried * 3 * n * along
+    return regression_work(
+        config, size, FitWork(products=products, passes=passes, are_alike=True), tried
+    )
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -135,6 +154,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=Knn,
             knowledge=knowledge_of,
             fit_bytes=fit_bytes,
+            fit_work=knn_work,
             learns_from=("cells", "effects"),
         )
     ]

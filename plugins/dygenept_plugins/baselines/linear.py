@@ -23,11 +23,15 @@ from dygenept.knowledge.gene_embedding import (
     further_embedding,
     gene_embedding,
 )
-from dygenept.machine.table_products import blocks, gram, leading_vectors
+from dygenept.machine.table_products import BLOCK_VALUES, blocks, gram, leading_vectors
 from dygenept.machine.tables import empty_like, filled
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, FitSize, Task
-from dygenept_plugins.baselines._embedding_regression import MOST_FEATURES, block_values
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
+from dygenept_plugins.baselines._embedding_regression import (
+    MOST_FEATURES,
+    block_values,
+    gram_products,
+)
 
 
 class LinearConfig(PluginConfig):
@@ -172,6 +176,19 @@ def linear_bytes(config: LinearConfig, size: FitSize) -> int:
     return 8 * pairs
 
 
+def linear_work(config: LinearConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: products of all pairs, their first vectors, and products with these."""
+    n, m, n_genes, k = size.n_known, size.n_held_out, size.n_genes, config.n_components
+    n_features = k if config.embedding is None else MOST_FEATURES
+    of_vectors = n * (2 * k * n_genes + k * n_features + n_features**2)
+    return FitWork(
+        products=gram_products(n, n_genes) + of_vectors + m * n_features * n_genes,
+        # The first vectors of a large array take a fifth of what all of them take.
+        decompositions=n**3 * (0.2 if n * n > BLOCK_VALUES else 1.0),
+        passes=(10 * n + 4 * m) * n_genes,
+    )
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -184,5 +201,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=Linear,
             knowledge=lambda config: None if config.embedding == "identity" else config.embedding,
             fit_bytes=linear_bytes,
+            fit_work=linear_work,
         )
     ]

@@ -19,22 +19,27 @@ from dygenept.evaluation.reference import TrainView
 from dygenept.knowledge.gene_embedding import IDENTITY, GeneEmbedding
 from dygenept.machine.table_products import BLOCK_VALUES, add_row
 from dygenept.machine.tables import filled, row_parts, rows_of
-from dygenept.model.start.readout import Readout, fit_readout
+from dygenept.model.start.readout import PENALTIES, Readout, fit_readout
 from dygenept.model.start.typical import IndexArray, Rows
 from dygenept.plugin import BaselineSpec, PluginError, hookimpl
-from dygenept.types import Condition, DoubleArray, FitSize, Task
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
 from dygenept_plugins.baselines._embedding_regression import (
     EmbeddingConfig,
     EmbeddingModel,
     block_values,
     fit_bytes,
+    gram_products,
     knowledge_of,
     n_features,
+    regression_work,
+    width,
 )
 
 # Further arrays of all pairs beside those of a regression, where these are small: products of
 # targets with each other and with their typical change, and what leaving out makes of them.
 PRODUCTS = 6
+# Simple operations on each value of which the typical change without a perturbation is found.
+TYPICAL_PASSES = 20
 
 
 class LinearLooConfig(EmbeddingConfig):
@@ -125,6 +130,32 @@ def linear_loo_bytes(config: LinearLooConfig, size: FitSize) -> int:
     return fit_bytes(config, size) + 8 * more
 
 
+def linear_loo_work(config: LinearLooConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: one decomposition, products for each penalty, and four with the changes.
+
+    Where all pairs are few, penalties are compared by their products.
+    """
+    n, n_genes = size.n_known, size.n_genes
+    along, n_tried = min(n, n_genes), len(PENALTIES)
+    is_large = n * width(config, size) > BLOCK_VALUES
+    products = gram_products(n, width(config, size)) + n * n * along + 4 * n * n * n_genes
+    passes = TYPICAL_PASSES * n * (3 * along + 2 * n_genes)
+    if n * along > BLOCK_VALUES:
+        products += n_tried * n * n * along
+        passes += n_tried * (TYPICAL_PASSES * n * along + 4 * n * n)
+    else:
+        products += 3 * n * n * along + n_tried * n**3
+        passes += n_tried * 10 * n * n
+    own = FitWork(
+        products=products,
+        # Features that are few are decomposed themselves, which takes about three times as long.
+        decompositions=(1 if is_large else 3) * n**3,
+        passes=passes,
+        are_alike=True,
+    )
+    return regression_work(config, size, own, n_tried)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -138,5 +169,6 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=LinearLoo,
             knowledge=knowledge_of,
             fit_bytes=linear_loo_bytes,
+            fit_work=linear_loo_work,
         )
     ]

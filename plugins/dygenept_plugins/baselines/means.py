@@ -28,8 +28,8 @@ import numpy as np
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView
 from dygenept.machine.tables import filled_by_columns, rows_of
-from dygenept.plugin import BaselineSpec, hookimpl
-from dygenept.types import Condition, DoubleArray
+from dygenept.plugin import BaselineSpec, PluginConfig, hookimpl
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork
 from dygenept.types.gene_sets import gene_membership, numbered_targets
 
 PERTURBQA = "Wu et al. 2025 (PerturbQA), arXiv:2502.21290"
@@ -152,6 +152,24 @@ class Majority(ClosedFormModel):
         return np.full(view.means.shape[1], labels[counts.argmax()])
 
 
+def mean_work(config: PluginConfig, size: FitSize) -> FitWork:
+    """Steps of a mean that is the same for all."""
+    passes = (size.n_known + size.n_held_out) * size.n_genes
+    return FitWork(passes=passes, are_alike=True)
+
+
+def sum_work(config: PluginConfig, size: FitSize) -> FitWork:
+    """Steps of means by gene; genes that no train perturbation has are predicted the same."""
+    n, m = size.n_known, size.n_held_out
+    passes = (5 * n + 5 * m) * size.n_genes
+    return FitWork(passes=passes, are_alike=size.n_targets >= n + m)
+
+
+def drawn_work(config: PluginConfig, size: FitSize) -> FitWork:
+    """Steps of copying what is drawn."""
+    return FitWork(passes=2 * size.n_held_out * size.n_genes)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the means, the sum and the draw."""
@@ -161,30 +179,35 @@ def dygenept_baselines() -> list[BaselineSpec]:
             summary="Mean of the control cells.",
             source="this project; the usual null model",
             factory=lambda config: ControlMean(),
+            fit_work=mean_work,
         ),
         BaselineSpec(
             name="perturbed_mean",
             summary="Unweighted mean of the train perturbations.",
             source=SYSTEMA,
             factory=lambda config: PerturbedMean(),
+            fit_work=mean_work,
         ),
         BaselineSpec(
             name="matching_mean",
             summary="Mean of the train perturbations that share a target gene.",
             source=SYSTEMA,
             factory=lambda config: MatchingMean(),
+            fit_work=sum_work,
         ),
         BaselineSpec(
             name="additive",
             summary="Control plus the sum of the single perturbations' deltas.",
             source="Ahlmann-Eltze et al. 2025, doi:10.1038/s41592-025-02772-6",
             factory=lambda config: Additive(),
+            fit_work=sum_work,
         ),
         BaselineSpec(
             name="random_train",
             summary="Delta of a random train perturbation.",
             source="this project",
             factory=lambda config: RandomTrain(),
+            fit_work=drawn_work,
         ),
         BaselineSpec(
             name="gene_mean",

@@ -22,14 +22,17 @@ from dygenept.machine.table_products import (
 )
 from dygenept.machine.tables import mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
-from dygenept.types import DoubleArray
+from dygenept.types import DoubleArray, FitSize, FitWork
 from dygenept_plugins.baselines._embedding_regression import (
     ALL,
     Choice,
     EmbeddingConfig,
     SpreadRegression,
     fit_bytes,
+    gram_products,
     knowledge_of,
+    regression_work,
+    width,
 )
 
 PENALTIES: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(6, -7, -1))
@@ -121,6 +124,22 @@ class Ridge(SpreadRegression[RidgeConfig]):
         return {"alpha": 0.1}
 
 
+def ridge_work(config: RidgeConfig, size: FitSize) -> FitWork:
+    """Steps of a fit: one decomposition, a product for each penalty, and predicting."""
+    n, m, n_genes = size.n_known, size.n_held_out, size.n_genes
+    tried = len(PENALTIES) if config.alpha is None else 0
+    along = min(n, n_genes)
+    products = gram_products(n, width(config, size)) + n * n * n_genes + m * n * n
+    if tried:
+        products += (tried + 1) * n * n * along
+    own = FitWork(
+        products=products,
+        decompositions=n**3,
+        passes=tried * (4 * n * n + 3 * n * along),
+    )
+    return regression_work(config, size, own, tried)
+
+
 @hookimpl
 def dygenept_baselines() -> list[BaselineSpec]:
     """Return the baseline."""
@@ -133,6 +152,7 @@ def dygenept_baselines() -> list[BaselineSpec]:
             factory=Ridge,
             knowledge=knowledge_of,
             fit_bytes=fit_bytes,
+            fit_work=ridge_work,
             learns_from=("cells", "effects"),
         )
     ]

@@ -266,6 +266,7 @@ def dygenept_metrics() -> list[MetricSpec]:
         lower=0.0,
         upper=1.0,
         undefined="it is the only held-out perturbation of its cell type; left out of means",
+        concurrent=True,
     )
     return [
         spec(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from dygenept_plugins.networks.gene_interactions import MlpInteraction, PairInteraction
+from dygenept_plugins.networks.latent_combinations import LatentCombinations
 from dygenept_plugins.networks.linear_start import (
     between_pairs,
     orthogonal,
@@ -46,7 +48,7 @@ class LatentArithmetic(nn.Module):
         ``hidden_dims`` are the output network's, at least one. ``dropout`` acts on the shift
         network's hidden layer and before the output map. An ``interaction_rank`` of 0 leaves out
         all interaction, so that combinations are additive in the latent space. ``interaction``
-        chooses between ``PairInteraction`` and ``PairNetwork``.
+        chooses between ``PairInteraction`` and ``MlpInteraction``.
         """
         super().__init__()
         self.shift = nn.Sequential(
@@ -55,10 +57,10 @@ class LatentArithmetic(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden_dims[0], width),
         )
-        self.interaction: PairInteraction | PairNetwork | None = None
+        self.interaction: PairInteraction | MlpInteraction | None = None
         self.overlap: nn.Parameter | None = None
         if interaction_rank and interaction == "mlp":
-            self.interaction = PairNetwork(width)
+            self.interaction = MlpInteraction(width)
         elif interaction_rank:
             self.interaction = PairInteraction(width=width, rank=interaction_rank)
             # How far further genes add nothing to the shift that all genes share.
@@ -126,7 +128,7 @@ class LatentArithmetic(nn.Module):
     @property
     def starts_linear(self) -> bool:
         """True where nothing interacts at the start: paired units pass on what they are given."""
-        return not isinstance(self.interaction, PairNetwork)
+        return not isinstance(self.interaction, MlpInteraction)
 
     def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
         """Return the features of the shift that all genes share at the start, (B, D) to (B, F)."""
@@ -182,62 +184,12 @@ class LatentArithmetic(nn.Module):
         columns: torch.Tensor | None = None,
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Shift each gene once; see ``CombinesGenes``."""
-        from dygenept_plugins.networks.latent_combinations import LatentCombinations
-
         return LatentCombinations(self, embedding, cell, control, columns)
 
     @property
     def shared_shift(self) -> torch.Tensor:
         """The shift that all genes share, (D,)."""
         return linear_layers(self.shift)[1].bias
-
-
-class PairInteraction(nn.Module):
-    """Sum over pairs of genes of u_p ⊙ u_q, mapped back to the latent space.
-
-    Symmetric in the genes, defined for any number of them, exactly zero for none or one, and zero
-    where the shifts are.
-    """
-
-    def __init__(self, *, width: int, rank: int) -> None:
-        """Build both maps; the second starts at zero, and so does the interaction."""
-        super().__init__()
-        self.down = nn.Linear(width, rank, bias=False)
-        self.up = nn.Linear(rank, width, bias=False)
-        nn.init.zeros_(self.up.weight)
-
-    def forward(self, shifts: torch.Tensor, gene_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Interact, (B, P, D) to (B, D); padding's shifts are zeros and take no part unmasked."""
-        factors = self.down(shifts)  # (B, P, R)
-        with torch.autocast(shifts.device.type, enabled=False):
-            # Products in low precision would not cancel for a single gene.
-            wide = factors.to(torch.promote_types(factors.dtype, torch.float32))
-            pairs = (wide.sum(dim=1).square() - wide.square().sum(dim=1)) / 2  # (B, R)
-        mapped: torch.Tensor = self.up(pairs.to(factors.dtype))
-        return mapped
-
-
-class PairNetwork(nn.Module):
-    """Sum over pairs of genes of a network of both shifts, averaged over their two orders.
-
-    Symmetric in the genes, defined for any number of them, and exactly zero for none or one.
-    """
-
-    def __init__(self, width: int) -> None:
-        """Build the network, 2 D to D, with torch's first weights."""
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
-
-    def forward(self, shifts: torch.Tensor, gene_mask: torch.Tensor) -> torch.Tensor:
-        """Interact, (B, P, D) to (B, D); pairs with padding, (B, P), take no part."""
-        total = torch.zeros_like(shifts[:, 0])
-        for one, other in combinations(range(shifts.shape[1]), 2):
-            both = torch.cat([shifts[:, one], shifts[:, other]], dim=-1)
-            swapped = torch.cat([shifts[:, other], shifts[:, one]], dim=-1)
-            mapped = (self.layers(both) + self.layers(swapped)) / 2
-            is_pair = gene_mask[:, one] & gene_mask[:, other]
-            total = total + mapped.masked_fill(~is_pair[:, None], 0.0)
-        return total
 
 
 def linear_layers(network: nn.Sequential) -> list[nn.Linear]:

@@ -7,16 +7,34 @@ rank. What is left per combination and cell is the nonlinear part and the output
 
 from __future__ import annotations
 
-from itertools import combinations
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from dygenept_plugins.networks.latent_arithmetic import (
-    LatentArithmetic,
+from dygenept_plugins.networks.gene_interactions import (
+    CombinedInteraction,
+    MlpInteraction,
     PairInteraction,
-    PairNetwork,
+    row_of,
+    with_none,
 )
+
+
+class LatentMaps(Protocol):
+    """The maps of ``LatentArithmetic`` that combinations go through."""
+
+    shift: nn.Sequential
+    interaction: PairInteraction | MlpInteraction | None
+    overlap: nn.Parameter | None
+    hidden: nn.Sequential
+    output: nn.Linear
+    gate: nn.Linear
+    gate_control: nn.Parameter
+
+    @property
+    def shared_shift(self) -> torch.Tensor:
+        """The shift that all genes share, (D,)."""
 
 
 class LatentCombinations:
@@ -28,7 +46,7 @@ class LatentCombinations:
     @torch.no_grad()
     def __init__(
         self,
-        decoder: LatentArithmetic,
+        decoder: LatentMaps,
         embedding: torch.Tensor,
         cell: torch.Tensor,
         control: torch.Tensor,
@@ -42,7 +60,7 @@ class LatentCombinations:
         self._output = decoder.output.weight[wanted].T.contiguous()
         shifts = decoder.shift(embedding.float()).transpose(0, 1).contiguous()  # (U, C, D)
         shared = decoder.shared_shift * (0.0 if decoder.overlap is None else decoder.overlap)
-        self._interaction = _Interaction(decoder.interaction, shifts)
+        self._interaction = CombinedInteraction(decoder.interaction, shifts)
         # Hidden units read [shifted state, control state].
         to_hidden = first.weight[:, : cell.shape[-1]].T  # (D, H)
         same = first(torch.cat([cell, cell], dim=-1))  # (C, H)
@@ -88,64 +106,20 @@ class _LinearMap:
         self._later = weights if weights.shape[1] > 2 * weights.shape[0] else None
         self._of_cell = of_cell
         if self._later is not None:
-            self._genes, self._shared, self._back = _with_none(shifts), shared, back
+            self._genes, self._shared, self._back = with_none(shifts), shared, back
         else:
-            self._genes = _with_none(shifts @ weights)
+            self._genes = with_none(shifts @ weights)
             self._shared, self._back = shared @ weights, back @ weights
 
     def __call__(self, genes: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Map the shifts of combinations, (n, P), and their interaction, (n, C, L)."""
         further = ((genes >= 0).sum(dim=1) - 1).clamp(min=0)  # (n,)
-        total = _row(self._genes, genes[:, 0]).clone()
+        total = row_of(self._genes, genes[:, 0]).clone()
         for place in range(1, genes.shape[1]):
-            total += _row(self._genes, genes[:, place])
+            total += row_of(self._genes, genes[:, place])
         total -= (further[:, None] * self._shared)[:, None]
         if latent.shape[-1]:
             total += latent @ self._back
         if self._later is not None:
             total = total @ self._later
         return total.add_(self._of_cell)
-
-
-class _Interaction:
-    """The interaction of combinations before it is mapped back to a shift."""
-
-    def __init__(
-        self, interaction: PairInteraction | PairNetwork | None, shifts: torch.Tensor
-    ) -> None:
-        """Compute factors of each gene, (U, C, D) to (U, C, L)."""
-        width = shifts.shape[-1]
-        self._network: PairNetwork | None = None
-        if isinstance(interaction, PairNetwork):
-            self._network = interaction
-            factors, self.back = shifts, torch.eye(width, device=shifts.device)
-        elif isinstance(interaction, PairInteraction):
-            factors, self.back = interaction.down(shifts), interaction.up.weight.T
-        else:
-            factors, self.back = shifts[..., :0], shifts.new_zeros(0, width)
-        self._factors = _with_none(factors)
-
-    def __call__(self, genes: torch.Tensor) -> torch.Tensor:
-        """Sum over the pairs of each combination, (n, P) to (n, C, L)."""
-        rows = [_row(self._factors, genes[:, place]) for place in range(genes.shape[1])]
-        total = torch.zeros_like(rows[0])
-        for one, other in combinations(range(len(rows)), 2):
-            if self._network is None:
-                total += rows[one] * rows[other]
-                continue
-            both = torch.cat([rows[one], rows[other]], dim=-1)
-            swapped = torch.cat([rows[other], rows[one]], dim=-1)
-            mapped = (self._network.layers(both) + self._network.layers(swapped)) / 2
-            is_pair = (genes[:, one] >= 0) & (genes[:, other] >= 0)
-            total += mapped * is_pair[:, None, None]
-        return total
-
-
-def _with_none(values: torch.Tensor) -> torch.Tensor:
-    """Add a row of zeros for no gene, (U, …) to (U + 1, …)."""
-    return torch.cat([values, values.new_zeros(1, *values.shape[1:])])
-
-
-def _row(values: torch.Tensor, genes: torch.Tensor) -> torch.Tensor:
-    """Take rows; -1 is the last one."""
-    return values.index_select(0, torch.where(genes < 0, len(values) - 1, genes))

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from dygenept.data.memory import GIB, CellsSize, csr_bytes, parse_memory
+from dygenept.data.opening import open_data
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError, DataError
 from dygenept.plugin.environment import Environment
 from dygenept.testing import write_toy_h5ad

@@ -22,11 +22,12 @@ from dygenept.data import memory
 from dygenept.data.de.lists import DE_LISTS, de_genes
 from dygenept.data.de.tests import de_tests
 from dygenept.data.memory import CellsSize, MemoryLimit
+from dygenept.data.opening import open_data
 from dygenept.data.pseudobulk import half_means, pseudobulk
 from dygenept.data.reading import matrices, matrix_blocks
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.stored_cells import StoredCells
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import DataError
 from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.machine.scratch import ScratchFile
@@ -241,7 +242,7 @@ def test_every_pass_reads_every_value_once(
     assert passes(lambda: de_tests(stored, means)) == 2
 
 
-def test_stored_cells_stay_in_their_process(tmp_path: Path) -> None:
+def test_stored_cells_go_to_no_process_that_is_not_started_with_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be handed to another process"):
         pickle.dumps(ScratchFile(tmp_path))
 

@@ -16,10 +16,11 @@ from scipy import sparse
 
 from dygenept.data import memory
 from dygenept.data.memory import MemoryLimit
+from dygenept.data.opening import open_data
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.data.reading.stored_cells import StoredCells
-from dygenept.data.request import DataRequest, open_data
+from dygenept.data.request import DataRequest
 from dygenept.errors import DataError
 from dygenept.plugin.environment import Environment
 from dygenept.testing import write_toy_h5ad

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import resource
@@ -15,6 +16,7 @@ import pytest
 from dygenept.machine.versions_and_memory import (
     give_back_memory,
     installed_versions,
+    objects_settled,
     thread_counts,
 )
 
@@ -97,3 +99,14 @@ def test_memory_that_a_thread_has_freed_is_given_back() -> None:
     before = resident()
     give_back_memory()
     assert resident() < before - 20_000_000
+
+
+def test_settled_objects_are_left_alone_until_the_end() -> None:
+    before = gc.get_freeze_count()
+    with objects_settled():
+        assert gc.get_freeze_count() > before
+        with objects_settled():
+            pass
+        # Who settled first lets go.
+        assert gc.get_freeze_count() > before
+    assert gc.get_freeze_count() == 0

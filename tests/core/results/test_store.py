@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -99,6 +99,32 @@ def test_what_a_killed_process_of_this_machine_left_half_written_is_removed(
     values = np.ones((2, 1))
     ResultsStore(tmp_path).write_table("predictions/p.parquet", CONDITIONS, values, ("G",))
     assert [item.name for item in table.parent.iterdir()] == ["p.parquet"]
+
+
+def test_a_folder_is_listed_once_for_jobs_that_nobody_began_before(
+    tmp_path: Path, record: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    listing = Path.glob
+
+    def counted(folder: Path, pattern: str) -> Iterator[Path]:
+        listed.append(pattern)
+        return listing(folder, pattern)
+
+    monkeypatch.setattr(Path, "glob", counted)
+    store = ResultsStore(tmp_path)
+    for number in range(4):
+        store.begins_anew(f"{number}" * 32)
+        store.write(record(key=f"{number}" * 32))
+    assert listed == [".*.partial"]
+    # Another process may have begun this one since, and was killed.
+    left = tmp_path / "runs" / f".{'a' * 32}.json.12ab34cd{whole_files._this_machine()}-"
+    left = left.with_name(f"{left.name}99999999.partial")
+    left.write_bytes(b"half")
+    store.write(record(key="5" * 32))
+    assert left.exists()
+    store.write(record(key="a" * 32))
+    assert not left.exists()
 
 
 DAMAGE = {

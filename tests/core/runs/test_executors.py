@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from dygenept.errors import DygeneptError, PluginError
+from dygenept.machine import threads
 from dygenept.runs import executors
 from dygenept.runs.executors import Job, JobResult, run_inline
 from dygenept.runs.jobs import FinishedJob, UnscoredJob
@@ -31,7 +32,7 @@ def begun(finish: Callable[[], FinishedJob], *, n_others: int = 0) -> UnscoredJo
     class Begun(UnscoredJob):
         __slots__ = ()
 
-        def finish(self) -> FinishedJob:
+        def finish(self, each: object = map) -> FinishedJob:
             return finish()
 
     predictions = SimpleNamespace(others=(None,) * n_others)
@@ -70,8 +71,57 @@ def test_a_job_is_scored_while_the_next_is_fitted(monkeypatch: pytest.MonkeyPatc
     assert set(fitted_in) == {threading.main_thread()}
 
 
+def test_two_jobs_are_scored_at_once_and_a_third_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    fitted: list[str] = []
+
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob:
+        fitted.append(model.name)
+
+        def finish() -> FinishedJob:
+            if model.name in ("m0", "m1"):
+                both.wait(WAIT_S)
+            return finished(model.name)
+
+        return begun(finish)
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    results = run_inline(context(), jobs(5), no_report)
+    assert next(results)[0].name == "m0"
+    # One more is fitted beside the two that are behind.
+    assert fitted == ["m0", "m1", "m2"]
+    assert [model.name for model, _, _ in results] == ["m1", "m2", "m3", "m4"]
+
+
+def test_scores_are_computed_side_by_side_with_a_part_of_the_threads_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "n_processors", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    both, counts = threading.Barrier(2), []
+
+    def count(_: object) -> int:
+        both.wait(WAIT_S)
+        return threads.n_threads()
+
+    def begin(_: object, model: Any, *arguments: object, wait: bool) -> UnscoredJob:
+        class Begun(UnscoredJob):
+            __slots__ = ()
+
+            def finish(self, each: Any = map) -> FinishedJob:
+                counts.extend(each(count, range(4)))
+                return finished(model.name)
+
+        return Begun(cast(Any, None), Path(), cast(Any, None))
+
+    monkeypatch.setattr(executors, "begin_job", begin)
+    list(run_inline(context(), jobs(1), no_report))
+    assert counts == [3] * 4
+    assert threads.n_threads() == 6
+
+
 @pytest.mark.parametrize(
-    ("memory", "n_threads", "n_others"), [(1 << 30, 2, 0), (None, 1, 0), (None, 2, 4)]
+    ("memory", "n_threads", "n_others"), [(1 << 30, 2, 0), (None, 1, 0), (None, 1, 4)]
 )
 def test_where_memory_or_threads_are_short_a_job_ends_before_the_next_begins(
     monkeypatch: pytest.MonkeyPatch, memory: int | None, n_threads: int, n_others: int

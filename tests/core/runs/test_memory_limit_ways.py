@@ -145,6 +145,39 @@ def test_an_object_gives_the_scores_of_its_file(
     assert seen(found.records) == seen(held.records)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="open files are handed to processes")
+@pytest.mark.parametrize("backed", [None, "r"])
+def test_cells_in_a_file_are_handed_to_the_processes_that_run_jobs(
+    backed: str | None,
+    path: Path,
+    tmp_path: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = replace(request_of(path, tmp_path / "held"), models=MODELS[:2], metrics=METRICS[:3])
+    held = run_bench(request, environment)
+    adata = anndata.read_h5ad(path, backed=backed)
+    monkeypatch.setattr(memory, "READING_PEAK", 1e12)
+    opened = dg.load_dataset(adata, memory=1 << 32, environment=environment)
+    assert isinstance(opened.expression, StoredCells)
+    for name, data in (("object", adata), ("opened", opened)):
+        found = dg.bench(
+            data,
+            list(MODELS[:2]),
+            metrics=METRICS[:3],
+            folds=2,
+            memory=1 << 32,
+            jobs=2,
+            results=tmp_path / name,
+            environment=environment,
+            progress=False,
+        )
+        assert not found.failures
+        assert seen(found.records) == seen(held.records)
+    if backed:
+        adata.file.close()
+
+
 RUN = """
 import sys
 from pathlib import Path

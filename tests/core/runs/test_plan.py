@@ -18,6 +18,7 @@ from dygenept.knowledge.catalog import open_knowledge
 from dygenept.plugin.environment import Environment
 from dygenept.runs import plan_costs as costs
 from dygenept.runs.plan import BenchPlan, plan_bench
+from dygenept.runs.plan_coefficients import MEASURED
 from dygenept.runs.runner import BenchRequest
 from dygenept.testing import ToyShape, write_toy_h5ad
 from dygenept.types import no_report
@@ -163,25 +164,6 @@ def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Pa
     assert any("not on disk" in doubt for doubt in plan.doubts)
 
 
-def test_the_cost_model_is_near_points_that_were_measured() -> None:
-    two = costs.Machine(device="cpu", n_cores=2)
-    k562 = costs.DataSize(
-        n_cells=162_751, n_genes=5_000, n_conditions=1_092, n_controls=10_691, n_values=103_563_226
-    )
-    fold = costs.FoldSize(n_train=786, n_val=87, n_test=219, n_train_cells=110_000)
-    shared = costs.shared_seconds(k562, two)
-    scored = costs.scoring_seconds(fold, k562, two)
-    # docs/speed.md: eight closed-form models on five folds in 63 s and 1.5 GB.
-    assert shared + 40 * scored == pytest.approx(63, rel=0.15)
-    assert costs.process_bytes(k562, None) == pytest.approx(1.5e9, rel=0.15)
-    # A point that nothing was fitted to: dygenept_small on full-size sim:norman took 2.1 GB.
-    norman = costs.DataSize(
-        n_cells=91_205, n_genes=5_045, n_conditions=236, n_controls=7_000, n_values=58_000_000
-    )
-    seen = costs.FoldSize(n_train=189, n_val=0, n_test=47, n_train_cells=67_000)
-    assert costs.process_bytes(norman, seen, has_torch=True) == pytest.approx(2.1e9, rel=0.25)
-
-
 def test_a_plan_says_that_its_executor_would_be_refused(toy: Path, tmp_path: Path) -> None:
     (doubt,) = planned(toy, tmp_path, ranks=2).doubts
     assert doubt.startswith("The run would be refused: --ranks 2 needs --executor ray")
@@ -248,11 +230,11 @@ def test_texts_that_no_run_has_embedded_are_planned_once(toy: Path, tmp_path: Pa
     assert warm.n_texts == 0
     assert cold.seconds is not None
     assert warm.seconds is not None
-    embedding = costs.MEASURED.load_s + costs.MEASURED.embed_s * cold.n_texts
+    embedding = MEASURED.load_s + MEASURED.embed_s * cold.n_texts
     assert cold.seconds - warm.seconds == pytest.approx(embedding)
     assert cold.memory_bytes is not None
     assert warm.memory_bytes is not None
-    assert cold.memory_bytes - warm.memory_bytes == costs.MEASURED.embed_bytes
+    assert cold.memory_bytes - warm.memory_bytes == MEASURED.embed_bytes
     # With a damaged cache they are embedded again, and it stays where it is.
     (shard,) = (tmp_path / "cache" / "embeddings").glob("*/*.safetensors")
     shard.write_bytes(b"damaged")

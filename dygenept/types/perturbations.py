@@ -1,0 +1,46 @@
+"""What is perturbed, and in which cells; and the arrays that say something of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+CONTROL_LABEL = "ctrl"
+
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Perturbation:
+    """An unordered set of target genes.
+
+    Attributes:
+        label: The smallest of the raw labels that name this set, such as ``KLF1+MAPK1``.
+        genes: Target gene symbols, sorted, each once.
+    """
+
+    label: str
+    genes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Condition:
+    """A perturbation in one cell type: the unit that is predicted and scored."""
+
+    perturbation: Perturbation
+    cell_type: str
+
+    @property
+    def label(self) -> str:
+        """Label of the perturbation."""
+        return self.perturbation.label
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Target gene symbols of the perturbation."""
+        return self.perturbation.genes
