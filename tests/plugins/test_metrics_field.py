@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from dygenept.testing import small_metric_inputs
 from dygenept.testing.toy_knowledge import toy_metric_inputs
@@ -86,3 +87,23 @@ def test_weighted_r2_of_the_reference_itself_is_at_most_0() -> None:
     assert (wmse.weighted_r2_delta_perturbed_ref(of_mean).values <= 0).all()
     no_change = replace(inputs, truth=inputs.control)
     assert set(wmse.weighted_r2_delta(no_change).reasons.values()) == {wmse.CONSTANT}
+
+
+def test_fold_changes_are_ranked_in_each_row_by_itself_with_ties() -> None:
+    draw = np.random.default_rng(5)
+    n, n_genes = 30, 50
+    predicted, truth = draw.integers(0, 4, size=(2, n, n_genes)).astype(np.float64)
+    shares = draw.choice([0.0, 0.05, 0.5, 1.0], size=n)
+    is_significant = draw.random((n, n_genes)) < shares[:, None]
+    predicted[3], is_significant[3] = 2.0, True  # A constant side.
+    plain = small_metric_inputs(predicted.tolist(), truth.tolist(), control=1.0)
+    inputs = replace(plain, de_tests=DeTests(is_significant, np.zeros((n, n_genes))))
+    found = de_set.de_spearman_lfc(inputs)
+    for row, mask in enumerate(is_significant):
+        sides = predicted[row, mask], truth[row, mask]  # A fold change has the order of the mean.
+        if mask.sum() < 2 or any(len(set(side)) == 1 for side in sides):
+            assert np.isnan(found.values[row])
+            assert found.reasons[row] == de_set.CONSTANT
+        else:
+            assert found.values[row] == pytest.approx(spearmanr(*sides).statistic, abs=1e-12)
+    assert 0 < len(found.reasons) < n

@@ -23,6 +23,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.evaluation.candidate_ranks import are_alike
 from dygenept.evaluation.rows import change, count_true, predicted_change, row_by_row, top_share
@@ -97,16 +98,21 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
     """
     if inputs.de_tests is None:
         return _undefined(inputs)
-    values = np.full(len(inputs.conditions), np.nan)
-    for row, mask in enumerate(inputs.de_tests.is_significant):
-        if np.count_nonzero(mask) > 1:
-            predicted = _predicted_fold_change(inputs)[row, mask]
-            truth = log2_fold_change(inputs.truth[row, mask], inputs.control[row, mask])
-            ranks = np.stack([_ranks(predicted), _ranks(truth)])
-            ranks -= ranks.mean(axis=1, keepdims=True)
-            norms = np.linalg.norm(ranks, axis=1).prod()
-            if norms > 0:
-                values[row] = np.clip(ranks[0] @ ranks[1] / norms, -1.0, 1.0)
+    mask = inputs.de_tests.is_significant
+    n_conditions, rows = len(mask), np.repeat(np.arange(len(mask)), count_true(mask))
+    predicted = _centred_ranks(_predicted_fold_change(inputs)[mask], rows, n_conditions)
+    truth = _centred_ranks(
+        log2_fold_change(inputs.truth[mask], inputs.control[mask]), rows, n_conditions
+    )
+
+    def total(products: DoubleArray) -> DoubleArray:
+        # Multiples of a quarter below 2**53 add up without rounding, in any order.
+        return np.bincount(rows, products, minlength=n_conditions).astype(np.float64, copy=False)
+
+    norms = np.sqrt(total(predicted * predicted)) * np.sqrt(total(truth * truth))
+    values = np.full(n_conditions, np.nan)
+    np.divide(total(predicted * truth), norms, out=values, where=norms > 0)
+    values = np.clip(values, -1.0, 1.0)
     return MetricValues(values, dict.fromkeys(np.flatnonzero(np.isnan(values)).tolist(), CONSTANT))
 
 
@@ -200,11 +206,30 @@ def _ordered_size(inputs: MetricInputs) -> DoubleArray:
     )
 
 
-def _ranks(values: DoubleArray) -> DoubleArray:
-    """Rank values; ties share the middle rank."""
-    ordered = np.sort(values)
-    first = np.searchsorted(ordered, values, side="left")
-    ranks: DoubleArray = (first + np.searchsorted(ordered, values, side="right")) / 2.0
+def _centred_ranks(values: DoubleArray, rows: npt.NDArray[np.intp], n_rows: int) -> DoubleArray:
+    """Rank the values of each row, less the row's mean rank; ties share the middle rank.
+
+    Args:
+        values: Values of all rows, (N,).
+        rows: Row of each value, ascending, (N,).
+        n_rows: Number of rows.
+
+    Returns:
+        (N,), multiples of a half.
+    """
+    order = np.argsort(values)
+    # Row by row, and in each as they are ordered; small integers are sorted by counting.
+    small = rows.astype(np.min_scalar_type(n_rows))
+    order = order[np.argsort(small[order], kind="stable")]
+    ordered = values[order]
+    is_first = np.ones(len(values), dtype=np.bool_)
+    is_first[1:] = (ordered[1:] != ordered[:-1]) | (rows[1:] != rows[:-1])
+    first = np.flatnonzero(is_first)  # Of the values that tie.
+    end = np.append(first[1:], len(values))
+    counts = np.bincount(rows, minlength=n_rows)
+    middle = counts.cumsum() - counts / 2.0  # The mean rank of a row, from the start of all.
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((first + end) / 2.0, end - first) - middle[rows]
     return ranks
 
 
