@@ -83,6 +83,19 @@ def suited_threads(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Give matrix products of numpy one thread for a block; the setting is the process's.
+
+    Of a product with few columns the library's threads add parts of each sum, so that the last
+    bits depend on their number. Other threads of the block may still compute side by side.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """Give torch one thread for a block; the setting is the process's and is put back."""
     import torch
