@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from torch import nn
 
@@ -66,6 +68,25 @@ def in_threads(compute: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [compute(item) for item in items]
     with ThreadPoolExecutor(n_threads()) as pool:
         return list(pool.map(compute, items))
+
+
+@contextmanager
+def pages_touched(array: npt.NDArray[np.generic]) -> Iterator[None]:
+    """Have the pages of an empty array's memory brought in beside a block, if there are threads.
+
+    Their first use may take longer than what is written there. The array is all zeros after the
+    block, which must leave it alone.
+
+    Args:
+        array: Just allocated, of any shape.
+    """
+    if n_threads() == 1:
+        yield
+        return
+    with ThreadPoolExecutor(1) as beside:
+        touching = beside.submit(array.fill, 0)
+        yield
+        touching.result()
 
 
 @contextmanager
