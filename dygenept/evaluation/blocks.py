@@ -78,7 +78,7 @@ def _block(inputs: MetricInputs, start: int) -> MetricInputs:
     rows = slice(start, start + BLOCK_ROWS)
     tests, halves = inputs.de_tests, inputs.control_halves
     positions = np.arange(len(inputs.conditions))[rows]
-    return replace(
+    block = replace(
         inputs,
         conditions=inputs.conditions[rows],
         predicted=inputs.predicted[rows],
@@ -97,3 +97,4 @@ def _block(inputs: MetricInputs, start: int) -> MetricInputs:
             None if inputs.predicted_cells is None else inputs.predicted_cells.take(positions)
         ),
     )
+    return block if inputs.shared is None else block.sharing(inputs.shared.block(start))

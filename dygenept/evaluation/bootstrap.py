@@ -6,6 +6,7 @@ Undefined values make the numbers of values differ a little, so several sizes ar
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -69,11 +70,13 @@ class KeptDraws:
         self._few = functools.lru_cache(maxsize=16)(lambda *key: as_float(draw(*key)))
         self._latest = functools.lru_cache(maxsize=1)(narrow)
         self._narrow = (many, huge)
+        self._lock = threading.Lock()
 
     def __call__(self, n_values: int, n_draws: int, seed: int) -> DoubleArray:
         """Return the draws, (n_draws, n_values), read-only."""
         kept = self._few if n_values * n_draws <= SMALL else self._latest
-        return kept(n_values, n_draws, seed)
+        with self._lock:  # Several metrics ask at once; the draws are made once.
+            return kept(n_values, n_draws, seed)
 
     def cache_clear(self) -> None:
         """Forget all results."""

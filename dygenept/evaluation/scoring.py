@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, replace
-from statistics import fmean
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -35,11 +34,11 @@ from dygenept.types import (
     Predictions,
     Pseudobulk,
     Score,
+    SharedByFold,
 )
 
 N = TypeVar("N", bound=np.generic)
 NO_TRUTH = "too few cells to have a truth"
-NO_CORRELATION = "no correlation, which alone can be corrected for the number of cells"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +85,9 @@ class LaidOut:
         control_halves: Means of two halves of the controls, (2, n, G), where a metric reads them.
         single_deltas: True changes of single perturbations, where a metric reads them.
         rows: Position of each condition in the data set, (n,).
+        shared: What metrics make of these; None where it is not kept.
+        train_means: Mean of the train perturbations of each cell type that the first predictions
+            were scored with, (n_types, G), on which ``shared`` depends; empty before.
     """
 
     truth: DoubleArray
@@ -95,6 +97,22 @@ class LaidOut:
     control_halves: DoubleArray | None
     single_deltas: tuple[DoubleArray | None, ...]
     rows: IntArray
+    shared: SharedByFold | None = None
+    train_means: list[DoubleArray] = field(default_factory=list)
+
+    def shared_with(self, predictions: Predictions, of_types: DoubleArray) -> SharedByFold | None:
+        """Return what predictions share with others of the fold.
+
+        Args:
+            predictions: The predictions.
+            of_types: Mean of the train perturbations of each cell type, (n_types, G).
+        """
+        if self.shared is None:
+            return None
+        if not self.train_means:
+            self.train_means.append(of_types)
+        is_alike = predictions.truth is None and np.array_equal(self.train_means[0], of_types)
+        return self.shared if is_alike else replace(self.shared, of_truth=None)
 
 
 def metric_inputs(
@@ -125,7 +143,7 @@ def metric_inputs(
     names = sorted(set(kinds))
     of_types = np.array([train_means[name] for name in names]).reshape(-1, truth.shape[1])
     reference = _repeated(of_types, [names.index(kind) for kind in kinds], means)
-    return MetricInputs(
+    inputs = MetricInputs(
         conditions=conditions,
         predicted=_read_only(_predicted(predictions)),
         truth=_read_only(truth),
@@ -141,6 +159,7 @@ def metric_inputs(
         candidates=None if against.held_out is None else against.held_out.candidates(predictions),
         spread=None if predictions.spread is None else _read_only(predictions.spread),
     )
+    return inputs.sharing(laid_out.shared_with(predictions, of_types))
 
 
 def _laid_out(conditions: tuple[Condition, ...], against: GroundTruth) -> LaidOut:
@@ -151,6 +170,7 @@ def _laid_out(conditions: tuple[Condition, ...], against: GroundTruth) -> LaidOu
     rows = _rows_of(conditions, data)
     types = [data.cell_types.index(condition.cell_type) for condition in conditions]
     means, tests, halves = pseudobulk.means, against.de_tests, against.control_halves
+    is_kept = against.laid_out is not None and not in_file(means)
     found = LaidOut(
         truth=_read_only(rows_of(means, rows)),
         control=_read_only(_repeated(pseudobulk.control_means, types, means)),
@@ -161,8 +181,9 @@ def _laid_out(conditions: tuple[Condition, ...], against: GroundTruth) -> LaidOu
         control_halves=None if halves is None else _read_only(_halves(halves, types, means)),
         single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
         rows=rows,
+        shared=SharedByFold() if is_kept else None,
     )
-    if against.laid_out is not None and not in_file(means):
+    if against.laid_out is not None and is_kept:
         against.laid_out[conditions] = found
     return found
 
@@ -219,53 +240,6 @@ def _results(
             found = beside.submit(copy_context().run, values_of, of_all, inputs)
             by_row, whole = iter(in_blocks(of_rows, inputs)), iter(found.result())
     return [next(by_row) if spec.by_row else next(whole) for spec, _ in metrics]
-
-
-def averaged(draws: Sequence[Sequence[Score]]) -> list[Score]:
-    """Average the scores of several draws of the same conditions.
-
-    A value is the mean over the draws in which it is defined; undefined in all, it keeps the
-    first draw's reason.
-
-    Args:
-        draws: What ``score`` returned for each draw, at least one.
-    """
-    if len(draws) == 1:
-        return list(draws[0])
-    means: list[Score] = []
-    for scores in zip(*draws, strict=True):
-        defined = [item.value for item in scores if item.value is not None]
-        means.append(
-            replace(scores[0], value=fmean(defined), reason=None) if defined else scores[0]
-        )
-    return means
-
-
-def lengthened(
-    scores: Sequence[Score], metrics: Sequence[MetricSpec], factor: float
-) -> list[Score]:
-    """Say what scores would be with more cells, by the Spearman-Brown formula.
-
-    A correlation r of two halves becomes f r / (1 + (f - 1) r); one of 0 or less stays, since it
-    shows no signal that more cells could bring out. Metrics that are not correlations are
-    undefined.
-
-    Args:
-        scores: Scores of one model.
-        metrics: Their metrics.
-        factor: How many times more cells, f.
-    """
-    corrected = {spec.name for spec in metrics if spec.is_correlation}
-    found = []
-    for item in scores:
-        r = item.value
-        if item.metric not in corrected:
-            found.append(replace(item, value=None, reason=NO_CORRELATION))
-        elif r is not None and r > 0:
-            found.append(replace(item, value=factor * r / (1.0 + (factor - 1.0) * r)))
-        else:
-            found.append(item)
-    return found
 
 
 def _repeated(of_types: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:

@@ -17,6 +17,7 @@ from dygenept.leaderboard.metric_table import COMPETITORS, metric_tables
 from dygenept.leaderboard.rows import LeaderboardRow, board_rows, leaderboard_rows
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.leaderboard.seeds import over_seeds, seed_groups
+from dygenept.machine.threads import one_blas_thread
 from dygenept.results.records import RunRecord
 
 
@@ -56,6 +57,7 @@ class ComparisonRow:
         return asdict(self)
 
 
+@one_blas_thread()
 def compare_models(
     records: Sequence[RunRecord], models: Sequence[str], *, metrics: Sequence[str] = ()
 ) -> tuple[ComparisonRow, ...]:

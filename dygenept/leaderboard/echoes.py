@@ -57,7 +57,7 @@ def barred(tables: Sequence[MetricTable]) -> frozenset[str]:
     """
     found: dict[str, bool] = {}
     for table in tables:
-        if table.higher_is_better:
+        if table.higher_is_better or "submitted" not in table.roles.values():
             continue
         grid = ScoreGrid.of(table)
         pooled = {

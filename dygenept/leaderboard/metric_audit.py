@@ -15,6 +15,7 @@ from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, TRUTH
 from dygenept.leaderboard.metric_table import COMPETITORS, metric_tables
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.score_grid import ScoreGrid
+from dygenept.machine.threads import one_blas_thread
 from dygenept.results.records import RunRecord
 
 EPSILON, DOUBLED = "mean + 0.001 (truth - mean)", "control + 2 (truth - control)"
@@ -105,6 +106,7 @@ def base_model(records: Sequence[RunRecord]) -> str:
     return min(sorted(ranks), key=lambda name: float(np.mean(ranks[name])))
 
 
+@one_blas_thread()
 def audit(
     records: Sequence[RunRecord], attacked: Sequence[RunRecord], base: str
 ) -> tuple[AuditRow, ...]:

@@ -98,13 +98,17 @@ def metric_tables(
         n_cells: dict[str, list[int]] = {}
         for record in ordered:
             found = next((entry for entry in record.metrics if entry.name == name), None)
-            for item in () if found is None else found.values:
-                unit = Unit(record.fold, item.perturbation, item.cell_type)
-                if keep is None or keep(unit):
-                    roles[record.model] = record.role
-                    values.setdefault(record.model, {})[unit] = item.value
-                    if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
-                        n_cells.setdefault(record.model, []).append(number)
+            fold, of_fold = record.fold, () if found is None else found.values
+            kept = {Unit(fold, of.perturbation, of.cell_type): of.value for of in of_fold}
+            if keep is not None:
+                kept = {unit: value for unit, value in kept.items() if keep(unit)}
+            if not kept:
+                continue
+            roles[record.model] = record.role
+            values.setdefault(record.model, {}).update(kept)
+            for unit in kept if record.cells else ():
+                if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
+                    n_cells.setdefault(record.model, []).append(number)
         levels = [
             (entry.chance, len(entry.values))
             for record in ordered

@@ -31,6 +31,7 @@ from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_m
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.machine.plain_text import fixed
+from dygenept.machine.threads import in_threads, one_blas_thread
 from dygenept.machine.versions_and_memory import collector_paused
 from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
@@ -311,6 +312,7 @@ def kept_rows(
     return tuple(made) or make(tuple(records))
 
 
+@one_blas_thread()
 def board_rows(
     tables: Sequence[MetricTable],
     *,
@@ -332,10 +334,11 @@ def board_rows(
         min_gap=min_gap,
         barred=barred(tables),
     )
+    of_metrics = in_threads(partial(_metric_rows, judge=judge), tables)
     return tuple(
         replace(row, n_split_folds=n_split_folds, group=group)
-        for table in tables
-        for row in _metric_rows(table, judge)
+        for rows in of_metrics
+        for row in rows
     )
 
 

@@ -21,6 +21,7 @@ from dygenept.leaderboard.calibration import CEILINGS
 from dygenept.leaderboard.columns import JsonDocument
 from dygenept.leaderboard.judgements import best_trivial
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
+from dygenept.machine.threads import one_blas_thread
 from dygenept.results.records import RunRecord
 
 # Registered names, with or without knowledge of their own (`ridge_go`).
@@ -54,6 +55,7 @@ class Saturation:
         return {**asdict(self), "fold": self.fold + 1}
 
 
+@one_blas_thread()
 def saturation(records: Sequence[RunRecord], metric: str) -> tuple[Saturation, ...]:
     """Return the saturation of every held-out perturbation under one metric.
 

@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from torch import nn
 
@@ -69,6 +71,25 @@ def in_threads(compute: Callable[[T], R], items: Iterable[T]) -> list[R]:
 
 
 @contextmanager
+def pages_touched(array: npt.NDArray[np.generic]) -> Iterator[None]:
+    """Have the pages of an empty array's memory brought in beside a block, if there are threads.
+
+    Their first use may take longer than what is written there. The array is all zeros after the
+    block, which must leave it alone.
+
+    Args:
+        array: Just allocated, of any shape.
+    """
+    if n_threads() == 1:
+        yield
+        return
+    with ThreadPoolExecutor(1) as beside:
+        touching = beside.submit(array.fill, 0)
+        yield
+        touching.result()
+
+
+@contextmanager
 def suited_threads(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Run a small network on the CPU with one thread; leave torch's setting as it is otherwise.
 
@@ -79,6 +100,19 @@ def suited_threads(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
         return
     with one_thread():
+        yield
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Give matrix products of numpy one thread for a block; the setting is the process's.
+
+    Of a product with few columns the library's threads add parts of each sum, so that the last
+    bits depend on their number. Other threads of the block may still compute side by side.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1, user_api="blas"):
         yield
 
 

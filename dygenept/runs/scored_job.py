@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from dygenept.errors import PluginError
+from dygenept.evaluation.draws import averaged, lengthened
 from dygenept.evaluation.effect_scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
-from dygenept.evaluation.scoring import GroundTruth, averaged, lengthened, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
     give_back_memory,

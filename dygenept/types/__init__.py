@@ -57,6 +57,7 @@ from dygenept.types.results import (
     MetricValues,
     Predictions,
     Score,
+    SharedByFold,
 )
 from dygenept.types.runtime import (
     FACETS,
@@ -116,6 +117,7 @@ __all__ = [
     "Rows",
     "Runtime",
     "Score",
+    "SharedByFold",
     "Split",
     "Task",
     "TaskCells",

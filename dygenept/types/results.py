@@ -92,6 +92,31 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedByFold:
+    """What metrics make of a fold's tests and truth alone, kept for all predictions of the fold.
+
+    Attributes:
+        of_tests: What depends on the DE tests alone, by name.
+        of_truth: What depends on truth and references too, by name; None for predictions with a
+            truth of their own.
+    """
+
+    of_tests: dict[str, object] = field(default_factory=dict)
+    of_truth: dict[str, object] | None = field(default_factory=dict)
+
+    def block(self, start: int) -> SharedByFold:
+        """Return what is shared about the rows from a position on; blocks are always the same."""
+        parts = (self.of_tests, self.of_truth)
+        # Several predictions are scored at once; either finds the same dictionary.
+        tests, truth = (
+            None if kept is None else kept.setdefault(f"rows from {start}", {}) for kept in parts
+        )
+        return SharedByFold(
+            cast("dict[str, object]", tests), cast("dict[str, object] | None", truth)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricInputs:
     """What a metric sees: all held-out conditions of one fold at once.
 
@@ -135,6 +160,44 @@ class MetricInputs:
     single_deltas: tuple[DoubleArray | None, ...] = ()
     predicted_cells: PredictedCells | None = None
     _kept: dict[str, object] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _shared: SharedByFold | None = field(default=None, init=False, repr=False, compare=False)
+
+    def sharing(self, shared: SharedByFold | None) -> MetricInputs:
+        """Return the same inputs, which share what they have in common with others of the fold.
+
+        Args:
+            shared: Of the same conditions, truth, references and tests; None shares nothing.
+        """
+        found = replace(self)
+        object.__setattr__(found, "_shared", shared)
+        return found
+
+    @property
+    def shared(self) -> SharedByFold | None:
+        """What ``sharing`` set; other inputs, such as ``take`` returns, share nothing."""
+        return self._shared
+
+    def once_of_tests(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what depends on the DE tests alone, computed once a fold where it is shared.
+
+        Args:
+            name: As for ``once``.
+            compute: Computes it; nobody may change what it returns.
+        """
+        return _once(self._kept if self._shared is None else self._shared.of_tests, name, compute)
+
+    def once_of_truth(self, name: str, compute: Callable[[], T]) -> T:
+        """Return what depends on no prediction, computed once a fold where it is shared.
+
+        On truth, control, the mean of the train perturbations, DE lists and tests and control
+        halves. It stays in memory until the run ends: keep values of conditions, not of genes.
+
+        Args:
+            name: As for ``once``.
+            compute: Computes it; nobody may change what it returns.
+        """
+        of_truth = None if self._shared is None else self._shared.of_truth
+        return _once(self._kept if of_truth is None else of_truth, name, compute)
 
     def once(self, name: str, compute: Callable[[], T]) -> T:
         """Return what several metrics make of these inputs, computed for the first who asks.

@@ -10,8 +10,8 @@ from scipy import stats
 
 import dygenept as dg
 from dygenept.data.pseudobulk import half_codes
+from dygenept.evaluation.draws import NO_CORRELATION, lengthened
 from dygenept.evaluation.reference import train_view
-from dygenept.evaluation.scoring import NO_CORRELATION, lengthened
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.plugin.interfaces import PredictsCells
 from dygenept.plugin.specs import BaselineSpec

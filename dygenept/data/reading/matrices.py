@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dygenept.data.reading.encodings import check_size, read_array, text_attribute
 from dygenept.errors import DataError
+from dygenept.machine.threads import pages_touched
 
 if TYPE_CHECKING:
     import h5py
@@ -189,7 +190,8 @@ def _from_csr(
     values = np.empty(data.shape[0], dtype=np.float32)
     places = np.empty(data.shape[0], dtype=indptr.dtype)
     if len(values):
-        data.read_direct(values)
+        with pages_touched(places):
+            data.read_direct(values)
         indices.read_direct(places)
         check_within(places, shape[1], indices)
     return sparse.csr_matrix((values, places, indptr), shape=shape, copy=False)

@@ -101,8 +101,11 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
     mask = inputs.de_tests.is_significant
     n_conditions, rows = len(mask), np.repeat(np.arange(len(mask)), count_true(mask))
     predicted = _centred_ranks(_predicted_fold_change(inputs)[mask], rows, n_conditions)
-    truth = _centred_ranks(
-        log2_fold_change(inputs.truth[mask], inputs.control[mask]), rows, n_conditions
+    truth = inputs.once_of_truth(
+        "de_set.truth_ranks",
+        lambda: _centred_ranks(
+            log2_fold_change(inputs.truth[mask], inputs.control[mask]), rows, n_conditions
+        ),
     )
 
     def total(products: DoubleArray) -> DoubleArray:

@@ -66,7 +66,7 @@ def weighted_r2_delta(inputs: MetricInputs) -> MetricValues:
         >>> weighted_r2_delta(replace(plain, de_tests=tests)).values.round(12)
         array([0.8])
     """
-    return _weighted_r2(inputs, inputs.control)
+    return _weighted_r2(inputs, inputs.control, "control")
 
 
 def weighted_r2_delta_perturbed_ref(inputs: MetricInputs) -> MetricValues:
@@ -83,21 +83,25 @@ def weighted_r2_delta_perturbed_ref(inputs: MetricInputs) -> MetricValues:
         >>> weighted_r2_delta_perturbed_ref(replace(plain, de_tests=tests)).values.round(12)
         array([0.8])
     """
-    return _weighted_r2(inputs, inputs.perturbed_mean)
+    return _weighted_r2(inputs, inputs.perturbed_mean, "perturbed_mean")
 
 
-def _weighted_r2(inputs: MetricInputs, reference: DoubleArray) -> MetricValues:
+def _weighted_r2(inputs: MetricInputs, reference: DoubleArray, name: str) -> MetricValues:
     n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
         return MetricValues(
             np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
         )
     weights = _weights(inputs, inputs.de_tests)
-    delta = inputs.truth - reference
-    mean = np.einsum("ng,ng->n", weights, delta)  # Weights sum to 1.
-    spread = np.einsum("ng,ng->n", weights, (delta - mean[:, None]) ** 2)
+
+    def of_truth() -> tuple[DoubleArray, DoubleArray]:
+        delta = inputs.truth - reference
+        mean = np.einsum("ng,ng->n", weights, delta)  # Weights sum to 1.
+        spread = np.einsum("ng,ng->n", weights, (delta - mean[:, None]) ** 2)
+        return spread, (ROUNDING * row_scale(inputs.truth, reference)) ** 2
+
+    spread, rounding = inputs.once_of_truth(f"wmse.spread from {name}", of_truth)
     error = _weighted_error(inputs, inputs.de_tests)
-    rounding = (ROUNDING * row_scale(inputs.truth, reference)) ** 2
     values = np.full(n_conditions, np.nan)
     np.divide(error, spread, out=values, where=spread > rounding)
     reasons = dict.fromkeys(np.flatnonzero(np.isnan(values)).tolist(), CONSTANT)
@@ -106,7 +110,7 @@ def _weighted_r2(inputs: MetricInputs, reference: DoubleArray) -> MetricValues:
 
 
 def _weights(inputs: MetricInputs, tests: DeTests) -> DoubleArray:
-    return inputs.once("wmse.weights", lambda: de_weights(tests.scores_vs_rest))
+    return inputs.once_of_tests("wmse.weights", lambda: de_weights(tests.scores_vs_rest))
 
 
 def _weighted_error(inputs: MetricInputs, tests: DeTests) -> DoubleArray:

@@ -9,15 +9,10 @@ import pytest
 from core.evaluation.small_cells import AB, BULK, A, B, X, Y, cells_data
 
 from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.draws import NO_CORRELATION, lengthened
 from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
 from dygenept.evaluation.predicted_cells import CellTester
-from dygenept.evaluation.scoring import (
-    NO_CORRELATION,
-    GroundTruth,
-    lengthened,
-    metric_inputs,
-    score,
-)
+from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
     Condition,

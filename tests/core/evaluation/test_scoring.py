@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +10,16 @@ import pytest
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError, ShapeError
+from dygenept.evaluation import blocks
+from dygenept.evaluation.draws import averaged
 from dygenept.evaluation.reference import train_means
-from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
+from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.plugin.specs import MetricSpec
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 from dygenept.types import (
     Condition,
     DeGenes,
+    DoubleArray,
     MetricInputs,
     MetricValues,
     Perturbation,
@@ -74,6 +79,55 @@ def test_what_a_fold_has_in_common_is_laid_out_once(station: Station) -> None:
     assert (metric_inputs(own, against, train_means=references).truth == 3.0).all()
     again = metric_inputs(station.predict(1.0), against, train_means=references)
     np.testing.assert_array_equal(again.truth, first.truth)
+
+
+def test_what_metrics_make_of_a_folds_truth_is_made_once_for_all_its_predictions(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    against = GroundTruth(
+        data=station.data, pseudobulk=station.pseudobulk, de=station.de, laid_out={}
+    )
+    references = train_means(station.task)
+    made: list[str] = []
+    spec = spec_of("whole")
+
+    def metric(inputs: MetricInputs) -> MetricValues:
+        def sums(of: str) -> DoubleArray:
+            made.append(of)
+            return inputs.truth.sum(axis=1)
+
+        tests = inputs.once_of_tests("sums of tests", lambda: sums("tests"))
+        truth = inputs.once_of_truth("sums of truth", lambda: sums("truth"))
+        return MetricValues(tests if inputs.truth[0, 0] != 3.0 else truth)
+
+    def values(
+        predictions: Predictions, means: Mapping[str, DoubleArray] = references
+    ) -> list[float | None]:
+        inputs = metric_inputs(predictions, against, train_means=means)
+        return [item.value for item in score([(spec, metric)], inputs)]
+
+    n, shape = len(station.held_out), (len(station.held_out), station.data.n_genes)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 2)
+    by_row = replace(spec_of("rows"), by_row=True)
+    for spec_in_use, n_blocks in ((spec_of("whole"), 1), (by_row, -(-n // 2))):
+        spec = spec_in_use
+        against = replace(against, laid_out={})
+        first = values(station.predict(1.0))
+        assert values(station.predict(2.0)) == first
+        assert Counter(made) == {"tests": n_blocks, "truth": n_blocks}
+        # Another truth, or another mean of the train perturbations, has the tests alone in common.
+        own = values(replace(station.predict(1.0), truth=np.full(shape, 3.0)))
+        assert own == [3.0 * shape[1]] * n
+        assert Counter(made) == {"tests": n_blocks, "truth": 2 * n_blocks}
+        values(station.predict(1.0), {name: mean + 1.0 for name, mean in references.items()})
+        assert Counter(made) == {"tests": n_blocks, "truth": 3 * n_blocks}
+        made.clear()
+        # Without a place to keep it everything is made anew.
+        against = replace(against, laid_out=None)
+        assert values(station.predict(1.0)) == values(station.predict(2.0)) == first
+        assert Counter(made) == {"tests": 2 * n_blocks, "truth": 2 * n_blocks}
+        made.clear()
+    assert station.inputs(station.predict()).shared is None
 
 
 def test_of_one_cell_type_all_conditions_have_one_control(station: Station) -> None:

@@ -13,7 +13,8 @@ from core.evaluation.small_cells import BULK, A, B, C, X, Y, cells_data
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation import scoring
 from dygenept.evaluation.cell_samples import cell_samples
-from dygenept.evaluation.scoring import GroundTruth, averaged, metric_inputs, score
+from dygenept.evaluation.draws import averaged
+from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.machine import tables
 from dygenept.plugin.specs import MetricSpec
 from dygenept.types import (
