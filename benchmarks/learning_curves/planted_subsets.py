@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 from unittest import mock
 
@@ -36,22 +35,6 @@ METRIC = "pearson_delta_top20"
 REFERENCE = 0  # The linear model's position among the settings that compete.
 
 
-# Strengths of the simulator's second version, about twice those that ship now, and its common
-# direction: whether a rule reads what is planted is asked where there is something to read.
-STRONG: Mapping[str, float] = MappingProxyType(
-    {
-        "EFFECT_SIZE": 2.0,
-        "STRENGTH_MEDIAN": 1.0,
-        "STRENGTH_SPREAD": 1.0,
-        "MAX_STRENGTH": 5.0,
-        "NULL_STRENGTH": 0.1,
-        "RESPONSE_SPREAD": 0.0,
-        "RESPONSE_CHANGED_SHARE": 0.02,
-        "RESPONSE_READINESS": 1.0,
-    }
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Effects to plant.
@@ -60,8 +43,6 @@ class Effects:
         name: What the tables call them.
         shares: Of each source in the squared effects; those that ship by default.
         null_share: Share of perturbations that change next to nothing.
-        strengths: Constants of ``dygenept.data.simulated.effects`` that say how strong effects are,
-            where they are not those that ship.
         scale: Of ``sim:k562``, where a row names none.
         facets: Facet set instead of the model's own.
     """
@@ -69,7 +50,6 @@ class Effects:
     name: str
     shares: Mapping[str, float] = field(default_factory=lambda: effects.SOURCE_SHARES)
     null_share: float = effects.NULL_SHARE
-    strengths: Mapping[str, float] = field(default_factory=dict)
     scale: float = 0.1
     facets: str | None = None
 
@@ -79,12 +59,10 @@ def _shares(go: float, common: float, graph: float, hidden: float, own: float) -
 
 
 EFFECTS = {
-    "go85": Effects(
-        "85 % in GO texts", _shares(0.85, 0.1, 0.0, 0.0, 0.05), 0.0, STRONG, scale=0.03
-    ),
-    "go40": Effects("40 % in GO texts", _shares(0.4, 0.3, 0.1, 0.1, 0.1), 0.3, STRONG),
+    "go85": Effects("85 % in GO texts", _shares(0.85, 0.1, 0.0, 0.0, 0.05), 0.0, scale=0.03),
+    "go40": Effects("40 % in GO texts", _shares(0.4, 0.3, 0.1, 0.1, 0.1), 0.3),
     "shipped": Effects(f"{effects.SOURCE_SHARES['go_text']:.0%}".replace("%", " %, as shipped")),
-    "none": Effects("none in GO texts", _shares(0.0, 0.45, 0.125, 0.225, 0.2), 0.55, STRONG),
+    "none": Effects("none in GO texts", _shares(0.0, 0.45, 0.125, 0.225, 0.2)),
     "dealt": Effects("as shipped, texts of other genes", facets="shuffled"),
 }
 
@@ -160,9 +138,7 @@ class Rule(Protocol):
 def planted(kind: Effects) -> Iterator[None]:
     """Let screens that are simulated meanwhile have these effects."""
     shares, null_share = dict(kind.shares), kind.null_share
-    with mock.patch.multiple(
-        effects, SOURCE_SHARES=shares, NULL_SHARE=null_share, **kind.strengths
-    ):
+    with mock.patch.multiple(effects, SOURCE_SHARES=shares, NULL_SHARE=null_share):
         yield
 
 

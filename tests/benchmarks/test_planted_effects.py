@@ -2,8 +2,7 @@
 when the knowledge is dealt to the wrong genes.
 
 In the stand-ins that ship only a fifth of the effects follows texts, as far as real screens tell;
-here nearly all of it does, and effects are as strong as those of the simulator's second version, so
-that what is tested is whether the model reads them.
+here nearly all of it does, so that what is tested is whether the model reads them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted_subsets import STRONG
 
 from dygenept.data.simulated import effects
 from dygenept.data.simulated.truth import PlantedTruth, read_truth
@@ -41,8 +39,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shares = {"common": 0.1, "go_text": 0.85, "string_graph": 0.0, "hidden": 0.0, "own": 0.05}
         patch.setattr(effects, "SOURCE_SHARES", shares)
         patch.setattr(effects, "NULL_SHARE", 0.0)
-        for name, value in STRONG.items():
-            patch.setattr(effects, name, value)
         yield tmp_path_factory.mktemp("planted")
 
 

@@ -1,12 +1,11 @@
 """The planted effects: what a perturbation changes, from five sources in stated shares.
 
 The log-fold change of a target is its strength times a sum of unit directions. One is common to all
-perturbations: a response that moves many genes, as slower growth or stress does, and whose strength
-varies around that of the rest. One follows the GO terms of the gene: in a cell of state s, the
-known facet that stands highest in the priority order of s is responsible and carries 85 % of it,
-and the gene's other programs share the rest. One follows the gene's neighbourhood in STRING, one a
-hidden program that no text or graph names, and one is the gene's own. Strengths have a heavy tail,
-and most single perturbations change next to nothing, as in real screens.
+perturbations. One follows the GO terms of the gene: in a cell of state s, the known facet that
+stands highest in the priority order of s is responsible and carries 85 % of it, and the gene's
+other programs share the rest. One follows the gene's neighbourhood in STRING, one a hidden program
+that no text or graph names, and one is the gene's own. Strengths have a heavy tail, and many
+perturbations change next to nothing, as in real screens.
 """
 
 from __future__ import annotations
@@ -21,31 +20,22 @@ from dygenept.data.simulated.memberships import Memberships
 from dygenept.data.simulated.profiles import Modality
 from dygenept.data.simulated.programs import GenePrograms
 from dygenept.data.simulated.targets import STATE_SHARES, Targets
-from dygenept.data.simulated.vectors import (
-    OutputGenes,
-    draw_directions,
-    draw_shared_direction,
-    n_changed_genes,
-)
+from dygenept.data.simulated.vectors import OutputGenes, draw_directions
 from dygenept.types import BoolArray, DoubleArray, FloatArray, IntArray
 
-# Expected shares of the squared log-fold change of a target that is in a program of every source;
-# what a target has no program for is its own.
+# Shares of the squared log-fold change of a target that is in a program of every source; what a
+# target has no program for is its own.
 SOURCE_SHARES: Mapping[str, float] = MappingProxyType(
-    {"common": 0.56, "go_text": 0.20, "string_graph": 0.10, "hidden": 0.11, "own": 0.03}
+    {"common": 0.45, "go_text": 0.20, "string_graph": 0.125, "hidden": 0.125, "own": 0.10}
 )
 RESPONSIBLE_SHARE = 0.85
 # Norms of the parts of a program of GO; squares sum to 1.
 FACET_PART, PROGRAM_PART = 0.5, float(np.sqrt(0.75))
 # Root mean square log-fold change, over the genes that a direction changes, at strength 1.
-EFFECT_SIZE = 2.1
-STRENGTH_MEDIAN, STRENGTH_SPREAD = 0.5, 1.1
-NULL_SHARE, NULL_STRENGTH = 0.65, 0.05
-MAX_STRENGTH = 2.5
-# The shared response moves many more genes than any other direction, and not a few of them most.
-RESPONSE_CHANGED_SHARE, RESPONSE_READINESS = 0.10, 0.3
-# Spread of the natural log of the shared response's strength around that of the rest.
-RESPONSE_SPREAD = 0.3
+EFFECT_SIZE = 2.0
+STRENGTH_SPREAD = 1.0
+NULL_SHARE, NULL_STRENGTH = 0.55, 0.1
+MAX_STRENGTH = 5.0
 INTERACTION_MEAN, INTERACTION_SPREAD = -0.25, 0.35
 # No gene changes further than this, in natural log, besides a target's own expression.
 MAX_LOG_FOLD = 3.0
@@ -68,7 +58,6 @@ class PlantedEffects:
         singles: Effect of each target, (n_targets, S, G).
         doubles: Effect of each pair: sum plus interaction, (n_doubles, S, G).
         strength: Strength of each target, (n_targets,).
-        response: Strength of the shared response to each target, (n_targets,).
         shares: Share of each source in the squared log-fold changes of all targets.
     """
 
@@ -77,7 +66,6 @@ class PlantedEffects:
     singles: FloatArray
     doubles: FloatArray
     strength: DoubleArray
-    response: DoubleArray
     shares: Mapping[str, float]
 
 
@@ -108,13 +96,10 @@ def plant_effects(
     go += PROGRAM_PART * draw_directions(len(programs.terms), output, rng=rng)
     graph = draw_directions(len(memberships.centres), output, rng=rng)
     hidden = draw_directions(memberships.n_hidden, output, rng=rng)
-    common = draw_shared_direction(
-        output, changed_share=RESPONSE_CHANGED_SHARE, readiness=RESPONSE_READINESS, rng=rng
-    )
+    common = draw_directions(1, output, rng=rng)
     own = draw_directions(n_targets, output, rng=rng)
     strength = draw_strengths(n_targets, rng=rng)
-    response = draw_responses(n_targets, rng=rng)
-    n_changed = n_changed_genes(len(output.preference))
+    n_changed = np.count_nonzero(common)
     size = EFFECT_SIZE * np.sqrt(n_changed) * strength  # (n_targets,)
 
     weights_go = _go_weights(targets, programs)
@@ -131,24 +116,20 @@ def plant_effects(
     weights = np.concatenate(parts, axis=2) * size[:, None, None]
     directions = np.concatenate([go, graph, hidden])
     shares = _target_shares(targets, memberships)
-    shared = response * np.sqrt(shares["common"])  # (n_targets,)
-    alone = shared[:, None] * common + np.sqrt(shares["own"])[:, None] * own
+    alone = np.sqrt(shares["common"])[:, None] * common + np.sqrt(shares["own"])[:, None] * own
     singles = (weights @ directions + (size[:, None] * alone)[:, None]).astype(np.float32)
     gamma = rng.normal(INTERACTION_MEAN, INTERACTION_SPREAD, size=len(directions))
     left, right = targets.pairs.T
     overlap = gamma * np.sqrt(weights[left] * weights[right])
     interaction = (overlap @ directions).astype(np.float32)
-    squared = {source: size**2 * share for source, share in shares.items()}
-    squared["common"] = squared["common"] * response**2
-    whole = float(np.sum(list(squared.values())))
+    squared = size**2 / (size**2).sum()
     return PlantedEffects(
         program_effects=directions,
         weights=weights,
         singles=singles,
         doubles=singles[left] + singles[right] + interaction,
         strength=strength,
-        response=strength * response,
-        shares={source: float(of.sum()) / whole for source, of in squared.items()},
+        shares={source: float(squared @ share) for source, share in shares.items()},
     )
 
 
@@ -159,20 +140,11 @@ def saturated(log_fold: FloatArray) -> FloatArray:
 
 
 def draw_strengths(n_targets: int, *, rng: np.random.Generator) -> DoubleArray:
-    """Draw how strong each target's effect is: log-normal, and next to nothing for most.
-
-    Returns:
-        Strengths, ``NULL_STRENGTH`` times as large for ``NULL_SHARE`` of the targets, (n_targets,).
-    """
-    strength = STRENGTH_MEDIAN * np.exp(rng.normal(0.0, STRENGTH_SPREAD, size=n_targets))
+    """Draw how strong each target's effect is: log-normal, a tenth of it for many, (n_targets,)."""
+    strength = np.exp(rng.normal(0.0, STRENGTH_SPREAD, size=n_targets))
     n_null = round(NULL_SHARE * n_targets)
     strength[rng.permutation(n_targets)[:n_null]] *= NULL_STRENGTH
     return np.minimum(strength, MAX_STRENGTH)
-
-
-def draw_responses(n_targets: int, *, rng: np.random.Generator) -> DoubleArray:
-    """Draw the factor on each target's shared response: log-normal, mean square 1, (n,)."""
-    return np.exp(rng.normal(-(RESPONSE_SPREAD**2), RESPONSE_SPREAD, size=n_targets))
 
 
 def _go_weights(targets: Targets, programs: GenePrograms) -> DoubleArray:

@@ -128,7 +128,7 @@ def simulate(
     shares = np.array(STATE_SHARES)
     labels, log_fold = _conditions(shape, programs, targets, effects, output=output)
     program_effects = effects.program_effects.astype(np.float32)
-    strength, response, shares_of = effects.strength, effects.response, effects.shares
+    strength, shares_of = effects.strength, effects.shares
     mean_log_fold = np.einsum("csg,s->cg", log_fold, shares).astype(np.float32)
     group_means = _group_means(model, log_fold)
     # Each of these is a fifth of a full-size data set; the cells need the room.
@@ -174,7 +174,6 @@ def simulate(
             target_neighbourhood=memberships.neighbourhood,
             target_hidden=memberships.hidden,
             strength=strength,
-            response=response,
             source_names=tuple(shares_of),
             source_shares=np.array(list(shares_of.values())),
         ),
