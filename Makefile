@@ -17,13 +17,16 @@ ENDS_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py 
 	tests/cli/test_train_evaluate_predict.py
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test oldest newest check format docs speed inference fuzz mutants kills browser wheel clean
+.PHONY: bench test studies oldest newest check format docs speed inference fuzz mutants kills browser wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
 
-test: $(STAMP)  ## Set up, then run the tests (make docs and make speed have those of their own)
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(STAMP)  ## Set up, then run the tests (make docs, make speed and make studies have those of their own)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore=tests/benchmarks/studies -n auto --dist loadfile --no-loadscope-reorder
+
+studies: $(STAMP)  ## Try the code of the studies, and whether planted knowledge is read (a minute)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks/studies -n auto --dist loadfile --no-loadscope-reorder
 
 oldest:  ## Run a part of the tests with the oldest versions that pyproject.toml allows (needs uv)
 	uv venv --quiet --python 3.11 --clear build/oldest

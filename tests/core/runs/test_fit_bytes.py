@@ -81,7 +81,7 @@ SLACK = 2 << 20
 # So often it is looked again where less than half was seen.
 LOOKS = 4
 # Known and held-out perturbations, and genes.
-SHAPES = {"blocks": (1100, 300, 2200), "whole": (900, 200, 1500)}
+SHAPES = {"blocks": (900, 250, 1800), "whole": (900, 200, 1500)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
