@@ -356,7 +356,6 @@ def fit(found: list[Line]) -> Any:
     from dygenept.runs.plan_coefficients import MEASURED
 
     none = replace(MEASURED, **dict.fromkeys(FITTED, 0.0))
-    # Below a tenth of a second it is mostly chance.
     weights = np.array([1 / max(line.seconds, LEAST) for line in found])
     terms = np.array(
         [[line.planned(replace(none, **{name: 1.0})) for name in FITTED] for line in found]

@@ -25,10 +25,10 @@ from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
+from dygenept.runs.model_answers import fitted, predicted
 from dygenept.runs.readiness import require_buildable, unready_models
 from dygenept.runs.run_context import check_learns, run_device
 from dygenept.runs.saved_model import load_model
-from dygenept.runs.scored_job import fitted, predicted
 from dygenept.types import (
     Condition,
     DoubleArray,

@@ -7,13 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import numpy as np
-
-from dygenept.errors import PluginError
 from dygenept.evaluation.draws import averaged, lengthened
 from dygenept.evaluation.effect_scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
-from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.machine.versions_and_memory import (
     device_name,
@@ -25,14 +21,12 @@ from dygenept.machine.versions_and_memory import (
 )
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
-from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import (
     PredictsCells,
     child_of,
     chosen_by,
     notes_of,
-    spread_of,
 )
 from dygenept.results.records import (
     CodeRecord,
@@ -46,6 +40,7 @@ from dygenept.results.records import (
 )
 from dygenept.results.top_changes import keep_top_changes
 from dygenept.runs.job_identity import job_key
+from dygenept.runs.model_answers import checked_spread, fitted, predicted, with_cells
 from dygenept.runs.run_context import RunContext
 from dygenept.types import (
     ChildResources,
@@ -80,30 +75,6 @@ class FoldJob:
     model: ResolvedModel
     fold: int
     conditions: tuple[Condition, ...]
-
-
-def fitted(model: ResolvedModel, task: Task) -> Model:
-    """Build a model and fit it.
-
-    Raises:
-        PluginError: If the model's code fails.
-    """
-    with plugin_code(f"{model.name}: fit"):
-        built = model.build()
-        built.fit(task)
-    return built
-
-
-def predicted(model: ResolvedModel, built: Model, conditions: Sequence[Condition]) -> Predictions:
-    """Predict conditions with a fitted model.
-
-    Raises:
-        PluginError: If the model's code fails, or its predictions break their contract.
-    """
-    with plugin_code(f"{model.name}: predict"):
-        predictions = built.predict(conditions)
-    check_predictions(predictions, conditions, model)
-    return predictions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +127,9 @@ def predict_job(job: FoldJob, task: Task, *, built: Model | None = None) -> Pred
     fit_done = time.perf_counter()
     predictions = predicted(model, built, job.conditions)
     if context.scoring.uses_spread and not model.is_oracle:
-        predictions = replace(predictions, spread=_spread(model, built, predictions))
+        predictions = replace(predictions, spread=checked_spread(model, built, predictions))
     if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
-        predictions = _with_cells(predictions, built, model)
+        predictions = with_cells(predictions, built, model)
     predict_done = time.perf_counter()
     return PredictedJob(
         job=job,
@@ -260,26 +231,6 @@ def record_of(
     return score_job(predict_job(job, task, built=built), keep=keep)
 
 
-def _spread(model: ResolvedModel, built: Model, predictions: Predictions) -> DoubleArray | None:
-    """Ask a model how far off it may be.
-
-    Raises:
-        PluginError: If its code fails, or what it says is not a standard deviation for each value.
-    """
-    with plugin_code(f"{model.name}: spread"):
-        spread = spread_of(built, predictions.conditions)
-    if spread is None:
-        return None
-    shape = predictions.expression.shape
-    is_array = isinstance(spread, np.ndarray) and spread.shape == shape
-    if not is_array or not np.isfinite(spread).all() or (spread < 0).any():
-        raise PluginError(
-            f"{model.name}: spread must return a finite standard deviation of at least 0 for each "
-            f"prediction, {shape}, or None"
-        )
-    return np.asarray(spread, dtype=np.float64)
-
-
 def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:
     """Score kept predictions again, and keep a record with both old and new metrics."""
     context = job.context
@@ -345,16 +296,6 @@ def _scored(
     )
 
 
-def _with_cells(
-    predictions: Predictions, built: PredictsCells, model: ResolvedModel
-) -> Predictions:
-    conditions = predictions.conditions
-    with plugin_code(f"{model.name}: predict_cells"):
-        cells = built.predict_cells(conditions, n_cells=MAX_CELLS)
-        checked = checked_cells(cells, conditions, predictions.expression.shape[1])
-    return replace(predictions, cells=checked)
-
-
 def _controls(context: RunContext) -> ControlsRecord | None:
     found = context.scoring.controls
     if found is None:
@@ -374,38 +315,3 @@ def _cells_used(predictions: Predictions) -> dict[str, dict[str, int]]:
             if number:
                 found.setdefault(condition.cell_type, {})[condition.label] = number
     return found
-
-
-def check_predictions(
-    predictions: Predictions, conditions: Sequence[Condition], model: ResolvedModel
-) -> None:
-    """Refuse what is not predictions, or of other conditions, or brings a truth of its own.
-
-    Raises:
-        PluginError: As said; the model is named.
-    """
-    if not isinstance(predictions, Predictions):
-        raise PluginError(
-            f"{model.name}: predict must return Predictions(conditions, expression), got "
-            f"{type(predictions).__name__}"
-        )
-    if predictions.expression.dtype.kind not in "fiu":
-        raise PluginError(
-            f"{model.name}: predictions must be numbers, float64, got "
-            f"{predictions.expression.dtype}"
-        )
-    for draw in predictions.others:
-        check_predictions(draw, conditions, model)
-    if predictions.conditions != tuple(conditions):
-        raise PluginError(
-            f"{model.name} predicted {len(predictions.conditions)} conditions and was asked for "
-            f"{len(conditions)}, in order; it must return exactly those"
-        )
-    is_plain = predictions.truth is None and predictions.n_cells is None
-    if not model.is_oracle and not (
-        is_plain and not predictions.others and predictions.lengthening == 1.0
-    ):
-        raise PluginError(
-            f"{model.name}: only ceilings and floors may set their own truth, return several "
-            "draws, count cells or have scores corrected"
-        )

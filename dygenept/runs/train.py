@@ -22,6 +22,7 @@ from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
+from dygenept.runs.model_answers import fitted
 from dygenept.runs.readiness import require_buildable, with_file_hashes
 from dygenept.runs.run_context import (
     RunRequest,
@@ -37,7 +38,7 @@ from dygenept.runs.saved_model import (
     resolved_model,
     save_model,
 )
-from dygenept.runs.scored_job import fitted, record_of
+from dygenept.runs.scored_job import record_of
 from dygenept.types import PerturbationData, Progress, Split
 
 if TYPE_CHECKING:
