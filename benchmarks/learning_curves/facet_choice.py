@@ -26,7 +26,7 @@ import numpy as np
 from planted_subsets import REFERENCE, Subset, add_rows, by_row, study
 
 from dygenept.model.start import facet_tuning
-from dygenept.model.start.left_out import best_for_strong_and_weak
+from dygenept.model.start.beyond_chance import best_for_strong_and_weak
 from dygenept.types import DoubleArray
 
 ROWS = (

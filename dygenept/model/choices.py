@@ -96,8 +96,10 @@ def member_choices(
         contributions: What ``facet_contribution`` and ``cell_contributions`` returned.
 
     Returns:
-        ``identity_share``, ``penalty`` of the readout and ``facet_tuning_steps``, where it was
-        started in closed form; with several cell types
+        ``identity_share``, ``penalty`` of the readout, ``typical_exponent`` (the power of its norm
+        that a change is divided by in the typical change: 1 for inverse norms, 0 for the plain
+        mean) and ``facet_tuning_steps``, where it was started in closed form; with several cell
+        types
         ``typical_by_type`` and ``readout_by_type`` too (see ``Readout.by_type``);
         ``epochs_trained``; ``epochs_kept``, the epochs behind the kept weights; ``best_epoch``, the
         epoch with the best validation score, where there is one; ``share_changed_by_steps``, where
@@ -108,6 +110,7 @@ def member_choices(
         if start.identity_share is not None:
             chosen["identity_share"] = start.identity_share
         chosen["penalty"] = float(start.readout.penalty)
+        chosen["typical_exponent"] = float(start.readout.exponent)
         chosen.update(start.readout.by_type())
         chosen["facet_tuning_steps"] = start.facet_tuning_steps
     chosen["epochs_trained"] = len(history.losses)

@@ -21,9 +21,10 @@ from dygenept.model.prediction import (
     predict_top_genes,
 )
 from dygenept.model.seeds import derived_seed, judged_rng
+from dygenept.model.start.beyond_chance import best_beyond_chance
 from dygenept.model.start.closed_form import CELLS_OF_MANY, CELLS_PER_TYPE, refit_readout
 from dygenept.model.start.features import StartData
-from dygenept.model.start.left_out import MANY_PERTURBATIONS, best_beyond_chance
+from dygenept.model.start.left_out import MANY_PERTURBATIONS
 from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.precision import autocast

@@ -167,6 +167,8 @@ CONTRIBUTIONS = {
     "rest is the closed-form fit",
     "attention_moved_by_cells": "of the attention moves with the cell's state",
     "prediction_moved_by_cells": "of the prediction's variance is between cells of one type",
+    "typical_exponent": "is the power of its norm that a train change is divided by in the "
+    "typical change: 1 counts weak and strong ones alike, 0 is the plain mean",
     "typical_by_type": "of the typical change is the cell type's own",
     "readout_by_type": "of the features' effect is the cell type's own",
 }

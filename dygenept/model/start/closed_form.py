@@ -4,7 +4,8 @@ Fine-tuning from a fitted readout distorts the features less than from a random 
 2022, arXiv:2202.10054). Choices are made by errors of train perturbations that are left out, so
 that nothing held out is read. Facets count for something beside the genes' own codes only where
 they help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is
-the linear model of the baseline ``linear_loo``.
+the linear model of the baseline ``linear_loo``, whose typical change has fewer weighings to choose
+from (see ``typical.Weighing``).
 """
 
 from __future__ import annotations

@@ -20,13 +20,10 @@ import torch
 from torch import nn
 
 from dygenept.model.network import DyGenePT
+from dygenept.model.start.beyond_chance import best_for_strong_and_weak
 from dygenept.model.start.features import StartData
 from dygenept.model.start.held_out import HeldOut, mean_size
-from dygenept.model.start.left_out import (
-    MANY_PERTURBATIONS,
-    Targets,
-    best_for_strong_and_weak,
-)
+from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets
 from dygenept.model.start.left_out_loss import LeftOutLoss
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.start.tuning_rows import TuningRows, TuningTargets, tuning_rows

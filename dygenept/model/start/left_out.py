@@ -7,7 +7,7 @@ condition, a small solve where it was measured in several cell types.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,14 @@ from dygenept.machine.table_products import (
     product,
 )
 from dygenept.machine.tables import filled
-from dygenept.model.start.typical import POOLED, IndexArray, Rows, TypicalChange
+from dygenept.model.start.typical import (
+    EXPONENTS,
+    POOLED,
+    IndexArray,
+    Rows,
+    TypicalChange,
+    Weighing,
+)
 from dygenept.types import DoubleArray
 
 # From so many perturbations on, sums of squares are found without what is squared.
@@ -37,20 +44,26 @@ class Targets:
         values: (n, G).
         coordinates: The same in an orthonormal basis of their span, (n, min(n, G)): squared
             errors of what lies in the span are the same there.
-        norms: What each is divided by in the typical change, (n,).
+        weighing: How each is weighed in the typical change.
         rows: What the rows are.
     """
 
     values: DoubleArray
     coordinates: DoubleArray
-    norms: DoubleArray
+    weighing: Weighing
     rows: Rows
 
     @classmethod
-    def of(cls, values: DoubleArray, rows: Rows) -> Targets:
-        """Find the coordinates once, for every fit to the same targets."""
+    def of(cls, values: DoubleArray, rows: Rows, exponents: Sequence[float] = EXPONENTS) -> Targets:
+        """Find the coordinates once, for every fit to the same targets.
+
+        Args:
+            values: (n, G).
+            rows: What the rows are.
+            exponents: Of weighings that compete (see ``Weighing``).
+        """
         along = coordinates(values)
-        return cls(values, along, weighing_norms(along, rows), rows)
+        return cls(values, along, Weighing.chosen(along, rows, exponents), rows)
 
     def mean_squares(self) -> DoubleArray:
         """Return the mean squared change of each perturbation, (n_perturbations,)."""
@@ -229,7 +242,7 @@ class LeftOut:
         return shrunk
 
     def _typical_of(self, values: DoubleArray) -> TypicalChange:
-        return TypicalChange(values, self.counts, self.targets.norms, self.targets.rows)
+        return TypicalChange(values, self.counts, self.targets.weighing.divisors, self.targets.rows)
 
     def _residuals(
         self,
@@ -311,87 +324,3 @@ class _Products:
         kept = np.maximum(1 - np.einsum("ir,ir->i", shrunk, spectrum.vectors), 1e-9)
         found: DoubleArray = np.maximum(squares, 0.0) / np.square(kept)
         return found
-
-
-def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
-    """Choose between settings by paired errors: leave the reference only for a clear gain.
-
-    With few conditions the smallest mean error is decided by rounding or by one condition. So the
-    reference stays unless the gain exceeds some standard errors of the paired differences, after
-    the one-standard-error rule of Breiman et al. 1984, Classification and Regression Trees,
-    section 3.4.3.
-
-    Args:
-        errors: Error of each condition under each setting, (n, n_settings).
-        reference: The setting to stay with.
-        n_spreads: Standard errors that the gain must exceed; two where several settings compete
-            for it, one of which will look better by chance.
-
-    Returns:
-        The setting with the smallest mean error, or the reference where the gain may be chance.
-    """
-    best = int(errors.mean(axis=0).argmin())
-    gains = errors[:, reference] - errors[:, best]  # (n,)
-    spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
-    return best if gains.mean() > n_spreads * spread else reference
-
-
-def best_for_strong_and_weak(
-    errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float = 2.0
-) -> int:
-    """Choose between settings as ``best_beyond_chance`` does, by squared errors and by cosines.
-
-    Squared errors are those of a few strong perturbations. The cosine between predicted and true
-    change counts every perturbation alike, as correlations do by which models are compared; errors
-    relative to the size of a change would count the noise of weak ones most. A setting that helps
-    the strong at the cost of the many weak is not chosen.
-
-    Args:
-        errors: Squared error of each perturbation under each setting, (n, n_settings).
-        cosines: Cosine between its predicted and true change, (n, n_settings).
-        reference: The setting to stay with.
-        n_spreads: Standard errors that both gains must exceed.
-
-    Returns:
-        The setting with the smallest mean squared error among those whose both gains over the
-        reference are beyond chance; the reference where there is none.
-    """
-    best = reference
-    for setting in range(errors.shape[1]):
-        pair = [reference, setting]
-        gains = all(
-            best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
-            for each in (errors, -cosines)
-        )
-        if gains and errors[:, setting].mean() < errors[:, best].mean():
-            best = setting
-    return best
-
-
-def weighing_norms(changes: DoubleArray, rows: Rows) -> DoubleArray:
-    """Return what changes are divided by before their typical change is their mean, (n,).
-
-    These are their norms, or ones for the plain mean, which must predict left-out perturbations
-    better by more than chance: with many of them it may, since it is what squared errors ask for.
-
-    Args:
-        changes: (n, G), or coordinates of them, (n, c).
-        rows: What the conditions are.
-    """
-    norms = of_rows(changes, lambda part: np.linalg.norm(part, axis=1))
-    ones = np.ones(len(changes))
-    if rows.n_perturbations < 2:
-        return norms
-    errors = []
-    for given in (norms, ones):
-        squares = np.zeros(len(changes))
-        for columns in blocks(changes.shape[1], len(changes)):
-            left = changes[:, columns].copy()
-            typical = TypicalChange(left, ones, given, rows)
-            for code in np.unique(rows.cell_types).tolist():
-                here = rows.cell_types == code
-                left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
-            squares += np.einsum("ij,ij->i", left, left)
-        errors.append(rows.mean(squares))
-    best = best_beyond_chance(np.stack(errors, axis=1), reference=0)
-    return ones if best else norms

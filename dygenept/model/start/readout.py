@@ -13,12 +13,8 @@ import numpy as np
 
 from dygenept.machine.table_products import blocks, product
 from dygenept.machine.tables import filled
-from dygenept.model.start.left_out import (
-    LeftOut,
-    Spectrum,
-    Targets,
-    best_beyond_chance,
-)
+from dygenept.model.start.beyond_chance import best_beyond_chance
+from dygenept.model.start.left_out import LeftOut, Spectrum, Targets
 from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
 
@@ -28,6 +24,8 @@ from dygenept.types import DoubleArray
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 # Share of what features say that each cell type reads by itself.
 TYPE_SHARES = (0.0, 0.5, 1.0)
+# The two means that ``linear_loo`` chooses between (see ``Weighing``).
+LINEAR_EXPONENTS = (1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class Readout:
     Attributes:
         errors: Mean squared leave-one-out error of each perturbation, (n,).
         penalty: Relative to the mean squared norm of the features.
+        exponent: Of the norms by which the typical change weighs changes (see ``Weighing``).
         prior: How many conditions of a cell type the pooled typical change counts as.
         type_share: Share of the features' effects that a cell type reads by itself.
         direction: (F,); features · direction says how often the typical change counts; None
@@ -49,6 +48,7 @@ class Readout:
 
     errors: DoubleArray
     penalty: float
+    exponent: float
     prior: float
     type_share: float
     direction: DoubleArray | None
@@ -135,14 +135,15 @@ def fit_readout(
 
     What all perturbations have in common is the mean of the train changes, each weighed by one over
     its norm, so that a strong effect counts no more than a weak one; or the plain mean, where that
-    predicts left-out perturbations better by more than chance. It is read from the
+    predicts left-out perturbations better by more than chance (DyGenePT's own start has a mean
+    between the two as well, see ``Weighing``). It is read from the
     direction of the features that all perturbations share, and ridge regression fits what is left
     from the features across it. With several cell types the typical change is shrunk between that
     of the type and the pooled one, and so is the map, as far as left-out errors say.
 
     Args:
         features: (n, F).
-        targets: (n, G), or what ``Targets.of`` made of them.
+        targets: (n, G), or what ``Targets.of`` made of them, which may weigh them otherwise.
         shared: Features of the shift that all perturbations share, (F,); None fits everything by
             ridge regression.
         rows: Perturbation and cell type of each row; None for n perturbations of one cell type.
@@ -152,7 +153,7 @@ def fit_readout(
         left out of all cell types at once.
     """
     if not isinstance(targets, Targets):
-        targets = Targets.of(targets, rows or Rows.single(len(targets)))
+        targets = Targets.of(targets, rows or Rows.single(len(targets)), LINEAR_EXPONENTS)
     return ReadoutChoice.of(features, targets, shared).solved()
 
 
@@ -227,6 +228,7 @@ class ReadoutChoice:
         return Readout(
             errors=chosen.errors,
             penalty=chosen.penalty,
+            exponent=targets.weighing.exponent,
             prior=chosen.prior,
             type_share=left_out.spectrum.type_share,
             direction=chosen.direction,

@@ -49,7 +49,7 @@ class TuningRows:
         deltas: Mean changes of the conditions, (n, G), float64; of many perturbations their
             coordinates, (n, c), whose squares and products are the same.
         n_genes: G.
-        norms: What each change is divided by in the typical change, (n,).
+        divisors: What each change is divided by in the typical change, (n,).
         rows: Which perturbation and cell type each condition is.
         prior: Of the typical change (see ``TypicalChange``).
         gene_rows: Positions of the perturbed genes among the facets, (n, P).
@@ -63,7 +63,7 @@ class TuningRows:
     genes: torch.Tensor
     deltas: torch.Tensor
     n_genes: int
-    norms: DoubleArray
+    divisors: DoubleArray
     rows: Rows
     prior: float
     gene_rows: torch.Tensor
@@ -81,7 +81,7 @@ class TuningRows:
         deltas = self.deltas.cpu().numpy()
         if self.shared is None:
             return self.deltas.new_zeros(len(cell_types), deltas.shape[1])
-        change = TypicalChange(deltas, np.ones(len(deltas)), self.norms, self.rows)
+        change = TypicalChange(deltas, np.ones(len(deltas)), self.divisors, self.rows)
         return torch.from_numpy(change.whole(self.prior)[cell_types]).to(self.deltas.device)
 
     def left(self) -> torch.Tensor:
@@ -98,7 +98,7 @@ class TuningRows:
             self,
             genes=self.genes[at],
             deltas=self.deltas[at],
-            norms=self.norms[positions],
+            divisors=self.divisors[positions],
             rows=Rows(numbers.reshape(-1), types, self.rows.n_types),
             gene_rows=gene_rows,
             cell_rows=self.cell_rows[at],
@@ -181,7 +181,7 @@ def tuning_rows(
         genes=genes,
         deltas=torch.from_numpy(deltas).to(data.device),
         n_genes=of.targets.values.shape[1],
-        norms=of.targets.norms,
+        divisors=of.targets.weighing.divisors,
         rows=rows,
         prior=of.prior,
         gene_rows=gene_rows,

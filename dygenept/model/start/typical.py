@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from dygenept.machine.table_products import blocks, of_rows
+from dygenept.model.start.beyond_chance import best_on_path
 from dygenept.types import DoubleArray
 
 IndexArray = npt.NDArray[np.int64]
@@ -16,6 +18,9 @@ IndexArray = npt.NDArray[np.int64]
 # How many conditions of a cell type the pooled change counts as there: infinity pools all types.
 POOLED = float("inf")
 PRIORS = (POOLED, 30.0, 10.0, 3.0, 1.0, 0.0)
+# Powers of its norm that a change may be divided by before the mean: from 1, which counts strong
+# and weak ones alike and so the noise of those that do nothing, to 0, the plain mean.
+EXPONENTS = (1.0, 0.5, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +82,23 @@ class Rows:
 
 
 class TypicalChange:
-    """Means of changes, each weighed by one over its norm or evenly (see ``weighing_norms``).
+    """Means of changes, weighed by their norms or evenly (see ``Weighing``).
 
     In cell type t it is (n_t · own + prior · pooled) / (n_t + prior), with n_t conditions there.
     """
 
     def __init__(
-        self, targets: DoubleArray, counts: DoubleArray, norms: DoubleArray, rows: Rows
+        self, targets: DoubleArray, counts: DoubleArray, divisors: DoubleArray, rows: Rows
     ) -> None:
         """Sum up the changes.
 
         Args:
             targets: Changes, (n, G), or coordinates of them, (n, c).
             counts: How often a condition has the typical change, (n,).
-            norms: What each change is divided by, (n,).
+            divisors: What each change is divided by, (n,).
             rows: What the conditions are.
         """
-        given = counts / np.maximum(norms, 1e-9)
+        given = counts / np.maximum(divisors, 1e-9)
         self._of_each: list[_Sums] = []
         for cell_type in range(rows.n_types):
             here = rows.of_type(cell_type)
@@ -151,3 +156,56 @@ def _shrunk(own: _Sums, pooled: DoubleArray, prior: float) -> DoubleArray:
     share = np.where(own.size > 0.5, own.size / np.maximum(own.size + prior, 1e-12), 0.0)
     shrunk: DoubleArray = share[..., None] * own.mean() + (1 - share[..., None]) * pooled
     return shrunk
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How changes are weighed in their typical change, in all cell types alike.
+
+    Attributes:
+        exponent: The power of its norm that each change is divided by: 1 for the mean weighed by
+            inverse norms, 0 for the plain mean.
+        divisors: That power of each norm, (n,).
+    """
+
+    exponent: float
+    divisors: DoubleArray
+
+    @classmethod
+    def chosen(cls, changes: DoubleArray, rows: Rows, exponents: Sequence[float]) -> Weighing:
+        """Choose between exponents by how well the others' mean predicts left-out perturbations.
+
+        The first one stays unless another has a smaller squared error beyond chance. Where many
+        perturbations are weak, that of the plain mean can be: inverse norms weigh up their noise.
+
+        Args:
+            changes: (n, G), or coordinates of them, (n, c).
+            rows: What the conditions are; a perturbation is left out of all its cell types.
+            exponents: Those that compete, from the reference away.
+        """
+        norms = of_rows(changes, lambda part: np.linalg.norm(part, axis=1))
+        tried = [cls(exponent, norms**exponent) for exponent in exponents]
+        if rows.n_perturbations < 2:
+            return tried[0]
+        errors = [each.left_out_errors(changes, rows) for each in tried]
+        return tried[best_on_path(np.stack(errors, axis=1))]
+
+    def left_out_errors(self, changes: DoubleArray, rows: Rows) -> DoubleArray:
+        """Return each perturbation's squared distance to what the others have in common, pooled.
+
+        Args:
+            changes: (n, G), or coordinates of them, (n, c).
+            rows: What the conditions are.
+
+        Returns:
+            The mean over a perturbation's conditions, (n_perturbations,).
+        """
+        squares, ones = np.zeros(len(changes)), np.ones(len(changes))
+        for columns in blocks(changes.shape[1], len(changes)):
+            left = changes[:, columns].copy()
+            typical = TypicalChange(left, ones, self.divisors, rows)
+            for code in np.unique(rows.cell_types).tolist():
+                here = rows.cell_types == code
+                left[here] -= typical.without(code, POOLED)[rows.perturbations[here]]
+            squares += np.einsum("ij,ij->i", left, left)
+        return rows.mean(squares)

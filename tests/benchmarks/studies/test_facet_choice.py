@@ -12,7 +12,7 @@ import pytest
 
 from dygenept.data.simulated import effects
 from dygenept.model.start import facet_tuning
-from dygenept.model.start.left_out import best_for_strong_and_weak
+from dygenept.model.start.beyond_chance import best_for_strong_and_weak
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.fitted_state import read_fitted
 from dygenept.model.network import Parts
 from dygenept.model.start.readout import PENALTIES
+from dygenept.model.start.typical import EXPONENTS
 from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces.offers import chosen_by
@@ -45,6 +46,7 @@ def test_a_started_model_says_what_it_settled_on(
         "identity_share",
         "knowledge_share",
         "penalty",
+        "typical_exponent",
         "facet_tuning_steps",
         "epochs_trained",
         "epochs_kept",
@@ -57,6 +59,7 @@ def test_a_started_model_says_what_it_settled_on(
     encoder = model.networks[0].gene_encoder
     assert chosen["identity_share"] == pytest.approx(float(encoder.identity_share))
     assert chosen["penalty"] in PENALTIES
+    assert chosen["typical_exponent"] in EXPONENTS
     assert (chosen["epochs_trained"], chosen["epochs_kept"]) == (2, 2)
     assert json.loads(json.dumps(chosen)) == chosen
 

@@ -19,9 +19,9 @@ from core.model.tuning_case import (
 )
 
 from dygenept.model.start import facet_tuning
+from dygenept.model.start.beyond_chance import best_beyond_chance
 from dygenept.model.start.closed_form import start_in_closed_form
 from dygenept.model.start.facet_tuning import FacetChoice
-from dygenept.model.start.left_out import best_beyond_chance
 from dygenept.model.start.readout import PENALTIES
 from dygenept.plugin.interfaces import (
     FacetBatch,

@@ -8,11 +8,6 @@ import torch
 
 from dygenept.model.start.facet_tuning import Kept
 from dygenept.model.start.held_out import HeldOut
-from dygenept.model.start.left_out import (
-    best_beyond_chance,
-    best_for_strong_and_weak,
-    weighing_norms,
-)
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.start.typical import Rows
 
@@ -109,46 +104,3 @@ def test_no_change_has_no_direction() -> None:
     )
     found = held_out.scores(features, torch.zeros(2), targets @ targets.T)
     np.testing.assert_array_equal(found, np.zeros((2, 3, len(PENALTIES))))
-
-
-def test_a_setting_must_help_strong_and_weak_perturbations() -> None:
-    sizes = np.array([100.0, 100.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    jitter = 1e-3 * np.arange(9)
-    reference = sizes.copy()
-    strong = reference - np.where(sizes > 1, 10.0, -0.2) - jitter
-    both = reference * 0.97 - jitter
-    errors = np.stack([strong, both, reference], axis=1)
-    level = 0.3 + jitter
-    cosines = np.stack([level + np.where(sizes > 1, 0.1, -0.1), level * 1.1, level], axis=1)
-    assert best_beyond_chance(errors, reference=2, n_spreads=1.0) == 0
-    chosen = best_for_strong_and_weak(errors, cosines, reference=2, n_spreads=1.0)
-    assert chosen == 1
-    # Nothing helps both: the reference stays.
-    alone, of_alone = errors[:, [0, 2]], cosines[:, [0, 2]]
-    assert best_for_strong_and_weak(alone, of_alone, reference=1, n_spreads=1.0) == 1
-    # Of several that do, the one of the smallest squared error.
-    better = np.stack([both, reference * 0.96 - jitter, reference], axis=1)
-    of_better = np.stack([level * 1.2, level * 1.1, level], axis=1)
-    assert best_for_strong_and_weak(better, of_better, reference=2, n_spreads=1.0) == 1
-
-
-def test_a_plain_mean_is_the_typical_change_only_where_it_predicts_better_by_more_than_chance() -> (
-    None
-):
-    rng = np.random.default_rng(0)
-    rows = Rows.single(60)
-    common = rng.standard_normal(8)
-    # Strong changes point one way and weak ones are noise: equal weights know the way better.
-    sizes = np.linspace(0.05, 3.0, 60)
-    strong = sizes[:, None] * common + 0.3 * rng.standard_normal((60, 8))
-    np.testing.assert_array_equal(weighing_norms(strong, rows), np.ones(60))
-    # All as strong: either mean predicts alike, and the reference stays.
-    alike = common + 0.3 * rng.standard_normal((60, 8))
-    np.testing.assert_allclose(weighing_norms(alike, rows), np.linalg.norm(alike, axis=1))
-    few = Rows.single(3)
-    np.testing.assert_allclose(
-        weighing_norms(strong[-3:], few), np.linalg.norm(strong[-3:], axis=1)
-    )
-    # A perturbation is left out of both its cell types at once.
-    twice = Rows(np.repeat(np.arange(60), 2), np.tile([0, 1], 60), 2)
-    np.testing.assert_array_equal(weighing_norms(np.repeat(strong, 2, axis=0), twice), np.ones(120))

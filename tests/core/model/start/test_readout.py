@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dygenept.model.start.beyond_chance import best_beyond_chance
 from dygenept.model.start.left_out import Targets
 from dygenept.model.start.readout import (
     PENALTIES,
     ReadoutChoice,
-    best_beyond_chance,
     fit_readout,
 )
 from dygenept.model.start.typical import Rows
