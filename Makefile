@@ -17,7 +17,7 @@ ENDS_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py 
 	tests/cli/test_train_evaluate_predict.py
 STAMP := $(VENV)/.installed
 
-.PHONY: bench test studies oldest newest check format docs speed inference fuzz mutants kills browser wheel clean
+.PHONY: bench test studies oldest newest check format docs speed inference realism fuzz mutants kills browser wheel clean
 
 bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 	$(BIN)/dygenept bench --suite quick
@@ -60,6 +60,9 @@ speed: $(STAMP)  ## Measure speed (pytest-benchmark); MEASURED= only tries the c
 inference: $(STAMP)  ## Simulate how often intervals and marks hold (minutes; see docs/inference.md)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/study.py benchmarks/inference
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference/tables.py benchmarks/inference
+
+realism: $(STAMP)  ## Hold full-size simulated screens to the range of real ones (minutes; see docs/data.md)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/realism --timeout 0
 
 fuzz: $(STAMP)  ## Damage 200,000 files and read them (half an hour; INPUTS=, SEED=, READERS=)
 	cd tests && OMP_NUM_THREADS=1 $(abspath $(BIN))/python -m fuzz --inputs $(INPUTS) --seed $(SEED) --readers "$(READERS)"

@@ -12,9 +12,10 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 from unittest import mock
 
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 
 import dygenept as dg
-from dygenept.data.simulated import effects
+from dygenept.data.simulated import effects, simulation
 from dygenept.data.simulated.profiles import SIMULATION_VERSION
 from dygenept.model.overrides import Overrides
 from dygenept.model.start import facet_tuning
@@ -35,6 +36,24 @@ METRIC = "pearson_delta_top20"
 REFERENCE = 0  # The linear model's position among the settings that compete.
 
 
+# Strengths and shared response as the simulator's second version had them, whose screens the rules
+# and their bounds were tried on.
+STRONG: Mapping[str, float] = MappingProxyType(
+    {
+        "STRENGTH_SPREAD": 1.0,
+        "MAX_STRENGTH": 5.0,
+        "WEAK_STRENGTH": 0.1,
+        "WEAK_SPREAD": 1.0,
+        "IDLE_PART": 0.0,
+        "CELLS_AT_SIZE": 1.0,
+        "RESPONSE_POWER": 1.0,
+        "RESPONSE_SPREAD": 0.0,
+        "RESPONSE_CHANGED_SHARE": 0.02,
+        "RESPONSE_READINESS": 1.0,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Effects to plant.
@@ -43,6 +62,7 @@ class Effects:
         name: What the tables call them.
         shares: Of each source in the squared effects; those that ship by default.
         null_share: Share of perturbations that change next to nothing.
+        as_before: Whether strengths are those of the simulator's second version.
         scale: Of ``sim:k562``, where a row names none.
         facets: Facet set instead of the model's own.
     """
@@ -50,6 +70,7 @@ class Effects:
     name: str
     shares: Mapping[str, float] = field(default_factory=lambda: effects.SOURCE_SHARES)
     null_share: float = effects.NULL_SHARE
+    as_before: bool = False
     scale: float = 0.1
     facets: str | None = None
 
@@ -59,10 +80,14 @@ def _shares(go: float, common: float, graph: float, hidden: float, own: float) -
 
 
 EFFECTS = {
-    "go85": Effects("85 % in GO texts", _shares(0.85, 0.1, 0.0, 0.0, 0.05), 0.0, scale=0.03),
-    "go40": Effects("40 % in GO texts", _shares(0.4, 0.3, 0.1, 0.1, 0.1), 0.3),
+    "go85": Effects(
+        "85 % in GO texts", _shares(0.85, 0.1, 0.0, 0.0, 0.05), 0.0, as_before=True, scale=0.03
+    ),
+    "go40": Effects("40 % in GO texts", _shares(0.4, 0.3, 0.1, 0.1, 0.1), 0.3, as_before=True),
     "shipped": Effects(f"{effects.SOURCE_SHARES['go_text']:.0%}".replace("%", " %, as shipped")),
-    "none": Effects("none in GO texts", _shares(0.0, 0.45, 0.125, 0.225, 0.2)),
+    "none": Effects(
+        "none in GO texts", _shares(0.0, 0.45, 0.125, 0.225, 0.2), 0.55, as_before=True
+    ),
     "dealt": Effects("as shipped, texts of other genes", facets="shuffled"),
 }
 
@@ -135,10 +160,26 @@ class Rule(Protocol):
 
 
 @contextmanager
+def strengths_of_version_2() -> Iterator[None]:
+    """Let screens that are simulated meanwhile have the strengths and draws of the second version.
+
+    Where no perturbation is weak and none is of two genes, they are the screens that it gave.
+    """
+    with (
+        mock.patch.multiple(effects, **STRONG),
+        mock.patch.object(simulation, "SIMULATION_VERSION", 2),
+    ):
+        yield
+
+
+@contextmanager
 def planted(kind: Effects) -> Iterator[None]:
     """Let screens that are simulated meanwhile have these effects."""
     shares, null_share = dict(kind.shares), kind.null_share
-    with mock.patch.multiple(effects, SOURCE_SHARES=shares, NULL_SHARE=null_share):
+    with (
+        mock.patch.multiple(effects, SOURCE_SHARES=shares, NULL_SHARE=null_share),
+        strengths_of_version_2() if kind.as_before else nullcontext(),
+    ):
         yield
 
 

@@ -194,7 +194,8 @@ def _(folder: Path) -> None:
         "delta": (2, 5), "log_fold": (2, 5), "responsible": (2,), "responsible_by_state": (2, 2),
         "priority": (2, 8), "state_shares": (2,), "state_codes": (6,), "program_facets": (3,),
         "program_effects": (3, 5), "target_programs": (2, 8),
-        "target_neighbourhood": (2,), "target_hidden": (2,), "strength": (2,), "source_shares": (5,),
+        "target_neighbourhood": (2,), "target_hidden": (2,), "strength": (2,), "response": (2,),
+        "source_shares": (5,),
     }  # fmt: skip
     whole = ("responsible", "responsible_by_state", "priority", "program_facets", "target_programs",
              "target_neighbourhood", "target_hidden")  # fmt: skip

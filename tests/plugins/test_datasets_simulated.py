@@ -35,7 +35,7 @@ def test_status_says_where_the_file_belongs_without_making_it(
 ) -> None:
     status = _source(manager, OPTIONS).status(tmp_path)
     assert status.path == (
-        tmp_path / "simulated" / "dixit-scale0.01-seed0-v2" / "perturb_processed.h5ad"
+        tmp_path / "simulated" / "dixit-scale0.01-seed0-v4" / "perturb_processed.h5ad"
     )
     assert status.is_present
     assert "simulated on first use" in status.detail
@@ -55,6 +55,16 @@ def test_loading_twice_gives_the_same_fingerprint_from_one_file(
     assert path.stat().st_mtime_ns == written
     assert source.status(tmp_path / "one").detail.endswith("MB")
     assert source.load(tmp_path / "two", Runtime()).sha256 == data.sha256
+
+
+def test_a_file_of_an_older_version_is_not_read(manager: PluginManager, tmp_path: Path) -> None:
+    old = tmp_path / "simulated" / "dixit-scale0.01-seed0-v2" / "perturb_processed.h5ad"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"cells of the second version")
+    source = _source(manager, OPTIONS)
+    assert source.fetch(tmp_path, Runtime()) != old
+    assert source.load(tmp_path, Runtime()).is_simulated
+    assert old.read_bytes() == b"cells of the second version"
 
 
 def test_another_seed_is_another_data_set(manager: PluginManager, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dygenept.errors import ConfigError, nearest
 Modality = Literal["activation", "interference", "knockout"]
 
 # Raised whenever the same profile, scale and seed give other cells.
-SIMULATION_VERSION = 2
+SIMULATION_VERSION = 4
 
 # Genes and perturbations shrink slower than cells, so that small stand-ins stay informative: at
 # scale 0.02, K562 keeps 3,255 cells, 393 genes and 58 perturbations.
@@ -59,6 +59,11 @@ class SimulationProfile:
     def n_perturbations(self) -> int:
         """Single and double perturbations."""
         return self.n_singles + self.n_doubles
+
+    @property
+    def cells_per_perturbation(self) -> float:
+        """Cells of a perturbation in the mean."""
+        return (self.n_cells - self.n_controls) / self.n_perturbations
 
     def scaled(self, scale: float) -> SimulationProfile:
         """Shrink the data set.

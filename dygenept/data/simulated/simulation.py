@@ -23,6 +23,7 @@ from dygenept.data.simulated.effects import (
     PlantedEffects,
     plant_effects,
     saturated,
+    size_factor,
 )
 from dygenept.data.simulated.expected import expected_expression
 from dygenept.data.simulated.memberships import Memberships, draw_memberships
@@ -123,12 +124,13 @@ def simulate(
         programs,
         memberships,
         output=draw_output_genes(model.log_mean, rng=gene_rng),
+        factor=size_factor(profile_named(profile).cells_per_perturbation),
         rng=np.random.default_rng(effect_seed),
     )
     shares = np.array(STATE_SHARES)
     labels, log_fold = _conditions(shape, programs, targets, effects, output=output)
     program_effects = effects.program_effects.astype(np.float32)
-    strength, shares_of = effects.strength, effects.shares
+    strength, response, shares_of = effects.strength, effects.response, effects.shares
     mean_log_fold = np.einsum("csg,s->cg", log_fold, shares).astype(np.float32)
     group_means = _group_means(model, log_fold)
     # Each of these is a fifth of a full-size data set; the cells need the room.
@@ -174,6 +176,7 @@ def simulate(
             target_neighbourhood=memberships.neighbourhood,
             target_hidden=memberships.hidden,
             strength=strength,
+            response=response,
             source_names=tuple(shares_of),
             source_shares=np.array(list(shares_of.values())),
         ),

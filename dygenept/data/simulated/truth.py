@@ -44,6 +44,8 @@ class PlantedTruth:
         target_neighbourhood: Number of each target's neighbourhood, -1 for none, (n_targets,).
         target_hidden: Number of each target's hidden program, (n_targets,).
         strength: Strength of each target's effect, (n_targets,).
+        response: Strength of the response to each target that perturbations share, (n_targets,);
+            as large as ``strength`` in the mean of squares.
         source_names: Sources of the effects, (n_sources,).
         source_shares: Share of each source in the squared log-fold changes of all targets, their
             effect on their own expression left out, (n_sources,).
@@ -66,6 +68,7 @@ class PlantedTruth:
     target_neighbourhood: IntArray
     target_hidden: IntArray
     strength: DoubleArray
+    response: DoubleArray
     source_names: tuple[str, ...]
     source_shares: DoubleArray
 

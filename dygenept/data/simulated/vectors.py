@@ -43,12 +43,28 @@ def draw_output_genes(base_log_mean: DoubleArray, *, rng: np.random.Generator) -
     )
 
 
+def n_changed_genes(n_genes: int, share: float = CHANGED_SHARE) -> int:
+    """Return how many of the output genes a direction changes, if there are so many 5 or more."""
+    return min(n_genes, max(FEWEST_CHANGED, round(share * n_genes)))
+
+
 def draw_directions(
-    n_directions: int, genes: OutputGenes, *, rng: np.random.Generator
+    n_directions: int,
+    genes: OutputGenes,
+    *,
+    rng: np.random.Generator,
+    changed_share: float = CHANGED_SHARE,
 ) -> DoubleArray:
-    """Draw sparse directions of unit length over the output genes, (n_directions, G)."""
+    """Draw sparse directions of unit length over the output genes, (n_directions, G).
+
+    Args:
+        n_directions: Directions to draw.
+        genes: What decides which genes a direction changes.
+        rng: Source of draws.
+        changed_share: Share of the genes that a direction changes.
+    """
     n_genes = len(genes.preference)
-    n_hit = min(n_genes, max(FEWEST_CHANGED, round(CHANGED_SHARE * n_genes)))
+    n_hit = n_changed_genes(n_genes, changed_share)
     # The largest keys of log(u) / w are a weighted draw without replacement, all rows at once.
     keys = np.log(rng.random((n_directions, n_genes))) / genes.preference
     hit = np.argpartition(keys, n_genes - n_hit, axis=1)[:, n_genes - n_hit :]
@@ -60,3 +76,20 @@ def draw_directions(
     np.put_along_axis(directions, hit, size * sign, axis=1)
     norms: DoubleArray = np.linalg.norm(directions, axis=1, keepdims=True)
     return directions / norms
+
+
+def draw_shared_direction(
+    genes: OutputGenes, *, changed_share: float, readiness: float, rng: np.random.Generator
+) -> DoubleArray:
+    """Draw the direction of the response that perturbations share, of unit length, (G,).
+
+    Args:
+        genes: What decides which genes it changes.
+        changed_share: Share of the genes that it changes.
+        readiness: Power of the genes' readiness to change; 0 makes them alike, 1 as unequal as in
+            other directions.
+        rng: Source of draws.
+    """
+    even = OutputGenes(genes.preference, genes.readiness**readiness)
+    direction: DoubleArray = draw_directions(1, even, rng=rng, changed_share=changed_share)[0]
+    return direction

@@ -10,16 +10,23 @@ import facet_choice
 import planted_subsets
 import pytest
 
-from dygenept.data.simulated import effects
+from dygenept.data.simulated import effects, simulation
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.beyond_chance import best_for_strong_and_weak
+
+
+def shipped() -> dict[str, object]:
+    names = ("SOURCE_SHARES", "NULL_SHARE", *planted_subsets.STRONG)
+    return {name: getattr(effects, name) for name in names} | {
+        "version": simulation.SIMULATION_VERSION
+    }
 
 
 @pytest.mark.slow
 def test_planted_texts_are_read_unless_the_threshold_forbids_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = dict(effects.SOURCE_SHARES), effects.NULL_SHARE
+    before = shipped()
     output = tmp_path / "found.json"
     facet_choice.main([str(output), "go85:40:1", "--thresholds", "1.645", "1000"])
     (fit,) = json.loads(output.read_text())["fits"]
@@ -36,7 +43,7 @@ def test_planted_texts_are_read_unless_the_threshold_forbids_it(
         f"| 85 % in GO texts, 40 (`sim:k562@0.03`) | 1 | 1.00, {gain:.3f} | 0.00, 0.000 |"
     )
     # What stood in for the shipped shares and for the rule is gone.
-    assert (dict(effects.SOURCE_SHARES), effects.NULL_SHARE) == before
+    assert shipped() == before
     assert facet_tuning.best_for_strong_and_weak is best_for_strong_and_weak
 
 

@@ -2,7 +2,8 @@
 when the knowledge is dealt to the wrong genes.
 
 In the stand-ins that ship only a fifth of the effects follows texts, as far as real screens tell;
-here nearly all of it does, so that what is tested is whether the model reads them.
+here nearly all of it does, in the screen that the simulator's second version drew, so that what is
+tested is whether the model reads them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_subsets import strengths_of_version_2
 
 from dygenept.data.simulated import effects
 from dygenept.data.simulated.truth import PlantedTruth, read_truth
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, strengths_of_version_2():
         shares = {"common": 0.1, "go_text": 0.85, "string_graph": 0.0, "hidden": 0.0, "own": 0.05}
         patch.setattr(effects, "SOURCE_SHARES", shares)
         patch.setattr(effects, "NULL_SHARE", 0.0)

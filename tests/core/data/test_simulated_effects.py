@@ -5,13 +5,23 @@ import numpy.typing as npt
 import pytest
 
 from dygenept.data.simulated.effects import (
+    CELLS_AT_SIZE,
+    EFFECT_SIZE,
     MAX_LOG_FOLD,
+    MAX_STRENGTH,
+    NULL_SHARE,
+    RESPONSE_CHANGED_SHARE,
+    RESPONSE_POWER,
+    RESPONSE_READINESS,
+    RESPONSE_SPREAD,
     RESPONSIBLE_SHARE,
     SOURCE_SHARES,
     PlantedEffects,
+    draw_responses,
     draw_strengths,
     plant_effects,
     saturated,
+    size_factor,
 )
 from dygenept.data.simulated.memberships import Memberships, draw_memberships
 from dygenept.data.simulated.profiles import PROFILES
@@ -27,7 +37,13 @@ from dygenept.data.simulated.targets import (
     draw_targets,
     responsible_facets,
 )
-from dygenept.data.simulated.vectors import OutputGenes, draw_directions, draw_output_genes
+from dygenept.data.simulated.vectors import (
+    OutputGenes,
+    draw_directions,
+    draw_output_genes,
+    draw_shared_direction,
+    n_changed_genes,
+)
 from dygenept.errors import ConfigError
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.knowledge.graph.links import links_of
@@ -207,9 +223,60 @@ def test_shares_of_all_targets_sum_to_one_and_what_nobody_knows_is_the_genes_own
 ) -> None:
     assert sum(SOURCE_SHARES.values()) == pytest.approx(1.0)
     assert sum(effects.shares.values()) == pytest.approx(1.0)
+    # Squared responses sum to what squared strengths do, whatever each target's own is.
+    assert effects.shares["common"] == pytest.approx(SOURCE_SHARES["common"])
     assert effects.shares["hidden"] == pytest.approx(SOURCE_SHARES["hidden"])
     assert effects.shares["string_graph"] < SOURCE_SHARES["string_graph"]
     assert effects.shares["own"] > SOURCE_SHARES["own"]
+
+
+def test_the_shared_response_moves_more_genes_than_others_and_more_evenly(
+    output: OutputGenes,
+) -> None:
+    shared = draw_shared_direction(
+        output,
+        changed_share=RESPONSE_CHANGED_SHARE,
+        readiness=RESPONSE_READINESS,
+        rng=np.random.default_rng(11),
+    )
+    others = draw_directions(20, output, rng=np.random.default_rng(12))
+    assert np.linalg.norm(shared) == pytest.approx(1.0)
+    assert (shared != 0).sum() == RESPONSE_CHANGED_SHARE * N_GENES > (others[0] != 0).sum()
+    # How many genes of equal change would be as unequal.
+    assert 1 / (shared**4).sum() > 2 * np.median(1 / (others**4).sum(axis=1))
+
+
+def test_the_shared_response_is_as_strong_as_each_target_draws(
+    programs: GenePrograms,
+    targets: Targets,
+    memberships: Memberships,
+    output: OutputGenes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With nothing else planted, an effect is the response alone.
+    alone = dict.fromkeys(SOURCE_SHARES, 0.0) | {"common": 1.0}
+    monkeypatch.setattr("dygenept.data.simulated.effects.SOURCE_SHARES", alone)
+    planted = plant_effects(
+        targets, programs, memberships, output=output, rng=np.random.default_rng(1)
+    )
+    size = np.linalg.norm(planted.singles, axis=2)
+    unit = EFFECT_SIZE * np.sqrt(n_changed_genes(N_GENES))
+    expected = np.broadcast_to(unit * planted.response[:, None], size.shape)
+    np.testing.assert_allclose(size, expected, rtol=1e-5)
+    directions = (planted.singles / size[:, :, None]).reshape(-1, N_GENES)
+    np.testing.assert_allclose(directions, np.tile(directions[0], (len(directions), 1)), atol=1e-6)
+    assert np.linalg.norm(planted.response) == pytest.approx(np.linalg.norm(planted.strength))
+
+
+def test_responses_grow_faster_than_strengths_by_a_factor_of_each_targets_own() -> None:
+    rng = np.random.default_rng(10)
+    strength = draw_strengths(20_000, rng=rng)
+    response = draw_responses(strength, rng=rng)
+    assert np.linalg.norm(response) == pytest.approx(np.linalg.norm(strength))
+    power, start = np.polyfit(np.log(strength), np.log(response), 1)
+    assert power == pytest.approx(RESPONSE_POWER, abs=0.02)
+    rest = np.log(response) - start - power * np.log(strength)
+    assert rest.std() == pytest.approx(RESPONSE_SPREAD, rel=0.05)
 
 
 def test_targets_of_a_neighbourhood_are_linked_with_its_gene(
@@ -295,8 +362,41 @@ def test_each_source_tells_of_held_out_targets_what_their_mean_does_not(
 def test_strengths_have_a_heavy_tail_and_many_are_next_to_nothing() -> None:
     strength = draw_strengths(1_000, rng=np.random.default_rng(7))
     assert np.percentile(strength, 95) > 4 * np.median(strength) > 0
-    assert 0.3 < (strength < 0.2).mean() < 0.5
-    assert strength.max() <= 5.0
+    assert NULL_SHARE - 0.1 < (strength < 0.3).mean() < NULL_SHARE + 0.1
+    # A fifth is idle, ten times weaker than the rest of the weak ones.
+    assert 0.15 < (strength < 0.05).mean() < 0.25
+    assert strength.max() <= MAX_STRENGTH
+
+
+def test_a_screen_of_few_cells_has_effects_that_stand_out_of_their_noise_as_far() -> None:
+    assert size_factor(CELLS_AT_SIZE) == size_factor(2_000) == 1.0
+    assert size_factor(CELLS_AT_SIZE / 4) == pytest.approx(2.0)
+    factors = {
+        name: size_factor(profile.cells_per_perturbation) for name, profile in PROFILES.items()
+    }
+    assert factors["norman"] == factors["adamson"] == factors["dixit"] == 1.0
+    assert 1.0 < factors["k562"] < factors["rpe1"] < 2.0
+
+
+def test_all_effects_are_larger_by_the_factor(
+    programs: GenePrograms, targets: Targets, memberships: Memberships, output: OutputGenes
+) -> None:
+    one, two = (
+        plant_effects(
+            targets,
+            programs,
+            memberships,
+            output=output,
+            factor=factor,
+            rng=np.random.default_rng(1),
+        )
+        for factor in (1.0, 2.0)
+    )
+    np.testing.assert_allclose(two.singles, 2.0 * one.singles, rtol=1e-5)
+    np.testing.assert_allclose(two.doubles, 2.0 * one.doubles, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(two.strength, 2.0 * one.strength)
+    np.testing.assert_allclose(two.response, 2.0 * one.response)
+    assert two.shares == pytest.approx(one.shares)
 
 
 def test_no_change_passes_the_bound_and_small_ones_stay() -> None:

@@ -72,6 +72,18 @@ def test_simulated_and_real_results_never_share_a_leaderboard(record: MakeRecord
     ]
 
 
+def test_versions_of_a_simulated_data_set_never_share_a_leaderboard(record: MakeRecord) -> None:
+    # A new version of the simulator gives other cells under the same name.
+    old = record(key="1", dataset="sim:toy", simulated=True)
+    other = old.dataset.model_copy(update={"sha256": "other cells"})
+    new = old.model_copy(update={"key": "2", "dataset": other})
+    groups = group_records([old, new])
+    assert sorted((key.dataset, len(members)) for key, members in groups.items()) == [
+        ("sim:toy", 1),
+        ("sim:toy", 1),
+    ]
+
+
 def test_the_later_of_two_records_of_one_fold_counts(record: MakeRecord) -> None:
     old = record(key="1", values=(0.1,), created="2026-01-01T00:00:00+00:00")
     new = record(key="2", values=(0.7,), created="2026-01-02T00:00:00+00:00")
