@@ -10,7 +10,7 @@ import typer
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
 
 if TYPE_CHECKING:
     from dygenept.knowledge.gene_view import GeneView
@@ -30,26 +30,17 @@ def knowledge() -> None:
 class KnowledgeFlags:
     """Which knowledge is shown."""
 
-    facets: Annotated[
-        str,
-        typer.Option(
-            "--facets",
-            metavar="X|DIR|FILE",
-            help="Facet set, knowledge file, or folder written by `dygenept precompute`.",
-        ),
-    ] = "go_minilm"
+    facets: str = flag(
+        "Facet set, knowledge file, or folder written by `dygenept precompute`.",
+        default="go_minilm",
+        metavar="X|DIR|FILE",
+    )
     kg: options.KgOption = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of a graph or of the imputation, such as imputation.num_rounds=2.",
-        ),
-    ] = None
-    neighbours: Annotated[
-        int, typer.Option("--neighbours", min=0, help="Most neighbours shown.")
-    ] = 10
+    set_: list[str] | None = flag(
+        "Set an option of a graph or of the imputation, such as imputation.num_rounds=2.",
+        metavar="KEY=VALUE",
+    )
+    neighbours: int = flag("Most neighbours shown.", default=10, min=0)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from dygenept.errors import ConfigError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.options import ResultsFlags
+from dygenept_cli.flags.records import flag
 from dygenept_cli.views.boards import FORMATS
 
 # Files that scores of single perturbations are written to.
@@ -31,39 +32,22 @@ class FormatFlags:
 
     panel: ClassVar[str] = "What is shown"
 
-    format_: Annotated[
-        str, typer.Option("--format", help=f"Format: {', '.join(FORMATS)}.", show_default=True)
-    ] = "table"
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="File to write, - for stdout [default: stdout]."
-        ),
-    ] = None
+    format_: str = flag(f"Format: {', '.join(FORMATS)}.", default="table")
+    output: Path | None = flag("File to write, - for stdout [default: stdout].", metavar="FILE")
     as_json: options.JsonOption = False
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--layout",
-            metavar="wide|long",
-            help="One row per model (wide), or per model and metric (long) "
-            "[default: wide in Markdown and LaTeX, long in CSV].",
-        ),
-    ] = None
-    per_perturbation: Annotated[
-        bool,
-        typer.Option(
-            "--per-perturbation",
-            help="Write every score, one row per model, metric and perturbation: CSV, with --json "
-            "a document, or as --output FILE.csv, .json, .parquet says.",
-        ),
-    ] = False
-    cite: Annotated[
-        bool,
-        typer.Option(
-            "--cite", help="Print BibTeX of the data sets, models and metrics, and no leaderboard."
-        ),
-    ] = False
+    layout: str | None = flag(
+        "One row per model (wide), or per model and metric (long) [default: wide in Markdown and "
+        "LaTeX, long in CSV].",
+        metavar="wide|long",
+    )
+    per_perturbation: bool = flag(
+        "Write every score, one row per model, metric and perturbation: CSV, with --json a "
+        "document, or as --output FILE.csv, .json, .parquet says.",
+        default=False,
+    )
+    cite: bool = flag(
+        "Print BibTeX of the data sets, models and metrics, and no leaderboard.", default=False
+    )
 
     def is_wide(self, chosen: Format) -> bool:
         """Say whether a format has one row per model.

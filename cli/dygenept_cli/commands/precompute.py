@@ -12,6 +12,7 @@ from dygenept.errors import ConfigError
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,42 +27,24 @@ if TYPE_CHECKING:
 class StepFlags:
     """Which steps run, where they are kept, and how they work."""
 
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder of all artefacts.")
-    ] = Path("knowledge")
-    step: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--step",
-            metavar="S",
-            help="Step: 1 gene text, 1.5 enrich, 2 write facets, 2.5 regenerate, 3 embed, 4 "
-            "impute; may be given several times, or as 1,2,3,4 [default: all].",
-        ),
-    ] = None
-    writer: Annotated[
-        str, typer.Option("--writer", metavar="X", help="Facet writer.", show_default=True)
-    ] = "go"
-    encoder: Annotated[
-        str, typer.Option("--encoder", metavar="X", help="Text encoder.", show_default=True)
-    ] = "minilm"
+    output: Path = flag("Folder of all artefacts.", default=Path("knowledge"), metavar="DIR")
+    step: list[str] | None = flag(
+        "Step: 1 gene text, 1.5 enrich, 2 write facets, 2.5 regenerate, 3 embed, 4 impute; may be "
+        "given several times, or as 1,2,3,4 [default: all].",
+        metavar="S",
+    )
+    writer: str = flag("Facet writer.", default="go", metavar="X")
+    encoder: str = flag("Text encoder.", default="minilm", metavar="X")
     kg: options.KgOption = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of a step, such as writer.model=NAME, encoder.max_tokens=128, "
-            "enrichment.max_neighbors=3, kg.string.weight=0.5 or imputation.num_rounds=2.",
-        ),
-    ] = None
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="YAML file of the same options."),
-    ] = None
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--no-resume", help="Keep steps whose inputs have not changed."),
-    ] = True
+    set_: list[str] | None = flag(
+        "Set an option of a step, such as writer.model=NAME, encoder.max_tokens=128, "
+        "enrichment.max_neighbors=3, kg.string.weight=0.5 or imputation.num_rounds=2.",
+        metavar="KEY=VALUE",
+    )
+    config: Path | None = flag("YAML file of the same options.", metavar="FILE")
+    resume: bool = flag(
+        "Keep steps whose inputs have not changed.", "--resume/--no-resume", default=True
+    )
 
     def named(self) -> tuple[str, ...]:
         """Return the steps that the user named, or ``all``."""
@@ -87,28 +70,14 @@ class StepFlags:
 class GeneFlags(CellsFlags):
     """Which genes, and where their texts come from."""
 
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", metavar="NAME|FILE", help="Take a data set's target and output genes."
-        ),
-    ] = None
-    genes: Annotated[
-        Path | None,
-        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one per line."),
-    ] = None
-    all_genes: Annotated[
-        bool, typer.Option("--all-genes", help="Take every gene of the shipped tables.")
-    ] = False
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            "--table",
-            metavar="FILE",
-            help="Take gene texts from your own table with columns symbol, description, summary, "
-            "GO, pathways (other names by --set corpus.columns.summary=NAME).",
-        ),
-    ] = None
+    dataset: str | None = flag("Take a data set's target and output genes.", metavar="NAME|FILE")
+    genes: Path | None = flag("Take the genes of a file, one per line.", metavar="FILE")
+    all_genes: bool = flag("Take every gene of the shipped tables.", default=False)
+    table: Path | None = flag(
+        "Take gene texts from your own table with columns symbol, description, summary, GO, "
+        "pathways (other names by --set corpus.columns.summary=NAME).",
+        metavar="FILE",
+    )
 
     def chosen(
         self, environment: Environment, report: Callable[[Progress], None]
