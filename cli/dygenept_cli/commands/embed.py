@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
@@ -52,13 +50,11 @@ class EmbedFlags(DatasetFlags):
 
 
 def embed(
+    *,
     wanted: EmbedFlags,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", metavar="F.npz", help="File for the arrays `cells` and `embedding`."
-        ),
-    ],
+    output: Path = flag(
+        "File for the arrays `cells` and `embedding`.", default=..., metavar="F.npz"
+    ),
     where: MachineFlags,
     shown: options.OutputFlags,
 ) -> None:

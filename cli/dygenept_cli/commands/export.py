@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -84,11 +84,9 @@ class CellEvalFlags(CellsFlags):
 @app.command("cell-eval")
 @with_flags
 def cell_eval(
+    *,
     wanted: KeptFlags,
-    output: Annotated[
-        Path,
-        typer.Option("--output", metavar="DIR", help="Folder for real.h5ad and predicted.h5ad."),
-    ],
+    output: Path = flag("Folder for real.h5ad and predicted.h5ad.", default=..., metavar="DIR"),
     cells: CellEvalFlags,
     where: DataFlags,
     shown: options.OutputFlags,
@@ -171,14 +169,9 @@ def _command(files: CellEvalFiles, level: Level, output: Path) -> str:
 @with_flags
 def predictions(
     wanted: KeptFlags,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            metavar="FILE",
-            help="File: .csv, .tsv, .parquet or .h5ad; - for CSV on stdout.",
-        ),
-    ],
+    output: Path = flag(
+        "File: .csv, .tsv, .parquet or .h5ad; - for CSV on stdout.", default=..., metavar="FILE"
+    ),
 ) -> None:
     """Write kept predictions as one table: one row per perturbation, one column per gene.
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, ClassVar
 
 from dygenept.errors import ConfigError, nearest
 from dygenept_cli import console
@@ -81,36 +79,24 @@ class FormatFlags:
 def leaderboard(
     *,
     wanted: ResultsFlags,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="subgroup|effect|de_genes|regime|cell_type",
-            help="Group the held-out perturbations: by how many of their genes training saw "
-            "perturbed, by effect size (terciles), by their number of DE genes, by how much of "
-            "the range simple models cover under the first metric (solved, contested, resistant, "
-            "or noise), or by cell type.",
-        ),
-    ] = None,
-    across_seeds: Annotated[
-        bool,
-        typer.Option(
-            "--across-seeds",
-            help="Show mean and spread over results that differ only in their seed.",
-        ),
-    ] = False,
+    by: str | None = flag(
+        "Group the held-out perturbations: by how many of their genes training saw perturbed, by "
+        "effect size (terciles), by their number of DE genes, by how much of the range simple "
+        "models cover under the first metric (solved, contested, resistant, or noise), or by cell "
+        "type.",
+        metavar="subgroup|effect|de_genes|regime|cell_type",
+    ),
+    across_seeds: bool = flag(
+        "Show mean and spread over results that differ only in their seed.", default=False
+    ),
     all_metrics: options.AllMetricsOption = False,
-    min_gap: Annotated[
-        float,
-        typer.Option(
-            "--min-gap",
-            help="Least share of the gap between the better one of perturbed_mean and control_mean "
-            "and technical_duplicate that a model must close to beat them.",
-            min=0.0,
-            max=1.0,
-            show_default=True,
-        ),
-    ] = 0.05,
+    min_gap: float = flag(
+        "Least share of the gap between the better one of perturbed_mean and control_mean and "
+        "technical_duplicate that a model must close to beat them.",
+        default=0.05,
+        min=0.0,
+        max=1.0,
+    ),
     written: FormatFlags,
 ) -> None:
     """Show the leaderboards of a results folder; simulated and real data stay apart.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
 from dygenept_cli import console
@@ -69,10 +67,7 @@ class PredictOutputFlags(options.OutputFlags):
 def predict(
     *,
     wanted: options.WantedFlags,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
-    ] = None,
+    checkpoint: Path | None = flag("Folder written by `dygenept train`.", metavar="DIR"),
     fit: FitFlags,
     cells: CellsFlags,
     where: MachineFlags,

@@ -24,7 +24,7 @@ def flag(
     max: float | None = None,
     show_default: bool = True,
 ) -> typing.Any:
-    """Declare an option of a command as a field of a record.
+    """Declare an option, as a field of a record or the default of a command's parameter.
 
     Args:
         help: What the help screen says of it.
@@ -57,6 +57,8 @@ def with_flags(command: Callable[..., None]) -> Callable[..., None]:
         if is_dataclass(hint):
             records[parameter.name] = typing.cast("type", hint)
             flat += _fields(records[parameter.name])
+        elif isinstance(parameter.default, Field):
+            flat.append(_parameter(parameter.name, parameter.default, hint))
         else:
             flat.append(parameter.replace(annotation=hint, kind=Parameter.KEYWORD_ONLY))
 
@@ -83,27 +85,26 @@ def _fields(record: type) -> list[Parameter]:
         if name in items
     }
     return [
-        Parameter(
-            name,
-            Parameter.KEYWORD_ONLY,
-            default=Parameter.empty if items[name].default is MISSING else items[name].default,
-            annotation=_annotation(items[name], hints[name], vars(owner).get("panel")),
-        )
+        _parameter(name, items[name], hints[name], vars(owner).get("panel"))
         for name, owner in owners.items()
     ]
 
 
-def _annotation(item: Field[object], hint: object, panel: str | None) -> object:
-    """Annotate a field as Typer's parameters are, in a group of the help screen."""
+def _parameter(name: str, item: Field[object], hint: object, panel: str | None = None) -> Parameter:
+    """Return a parameter as Typer has it, in a group of the help screen."""
     option = item.metadata.get(OPTION)
     if option is None:
-        kind, shared = typing.get_args(hint)
+        hint, shared = typing.get_args(hint)
         # Records share such options, and each may put them into a group of its own.
         option = copy.copy(shared)
     else:
-        kind = hint
         option = copy.copy(option)
-        name = item.name.rstrip("_").replace("_", "-")
-        option.param_decls = option.param_decls or (f"--{name}",)
+        usual = f"--{name.rstrip('_').replace('_', '-')}"
+        option.param_decls = option.param_decls or (usual,)
     option.rich_help_panel = panel
-    return typing.Annotated[kind, option]
+    return Parameter(
+        name,
+        Parameter.KEYWORD_ONLY,
+        default=Parameter.empty if item.default is MISSING else item.default,
+        annotation=typing.Annotated[hint, option],
+    )

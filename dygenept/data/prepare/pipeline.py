@@ -15,14 +15,7 @@ from dygenept.data.prepare.documents import BatchHandling, Manifest, VariableGen
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
 from dygenept.data.prepare.options import PrepareOptions
-from dygenept.data.prepare.passes import (
-    GeneSums,
-    Report,
-    Scaling,
-    sum_cells,
-    sum_genes,
-    sum_groups,
-)
+from dygenept.data.prepare.passes import GeneSums, Report, Scaling, sum_cells, sum_genes, sum_groups
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
 from dygenept.data.reading.h5ad import open_h5ad, says_simulated, wanted_of

@@ -12,14 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dygenept.machine.table_products import (
-    add_row,
-    eigen,
-    gram,
-    of_rows,
-    product,
-    without_row,
-)
+from dygenept.machine.table_products import add_row, eigen, gram, of_rows, product, without_row
 from dygenept.machine.tables import mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray, FitSize, FitWork
