@@ -101,8 +101,7 @@ def half_means(
     means = cell_sums(data, codes, n_groups=n_groups)
     for part in row_parts(*means.shape):
         means[part] /= n_cells[part, None]
-    halves: DoubleArray = means.reshape(2, len(conditions), data.n_genes)
-    return halves
+    return means.reshape(2, len(conditions), data.n_genes)
 
 
 def half_codes(

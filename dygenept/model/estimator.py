@@ -245,8 +245,7 @@ class DyGenePTModel:
             variance += deltas.var(dim=0).numpy()
         if state.residual_variance is not None:
             variance += state.residual_variance
-        spread: DoubleArray = np.sqrt(variance)
-        return spread
+        return np.sqrt(variance)
 
     def explain(self, conditions: Sequence[Condition]) -> Explanation:
         """Return how much weight each facet of each target gene had."""

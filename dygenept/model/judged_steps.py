@@ -139,5 +139,4 @@ def _scores(network: DyGenePT, trainer: Trainer, held: StartData, *, spares: boo
                 device=device,
             ).deltas
     r = pearson_delta_de(deltas, conditions.deltas, conditions.de_indices).numpy()
-    scores: DoubleArray = rows.summed(r) / rows.summed(np.ones(len(r)))
-    return scores
+    return rows.summed(r) / rows.summed(np.ones(len(r)))

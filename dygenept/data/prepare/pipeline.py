@@ -192,8 +192,7 @@ def _batches(
 def _choosing(found: LabelledFile, train: frozenset[str] | None) -> BoolArray:
     """Mark control cells, and those of train perturbations."""
     is_train = [train is not None and of.label in train for of in found.cells.conditions]
-    chosen: BoolArray = np.asarray([*is_train, True])[found.cells.condition_codes]
-    return chosen
+    return np.asarray([*is_train, True])[found.cells.condition_codes]
 
 
 def _variable(

@@ -366,7 +366,4 @@ def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbeddi
 
 
 def _centred(embedding: GeneEmbedding, mean: DoubleArray, rows: slice) -> DoubleArray:
-    centred: DoubleArray = np.where(
-        embedding.is_known[rows, None], embedding.values[rows] - mean, 0.0
-    )
-    return centred
+    return np.where(embedding.is_known[rows, None], embedding.values[rows] - mean, 0.0)
