@@ -1,7 +1,4 @@
-"""``dygenept knowledge``: what is known of a gene, and why.
-
-One gene's facets and neighbours.
-"""
+"""``dygenept knowledge``: what is known of a gene, and why."""
 
 from __future__ import annotations
 
