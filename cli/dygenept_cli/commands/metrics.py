@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dygenept.errors import ConfigError
 from dygenept.machine.plain_text import csv_cell, fixed
 from dygenept_cli import console
@@ -18,19 +16,13 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
 from dygenept_cli.flags.environment import DataFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.leaderboard.metric_audit import AuditRow
     from dygenept.runs.audit import MetricAudit
 
-app = typer.Typer(
-    help="Audit the metrics on a data set.", no_args_is_help=True, rich_markup_mode=None
-)
-
-
-@app.callback()
-def metrics() -> None:
-    """Audit the metrics on a data set."""
+app = command_group("Audit the metrics on a data set.")
 
 
 @app.command("audit")
