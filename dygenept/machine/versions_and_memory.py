@@ -151,8 +151,7 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
         return None
     import ctypes
 
-    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
-    return found
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 @contextmanager

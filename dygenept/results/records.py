@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
+from dygenept.evaluation.effect_scoring import EffectScore
+from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
 from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
 from dygenept.types.data import html_table
-
-if TYPE_CHECKING:
-    from dygenept.evaluation.effect_scoring import EffectScore
-    from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
-    from dygenept.types.results import CodeIdentity, Provenance
+from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
 

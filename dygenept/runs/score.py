@@ -17,12 +17,7 @@ from dygenept.results.record_index import RecordIndex
 from dygenept.results.records import DatasetRecord, SplitRecord, SubmissionRecord
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
-from dygenept.results.submission_names import (
-    TakenName,
-    check_not_taken,
-    clean_name,
-    versioned,
-)
+from dygenept.results.submission_names import TakenName, check_not_taken, clean_name, versioned
 from dygenept.results.submission_scale import ONE_FOR_ALL, is_one_for_all, scale_notes
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.run_context import RunContext, RunRequest, check_request, cut_split, open_run

@@ -113,8 +113,7 @@ class _Changes:
         ]
         rows = [state.cell_types.index(item.cell_type) for item in asked]
         predicted = self.model.predict(asked).expression
-        changes: DoubleArray = predicted - np.asarray(state.control_means)[rows]
-        return changes
+        return predicted - np.asarray(state.control_means)[rows]
 
 
 def _resolved(

@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dygenept.data.request import as_recorded
-from dygenept.data.splits import (
-    SplitManifest,
-    check_split,
-    split_from_json,
-    split_to_json,
-)
+from dygenept.data.splits import SplitManifest, check_split, split_from_json, split_to_json
 from dygenept.errors import ConfigError, SplitError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
@@ -24,12 +19,7 @@ from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.model_answers import fitted
 from dygenept.runs.readiness import require_buildable, with_file_hashes
-from dygenept.runs.run_context import (
-    RunRequest,
-    check_request,
-    cut_split,
-    open_run,
-)
+from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
     SavedModel,

@@ -12,7 +12,7 @@ from dygenept.machine.folders import default_cache_dir
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import PluginFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
@@ -111,7 +111,7 @@ def remove(
         list[str] | None,
         typer.Argument(metavar="PLUGIN|ENVIRONMENT…", help="Plugins, or names of environments."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Remove every environment.")] = False,
+    every: bool = flag("Remove every environment.", "--all", default=False),
     plugins: PluginFlags,
     as_json: options.JsonOption = False,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,7 +12,7 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
 from dygenept_cli.flags.environment import DataFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
 
 app = typer.Typer(
     help="Audit the metrics on a data set.", no_args_is_help=True, rich_markup_mode=None
@@ -30,24 +29,15 @@ def metrics() -> None:
 def audit(
     *,
     benchmark: BenchmarkFlags,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="M",
-            help="Model whose rank metrics are compared by; may be given several times "
-            "[default: the closed-form baselines].",
-        ),
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table.")] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            help="Draw the dynamic ranges: .svg, .png or .pdf (extra `plot`).",
-        ),
-    ] = None,
+    model: list[str] | None = flag(
+        "Model whose rank metrics are compared by; may be given several times [default: the "
+        "closed-form baselines].",
+        metavar="M",
+    ),
+    as_csv: bool = flag("Print a CSV table.", "--csv", default=False),
+    plot: Path | None = flag(
+        "Draw the dynamic ranges: .svg, .png or .pdf (extra `plot`).", metavar="FILE"
+    ),
     where: DataFlags,
     output: options.OutputFlags,
 ) -> None:

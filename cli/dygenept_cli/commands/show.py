@@ -10,6 +10,7 @@ from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.options import ResultsFlags
+from dygenept_cli.flags.records import flag
 
 
 def show(
@@ -18,9 +19,7 @@ def show(
         str, typer.Argument(metavar="PERTURBATION", help="Such as KLF1 or KLF1+MAPK1.")
     ],
     wanted: ResultsFlags,
-    cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Cell type [default: all of them].")
-    ] = None,
+    cell_type: str | None = flag("Cell type [default: all of them]."),
     as_json: options.JsonOption = False,
 ) -> None:
     """Show a model's scores on one held-out perturbation, and what it predicts for its DE genes."""

@@ -66,7 +66,4 @@ def show(
 
 
 def _row(suite: Suite) -> dict[str, object]:
-    document: dict[str, object] = suite.model_dump(
-        mode="json", exclude={"published", "published_in"}
-    )
-    return document
+    return suite.model_dump(mode="json", exclude={"published", "published_in"})

@@ -164,8 +164,7 @@ class NameCodes:
         if column.is_empty():
             return np.zeros(0, dtype=np.int32)
         numbers = pl.Series([self._numbers[name] for name in unique], dtype=pl.Int32)
-        codes: IntArray = column.replace_strict(unique, numbers, return_dtype=pl.Int32).to_numpy()
-        return codes
+        return column.replace_strict(unique, numbers, return_dtype=pl.Int32).to_numpy()
 
     def translated(self, names: Mapping[str, str]) -> list[str | None]:
         """Return all names with protein ids replaced; None for a protein id without a name."""

@@ -8,18 +8,16 @@ files are under CC0; they are fetched, never shipped.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dygenept.knowledge.graph.file_source import FileGraphSource, missing_files
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
 from dygenept.plugin import KgSourceSpec, hookimpl
+from dygenept.types import Runtime
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
 from dygenept_plugins.kg_sources._pairs import damaged
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
-
-if TYPE_CHECKING:
-    from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
-    from dygenept.types import Runtime
 
 SPECIES = "Homo sapiens"
 

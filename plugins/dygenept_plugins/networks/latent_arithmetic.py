@@ -12,12 +12,7 @@ from torch.nn import functional
 
 from dygenept_plugins.networks.gene_interactions import MlpInteraction, PairInteraction
 from dygenept_plugins.networks.latent_combinations import LatentCombinations
-from dygenept_plugins.networks.linear_start import (
-    between_pairs,
-    orthogonal,
-    pair_units,
-    read_pairs,
-)
+from dygenept_plugins.networks.linear_start import between_pairs, orthogonal, pair_units, read_pairs
 
 # Shifts start small against the cell state, where the hidden layers are close to linear.
 START_SCALE = 0.1
