@@ -14,16 +14,13 @@ from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
 from dygenept_cli.flags.preparation import StepFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
     from dygenept.types import PerturbationData
 
-app = typer.Typer(
-    help="Show, fetch, verify and simulate data sets.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = command_group("Show, fetch, verify and simulate data sets.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set or .h5ad file.")]
 
 

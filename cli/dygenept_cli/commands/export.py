@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dygenept.errors import ConfigError, SplitError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import DataFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from dygenept.results.kept import KeptPredictions
     from dygenept.types import PerturbationData
 
-app = typer.Typer(
-    help="Write kept predictions for other tools.", no_args_is_help=True, rich_markup_mode=None
-)
+app = command_group("Write kept predictions for other tools.")
 FORMATS = (".csv", ".tsv", ".parquet", ".h5ad")
 
 

@@ -1,7 +1,4 @@
-"""``dygenept knowledge``: what is known of a gene, and why.
-
-One gene's facets and neighbours.
-"""
+"""``dygenept knowledge``: what is known of a gene, and why."""
 
 from __future__ import annotations
 
@@ -14,20 +11,16 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 from dygenept_cli.views.listing import listing, show_table
 
 if TYPE_CHECKING:
     from dygenept.knowledge.gene_view import FacetView, GeneView
     from dygenept.knowledge.graph.combined import Neighbour
 
-app = typer.Typer(help="Show what is known of a gene.", no_args_is_help=True, rich_markup_mode=None)
+app = command_group("Show what is known of a gene.")
 
 DECIMALS = 6
-
-
-@app.callback()
-def knowledge() -> None:
-    """Show what is known of a gene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,25 +13,17 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags, MachineFlags
 from dygenept_cli.flags.options import ResultsFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dygenept.results.records import RunRecord
 
-app = typer.Typer(
-    help="Draw plots for papers (needs matplotlib: the extra `plot`).",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = command_group("Draw plots for papers (needs matplotlib: the extra `plot`).")
 OutputOption = Annotated[
     Path, typer.Option("--output", metavar="FILE", help="File: .svg, .png or .pdf.")
 ]
-
-
-@app.callback()
-def plot() -> None:
-    """Draw plots for papers (needs matplotlib: the extra `plot`)."""
 
 
 @app.command()

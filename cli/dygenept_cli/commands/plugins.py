@@ -18,6 +18,7 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import PluginFlags
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.plugin.manager import PluginManager
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dygenept.cli")
 
-app = typer.Typer(
-    help="List, show, check and start plugins.", no_args_is_help=True, rich_markup_mode=None
-)
+app = command_group("List, show, check and start plugins.")
 
 # A baseline that wraps a published package: a plugin, a script for its environment, and a test.
 ISOLATED = "isolated_baselines"

@@ -11,15 +11,9 @@ from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
-app = typer.Typer(
-    help="Publish results as a static site.", no_args_is_help=True, rich_markup_mode=None
-)
-
-
-@app.callback()
-def site() -> None:
-    """Publish results as a static site."""
+app = command_group("Publish results as a static site.")
 
 
 @app.command()

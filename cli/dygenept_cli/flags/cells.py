@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from dygenept_cli.flags import options
@@ -69,20 +69,9 @@ class ReadingFlags:
         """Return where the file keeps what is needed."""
         from dygenept.types import DataMapping
 
-        return DataMapping(
-            condition_column=self.condition_column,
-            control=tuple(self.control or ()),
-            drop=tuple(self.drop or ()),
-            separator=self.separator,
-            guide_pattern=self.guide_pattern,
-            symbol_column=self.symbol_column,
-            layer=self.layer,
-            cell_type_column=self.cell_type_column,
-            batch_column=self.batch_column,
-            match_batches=self.match_batches,
-            value_column=self.value_column,
-            control_cells=self.control_cells,
-        )
+        given = {part.name: getattr(self, part.name) for part in fields(DataMapping)}
+        several = {name: tuple(given[name] or ()) for name in ("control", "drop")}
+        return DataMapping(**given | several)
 
     def as_given(self) -> str:
         """Write these flags as they are given on a command line."""

@@ -109,6 +109,7 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
         (FIFTH, FIFTH_FOLD, "technical_duplicate", 2, 0.456),
         # A file that nothing was fitted to.
         (NOISE, NOISE_FOLD, "technical_duplicate", 1, 1.42),
+        (NOISE, NOISE_FOLD, "technical_duplicate", 2, 1.80),
     ],
 )
 def test_memory_is_planned_near_what_was_measured(
