@@ -28,7 +28,7 @@ VERSIONED = (
     "entmax",
 )
 # Arrays of more bytes are never kept, and what mallopt calls its options.
-LARGE = 1 << 26
+LARGE = 1 << 28
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX, _USUAL = -1, -3, -8, 1 << 25
 _KEPT: list[bool] = []
 

@@ -87,8 +87,11 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         manhattan = among.truths.manhattan
         # Both sides of a distance have the same control, which cancels.
         are_one = are_alike(predicted)
-        compute = manhattan.exact if are_one else manhattan.rough
-        found = among.truths.distances("manhattan", predicted, compute)
+        if are_one or manhattan.are_few(predicted):
+            found = among.truths.distances("manhattan exact", predicted, manhattan.exact)
+        else:
+            rough = manhattan.rough
+            found = among.truths.distances("manhattan", predicted, rough, either_way=rough)
         of_targets_alone: dict[int, DoubleArray] = {}
         for place, genes in targets.items():
             difference = of_targets(inputs, among, genes) - predicted[place, genes]
