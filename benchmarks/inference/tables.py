@@ -2,36 +2,59 @@
 
     python benchmarks/inference/tables.py FOLDER [TABLES]
 
-writes ``tables.json``: coverage of 95 % intervals of the mean area under the ROC curve per gene,
-and of the difference of two models, over ``TABLES`` simulated tables (100). Labels depend on latent
-factors of perturbations, which all genes share, and of genes; predictions see these factors through
-noise, part of which is a perturbation's own and so shared by all genes. The truth is the mean over
-tables so large that it varies little. Beside the two-way bootstrap: resamples of genes alone.
+writes ``tables.json``: coverage of 95 % intervals of the mean area under the ROC curve per gene and
+of the difference of two models, and how often two equally good models are told apart at 5 %, over
+``TABLES`` simulated tables (400). They are scored as any table is. Labels depend on latent factors
+of perturbations, which all genes share, and of genes; predictions see these factors through noise,
+part of which is a perturbation's own and so shared by all genes. The truth is the mean over tables
+so large that it varies little. Beside the two-way intervals: those of genes alone.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from dygenept.evaluation.effect_scoring import interval
-from dygenept.types import GroupedPairs
-from dygenept.types.grouped import auroc
+from dygenept.evaluation.effect_scoring import score_effects
+from dygenept.evaluation.two_way import TwoWay, joined
+from dygenept.types import Condition, EffectTable, Perturbation, PerturbationData, Predictions
+from dygenept_plugins.effect_metrics import areas
 
 Array = npt.NDArray[np.float64]
 Row = dict[str, str | int | float]
 
 N_FACTORS = 3
-N_RESAMPLES = 200
-MIN_PAIRS = 5
-MEASURED = 0.5
 LARGE = (800, 800)
-SIZES = ((15, 60), (40, 60), (40, 300), (150, 60))
+N_LARGE = 12
+TYPE = "cell"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A table: perturbations, genes, the share of pairs that is measured, and folds."""
+
+    perturbations: int
+    genes: int
+    measured: float
+    folds: int = 1
+
+
+SIZES = (
+    Size(15, 60, 0.5),
+    Size(40, 60, 0.5),
+    Size(40, 300, 0.5),
+    Size(150, 60, 0.5),
+    Size(60, 200, 0.15),
+    Size(150, 300, 0.05),
+    Size(100, 60, 0.5, folds=5),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +70,28 @@ class Model:
     shared: float
 
 
-MODELS = {"weak": Model(0.5, 1.0), "strong": Model(1.0, 0.5)}
+MODELS = {"weak": Model(0.5, 1.0), "strong": Model(1.0, 0.5), "as strong": Model(1.0, 0.5)}
+PAIRS = {"difference": ("strong", "weak"), "no difference": ("strong", "as strong")}
 
 
-def main(folder: Path, n_tables: int = 100) -> None:
+def main(folder: Path, n_tables: int = 400) -> None:
     """Simulate and write."""
-    rows: list[Row] = []
     truth = _truth()
-    for n_perturbations, n_genes in SIZES:
+    rows: list[Row] = []
+    for size in SIZES:
         hits: dict[tuple[str, str], list[bool]] = {}
         for number in range(n_tables):
-            rng = np.random.default_rng([n_perturbations, n_genes, number])
-            for (what, how), (low, high) in _intervals(rng, n_perturbations, n_genes).items():
-                hits.setdefault((what, how), []).append(low <= truth[what] <= high)
+            for key, hit in _hits(size, number, truth).items():
+                hits.setdefault(key, []).append(hit)
         rows += [
             {
-                "perturbations": n_perturbations,
-                "genes": n_genes,
+                "perturbations": size.perturbations,
+                "genes": size.genes,
+                "measured": size.measured,
+                "folds": size.folds,
                 "value": what,
-                "resamples": how,
-                "coverage": round(float(np.mean(found)), 3),
+                "spread": how,
+                "coverage": round(float(np.mean(found)), 4),
             }
             for (what, how), found in hits.items()
         ]
@@ -75,91 +100,124 @@ def main(folder: Path, n_tables: int = 100) -> None:
     (folder / "tables.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
-def _simulated(
-    rng: np.random.Generator, n_perturbations: int, n_genes: int
-) -> tuple[Array, dict[str, Array], Array]:
-    """Return labels (n, G), predictions of each model (n, G), and which pairs are measured."""
-    own = rng.standard_normal((n_perturbations, N_FACTORS))
-    genes = rng.standard_normal((n_genes, N_FACTORS))
+def _hits(size: Size, number: int, truth: Mapping[str, float]) -> dict[tuple[str, str], bool]:
+    """Return whether each interval of a simulated table holds, by value and kind of spread."""
+    depends_on = (size.perturbations, size.genes, round(100 * size.measured), number)
+    simulated = _simulated(np.random.default_rng(depends_on), size)
+    means, spreads = _scored(simulated, size.folds, name="-".join(map(str, depends_on)))
+    for pair, (first, second) in PAIRS.items():
+        means[pair] = means[first] - means[second]
+        spreads[pair] = spreads[first].minus(spreads[second])
+    found = {}
+    for what, mean in means.items():
+        for how, spread in (
+            ("two-way", spreads[what]),
+            ("genes alone", _of_genes_alone(spreads[what])),
+        ):
+            low, high = spread.interval(mean) or (-np.inf, np.inf)
+            found[what, how] = bool(low <= truth[what] <= high)
+    return found
+
+
+def _of_genes_alone(spread: TwoWay) -> TwoWay:
+    nothing = np.zeros_like(spread.genes)
+    return replace(spread, perturbations=nothing, pairs=nothing, n_perturbations=spread.n_genes)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """Labels, NaN where not measured, and each model's predictions, (n, G)."""
+
+    labels: Array
+    predictions: Mapping[str, Array]
+
+
+def _simulated(rng: np.random.Generator, size: Size) -> Simulated:
+    own = rng.standard_normal((size.perturbations, N_FACTORS))
+    genes = rng.standard_normal((size.genes, N_FACTORS))
     signal = own @ genes.T / N_FACTORS**0.5
-    bias = rng.normal(0.0, 0.5, n_genes)
+    bias = rng.normal(0.0, 0.5, size.genes)
     labels = (signal + bias + rng.standard_normal(signal.shape) > 0).astype(np.float64)
     predictions = {}
     for name, model in MODELS.items():
         seen = model.signal * own + model.shared * rng.standard_normal(own.shape)
         noise = 0.5 * rng.standard_normal(signal.shape)
         predictions[name] = seen @ genes.T / N_FACTORS**0.5 + noise
-    measured = (rng.random(signal.shape) < MEASURED).astype(np.float64)
-    return labels, predictions, measured
+    measured = rng.random(signal.shape) < size.measured
+    return Simulated(np.where(measured, labels, np.nan), predictions)
 
 
-def _pairs(labels: Array, scores: Array, measured: Array, counts: Array) -> GroupedPairs:
-    genes, rows = np.nonzero(measured.T)
-    return GroupedPairs(
-        kind="labels",
-        groups=genes.astype(np.int32),
-        n_groups=labels.shape[1],
-        truth=labels[rows, genes],
-        predicted=scores[rows, genes],
-        counts=counts[:, rows],
+def _scored(
+    simulated: Simulated, n_folds: int, *, name: str
+) -> tuple[dict[str, float], dict[str, TwoWay]]:
+    """Return each model's mean over genes and folds, and its resamples."""
+    data = _data(simulated.labels, name)
+    spec = areas.dygenept_effect_metrics()[0]  # at least five pairs a gene
+    metrics = [(spec, spec.factory(spec.config()))]
+    means, spreads = {}, {}
+    for model, predicted in simulated.predictions.items():
+        values, of_folds = [], []
+        for fold in np.array_split(np.arange(len(data.conditions)), n_folds):
+            held_out = Predictions(tuple(data.conditions[row] for row in fold), predicted[fold])
+            ((_, score),) = score_effects(metrics, held_out, data)
+            defined = score.values[~np.isnan(score.values)]
+            values.append(defined)
+            of_folds.append((score.resampled, len(defined)))
+        means[model] = float(np.concatenate(values).mean())
+        spreads[model] = joined(of_folds)
+    return means, spreads
+
+
+def _data(labels: Array, name: str) -> PerturbationData:
+    n_perturbations, n_genes = labels.shape
+    perturbed = [f"P{number:04}" for number in range(n_perturbations)]
+    genes = tuple(f"G{number:04}" for number in range(n_genes))
+    nobody = np.zeros(0, dtype=np.int32)
+    written = {f"{gene}+ctrl": f"{gene}+ctrl" for gene in perturbed}
+    return PerturbationData(
+        name=name,
+        source="simulated",
+        sha256=name,
+        is_simulated=True,
+        expression=sparse.csr_matrix((0, n_genes), dtype=np.float32),
+        gene_ids=genes,
+        gene_symbols=genes,
+        cell_ids=np.zeros(0, dtype=object),
+        conditions=tuple(
+            Condition(Perturbation(f"{gene}+ctrl", (gene,)), TYPE) for gene in perturbed
+        ),
+        condition_codes=nobody,
+        cell_types=(TYPE,),
+        cell_type_codes=nobody,
+        raw_labels=tuple(written),
+        raw_to_label=written,
+        effects=EffectTable("labels", labels),
     )
-
-
-def _areas(labels: Array, scores: Array, measured: Array, counts: Array) -> Array:
-    """Return the area of each gene in each resample, (B, G); NaN where it has few pairs."""
-    pairs = _pairs(labels, scores, measured, counts)
-    areas = auroc(pairs, labels=pairs.truth > 0.5, scores=pairs.predicted)
-    few = np.bincount(pairs.groups, minlength=pairs.n_groups) < MIN_PAIRS
-    areas[:, few] = np.nan
-    return areas
-
-
-def _mean(areas: Array, weights: Array) -> Array:
-    """Return the mean over genes in each resample, (B,)."""
-    weights = np.where(np.isnan(areas), 0.0, weights)
-    total: Array = (weights * np.nan_to_num(areas)).sum(axis=1) / weights.sum(axis=1)
-    return total
-
-
-def _intervals(
-    rng: np.random.Generator, n_perturbations: int, n_genes: int
-) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return 95 % intervals of each model's mean and of their difference, by kind of resample."""
-    labels, predictions, measured = _simulated(rng, n_perturbations, n_genes)
-    once = np.ones((1, n_perturbations))
-    whole = {name: _areas(labels, scores, measured, once) for name, scores in predictions.items()}
-    defined = ~np.isnan(whole["weak"])
-    of_genes = rng.multinomial(n_genes, np.full(n_genes, 1 / n_genes), N_RESAMPLES) * defined
-    drawn = rng.multinomial(
-        n_perturbations, np.full(n_perturbations, 1 / n_perturbations), N_RESAMPLES
-    ).astype(np.float64)
-    found = {}
-    means = {name: float(_mean(areas, defined * 1.0)[0]) for name, areas in whole.items()}
-    draws = {
-        "two-way": {
-            name: _mean(_areas(labels, scores, measured, drawn), of_genes)
-            for name, scores in predictions.items()
-        },
-        "genes alone": {name: _mean(areas, of_genes) for name, areas in whole.items()},
-    }
-    for how, of_models in draws.items():
-        for name, values in of_models.items():
-            found[name, how] = interval(means[name], values)
-        gain = means["strong"] - means["weak"]
-        found["difference", how] = interval(gain, of_models["strong"] - of_models["weak"])
-    return found
 
 
 def _truth() -> dict[str, float]:
     """Return each model's mean over tables so large that it varies little."""
-    sums = dict.fromkeys(MODELS, 0.0)
-    n_tables = 5
-    for number in range(n_tables):
-        labels, predictions, measured = _simulated(np.random.default_rng([7, number]), *LARGE)
-        for name, scores in predictions.items():
-            areas = _areas(labels, scores, measured, np.ones((1, LARGE[0])))
-            sums[name] += float(np.nanmean(areas)) / n_tables
-    return {**sums, "difference": sums["strong"] - sums["weak"]}
+    found: dict[str, list[float]] = {}
+    for number in range(N_LARGE):
+        simulated = _simulated(np.random.default_rng([7, number]), Size(*LARGE, 0.5))
+        for name, predicted in simulated.predictions.items():
+            found.setdefault(name, []).append(_mean_area(simulated.labels, predicted))
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    # The two are alike by construction.
+    alike = (means["strong"] + means["as strong"]) / 2
+    means |= {"strong": alike, "as strong": alike}
+    return {**means, **{pair: means[one] - means[two] for pair, (one, two) in PAIRS.items()}}
+
+
+def _mean_area(labels: Array, predicted: Array) -> float:
+    """Return the mean area per gene, without resamples."""
+    data = _data(labels, "large")
+    spec = areas.dygenept_effect_metrics()[0]
+    metrics = [(spec, spec.factory(spec.config()))]
+    ((_, score),) = score_effects(
+        metrics, Predictions(data.conditions, predicted), data, n_resamples=0
+    )
+    return float(np.nanmean(score.values))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ not models), then runs ``dygenept bench`` as a user does and reads what the proc
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from large_file import write_file
+from large_file import file_parser, write_asked
 
 MODELS = ("control_mean", "perturbed_mean", "matching_mean")
 
@@ -39,27 +38,14 @@ def took(command: list[str]) -> dict[str, float]:
 
 def main() -> None:
     """Write the file if need be, measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--cells", type=int, default=100_000)
-    parser.add_argument("--genes", type=int, default=5_000)
-    parser.add_argument("--density", type=float, default=0.02)
-    parser.add_argument("--perturbations", type=int, default=500)
+    parser = file_parser(__doc__)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--memory", help="the limit; without it the matrix is held in memory")
     parser.add_argument("--model", action="append")
     parser.add_argument("--metric", action="append", default=[])
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
-    if not asked.path.exists():
-        write_file(
-            asked.path,
-            n_cells=asked.cells,
-            n_genes=asked.genes,
-            density=asked.density,
-            n_perturbations=asked.perturbations,
-            seed=0,
-        )
+    write_asked(asked)
     script = Path(__file__).with_name("large_file.py")
     plain = took([sys.executable, str(script), str(asked.path), "--step", "plain"])
     with tempfile.TemporaryDirectory() as results:

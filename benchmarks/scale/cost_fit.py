@@ -32,6 +32,19 @@ LARGE = {
     "linear": 121,
 }
 
+LARGE_SIZE = costs.DataSize(
+    n_cells=2_500_000,
+    n_genes=18_000,
+    n_conditions=10_000,
+    n_controls=125_000,
+    n_values=450_000_000,
+    is_stored=True,
+    is_filed=True,
+)
+LARGE_FOLD = costs.FoldSize(
+    n_train=7_200, n_val=800, n_test=2_000, n_train_cells=1_710_000, n_candidates=2_000
+)
+
 SHARED = ("reading", "means", "tests", "truth")
 PARTS = ("task", "fit", "predict", "score", "distances", "all scoring")
 FITTED = (
@@ -158,24 +171,12 @@ def large() -> list[Line]:
     from dygenept.plugin.environment import Environment
 
     name = "check: 2.5 million cells"
-    size = costs.DataSize(
-        n_cells=2_500_000,
-        n_genes=18_000,
-        n_conditions=10_000,
-        n_controls=125_000,
-        n_values=450_000_000,
-        is_stored=True,
-        is_filed=True,
-    )
-    fold = costs.FoldSize(
-        n_train=7_200, n_val=800, n_test=2_000, n_train_cells=1_710_000, n_candidates=2_000
-    )
     scored = costs.Scored(n_rows=10, n_ranks=4, n_cells=1, uses_tests=True)
     environment = Environment.load()
-    found = [Line(name, "before the first job", 358, lambda c: _all_shared(size, scored, c))]
+    found = [Line(name, "before the first job", 358, lambda c: _all_shared(LARGE_SIZE, scored, c))]
     for model, seconds in LARGE.items():
-        work = _work(model, fold, size, environment)
-        of_job = partial(_of_job, fold, size, scored, work, "job", 1)
+        work = _work(model, LARGE_FOLD, LARGE_SIZE, environment)
+        of_job = partial(_of_job, LARGE_FOLD, LARGE_SIZE, scored, work, "job", 1)
         found.append(Line(name, model, seconds, of_job))
     return found
 

@@ -90,6 +90,31 @@ def _write_categories(group: h5py.Group, name: str, labels: list[str], codes: np
     )
 
 
+def file_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the path of a file and of what is written where it is not there."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--cells", type=int, default=100_000)
+    parser.add_argument("--genes", type=int, default=5_000)
+    parser.add_argument("--density", type=float, default=0.02)
+    parser.add_argument("--perturbations", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+def write_asked(asked: argparse.Namespace) -> None:
+    """Write the file that ``file_parser`` was asked for, where it is not there."""
+    if not asked.path.exists():
+        write_file(
+            asked.path,
+            n_cells=asked.cells,
+            n_genes=asked.genes,
+            density=asked.density,
+            n_perturbations=asked.perturbations,
+            seed=asked.seed,
+        )
+
+
 def measure(step: str, path: Path) -> dict[str, float]:
     """Run a step in this process and say what it took."""
     start, cpu = time.perf_counter(), time.process_time()
@@ -121,28 +146,14 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """Write the file if it is not there, measure each step, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--cells", type=int, default=100_000)
-    parser.add_argument("--genes", type=int, default=5_000)
-    parser.add_argument("--density", type=float, default=0.02)
-    parser.add_argument("--perturbations", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = file_parser(__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
         sys.stdout.write(json.dumps(measure(asked.step, asked.path)))
         return
-    if not asked.path.exists():
-        write_file(
-            asked.path,
-            n_cells=asked.cells,
-            n_genes=asked.genes,
-            density=asked.density,
-            n_perturbations=asked.perturbations,
-            seed=asked.seed,
-        )
+    write_asked(asked)
     with h5py.File(asked.path, "r") as file:
         n_values, n_cells = file["X/data"].shape[0], len(file["X/indptr"]) - 1
     matrix = n_values * 8 + (n_cells + 1) * 4

@@ -11,7 +11,6 @@ its scoring. Records stay in the results folder: a run that is stopped goes on f
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -23,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import h5py
-from large_file import write_file
+from large_file import file_parser, write_asked
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -118,27 +117,14 @@ def tell_jobs(looks: list[Look], records: Path) -> None:
 
 def main() -> None:
     """Write the file if need be, run the fold, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("path", type=Path)
+    parser = file_parser(__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--cells", type=int, default=100_000)
-    parser.add_argument("--genes", type=int, default=5_000)
-    parser.add_argument("--density", type=float, default=0.02)
-    parser.add_argument("--perturbations", type=int, default=500)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--memory", default="4G")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks")
     parser.add_argument("--model", action="append", required=True)
     asked = parser.parse_args()
-    if not asked.path.exists():
-        write_file(
-            asked.path,
-            n_cells=asked.cells,
-            n_genes=asked.genes,
-            density=asked.density,
-            n_perturbations=asked.perturbations,
-            seed=0,
-        )
+    write_asked(asked)
     asked.results.mkdir(parents=True, exist_ok=True)
     fold, records = asked.results / "first_fold.json", asked.results / "runs"
     write_fold(fold, asked.path, asked.folds)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
-    import typer
     from typer._click import Context, HelpFormatter
     from typer.models import CommandInfo
 
@@ -185,6 +185,13 @@ class GroupScreen(_Screen, TyperGroup):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def command_group(help: str) -> typer.Typer:
+    """Return a group of commands, which stays one where it has a single command."""
+    group = typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(lambda: None)
+    return group
 
 
 def command_name(command: CommandInfo) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dygenept.knowledge.graph.file_source import FileGraphSource
 from dygenept.knowledge.graph.sources import check_has_edges
 from dygenept.plugin.configured import DATA_DIR_OPTION
+from dygenept.plugin.environment import Environment
 from dygenept.plugin.faults import plugin_code
-from dygenept.plugin.specs import KgSourceSpec
-
-if TYPE_CHECKING:
-    from dygenept.plugin.environment import Environment
-    from dygenept.plugin.specs import PluginConfig
-    from dygenept.types import Runtime
+from dygenept.plugin.specs import KgSourceSpec, PluginConfig
+from dygenept.types import Runtime
 
 
 @dataclass(frozen=True, slots=True)

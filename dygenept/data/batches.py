@@ -10,18 +10,14 @@ that is written anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from dygenept.data.pseudobulk import group_sums
+from dygenept.data.sums import group_sums
 from dygenept.machine.tables import row_parts
 from dygenept.types import CellBatches, DoubleArray, IntArray
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from dygenept.types.cells import CellMatrix
+from dygenept.types.cells import CellMatrix
 
 # Fewer control cells say little of a batch; its cells are compared with all controls.
 MIN_CONTROLS = 10

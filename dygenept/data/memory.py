@@ -176,6 +176,16 @@ class CellsSize:
         """The same where only arrays of conditions × genes are in files, and cells in memory."""
         return self._held + self._parts + self._tests + PROCESS_BYTES
 
+    @property
+    def while_testing(self) -> int:
+        """What of ``in_memory`` the tests of every gene take, when cells are read."""
+        return self.while_fitting + self._merged + self._tests
+
+    @property
+    def while_fitting(self) -> int:
+        """What of ``in_memory`` is left once cells are read and tested."""
+        return csr_bytes(self.n_values, self.n_cells) + self._tables + PROCESS_BYTES
+
     def needed(self, *, streams: bool) -> int:
         """Peak memory at least, where whatever can be is in files.
 
@@ -215,8 +225,8 @@ class CellsSize:
     def _way(self, limit: int, *, streams: bool) -> tuple[int, int]:
         """Return the peak of that way, and what is in memory while a model is fitted."""
         cells = self.n_cells * CELL_BYTES + PROCESS_BYTES
-        matrix = csr_bytes(self.n_values, self.n_cells) + PROCESS_BYTES
-        ways = [(self.in_memory, matrix + self._tables)]
+        matrix = self.while_fitting - self._tables
+        ways = [(self.in_memory, self.while_fitting)]
         if streams:
             ways += [(self.streamed, cells + self._tables), (self.bounded, cells + self._parts)]
         ways.append((self.without_tables, matrix + self._parts))
@@ -235,9 +245,13 @@ class CellsSize:
     @property
     def _held(self) -> int:
         matrix = csr_bytes(self.n_values, self.n_cells)
-        merged = n_threads() * min(self.n_values, MERGED) * MERGED_BYTES
         # Reading is over when conditions are tested.
-        return max(int(matrix * READING_PEAK), matrix + merged)
+        return max(int(matrix * READING_PEAK), matrix + self._merged)
+
+    @property
+    def _merged(self) -> int:
+        # Threads test different conditions.
+        return min(self.n_values, n_threads() * MERGED) * MERGED_BYTES
 
     @property
     def _read(self) -> int:

@@ -8,5 +8,6 @@ held-out perturbations. ``aggregates`` turns scores into means; ``clusters``, ``
 makes each random draw once), ``mean_intervals``, ``sign_flip``, ``comparison`` and
 ``confidence_set`` say how far they can be trusted. ``control_cells`` halves the control cells,
 ``predicted_cells`` tests cells that a model predicts, ``blocks`` computes metrics in parts, and
-``effect_scoring`` scores tables of effects, in which most pairs are missing.
+``effect_scoring`` scores tables of effects, in which most pairs are missing, and
+``two_way`` says how far their means can be trusted.
 """

@@ -29,6 +29,10 @@ KEY_VALUES = 16
 MOST_BYTES = 1 << 28
 # Distances of so many candidates from each other are kept: 32 MB.
 MOST_AMONG = 1 << 11
+# Candidates whose distances are computed together, all others' being known or to come.
+BLOCK_ROWS = 64
+
+Positions = npt.NDArray[np.intp]
 
 
 class Truths:
@@ -93,7 +97,12 @@ class Truths:
         return self._squares[1]
 
     def distances(
-        self, kind: str, predicted: DoubleArray, compute: Callable[[DoubleArray], DoubleArray]
+        self,
+        kind: str,
+        predicted: DoubleArray,
+        compute: Callable[[DoubleArray], DoubleArray],
+        *,
+        either_way: Callable[[DoubleArray, Positions], DoubleArray] | None = None,
     ) -> DoubleArray:
         """Return what ``compute`` makes of predictions, each different one computed once.
 
@@ -104,6 +113,8 @@ class Truths:
             kind: Names what is computed; the same name, the same ``compute``.
             predicted: (n, G).
             compute: From (k, G) to (k, m), row by row.
+            either_way: The same to some candidates, from (k, G) and j positions to (k, j), where a
+                distance is the same from either side: two candidates are then compared once.
 
         Returns:
             (n, m), an array of the caller's own.
@@ -113,6 +124,8 @@ class Truths:
             found[:] = compute(predicted[:1])
             return found
         columns = self._columns_of(predicted).tolist()
+        if either_way is not None:
+            self._keep_among(kind, columns, either_way)
         is_new = np.array([(kind, column) not in self._among for column in columns])
         if is_new.all():
             found = compute(predicted)
@@ -132,7 +145,28 @@ class Truths:
         """L1 distances to the candidates."""
         return Manhattan(self.values)
 
-    def _columns_of(self, predicted: DoubleArray) -> npt.NDArray[np.intp]:
+    def _keep_among(
+        self,
+        kind: str,
+        columns: Sequence[int],
+        compute: Callable[[DoubleArray, Positions], DoubleArray],
+    ) -> None:
+        """Compute distances of some candidates, and keep them; -1 is none."""
+        new = sorted(
+            {column for column in columns if column >= 0 and (kind, column) not in self._among}
+        )
+        for first in range(0, len(new), BLOCK_ROWS):
+            rows = new[first : first + BLOCK_ROWS]
+            # Another thread may add to these meanwhile.
+            known = sorted(column for of, column in list(self._among) if of == kind)
+            found = np.empty((len(rows), len(self.values)))
+            if known:
+                found[:, known] = np.array([self._among[kind, column][rows] for column in known]).T
+            others = np.setdiff1d(np.arange(len(self.values)), known, assume_unique=True)
+            found[:, others] = compute(self.values[rows], others)
+            self._among |= {(kind, column): found[row].copy() for row, column in enumerate(rows)}
+
+    def _columns_of(self, predicted: DoubleArray) -> Positions:
         """Return which candidate's truth each prediction is, bit for bit; -1 for none, (n,)."""
         if len(self.values) > MOST_AMONG:
             return np.full(len(predicted), -1, dtype=np.intp)

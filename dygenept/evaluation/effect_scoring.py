@@ -1,34 +1,38 @@
 """Scores a table's predictions, metric by metric, gene by gene or perturbation by perturbation.
 
 A macro average over genes is uncertain twice: other genes, and other held-out perturbations. So
-each metric is also computed on resamples of both, the same ones for every model of a fold.
-
-The spread over these two-way resamples is a mean's standard error; intervals and p values are those
-of the normal distribution. Over genes alone an interval is too narrow, since all genes share the
-perturbations.
+each metric is also computed on resamples of either, the same ones for every model of a fold;
+``dygenept.evaluation.two_way`` makes intervals of them. Over genes alone an interval is too narrow,
+since all genes share the perturbations.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from dygenept.data.pseudobulk import condition_positions
 from dygenept.errors import PluginError
+from dygenept.evaluation.two_way import TwoWay, widened
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import EffectMetric
 from dygenept.plugin.specs import EffectMetricSpec
-from dygenept.types import DoubleArray, GroupedPairs, IntArray, PerturbationData, Predictions
+from dygenept.types import (
+    DoubleArray,
+    GroupedPairs,
+    IntArray,
+    PerturbationData,
+    Predictions,
+)
+from dygenept.types.effects import EffectKind
 
 N_RESAMPLES = 200
 # Values of all resamples that are computed at once.
 BLOCK = 1 << 22
-TWO_SIDED_95 = 1.959963984540054
-# Resamples with fewer defined ones have no spread to go by.
-MIN_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,35 @@ class EffectScore:
         cell_types: Their cell types, (n_units,).
         values: NaN where undefined, (n_units,).
         chance: The mean over units of what a guess is worth; None where the metric does not say.
-        resampled: The mean over units in each resample of genes and perturbations, (B,).
+        resampled: The mean over units in resamples of genes and of perturbations.
+        resampled_by_type: The same of each cell type, where there are several.
     """
 
     names: tuple[str, ...]
     cell_types: tuple[str, ...]
     values: DoubleArray
     chance: float | None
-    resampled: DoubleArray
+    resampled: TwoWay
+    resampled_by_type: Mapping[str, TwoWay]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Resamples of a fold, the same ones for every model and metric.
+
+    Attributes:
+        labels: Which perturbation each condition is, whatever its cell type, (n,).
+        perturbations: How often each counts in each resample of perturbations, (B, P).
+        genes: How often each gene counts in each resample of genes, (B, G).
+        genes_taken: Which resample of genes each perturbation takes where no two share one, (B, P).
+        perturbations_taken: Which resample of perturbations each gene takes there, (B, G).
+    """
+
+    labels: IntArray
+    perturbations: DoubleArray
+    genes: DoubleArray
+    genes_taken: IntArray
+    perturbations_taken: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +84,37 @@ class _Measured:
         genes: Position of its gene, (m,).
         truth: (m,).
         predicted: (m,).
-        row_counts: How often each condition counts in each resample, (B, n).
-        gene_counts: The same of genes, (B, G).
     """
 
     rows: IntArray
     genes: IntArray
     truth: DoubleArray
     predicted: DoubleArray
-    row_counts: DoubleArray
-    gene_counts: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """What has one value each: genes or perturbations, those of each cell type by themselves.
+
+    Attributes:
+        of_pairs: Which unit each measured pair belongs to, (m,).
+        names: (n_units,).
+        cell_types: (n_units,).
+        clusters: Which gene or perturbation each unit is, whatever its cell type, (n_units,).
+        within: Which perturbation or gene of its unit each pair is, (m,).
+        outer: How often each cluster counts in resamples of clusters, (B, their number).
+        inner: How often what is within a unit counts in resamples of it, (B, their number).
+        taken: Which inner resample each cluster takes where no two share one, like ``outer``.
+    """
+
+    of_pairs: IntArray
+    names: tuple[str, ...]
+    cell_types: tuple[str, ...]
+    clusters: IntArray
+    within: IntArray
+    outer: DoubleArray
+    inner: DoubleArray
+    taken: IntArray
 
 
 def score_effects(
@@ -101,52 +147,72 @@ def score_effects(
             f"predictions are {predicted.shape}; expected {truth.shape}, all of them finite"
         )
     rows, genes = np.nonzero(~np.isnan(truth))
-    row_counts, gene_counts = _resamples(predictions, data, n_resamples)
+    draws = _drawn(predictions, data, n_resamples)
     measured = _Measured(
         rows=rows.astype(np.int32),
         genes=genes.astype(np.int32),
         truth=truth[rows, genes],
         predicted=predicted[rows, genes],
-        row_counts=row_counts,
-        gene_counts=gene_counts,
     )
+    of_unit = {
+        "gene": _genes_as_units(measured, draws, predictions, data),
+        "perturbation": _perturbations_as_units(measured, draws, predictions),
+    }
     return [
-        (spec, _score(spec, metric, measured, predictions, data))
+        (spec, _score(spec, metric, measured, of_unit[spec.unit], table.kind))
         for spec, metric in metrics
         if table.kind in spec.values
     ]
+
+
+def _genes_as_units(
+    measured: _Measured, draws: _Draws, predictions: Predictions, data: PerturbationData
+) -> _Units:
+    kinds = [condition.cell_type for condition in predictions.conditions]
+    types = tuple(dict.fromkeys(kinds))
+    type_of_row = np.array([types.index(kind) for kind in kinds], dtype=np.int64)
+    codes = type_of_row[measured.rows] * data.n_genes + measured.genes
+    present, of_pairs = np.unique(codes, return_inverse=True)
+    genes = present % data.n_genes
+    return _Units(
+        of_pairs=of_pairs.astype(np.int32),
+        names=tuple(data.gene_symbols[gene] for gene in genes.tolist()),
+        cell_types=tuple(types[kind] for kind in (present // data.n_genes).tolist()),
+        clusters=genes.astype(np.int32),
+        within=draws.labels[measured.rows],
+        outer=draws.genes,
+        inner=draws.perturbations,
+        taken=draws.perturbations_taken,
+    )
+
+
+def _perturbations_as_units(measured: _Measured, draws: _Draws, predictions: Predictions) -> _Units:
+    present, of_pairs = np.unique(measured.rows, return_inverse=True)
+    conditions = [predictions.conditions[row] for row in present.tolist()]
+    return _Units(
+        of_pairs=of_pairs.astype(np.int32),
+        names=tuple(condition.label for condition in conditions),
+        cell_types=tuple(condition.cell_type for condition in conditions),
+        clusters=draws.labels[present],
+        within=measured.genes,
+        outer=draws.perturbations,
+        inner=draws.genes,
+        taken=draws.genes_taken,
+    )
 
 
 def _score(
     spec: EffectMetricSpec,
     metric: EffectMetric,
     measured: _Measured,
-    predictions: Predictions,
-    data: PerturbationData,
+    units: _Units,
+    kind: EffectKind,
 ) -> EffectScore:
-    table = data.effects
-    assert table is not None
-    conditions = predictions.conditions
-    types = tuple(dict.fromkeys(condition.cell_type for condition in conditions))
-    of_row = np.array([types.index(condition.cell_type) for condition in conditions])
-    if spec.unit == "gene":
-        codes = of_row[measured.rows] * data.n_genes + measured.genes
-        present, groups = np.unique(codes, return_inverse=True)
-        names = [data.gene_symbols[code % data.n_genes] for code in present.tolist()]
-        unit_types = [types[code // data.n_genes] for code in present.tolist()]
-        unit_counts = measured.gene_counts[:, present % data.n_genes]
-        inner, at = measured.row_counts, measured.rows
-    else:
-        present, groups = np.unique(measured.rows, return_inverse=True)
-        names = [conditions[row].label for row in present.tolist()]
-        unit_types = [conditions[row].cell_type for row in present.tolist()]
-        unit_counts = measured.row_counts[:, present]
-        inner, at = measured.gene_counts, measured.genes
-    order = np.argsort(groups, kind="stable")
+    order = np.argsort(units.of_pairs, kind="stable")
     pairs = GroupedPairs(
-        kind=table.kind,
-        groups=groups[order].astype(np.int32),
-        n_groups=len(present),
+        kind=kind,
+        groups=units.of_pairs[order],
+        n_groups=len(units.names),
         truth=measured.truth[order],
         predicted=measured.predicted[order],
         counts=np.ones((1, len(order))),
@@ -156,81 +222,99 @@ def _score(
         values = np.where(n_each >= spec.min_pairs, metric(pairs)[0], np.nan)
         chance = None if spec.chance is None else spec.chance(pairs)[0]
     is_defined = ~np.isnan(values)
+    with plugin_code(f"metric {spec.name!r}"):
+        resampled = _values_in_resamples(metric, pairs, units.inner, units.within[order])
+    types = dict.fromkeys(units.cell_types)
+    two_way = partial(_two_way, spec, resampled=resampled, units=units)
     return EffectScore(
-        names=tuple(names),
-        cell_types=tuple(unit_types),
+        names=units.names,
+        cell_types=units.cell_types,
         values=values,
         chance=None if chance is None or not is_defined.any() else float(chance[is_defined].mean()),
-        resampled=_resampled(spec, metric, pairs, (inner[:, at[order]], unit_counts * is_defined)),
+        resampled=two_way(values),
+        resampled_by_type={
+            kind: two_way(np.where(np.array(units.cell_types) == kind, values, np.nan))
+            for kind in (types if len(types) > 1 else ())
+        },
     )
 
 
-def _resampled(
-    spec: EffectMetricSpec,
-    metric: EffectMetric,
-    pairs: GroupedPairs,
-    counts: tuple[DoubleArray, DoubleArray],
+def _values_in_resamples(
+    metric: EffectMetric, pairs: GroupedPairs, inner: DoubleArray, within: IntArray
 ) -> DoubleArray:
-    """Return the mean over units in each resample, (B,): NaN where no unit is defined."""
-    of_pairs, of_units = counts
-    found = []
+    """Return each unit's value in each resample of what is within it, (B, n_units)."""
+    found = [np.zeros((0, pairs.n_groups))]
     size = max(1, BLOCK // max(len(pairs.groups), 1))
-    for start in range(0, len(of_pairs), size):
-        some = slice(start, start + size)
-        drawn = GroupedPairs(
-            kind=pairs.kind,
-            groups=pairs.groups,
-            n_groups=pairs.n_groups,
-            truth=pairs.truth,
-            predicted=pairs.predicted,
-            counts=of_pairs[some],
-        )
-        with plugin_code(f"metric {spec.name!r}"):
-            values = metric(drawn)  # (b, n_units)
-        weights = np.where(np.isnan(values), 0.0, of_units[some])
-        total = weights.sum(axis=1)
-        sums = (weights * np.nan_to_num(values)).sum(axis=1)
-        found.append(np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0))
-    return np.concatenate(found) if found else np.zeros(0)
+    for start in range(0, len(inner), size):
+        found.append(metric(replace(pairs, counts=inner[start : start + size, within])))
+    return np.concatenate(found)
 
 
-def _resamples(
-    predictions: Predictions, data: PerturbationData, n_resamples: int
-) -> tuple[DoubleArray, DoubleArray]:
-    """Draw how often each held-out perturbation, (B, n), and each gene counts, (B, G).
+def _two_way(
+    spec: EffectMetricSpec, values: DoubleArray, resampled: DoubleArray, units: _Units
+) -> TwoWay:
+    """Return the mean over units with others in their place, with others in them, and pair by pair.
 
-    A perturbation counts alike in all of its cell types.
+    Args:
+        spec: The metric.
+        values: Each unit's value, (n_units,); NaN leaves it out.
+        resampled: Its value in each inner resample, (B, n_units).
+        units: The units.
+    """
+    is_defined = ~np.isnan(values)
+    resampled = np.where(is_defined, resampled, np.nan)
+    n_outer = len(np.unique(units.clusters[is_defined]))
+    n_inner = len(np.unique(units.within[is_defined[units.of_pairs]]))
+    once = np.ones_like(resampled)
+    alone = np.take_along_axis(resampled, units.taken[:, units.clusters], axis=0)
+    whole = np.broadcast_to(values, resampled.shape)
+    of_units = widened(_means(whole, units.outer[:, units.clusters]), n_outer)
+    of_inner = widened(_means(resampled, once), n_inner)
+    is_gene = spec.unit == "gene"
+    return TwoWay(
+        genes=of_units if is_gene else of_inner,
+        perturbations=of_inner if is_gene else of_units,
+        pairs=widened(_means(alone, once), n_inner),
+        n_genes=n_outer if is_gene else n_inner,
+        n_perturbations=n_inner if is_gene else n_outer,
+    )
+
+
+def _means(values: DoubleArray, counts: DoubleArray) -> DoubleArray:
+    """Return the mean over the defined units in each resample, (B,); NaN where there is none."""
+    weights = np.where(np.isnan(values), 0.0, counts)
+    total = weights.sum(axis=1)
+    sums = (weights * np.nan_to_num(values)).sum(axis=1)
+    means: DoubleArray = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
+    return means
+
+
+def _drawn(predictions: Predictions, data: PerturbationData, n_resamples: int) -> _Draws:
+    """Draw the resamples of a fold.
+
+    A perturbation counts alike in all of its cell types. Genes are the same in all folds, and so
+    are their resamples; perturbations are those of the fold.
     """
     labels = [condition.label for condition in predictions.conditions]
-    seed = hashlib.sha256("\x1f".join((data.sha256, *labels)).encode()).digest()[:8]
-    rng = np.random.default_rng(int.from_bytes(seed, "big"))
     names, codes = np.unique(labels, return_inverse=True)
 
-    def drawn(n: int) -> DoubleArray:
+    def counts(rng: np.random.Generator, n: int) -> DoubleArray:
         return rng.multinomial(n, np.full(n, 1.0 / n), size=n_resamples).astype(np.float64)
 
-    return drawn(len(names))[:, codes], drawn(data.n_genes)
+    def shuffled(rng: np.random.Generator, n: int) -> IntArray:
+        draws = np.tile(np.arange(n_resamples, dtype=np.int32)[:, None], (1, n))
+        return rng.permuted(draws, axis=0)
+
+    of_fold = _generator(data.sha256, *labels)
+    return _Draws(
+        labels=codes.astype(np.int32),
+        perturbations=counts(of_fold, len(names)),
+        genes=counts(_generator(data.sha256), data.n_genes),
+        genes_taken=shuffled(of_fold, len(names)),
+        perturbations_taken=shuffled(of_fold, data.n_genes),
+    )
 
 
-def standard_error(draws: DoubleArray) -> float:
-    """Return the spread over resamples, (B,); NaN where too few are defined."""
-    defined = draws[~np.isnan(draws)]
-    return float(defined.std(ddof=1)) if len(defined) >= MIN_DRAWS else float("nan")
-
-
-def interval(mean: float, draws: DoubleArray) -> tuple[float, float]:
-    """Return the 95 % interval of a mean."""
-    half = TWO_SIDED_95 * standard_error(draws)
-    return mean - half, mean + half
-
-
-def two_sided_p(difference: float, draws: DoubleArray) -> float:
-    """Return the p value of a paired difference, from the differences in each resample, (B,)."""
-    from scipy.special import ndtr
-
-    error = standard_error(draws)
-    if np.isnan(error):
-        return 1.0
-    if error == 0.0:
-        return 1.0 if difference == 0.0 else 0.0
-    return float(2.0 * ndtr(-abs(difference) / error))
+def _generator(*depends_on: str) -> np.random.Generator:
+    digest = hashlib.sha256("\x1f".join(depends_on).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

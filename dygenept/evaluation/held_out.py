@@ -15,6 +15,7 @@ import numpy as np
 from dygenept.data.pseudobulk import condition_positions, half_means
 from dygenept.machine.tables import filled, finite_rows, row_parts, rows_of
 from dygenept.types import (
+    BoolArray,
     Candidates,
     Condition,
     DeTests,
@@ -163,7 +164,9 @@ class HeldOutPool:
         truth.flags.writeable = False
         # One object for all models and folds, so that what metrics make of it is made once.
         self._candidates = Candidates(self.conditions, truth)
-        self._halves: DoubleArray | None = None
+        self._rows = {condition: row for row, condition in enumerate(self.conditions)}
+        # Halves of all of them, and which conditions have both.
+        self._halves: tuple[DoubleArray, BoolArray] | None = None
         self._drawing = threading.Lock()
 
     def candidates(self, predictions: Predictions) -> Candidates:
@@ -174,20 +177,23 @@ class HeldOutPool:
         """
         if predictions.truth is None:
             return self._candidates
-        rows = {condition: row for row, condition in enumerate(self.conditions)}
-        truth = rows_of(self._second_halves(), np.arange(len(self.conditions)))
-        for condition, own in zip(predictions.conditions, predictions.truth, strict=True):
-            truth[rows[condition]] = own
-        has_truth = finite_rows(truth)
+        halves, has_half = self._second_halves()
+        own = [self._rows[condition] for condition in predictions.conditions]
+        truth = rows_of(halves, np.arange(len(self.conditions)))
+        for row, of_row in zip(own, predictions.truth, strict=True):
+            truth[row] = of_row
+        has_truth = has_half.copy()
+        has_truth[own] = finite_rows(predictions.truth)
         if has_truth.all():
             return Candidates(self.conditions, truth)
         kept = tuple(self.conditions[row] for row in np.flatnonzero(has_truth).tolist())
         return Candidates(kept, rows_of(truth, has_truth))
 
-    def _second_halves(self) -> DoubleArray:
+    def _second_halves(self) -> tuple[DoubleArray, BoolArray]:
         with self._drawing:
             if self._halves is None:
-                self._halves = self._drawn()
+                halves = self._drawn()
+                self._halves = halves, finite_rows(halves)
         return self._halves
 
     def _drawn(self) -> DoubleArray:

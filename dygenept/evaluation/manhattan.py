@@ -39,13 +39,22 @@ class Manhattan:
         """Return distances of each row to each truth, (n, G) to (n, m)."""
         return manhattan(predicted, self._truths)
 
-    def rough(self, predicted: DoubleArray) -> DoubleArray:
-        """Return distances of each row to each truth, (n, G) to (n, m), off by ``errors``."""
-        if self._are_few(predicted):
-            return self.exact(predicted)
-        found = empty_like(self._truths, (len(predicted), len(self._truths)), np.float64)
+    def rough(
+        self, predicted: DoubleArray, columns: npt.NDArray[np.intp] | None = None
+    ) -> DoubleArray:
+        """Return distances of each row to each truth, (n, G) to (n, m), off by ``errors``.
+
+        Args:
+            predicted: (n, G).
+            columns: Positions of the truths that are asked for; None for all.
+        """
+        if self.are_few(predicted):
+            exact = self.exact(predicted)
+            return exact if columns is None else exact[:, columns]
+        n_truths = len(self._truths) if columns is None else len(columns)
+        found = empty_like(self._truths, (len(predicted), n_truths), np.float64)
         for part in row_parts(*predicted.shape):
-            self._fill_rough(self._narrow(predicted[part]), found[part])
+            self._fill_rough(self._narrow(predicted[part]), found[part], columns)
         return found
 
     def errors(self, predicted: DoubleArray) -> DoubleArray:
@@ -78,7 +87,7 @@ class Manhattan:
             exact: Takes a row, positions of truths and their exact distances, (k,), and returns
                 what is to be put in their place.
         """
-        if self._are_few(predicted):
+        if self.are_few(predicted):
             return
         for part in row_parts(*rough.shape):
             found, errors = rough[part], self.errors(predicted[part])
@@ -94,7 +103,7 @@ class Manhattan:
                 distances = _exact(predicted[row : row + 1], self._truths[columns])[0]
                 found[place, columns] = exact(row, columns, distances)
 
-    def _are_few(self, predicted: DoubleArray) -> bool:
+    def are_few(self, predicted: DoubleArray) -> bool:
         """Tell whether distances are exact at once: of few values, or of such as float32 lacks."""
         if predicted.size * len(self._truths) < FEW_VALUES:
             return True
@@ -108,14 +117,17 @@ class Manhattan:
             found[part] = np.abs(differences, out=differences).sum(axis=1)
         return found
 
-    def _fill_rough(self, lefts: FloatArray, found: DoubleArray) -> None:
+    def _fill_rough(
+        self, lefts: FloatArray, found: DoubleArray, chosen: npt.NDArray[np.intp] | None
+    ) -> None:
         """Fill in the distances of some narrow rows, (n, m), tiles of truths in threads."""
         left_sums = lefts.sum(axis=1, dtype=np.float64)[:, None]
 
         def fill(first: int) -> None:
             # |a - b| = 2 max(a, b) - a - b, of which the maxima are summed run by run.
             columns = slice(first, first + TILE_ROWS)
-            rights = self._narrow(self._truths[columns])
+            tile = columns if chosen is None else chosen[columns]
+            rights = self._narrow(self._truths[tile])
             maxima = np.empty_like(rights)
             sums = np.empty((len(lefts), len(rights), rights.shape[1] // WIDTH), dtype=np.float32)
             for values, of_row in zip(lefts, sums, strict=True):
@@ -125,7 +137,7 @@ class Manhattan:
             rights_sums = rights.sum(axis=1, dtype=np.float64)
             found[:, columns] = 2.0 * sums.sum(axis=2, dtype=np.float64) - left_sums - rights_sums
 
-        in_threads(fill, range(0, len(self._truths), TILE_ROWS))
+        in_threads(fill, range(0, found.shape[1], TILE_ROWS))
 
     def _narrow(self, rows: DoubleArray) -> FloatArray:
         """Differences from the centre in float32, with zeros up to a multiple of the width."""

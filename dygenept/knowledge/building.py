@@ -24,12 +24,7 @@ from dygenept.knowledge.genes.matching import gene_universe, select_genes, with_
 from dygenept.knowledge.genes.tables import load_gene_tables
 from dygenept.knowledge.graph.combined import CombinedGraph
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.knowledge.store.embedding import (
-    digest_of,
-    embed_facets,
-    embedding_identity,
-    texts_of,
-)
+from dygenept.knowledge.store.embedding import digest_of, embed_facets, embedding_identity, texts_of
 from dygenept.knowledge.store.knowledge_files import (
     FORMAT,
     read_header,

@@ -307,5 +307,4 @@ def _facet_rows(knowledge: GeneKnowledge, centre: FacetCentre) -> FloatArray:
     centred = np.where(known[:, None], knowledge.values[:, facet] - centre.mean, 0.0)
     norms = np.linalg.norm(centred, axis=1, keepdims=True)
     unit = centred / np.where(norms > 0, norms, 1.0)
-    rows: FloatArray = (unit * np.sqrt(confidence)[:, None]).astype(np.float32)
-    return rows
+    return (unit * np.sqrt(confidence)[:, None]).astype(np.float32)

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from dygenept.evaluation.comparison import PairedDifference
-from dygenept.results.records import RunRecord
-from dygenept.types import DoubleArray
+from dygenept.evaluation.two_way import UNKNOWN, TwoWay, joined
+from dygenept.results.records import MetricRecord, RunRecord
 
 COMPETITORS = ("model", "baseline", "submitted")
 
@@ -42,8 +40,8 @@ class MetricTable:
         families: By model, the models that a run declared together with it, or that one submitter
             handed in; empty where no run declared any.
         doubts: By submission, what looks wrong or was filled in.
-        resampled: By model, its mean in resamples of genes and held-out perturbations, (B,), where
-            the data set is a table of effects; empty elsewhere, and of a part of the units.
+        resampled: By model, its mean in resamples of genes and of held-out perturbations, where
+            the data set is a table of effects; empty elsewhere.
         one_for_all: Submissions that hardly depend on the perturbation.
     """
 
@@ -58,7 +56,7 @@ class MetricTable:
     n_cells: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     families: Mapping[str, frozenset[str]] = field(default_factory=dict)
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
+    resampled: Mapping[str, TwoWay] = field(default_factory=dict)
     one_for_all: frozenset[str] = frozenset()
 
     @property
@@ -130,7 +128,7 @@ def metric_tables(
                 n_cells={model: tuple(numbers) for model, numbers in n_cells.items()},
                 families=families,
                 doubts=doubts,
-                resampled=_resampled(ordered, name) if keep is None else {},
+                resampled=_resampled(ordered, name, keep),
                 one_for_all=frozenset(
                     of.model for of in ordered if of.submission and of.submission.one_for_all
                 ),
@@ -139,18 +137,41 @@ def metric_tables(
     return tuple(tables)
 
 
-def _resampled(records: Sequence[RunRecord], metric: str) -> Mapping[str, DoubleArray]:
-    """Return each model's mean over the units of all folds in each resample, (B,)."""
-    sums: dict[str, tuple[DoubleArray, int]] = {}
+def _resampled(
+    records: Sequence[RunRecord], metric: str, keep: Callable[[Unit], bool] | None
+) -> Mapping[str, TwoWay]:
+    """Return each model's mean over the units of all folds in resamples; of a table of effects.
+
+    Known of all units and of those of a cell type; of other parts nothing is, nor of what earlier
+    versions recorded.
+    """
+    folds: dict[str, list[tuple[TwoWay, int]]] = {}
     for record in records:
+        if record.dataset.kind != "effects":
+            continue
         for entry in record.metrics:
-            if entry.name != metric or not entry.resampled:
-                continue
-            if n_units := sum(item.value is not None for item in entry.values):
-                draws = np.array(entry.resampled, dtype=np.float64)
-                before, n_before = sums.get(record.model, (np.zeros(len(draws)), 0))
-                sums[record.model] = before + n_units * draws, n_before + n_units
-    return {model: total / n_units for model, (total, n_units) in sums.items()}
+            if entry.name == metric:
+                drawn, n_defined = _of_fold(entry, record.fold, keep)
+                if n_defined:
+                    folds.setdefault(record.model, []).append((drawn, n_defined))
+    return {model: joined(of) for model, of in folds.items()}
+
+
+def _of_fold(
+    entry: MetricRecord, fold: int, keep: Callable[[Unit], bool] | None
+) -> tuple[TwoWay, int]:
+    """Return resamples of what is kept of a fold's units, and how many of them are defined."""
+    kept = [
+        of for of in entry.values if keep is None or keep(Unit(fold, of.perturbation, of.cell_type))
+    ]
+    types = {of.cell_type for of in kept}
+    found = None
+    if len(kept) == len(entry.values):
+        found = entry.two_way
+    elif len(kept) == sum(of.cell_type in types for of in entry.values) and len(types) == 1:
+        found = entry.two_way_by_type.get(*types)
+    n_defined = sum(of.value is not None for of in kept)
+    return (UNKNOWN if found is None else found.read()), n_defined
 
 
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:

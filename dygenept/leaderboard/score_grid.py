@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dygenept.evaluation import effect_scoring as two_way
 from dygenept.evaluation.clusters import Clusters
 from dygenept.evaluation.comparison import PairedDifference, gap_closed, paired_intervals
 from dygenept.evaluation.confidence_set import best_p_values
 from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
+from dygenept.evaluation.two_way import TwoWay
 from dygenept.leaderboard.metric_table import MetricTable
 from dygenept.types import BoolArray, DoubleArray
 
@@ -44,8 +44,8 @@ class ScoreGrid:
         sign: 1 where more is better, else -1.
         lower: The metric's smallest possible value; minus infinity where unknown.
         upper: Its largest.
-        resampled: By model, its mean in resamples of genes and perturbations, (B,); where a model
-            has them, intervals and comparisons are drawn from these.
+        resampled: By model, its mean in resamples of genes and of perturbations; where a model has
+            them, intervals and comparisons are drawn from these.
     """
 
     models: tuple[str, ...]
@@ -55,7 +55,7 @@ class ScoreGrid:
     sign: int
     lower: float = -np.inf
     upper: float = np.inf
-    resampled: Mapping[str, DoubleArray] = field(default_factory=dict)
+    resampled: Mapping[str, TwoWay] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: MetricTable) -> ScoreGrid:
@@ -97,8 +97,12 @@ class ScoreGrid:
             found |= {model: _ends(made, place) for place, model in enumerate(models)}
             for place, model in enumerate(models):
                 if model in self.resampled:
-                    ends = two_way.interval(float(made.means[place]), self.resampled[model])
-                    found[model] = max(ends[0], self.lower), min(ends[1], self.upper)
+                    ends = self.resampled[model].interval(float(made.means[place]))
+                    found[model] = (
+                        (max(ends[0], self.lower), min(ends[1], self.upper))
+                        if ends
+                        else (None, None)
+                    )
         return found
 
     def compare(
@@ -124,9 +128,9 @@ class ScoreGrid:
                 low, high = _ends(made, place)
                 p_value = float(made.p_values[place])
                 if model in self.resampled and reference in self.resampled:
-                    draws = self.resampled[model] - self.resampled[reference]
-                    low, high = two_way.interval(float(made.means[place]), draws)
-                    p_value = two_way.two_sided_p(float(made.means[place]), draws)
+                    apart = self.resampled[model].minus(self.resampled[reference])
+                    low, high = apart.interval(float(made.means[place])) or (None, None)
+                    p_value = apart.two_sided_p(float(made.means[place]))
                 found[model] = PairedDifference(
                     difference=float(made.means[place]),
                     ci_low=low,

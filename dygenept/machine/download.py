@@ -362,5 +362,4 @@ def _entity(response: httpx2.Response) -> str | None:
     tag: str = response.headers.get("etag", "")
     if tag and not tag.startswith("W/"):
         return tag
-    date: str | None = response.headers.get("last-modified")
-    return date
+    return response.headers.get("last-modified")

@@ -73,8 +73,7 @@ def of_rows(table: Doubles, compute: Callable[[Doubles], Doubles]) -> Doubles:
 def gram(table: Doubles) -> Doubles:
     """Inner products of all rows, (n, c) to (n, n), always in memory."""
     if not is_large(table):
-        found: Doubles = table @ table.T
-        return found
+        return table @ table.T
     from scipy.linalg.blas import dsyrk
 
     n, width = table.shape

@@ -28,7 +28,7 @@ VERSIONED = (
     "entmax",
 )
 # Arrays of more bytes are never kept, and what mallopt calls its options.
-LARGE = 1 << 26
+LARGE = 1 << 28
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX, _USUAL = -1, -3, -8, 1 << 25
 _KEPT: list[bool] = []
 
@@ -151,8 +151,7 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
         return None
     import ctypes
 
-    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
-    return found
+    return getattr(ctypes.CDLL(None), name, None)
 
 
 @contextmanager

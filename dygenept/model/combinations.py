@@ -112,8 +112,7 @@ class CombinationPredictor:
         variance = np.zeros((n, m)) if n_members < 2 else deltas.double().var(dim=0).numpy()
         if self._residual is not None:
             variance = variance + self._residual
-        spread: FloatArray = np.sqrt(variance).astype(np.float32)
-        return spread
+        return np.sqrt(variance).astype(np.float32)
 
     @torch.no_grad()
     def _changes(self, member: int, chosen: torch.Tensor, codes: IndexArray) -> torch.Tensor:

@@ -14,13 +14,7 @@ from dygenept.errors import DataError
 from dygenept.machine import processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
-from dygenept.model.combinations import (
-    CombinationPredictor,
-    Swept,
-    Wanted,
-    can_combine,
-    one_by_one,
-)
+from dygenept.model.combinations import CombinationPredictor, Swept, Wanted, can_combine, one_by_one
 from dygenept.model.conditions import IndexArray, gene_positions
 from dygenept.model.effects.kept_table import is_kept_table
 from dygenept.model.effects.table_model import TableModel, TableParts
@@ -34,14 +28,7 @@ from dygenept.model.training.loop import History
 from dygenept.model.training.options import TrainingOptions
 from dygenept.plugin.interfaces import GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen, notes_of
-from dygenept.types import (
-    Condition,
-    DoubleArray,
-    FacetSetReader,
-    Predictions,
-    Runtime,
-    Task,
-)
+from dygenept.types import Condition, DoubleArray, FacetSetReader, Predictions, Runtime, Task
 
 logger = logging.getLogger(__name__)
 
@@ -258,8 +245,7 @@ class DyGenePTModel:
             variance += deltas.var(dim=0).numpy()
         if state.residual_variance is not None:
             variance += state.residual_variance
-        spread: DoubleArray = np.sqrt(variance)
-        return spread
+        return np.sqrt(variance)
 
     def explain(self, conditions: Sequence[Condition]) -> Explanation:
         """Return how much weight each facet of each target gene had."""

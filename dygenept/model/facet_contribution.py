@@ -111,8 +111,7 @@ def _predicted(
         positions=cells,
         device=data.device,
     )
-    changes: DoubleArray = found.deltas.double().numpy()
-    return changes
+    return found.deltas.double().numpy()
 
 
 def _with_facets(encoder: LendsFacets, genes: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -15,11 +15,7 @@ import torch
 from dygenept.machine import processes
 from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
-from dygenept.model.prediction import (
-    can_predict_top_genes,
-    predict_means,
-    predict_top_genes,
-)
+from dygenept.model.prediction import can_predict_top_genes, predict_means, predict_top_genes
 from dygenept.model.seeds import derived_seed, judged_rng
 from dygenept.model.start.beyond_chance import best_beyond_chance
 from dygenept.model.start.closed_form import CELLS_OF_MANY, CELLS_PER_TYPE, refit_readout
@@ -144,5 +140,4 @@ def _scores(network: DyGenePT, trainer: Trainer, held: StartData, *, spares: boo
                 device=device,
             ).deltas
     r = pearson_delta_de(deltas, conditions.deltas, conditions.de_indices).numpy()
-    scores: DoubleArray = rows.summed(r) / rows.summed(np.ones(len(r)))
-    return scores
+    return rows.summed(r) / rows.summed(np.ones(len(r)))

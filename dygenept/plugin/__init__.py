@@ -6,7 +6,7 @@ and ``manager`` (how plugins are imported, asked and found), ``registry`` (what
 ``registry.yaml`` names) and ``yaml_files`` (how anybody's file is read and validated),
 ``configured`` (a plugin with its options), ``environment`` (registry, plugins, folders and device,
 which a whole run is given), ``isolated`` (models in an environment of their own). ``faults`` and
-``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Names are loaded on
+``moved`` say what is wrong with a plugin, ``code_identity`` which code it is. Specs are loaded on
 first use, so that an attention module needs no pydantic. ``own_files`` says on which files a
 plugin's numbers depend.
 """
@@ -16,68 +16,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from dygenept.errors import (
+    ConfigError,
+    DataError,
+    DataUnavailableError,
+    DygeneptError,
+    PluginError,
+    ShapeError,
+    SplitError,
+    nearest,
+)
+from dygenept.plugin import interfaces
+from dygenept.plugin.interfaces import *  # noqa: F403
+
 if TYPE_CHECKING:
-    from dygenept.errors import (
-        ConfigError,
-        DataError,
-        DataUnavailableError,
-        DygeneptError,
-        PluginError,
-        ShapeError,
-        SplitError,
-        nearest,
-    )
     from dygenept.plugin.hookspecs import hookimpl
-    from dygenept.plugin.interfaces import (
-        AddsFacetVectors,
-        Attention,
-        AttentionOutput,
-        CallPlan,
-        CellEmbedder,
-        CellEncoder,
-        CellEncoderContext,
-        CombinesGenes,
-        CompilesLayers,
-        ControlPool,
-        CorpusEntry,
-        DatasetSource,
-        DatasetStatus,
-        Decoder,
-        DecoderContext,
-        EffectMetric,
-        EncodesGenes,
-        FacetBatch,
-        FacetRequest,
-        FacetWriter,
-        FetchesAnew,
-        GeneEncoder,
-        GeneEncoderContext,
-        GeneFacets,
-        GraphReport,
-        HasChosen,
-        HasFacetVectors,
-        HasIdentityShare,
-        HasLinearStart,
-        HasNotes,
-        HasSharedShift,
-        KgSource,
-        KnowledgeGraph,
-        LendsFacets,
-        LinearReadout,
-        Metric,
-        Model,
-        OutlinesData,
-        PartnerText,
-        PlansCalls,
-        PredictsCells,
-        PredictsSpread,
-        ReadsCorpus,
-        RecomputesLayers,
-        RegeneratesFacets,
-        Splitter,
-        TextEncoder,
-        UsesChild,
-    )
     from dygenept.plugin.isolated.environment import EnvironmentSpec
     from dygenept.plugin.isolated.model import IsolatedConfig, IsolatedModel, IsolatedProgram
     from dygenept.plugin.specs import (
@@ -99,83 +52,36 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "AddsFacetVectors",
-    "Attention",
-    "AttentionOutput",
     "AttentionSpec",
     "BaselineSpec",
-    "CallPlan",
-    "CellEmbedder",
-    "CellEncoder",
-    "CellEncoderContext",
     "CellEncoderSpec",
-    "CombinesGenes",
-    "CompilesLayers",
     "ConfigError",
-    "ControlPool",
-    "CorpusEntry",
     "DataError",
     "DataUnavailableError",
-    "DatasetSource",
     "DatasetSpec",
-    "DatasetStatus",
-    "Decoder",
-    "DecoderContext",
     "DecoderSpec",
     "DygeneptError",
-    "EffectMetric",
     "EffectMetricSpec",
-    "EncodesGenes",
     "EnvironmentSpec",
-    "FacetBatch",
-    "FacetRequest",
-    "FacetWriter",
     "FacetWriterSpec",
-    "FetchesAnew",
-    "GeneEncoder",
-    "GeneEncoderContext",
     "GeneEncoderSpec",
-    "GeneFacets",
-    "GraphReport",
-    "HasChosen",
-    "HasFacetVectors",
-    "HasIdentityShare",
-    "HasLinearStart",
-    "HasNotes",
-    "HasSharedShift",
     "IsolatedConfig",
     "IsolatedModel",
     "IsolatedProgram",
-    "KgSource",
     "KgSourceSpec",
-    "KnowledgeGraph",
-    "LendsFacets",
-    "LinearReadout",
     "MappedConfig",
-    "Metric",
     "MetricGuide",
     "MetricSpec",
-    "Model",
-    "OutlinesData",
-    "PartnerText",
-    "PlansCalls",
     "PluginConfig",
     "PluginError",
-    "PredictsCells",
-    "PredictsSpread",
-    "ReadsCorpus",
-    "RecomputesLayers",
-    "RegeneratesFacets",
     "ShapeError",
     "SplitError",
     "SplitSpec",
-    "Splitter",
-    "TextEncoder",
     "TextEncoderSpec",
-    "UsesChild",
     "hookimpl",
     "nearest",
 ]
+__all__ += interfaces.__all__
 
 
 def __getattr__(name: str) -> object:
@@ -197,8 +103,4 @@ def _home(name: str) -> str:
         return "dygenept.plugin.isolated.environment"
     if name == "hookimpl":
         return "dygenept.plugin.hookspecs"
-    if name in ("MappedConfig", "MetricGuide", "PluginConfig") or name.endswith("Spec"):
-        return "dygenept.plugin.specs"
-    if name == "nearest" or name.endswith("Error"):
-        return "dygenept.errors"
-    return "dygenept.plugin.interfaces"
+    return "dygenept.plugin.specs"

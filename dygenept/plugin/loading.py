@@ -86,8 +86,7 @@ class _AsWritten(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Compile the file."""
         path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
-        return code
+        return self.source_to_code(self.get_data(path), path)
 
 
 def file_candidate(path: Path) -> Candidate:

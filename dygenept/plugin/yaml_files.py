@@ -112,8 +112,7 @@ def _parsed(text: str) -> object:
             n_signs += len(target)
             if "${" in target or n_signs > MAX_VALUES:
                 raise ConfigError(f"${{{path}}} refers to references, or to too much; write it out")
-    document: object = OmegaConf.to_container(loaded, resolve=True)
-    return document
+    return OmegaConf.to_container(loaded, resolve=True)
 
 
 def _check_size(text: str) -> None:

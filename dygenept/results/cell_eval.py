@@ -177,8 +177,7 @@ def shifted(cells: FloatArray, mean: DoubleArray) -> DoubleArray:
     shifts = (n_cells * mean - np.cumsum(falling, axis=0)) / counts
     n_above = np.maximum((falling + shifts > 0).sum(axis=0), 1)
     shift = np.take_along_axis(shifts, n_above[None, :] - 1, axis=0)
-    moved: DoubleArray = np.maximum(cells + shift, 0.0)
-    return moved
+    return np.maximum(cells + shift, 0.0)
 
 
 def _controls(data: PerturbationData, cell_type: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from dygenept.data.request import RecordedReading
 from dygenept.errors import ResultsError
-from dygenept.types import ChildResources, DataMapping, PerturbationData, Score, Split
+from dygenept.evaluation.effect_scoring import EffectScore
+from dygenept.evaluation.two_way import TwoWay
+from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
+from dygenept.types import ChildResources, DataMapping, DoubleArray, PerturbationData, Score, Split
 from dygenept.types.data import html_table
-
-if TYPE_CHECKING:
-    from dygenept.evaluation.effect_scoring import EffectScore
-    from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
-    from dygenept.types.results import CodeIdentity, Provenance
+from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
 
@@ -165,13 +165,50 @@ class ValueRecord:
     reason: str | None = None
 
 
+class TwoWayRecord(_Record):
+    """A mean in resamples of genes, of perturbations and of pairs; null where undefined."""
+
+    genes: tuple[float | None, ...]
+    perturbations: tuple[float | None, ...]
+    pairs: tuple[float | None, ...]
+    n_genes: int
+    n_perturbations: int
+
+    @classmethod
+    def of(cls, found: TwoWay) -> TwoWayRecord:
+        """Record resamples, to nine digits."""
+        return cls(
+            genes=_without_nan(found.genes),
+            perturbations=_without_nan(found.perturbations),
+            pairs=_without_nan(found.pairs),
+            n_genes=found.n_genes,
+            n_perturbations=found.n_perturbations,
+        )
+
+    def read(self) -> TwoWay:
+        """Return the resamples."""
+        return TwoWay(
+            np.array(self.genes, dtype=np.float64),
+            np.array(self.perturbations, dtype=np.float64),
+            np.array(self.pairs, dtype=np.float64),
+            self.n_genes,
+            self.n_perturbations,
+        )
+
+
+def _without_nan(draws: DoubleArray) -> tuple[float | None, ...]:
+    return tuple(None if value != value else round(value, 9) for value in draws.tolist())
+
+
 class MetricRecord(_Record):
     """One metric over the held-out conditions of a fold.
 
     ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
     gets on average over the defined conditions; records of earlier versions lack them.
     Metrics of tables of effects say what has one value each (``unit``), and their mean in resamples
-    of genes and perturbations (``resampled``).
+    of genes, of perturbations and of pairs (``two_way``; where there are several cell types, also
+    ``two_way_by_type``). Earlier versions recorded resamples of both at once (``resampled``), which
+    nothing reads any more.
     """
 
     name: str
@@ -184,6 +221,8 @@ class MetricRecord(_Record):
     values: tuple[ValueRecord, ...]
     unit: Literal["perturbation", "gene"] = "perturbation"
     resampled: tuple[float | None, ...] = ()
+    two_way: TwoWayRecord | None = None
+    two_way_by_type: Mapping[str, TwoWayRecord] = {}
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -229,9 +268,10 @@ class MetricRecord(_Record):
             ),
             unit=spec.unit,
             chance=score.chance,
-            resampled=tuple(
-                None if value != value else round(value, 9) for value in score.resampled.tolist()
-            ),
+            two_way=TwoWayRecord.of(score.resampled),
+            two_way_by_type={
+                kind: TwoWayRecord.of(of) for kind, of in score.resampled_by_type.items()
+            },
         )
 
 

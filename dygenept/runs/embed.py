@@ -150,5 +150,4 @@ def _embed(
             encoder.embed(indices).float().cpu().numpy()
             for indices in torch.split(torch.arange(len(rows)), BLOCK)
         ]
-    embedding: FloatArray = np.concatenate(blocks)
-    return embedding
+    return np.concatenate(blocks)

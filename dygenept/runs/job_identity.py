@@ -19,27 +19,22 @@ class NamesJobs(Protocol):
     @property
     def data(self) -> PerturbationData:
         """The data set; its fingerprint and mapping count."""
-        ...
 
     @property
     def split(self) -> Split:
         """The folds; their seed counts."""
-        ...
 
     @property
     def split_sha256(self) -> str:
         """Hash of the split's manifest."""
-        ...
 
     @property
     def suite(self) -> str:
         """Name of the suite, or ``custom``."""
-        ...
 
     @property
     def de(self) -> DeGenes:
         """The DE lists; their name counts."""
-        ...
 
 
 def job_seed(seed: int, *names: object) -> int:

@@ -58,6 +58,10 @@ class Coefficients:
         control_share: Share of control cells where nothing says it. ASSUMED.
         tables: Arrays of conditions x genes in float64 that a run of the default metrics keeps: 8
             where a fifth of the conditions is held out at once.
+        shared_tables: Arrays of held-out conditions x genes that a fold keeps for all its jobs, the
+            truth, tests and what metrics make of them: 181 MiB for five folds of ``sim:k562``.
+        ranked_tables: Arrays of candidates x genes while predictions with a truth of their own are
+            ranked: 150 MiB for 1,092 x 5,000.
         process_bytes: A process with its libraries: 0.25 GiB.
         torch_bytes: What torch, the batches and the start of an assembly add: 1 GiB.
         embed_s: Per facet text that no run has embedded yet, by MiniLM: 9.3 s for 688. ASSUMED of
@@ -102,6 +106,8 @@ class Coefficients:
     density: float = 0.127
     control_share: float = 0.066
     tables: int = TABLES
+    shared_tables: float = 4.3
+    ranked_tables: float = 3.6
     process_bytes: int = PROCESS_BYTES
     torch_bytes: int = GIB
     embed_s: float = 0.0125

@@ -7,11 +7,13 @@ added up over threads, as a system counts processor time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 
-from dygenept.data.memory import COPIES_BY_TYPE, csr_bytes
+from dygenept.data.memory import CellsSize, csr_bytes
+from dygenept.machine.threads import n_threads
+from dygenept.runs.executors import BEHIND
 from dygenept.runs.plan_coefficients import MEASURED, Coefficients
 from dygenept.types import EncoderFootprint, FitWork
 
@@ -283,24 +285,63 @@ def process_bytes(
     size: DataSize,
     fold: FoldSize | None,
     *,
+    scoring: int = 0,
     n_tables: int | None = None,
     has_torch: bool = False,
     c: Coefficients = MEASURED,
 ) -> int:
-    """Peak memory of a process that runs jobs.
+    """Peak memory of a process that runs jobs: while cells are read, tested, or jobs run.
 
     Args:
         size: The data set.
         fold: The fold whose cells a model is given; None for models that see only means.
+        scoring: What ``scoring_bytes`` says of its jobs.
         n_tables: Arrays of conditions × genes that are in memory together; None for the usual ones.
         has_torch: The model is an assembly.
         c: Coefficients.
     """
-    kept = max(c.tables, n_tables or 0) + COPIES_BY_TYPE * (size.n_types > 1)
-    tables = (size.n_conditions + size.n_types) * size.n_genes * 8 * kept
+    cells = CellsSize(
+        n_values=size.n_values,
+        n_cells=size.n_cells,
+        n_genes=size.n_genes,
+        n_conditions=size.n_conditions,
+        n_types=size.n_types,
+        n_controls=size.n_controls,
+        n_largest=(size.n_cells - size.n_controls) // max(1, size.n_conditions),
+        n_tables=max(c.tables, n_tables or 0),
+    )
     given = 0 if fold is None else given_bytes(size, fold)
-    whole = int(size.matrix_bytes * c.read_peak) + tables + given + c.process_bytes
-    return whole + (c.torch_bytes if has_torch else 0)
+    own = given + scoring + (c.torch_bytes if has_torch else 0)
+    read = cells.while_fitting + int(size.matrix_bytes * (c.read_peak - 1))
+    return max(read, cells.while_testing, cells.while_fitting + own)
+
+
+def scoring_bytes(
+    folds: Sequence[FoldSize],
+    size: DataSize,
+    scored: Scored,
+    work: FitWork | None,
+    c: Coefficients = MEASURED,
+) -> int:
+    """Bytes of what jobs of a fold share, of all folds, and of predictions that are scored.
+
+    Args:
+        folds: The folds.
+        size: The data set.
+        scored: The metrics.
+        work: Steps of the model, as far as they are known: each halving is scored by itself, has a
+            truth of its own, and is in memory with the others.
+        c: Coefficients.
+    """
+    rows = c.shared_tables * sum(fold.n_test for fold in folds)
+    if work is not None and work.halvings:
+        at_once = min(BEHIND, n_threads())
+        # One more has predicted when those are scored beside the next fit.
+        n_predicted = 1 if at_once == 1 else BEHIND + 1
+        rows += n_predicted * 2 * work.halvings * max(fold.n_test for fold in folds)
+        if scored.n_ranks:
+            rows += at_once * c.ranked_tables * max(fold.n_candidates for fold in folds)
+    return int(rows * size.n_genes * 8)
 
 
 def given_bytes(size: DataSize, fold: FoldSize) -> int:

@@ -82,9 +82,12 @@ class ModelPlanner:
         memory = None
         if self.size is not None and self.folds:
             largest = max(self.folds, key=lambda fold: fold.n_train_cells)
+            baseline, of_fold = model.baseline, self._fit_size(largest, self.size)
+            fit = None if baseline is None else baseline.fit_work(of_fold)
             memory = costs.process_bytes(
                 self.size,
                 largest if model.needs_cells else None,
+                scoring=costs.scoring_bytes(self.folds, self.size, self.scored, fit),
                 n_tables=self.n_tables,
                 has_torch=model.assembly is not None,
             )

@@ -12,16 +12,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
 from dygenept.runs.executors import EXECUTORS, Job, JobResult, Prepared
 from dygenept.runs.ray_pool import RayPool, require_ray
+from dygenept.runs.run_context import RunContext
 from dygenept.runs.worker_pool import run_on_workers
 from dygenept.types import PerturbationData, Progress
-
-if TYPE_CHECKING:
-    from dygenept.runs.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,7 @@ from dygenept.results.record_index import RecordIndex
 from dygenept.results.records import DatasetRecord, SplitRecord, SubmissionRecord
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
-from dygenept.results.submission_names import (
-    TakenName,
-    check_not_taken,
-    clean_name,
-    versioned,
-)
+from dygenept.results.submission_names import TakenName, check_not_taken, clean_name, versioned
 from dygenept.results.submission_scale import ONE_FOR_ALL, is_one_for_all, scale_notes
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.run_context import RunContext, RunRequest, check_request, cut_split, open_run
@@ -149,22 +144,38 @@ def score_submission(
     # The name that was given; what boards call it depends on what else is there.
     config = {"submitted": called.base, **how}
     context.keep_shared()
-    records = []
-    for number in range(len(split.folds)):
-        report(Progress("job", number, len(split.folds), f"{called.shown}, fold {number + 1}"))
-        model = ResolvedModel.from_submission(called.shown, config, partial(submitted.at, number))
-        job, task = fold_job(context, model, number, report)
-        records.append(record_of(job, task))
-    report(Progress("job", len(split.folds), len(split.folds), "done"))
-    outcome = BenchOutcome(
-        dataset=DatasetRecord.of(data),
-        split=SplitRecord.of(split, context.split_sha256),
-        records=tuple(records),
-        failures={},
-    )
+    models = [
+        ResolvedModel.from_submission(called.shown, config, partial(submitted.at, number))
+        for number in range(len(split.folds))
+    ]
+    outcome = score_folds(context, models, report)
     if called.shown != submission.name:
         notes = (*notes, f"boards call it {called.shown!r}")
     return ScoredSubmission(outcome, mismatch, notes, called.shown)
+
+
+def score_folds(
+    context: RunContext, models: Sequence[ResolvedModel], report: Callable[[Progress], None]
+) -> BenchOutcome:
+    """Score one model on each fold, as it is there, and keep the records.
+
+    Args:
+        context: What the jobs share.
+        models: The model of each fold.
+        report: Callback for progress.
+    """
+    records = []
+    for number, model in enumerate(models):
+        report(Progress("job", number, len(models), f"{model.name}, fold {number + 1}"))
+        job, task = fold_job(context, model, number, report)
+        records.append(record_of(job, task))
+    report(Progress("job", len(models), len(models), "done"))
+    return BenchOutcome(
+        dataset=DatasetRecord.of(context.data),
+        split=SplitRecord.of(context.split, context.split_sha256),
+        records=tuple(records),
+        failures={},
+    )
 
 
 def _called(context: RunContext, name: str, identity: tuple[object, ...]) -> TakenName:

@@ -18,12 +18,10 @@ from dygenept.machine.places import check_can_write
 from dygenept.model.effects.of_cells import ChangesOnTable
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, SplitRecord
-from dygenept.runs.jobs import fold_job
 from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchOutcome
 from dygenept.runs.saved_model import FILE_NAME, SavedModel, load_model, resolved_model
-from dygenept.runs.scored_job import record_of
+from dygenept.runs.score import score_folds
 from dygenept.types import Condition, DoubleArray, PerturbationData, Progress, Split
 
 if TYPE_CHECKING:
@@ -85,18 +83,7 @@ def score_checkpoint(
         )
     resolved = _resolved(checkpoint, (model, manifest), data, environment, n_seen=len(seen))
     save_split(split, request.results)
-    records = []
-    for number in range(len(split.folds)):
-        report(Progress("job", number, len(split.folds), f"{resolved.name}, fold {number + 1}"))
-        job, task = fold_job(context, resolved, number, report)
-        records.append(record_of(job, task))
-    report(Progress("job", len(split.folds), len(split.folds), "done"))
-    return BenchOutcome(
-        dataset=DatasetRecord.of(data),
-        split=SplitRecord.of(split, context.split_sha256),
-        records=tuple(records),
-        failures={},
-    )
+    return score_folds(context, [resolved] * len(split.folds), report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +100,7 @@ class _Changes:
         ]
         rows = [state.cell_types.index(item.cell_type) for item in asked]
         predicted = self.model.predict(asked).expression
-        changes: DoubleArray = predicted - np.asarray(state.control_means)[rows]
-        return changes
+        return predicted - np.asarray(state.control_means)[rows]
 
 
 def _resolved(

@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from dygenept.data.request import as_recorded
-from dygenept.data.splits import (
-    SplitManifest,
-    check_split,
-    split_from_json,
-    split_to_json,
-)
+from dygenept.data.splits import SplitManifest, check_split, split_from_json, split_to_json
 from dygenept.errors import ConfigError, SplitError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
@@ -24,12 +19,7 @@ from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.model_answers import fitted
 from dygenept.runs.readiness import require_buildable, with_file_hashes
-from dygenept.runs.run_context import (
-    RunRequest,
-    check_request,
-    cut_split,
-    open_run,
-)
+from dygenept.runs.run_context import RunRequest, check_request, cut_split, open_run
 from dygenept.runs.runner import BenchRequest
 from dygenept.runs.saved_model import (
     SavedModel,
@@ -60,54 +50,43 @@ def train_model(
     """
     device = pick_device(environment.device)
     with processes.session(device):
-        return _train(request, environment, fold=fold, device=device, report=report)
+        (name,) = request.models
+        model = resolve_model(name, environment, request.overrides)
+        if model.assembly is None:
+            raise ConfigError(
+                f"{name} is fitted in closed form and keeps no weights; use `dygenept predict "
+                f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
+            )
+        check_can_write(request.results)
+        check_request(request, environment)
+        require_buildable(model, environment)
 
+        def split_of(data: PerturbationData) -> Split:
+            split = cut_split(request, environment, data, needs_test=False)
+            if fold >= len(split.folds):
+                raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
+            return split
 
-def _train(
-    request: BenchRequest,
-    environment: Environment,
-    *,
-    fold: int,
-    device: str,
-    report: Callable[[Progress], None],
-) -> SavedModel:
-    (name,) = request.models
-    model = resolve_model(name, environment, request.overrides)
-    if model.assembly is None:
-        raise ConfigError(
-            f"{name} is fitted in closed form and keeps no weights; use `dygenept predict "
-            f"--dataset {request.dataset} --model {name} …` or `dygenept bench`"
+        context = open_run(
+            request, environment, report, device=device, split_of=split_of, is_scored=False
         )
-    check_can_write(request.results)
-    check_request(request, environment)
-    require_buildable(model, environment)
-
-    def split_of(data: PerturbationData) -> Split:
-        split = cut_split(request, environment, data, needs_test=False)
-        if fold >= len(split.folds):
-            raise SplitError(f"--fold {fold + 1}: the split has {len(split.folds)} fold(s)")
-        return split
-
-    context = open_run(
-        request, environment, report, device=device, split_of=split_of, is_scored=False
-    )
-    checkpoints = request.results / "checkpoints"
-    _, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
-    built = cast("DyGenePTModel", fitted(model, task))
-    manifest = SavedModel(
-        model=model.name,
-        base_model=model.base,
-        config=model.assembly.text,
-        dataset=DatasetRecord.of(context.data),
-        split=SplitManifest.model_validate_json(split_to_json(context.split)),
-        fold=fold,
-        seed=request.seed,
-        suite=request.suite,
-        plugins=tuple(map(PluginRecord.of, model.plugins)),
-    )
-    if context.store.is_writer:
-        save_model(built, manifest, request.results)
-    return manifest
+        checkpoints = request.results / "checkpoints"
+        _, task = fold_job(context, model, fold, report, checkpoint_dir=checkpoints)
+        built = cast("DyGenePTModel", fitted(model, task))
+        manifest = SavedModel(
+            model=model.name,
+            base_model=model.base,
+            config=model.assembly.text,
+            dataset=DatasetRecord.of(context.data),
+            split=SplitManifest.model_validate_json(split_to_json(context.split)),
+            fold=fold,
+            seed=request.seed,
+            suite=request.suite,
+            plugins=tuple(map(PluginRecord.of, model.plugins)),
+        )
+        if context.store.is_writer:
+            save_model(built, manifest, request.results)
+        return manifest
 
 
 def evaluate_model(
@@ -135,42 +114,30 @@ def evaluate_model(
     """
     device = pick_device(environment.device)
     with processes.session(device):
-        return _evaluate(
-            request, environment, checkpoint=checkpoint, keep=keep, device=device, report=report
+        manifest = read_saved_model(checkpoint)
+        if keep:
+            check_can_write(request.results)
+        check_request(request, environment, is_split_known=True)
+        resolved = with_file_hashes(resolved_model(manifest, environment), environment)
+        built, _ = load_model(checkpoint, environment, environment.runtime(report, device=device))
+
+        def split_of(data: PerturbationData) -> Split:
+            split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
+            check_split(split, data)
+            return split
+
+        asked = as_recorded(request, manifest.dataset.reading, environment, flag="--dataset")
+        context = open_run(
+            replace(
+                asked, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed
+            ),
+            environment,
+            report,
+            device=device,
+            split_of=split_of,
         )
-
-
-def _evaluate(
-    request: RunRequest,
-    environment: Environment,
-    *,
-    checkpoint: Path,
-    keep: bool,
-    device: str,
-    report: Callable[[Progress], None],
-) -> RunRecord:
-    manifest = read_saved_model(checkpoint)
-    if keep:
-        check_can_write(request.results)
-    check_request(request, environment, is_split_known=True)
-    resolved = with_file_hashes(resolved_model(manifest, environment), environment)
-    built, _ = load_model(checkpoint, environment, environment.runtime(report, device=device))
-
-    def split_of(data: PerturbationData) -> Split:
-        split = split_from_json(manifest.split.model_dump_json(), where=str(checkpoint))
-        check_split(split, data)
-        return split
-
-    asked = as_recorded(request, manifest.dataset.reading, environment, flag="--dataset")
-    context = open_run(
-        replace(asked, suite=manifest.suite, split=manifest.split.algorithm, seed=manifest.seed),
-        environment,
-        report,
-        device=device,
-        split_of=split_of,
-    )
-    # It is fitted already, so nothing reads the cells of its task.
-    job, task = fold_job(context, replace(resolved, needs_cells=False), manifest.fold, report)
-    if keep:
-        context.keep_shared()
-    return record_of(job, task, built=built, keep=keep)
+        # It is fitted already, so nothing reads the cells of its task.
+        job, task = fold_job(context, replace(resolved, needs_cells=False), manifest.fold, report)
+        if keep:
+            context.keep_shared()
+        return record_of(job, task, built=built, keep=keep)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dygenept.data.reading.unknown_targets import listed
 from dygenept.errors import DataError, nearest
+from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.machine.reading import reading
 from dygenept.types import DoubleArray
-
-if TYPE_CHECKING:
-    from dygenept.knowledge.genes.identity import GeneNames
 
 GENE_COLUMNS = ("gene", "gene_id", "gene_name", "symbol")
 VALUE_COLUMNS = ("expression", "delta")

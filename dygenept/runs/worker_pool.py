@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dygenept.errors import DygeneptError
+from dygenept.model.resolve import ResolvedModel
 from dygenept.runs.executors import Job, JobResult
 from dygenept.runs.jobs import FinishedJob
 from dygenept.types import Progress
-
-if TYPE_CHECKING:
-    from dygenept.model.resolve import ResolvedModel
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +31,12 @@ class WorkerPool(Protocol):
 
     def start(self) -> tuple[Any, Any]:
         """Ask for a worker; return it and the ticket of its being ready."""
-        ...
 
     def submit(self, worker: Any, position: int, fold: int, *, is_put_off: bool) -> Any:
         """Give a worker that is ready a job, and return the ticket of its answer."""
-        ...
 
     def first(self, tickets: Sequence[Any], timeout_s: float) -> Any | None:
         """Wait for any answer and return its ticket; None where none comes in time."""
-        ...
 
     def answer(self, ticket: Any) -> JobReply:
         """Return the answer to a ticket.
@@ -49,15 +44,12 @@ class WorkerPool(Protocol):
         Raises:
             WorkerLostError: If its worker is gone.
         """
-        ...
 
     def is_usable(self, worker: Any) -> bool:
         """Tell whether a worker that has answered can run another job."""
-        ...
 
     def stop(self, worker: Any) -> None:
         """End a worker, whatever is left of it."""
-        ...
 
 
 def run_on_workers(

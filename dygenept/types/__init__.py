@@ -23,23 +23,9 @@ from dygenept.types.data import (
     Pseudobulk,
     Split,
 )
-from dygenept.types.effects import (
-    EffectControls,
-    EffectTable,
-    GroupedPairs,
-    KnownEffects,
-)
-from dygenept.types.evidence import (
-    CellDistances,
-    DeTests,
-    MetricCells,
-    PredictedCells,
-    Rows,
-)
-from dygenept.types.mapping import (
-    NO_MAPPING,
-    DataMapping,
-)
+from dygenept.types.effects import EffectControls, EffectTable, GroupedPairs, KnownEffects
+from dygenept.types.evidence import CellDistances, DeTests, MetricCells, PredictedCells, Rows
+from dygenept.types.mapping import NO_MAPPING, DataMapping
 from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
 from dygenept.types.perturbations import (
     CONTROL_LABEL,
@@ -68,12 +54,7 @@ from dygenept.types.runtime import (
     Runtime,
     no_report,
 )
-from dygenept.types.task import (
-    HeldOut,
-    Task,
-    TaskCells,
-    TestedHalves,
-)
+from dygenept.types.task import HeldOut, Task, TaskCells, TestedHalves
 
 __all__ = [
     "CONTROL_LABEL",

@@ -18,11 +18,9 @@ class StoredValues(Protocol):
 
     def __len__(self) -> int:
         """Return how many there are."""
-        ...
 
     def __getitem__(self, part: slice) -> npt.NDArray[Any]:
         """Return a run of them."""
-        ...
 
 
 class CellMatrix(Protocol):
@@ -35,28 +33,22 @@ class CellMatrix(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Cells and genes."""
-        ...
 
     @property
     def nnz(self) -> int:
         """Stored values."""
-        ...
 
     @property
     def indptr(self) -> npt.NDArray[np.signedinteger[Any]]:
         """Where the values of each row begin, (N + 1,); in memory."""
-        ...
 
     @property
     def data(self) -> StoredValues:
         """Values, row by row, float32."""
-        ...
 
     @property
     def indices(self) -> StoredValues:
         """Columns of the values, ascending within a row."""
-        ...
 
     def __getitem__(self, rows: Rows) -> sparse.csr_matrix:
         """Return some rows as a CSR matrix in memory."""
-        ...

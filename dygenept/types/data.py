@@ -9,23 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.errors import DataError
+from dygenept.types.cells import CellMatrix
+from dygenept.types.effects import EffectTable
 from dygenept.types.mapping import NO_MAPPING, DataMapping
-from dygenept.types.perturbations import (
-    Condition,
-    DoubleArray,
-    IntArray,
-    Perturbation,
-)
-
-if TYPE_CHECKING:
-    from dygenept.types.cells import CellMatrix
-    from dygenept.types.effects import EffectTable
+from dygenept.types.perturbations import Condition, DoubleArray, IntArray, Perturbation
 
 # Columns of ``var`` that may contain gene symbols; the first one found is read.
 SYMBOL_COLUMNS: tuple[str, ...] = (

@@ -56,8 +56,7 @@ class EffectTable:
     @property
     def is_observed(self) -> BoolArray:
         """True where a value was measured, (n_conditions, G)."""
-        observed: BoolArray = ~np.isnan(self.values)
-        return observed
+        return ~np.isnan(self.values)
 
     @property
     def n_pairs(self) -> int:

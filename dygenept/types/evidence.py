@@ -58,27 +58,21 @@ class MetricCells(Protocol):
 
     def control(self, row: int) -> DoubleArray:
         """Sampled control cells of the condition's cell type, (m, G)."""
-        ...
 
     def real(self, row: int) -> DoubleArray:
         """Sampled cells of the condition, (k, G)."""
-        ...
 
     def mean(self, row: int) -> DoubleArray:
         """Mean of all cells of the condition, sampled or not, (G,)."""
-        ...
 
     def distances(self, row: int) -> CellDistances:
         """Distances among these cells, computed once."""
-        ...
 
     def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
-        ...
 
     def take(self, rows: Rows) -> MetricCells:
         """Return the samples of some conditions, in this order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,8 +99,7 @@ def pearson(pairs: GroupedPairs, first: DoubleArray, second: DoubleArray) -> Dou
     largest = np.maximum(n_each * np.finfo(np.float64).eps ** 2, 1e-300)
     is_flat = (size_x <= largest * _peak(pairs, first)) | (size_y <= largest * _peak(pairs, second))
     found = _ratio(_sums(counts * x * y, pairs), np.where(is_flat, 0.0, scale))
-    clipped: DoubleArray = np.clip(found, -1.0, 1.0)
-    return clipped
+    return np.clip(found, -1.0, 1.0)
 
 
 def spearman(pairs: GroupedPairs, first: DoubleArray, second: DoubleArray) -> DoubleArray:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 from typer.testing import CliRunner
 
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +45,29 @@ def test_a_required_field_is_a_required_option() -> None:
     app = typer.Typer()
     app.command()(with_flags(paint))
     assert CliRunner().invoke(app, ["wall"]).exit_code == 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    panel: ClassVar[str] = "What is drawn"
+
+    line_width: int = flag("Width of a line.", default=1, min=1, metavar="N")
+    set_: list[str] | None = flag("Further settings.")
+    file: str = flag("Where it goes.", default=...)
+
+
+def draw(*, own: Declared, is_quick: bool = flag("In haste.", "--quick", default=False)) -> None:
+    typer.echo(f"{own!r} {is_quick}")
+
+
+def test_an_option_that_is_declared_is_named_after_its_field_or_parameter() -> None:
+    app = typer.Typer(rich_markup_mode=None)
+    app.command()(with_flags(draw))
+    given = ["--line-width", "3", "--set", "a=1", "--set", "b=2", "--file", "x", "--quick"]
+    result = CliRunner().invoke(app, given)
+    made = Declared(line_width=3, set_=["a=1", "b=2"], file="x")
+    assert result.output == f"{made!r} True\n"
+    assert CliRunner().invoke(app, ["--line-width", "0", "--file", "x"]).exit_code == 2
+    assert CliRunner().invoke(app, []).exit_code == 2
+    default = CliRunner().invoke(app, ["--file", "x"])
+    assert default.output == f"{Declared(line_width=1, set_=None, file='x')!r} False\n"

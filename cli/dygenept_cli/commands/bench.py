@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, ClassVar
 
 from dygenept.errors import DygeneptError
 from dygenept.machine.plain_text import printable
@@ -16,6 +14,7 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
 from dygenept_cli.flags.environment import MachineFlags
 from dygenept_cli.flags.models import AssemblyFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,47 +31,27 @@ class JobFlags:
 
     panel: ClassVar[str] = "Which models run, and how"
 
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="M",
-            help="Model; may be given several times [default: the closed-form baselines and "
-            "dygenept, or dygenept_small where dygenept's weights are not on disk].",
-        ),
-    ] = None
+    model: list[str] | None = flag(
+        "Model; may be given several times [default: the closed-form baselines and dygenept, or "
+        "dygenept_small where dygenept's weights are not on disk].",
+        metavar="M",
+    )
     results: options.ResultsOption = Path("results")
-    jobs: Annotated[
-        int, typer.Option("--jobs", min=1, help="Processes, or workers on a Ray cluster.")
-    ] = 1
-    ranks: Annotated[
-        int,
-        typer.Option(
-            "--ranks",
-            min=1,
-            help="Processes that share each job's training, with --executor ray.",
-        ),
-    ] = 1
-    executor: Annotated[
-        str,
-        typer.Option(
-            "--executor",
-            help="Executor: inline, process (implied by --jobs 2 or more), or ray (an existing "
-            "cluster).",
-        ),
-    ] = "inline"
+    jobs: int = flag("Processes, or workers on a Ray cluster.", default=1, min=1)
+    ranks: int = flag(
+        "Processes that share each job's training, with --executor ray.", default=1, min=1
+    )
+    executor: str = flag(
+        "Executor: inline, process (implied by --jobs 2 or more), or ray (an existing cluster).",
+        default="inline",
+    )
     resume: options.ResumeOption = True
-    keep_predictions: Annotated[
-        bool,
-        typer.Option("--keep-predictions/--drop-predictions", help="Keep predictions on disk."),
-    ] = True
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the plan (jobs, memory, time, disk) and run nothing.",
-        ),
-    ] = False
+    keep_predictions: bool = flag(
+        "Keep predictions on disk.", "--keep-predictions/--drop-predictions", default=True
+    )
+    dry_run: bool = flag(
+        "Print the plan (jobs, memory, time, disk) and run nothing.", default=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

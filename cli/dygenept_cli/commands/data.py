@@ -13,17 +13,14 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import ReadingFlags
 from dygenept_cli.flags.environment import DataDirOption, DataFlags
 from dygenept_cli.flags.preparation import StepFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
     from dygenept.types import PerturbationData
 
-app = typer.Typer(
-    help="Show, fetch, verify and simulate data sets.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = command_group("Show, fetch, verify and simulate data sets.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set or .h5ad file.")]
 
 
@@ -31,14 +28,10 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME|FILE", help="Data set
 @with_flags
 def list_(
     where: DataFlags,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            "--search",
-            metavar="WORD",
-            help="Only data sets with these words in their name, study, cell types or modality.",
-        ),
-    ] = None,
+    search: str | None = flag(
+        "Only data sets with these words in their name, study, cell types or modality.",
+        metavar="WORD",
+    ),
     as_json: options.JsonOption = False,
 ) -> None:
     """List the registered data sets and further files, and say which are on disk."""
@@ -119,24 +112,15 @@ def fetch(
     ] = None,
     *,
     where: DataFlags,
-    all_of: Annotated[
-        str | None,
-        typer.Option(
-            "--all-of",
-            metavar="COLLECTION",
-            help="All data sets of a collection that are not on disk, such as scperturb; says how "
-            "much that is, and asks.",
-        ),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Download a collection without being asked.")
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Fetch again, whatever is there, and forget the recorded checksums."
-        ),
-    ] = False,
+    all_of: str | None = flag(
+        "All data sets of a collection that are not on disk, such as scperturb; says how much "
+        "that is, and asks.",
+        metavar="COLLECTION",
+    ),
+    yes: bool = flag("Download a collection without being asked.", "--yes", "-y", default=False),
+    force: bool = flag(
+        "Fetch again, whatever is there, and forget the recorded checksums.", default=False
+    ),
     quiet: options.QuietOption = False,
 ) -> None:
     """Download (or simulate) data sets and further files, open them and keep them on disk."""
@@ -249,16 +233,11 @@ def simulate(
         str,
         typer.Argument(metavar="PROFILE", help="One of norman, adamson, dixit, k562 or rpe1."),
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="File to write, .h5ad [default: in the data folder]."
-        ),
-    ] = None,
-    scale: Annotated[
-        float, typer.Option("--scale", min=0.0, max=1.0, help="Shrink the data set (0 to 1).")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of every draw.")] = 0,
+    output: Path | None = flag(
+        "File to write, .h5ad [default: in the data folder].", metavar="FILE"
+    ),
+    scale: float = flag("Shrink the data set (0 to 1).", default=1.0, min=0.0, max=1.0),
+    seed: int = flag("Seed of every draw.", default=0, min=0),
     data_dir: DataDirOption = None,
     quiet: options.QuietOption = False,
 ) -> None:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 
 
 def doctor(
     *,
-    network: Annotated[
-        bool,
-        typer.Option("--network", help="Also try to reach the host of the published data sets."),
-    ] = False,
-    gpu: Annotated[
-        bool,
-        typer.Option(
-            "--gpu", help="Train a few steps on the GPU and compare with the CPU; nothing else."
-        ),
-    ] = False,
+    network: bool = flag("Also try to reach the host of the published data sets.", default=False),
+    gpu: bool = flag(
+        "Train a few steps on the GPU and compare with the CPU; nothing else.", default=False
+    ),
     where: MachineFlags,
     as_json: options.JsonOption = False,
 ) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import DatasetFlags
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.runs.embed import CellEmbedding, EmbedRequest
@@ -21,31 +20,17 @@ if TYPE_CHECKING:
 class EmbedFlags(DatasetFlags):
     """Which cells are embedded, and by which encoder."""
 
-    cell_encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--cell-encoder",
-            metavar="X",
-            help="Pretrained cell encoder [default: the one that is installed].",
-        ),
-    ] = None
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="DIR",
-            help="Folder of its weights, or a fetched name such as whole_human.",
-        ),
-    ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of the cell encoder, such as pooling=mean (see `dygenept plugins "
-            "show`); may be given several times.",
-        ),
-    ] = None
+    cell_encoder: str | None = flag(
+        "Pretrained cell encoder [default: the one that is installed].", metavar="X"
+    )
+    checkpoint: str | None = flag(
+        "Folder of its weights, or a fetched name such as whole_human.", metavar="DIR"
+    )
+    set_: list[str] | None = flag(
+        "Set an option of the cell encoder, such as pooling=mean (see `dygenept plugins show`); "
+        "may be given several times.",
+        metavar="KEY=VALUE",
+    )
 
     def request(self) -> EmbedRequest:
         """Return what the core embeds."""
@@ -65,13 +50,11 @@ class EmbedFlags(DatasetFlags):
 
 
 def embed(
+    *,
     wanted: EmbedFlags,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", metavar="F.npz", help="File for the arrays `cells` and `embedding`."
-        ),
-    ],
+    output: Path = flag(
+        "File for the arrays `cells` and `embedding`.", default=..., metavar="F.npz"
+    ),
     where: MachineFlags,
     shown: options.OutputFlags,
 ) -> None:

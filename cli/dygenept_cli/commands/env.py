@@ -12,18 +12,15 @@ from dygenept.machine.folders import default_cache_dir
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import PluginFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
     from dygenept.plugin.isolated.building import BuiltEnvironment
     from dygenept.plugin.isolated.environment import EnvironmentSpec
 
-app = typer.Typer(
-    help="List, build and remove the environments of isolated baselines.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = command_group("List, build and remove the environments of isolated baselines.")
 MEGABYTE = 1_000_000
 BROKEN = "broken: its Python or its manifest is missing; build it again, or remove it"
 
@@ -111,7 +108,7 @@ def remove(
         list[str] | None,
         typer.Argument(metavar="PLUGIN|ENVIRONMENT…", help="Plugins, or names of environments."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Remove every environment.")] = False,
+    every: bool = flag("Remove every environment.", "--all", default=False),
     plugins: PluginFlags,
     as_json: options.JsonOption = False,
 ) -> None:

@@ -5,32 +5,23 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 
 def evaluate(
     *,
     checkpoint: options.CheckpointOption,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME|FILE",
-            help="The data set that it was trained on [default: as its folder records them].",
-        ),
-    ] = None,
+    dataset: str | None = flag(
+        "The data set that it was trained on [default: as its folder records them].",
+        metavar="NAME|FILE",
+    ),
     data: CellsFlags,
-    results: Annotated[
-        Path | None,
-        typer.Option("--results", metavar="DIR", help="Keep the record in this folder too."),
-    ] = None,
+    results: Path | None = flag("Keep the record in this folder too.", metavar="DIR"),
     where: MachineFlags,
     output: options.OutputFlags,
 ) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.runs.explain import ModelExplanation
@@ -22,12 +21,9 @@ def explain(
     wanted: options.ConditionFlags,
     where: MachineFlags,
     output: options.OutputFlags,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot", metavar="FILE", help="Draw a heat map too: .svg, .png or .pdf (extra `plot`)."
-        ),
-    ] = None,
+    plot: Path | None = flag(
+        "Draw a heat map too: .svg, .png or .pdf (extra `plot`).", metavar="FILE"
+    ),
 ) -> None:
     """Show the attention weight of each facet, and what the model's parts contribute.
 
@@ -36,11 +32,7 @@ def explain(
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
     from dygenept.runs.saved_model import read_saved_model
-    from dygenept_cli.views.predictions import (
-        show_contribution,
-        show_facet_weights,
-        show_starts,
-    )
+    from dygenept_cli.views.predictions import show_contribution, show_facet_weights, show_starts
 
     if plot is not None:
         from dygenept.reports.plots.style import check_plot_file

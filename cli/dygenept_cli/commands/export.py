@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError, SplitError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import DataFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from dygenept.results.kept import KeptPredictions
     from dygenept.types import PerturbationData
 
-app = typer.Typer(
-    help="Write kept predictions for other tools.", no_args_is_help=True, rich_markup_mode=None
-)
+app = command_group("Write kept predictions for other tools.")
 FORMATS = (".csv", ".tsv", ".parquet", ".h5ad")
 
 
@@ -32,23 +29,11 @@ FORMATS = (".csv", ".tsv", ".parquet", ".h5ad")
 class KeptFlags:
     """Which kept predictions are written."""
 
-    model: Annotated[
-        str, typer.Option("--model", metavar="M", help="Model, as the leaderboard names it.")
-    ]
+    model: str = flag("Model, as the leaderboard names it.", default=..., metavar="M")
     results: options.ResultsOption = Path("results")
-    fold: Annotated[
-        int | None, typer.Option("--fold", min=1, help="Fold [default: all of them].")
-    ] = None
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", metavar="NAME", help="Name of the data set, if the folder has several."
-        ),
-    ] = None
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", metavar="S", help="Suite, if the folder has several."),
-    ] = None
+    fold: int | None = flag("Fold [default: all of them].", min=1)
+    dataset: str | None = flag("Name of the data set, if the folder has several.", metavar="NAME")
+    suite: str | None = flag("Suite, if the folder has several.", metavar="S")
 
     def kept(self) -> KeptPredictions:
         """Read the predictions."""
@@ -67,28 +52,16 @@ class KeptFlags:
 class CellEvalFlags(CellsFlags):
     """The real cells, and how cells are predicted from them."""
 
-    cells: Annotated[
-        str | None,
-        typer.Option(
-            "--cells",
-            metavar="NAME|FILE",
-            help="The real cells [default: the recorded file or registered data set].",
-        ),
-    ] = None
-    level: Annotated[
-        str,
-        typer.Option(
-            "--level",
-            help="Level: cells (control cells plus the predicted change) or pseudobulk (one row "
-            "per perturbation).",
-        ),
-    ] = "cells"
-    n_cells: Annotated[
-        int, typer.Option("--n-cells", min=1, help="Most predicted cells per perturbation.")
-    ] = 100
-    seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the draw of control cells.")
-    ] = 0
+    cells: str | None = flag(
+        "The real cells [default: the recorded file or registered data set].", metavar="NAME|FILE"
+    )
+    level: str = flag(
+        "Level: cells (control cells plus the predicted change) or pseudobulk (one row per "
+        "perturbation).",
+        default="cells",
+    )
+    n_cells: int = flag("Most predicted cells per perturbation.", default=100, min=1)
+    seed: int = flag("Seed of the draw of control cells.", default=0, min=0)
 
     def chosen_level(self) -> Level:
         """Return the level.
@@ -108,11 +81,9 @@ class CellEvalFlags(CellsFlags):
 @app.command("cell-eval")
 @with_flags
 def cell_eval(
+    *,
     wanted: KeptFlags,
-    output: Annotated[
-        Path,
-        typer.Option("--output", metavar="DIR", help="Folder for real.h5ad and predicted.h5ad."),
-    ],
+    output: Path = flag("Folder for real.h5ad and predicted.h5ad.", default=..., metavar="DIR"),
     cells: CellEvalFlags,
     where: DataFlags,
     shown: options.OutputFlags,
@@ -195,14 +166,9 @@ def _command(files: CellEvalFiles, level: Level, output: Path) -> str:
 @with_flags
 def predictions(
     wanted: KeptFlags,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            metavar="FILE",
-            help="File: .csv, .tsv, .parquet or .h5ad; - for CSV on stdout.",
-        ),
-    ],
+    output: Path = flag(
+        "File: .csv, .tsv, .parquet or .h5ad; - for CSV on stdout.", default=..., metavar="FILE"
+    ),
 ) -> None:
     """Write kept predictions as one table: one row per perturbation, one column per gene.
 

@@ -10,46 +10,34 @@ import typer
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
+from dygenept_cli.views.listing import listing, show_table
 
 if TYPE_CHECKING:
-    from dygenept.knowledge.gene_view import GeneView
+    from dygenept.knowledge.gene_view import FacetView, GeneView
     from dygenept.knowledge.graph.combined import Neighbour
 
-app = typer.Typer(help="Show what is known of a gene.", no_args_is_help=True, rich_markup_mode=None)
+app = command_group("Show what is known of a gene.")
 
 DECIMALS = 6
-
-
-@app.callback()
-def knowledge() -> None:
-    """Show what is known of a gene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnowledgeFlags:
     """Which knowledge is shown."""
 
-    facets: Annotated[
-        str,
-        typer.Option(
-            "--facets",
-            metavar="X|DIR|FILE",
-            help="Facet set, knowledge file, or folder written by `dygenept precompute`.",
-        ),
-    ] = "go_minilm"
+    facets: str = flag(
+        "Facet set, knowledge file, or folder written by `dygenept precompute`.",
+        default="go_minilm",
+        metavar="X|DIR|FILE",
+    )
     kg: options.KgOption = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of a graph or of the imputation, such as imputation.num_rounds=2.",
-        ),
-    ] = None
-    neighbours: Annotated[
-        int, typer.Option("--neighbours", min=0, help="Most neighbours shown.")
-    ] = 10
+    set_: list[str] | None = flag(
+        "Set an option of a graph or of the imputation, such as imputation.num_rounds=2.",
+        metavar="KEY=VALUE",
+    )
+    neighbours: int = flag("Most neighbours shown.", default=10, min=0)
 
 
 @app.command()
@@ -65,7 +53,6 @@ def show(
     """Show a gene's facets (text, source, confidence) and its neighbours in the graphs."""
     from dygenept.knowledge.gene_view import view_gene
     from dygenept_cli.flags.models import graph_choice
-    from dygenept_cli.views.gene import show_gene
 
     environment = where.environment()
     choice = graph_choice(wanted.kg, wanted.set_)
@@ -107,3 +94,40 @@ def _edge(neighbour: Neighbour) -> dict[str, object]:
     # Weights are kept in single precision, whose last digits say nothing.
     weight = round(neighbour.weight, DECIMALS)
     return {"gene": neighbour.gene, "weight": weight, "source": neighbour.source}
+
+
+SHOWN_PARTNERS = 5
+
+
+def show_gene(view: GeneView) -> None:
+    """Print a gene's facets, and its strongest neighbours in the knowledge graphs."""
+    name = view.symbol or view.asked
+    known_as = f" (asked for as {view.asked})" if name != view.asked else ""
+    title = f"{name}{known_as}: {view.description or 'not in the gene tables'} · {view.knowledge}"
+    columns = ("facet", "source", "confidence", "text")
+    table = listing(title, columns, right=("confidence",))
+    table.show_lines = True
+    for facet in view.facets:
+        text = facet.text or ("–" if facet.origin == "unknown" else "(no text)")
+        table.add_row(facet.name, _origin(facet), f"{facet.confidence:.2f}", text)
+    show_table(table)
+    if view.neighbours:
+        title = f"strongest neighbours in {', '.join(view.kg)}"
+        partners = listing(title, ("gene", "weight", "because of"), right=("weight",))
+        for neighbour in view.neighbours:
+            partners.add_row(neighbour.gene, f"{neighbour.weight:.2f}", neighbour.source)
+        show_table(partners)
+    elif view.kg:
+        console.note(f"{name} has no neighbour in {', '.join(view.kg)}")
+
+
+def _origin(facet: FacetView) -> str:
+    origin = facet.origin if facet.round is None else f"{facet.origin}, round {facet.round}"
+    if not facet.informed_by:
+        return origin
+    shown = ", ".join(
+        f"{item.gene} ({item.source} {item.weight:.2f})"
+        for item in facet.informed_by[:SHOWN_PARTNERS]
+    )
+    n_more = len(facet.informed_by) - SHOWN_PARTNERS
+    return f"{origin}, from {shown}{f' and {n_more} more' if n_more > 0 else ''}"

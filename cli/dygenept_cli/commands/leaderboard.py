@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, ClassVar
 
 from dygenept.errors import ConfigError, nearest
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.options import ResultsFlags
+from dygenept_cli.flags.records import flag
 from dygenept_cli.views.boards import FORMATS
 
 # Files that scores of single perturbations are written to.
@@ -31,39 +30,22 @@ class FormatFlags:
 
     panel: ClassVar[str] = "What is shown"
 
-    format_: Annotated[
-        str, typer.Option("--format", help=f"Format: {', '.join(FORMATS)}.", show_default=True)
-    ] = "table"
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="File to write, - for stdout [default: stdout]."
-        ),
-    ] = None
+    format_: str = flag(f"Format: {', '.join(FORMATS)}.", default="table")
+    output: Path | None = flag("File to write, - for stdout [default: stdout].", metavar="FILE")
     as_json: options.JsonOption = False
-    layout: Annotated[
-        str | None,
-        typer.Option(
-            "--layout",
-            metavar="wide|long",
-            help="One row per model (wide), or per model and metric (long) "
-            "[default: wide in Markdown and LaTeX, long in CSV].",
-        ),
-    ] = None
-    per_perturbation: Annotated[
-        bool,
-        typer.Option(
-            "--per-perturbation",
-            help="Write every score, one row per model, metric and perturbation: CSV, with --json "
-            "a document, or as --output FILE.csv, .json, .parquet says.",
-        ),
-    ] = False
-    cite: Annotated[
-        bool,
-        typer.Option(
-            "--cite", help="Print BibTeX of the data sets, models and metrics, and no leaderboard."
-        ),
-    ] = False
+    layout: str | None = flag(
+        "One row per model (wide), or per model and metric (long) [default: wide in Markdown and "
+        "LaTeX, long in CSV].",
+        metavar="wide|long",
+    )
+    per_perturbation: bool = flag(
+        "Write every score, one row per model, metric and perturbation: CSV, with --json a "
+        "document, or as --output FILE.csv, .json, .parquet says.",
+        default=False,
+    )
+    cite: bool = flag(
+        "Print BibTeX of the data sets, models and metrics, and no leaderboard.", default=False
+    )
 
     def is_wide(self, chosen: Format) -> bool:
         """Say whether a format has one row per model.
@@ -97,36 +79,24 @@ class FormatFlags:
 def leaderboard(
     *,
     wanted: ResultsFlags,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="subgroup|effect|de_genes|regime|cell_type",
-            help="Group the held-out perturbations: by how many of their genes training saw "
-            "perturbed, by effect size (terciles), by their number of DE genes, by how much of "
-            "the range simple models cover under the first metric (solved, contested, resistant, "
-            "or noise), or by cell type.",
-        ),
-    ] = None,
-    across_seeds: Annotated[
-        bool,
-        typer.Option(
-            "--across-seeds",
-            help="Show mean and spread over results that differ only in their seed.",
-        ),
-    ] = False,
+    by: str | None = flag(
+        "Group the held-out perturbations: by how many of their genes training saw perturbed, by "
+        "effect size (terciles), by their number of DE genes, by how much of the range simple "
+        "models cover under the first metric (solved, contested, resistant, or noise), or by cell "
+        "type.",
+        metavar="subgroup|effect|de_genes|regime|cell_type",
+    ),
+    across_seeds: bool = flag(
+        "Show mean and spread over results that differ only in their seed.", default=False
+    ),
     all_metrics: options.AllMetricsOption = False,
-    min_gap: Annotated[
-        float,
-        typer.Option(
-            "--min-gap",
-            help="Least share of the gap between the better one of perturbed_mean and control_mean "
-            "and technical_duplicate that a model must close to beat them.",
-            min=0.0,
-            max=1.0,
-            show_default=True,
-        ),
-    ] = 0.05,
+    min_gap: float = flag(
+        "Least share of the gap between the better one of perturbed_mean and control_mean and "
+        "technical_duplicate that a model must close to beat them.",
+        default=0.05,
+        min=0.0,
+        max=1.0,
+    ),
     written: FormatFlags,
 ) -> None:
     """Show the leaderboards of a results folder; simulated and real data stay apart.

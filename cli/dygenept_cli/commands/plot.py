@@ -12,26 +12,18 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import DataFlags, MachineFlags
 from dygenept_cli.flags.options import ResultsFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dygenept.results.records import RunRecord
 
-app = typer.Typer(
-    help="Draw plots for papers (needs matplotlib: the extra `plot`).",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = command_group("Draw plots for papers (needs matplotlib: the extra `plot`).")
 OutputOption = Annotated[
     Path, typer.Option("--output", metavar="FILE", help="File: .svg, .png or .pdf.")
 ]
-
-
-@app.callback()
-def plot() -> None:
-    """Draw plots for papers (needs matplotlib: the extra `plot`)."""
 
 
 @app.command()
@@ -47,17 +39,9 @@ def results(
     ],
     output: OutputOption,
     wanted: ResultsFlags,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", metavar="M", help="Model; paired takes two, changes one."),
-    ] = None,
-    perturbation: Annotated[
-        str | None,
-        typer.Option("--perturbation", metavar="A+B", help="Perturbation, for changes."),
-    ] = None,
-    cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Cell type, for changes.")
-    ] = None,
+    model: list[str] | None = flag("Model; paired takes two, changes one.", metavar="M"),
+    perturbation: str | None = flag("Perturbation, for changes.", metavar="A+B"),
+    cell_type: str | None = flag("Cell type, for changes."),
 ) -> None:
     """Plot a board of a results folder."""
     from dygenept.reports.plots.kinds import PlotRequest, plot_results
@@ -120,17 +104,10 @@ def learning(output: OutputOption, wanted: ResultsFlags) -> None:
 def coverage(
     output: OutputOption,
     where: DataFlags,
-    facets: Annotated[
-        str, typer.Option("--facets", metavar="X|FILE", help="Facet set or knowledge file.")
-    ] = "go_minilm",
+    facets: str = flag("Facet set or knowledge file.", default="go_minilm", metavar="X|FILE"),
     kg: options.KgOption = None,
-    gene: Annotated[
-        list[str] | None, typer.Option("--gene", help="Gene; may be given several times.")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", metavar="NAME|FILE", help="The genes that it perturbs."),
-    ] = None,
+    gene: list[str] | None = flag("Gene; may be given several times."),
+    dataset: str | None = flag("The genes that it perturbs.", metavar="NAME|FILE"),
 ) -> None:
     """Plot of how many genes each facet is known, inferred or unknown."""
     from dygenept.data.catalog import open_dataset

@@ -17,7 +17,8 @@ from dygenept.machine.plain_text import printable
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import PluginFlags
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.plugin.manager import PluginManager
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dygenept.cli")
 
-app = typer.Typer(
-    help="List, show, check and start plugins.", no_args_is_help=True, rich_markup_mode=None
-)
+app = command_group("List, show, check and start plugins.")
 
 # A baseline that wraps a published package: a plugin, a script for its environment, and a test.
 ISOLATED = "isolated_baselines"
@@ -39,9 +38,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name, or kind
 @with_flags
 def list_plugins(
     *,
-    kind: Annotated[
-        str | None, typer.Option("--kind", metavar="K", help="Show only this kind.")
-    ] = None,
+    kind: str | None = flag("Show only this kind.", metavar="K"),
     plugins: PluginFlags,
     as_json: options.JsonOption = False,
 ) -> None:
@@ -136,6 +133,7 @@ def check_plugins(
 
 
 @app.command("new")
+@with_flags
 def new_plugin(
     kind: Annotated[
         str,
@@ -145,18 +143,10 @@ def new_plugin(
         ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name in lower snake case.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            metavar="FILE|DIR",
-            help="File, or with --package folder [default: NAME.py, or dygenept-NAME].",
-        ),
-    ] = None,
-    package: Annotated[
-        bool,
-        typer.Option("--package", help="Write a distribution, with a test and CI, to share it."),
-    ] = False,
+    output: Path | None = flag(
+        "File, or with --package folder [default: NAME.py, or dygenept-NAME].", metavar="FILE|DIR"
+    ),
+    package: bool = flag("Write a distribution, with a test and CI, to share it.", default=False),
 ) -> None:
     """Write a single-file plugin that passes its check, to start from; or a distribution of it."""
     from dygenept.machine.places import is_streamed

@@ -1,24 +1,30 @@
-"""``dygenept precompute``: from gene annotations to an imputed facet tensor."""
+"""``dygenept precompute``: from gene annotations to an imputed facet tensor.
+
+What the steps of gene knowledge left, and what the language model would be asked.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
+from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
+from dygenept_cli.views.listing import listing, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dygenept.knowledge.graph.sources import KgChoice
-    from dygenept.knowledge.precompute.request import PrecomputeConfig
+    from dygenept.knowledge.precompute.request import PrecomputeConfig, StepOutcome
     from dygenept.plugin.environment import Environment
+    from dygenept.plugin.interfaces import CallPlan
     from dygenept.types import Progress
 
 
@@ -26,42 +32,24 @@ if TYPE_CHECKING:
 class StepFlags:
     """Which steps run, where they are kept, and how they work."""
 
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder of all artefacts.")
-    ] = Path("knowledge")
-    step: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--step",
-            metavar="S",
-            help="Step: 1 gene text, 1.5 enrich, 2 write facets, 2.5 regenerate, 3 embed, 4 "
-            "impute; may be given several times, or as 1,2,3,4 [default: all].",
-        ),
-    ] = None
-    writer: Annotated[
-        str, typer.Option("--writer", metavar="X", help="Facet writer.", show_default=True)
-    ] = "go"
-    encoder: Annotated[
-        str, typer.Option("--encoder", metavar="X", help="Text encoder.", show_default=True)
-    ] = "minilm"
+    output: Path = flag("Folder of all artefacts.", default=Path("knowledge"), metavar="DIR")
+    step: list[str] | None = flag(
+        "Step: 1 gene text, 1.5 enrich, 2 write facets, 2.5 regenerate, 3 embed, 4 impute; may be "
+        "given several times, or as 1,2,3,4 [default: all].",
+        metavar="S",
+    )
+    writer: str = flag("Facet writer.", default="go", metavar="X")
+    encoder: str = flag("Text encoder.", default="minilm", metavar="X")
     kg: options.KgOption = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of a step, such as writer.model=NAME, encoder.max_tokens=128, "
-            "enrichment.max_neighbors=3, kg.string.weight=0.5 or imputation.num_rounds=2.",
-        ),
-    ] = None
-    config: Annotated[
-        Path | None,
-        typer.Option("--config", metavar="FILE", help="YAML file of the same options."),
-    ] = None
-    resume: Annotated[
-        bool,
-        typer.Option("--resume/--no-resume", help="Keep steps whose inputs have not changed."),
-    ] = True
+    set_: list[str] | None = flag(
+        "Set an option of a step, such as writer.model=NAME, encoder.max_tokens=128, "
+        "enrichment.max_neighbors=3, kg.string.weight=0.5 or imputation.num_rounds=2.",
+        metavar="KEY=VALUE",
+    )
+    config: Path | None = flag("YAML file of the same options.", metavar="FILE")
+    resume: bool = flag(
+        "Keep steps whose inputs have not changed.", "--resume/--no-resume", default=True
+    )
 
     def named(self) -> tuple[str, ...]:
         """Return the steps that the user named, or ``all``."""
@@ -87,28 +75,14 @@ class StepFlags:
 class GeneFlags(CellsFlags):
     """Which genes, and where their texts come from."""
 
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", metavar="NAME|FILE", help="Take a data set's target and output genes."
-        ),
-    ] = None
-    genes: Annotated[
-        Path | None,
-        typer.Option("--genes", metavar="FILE", help="Take the genes of a file, one per line."),
-    ] = None
-    all_genes: Annotated[
-        bool, typer.Option("--all-genes", help="Take every gene of the shipped tables.")
-    ] = False
-    table: Annotated[
-        Path | None,
-        typer.Option(
-            "--table",
-            metavar="FILE",
-            help="Take gene texts from your own table with columns symbol, description, summary, "
-            "GO, pathways (other names by --set corpus.columns.summary=NAME).",
-        ),
-    ] = None
+    dataset: str | None = flag("Take a data set's target and output genes.", metavar="NAME|FILE")
+    genes: Path | None = flag("Take the genes of a file, one per line.", metavar="FILE")
+    all_genes: bool = flag("Take every gene of the shipped tables.", default=False)
+    table: Path | None = flag(
+        "Take gene texts from your own table with columns symbol, description, summary, GO, "
+        "pathways (other names by --set corpus.columns.summary=NAME).",
+        metavar="FILE",
+    )
 
     def chosen(
         self, environment: Environment, report: Callable[[Progress], None]
@@ -137,14 +111,10 @@ def precompute(
     *,
     wanted: StepFlags,
     genes: GeneFlags,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Print the first prompt, the calls and the estimated tokens of step 2; send "
-            "nothing.",
-        ),
-    ] = False,
+    dry_run: bool = flag(
+        "Print the first prompt, the calls and the estimated tokens of step 2; send nothing.",
+        default=False,
+    ),
     where: MachineFlags,
     output: options.OutputFlags,
 ) -> None:
@@ -153,7 +123,6 @@ def precompute(
     from dygenept.knowledge.precompute.request import PrecomputeRequest, planned_steps
     from dygenept.machine.devices import pick_device
     from dygenept.machine.places import check_can_write
-    from dygenept_cli.views.precompute import show_outcomes, show_plan
 
     environment = where.environment()
     device = pick_device(where.device)
@@ -186,3 +155,57 @@ def precompute(
         show_plan(plan, as_json=output.as_json)
     else:
         show_outcomes(outcomes, wanted.output, as_json=output.as_json)
+
+
+def show_outcomes(outcomes: Sequence[StepOutcome], output: Path, *, as_json: bool) -> None:
+    """Print what each step left, and how to use it."""
+    knowledge = next((item.artefact for item in outcomes if item.step == "4"), None)
+    if as_json:
+        console.print_json(
+            {
+                "output": str(output),
+                "knowledge": None if knowledge is None else str(knowledge),
+                "steps": [
+                    {
+                        "step": item.step,
+                        "status": item.status,
+                        "artefact": str(item.artefact),
+                        "counts": dict(item.counts),
+                        "seconds": round(item.seconds, 3),
+                    }
+                    for item in outcomes
+                ],
+            }
+        )
+    else:
+        columns = ("step", "status", "artefact", "what", "seconds")
+        table = listing(f"gene knowledge in {output}", columns, right=("seconds",))
+        for item in outcomes:
+            what = ", ".join(
+                f"{count:,} {name.removeprefix('n_').replace('_', ' ')}"
+                for name, count in item.counts.items()
+            )
+            seconds = f"{item.seconds:.1f}"
+            table.add_row(item.step, item.status, item.artefact.name, what, seconds)
+        show_table(table)
+    if knowledge is not None:
+        console.note(
+            f"use it: dygenept bench --dataset NAME --facets {knowledge}; look into it: "
+            f"dygenept knowledge show GENE --facets {output}"
+        )
+
+
+def show_plan(plan: CallPlan, *, as_json: bool) -> None:
+    """Print the first prompt, the number of calls and what they are estimated to cost."""
+    if as_json:
+        console.print_json({"plan": asdict(plan)})
+        return
+    screen = console.stdout()
+    cost = "unknown" if plan.cost is None else f"about {plan.cost:,.2f} USD"
+    calls = (
+        f"\n{plan.n_calls:,} calls to make, {plan.n_done:,} already kept; about "
+        f"{plan.input_tokens:,} tokens in and {plan.output_tokens:,} out; cost {cost}. "
+        "Nothing was sent."
+    )
+    for text in (plan.prompt, calls):
+        screen.print(text, highlight=False)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
 from dygenept_cli import console
@@ -14,6 +12,7 @@ from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 from dygenept_cli.flags.models import ModelFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
@@ -26,15 +25,8 @@ FORMATS = (".csv", ".tsv", ".parquet", ".json")
 class FitFlags(ModelFlags):
     """What to fit before predicting, and on what."""
 
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset", metavar="NAME|FILE", help="Data to fit a model on, without --checkpoint."
-        ),
-    ] = None
-    model: Annotated[str, typer.Option("--model", help="Model to fit, without --checkpoint.")] = (
-        "dygenept_small"
-    )
+    dataset: str | None = flag("Data to fit a model on, without --checkpoint.", metavar="NAME|FILE")
+    model: str = flag("Model to fit, without --checkpoint.", default="dygenept_small")
     seed: options.SeedOption = None
 
     def request(
@@ -62,32 +54,20 @@ class FitFlags(ModelFlags):
 class PredictOutputFlags(options.OutputFlags):
     """Where predictions go."""
 
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            metavar="FILE",
-            help="Write the whole table: .csv, .tsv, .parquet, .json; - for CSV on stdout.",
-        ),
-    ] = None
-    spread: Annotated[
-        Path | None,
-        typer.Option(
-            "--spread",
-            metavar="FILE",
-            help="With --genes: a second .parquet file, with the standard deviation of the error "
-            "that the model expects of each prediction.",
-        ),
-    ] = None
+    output: Path | None = flag(
+        "Write the whole table: .csv, .tsv, .parquet, .json; - for CSV on stdout.", metavar="FILE"
+    )
+    spread: Path | None = flag(
+        "With --genes: a second .parquet file, with the standard deviation of the error that the "
+        "model expects of each prediction.",
+        metavar="FILE",
+    )
 
 
 def predict(
     *,
     wanted: options.WantedFlags,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="DIR", help="Folder written by `dygenept train`."),
-    ] = None,
+    checkpoint: Path | None = flag("Folder written by `dygenept train`.", metavar="DIR"),
     fit: FitFlags,
     cells: CellsFlags,
     where: MachineFlags,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
-
-import typer
+from typing import ClassVar
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 FORMATS = (".csv", ".tsv", ".parquet", ".json")
 
@@ -21,23 +20,17 @@ class TargetFlags(options.SweepFlags):
 
     panel: ClassVar[str] = "What is ranked"
 
-    target: Annotated[
-        Path,
-        typer.Option(
-            "--target",
-            metavar="FILE",
-            help="Wanted state: CSV or TSV with a column gene and a column expression (mean log1p) "
-            "or delta (its change from control).",
-        ),
-    ]
-    top: Annotated[int, typer.Option("--top", min=1, help="How many are shown.")] = 20
-    by: Annotated[
-        str,
-        typer.Option(
-            "--by",
-            help="Closeness: correlation of predicted and wanted change, or euclidean distance.",
-        ),
-    ] = "correlation"
+    target: Path = flag(
+        "Wanted state: CSV or TSV with a column gene and a column expression (mean log1p) or "
+        "delta (its change from control).",
+        default=...,
+        metavar="FILE",
+    )
+    top: int = flag("How many are shown.", default=20, min=1)
+    by: str = flag(
+        "Closeness: correlation of predicted and wanted change, or euclidean distance.",
+        default="correlation",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +39,9 @@ class RankingOutputFlags(options.OutputFlags):
 
     panel: ClassVar[str] = "What is shown"
 
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            metavar="FILE",
-            help="Write the table: .csv, .tsv, .parquet, .json; - for CSV on stdout.",
-        ),
-    ] = None
+    output: Path | None = flag(
+        "Write the table: .csv, .tsv, .parquet, .json; - for CSV on stdout.", metavar="FILE"
+    )
 
 
 def rank_perturbations(

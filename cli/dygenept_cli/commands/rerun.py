@@ -12,6 +12,7 @@ from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
+from dygenept_cli.flags.records import flag
 
 TOLERANCE = 1e-6
 
@@ -21,19 +22,14 @@ def rerun(
     record: Annotated[
         Path, typer.Argument(metavar="RECORD.json", help="A record in runs/ of a results folder.")
     ],
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME|FILE",
-            help="The recorded cells [default: the recorded file or registered data set].",
-        ),
-    ] = None,
+    dataset: str | None = flag(
+        "The recorded cells [default: the recorded file or registered data set].",
+        metavar="NAME|FILE",
+    ),
     cells: CellsFlags,
-    tolerance: Annotated[
-        float,
-        typer.Option("--tolerance", min=0.0, help="Largest difference that counts as agreement."),
-    ] = TOLERANCE,
+    tolerance: float = flag(
+        "Largest difference that counts as agreement.", default=TOLERANCE, min=0.0
+    ),
     where: MachineFlags,
     output: options.OutputFlags,
 ) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
 from dygenept_cli.flags.benchmark import BenchmarkFlags
 from dygenept_cli.flags.environment import DataFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.runs.score import SubmissionRequest
@@ -23,70 +22,36 @@ if TYPE_CHECKING:
 class SubmissionFlags:
     """What is scored: a file of predictions and how it is read, or a trained model."""
 
-    predictions: Annotated[
-        Path | None,
-        typer.Option(
-            "--predictions",
-            metavar="FILE",
-            help="Predictions: .h5ad, .parquet, .csv, .tsv or .npz (see docs/score.md).",
-        ),
-    ] = None
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoint",
-            metavar="DIR",
-            help="A model that `dygenept train` kept, scored on a table of effects.",
-        ),
-    ] = None
-    table: Annotated[
-        str | None,
-        typer.Option(
-            "--table", metavar="NAME|FILE", help="The table of effects: the same as --dataset."
-        ),
-    ] = None
-    allow_seen: Annotated[
-        bool,
-        typer.Option(
-            "--allow-seen",
-            help="With --checkpoint: score perturbations too that the model was trained on; its "
-            "name then says how many.",
-        ),
-    ] = False
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Name on leaderboards [default: the file's stem]."),
-    ] = None
-    delta: Annotated[
-        bool,
-        typer.Option(
-            "--delta", help="Read changes from the mean control, not mean log1p expression."
-        ),
-    ] = False
-    fill: Annotated[
-        bool,
-        typer.Option(
-            "--fill",
-            help="Fill a missing perturbation with the mean of the train perturbations and a "
-            "missing gene with the control mean; every record says so.",
-        ),
-    ] = False
-    all_cell_types: Annotated[
-        bool,
-        typer.Option(
-            "--all-cell-types",
-            help="Use predictions without a cell type in every cell type of the data set.",
-        ),
-    ] = False
-    submitter: Annotated[
-        str,
-        typer.Option(
-            "--submitter",
-            help="Who hands them in. Claims are corrected over all that one submitter hands in "
-            "[default: one submitter for all that name none].",
-            show_default=False,
-        ),
-    ] = ""
+    predictions: Path | None = flag(
+        "Predictions: .h5ad, .parquet, .csv, .tsv or .npz (see docs/score.md).", metavar="FILE"
+    )
+    checkpoint: Path | None = flag(
+        "A model that `dygenept train` kept, scored on a table of effects.", metavar="DIR"
+    )
+    table: str | None = flag("The table of effects: the same as --dataset.", metavar="NAME|FILE")
+    allow_seen: bool = flag(
+        "With --checkpoint: score perturbations too that the model was trained on; its name then "
+        "says how many.",
+        default=False,
+    )
+    name: str | None = flag("Name on leaderboards [default: the file's stem].")
+    delta: bool = flag(
+        "Read changes from the mean control, not mean log1p expression.", default=False
+    )
+    fill: bool = flag(
+        "Fill a missing perturbation with the mean of the train perturbations and a missing gene "
+        "with the control mean; every record says so.",
+        default=False,
+    )
+    all_cell_types: bool = flag(
+        "Use predictions without a cell type in every cell type of the data set.", default=False
+    )
+    submitter: str = flag(
+        "Who hands them in. Claims are corrected over all that one submitter hands in [default: "
+        "one submitter for all that name none].",
+        default="",
+        show_default=False,
+    )
 
     def submission(self) -> SubmissionRequest:
         """Return the file as the core takes it.

@@ -10,16 +10,10 @@ import typer
 from dygenept.errors import ConfigError
 from dygenept_cli import console
 from dygenept_cli.flags import options
-from dygenept_cli.flags.records import with_flags
+from dygenept_cli.flags.records import flag, with_flags
+from dygenept_cli.help_screens import command_group
 
-app = typer.Typer(
-    help="Publish results as a static site.", no_args_is_help=True, rich_markup_mode=None
-)
-
-
-@app.callback()
-def site() -> None:
-    """Publish results as a static site."""
+app = command_group("Publish results as a static site.")
 
 
 @app.command()
@@ -28,16 +22,9 @@ def build(
     results: Annotated[
         Path, typer.Argument(metavar="RESULTS", help="Results folder.", show_default=True)
     ] = Path("results"),
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder of the site.", show_default=True)
-    ] = Path("site"),
-    title: Annotated[
-        str, typer.Option("--title", help="Title of the site.", show_default=True)
-    ] = "Gene perturbation leaderboards",
-    address: Annotated[
-        str,
-        typer.Option("--address", metavar="URL", help="Where it will be, for the feed's links."),
-    ] = "",
+    output: Path = flag("Folder of the site.", default=Path("site"), metavar="DIR"),
+    title: str = flag("Title of the site.", default="Gene perturbation leaderboards"),
+    address: str = flag("Where it will be, for the feed's links.", default="", metavar="URL"),
     quiet: options.QuietOption = False,
 ) -> None:
     """Write every board, model and data set as pages, with downloads and a feed of new records.

@@ -8,11 +8,12 @@ import typer
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
+from dygenept_cli.help_screens import command_group
 
 if TYPE_CHECKING:
     from dygenept.runs.suites import Suite
 
-app = typer.Typer(help="Show the declared benchmarks.", no_args_is_help=True, rich_markup_mode=None)
+app = command_group("Show the declared benchmarks.")
 
 
 @app.command("list")
@@ -66,7 +67,4 @@ def show(
 
 
 def _row(suite: Suite) -> dict[str, object]:
-    document: dict[str, object] = suite.model_dump(
-        mode="json", exclude={"published", "published_in"}
-    )
-    return document
+    return suite.model_dump(mode="json", exclude={"published", "published_in"})

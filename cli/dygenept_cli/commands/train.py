@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from dygenept_cli import console
 from dygenept_cli.flags import options
@@ -14,6 +12,7 @@ from dygenept_cli.flags.benchmark import BenchmarkFlags, SplitFlags
 from dygenept_cli.flags.cells import CellsFlags
 from dygenept_cli.flags.environment import MachineFlags
 from dygenept_cli.flags.models import AssemblyFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
@@ -25,11 +24,9 @@ class TrainFlags(SplitFlags):
     """What is trained, on which fold, and where it is kept."""
 
     dataset: options.DatasetOption
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder of the trained model.")
-    ]
-    model: Annotated[str, typer.Option("--model", help="Assembled model.")] = "dygenept_small"
-    fold: Annotated[int, typer.Option("--fold", min=1, help="Fold to train on.")] = 1
+    output: Path = flag("Folder of the trained model.", default=..., metavar="DIR")
+    model: str = flag("Assembled model.", default="dygenept_small")
+    fold: int = flag("Fold to train on.", default=1, min=1)
     resume: options.ResumeOption = True
 
     def request(self, environment: Environment) -> BenchRequest:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import typer
+from typing import TYPE_CHECKING, ClassVar
 
 from dygenept.errors import ConfigError
 from dygenept_cli.flags import cells, options
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
@@ -23,13 +22,8 @@ class SplitFlags(cells.CellsFlags):
 
     panel: ClassVar[str] = "How it is split"
 
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split", metavar="NAME|FILE", help="Split protocol, or a JSON file of labels."
-        ),
-    ] = None
-    folds: Annotated[int | None, typer.Option("--folds", min=1, help="Number of folds.")] = None
+    split: str | None = flag("Split protocol, or a JSON file of labels.", metavar="NAME|FILE")
+    folds: int | None = flag("Number of folds.", min=1)
     seed: options.SeedOption = None
 
 
@@ -39,47 +33,24 @@ class BenchmarkFlags(SplitFlags):
 
     panel: ClassVar[str] = "What is benchmarked"
 
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            metavar="NAME|FILE",
-            help=f"{options.DATASET_HELP} [default: the suite's].",
-        ),
-    ] = None
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            "--suite",
-            metavar="S",
-            help="Declared benchmark, such as quick (see `dygenept suites list`).",
-        ),
-    ] = None
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            metavar="M",
-            help="Metric to score and show; may be given several times [default: the usual "
-            "ones; `dygenept plugins list --kind metrics` lists all].",
-        ),
-    ] = None
-    require_gene_in: Annotated[
-        str | None,
-        typer.Option(
-            "--require-gene-in",
-            metavar="go",
-            help="Keep only perturbations whose genes are all in this resource (kfold).",
-        ),
-    ] = None
-    de_list: Annotated[
-        str | None,
-        typer.Option(
-            "--de-list",
-            help="Top-20 DE list: top_non_dropout_de_20 or top_non_zero_de_20 "
-            "[default: the suite's, else the first].",
-        ),
-    ] = None
+    dataset: str | None = flag(
+        f"{options.DATASET_HELP} [default: the suite's].", metavar="NAME|FILE"
+    )
+    suite: str | None = flag(
+        "Declared benchmark, such as quick (see `dygenept suites list`).", metavar="S"
+    )
+    metric: list[str] | None = flag(
+        "Metric to score and show; may be given several times [default: the usual ones; `dygenept "
+        "plugins list --kind metrics` lists all].",
+        metavar="M",
+    )
+    require_gene_in: str | None = flag(
+        "Keep only perturbations whose genes are all in this resource (kfold).", metavar="go"
+    )
+    de_list: str | None = flag(
+        "Top-20 DE list: top_non_dropout_de_20 or top_non_zero_de_20 [default: the suite's, else "
+        "the first]."
+    )
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-import typer
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
 
 from dygenept_cli.flags import options
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.data.request import DataRequest
@@ -21,124 +20,58 @@ class ReadingFlags:
     panel: ClassVar[str] = "Where a file keeps what is needed"
 
     normalize: options.NormalizeOption = False
-    condition_column: Annotated[
-        str | None,
-        typer.Option(
-            "--condition-column",
-            metavar="COLUMN",
-            help="Column of obs with perturbations [default: condition, or what a known tool "
-            "writes].",
-        ),
-    ] = None
-    control: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--control",
-            metavar="LABEL",
-            help="Label of control cells, beside ctrl, control, NT and the like; may be given "
-            "several times.",
-        ),
-    ] = None
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--drop",
-            metavar="LABEL",
-            help="Label of cells that are left out, such as doublet; nan for cells without a "
-            "label; may be given several times.",
-        ),
-    ] = None
-    separator: Annotated[
-        str | None,
-        typer.Option(
-            "--separator",
-            metavar="TEXT",
-            help="What stands between the genes of a combination, beside +, such as _.",
-        ),
-    ] = None
-    guide_pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--guide-pattern",
-            metavar="REGEX",
-            help="What is left out of a guide's name to give its gene, such as '_[0-9]+$'.",
-        ),
-    ] = None
-    symbol_column: Annotated[
-        str | None,
-        typer.Option(
-            "--symbol-column",
-            metavar="COLUMN",
-            help="Column of var with gene symbols [default: the one that has them].",
-        ),
-    ] = None
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--layer", metavar="NAME", help="Layer with the expression, or raw [default: X]."
-        ),
-    ] = None
-    cell_type_column: Annotated[
-        str | None,
-        typer.Option(
-            "--cell-type-column",
-            metavar="COLUMN",
-            help="Column of obs with cell types [default: cell_type].",
-        ),
-    ] = None
-    batch_column: Annotated[
-        str | None,
-        typer.Option(
-            "--batch-column",
-            metavar="COLUMN",
-            help="Column of obs with batches; changes are measured within them.",
-        ),
-    ] = None
-    match_batches: Annotated[
-        bool | None,
-        typer.Option(
-            "--match-batches/--no-match-batches",
-            help="Measure changes from the controls of a cell's own batch [default: with "
-            "--batch-column, unless the file carries GEARS' DE lists].",
-        ),
-    ] = None
-    value_column: Annotated[
-        str | None,
-        typer.Option(
-            "--value-column",
-            metavar="COLUMN",
-            help="Column of a table of effects with its labels or values [default: label, value or "
-            "the like].",
-        ),
-    ] = None
+    condition_column: str | None = flag(
+        "Column of obs with perturbations [default: condition, or what a known tool writes].",
+        metavar="COLUMN",
+    )
+    control: list[str] | None = flag(
+        "Label of control cells, beside ctrl, control, NT and the like; may be given several "
+        "times.",
+        metavar="LABEL",
+    )
+    drop: list[str] | None = flag(
+        "Label of cells that are left out, such as doublet; nan for cells without a label; may be "
+        "given several times.",
+        metavar="LABEL",
+    )
+    separator: str | None = flag(
+        "What stands between the genes of a combination, beside +, such as _.", metavar="TEXT"
+    )
+    guide_pattern: str | None = flag(
+        "What is left out of a guide's name to give its gene, such as '_[0-9]+$'.", metavar="REGEX"
+    )
+    symbol_column: str | None = flag(
+        "Column of var with gene symbols [default: the one that has them].", metavar="COLUMN"
+    )
+    layer: str | None = flag("Layer with the expression, or raw [default: X].", metavar="NAME")
+    cell_type_column: str | None = flag(
+        "Column of obs with cell types [default: cell_type].", metavar="COLUMN"
+    )
+    batch_column: str | None = flag(
+        "Column of obs with batches; changes are measured within them.", metavar="COLUMN"
+    )
+    match_batches: bool | None = flag(
+        "Measure changes from the controls of a cell's own batch [default: with --batch-column, "
+        "unless the file carries GEARS' DE lists].",
+        "--match-batches/--no-match-batches",
+    )
+    value_column: str | None = flag(
+        "Column of a table of effects with its labels or values [default: label, value or the "
+        "like].",
+        metavar="COLUMN",
+    )
 
-    control_cells: Annotated[
-        str | None,
-        typer.Option(
-            "--control-cells",
-            metavar="FILE",
-            help="AnnData file whose control cells models of a table of effects may read.",
-        ),
-    ] = None
+    control_cells: str | None = flag(
+        "AnnData file whose control cells models of a table of effects may read.", metavar="FILE"
+    )
 
     def mapping(self) -> DataMapping:
         """Return where the file keeps what is needed."""
         from dygenept.types import DataMapping
 
-        return DataMapping(
-            condition_column=self.condition_column,
-            control=tuple(self.control or ()),
-            drop=tuple(self.drop or ()),
-            separator=self.separator,
-            guide_pattern=self.guide_pattern,
-            symbol_column=self.symbol_column,
-            layer=self.layer,
-            cell_type_column=self.cell_type_column,
-            batch_column=self.batch_column,
-            match_batches=self.match_batches,
-            value_column=self.value_column,
-            control_cells=self.control_cells,
-        )
+        given = {part.name: getattr(self, part.name) for part in fields(DataMapping)}
+        several = {name: tuple(given[name] or ()) for name in ("control", "drop")}
+        return DataMapping(**given | several)
 
     def as_given(self) -> str:
         """Write these flags as they are given on a command line."""
@@ -153,15 +86,11 @@ class CellsFlags(ReadingFlags):
     panel: ClassVar[str] = "Where a file keeps what is needed"
 
     scale: options.ScaleOption = None
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="AMOUNT",
-            help="Most memory of a process, such as 4G: cells that take more are kept in a "
-            "temporary file, or refused, before expression is read, where that is not enough.",
-        ),
-    ] = None
+    memory: str | None = flag(
+        "Most memory of a process, such as 4G: cells that take more are kept in a temporary file, "
+        "or refused, before expression is read, where that is not enough.",
+        metavar="AMOUNT",
+    )
 
     def memory_bytes(self) -> int | None:
         """Return the limit in bytes; None for no limit."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept_cli.flags.records import flag
+
 if TYPE_CHECKING:
     from dygenept.plugin.environment import Environment
 
@@ -28,22 +30,12 @@ class PluginFlags:
 
     panel: ClassVar[str] = "Plugins, folders and device"
 
-    registry: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--registry",
-            metavar="FILE",
-            help="Registry merged over the bundled one; may be given several times.",
-        ),
-    ] = None
-    plugin: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--plugin",
-            metavar="FILE",
-            help="Python file with plugins; may be given several times.",
-        ),
-    ] = None
+    registry: list[Path] | None = flag(
+        "Registry merged over the bundled one; may be given several times.", metavar="FILE"
+    )
+    plugin: list[Path] | None = flag(
+        "Python file with plugins; may be given several times.", metavar="FILE"
+    )
 
     def environment(self) -> Environment:
         """Load registries and plugins; a plugin that fails to import is named on stderr."""
@@ -69,9 +61,7 @@ class MachineFlags(DataFlags):
 
     panel: ClassVar[str] = "Plugins, folders and device"
 
-    device: Annotated[
-        str, typer.Option("--device", help="Device: auto, cpu, cuda or cuda:N.", show_default=True)
-    ] = "auto"
+    device: str = flag("Device: auto, cpu, cuda or cuda:N.", default="auto")
 
     def environment(self) -> Environment:
         """Load registries and plugins, with this folder of data sets and this device."""

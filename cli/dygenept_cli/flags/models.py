@@ -11,6 +11,7 @@ import typer
 
 from dygenept.errors import ConfigError
 from dygenept_cli.flags import options
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.knowledge.graph.sources import KgChoice
@@ -23,31 +24,15 @@ class ModelFlags:
 
     panel: ClassVar[str] = "Changes to assembled models"
 
-    facets: Annotated[
-        str | None,
-        typer.Option(
-            "--facets", metavar="X|FILE", help="Swap the facet set: a name, or a knowledge file."
-        ),
-    ] = None
-    attention: Annotated[
-        str | None, typer.Option("--attention", metavar="X", help="Swap the attention.")
-    ] = None
+    facets: str | None = flag("Swap the facet set: a name, or a knowledge file.", metavar="X|FILE")
+    attention: str | None = flag("Swap the attention.", metavar="X")
     kg: options.KgOption = None
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config", metavar="FILE", help="YAML file merged into every assembled model."
-        ),
-    ] = None
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Set an option of every assembled model, such as training.lr=5e-5, or of one "
-            "model, such as ridge.embedding=go_minilm; may be given several times.",
-        ),
-    ] = None
+    config: Path | None = flag("YAML file merged into every assembled model.", metavar="FILE")
+    set_: list[str] | None = flag(
+        "Set an option of every assembled model, such as training.lr=5e-5, or of one model, such "
+        "as ridge.embedding=go_minilm; may be given several times.",
+        metavar="KEY=VALUE",
+    )
 
     pairs: Annotated[
         list[str] | None,
@@ -108,15 +93,9 @@ class AssemblyFlags(ModelFlags):
 
     panel: ClassVar[str] = "Changes to assembled models"
 
-    gene_encoder: Annotated[
-        str | None, typer.Option("--gene-encoder", metavar="X", help="Swap the gene encoder.")
-    ] = None
-    cell_encoder: Annotated[
-        str | None, typer.Option("--cell-encoder", metavar="X", help="Swap the cell encoder.")
-    ] = None
-    decoder: Annotated[
-        str | None, typer.Option("--decoder", metavar="X", help="Swap the decoder.")
-    ] = None
+    gene_encoder: str | None = flag("Swap the gene encoder.", metavar="X")
+    cell_encoder: str | None = flag("Swap the cell encoder.", metavar="X")
+    decoder: str | None = flag("Swap the decoder.", metavar="X")
 
     def parts(self) -> dict[str, str | None]:
         """Return the plugins to swap in, by section; None keeps an assembly's own."""

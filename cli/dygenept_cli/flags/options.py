@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from dygenept_cli.flags.records import flag
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
@@ -88,18 +90,13 @@ class GeneFlags:
 
     panel: ClassVar[str] = "What is predicted"
 
-    cell_type: Annotated[
-        str | None, typer.Option("--cell-type", help="Cell type [default: all of them].")
-    ] = None
-    allow_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unknown",
-            help="Take genes that nobody knows (data, gene tables, embedding) as average "
-            "genes. Without it they are refused where they look like something else or where no "
-            "other gene is asked for; beside known genes a note names them.",
-        ),
-    ] = False
+    cell_type: str | None = flag("Cell type [default: all of them].")
+    allow_unknown: bool = flag(
+        "Take genes that nobody knows (data, gene tables, embedding) as average genes. Without it "
+        "they are refused where they look like something else or where no other gene is asked "
+        "for; beside known genes a note names them.",
+        default=False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +105,7 @@ class ConditionFlags(GeneFlags):
 
     panel: ClassVar[str] = "What is predicted"
 
-    perturbation: Annotated[
-        list[str],
-        typer.Option("--perturbation", metavar="A+B", help=f"{PERTURBATION_HELP}."),
-    ]
+    perturbation: list[str] = flag(f"{PERTURBATION_HELP}.", default=..., metavar="A+B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +114,10 @@ class SweepFlags(GeneFlags):
 
     panel: ClassVar[str] = "What is predicted"
 
-    genes: Annotated[
-        Path | None,
-        typer.Option("--genes", metavar="FILE", help="List of genes, one a line."),
-    ] = None
-    combinations: Annotated[
-        str,
-        typer.Option("--combinations", help="What is made of the list of genes: singles or pairs."),
-    ] = "singles"
+    genes: Path | None = flag("List of genes, one a line.", metavar="FILE")
+    combinations: str = flag(
+        "What is made of the list of genes: singles or pairs.", default="singles"
+    )
 
     def sweep_request(self) -> SweepRequest:
         """Return what is to be swept."""
@@ -147,10 +137,7 @@ class WantedFlags(SweepFlags):
 
     panel: ClassVar[str] = "What is predicted"
 
-    perturbation: Annotated[
-        list[str] | None,
-        typer.Option("--perturbation", metavar="A+B", help=f"{PERTURBATION_HELP}."),
-    ] = None
+    perturbation: list[str] | None = flag(f"{PERTURBATION_HELP}.", metavar="A+B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,15 +147,10 @@ class ResultsFlags:
     panel: ClassVar[str] = "Which results"
 
     results: ResultsOption = Path("results")
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", metavar="D", help="Show only this data set.")
-    ] = None
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric", metavar="M", help="Show only this metric; may be given several times."
-        ),
-    ] = None
+    dataset: str | None = flag("Show only this data set.", metavar="D")
+    metric: list[str] | None = flag(
+        "Show only this metric; may be given several times.", metavar="M"
+    )
 
     @property
     def metrics(self) -> tuple[str, ...]:

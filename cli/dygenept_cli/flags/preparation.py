@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING, Literal
 
 from dygenept_cli.flags.cells import ReadingFlags
+from dygenept_cli.flags.records import flag
 
 if TYPE_CHECKING:
     from dygenept.data.prepare.documents import TargetShares
@@ -21,91 +20,50 @@ if TYPE_CHECKING:
 class StepFlags:
     """The steps of a preparation."""
 
-    output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="Ready file to write, .h5ad.")
-    ]
-    min_counts: Annotated[
-        float, typer.Option("--min-counts", min=0.0, help="Least total of a cell.")
-    ] = 0.0
-    min_genes: Annotated[
-        int, typer.Option("--min-genes", min=0, help="Least genes with a value in a cell.")
-    ] = 0
-    max_mito: Annotated[
-        float | None,
-        typer.Option(
-            "--max-mito", min=0.0, max=1.0, help="Largest share of a cell's total in MT- genes."
-        ),
-    ] = None
-    min_cells: Annotated[
-        int,
-        typer.Option(
-            "--min-cells",
-            min=0,
-            help="Least cells with a value of a gene (control and train cells, with --variable or "
-            "--fold).",
-        ),
-    ] = 0
-    min_cells_per_perturbation: Annotated[
-        int,
-        typer.Option(
-            "--min-cells-per-perturbation", min=0, help="Leave out perturbations with fewer cells."
-        ),
-    ] = 0
-    target_sum: Annotated[
-        float | None,
-        typer.Option(
-            "--target-sum",
-            min=1.0,
-            help="Total of a cell with --normalize [default: the median of the kept cells].",
-        ),
-    ] = None
-    variable: Annotated[
-        int | None,
-        typer.Option(
-            "--variable",
-            metavar="N",
-            min=1,
-            help="Keep N variable genes, chosen on control cells (and, with --fold, train cells) "
-            "[default: all genes].",
-        ),
-    ] = None
-    keep_targets: Annotated[
-        bool, typer.Option("--keep-targets/--no-keep-targets", help="Keep target genes as well.")
-    ] = True
-    fold: Annotated[
-        int | None,
-        typer.Option(
-            "--fold",
-            metavar="K",
-            min=0,
-            help="The train cells of fold K (from 0) choose variable genes, beside controls.",
-        ),
-    ] = None
-    split: Annotated[str, typer.Option("--split", metavar="NAME|FILE", help="Split of --fold.")] = (
-        "kfold"
+    output: Path = flag("Ready file to write, .h5ad.", default=..., metavar="FILE")
+    min_counts: float = flag("Least total of a cell.", default=0.0, min=0.0)
+    min_genes: int = flag("Least genes with a value in a cell.", default=0, min=0)
+    max_mito: float | None = flag("Largest share of a cell's total in MT- genes.", min=0.0, max=1.0)
+    min_cells: int = flag(
+        "Least cells with a value of a gene (control and train cells, with --variable or --fold).",
+        default=0,
+        min=0,
     )
-    folds: Annotated[int, typer.Option("--folds", min=1, help="Folds of --split.")] = 5
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the split and the page.")] = 42
-    batches: Annotated[
-        Literal["none", "controls", "scale"],
-        typer.Option(
-            "--batches",
-            help="Keep batches, so that controls are matched by them; scale batch effects away; or "
-            "leave batches out.",
-        ),
-    ] = "none"
-    modality: Annotated[
-        str,
-        typer.Option(
-            "--modality",
-            help="How cells were perturbed, such as CRISPRi or CRISPRa: checks that targets move "
-            "so [default: the registry's].",
-        ),
-    ] = ""
-    permutations: Annotated[
-        int, typer.Option("--permutations", min=0, help="Permutations of the test of strength.")
-    ] = 199
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Write the page.")] = True
+    min_cells_per_perturbation: int = flag(
+        "Leave out perturbations with fewer cells.", default=0, min=0
+    )
+    target_sum: float | None = flag(
+        "Total of a cell with --normalize [default: the median of the kept cells].", min=1.0
+    )
+    variable: int | None = flag(
+        "Keep N variable genes, chosen on control cells (and, with --fold, train cells) [default: "
+        "all genes].",
+        metavar="N",
+        min=1,
+    )
+    keep_targets: bool = flag(
+        "Keep target genes as well.", "--keep-targets/--no-keep-targets", default=True
+    )
+    fold: int | None = flag(
+        "The train cells of fold K (from 0) choose variable genes, beside controls.",
+        metavar="K",
+        min=0,
+    )
+    split: str = flag("Split of --fold.", default="kfold", metavar="NAME|FILE")
+    folds: int = flag("Folds of --split.", default=5, min=1)
+    seed: int = flag("Seed of the split and the page.", default=42, min=0)
+    batches: Literal["none", "controls", "scale"] = flag(
+        "Keep batches, so that controls are matched by them; scale batch effects away; or leave "
+        "batches out.",
+        default="none",
+    )
+    modality: str = flag(
+        "How cells were perturbed, such as CRISPRi or CRISPRa: checks that targets move so "
+        "[default: the registry's].",
+        default="",
+    )
+    permutations: int = flag("Permutations of the test of strength.", default=199, min=0)
+    page: bool = flag("Write the page.", "--page/--no-page", default=True)
 
     def request(
         self, name: str, reading: ReadingFlags, check: Callable[[Path], None]

@@ -187,5 +187,4 @@ def _plain(field: FieldInfo) -> object:
     """Return a default as JSON has it."""
     from pydantic_core import to_jsonable_python
 
-    default: object = to_jsonable_python(field.get_default(call_default_factory=True))
-    return default
+    return to_jsonable_python(field.get_default(call_default_factory=True))

@@ -6,8 +6,9 @@ import logging
 
 import numpy as np
 
-from dygenept.data.pseudobulk import group_codes, group_sums, square_sums
+from dygenept.data.pseudobulk import group_codes, square_sums
 from dygenept.data.pseudobulk import pseudobulk as mean_expression
+from dygenept.data.sums import group_sums
 from dygenept.errors import ConfigError, nearest
 from dygenept.machine.tables import row_parts, zeros
 from dygenept.types import BoolArray, DeGenes, DoubleArray, IntArray, PerturbationData, Pseudobulk

@@ -185,8 +185,7 @@ def significant(p_values: DoubleArray, fdr: float) -> npt.NDArray[np.bool_]:
         np.take_along_axis(ordered, np.maximum(n_passed - 1, 0)[:, None], axis=1)[:, 0],
         -1.0,
     )
-    is_significant: npt.NDArray[np.bool_] = p_values <= cut[:, None]
-    return is_significant
+    return p_values <= cut[:, None]
 
 
 def _keys(cells: sparse.csr_matrix, first_gene: int = 0) -> UnsignedArray:

@@ -106,5 +106,4 @@ def _added(rows: Iterable[DoubleArray], n_genes: int) -> DoubleArray:
 
 def unbiased_variance(squares: DoubleArray, means: DoubleArray, counts: DoubleArray) -> DoubleArray:
     """Unbiased variance from sums of squares; never below zero by rounding."""
-    unbiased: DoubleArray = np.maximum(squares / counts - means**2, 0.0) * counts / (counts - 1.0)
-    return unbiased
+    return np.maximum(squares / counts - means**2, 0.0) * counts / (counts - 1.0)

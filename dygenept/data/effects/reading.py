@@ -140,8 +140,7 @@ class _Rows:
     @property
     def is_perturbed(self) -> BoolArray:
         """False in rows of controls."""
-        perturbed: BoolArray = self.conditions >= 0
-        return perturbed
+        return self.conditions >= 0
 
 
 def _rows(frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[str]) -> _Rows:

@@ -15,14 +15,7 @@ from dygenept.data.prepare.documents import BatchHandling, Manifest, VariableGen
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
 from dygenept.data.prepare.options import PrepareOptions
-from dygenept.data.prepare.passes import (
-    GeneSums,
-    Report,
-    Scaling,
-    sum_cells,
-    sum_genes,
-    sum_groups,
-)
+from dygenept.data.prepare.passes import GeneSums, Report, Scaling, sum_cells, sum_genes, sum_groups
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
 from dygenept.data.reading.h5ad import open_h5ad, says_simulated, wanted_of
@@ -199,8 +192,7 @@ def _batches(
 def _choosing(found: LabelledFile, train: frozenset[str] | None) -> BoolArray:
     """Mark control cells, and those of train perturbations."""
     is_train = [train is not None and of.label in train for of in found.cells.conditions]
-    chosen: BoolArray = np.asarray([*is_train, True])[found.cells.condition_codes]
-    return chosen
+    return np.asarray([*is_train, True])[found.cells.condition_codes]
 
 
 def _variable(

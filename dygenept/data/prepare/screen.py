@@ -8,7 +8,8 @@ import numpy as np
 
 from dygenept.data.prepare.documents import Screen, ScreenBatch, ScreenCondition
 from dygenept.data.prepare.strength import strength
-from dygenept.data.pseudobulk import group_sums, half_codes, pseudobulk
+from dygenept.data.pseudobulk import half_codes, pseudobulk
+from dygenept.data.sums import group_sums
 from dygenept.types import DoubleArray, IntArray, PerturbationData, Progress, no_report
 
 N_SPLITS = 5

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dygenept.data.batches import MIN_CONTROLS
-from dygenept.data.reading.cells import LabelledCells
-from dygenept.data.reading.dropped_cells import of_rows
+from dygenept.data.reading.cells import LabelledCells, of_rows
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.h5ad import read_column
 from dygenept.data.reading.labels import clean_groups

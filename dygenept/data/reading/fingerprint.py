@@ -6,15 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from dygenept.types import IntArray
-
-if TYPE_CHECKING:
-    from dygenept.types.cells import CellMatrix, StoredValues
+from dygenept.types.cells import CellMatrix, StoredValues
 
 # Raised when the same content gives another fingerprint.
 VERSION = 1

@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.data.reading.encodings import (
-    Column,
-    read_texts,
-    read_values,
-    text_attribute,
-)
+from dygenept.data.reading.encodings import Column, read_texts, read_values, text_attribute
 from dygenept.data.reading.look_over import look_over
 from dygenept.data.reading.zarr_store import is_zarr, open_zarr
 from dygenept.errors import DataError, nearest

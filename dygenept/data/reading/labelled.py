@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.data.reading.cell_batches import own_batch_column, read_batches
-from dygenept.data.reading.cells import LabelledCells, read_cells
-from dygenept.data.reading.dropped_cells import kept_rows
+from dygenept.data.reading.cells import LabelledCells, kept_rows, read_cells
 from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.h5ad import read_index
 from dygenept.data.reading.labels import ParsedLabels

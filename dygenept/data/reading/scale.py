@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from dygenept.types import DoubleArray
-
-if TYPE_CHECKING:
-    from dygenept.types.cells import CellMatrix
+from dygenept.types.cells import CellMatrix
 
 Scale = Literal["counts", "scaled counts", "log1p", "log2", "log10", "square root", "log1p twice"]
 

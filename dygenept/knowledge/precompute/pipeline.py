@@ -14,17 +14,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
-from dygenept.knowledge.facets.regeneration import (
-    TEXT_VERSION,
-    regenerate,
-    regeneration_requests,
-)
-from dygenept.knowledge.facets.texts import (
-    FacetTexts,
-    read_facets,
-    write_facets,
-    written_facets,
-)
+from dygenept.knowledge.facets.regeneration import TEXT_VERSION, regenerate, regeneration_requests
+from dygenept.knowledge.facets.texts import FacetTexts, read_facets, write_facets, written_facets
 from dygenept.knowledge.genes.corpus import (
     corpus_from_file,
     corpus_from_tables,
@@ -37,12 +28,7 @@ from dygenept.knowledge.graph.enrichment import enrich
 from dygenept.knowledge.precompute.manifests import Done, MadeOf, Workspace, is_whole, read_manifest
 from dygenept.knowledge.precompute.request import ARTEFACTS, PrecomputeRequest, StepOutcome
 from dygenept.knowledge.precompute.tensor import TEXTS_NAME, knowledge_tensor, write_tensor
-from dygenept.knowledge.store.embedding import (
-    digest_of,
-    embed_facets,
-    embedding_identity,
-    texts_of,
-)
+from dygenept.knowledge.store.embedding import digest_of, embed_facets, embedding_identity, texts_of
 from dygenept.knowledge.store.vector_files import read_vectors, write_vectors
 from dygenept.machine.checksums import file_sha256
 from dygenept.plugin.configured import with_data_folder

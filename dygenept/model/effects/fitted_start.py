@@ -102,10 +102,9 @@ def mixed(
     """Add a share of the changes of like output genes, (n, G)."""
     if not recipe.mixing:
         return changes
-    found: FloatArray = changes + np.float32(recipe.mixing) * (
+    return changes + np.float32(recipe.mixing) * (
         changes @ output_kernel(likeness, outputs, recipe)
     )
-    return found
 
 
 def output_kernel(likeness: Likeness, outputs: Sequence[str], recipe: Recipe) -> FloatArray:

@@ -192,8 +192,7 @@ def _of_some_genes(pairs: Pairs, n_genes: int) -> BoolArray:
     genes = np.flatnonzero(n_each >= MIN_PAIRS)
     if len(genes) > MOST_GENES:
         genes = np.random.default_rng(0).choice(genes, MOST_GENES, replace=False)
-    found: BoolArray = np.isin(pairs.columns, genes)
-    return found
+    return np.isin(pairs.columns, genes)
 
 
 @torch.no_grad()
@@ -207,8 +206,7 @@ def added_to(network: PairNetwork, conditions: ConditionTensors, pairs: Pairs) -
             np.arange(len(pairs.rows)), max(1, len(pairs.rows) // EVALUATED_AT_ONCE)
         )
     ]
-    added: DoubleArray = torch.cat(found).double().numpy()
-    return added
+    return torch.cat(found).double().numpy()
 
 
 def _epoch(

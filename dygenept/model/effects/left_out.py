@@ -58,8 +58,7 @@ class Measured:
     @property
     def residuals(self) -> FloatArray:
         """What is left of the values without their gene's mean, times weights, (n, G)."""
-        left: FloatArray = self.weights * (self.values - self.means)
-        return left
+        return self.weights * (self.values - self.means)
 
     def means_without(self) -> FloatArray:
         """Each gene's mean without each condition's perturbation, (n, G)."""

@@ -99,8 +99,7 @@ class ChangesOnTable:
 
     def _on_table(self, conditions: Sequence[Condition]) -> DoubleArray:
         changes = self._changes(conditions)  # (n, M)
-        found: DoubleArray = np.where(self._columns >= 0, changes[:, self._columns], 0.0)
-        return found
+        return np.where(self._columns >= 0, changes[:, self._columns], 0.0)
 
 
 def gene_area(

@@ -39,10 +39,7 @@ class Units:
             return start.prediction / self.size
         mean = np.clip(start.means, EDGE, 1.0 - EDGE)
         spread = mean * (1.0 - mean)
-        logits: DoubleArray = np.log(mean / (1.0 - mean)) + self.sharpness * start.changes / (
-            spread + SOFTENING
-        )
-        return logits
+        return np.log(mean / (1.0 - mean)) + self.sharpness * start.changes / (spread + SOFTENING)
 
     def truth(self, values: DoubleArray) -> DoubleArray:
         """Return measured values on the loss's scale."""
@@ -52,8 +49,7 @@ class Units:
         """Return predictions from the sums of start and what was added."""
         if self.kind != "labels":
             return sums * self.size
-        found: DoubleArray = 1.0 / (1.0 + np.exp(-sums))
-        return found
+        return 1.0 / (1.0 + np.exp(-sums))
 
 
 @dataclass(frozen=True, slots=True)

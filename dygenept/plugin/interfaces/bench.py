@@ -46,7 +46,6 @@ class DatasetSource(Protocol):
 
     def status(self, data_dir: Path) -> DatasetStatus:
         """Say where the data set is, without reading it."""
-        ...
 
     def fetch(self, data_dir: Path, runtime: Runtime) -> Path:
         """Make sure that the file is on disk and return its path.
@@ -54,11 +53,9 @@ class DatasetSource(Protocol):
         Raises:
             DataUnavailableError: If it cannot be fetched; the message says where it belongs.
         """
-        ...
 
     def load(self, data_dir: Path, runtime: Runtime) -> PerturbationData:
         """Fetch if needed, read and check."""
-        ...
 
 
 @runtime_checkable
@@ -71,7 +68,6 @@ class Splitter(Protocol):
         Raises:
             SplitError: If a fold would be empty.
         """
-        ...
 
 
 @runtime_checkable
@@ -80,11 +76,9 @@ class Model(Protocol):
 
     def fit(self, task: Task) -> None:
         """Learn from train (and, for closed-form models, validation) conditions."""
-        ...
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict the pseudobulk of each condition; genes never seen must not fail."""
-        ...
 
 
 class Metric(Protocol):
@@ -92,7 +86,6 @@ class Metric(Protocol):
 
     def __call__(self, inputs: MetricInputs) -> MetricValues:
         """Return one value per condition."""
-        ...
 
 
 class EffectMetric(Protocol):
@@ -100,4 +93,3 @@ class EffectMetric(Protocol):
 
     def __call__(self, pairs: GroupedPairs) -> DoubleArray:
         """Return one value per row of counts and group, (B, n_groups); NaN where undefined."""
-        ...

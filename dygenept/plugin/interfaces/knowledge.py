@@ -19,16 +19,13 @@ class TextEncoder(Protocol):
     @property
     def identity(self) -> str:
         """Names weights and settings; the same identity always gives the same vectors."""
-        ...
 
     @property
     def corpus_dependent(self) -> bool:
         """True if a text's vector depends on the texts beside it (tf-idf)."""
-        ...
 
     def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
         """Return one vector per text, (n_texts, D_text), float32."""
-        ...
 
 
 @runtime_checkable
@@ -37,7 +34,6 @@ class EncodesGenes(Protocol):
 
     def facets(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         """Return facets of genes, each once; what is unknown has confidence 0."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +67,9 @@ class FacetWriter(Protocol):
     @property
     def identity(self) -> str:
         """Names sources and settings; the same identity always gives the same texts."""
-        ...
 
     def write(self, genes: Sequence[str], runtime: Runtime) -> tuple[GeneFacets, ...]:
         """Return the facets of each gene, in order; an unknown gene has none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,6 @@ class ReadsCorpus(Protocol):
             DygeneptError: If a gene failed, after all others are done and kept; a failure is never
                 returned as None.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +167,6 @@ class RegeneratesFacets(Protocol):
         Raises:
             DygeneptError: As ``ReadsCorpus.write_from``.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +196,6 @@ class PlansCalls(Protocol):
 
     def plan(self, corpus: Sequence[CorpusEntry], runtime: Runtime) -> CallPlan:
         """Return what ``write_from`` would do; nothing is sent."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +265,6 @@ class KgSource(Protocol):
     @property
     def identity(self) -> str:
         """Names files (by hash) and settings."""
-        ...
 
     def graph(self, genes: Sequence[str], runtime: Runtime) -> KnowledgeGraph:
         """Return the graph among these genes."""
-        ...

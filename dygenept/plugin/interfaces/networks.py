@@ -54,7 +54,6 @@ class GeneEncoder(Protocol):
 
     def __call__(self, gene_indices: torch.Tensor) -> FacetBatch:
         """Encode genes, (B, P) int64; -1 is padding and gives no known facet."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,9 @@ class CellEncoder(Protocol):
 
     def prepare(self, pool: ControlPool) -> None:
         """Compute once whatever training cannot change."""
-        ...
 
     def __call__(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the states of control cells of the pool, (B,) int64 to (B, D)."""
-        ...
 
 
 @runtime_checkable
@@ -109,7 +106,6 @@ class CellEmbedder(Protocol):
 
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
         """Return raw pooled embeddings of control cells of the pool, (B,) int64 to (B, d)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +127,6 @@ class Attention(Protocol):
 
     def __call__(self, cell: torch.Tensor, facets: FacetBatch) -> AttentionOutput:
         """Attend from cell states, (B, D), to facets, (B, P, K, D)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,4 +164,3 @@ class Decoder(Protocol):
             Predicted expression, (B, G), log1p scale; equal to ``control`` where no gene is
             perturbed.
         """
-        ...

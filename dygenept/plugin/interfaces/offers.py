@@ -34,7 +34,6 @@ class HasNotes(Protocol):
     @property
     def notes(self) -> Sequence[str]:
         """Sentences, after ``fit`` or ``prepare``."""
-        ...
 
 
 @runtime_checkable
@@ -47,7 +46,6 @@ class FetchesAnew(Protocol):
         Raises:
             DataUnavailableError: If it cannot be fetched; what was there stays.
         """
-        ...
 
 
 @runtime_checkable
@@ -63,7 +61,6 @@ class OutlinesData(Protocol):
         Raises:
             DataError: If the file is there and damaged.
         """
-        ...
 
 
 @runtime_checkable
@@ -73,7 +70,6 @@ class HasChosen(Protocol):
     @property
     def chosen(self) -> Chosen:
         """Names with numbers or strings, after ``fit``."""
-        ...
 
 
 @runtime_checkable
@@ -89,7 +85,6 @@ class PredictsSpread(Protocol):
         Returns:
             (n, G), log1p units, finite and not negative; None where this configuration has none.
         """
-        ...
 
 
 @runtime_checkable
@@ -108,7 +103,6 @@ class PredictsCells(Protocol):
         Returns:
             Cells of each condition, (1 to n_cells, G), log1p scale; the same in each call.
         """
-        ...
 
 
 @runtime_checkable
@@ -118,7 +112,6 @@ class UsesChild(Protocol):
     @property
     def child(self) -> ChildResources | None:
         """What the process took, after ``predict``; None where none ran."""
-        ...
 
 
 @runtime_checkable
@@ -142,11 +135,9 @@ class LinearReadout(Protocol):
         Returns:
             Features, (B, F); zeros where nothing is perturbed.
         """
-        ...
 
     def set_readout(self, weights: torch.Tensor) -> None:
         """Set the map, (G, F): the predicted change becomes features · weightsᵀ."""
-        ...
 
 
 @runtime_checkable
@@ -176,7 +167,6 @@ class CombinesGenes(Protocol):
             From combinations, (n, P) positions among the U genes, -1 for no gene, to the sum over
             cells of the change that ``forward`` predicts for each, (n, m), but for rounding.
         """
-        ...
 
 
 @runtime_checkable
@@ -189,7 +179,6 @@ class HasSharedShift(Protocol):
 
     def shared_features(self, cell: torch.Tensor) -> torch.Tensor:
         """Return the features of the shared shift by itself, (B, D) to (B, F)."""
-        ...
 
 
 @runtime_checkable
@@ -203,7 +192,6 @@ class HasLinearStart(Protocol):
     @property
     def starts_linear(self) -> bool:
         """True if features are a sum over genes of a linear map, plus what their number adds."""
-        ...
 
 
 @runtime_checkable
@@ -216,11 +204,9 @@ class HasIdentityShare(Protocol):
     @property
     def identity_shares(self) -> Sequence[float]:
         """Shares to choose from, each in [0, 1]; at least one."""
-        ...
 
     def set_identity_share(self, share: float) -> None:
         """Set the share of the gene's own code, in [0, 1]."""
-        ...
 
 
 @runtime_checkable
@@ -233,7 +219,6 @@ class HasFacetVectors(Protocol):
 
     def facet_vectors(self) -> torch.nn.Parameter | None:
         """Return the vectors, (K, D), of which ``values`` is the sum; None where switched off."""
-        ...
 
 
 @runtime_checkable
@@ -254,7 +239,6 @@ class LendsFacets(Protocol):
         Returns:
             As ``forward``.
         """
-        ...
 
 
 @runtime_checkable
@@ -274,7 +258,6 @@ class AddsFacetVectors(Protocol):
             From vectors, (K, D), to what attention makes of the facets with each facet's vector
             added where the facet is known. Gradients reach only the vectors.
         """
-        ...
 
 
 @runtime_checkable
@@ -286,7 +269,6 @@ class RecomputesLayers(Protocol):
 
     def recompute_layers(self, wanted: bool) -> None:
         """Keep no activations inside trained layers, or keep them again."""
-        ...
 
 
 @runtime_checkable
@@ -295,7 +277,6 @@ class CompilesLayers(Protocol):
 
     def compile_layers(self) -> None:
         """Compile them in place."""
-        ...
 
 
 def notes_of(plugin: object) -> tuple[str, ...]:

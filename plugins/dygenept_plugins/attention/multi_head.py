@@ -17,14 +17,10 @@ None of them loads weights.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from dygenept.plugin import AttentionSpec, PluginConfig, hookimpl
-
-if TYPE_CHECKING:
-    from dygenept.plugin import Attention
+from dygenept.plugin import Attention, AttentionSpec, PluginConfig, hookimpl
 
 
 class MultiHeadConfig(PluginConfig):

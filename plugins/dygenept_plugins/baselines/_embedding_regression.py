@@ -17,12 +17,7 @@ from dygenept.knowledge.gene_embedding import (
     further_embedding,
     gene_embedding,
 )
-from dygenept.machine.table_products import (
-    BLOCK_VALUES,
-    add_row,
-    blocks,
-    coordinates,
-)
+from dygenept.machine.table_products import BLOCK_VALUES, add_row, blocks, coordinates
 from dygenept.machine.tables import empty_like, filled, mean_row, rows_of
 from dygenept.plugin import PluginConfig, PluginError
 from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
@@ -59,18 +54,15 @@ class Solver(Protocol):
 
     def fit(self, deltas: DoubleArray) -> None:
         """Fit to deltas, (n, G), instead of those it was fitted to before."""
-        ...
 
     def predict(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Predict deltas, (n, D) to (n, G)."""
-        ...
 
     def left_out(self, choice: Choice, *, rows: slice = ALL, columns: slice = ALL) -> DoubleArray:
         """Return what is left of each delta by the fit to all others, exactly, (n, G).
 
         Of some rows or some columns alone where that is asked for.
         """
-        ...
 
 
 class SpreadSolver(Solver, Protocol):
@@ -78,11 +70,9 @@ class SpreadSolver(Solver, Protocol):
 
     def relative_variance(self, features: DoubleArray, choice: Choice) -> DoubleArray:
         """Return the variance of the error of predictions, (n, D) to (n,)."""
-        ...
 
     def left_out_variance(self, choice: Choice) -> DoubleArray:
         """Return that of each condition it was fitted to when that is left out, (n,)."""
-        ...
 
 
 def knowledge_of(config: EmbeddingConfig) -> str | None:
@@ -376,7 +366,4 @@ def _standardised(embedding: GeneEmbedding, *, by: GeneEmbedding) -> GeneEmbeddi
 
 
 def _centred(embedding: GeneEmbedding, mean: DoubleArray, rows: slice) -> DoubleArray:
-    centred: DoubleArray = np.where(
-        embedding.is_known[rows, None], embedding.values[rows] - mean, 0.0
-    )
-    return centred
+    return np.where(embedding.is_known[rows, None], embedding.values[rows] - mean, 0.0)

@@ -72,8 +72,7 @@ class KnnSolver:
             np.fill_diagonal(similarity, -np.inf)
         n_neighbors = min(int(choice["n_neighbors"]), n_known - 1)
         weights = neighbor_weights(self._similarity[rows], n_neighbors)
-        left: DoubleArray = self._deltas[rows, columns] - weights @ self._deltas[:, columns]
-        return left
+        return self._deltas[rows, columns] - weights @ self._deltas[:, columns]
 
 
 def unit_rows(values: DoubleArray) -> DoubleArray:

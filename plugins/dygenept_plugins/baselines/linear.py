@@ -18,11 +18,7 @@ from pydantic import Field
 
 from dygenept.evaluation.closed_form import ClosedFormModel
 from dygenept.evaluation.reference import TrainView, train_view
-from dygenept.knowledge.gene_embedding import (
-    GeneEmbedding,
-    further_embedding,
-    gene_embedding,
-)
+from dygenept.knowledge.gene_embedding import GeneEmbedding, further_embedding, gene_embedding
 from dygenept.machine.table_products import BLOCK_VALUES, blocks, gram, leading_vectors
 from dygenept.machine.tables import empty_like, filled
 from dygenept.plugin import BaselineSpec, PluginConfig, PluginError, hookimpl

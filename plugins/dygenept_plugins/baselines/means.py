@@ -72,10 +72,7 @@ class MatchingMean(ClosedFormModel):
         def predict(columns: slice) -> DoubleArray:
             by_gene = (trained.T @ view.means[:, columns]) / counts[:, None]
             totals = asked @ by_gene  # (n, n_columns)
-            matched: DoubleArray = np.where(
-                is_matched, totals / np.maximum(n_matched, 1.0)[:, None], mean[columns]
-            )
-            return matched
+            return np.where(is_matched, totals / np.maximum(n_matched, 1.0)[:, None], mean[columns])
 
         shape = len(conditions), len(view.control)
         return filled_by_columns(view.means, shape, predict, n_read=len(view.conditions))

@@ -12,14 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from dygenept.machine.table_products import (
-    add_row,
-    eigen,
-    gram,
-    of_rows,
-    product,
-    without_row,
-)
+from dygenept.machine.table_products import add_row, eigen, gram, of_rows, product, without_row
 from dygenept.machine.tables import mean_row
 from dygenept.plugin import BaselineSpec, hookimpl
 from dygenept.types import DoubleArray, FitSize, FitWork
@@ -99,14 +92,10 @@ class RidgeSolver:
         return relative
 
     def _along(self, centred: DoubleArray) -> DoubleArray:
-        along: DoubleArray = centred @ self._centred.T @ self._vectors
-        return along
+        return centred @ self._centred.T @ self._vectors
 
     def _shrunk(self, choice: Choice, rows: slice) -> DoubleArray:
-        shrunk: DoubleArray = self._vectors[rows] * (
-            self._values / (self._values + choice["alpha"] * self._scale)
-        )
-        return shrunk
+        return self._vectors[rows] * (self._values / (self._values + choice["alpha"] * self._scale))
 
 
 class Ridge(SpreadRegression[RidgeConfig]):

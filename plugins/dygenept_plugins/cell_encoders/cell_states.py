@@ -8,14 +8,11 @@ weighs a gene's facets alike in all cells.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
-from dygenept.plugin import CellEncoderSpec, PluginConfig, hookimpl
-
-if TYPE_CHECKING:
-    from dygenept.plugin import CellEncoder, CellEncoderContext
+from dygenept.plugin import CellEncoder, CellEncoderContext, CellEncoderSpec, PluginConfig, hookimpl
 
 
 class MlpConfig(PluginConfig):

@@ -8,20 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
-from dygenept.plugin import (
-    DatasetSpec,
-    DatasetStatus,
-    DataUnavailableError,
-    MappedConfig,
-    hookimpl,
-)
-
-if TYPE_CHECKING:
-    from dygenept.types import PerturbationData, Runtime
+from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, MappedConfig, hookimpl
+from dygenept.types import PerturbationData, Runtime
 
 
 class EffectsConfig(MappedConfig):

@@ -9,18 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dygenept.plugin import (
-    DatasetSpec,
-    DatasetStatus,
-    DataUnavailableError,
-    MappedConfig,
-    hookimpl,
-)
-
-if TYPE_CHECKING:
-    from dygenept.types import DataOutline, PerturbationData, Runtime
+from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, MappedConfig, hookimpl
+from dygenept.types import DataOutline, PerturbationData, Runtime
 
 
 def outline_at(path: Path, name: str | None, config: MappedConfig) -> DataOutline | None:

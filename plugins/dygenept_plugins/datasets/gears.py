@@ -9,15 +9,13 @@ The files stay under the terms of their deposit: they are fetched, never shipped
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from dygenept.machine.folders import place_in
 from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, PluginConfig, hookimpl
-
-if TYPE_CHECKING:
-    from dygenept.types import DataOutline, PerturbationData, Runtime
+from dygenept.types import DataOutline, PerturbationData, Runtime
 
 FILE_NAME = "perturb_processed.h5ad"
 DATAVERSE = "https://dataverse.harvard.edu/api/access/datafile"

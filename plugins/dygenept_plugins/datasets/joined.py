@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -24,12 +23,10 @@ from dygenept.plugin import (
     PluginConfig,
     hookimpl,
 )
+from dygenept.types import Condition, IntArray, PerturbationData, Runtime
 from dygenept_plugins.datasets.file import FileConfig, FileSource
 from dygenept_plugins.datasets.gears import GearsConfig, GearsSource
 from dygenept_plugins.datasets.simulated import SimulatedConfig, SimulatedSource
-
-if TYPE_CHECKING:
-    from dygenept.types import Condition, IntArray, PerturbationData, Runtime
 
 MIN_SHARED_GENES = 10
 

@@ -7,21 +7,13 @@ files stay under the terms of their deposit: they are fetched, never shipped. So
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dygenept.plugin import (
-    DatasetSpec,
-    DatasetStatus,
-    DataUnavailableError,
-    MappedConfig,
-    hookimpl,
-)
+from dygenept.plugin import DatasetSpec, DatasetStatus, DataUnavailableError, MappedConfig, hookimpl
+from dygenept.types import DataOutline, PerturbationData, Runtime
 from dygenept_plugins.datasets.file import outline_at, read_at
-
-if TYPE_CHECKING:
-    from dygenept.types import DataOutline, PerturbationData, Runtime
 
 Address = Annotated[str, Field(pattern=r"^https?://")]
 

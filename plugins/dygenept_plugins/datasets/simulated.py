@@ -8,7 +8,6 @@ Ontology, CC BY 4.0; NCBI Gene, public domain). Source: this project.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
@@ -21,9 +20,7 @@ from dygenept.plugin import (
     PluginConfig,
     hookimpl,
 )
-
-if TYPE_CHECKING:
-    from dygenept.types import DataOutline, PerturbationData, Runtime
+from dygenept.types import DataOutline, PerturbationData, Runtime
 
 
 class SimulatedConfig(PluginConfig):

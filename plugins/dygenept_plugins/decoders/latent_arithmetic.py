@@ -7,14 +7,11 @@ arithmetic of Lotfollahi et al. 2019 (scGen), doi:10.1038/s41592-019-0494-8. Loa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dygenept.plugin import DecoderSpec, PluginConfig, hookimpl
-
-if TYPE_CHECKING:
-    from dygenept.plugin import Decoder, DecoderContext
+from dygenept.plugin import Decoder, DecoderContext, DecoderSpec, PluginConfig, hookimpl
 
 
 class LatentArithmeticConfig(PluginConfig):

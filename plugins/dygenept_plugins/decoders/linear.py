@@ -10,14 +10,9 @@ They load nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
-from dygenept.plugin import DecoderSpec, PluginConfig, hookimpl
-
-if TYPE_CHECKING:
-    from dygenept.plugin import Decoder, DecoderContext
+from dygenept.plugin import Decoder, DecoderContext, DecoderSpec, PluginConfig, hookimpl
 
 
 class BilinearConfig(PluginConfig):

@@ -24,13 +24,7 @@ from pydantic import Field
 
 from dygenept.knowledge.genes.corpus import TABLES_SOURCE
 from dygenept.knowledge.genes.tables import Evidence, GeneTables, load_gene_tables
-from dygenept.plugin import (
-    CorpusEntry,
-    FacetWriterSpec,
-    GeneFacets,
-    PluginConfig,
-    hookimpl,
-)
+from dygenept.plugin import CorpusEntry, FacetWriterSpec, GeneFacets, PluginConfig, hookimpl
 from dygenept.types import FACETS, Progress, Runtime
 
 # Raised when the same tables and settings give other texts.

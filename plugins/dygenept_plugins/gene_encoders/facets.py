@@ -11,7 +11,7 @@ newer ones from the data folder: STRING CC BY 4.0; BioGRID MIT; Reactome CC0.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,12 +21,9 @@ from dygenept.knowledge.facets.graph_facets import (
     with_further_facets,
 )
 from dygenept.knowledge.graph.graph_vectors import LinkTables, VectorOptions
-from dygenept.plugin import GeneEncoderSpec, PluginConfig, hookimpl
+from dygenept.plugin import GeneEncoder, GeneEncoderContext, GeneEncoderSpec, PluginConfig, hookimpl
+from dygenept.types import GeneKnowledge, Runtime
 from dygenept.types.effects import GraphName
-
-if TYPE_CHECKING:
-    from dygenept.plugin import GeneEncoder, GeneEncoderContext
-    from dygenept.types import GeneKnowledge, Runtime
 
 
 class FacetsConfig(PluginConfig):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -164,8 +165,7 @@ class NameCodes:
         if column.is_empty():
             return np.zeros(0, dtype=np.int32)
         numbers = pl.Series([self._numbers[name] for name in unique], dtype=pl.Int32)
-        codes: IntArray = column.replace_strict(unique, numbers, return_dtype=pl.Int32).to_numpy()
-        return codes
+        return column.replace_strict(unique, numbers, return_dtype=pl.Int32).to_numpy()
 
     def translated(self, names: Mapping[str, str]) -> list[str | None]:
         """Return all names with protein ids replaced; None for a protein id without a name."""
@@ -177,9 +177,41 @@ def is_protein_id(name: str) -> bool:
     return name.rpartition(".")[2].startswith("ENSP") or name.startswith("ENSP")
 
 
-def damaged(path: Path, error: Exception) -> DataError:
-    """Return the error for a published file that polars cannot read."""
-    return DataError(f"{path} is damaged: {str(error).splitlines()[0]}; fetch it again")
+def read_tabs(path: Path, **options: Any) -> pl.DataFrame:
+    """Read a published table that is separated by tabs, plain or gzipped, as texts.
+
+    Args:
+        path: The table.
+        options: As ``polars.read_csv`` takes them.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    import polars as pl
+
+    from dygenept.knowledge.graph.files import read_bytes
+    from dygenept.machine.reading import check_cells
+
+    with damage_named(path):
+        content = read_bytes(path)
+        check_cells(content, "\t", str(path))
+        return pl.read_csv(content, separator="\t", infer_schema_length=0, **options)
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Say of a published file that polars cannot read that it is damaged.
+
+    Raises:
+        DataError: As said.
+    """
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path} is damaged: {reason}; fetch it again") from error
 
 
 def _rows(head: FileHead) -> list[list[str]]:

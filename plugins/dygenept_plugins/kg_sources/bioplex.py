@@ -18,10 +18,11 @@ from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
 from dygenept_plugins.kg_sources._pairs import (
     NameCodes,
-    damaged,
+    damage_named,
     edges_of_pairs,
     is_pair_table,
     read_pairs,
+    read_tabs,
 )
 
 if TYPE_CHECKING:
@@ -125,17 +126,10 @@ def _read(path: Path) -> pl.DataFrame:
     """Read symbols and probability of one table; early releases have no probability."""
     import polars as pl
 
-    from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.machine.reading import check_cells
-
-    try:
-        content = read_bytes(path)
-        check_cells(content, "\t", str(path))
-        frame = pl.read_csv(content, separator="\t", infer_schema_length=0)
-        probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
+    frame = read_tabs(path)
+    probability = pl.col("pInt") if "pInt" in frame.columns else pl.lit("1")
+    with damage_named(path):
         return frame.select(*COLUMNS, pInt=probability.cast(pl.Float64)).drop_nulls()
-    except pl.exceptions.PolarsError as error:
-        raise damaged(path, error) from error
 
 
 @hookimpl

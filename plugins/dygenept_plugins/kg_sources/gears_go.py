@@ -8,18 +8,16 @@ Gene Ontology's, CC BY 4.0. Nothing is shipped.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, missing_files
 from dygenept.knowledge.graph.files import FoundFiles, Layout
+from dygenept.knowledge.graph.whole_graph import WholeGraph
 from dygenept.plugin import KgSourceSpec, hookimpl
+from dygenept.types import Runtime
 from dygenept_plugins.kg_sources._pairs import Pairs, edges_of_pairs, is_pair_table, read_pairs
-
-if TYPE_CHECKING:
-    from dygenept.knowledge.graph.whole_graph import WholeGraph
-    from dygenept.types import Runtime
 
 
 class GearsGoConfig(GraphConfig):

@@ -18,7 +18,7 @@ from dygenept.knowledge.graph.file_source import FileGraphSource
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
 from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
-from dygenept_plugins.kg_sources._pairs import damaged
+from dygenept_plugins.kg_sources._pairs import read_tabs
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
 
 if TYPE_CHECKING:
@@ -184,23 +184,9 @@ def _is_gaf(head: FileHead) -> bool:
 def _read_gaf(path: Path) -> pl.DataFrame:
     import polars as pl
 
-    from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.machine.reading import check_cells
-
-    try:
-        content = read_bytes(path)
-        check_cells(content, "\t", str(path))
-        frame = pl.read_csv(
-            content,
-            separator="\t",
-            has_header=False,
-            comment_prefix="!",
-            quote_char=None,
-            infer_schema_length=0,
-            columns=list(GAF_COLUMNS),
-        )
-    except pl.exceptions.PolarsError as error:
-        raise damaged(path, error) from error
+    frame = read_tabs(
+        path, has_header=False, comment_prefix="!", quote_char=None, columns=list(GAF_COLUMNS)
+    )
     frame.columns = list(GAF_COLUMNS.values())
     return frame.with_columns(pl.col("relation").fill_null("")).drop_nulls(["gene", "set"])
 

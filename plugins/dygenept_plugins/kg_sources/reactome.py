@@ -8,18 +8,16 @@ files are under CC0; they are fetched, never shipped.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dygenept.knowledge.graph.file_source import FileGraphSource, missing_files
 from dygenept.knowledge.graph.files import FileHead, FoundFiles, Layout
+from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
 from dygenept.plugin import KgSourceSpec, hookimpl
+from dygenept.types import Runtime
 from dygenept_plugins.kg_sources._json_layouts import is_json_list, read_json_sets
-from dygenept_plugins.kg_sources._pairs import damaged
+from dygenept_plugins.kg_sources._pairs import read_tabs
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, memberships, read_gmt
-
-if TYPE_CHECKING:
-    from dygenept.knowledge.graph.whole_graph import SetTable, WholeGraph
-    from dygenept.types import Runtime
 
 SPECIES = "Homo sapiens"
 
@@ -54,22 +52,8 @@ def _is_ncbi(head: FileHead) -> bool:
 def _read_ncbi(path: Path) -> SetTable:
     import polars as pl
 
-    from dygenept.knowledge.graph.files import read_bytes
-    from dygenept.machine.reading import check_cells
-
-    try:
-        content = read_bytes(path)
-        check_cells(content, "\t", str(path))
-        frame = pl.read_csv(
-            content,
-            separator="\t",
-            has_header=False,
-            quote_char=None,
-            infer_schema_length=0,
-            new_columns=["gene", "set", "url", "name", "evidence", "species"],
-        )
-    except pl.exceptions.PolarsError as error:
-        raise damaged(path, error) from error
+    columns = ["gene", "set", "url", "name", "evidence", "species"]
+    frame = read_tabs(path, has_header=False, quote_char=None, new_columns=columns)
     human = frame.filter(pl.col("species") == SPECIES).select("gene", "set").drop_nulls()
     return memberships(
         human, n_records=frame.height, of_another_species=frame.height - human.height

@@ -21,7 +21,7 @@ from dygenept.plugin import KgSourceSpec, hookimpl
 from dygenept_plugins.kg_sources._json_layouts import is_json_object, read_json_pairs
 from dygenept_plugins.kg_sources._pairs import (
     NameCodes,
-    damaged,
+    damage_named,
     edges_of_pairs,
     is_pair_table,
     is_protein_id,
@@ -215,12 +215,11 @@ def _blocks(path: Path) -> Iterator[pl.DataFrame]:
     schema = {name: pl.String if name.startswith("protein") else pl.Int32 for name in columns}
     for number, block in enumerate(line_blocks(path)):
         check_cells(block, " ", str(path))
-        try:
-            yield pl.read_csv(
+        with damage_named(path):
+            rows = pl.read_csv(
                 block, separator=" ", has_header=False, skip_rows=int(number == 0), schema=schema
             )
-        except pl.exceptions.PolarsError as error:
-            raise damaged(path, error) from error
+        yield rows
 
 
 def _protein_names(found: FoundFiles, codes: NameCodes) -> dict[str, str]:

@@ -7,19 +7,17 @@ Source and licence: those of the file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from dygenept.knowledge.graph.file_source import FileGraphSource, GraphConfig, missing_files
 from dygenept.knowledge.graph.files import FoundFiles, Layout
+from dygenept.knowledge.graph.whole_graph import WholeGraph
 from dygenept.plugin import KgSourceSpec, hookimpl
+from dygenept.types import Runtime
 from dygenept_plugins.kg_sources._pairs import edges_of_pairs, is_pair_table, read_pairs
 from dygenept_plugins.kg_sources._sets import SetConfig, is_gmt, read_gmt
-
-if TYPE_CHECKING:
-    from dygenept.knowledge.graph.whole_graph import WholeGraph
-    from dygenept.types import Runtime
 
 
 class EdgesConfig(GraphConfig):

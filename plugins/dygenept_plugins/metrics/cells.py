@@ -25,8 +25,9 @@ import numpy as np
 
 from dygenept.evaluation.candidate_ranks import squared_distances
 from dygenept.evaluation.rows import top_share
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues, PredictedCells
+from dygenept_plugins.metrics._declared import metric_spec
 from dygenept_plugins.metrics.de_set import (
     NO_TESTS,
     TIE_DECIMALS,
@@ -228,7 +229,7 @@ def _example(predicted: list[list[float]], real: list[list[float]]) -> MetricInp
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metrics; a suite of models that predict cells names them."""
-    spec = partial(MetricSpec, uses_predicted_cells=True, boards="named")
+    spec = partial(metric_spec, uses_predicted_cells=True, boards="named")
     distance = partial(
         spec,
         higher_is_better=False,
@@ -246,102 +247,76 @@ def dygenept_metrics() -> list[MetricSpec]:
     )
     return [
         distance(
-            name="mmd",
-            guide=MetricGuide(
-                formula=(
-                    "E k(X, X′) + E k(Y, Y′) − 2E k(X, Y), mean over six Gaussian kernels, X "
-                    "predicted cells"
-                ),
-                misleads=(
-                    "The kernels' widths are fixed: on another number of genes all distances "
-                    "may be far from them."
-                ),
-                use="For models that predict cells; beside shifted_cells, the trivial one.",
+            mmd,
+            formula=(
+                "E k(X, X′) + E k(Y, Y′) − 2E k(X, Y), mean over six Gaussian kernels, X predicted "
+                "cells"
             ),
+            misleads=(
+                "The kernels' widths are fixed: on another number of genes all distances may be "
+                "far from them."
+            ),
+            use="For models that predict cells; beside shifted_cells, the trivial one.",
             summary="Squared maximum mean discrepancy of predicted and real cells (RBF kernels).",
             source="Bunne et al. 2023 (CellOT), doi:10.1038/s41592-023-01969-x",
-            factory=lambda config: mmd,
             upper=2.0,
         ),
         distance(
-            name="wasserstein",
-            guide=MetricGuide(
-                formula=(
-                    "mean over genes of the 1-Wasserstein distance of predicted and real values"
-                ),
-                misleads="Looks at each gene alone; zeros dominate.",
-                use="For models that predict cells.",
-            ),
+            wasserstein,
+            formula="mean over genes of the 1-Wasserstein distance of predicted and real values",
+            misleads="Looks at each gene alone; zeros dominate.",
+            use="For models that predict cells.",
             summary="1-Wasserstein distance of predicted and real values, mean over genes.",
             source="scipy, wasserstein_distance",
-            factory=lambda config: wasserstein,
         ),
         found(
-            name="des_cells",
-            guide=MetricGuide(
-                formula=(
-                    "share of the k significant genes that are among the top k significant "
-                    "genes of predicted cells"
-                ),
-                misleads=(
-                    "Only models that predict cells have it; the number of predicted cells "
-                    "decides what is significant."
-                ),
-                use="For models that predict cells, as cell-eval defines it.",
+            des_cells,
+            formula=(
+                "share of the k significant genes that are among the top k significant genes of "
+                "predicted cells"
             ),
+            misleads=(
+                "Only models that predict cells have it; the number of predicted cells decides "
+                "what is significant."
+            ),
+            use="For models that predict cells, as cell-eval defines it.",
             summary="Overlap of the DE genes of predicted and real cells (DES).",
             source="cell-eval (Arc Institute), overlap_at_N; Virtual Cell Challenge 2025",
-            factory=lambda config: des_cells,
         ),
         found(
-            name="de_recall_cells",
-            guide=MetricGuide(
-                formula=(
-                    "share of the k significant genes that are significant in predicted cells"
-                ),
-                misleads="Predicting that everything is significant scores 1.",
-                use="Beside des_cells, never alone.",
-            ),
+            de_recall_cells,
+            formula="share of the k significant genes that are significant in predicted cells",
+            misleads="Predicting that everything is significant scores 1.",
+            use="Beside des_cells, never alone.",
             summary="Share of significant DE genes that are significant in predicted cells.",
             source="cell-eval (Arc Institute), de_sig_genes_recall",
-            factory=lambda config: de_recall_cells,
         ),
         found(
-            name="de_auprc_cells",
-            guide=MetricGuide(
-                formula=(
-                    "average precision of −log10 adjusted p of predicted cells for significant "
-                    "genes"
-                ),
-                misleads="As de_auprc; cells with too little spread make everything significant.",
-                use="For models that predict cells.",
+            de_auprc_cells,
+            formula=(
+                "average precision of −log10 adjusted p of predicted cells for significant genes"
             ),
+            misleads="As de_auprc; cells with too little spread make everything significant.",
+            use="For models that predict cells.",
             summary="Average precision of predicted cells' p values for significant DE genes.",
             source="cell-eval (Arc Institute), pr_auc",
-            factory=lambda config: de_auprc_cells,
         ),
         found(
-            name="de_sign_match_cells",
-            guide=MetricGuide(
-                formula="de_sign_match of the mean of predicted cells",
-                misleads="As de_sign_match.",
-                use="For models that predict cells.",
-            ),
+            de_sign_match_cells,
+            formula="de_sign_match of the mean of predicted cells",
+            misleads="As de_sign_match.",
+            use="For models that predict cells.",
             summary="Share of significant DE genes whose direction predicted cells have.",
             source="cell-eval (Arc Institute), de_direction_match",
-            factory=lambda config: de_sign_match_cells,
             chance=0.5,
         ),
         found(
-            name="de_spearman_lfc_cells",
-            guide=MetricGuide(
-                formula="de_spearman_lfc of the mean of predicted cells",
-                misleads="As de_spearman_lfc.",
-                use="For models that predict cells.",
-            ),
+            de_spearman_lfc_cells,
+            formula="de_spearman_lfc of the mean of predicted cells",
+            misleads="As de_spearman_lfc.",
+            use="For models that predict cells.",
             summary="Spearman correlation of fold changes of significant DE genes, from cells.",
             source="cell-eval (Arc Institute), de_spearman_lfc_sig",
-            factory=lambda config: de_spearman_lfc_cells,
             lower=-1.0,
             chance=0.0,
         ),

@@ -18,8 +18,9 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import count_true, is_one_row, predicted_change, row_by_row, top_share
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_TESTS = "no DE tests were given"
 NO_SIGNIFICANT = "no significant DE gene"
@@ -62,20 +63,17 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
     return [
-        MetricSpec(
-            name="de_overlap",
-            guide=MetricGuide(
-                formula="share of the k significant genes among the k largest |Δ̂|",
-                misleads=(
-                    "k differs between perturbations, and so does chance (k / G); truth itself "
-                    "stays below 1, since a large change need not be significant."
-                ),
-                use="Where the list of affected genes is what is wanted.",
-                chance="k / G",
+        metric_spec(
+            de_overlap,
+            formula="share of the k significant genes among the k largest |Δ̂|",
+            misleads=(
+                "k differs between perturbations, and so does chance (k / G); truth itself stays "
+                "below 1, since a large change need not be significant."
             ),
+            use="Where the list of affected genes is what is wanted.",
+            guess="k / G",
             summary="Share of significant DE genes among as many top predicted genes.",
             source="cell-eval (Arc Institute), overlap_at_N",
-            factory=lambda config: de_overlap,
             higher_is_better=True,
             lower=0.0,
             upper=1.0,

@@ -27,8 +27,9 @@ import numpy.typing as npt
 
 from dygenept.evaluation.candidate_ranks import are_alike
 from dygenept.evaluation.rows import change, count_true, predicted_change, row_by_row, top_share
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_TESTS = "no DE tests were given"
 NO_SIGNIFICANT = "no significant DE gene"
@@ -267,7 +268,7 @@ def _example(
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metrics; a suite names them."""
     spec = partial(
-        MetricSpec,
+        metric_spec,
         higher_is_better=True,
         upper=1.0,
         undefined="the perturbation has no significant DE gene; left out of means",
@@ -277,71 +278,55 @@ def dygenept_metrics() -> list[MetricSpec]:
     )
     return [
         spec(
-            name="des",
-            guide=MetricGuide(
-                formula=(
-                    "share of the k significant genes among the k largest |log2 fold changes|"
-                ),
-                misleads=(
-                    "Genes that are hardly expressed have large fold changes; a mean gives no "
-                    "significance, so every gene stands for itself."
-                ),
-                use="For the Virtual Cell Challenge.",
-                chance="k / G",
+            des,
+            formula="share of the k significant genes among the k largest |log2 fold changes|",
+            misleads=(
+                "Genes that are hardly expressed have large fold changes; a mean gives no "
+                "significance, so every gene stands for itself."
             ),
+            use="For the Virtual Cell Challenge.",
+            guess="k / G",
             summary="Share of significant DE genes among as many top predicted fold changes (DES).",
             source=f"{CELL_EVAL}overlap_at_N; Virtual Cell Challenge 2025",
-            factory=lambda config: des,
             lower=0.0,
             neutral=0.0,
             undefined="the perturbation has no significant DE gene; counts as 0",
         ),
         spec(
-            name="de_sign_match",
-            guide=MetricGuide(
-                formula=(
-                    "share of the k significant genes whose log2 fold changes have the same sign"
-                ),
-                misleads="A constant sign does well where changes go one way.",
-                use="To compare with cell-eval.",
-            ),
+            de_sign_match,
+            formula="share of the k significant genes whose log2 fold changes have the same sign",
+            misleads="A constant sign does well where changes go one way.",
+            use="To compare with cell-eval.",
             summary="Share of significant DE genes that change in the right direction.",
             source=f"{CELL_EVAL}de_direction_match",
-            factory=lambda config: de_sign_match,
             lower=0.0,
             chance=0.5,
         ),
         spec(
-            name="de_spearman_lfc",
-            guide=MetricGuide(
-                formula="Spearman correlation of log2 fold changes over the k significant genes",
-                misleads=(
-                    "Few significant genes give a coarse value; a change shared by all "
-                    "perturbations is rewarded."
-                ),
-                use="To compare with cell-eval.",
+            de_spearman_lfc,
+            formula="Spearman correlation of log2 fold changes over the k significant genes",
+            misleads=(
+                "Few significant genes give a coarse value; a change shared by all perturbations "
+                "is rewarded."
             ),
+            use="To compare with cell-eval.",
             summary="Spearman correlation of the fold changes of significant DE genes.",
             source=f"{CELL_EVAL}de_spearman_lfc_sig",
-            factory=lambda config: de_spearman_lfc,
             lower=-1.0,
             neutral=0.0,
             chance=0.0,
             undefined="fewer than two significant DE genes, or a constant side",
         ),
         spec(
-            name="de_auprc",
-            guide=MetricGuide(
-                formula="average precision of |log2 fold change| for significant genes",
-                misleads=(
-                    "Chance is the share of significant genes, which differs between perturbations."
-                ),
-                use="Where a ranking of genes is used, not a fixed number of them.",
-                chance="k / G",
+            de_auprc,
+            formula="average precision of |log2 fold change| for significant genes",
+            misleads=(
+                "Chance is the share of significant genes, which differs between perturbations."
             ),
+            use="Where a ranking of genes is used, not a fixed number of them.",
+            guess="k / G",
             summary="Average precision of predicted fold changes for significant DE genes.",
             source=f"{CELL_EVAL}pr_auc",
-            factory=lambda config: de_auprc,
             lower=0.0,
             undefined="no gene or every gene is significant; left out of means",
         ),

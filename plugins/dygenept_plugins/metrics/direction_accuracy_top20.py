@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from dygenept.evaluation.rows import change, gather_de, masked_mean
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 
 def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
@@ -40,19 +41,15 @@ def direction_accuracy_top20(inputs: MetricInputs) -> MetricValues:
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
     return [
-        MetricSpec(
-            name="direction_accuracy_top20",
-            guide=MetricGuide(
-                formula="share of T with (ŷ − c)(y − c) > 0",
-                misleads=(
-                    "Where most DE genes go one way, a constant sign does well; size does not "
-                    "count."
-                ),
-                use="Where directions matter more than sizes.",
+        metric_spec(
+            direction_accuracy_top20,
+            formula="share of T with (ŷ − c)(y − c) > 0",
+            misleads=(
+                "Where most DE genes go one way, a constant sign does well; size does not count."
             ),
+            use="Where directions matter more than sizes.",
             summary="Share of the top-20 DE genes that change in the right direction.",
             source="Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6",
-            factory=lambda config: direction_accuracy_top20,
             higher_is_better=True,
             lower=0.0,
             upper=1.0,

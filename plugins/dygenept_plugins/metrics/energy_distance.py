@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_CELLS = "no cell-level prediction"
 
@@ -65,19 +66,16 @@ def energy_distance(inputs: MetricInputs) -> MetricValues:
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metric."""
     return [
-        MetricSpec(
-            name="energy_distance",
-            guide=MetricGuide(
-                formula="2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, X control cells + Δ̂, Y real cells",
-                misleads=(
-                    "The spread of X is that of control cells, so truth does not reach 0; at "
-                    "most 100 cells are read."
-                ),
-                use="To see the mean's error against the spread of cells.",
+        metric_spec(
+            energy_distance,
+            formula="2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, X control cells + Δ̂, Y real cells",
+            misleads=(
+                "The spread of X is that of control cells, so truth does not reach 0; at most 100 "
+                "cells are read."
             ),
+            use="To see the mean's error against the spread of cells.",
             summary="Energy distance of control cells plus predicted delta to real cells.",
             source="Székely and Rizzo 2013; Peidli et al. 2024 (scPerturb)",
-            factory=lambda config: energy_distance,
             higher_is_better=False,
             lower=0.0,
             undefined="no cells were sampled; left out of means",

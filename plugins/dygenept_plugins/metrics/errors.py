@@ -15,8 +15,9 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import gather_de, masked_mean
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 GEARS = "Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6"
 
@@ -86,67 +87,54 @@ def _top20_error(inputs: MetricInputs) -> DoubleArray:
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the errors."""
-    spec = partial(MetricSpec, higher_is_better=False, lower=0.0, by_row=True)
+    spec = partial(metric_spec, higher_is_better=False, lower=0.0, by_row=True)
     top20 = partial(spec, undefined="the perturbation has no DE genes", uses_de_genes=True)
     return [
         spec(
-            name="mse",
-            guide=MetricGuide(
-                formula="mean over genes of (ŷ − y)²",
-                misleads=(
-                    "Most genes do not change, so control_mean is already good; a few highly "
-                    "expressed genes decide."
-                ),
-                use=(
-                    "To check that a model's scale is right; beside a correlation, which is "
-                    "blind to scale."
-                ),
+            mse,
+            formula="mean over genes of (ŷ − y)²",
+            misleads=(
+                "Most genes do not change, so control_mean is already good; a few highly expressed "
+                "genes decide."
+            ),
+            use=(
+                "To check that a model's scale is right; beside a correlation, which is blind to "
+                "scale."
             ),
             summary="Mean squared error over all genes.",
             source=GEARS,
-            factory=lambda config: mse,
         ),
         spec(
-            name="mae",
-            guide=MetricGuide(
-                formula="mean over genes of |ŷ − y|",
-                misleads="As mse: unchanged genes dominate, though outliers count less.",
-                use=(
-                    "For the score of the Virtual Cell Challenge, with des and "
-                    "perturbation_discrimination."
-                ),
+            mae,
+            formula="mean over genes of |ŷ − y|",
+            misleads="As mse: unchanged genes dominate, though outliers count less.",
+            use=(
+                "For the score of the Virtual Cell Challenge, with des and "
+                "perturbation_discrimination."
             ),
             summary="Mean absolute error over all genes.",
             source="cell-eval (Arc Institute), mae; Virtual Cell Challenge 2025",
-            factory=lambda config: mae,
             boards="named",
         ),
         top20(
-            name="mae_top20",
-            guide=MetricGuide(
-                formula="mean over T of |ŷ − y|",
-                misleads=(
-                    "T is chosen on the held-out cells by effect size, so larger predicted "
-                    "changes tend to win."
-                ),
-                use="To compare with LangPert's tables.",
+            mae_top20,
+            formula="mean over T of |ŷ − y|",
+            misleads=(
+                "T is chosen on the held-out cells by effect size, so larger predicted changes "
+                "tend to win."
             ),
+            use="To compare with LangPert's tables.",
             summary="Mean absolute error of the delta over the top-20 DE genes.",
             source="Märtens et al. 2025 (LangPert)",
-            factory=lambda config: mae_top20,
         ),
         top20(
-            name="mse_top20",
-            guide=MetricGuide(
-                formula="mean over T of (ŷ − y)²",
-                misleads=(
-                    "One strongly changed gene may decide; strong perturbations weigh most in "
-                    "the mean."
-                ),
-                use="To compare with GEARS' and scGenePT's tables.",
+            mse_top20,
+            formula="mean over T of (ŷ − y)²",
+            misleads=(
+                "One strongly changed gene may decide; strong perturbations weigh most in the mean."
             ),
+            use="To compare with GEARS' and scGenePT's tables.",
             summary="Mean squared error over the top-20 DE genes.",
             source=GEARS,
-            factory=lambda config: mse_top20,
         ),
     ]

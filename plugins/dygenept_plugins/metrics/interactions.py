@@ -25,8 +25,9 @@ import numpy as np
 from pydantic import Field
 
 from dygenept.evaluation.rows import masked_pearson, row_scale, top_share
-from dygenept.plugin import MetricGuide, MetricSpec, PluginConfig, hookimpl
+from dygenept.plugin import MetricSpec, PluginConfig, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_SINGLES = "no combination, or one whose single perturbations are not all in the data"
 TOO_FEW = "too few pairs to choose from"
@@ -251,7 +252,7 @@ def _example(
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metrics; a suite of combinations names them."""
     spec = partial(
-        MetricSpec,
+        metric_spec,
         higher_is_better=True,
         upper=1.0,
         undefined=f"{NO_SINGLES}; left out of means",
@@ -260,63 +261,49 @@ def dygenept_metrics() -> list[MetricSpec]:
     )
     return [
         spec(
-            name="gi_correlation",
-            guide=MetricGuide(
-                formula=(
-                    "r(ε̂, ε) over all genes, ε = Δ − Δ_A − Δ_B of a combination A+B, ε̂ = Δ̂ "
-                    "− Δ_A − Δ_B"
-                ),
-                misleads=(
-                    "Both sides hold the noise of the true singles, so a prediction without "
-                    "interaction correlates: compare with perturbed_mean, not with 0."
-                ),
-                use="For combinations whose singles were measured.",
+            gi_correlation,
+            formula=(
+                "r(ε̂, ε) over all genes, ε = Δ − Δ_A − Δ_B of a combination A+B, ε̂ = Δ̂ − Δ_A − Δ_B"
             ),
+            misleads=(
+                "Both sides hold the noise of the true singles, so a prediction without "
+                "interaction correlates: compare with perturbed_mean, not with 0."
+            ),
+            use="For combinations whose singles were measured.",
             summary="Pearson correlation of the departure from additivity, over all genes.",
             source=f"{NORMAN}; {AHLMANN}",
-            factory=lambda config: gi_correlation,
             lower=-1.0,
             undefined=f"{NO_SINGLES}, or a constant side (additive itself); left out of means",
         ),
         spec(
-            name="gi_sign_top20",
-            guide=MetricGuide(
-                formula="of the 20 genes with the largest |ε|, the share whose sign is right",
-                misleads="As gi_correlation.",
-                use="For combinations whose singles were measured.",
-            ),
+            gi_sign_top20,
+            formula="of the 20 genes with the largest |ε|, the share whose sign is right",
+            misleads="As gi_correlation.",
+            use="For combinations whose singles were measured.",
             summary="Share of the 20 genes of largest departure whose sign is right.",
             source=AHLMANN,
-            factory=lambda config: gi_sign_top20,
             lower=0.0,
             chance=0.5,
         ),
         spec(
-            name="gi_overlap_top20",
-            guide=MetricGuide(
-                formula=(
-                    "of the 20 genes with the largest |ε|, the share among the 20 largest |ε̂|"
-                ),
-                misleads="As gi_correlation.",
-                use="For combinations whose singles were measured.",
-                chance="20 / G",
-            ),
+            gi_overlap_top20,
+            formula="of the 20 genes with the largest |ε|, the share among the 20 largest |ε̂|",
+            misleads="As gi_correlation.",
+            use="For combinations whose singles were measured.",
+            guess="20 / G",
             summary="Share of the 20 genes of largest departure that are predicted to be.",
             source=AHLMANN,
-            factory=lambda config: gi_overlap_top20,
             lower=0.0,
         ),
         spec(
-            name="gi_synergy",
-            guide=MetricGuide(
-                formula=(
-                    "1 where one of the 10 strongest pairs is predicted to be one, else 0; "
-                    "strength √(c₁² + c₂²) of Δ_AB ≈ c₁Δ_A + c₂Δ_B"
-                ),
-                misleads="Only 10 pairs count, so the interval is wide.",
-                use="To find the strongest combinations, as GEARS does.",
-                chance="10 / number of pairs",
+            gi_synergy,
+            formula=(
+                "1 where one of the 10 strongest pairs is predicted to be one, else 0; strength "
+                "√(c₁² + c₂²) of Δ_AB ≈ c₁Δ_A + c₂Δ_B"
             ),
+            misleads="Only 10 pairs count, so the interval is wide.",
+            use="To find the strongest combinations, as GEARS does.",
+            guess="10 / number of pairs",
             summary="Share of the 10 strongest pairs that are predicted to be.",
             source=f"{GEARS}; {NORMAN}",
             config=SynergyConfig,

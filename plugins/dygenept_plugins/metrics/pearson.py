@@ -16,8 +16,9 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import difference, gather_de, masked_pearson, row_scale
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 GEARS = "Roohani et al. 2024 (GEARS), doi:10.1038/s41587-023-01905-6"
 
@@ -128,7 +129,7 @@ def _over_all_genes(inputs: MetricInputs, reference: DoubleArray) -> MetricValue
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the correlations."""
     spec = partial(
-        MetricSpec,
+        metric_spec,
         higher_is_better=True,
         lower=-1.0,
         upper=1.0,
@@ -140,66 +141,53 @@ def dygenept_metrics() -> list[MetricSpec]:
     too_few = "either side is constant, or there are fewer than two"
     return [
         spec(
-            name="pearson_top20",
-            guide=MetricGuide(
-                formula="r(ŷ, y) over T",
-                misleads=(
-                    "Expression levels correlate whatever the perturbation does, so the "
-                    "control scores high."
-                ),
-                use="Only to compare with papers that print it.",
+            pearson_top20,
+            formula="r(ŷ, y) over T",
+            misleads=(
+                "Expression levels correlate whatever the perturbation does, so the control scores "
+                "high."
             ),
+            use="Only to compare with papers that print it.",
             summary="Pearson correlation of expression over the top-20 DE genes.",
             source=GEARS,
-            factory=lambda config: pearson_top20,
             undefined=f"{too_few} DE genes",
             uses_de_genes=True,
         ),
         spec(
-            name="pearson_delta_top20",
-            guide=MetricGuide(
-                formula="r(ŷ − c, y − c) over T",
-                misleads=(
-                    "A change shared by all perturbations (stress, say) is rewarded, so "
-                    "perturbed_mean is strong; blind to size; noise of few control cells is in "
-                    "both sides."
-                ),
-                use="As the usual headline, beside a metric that the mean cannot win.",
+            pearson_delta_top20,
+            formula="r(ŷ − c, y − c) over T",
+            misleads=(
+                "A change shared by all perturbations (stress, say) is rewarded, so perturbed_mean "
+                "is strong; blind to size; noise of few control cells is in both sides."
             ),
+            use="As the usual headline, beside a metric that the mean cannot win.",
             summary="Pearson correlation of the delta over the top-20 DE genes.",
             source="Roohani et al. 2024 (GEARS); Märtens et al. 2025 (LangPert)",
-            factory=lambda config: pearson_delta_top20,
             undefined=f"{too_few} DE genes",
             uses_de_genes=True,
         ),
         spec(
-            name="pearson_delta",
-            guide=MetricGuide(
-                formula="r(ŷ − c, y − c) over all genes",
-                misleads="As over the top 20, with more noise from genes that hardly change.",
-                use="Where DE lists are doubtful, or few genes were measured.",
-            ),
+            pearson_delta,
+            formula="r(ŷ − c, y − c) over all genes",
+            misleads="As over the top 20, with more noise from genes that hardly change.",
+            use="Where DE lists are doubtful, or few genes were measured.",
             summary="Pearson correlation of the delta over all genes.",
             source=GEARS,
-            factory=lambda config: pearson_delta,
             undefined=f"{too_few} genes",
         ),
         spec(
-            name="pearson_delta_perturbed_ref",
-            guide=MetricGuide(
-                formula="r(ŷ − m, y − m) over all genes",
-                misleads=(
-                    "Weak perturbations lie on the control's side of m, so control_mean scores "
-                    "above 0; undefined for perturbed_mean."
-                ),
-                use=(
-                    "To see what a model knows beyond the change that all perturbations share "
-                    "(Systema)."
-                ),
+            pearson_delta_perturbed_ref,
+            formula="r(ŷ − m, y − m) over all genes",
+            misleads=(
+                "Weak perturbations lie on the control's side of m, so control_mean scores above "
+                "0; undefined for perturbed_mean."
+            ),
+            use=(
+                "To see what a model knows beyond the change that all perturbations share "
+                "(Systema)."
             ),
             summary="Pearson correlation of the change from the mean train perturbation.",
             source="Viñas Torné et al. 2025 (Systema), doi:10.1038/s41587-025-02777-8",
-            factory=lambda config: pearson_delta_perturbed_ref,
             undefined="either side is constant (such as perturbed_mean itself)",
         ),
     ]

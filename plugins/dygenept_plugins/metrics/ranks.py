@@ -33,9 +33,10 @@ import numpy.typing as npt
 from dygenept.evaluation.candidate_ranks import TIE, Rivals, are_alike, of_rivals, places, rivals
 from dygenept.evaluation.rows import predicted_change
 from dygenept.machine.tables import filled, squared_lengths
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept.types.gene_sets import target_columns
+from dygenept_plugins.metrics._declared import metric_spec
 from dygenept_plugins.metrics._rank_distances import (
     candidate_squares,
     change_products,
@@ -86,8 +87,11 @@ def perturbation_discrimination(inputs: MetricInputs) -> MetricValues:
         manhattan = among.truths.manhattan
         # Both sides of a distance have the same control, which cancels.
         are_one = are_alike(predicted)
-        compute = manhattan.exact if are_one else manhattan.rough
-        found = among.truths.distances("manhattan", predicted, compute)
+        if are_one or manhattan.are_few(predicted):
+            found = among.truths.distances("manhattan exact", predicted, manhattan.exact)
+        else:
+            rough = manhattan.rough
+            found = among.truths.distances("manhattan", predicted, rough, either_way=rough)
         of_targets_alone: dict[int, DoubleArray] = {}
         for place, genes in targets.items():
             difference = of_targets(inputs, among, genes) - predicted[place, genes]
@@ -261,7 +265,7 @@ def _rank_of_prediction(
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the ranks."""
     spec = partial(
-        MetricSpec,
+        metric_spec,
         higher_is_better=True,
         lower=0.0,
         upper=1.0,
@@ -270,89 +274,71 @@ def dygenept_metrics() -> list[MetricSpec]:
     )
     return [
         spec(
-            name="centroid_accuracy",
-            guide=MetricGuide(
-                formula="share of the other held-out y farther from ŷ than its own (Euclidean)",
-                misleads=(
-                    "Depends on how alike the held-out perturbations are; some candidates were "
-                    "in train."
-                ),
-                use="To ask whether predictions tell perturbations apart (Systema).",
+            centroid_accuracy,
+            formula="share of the other held-out y farther from ŷ than its own (Euclidean)",
+            misleads=(
+                "Depends on how alike the held-out perturbations are; some candidates were in "
+                "train."
             ),
+            use="To ask whether predictions tell perturbations apart (Systema).",
             summary="Share of other held-out perturbations farther from the prediction.",
             source="Viñas Torné et al. 2025 (Systema), doi:10.1038/s41587-025-02777-8",
-            factory=lambda config: centroid_accuracy,
             chance=0.5,
         ),
         spec(
-            name="perturbation_discrimination",
-            guide=MetricGuide(
-                formula=(
-                    "1 − rank / N of its own Δ among N held-out by L1 distance to Δ̂, target "
-                    "genes left out"
-                ),
-                misleads=(
-                    "Depends on the scale of the prediction: shrinking or stretching it may "
-                    "change the rank; chance is (N + 1) / 2N."
-                ),
-                use=("For the Virtual Cell Challenge; read it beside the L2 and the cosine form."),
-                chance="(N + 1) / 2N",
+            perturbation_discrimination,
+            formula=(
+                "1 − rank / N of its own Δ among N held-out by L1 distance to Δ̂, target genes "
+                "left out"
             ),
+            misleads=(
+                "Depends on the scale of the prediction: shrinking or stretching it may change the "
+                "rank; chance is (N + 1) / 2N."
+            ),
+            use="For the Virtual Cell Challenge; read it beside the L2 and the cosine form.",
+            guess="(N + 1) / 2N",
             summary="Rank of the right perturbation among the held-out ones (PDS, L1).",
             source=f"{CELL_EVAL}l1; Wu et al. 2024",
-            factory=lambda config: perturbation_discrimination,
         ),
         spec(
-            name="perturbation_discrimination_l2",
-            guide=MetricGuide(
-                formula="the same by Euclidean distance",
-                misleads="As the L1 form; large changes weigh more.",
-                use="Beside the L1 form, to see whether the distance decides.",
-                chance="(N + 1) / 2N",
-            ),
+            perturbation_discrimination_l2,
+            formula="the same by Euclidean distance",
+            misleads="As the L1 form; large changes weigh more.",
+            use="Beside the L1 form, to see whether the distance decides.",
+            guess="(N + 1) / 2N",
             summary="The same by Euclidean distance.",
             source=f"{CELL_EVAL}l2",
-            factory=lambda config: perturbation_discrimination_l2,
         ),
         spec(
-            name="perturbation_discrimination_cosine",
-            guide=MetricGuide(
-                formula="the same by cosine distance of Δ",
-                misleads="Blind to size; a prediction without change has no direction.",
-                use="Beside the L1 form, to see whether scale decides.",
-                chance="(N + 1) / 2N",
-            ),
+            perturbation_discrimination_cosine,
+            formula="the same by cosine distance of Δ",
+            misleads="Blind to size; a prediction without change has no direction.",
+            use="Beside the L1 form, to see whether scale decides.",
+            guess="(N + 1) / 2N",
             summary="The same by cosine distance of deltas.",
             source=f"{CELL_EVAL}cosine",
-            factory=lambda config: perturbation_discrimination_cosine,
         ),
         spec(
-            name="perturbench_rank_rmse",
-            guide=MetricGuide(
-                formula="share of the fold's ŷ nearer to y (Euclidean) than its own",
-                misleads=(
-                    "Depends on the number of folds, since only one fold's predictions are ranked."
-                ),
-                use="To compare with PerturBench.",
-                chance="(n − 1) / 2n among n predictions of the fold",
+            perturbench_rank_rmse,
+            formula="share of the fold's ŷ nearer to y (Euclidean) than its own",
+            misleads=(
+                "Depends on the number of folds, since only one fold's predictions are ranked."
             ),
+            use="To compare with PerturBench.",
+            guess="(n − 1) / 2n among n predictions of the fold",
             summary="Share of the fold's predictions nearer to the truth than the right one.",
             source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
-            factory=lambda config: perturbench_rank_rmse,
             higher_is_better=False,
             boards="named",
         ),
         spec(
-            name="perturbench_rank_cosine",
-            guide=MetricGuide(
-                formula="the same by cosine distance of Δ",
-                misleads="As the other; blind to size.",
-                use="To compare with PerturBench.",
-                chance="(n − 1) / 2n among n predictions of the fold",
-            ),
+            perturbench_rank_cosine,
+            formula="the same by cosine distance of Δ",
+            misleads="As the other; blind to size.",
+            use="To compare with PerturBench.",
+            guess="(n − 1) / 2n among n predictions of the fold",
             summary="The same by cosine distance of deltas.",
             source="Wu et al. 2024 (PerturBench), arXiv:2408.10609",
-            factory=lambda config: perturbench_rank_cosine,
             higher_is_better=False,
             boards="named",
         ),

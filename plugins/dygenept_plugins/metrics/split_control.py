@@ -29,8 +29,9 @@ from dygenept.evaluation.rows import (
     predicted_change,
     row_scale,
 )
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_HALVES = "fewer than two control cells"
 CONTROL = "the prediction is the control mean"
@@ -162,7 +163,7 @@ def _directions(
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the metrics; boards show them beside the usual ones where control cells are few."""
     spec = partial(
-        MetricSpec,
+        metric_spec,
         source="this project",
         higher_is_better=True,
         upper=1.0,
@@ -174,42 +175,31 @@ def dygenept_metrics() -> list[MetricSpec]:
     too_few = "either side is constant, there are fewer than two {}, or one control cell"
     return [
         correlation(
-            name="pearson_delta_split_control",
-            guide=MetricGuide(
-                formula=(
-                    "pearson_delta, ŷ measured from one half of the control cells and y from "
-                    "the other, both ways round"
-                ),
-                misleads=(
-                    "Predictions that owe nothing to the control get the noise of both halves."
-                ),
-                use="Where control cells are few.",
+            pearson_delta_split_control,
+            formula=(
+                "pearson_delta, ŷ measured from one half of the control cells and y from the "
+                "other, both ways round"
             ),
+            misleads="Predictions that owe nothing to the control get the noise of both halves.",
+            use="Where control cells are few.",
             summary="Pearson correlation of the deltas, from disjoint halves of the controls.",
-            factory=lambda config: pearson_delta_split_control,
             undefined=too_few.format("genes"),
         ),
         correlation(
-            name="pearson_delta_top20_split_control",
-            guide=MetricGuide(
-                formula="the same over T",
-                misleads="As over all genes; T itself was chosen with all control cells.",
-                use="Where control cells are few.",
-            ),
+            pearson_delta_top20_split_control,
+            formula="the same over T",
+            misleads="As over all genes; T itself was chosen with all control cells.",
+            use="Where control cells are few.",
             summary="The same over the top-20 DE genes.",
-            factory=lambda config: pearson_delta_top20_split_control,
             undefined=too_few.format("DE genes"),
             uses_de_genes=True,
         ),
         spec(
-            name="direction_accuracy_top20_split_control",
-            guide=MetricGuide(
-                formula="direction_accuracy_top20 from disjoint halves of the control cells",
-                misleads="As direction_accuracy_top20, with more noise.",
-                use="Where control cells are few.",
-            ),
+            direction_accuracy_top20_split_control,
+            formula="direction_accuracy_top20 from disjoint halves of the control cells",
+            misleads="As direction_accuracy_top20, with more noise.",
+            use="Where control cells are few.",
             summary="Share of the top-20 DE genes that change rightly, from disjoint controls.",
-            factory=lambda config: direction_accuracy_top20_split_control,
             lower=0.0,
             chance=0.5,
             undefined="the perturbation has no DE genes, or the cell type one control cell",

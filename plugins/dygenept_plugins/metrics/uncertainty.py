@@ -18,8 +18,9 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import masked_pearson, row_scale
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NOMINAL = 0.9
 NO_SPREAD = "the model returns no spread"
@@ -114,54 +115,44 @@ def _undefined(inputs: MetricInputs) -> MetricValues:
 @hookimpl
 def dygenept_metrics() -> list[MetricSpec]:
     """Return the three metrics."""
-    spec = partial(MetricSpec, uses_spread=True, by_row=True, boards="named")
+    spec = partial(metric_spec, uses_spread=True, by_row=True, boards="named")
     without = "the model returns no spread; left out of means"
     return [
         spec(
-            name="coverage_90_error",
-            guide=MetricGuide(
-                formula="|0.9 − share of genes with |y − ŷ| ≤ 1.645 s|",
-                misleads=(
-                    "A spread that is too wide for some genes and too narrow for others may "
-                    "cover 90 %."
-                ),
-                use="To see whether a model's intervals hold, beside crps.",
+            coverage_90_error,
+            formula="|0.9 − share of genes with |y − ŷ| ≤ 1.645 s|",
+            misleads=(
+                "A spread that is too wide for some genes and too narrow for others may cover 90 %."
             ),
+            use="To see whether a model's intervals hold, beside crps.",
             summary="How far the coverage of the 90 % intervals of genes is from 0.9.",
             source="Gneiting et al. 2007, doi:10.1111/j.1467-9868.2007.00587.x",
-            factory=lambda config: coverage_90_error,
             higher_is_better=False,
             lower=0.0,
             upper=0.9,
             undefined=without,
         ),
         spec(
-            name="crps",
-            guide=MetricGuide(
-                formula="mean over genes of s(z(2Φ(z) − 1) + 2φ(z) − 1/√π), z = (y − ŷ) / s",
-                misleads="Mostly the error of the mean: a good mean with a poor spread may win.",
-                use=("For models that give a spread; lower only if both mean and spread are good."),
-            ),
+            crps,
+            formula="mean over genes of s(z(2Φ(z) − 1) + 2φ(z) − 1/√π), z = (y − ŷ) / s",
+            misleads="Mostly the error of the mean: a good mean with a poor spread may win.",
+            use="For models that give a spread; lower only if both mean and spread are good.",
             summary="Continuous ranked probability score of a Gaussian with the model's spread.",
             source="Gneiting & Raftery 2007, doi:10.1198/016214506000001437, equation 21",
-            factory=lambda config: crps,
             higher_is_better=False,
             lower=0.0,
             undefined=without,
         ),
         spec(
-            name="spread_spearman",
-            guide=MetricGuide(
-                formula="Spearman correlation over genes of |y − ŷ| and s",
-                misleads=(
-                    "Highly expressed genes have both larger errors and larger spreads, so a "
-                    "constant guess by level does well."
-                ),
-                use="To see whether a model knows where it is wrong.",
+            spread_spearman,
+            formula="Spearman correlation over genes of |y − ŷ| and s",
+            misleads=(
+                "Highly expressed genes have both larger errors and larger spreads, so a constant "
+                "guess by level does well."
             ),
+            use="To see whether a model knows where it is wrong.",
             summary="Rank correlation over genes of the error and the model's spread.",
             source="Spearman 1904, doi:10.2307/1412159",
-            factory=lambda config: spread_spearman,
             higher_is_better=True,
             lower=-1.0,
             upper=1.0,

@@ -19,8 +19,9 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.rows import ROUNDING, row_scale
-from dygenept.plugin import MetricGuide, MetricSpec, hookimpl
+from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues
+from dygenept_plugins.metrics._declared import metric_spec
 
 NO_SCORES = "no DE scores against the rest"
 CONSTANT = "constant truth"
@@ -150,7 +151,7 @@ def dygenept_metrics() -> list[MetricSpec]:
     """Return the metrics."""
     undefined = "it has one cell or no other perturbation beside it; left out of means"
     r2 = partial(
-        MetricSpec,
+        metric_spec,
         source=MEJIA,
         higher_is_better=True,
         upper=1.0,
@@ -160,19 +161,16 @@ def dygenept_metrics() -> list[MetricSpec]:
         boards="named",
     )
     return [
-        MetricSpec(
-            name="wmse",
-            guide=MetricGuide(
-                formula=(
-                    "mean over genes of w(ŷ − y)², w squared min-max-scaled |t| against all "
-                    "other perturbed cells"
-                ),
-                misleads="Weights come from the held-out cells; with few cells they are noise.",
-                use="As an error that the mean of all perturbations cannot win.",
+        metric_spec(
+            wmse,
+            formula=(
+                "mean over genes of w(ŷ − y)², w squared min-max-scaled |t| against all other "
+                "perturbed cells"
             ),
+            misleads="Weights come from the held-out cells; with few cells they are noise.",
+            use="As an error that the mean of all perturbations cannot win.",
             summary="Mean squared error weighted by DE scores against the other perturbations.",
             source=MEJIA,
-            factory=lambda config: wmse,
             higher_is_better=False,
             lower=0.0,
             undefined=undefined,
@@ -180,25 +178,17 @@ def dygenept_metrics() -> list[MetricSpec]:
             by_row=True,
         ),
         r2(
-            name="weighted_r2_delta",
-            guide=MetricGuide(
-                formula="1 − Σ w(ŷ − y)² / Σ w(Δ − Δ̄)², weights as for wmse, Δ = y − c",
-                misleads="No lower bound: one bad perturbation may decide the mean.",
-                use="Beside wmse, for a scale with 1 at the top.",
-            ),
+            weighted_r2_delta,
+            formula="1 − Σ w(ŷ − y)² / Σ w(Δ − Δ̄)², weights as for wmse, Δ = y − c",
+            misleads="No lower bound: one bad perturbation may decide the mean.",
+            use="Beside wmse, for a scale with 1 at the top.",
             summary="Weighted R² of the delta, genes weighted as for wmse.",
-            factory=lambda config: weighted_r2_delta,
         ),
         r2(
-            name="weighted_r2_delta_perturbed_ref",
-            guide=MetricGuide(
-                formula="the same with Δ = y − m",
-                misleads=(
-                    "As the other; harsher, since what all perturbations share is taken away."
-                ),
-                use="As a strict test of what a model knows of a single perturbation.",
-            ),
+            weighted_r2_delta_perturbed_ref,
+            formula="the same with Δ = y − m",
+            misleads="As the other; harsher, since what all perturbations share is taken away.",
+            use="As a strict test of what a model knows of a single perturbation.",
             summary="Weighted R² of the change from the mean train perturbation.",
-            factory=lambda config: weighted_r2_delta_perturbed_ref,
         ),
     ]

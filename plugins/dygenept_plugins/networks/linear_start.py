@@ -86,5 +86,4 @@ def principal_rows(
         rows[:n_basis] = orthogonal(n_basis, width)
         return rows
     found = torch.cat(parts)[:n_basis]
-    mixed: torch.Tensor = orthogonal(n_rows, len(found)) @ found
-    return mixed
+    return orthogonal(n_rows, len(found)) @ found

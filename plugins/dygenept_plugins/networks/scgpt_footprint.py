@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from dygenept.types import EncoderFootprint
-
-if TYPE_CHECKING:
-    from dygenept.types import IntArray
+from dygenept.types import EncoderFootprint, IntArray
 
 # One backward pass computes gradients of inputs and of weights: two products for each forward one.
 PASSES_OF_A_STEP = 3

@@ -79,8 +79,7 @@ class FrozenStates:
 
     def has(self, rows: Int64Array) -> npt.NDArray[np.bool_]:
         """Say of which cells the states are kept."""
-        kept: npt.NDArray[np.bool_] = self.segment[rows] >= 0
-        return kept
+        return self.segment[rows] >= 0
 
     @property
     def n_bytes(self) -> int:

@@ -14,13 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dygenept.data.splits import (
-    FoldManifest,
-    check_split,
-    describe,
-    fold_from_manifest,
-    load_split,
-)
+from dygenept.data.splits import FoldManifest, check_split, describe, fold_from_manifest, load_split
 from dygenept.evaluation.held_out import subgroups
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.plugin import PluginConfig, SplitError, SplitSpec, hookimpl, nearest

@@ -164,7 +164,7 @@ MEASURED = """
 import json, re, sys
 from pathlib import Path
 import anndata
-from dygenept.data import memory, pseudobulk as means_of
+from dygenept.data import memory, sums as means_of
 from dygenept.data.reading import matrices, matrix_blocks
 memory.BLOCK_VALUES = means_of.BLOCK_VALUES = 1 << 19
 memory.READ_VALUES = matrix_blocks.BLOCK = matrices.BLOCK = 1 << 18

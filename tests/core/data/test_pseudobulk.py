@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dygenept.data import pseudobulk as module
-from dygenept.data.pseudobulk import group_sums, half_means, positions_of, pseudobulk
+from dygenept.data import sums as module
+from dygenept.data.pseudobulk import half_means, positions_of, pseudobulk
+from dygenept.data.sums import group_sums
 from dygenept.errors import DataError
 from dygenept.testing import ToyShape, toy_data
 from dygenept.types import Condition, Perturbation

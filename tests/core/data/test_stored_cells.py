@@ -283,7 +283,7 @@ MEASURED = """
 import json, re, sys
 import scipy.sparse, scipy.special
 from pathlib import Path
-from dygenept.data import memory, pseudobulk as means_of
+from dygenept.data import memory, sums as means_of
 from dygenept.data.de import rank_sum
 from dygenept.data.reading import matrix_blocks
 # Small blocks, so that a file of a second is many of them.

@@ -10,6 +10,7 @@ from core.evaluation.small_cells import A, B, C, X, Y
 
 from dygenept.evaluation import candidate_ranks
 from dygenept.evaluation.candidate_ranks import (
+    Positions,
     Rivals,
     Truths,
     are_alike,
@@ -97,6 +98,33 @@ def test_distances_are_kept_among_up_to_so_many_candidates(
         np.testing.assert_array_equal(found, manhattan(values[[2, 0]], values))
     # Where all are known, nothing is computed.
     assert asked == [2] * n_asked
+
+
+@pytest.mark.parametrize("block_rows", [64, 2])
+def test_two_candidates_are_compared_once_where_either_way_is_the_same(
+    block_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate_ranks, "BLOCK_ROWS", block_rows)
+    values = np.random.default_rng(2).normal(size=(6, 8))
+    other = np.random.default_rng(3).normal(size=(1, 8))
+    truths = truths_of(values)
+    n_pairs: list[int] = []
+
+    def whole(rows: DoubleArray) -> DoubleArray:
+        # Only of what is no candidate.
+        np.testing.assert_array_equal(rows, other)
+        return manhattan(rows, values)
+
+    def some(rows: DoubleArray, columns: Positions) -> DoubleArray:
+        n_pairs.append(len(rows) * len(columns))
+        return manhattan(rows, values[columns])
+
+    for chosen in ([4, 1, 4], [0, 1, 5, 3], [2, 3, 0, 5, 4, 1]):
+        predicted = np.concatenate([values[chosen], other])
+        found = truths.distances("manhattan", predicted, whole, either_way=some)
+        np.testing.assert_array_equal(found, manhattan(predicted, values))
+    # Of blocks of two: 2 × 6, 2 × 4 and 1 × 2, of which the last row is itself.
+    assert sum(n_pairs) == {64: 2 * 6 + 3 * 4 + 1, 2: 2 * 6 + 2 * 4 + 2 + 1}[block_rows]
 
 
 def test_what_is_kept_is_a_copy_and_so_is_what_is_given() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,19 +12,15 @@ from scipy import sparse
 
 from dygenept.errors import DataError, PluginError
 from dygenept.evaluation import effect_scoring
-from dygenept.evaluation.effect_scoring import (
-    EffectScore,
-    interval,
-    score_effects,
-    standard_error,
-    two_sided_p,
-)
+from dygenept.evaluation.effect_scoring import EffectScore, score_effects
+from dygenept.evaluation.two_way import TwoWay
 from dygenept.plugin.specs import EffectMetricSpec
 from dygenept.types import (
     Condition,
     DoubleArray,
     EffectTable,
     GroupedPairs,
+    IntArray,
     PerturbationData,
     Predictions,
 )
@@ -85,16 +81,39 @@ def scored(spec: EffectMetricSpec, order: tuple[int, ...] = (0, 1, 2), n: int = 
     return found
 
 
-def counts_of(order: tuple[int, ...], n: int) -> tuple[DoubleArray, DoubleArray]:
-    """How often each condition and each gene counts in each resample."""
+@dataclass(frozen=True)
+class Drawn:
+    """By resample, how often each condition and gene counts, and whose resample each takes."""
+
+    rows: DoubleArray
+    genes: DoubleArray
+    genes_taken_by_rows: IntArray
+    rows_taken_by_genes: IntArray
+
+
+def generator(*depends_on: str) -> np.random.Generator:
+    digest = hashlib.sha256("\x1f".join(depends_on).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def drawn_for(order: tuple[int, ...], n: int) -> Drawn:
     data = table()
     labels = [data.conditions[row].label for row in order]
-    digest = hashlib.sha256("\x1f".join((data.sha256, *labels)).encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    of_labels = rng.multinomial(2, [0.5, 0.5], size=n)
-    of_genes = rng.multinomial(4, [0.25] * 4, size=n)
+    of_fold = generator(data.sha256, *labels)
+    of_labels = of_fold.multinomial(2, [0.5, 0.5], size=n)
+    of_genes = generator(data.sha256).multinomial(4, [0.25] * 4, size=n)
     places = [sorted(set(labels)).index(label) for label in labels]
-    return of_labels[:, places].astype(float), of_genes.astype(float)
+
+    def shuffled(width: int) -> IntArray:
+        return of_fold.permuted(np.tile(np.arange(n, dtype=np.int32)[:, None], (1, width)), axis=0)
+
+    by_labels = shuffled(2)
+    return Drawn(
+        of_labels[:, places].astype(float),
+        of_genes.astype(float),
+        by_labels[:, places],
+        shuffled(4),
+    )
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
@@ -127,7 +146,8 @@ def test_units_with_fewer_pairs_are_undefined_and_not_part_of_chance() -> None:
     none = scored(spec_of("gene", min_pairs=3, chance=first_truth))
     assert np.isnan(none.values).all()
     assert none.chance is None
-    assert np.isnan(none.resampled).all()
+    assert np.isnan(none.resampled.genes).all()
+    assert (none.resampled.n_genes, none.resampled.n_perturbations) == (0, 0)
 
 
 def test_a_metric_of_another_kind_of_values_is_left_out() -> None:
@@ -149,52 +169,112 @@ def test_resamples_are_those_of_plain_loops_however_many_are_computed_at_once(
     order = (1, 2, 0)
     n = 40
     found = scored(spec_of(unit), order, n).resampled
-    of_rows, of_genes = counts_of(order, n)
+    drawn = drawn_for(order, n)
     measured = [
         (row, gene) for row, of in enumerate(order) for gene in range(4) if VALUES[of, gene] >= 0
     ]
     kinds = [table().conditions[of].cell_type for of in order]
+    is_gene = unit == "gene"
 
     def unit_of(row: int, gene: int) -> tuple[object, ...]:
-        return (kinds[row], gene) if unit == "gene" else (row,)
+        return (kinds[row], gene) if is_gene else (row,)
 
-    expected = []
+    units = [
+        [pair for pair in measured if unit_of(*pair) == one]
+        for one in dict.fromkeys(unit_of(*pair) for pair in measured)
+    ]
+
+    def within(draw: int, pairs: list[tuple[int, int]]) -> float:
+        """The mean over a unit's pairs, of which some count more often."""
+        counts = [drawn.rows[draw, row] if is_gene else drawn.genes[draw, gene]
+                  for row, gene in pairs]  # fmt: skip
+        values = [PREDICTED[order[row], gene] for row, gene in pairs]
+        return float(np.average(values, weights=counts)) if sum(counts) else NAN
+
+    def mean(values: list[float], counts: list[float]) -> float:
+        known = [(value, count) for value, count in zip(values, counts, strict=True)
+                 if value == value]  # fmt: skip
+        total = sum(count for _, count in known)
+        return sum(value * count for value, count in known) / total if total else NAN
+
+    whole = [float(np.mean([PREDICTED[order[row], gene] for row, gene in of])) for of in units]
+    expected: dict[str, list[float]] = {"others": [], "inner": [], "pairs": []}
     for draw in range(n):
-        sums, weights = 0.0, 0.0
-        for one in dict.fromkeys(unit_of(*pair) for pair in measured):
-            pairs = [pair for pair in measured if unit_of(*pair) == one]
-            inner = [(of_rows[draw, row] if unit == "gene" else of_genes[draw, gene])
-                     for row, gene in pairs]  # fmt: skip
-            outer = of_genes[draw, pairs[0][1]] if unit == "gene" else of_rows[draw, pairs[0][0]]
-            if sum(inner) and outer:
-                values = [PREDICTED[order[row], gene] for row, gene in pairs]
-                sums += outer * np.average(values, weights=inner)
-                weights += outer
-        expected.append(sums / weights if weights else NAN)
-    assert found.shape == (n,)
-    np.testing.assert_allclose(found, expected)
-    assert np.nanstd(found) > 0
+        outer = [
+            drawn.genes[draw, of[0][1]] if is_gene else drawn.rows[draw, of[0][0]] for of in units
+        ]
+        expected["others"].append(mean(whole, outer))
+        once = [1.0] * len(units)
+        expected["inner"].append(mean([within(draw, of) for of in units], once))
+        taken = [
+            drawn.rows_taken_by_genes[draw, of[0][1]]
+            if is_gene
+            else drawn.genes_taken_by_rows[draw, of[0][0]]
+            for of in units
+        ]
+        alone = [within(int(own), of) for own, of in zip(taken, units, strict=True)]
+        expected["pairs"].append(mean(alone, once))
+    others, inner = (found.genes, found.perturbations)[:: 1 if is_gene else -1]
+    n_others, n_inner = (4, 2) if is_gene else (2, 4)
+    assert (found.n_genes, found.n_perturbations) == (4, 2)
+    for draws, values, size in (
+        (others, expected["others"], n_others),
+        (inner, expected["inner"], n_inner),
+        (found.pairs, expected["pairs"], n_inner),
+    ):
+        assert draws.shape == (n,)
+        # A bootstrap of n draws has n - 1 parts in n of the variance of a sample.
+        centre = np.nanmean(values)
+        np.testing.assert_allclose(
+            draws, centre + (np.array(values) - centre) * np.sqrt(size / (size - 1)), rtol=1e-12
+        )
+        assert np.nanstd(draws) > 0
 
 
 def test_two_hundred_resamples_are_drawn_and_their_number_may_be_none() -> None:
     data = table()
     predictions = Predictions(data.conditions, PREDICTED)
     ((_, found),) = score_effects([(spec_of("gene"), weighted_mean)], predictions, data)
-    assert found.resampled.shape == (200,)
-    assert scored(spec_of("gene"), n=0).resampled.shape == (0,)
+    assert all(draws.shape == (200,) for draws in draws_of(found.resampled))
+    nothing = scored(spec_of("gene"), n=0).resampled
+    assert all(draws.shape == (0,) for draws in draws_of(nothing))
 
 
-def test_resamples_depend_on_the_data_set_and_the_conditions_in_their_order() -> None:
-    draws = [scored(spec_of("gene"), order).resampled for order in ((0, 1, 2), (2, 1, 0))]
-    assert not np.array_equal(*draws)
+def test_resamples_of_genes_are_those_of_the_data_set_and_others_those_of_the_fold() -> None:
+    spec = spec_of("perturbation")
+    first, second = (scored(spec, order).resampled for order in ((0, 2), (2, 0)))
+    assert not np.array_equal(first.perturbations, second.perturbations)
+    assert not np.array_equal(first.pairs, second.pairs)
+    np.testing.assert_allclose(first.genes, second.genes)
     data = replace(table(), sha256="1" * 64)
     ((_, other),) = score_effects(
-        [(spec_of("gene"), weighted_mean)],
+        [(spec, weighted_mean)],
         Predictions(data.conditions, PREDICTED),
         data,
         n_resamples=30,
     )
-    assert not np.array_equal(draws[0], other.resampled)
+    same = scored(spec).resampled
+    for draws, of_other in zip(draws_of(same), draws_of(other.resampled), strict=True):
+        assert not np.array_equal(draws, of_other)
+
+
+@pytest.mark.parametrize("unit", ["gene", "perturbation"])
+def test_each_cell_type_has_resamples_of_its_own(unit: str) -> None:
+    found = scored(spec_of(unit))
+    assert list(found.resampled_by_type) == [X, Y]
+    # In y, one perturbation was held out; in x, two, and three genes are measured.
+    of_x, of_y = found.resampled_by_type[X], found.resampled_by_type[Y]
+    assert (of_x.n_genes, of_x.n_perturbations) == (3, 2)
+    assert (of_y.n_genes, of_y.n_perturbations) == (3, 1)
+    data = table()
+    alone = Predictions((data.conditions[0], data.conditions[2]), PREDICTED[[0, 2]])
+    ((_, of_part),) = score_effects([(spec_of(unit), weighted_mean)], alone, data, n_resamples=30)
+    np.testing.assert_allclose(of_part.resampled.genes, of_x.genes)
+    assert of_part.resampled_by_type == {}
+
+
+def draws_of(found: TwoWay) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    return found.genes, found.perturbations, found.pairs
 
 
 def test_predictions_that_do_not_fit_are_refused_with_both_shapes() -> None:
@@ -245,7 +325,7 @@ def test_a_metric_is_given_the_kind_the_truth_and_one_count_of_each_pair() -> No
         assert pairs.predicted.tolist() == [0.5, 2, 4, 8, 16, 1.5, 64]
         assert pairs.predicted.dtype == np.float64
     assert whole.counts.tolist() == [[1.0] * 7]
-    _, of_genes = counts_of((0, 1, 2), 3)
+    of_genes = drawn_for((0, 1, 2), 3).genes
     assert drawn.counts.tolist() == of_genes[:, [0, 1, 0, 1, 2, 0, 3]].tolist()
 
 
@@ -253,30 +333,3 @@ def test_a_condition_that_the_table_lacks_is_refused() -> None:
     data = table()
     with pytest.raises(DataError, match=r"no cells of 'B\+ctrl' in cell type 'y'"):
         score_effects([], Predictions((Condition(B, Y),), np.ones((1, 4))), data)
-
-
-# ------------------------------------------------------------------------------- spread and p value
-
-
-def test_a_standard_error_is_the_spread_of_twenty_defined_draws_or_more() -> None:
-    draws = np.arange(20.0)
-    assert standard_error(draws) == pytest.approx(np.std(draws, ddof=1))
-    assert standard_error(np.append(draws, NAN)) == standard_error(draws)
-    assert np.isnan(standard_error(np.append(draws[:19], NAN)))
-
-
-def test_the_interval_is_that_of_the_normal_distribution() -> None:
-    draws = np.arange(21.0)
-    half = 1.959963984540054 * np.std(draws, ddof=1)
-    assert interval(3.0, draws) == pytest.approx((3.0 - half, 3.0 + half), rel=1e-12)
-    assert np.isnan(interval(3.0, draws[:5])).all()
-
-
-@pytest.mark.parametrize("difference", [-3.0, -0.5, 0.0, 0.5, 3.0])
-def test_a_p_value_is_that_of_the_normal_distribution_on_both_sides(difference: float) -> None:
-    from scipy.stats import norm
-
-    draws = np.linspace(-1.0, 1.0, 25)
-    expected = 2 * norm.sf(abs(difference) / np.std(draws, ddof=1))
-    assert two_sided_p(difference, draws) == pytest.approx(expected, rel=1e-12)
-    assert two_sided_p(-1e-300, np.zeros(20)) == 0.0

@@ -98,8 +98,22 @@ def test_distances_are_exact_at_once_below_so_many_values(monkeypatch: pytest.Mo
     distances = Manhattan(right)
     for few, is_exact in ((30, False), (31, True)):
         monkeypatch.setattr(module, "FEW_VALUES", few)
-        assert distances._are_few(left) is is_exact
+        assert distances.are_few(left) is is_exact
         assert np.array_equal(distances.rough(left), manhattan(left, right)) is is_exact
+
+
+@pytest.mark.parametrize("few", [0, 1 << 22])
+@pytest.mark.parametrize("n_chosen", [1, 32, 33, 69])
+def test_rough_distances_to_some_truths_are_those_among_all(
+    n_chosen: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEW_VALUES", few)
+    rng = np.random.default_rng(7)
+    left, right = rng.normal(size=(3, 600)), rng.normal(size=(70, 600))
+    distances = Manhattan(right)
+    columns = rng.permutation(70)[:n_chosen]
+    found = distances.rough(left, columns)
+    np.testing.assert_array_equal(found, distances.rough(left)[:, columns])
 
 
 @pytest.mark.usefixtures("always_rough")
@@ -117,10 +131,10 @@ def test_what_is_larger_than_float32_can_sum_is_exact_at_once(
     )
     for bound, is_exact in ((largest * 1.0001, False), (largest * 0.9999, True)):
         monkeypatch.setattr(module, "LARGEST", bound)
-        assert distances._are_few(left) is is_exact
+        assert distances.are_few(left) is is_exact
     monkeypatch.setattr(module, "LARGEST", distances._sizes_of(left if side == "predicted" else
                                                                right).max())  # fmt: skip
-    assert distances._are_few(left) is False
+    assert distances.are_few(left) is False
 
 
 @pytest.mark.usefixtures("always_rough")

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from dygenept.evaluation import effect_scoring as two_way
 from dygenept.evaluation.clusters import Clusters
 from dygenept.evaluation.comparison import gap_closed, paired_intervals
 from dygenept.evaluation.confidence_set import best_p_values
 from dygenept.evaluation.mean_intervals import mean_intervals
+from dygenept.evaluation.two_way import UNKNOWN, TwoWay
 from dygenept.leaderboard.echoes import barred, echoes
 from dygenept.leaderboard.metric_table import MetricTable, Unit
 from dygenept.leaderboard.score_grid import FAR_OFF, ScoreGrid
+from dygenept.types import DoubleArray
 
 N = 12
 LABELS = tuple(f"g{row:02d}" for row in range(N))
@@ -68,7 +69,7 @@ def test_values_are_laid_out_by_unit_and_model() -> None:
         higher_is_better=False,
         lower=-2.0,
         upper=3.0,
-        resampled={"one": np.ones(3)},
+        resampled={"one": two_way(np.ones(3))},
     )
     grid = ScoreGrid.of(table)
     assert grid.models == ("one", "two")
@@ -110,19 +111,28 @@ def test_intervals_are_those_of_the_rows_that_a_model_has_and_end_where_the_metr
     assert bounded.intervals()["a"] == (0.78, 0.79)
 
 
+def two_way(draws: DoubleArray) -> TwoWay:
+    """A mean that varies with the genes alone."""
+    return TwoWay(draws, np.zeros_like(draws), np.zeros_like(draws), 30, 40)
+
+
 def test_resamples_take_the_place_of_intervals_and_p_values() -> None:
     plain = grid_of(a=GOOD, b=POOR)
-    draws = {"a": 0.8 + 0.01 * RNG.normal(size=400), "b": 0.1 + 0.01 * RNG.normal(size=400)}
+    draws = {
+        "a": two_way(0.8 + 0.01 * RNG.normal(size=400)),
+        "b": two_way(0.1 + 0.01 * RNG.normal(size=400)),
+    }
     grid = ScoreGrid(plain.models, plain.values, LABELS, ("x",) * N, 1, 0.0, 0.805, draws)
-    low, high = two_way.interval(float(GOOD.mean()), draws["a"])
-    assert grid.intervals()["a"] == (low, min(high, 0.805))
-    assert high > 0.805
+    ends = draws["a"].interval(float(GOOD.mean()))
+    assert ends is not None
+    assert grid.intervals()["a"] == (ends[0], min(ends[1], 0.805))
+    assert ends[1] > 0.805
     (found,) = grid.compare(["a"], "b").values()
-    apart = draws["a"] - draws["b"]
+    apart = draws["a"].minus(draws["b"])
     gap = float((GOOD - POOR).mean())
     assert found.difference == pytest.approx(gap)
-    assert (found.ci_low, found.ci_high) == pytest.approx(two_way.interval(gap, apart))
-    assert found.p_value == two_way.two_sided_p(gap, apart)
+    assert (found.ci_low, found.ci_high) == pytest.approx(apart.interval(gap))
+    assert found.p_value == apart.two_sided_p(gap)
     half = ScoreGrid(plain.models, plain.values, LABELS, ("x",) * N, 1, resampled={"a": draws["a"]})
     assert half.compare(["a"], "b") == plain.compare(["a"], "b")
     best = grid.best_p(["a", "b"])
@@ -131,10 +141,22 @@ def test_resamples_take_the_place_of_intervals_and_p_values() -> None:
     assert half.best_p(["a", "b"]) == plain.best_p(["a", "b"])
 
 
+def test_where_nothing_is_known_of_resamples_there_is_no_interval_and_no_claim() -> None:
+    plain = grid_of(a=GOOD, b=POOR)
+    draws = {"a": two_way(0.8 + 0.01 * RNG.normal(size=400)), "b": UNKNOWN}
+    grid = ScoreGrid(plain.models, plain.values, LABELS, ("x",) * N, 1, resampled=draws)
+    assert grid.intervals()["b"] == (None, None)
+    assert None not in grid.intervals()["a"]
+    (found,) = grid.compare(["a"], "b").values()
+    assert (found.ci_low, found.ci_high, found.p_value) == (None, None, 1.0)
+    assert found.difference == pytest.approx(float((GOOD - POOR).mean()))
+    assert grid.best_p(["a", "b"]) == {"a": 1.0, "b": 1.0}
+
+
 def test_the_best_of_three_with_resamples_counts_both_others() -> None:
     plain = grid_of(a=GOOD, b=FAIR, c=GOOD + 1e-3)
     draws = {
-        name: level + 0.05 * np.random.default_rng(seed).normal(size=400)
+        name: two_way(level + 0.05 * np.random.default_rng(seed).normal(size=400))
         for seed, (name, level) in enumerate({"a": 0.8, "b": 0.7, "c": 0.801}.items())
     }
     for sign in (1, -1):

@@ -68,6 +68,8 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
         assert (metric.pop("lower"), metric.pop("upper")) == (None, None)
         assert metric.pop("chance") is None
         assert metric.pop("resampled") == []
+        assert metric.pop("two_way") is None
+        assert metric.pop("two_way_by_type") == {}
         assert metric.pop("unit") == "perturbation"
     assert {name: new[name] for name in old} == old
 

@@ -14,12 +14,7 @@ from dygenept_plugins.endpoints.connection import checked_base_url
 from dygenept_plugins.endpoints.faults import Fault, fault_of
 from dygenept_plugins.endpoints.redaction import redacted
 from dygenept_plugins.facet_writers.llm.answer import AnswerError, parse_answer
-from dygenept_plugins.facet_writers.llm.chat import (
-    RESPONSE_FORMATS,
-    Reply,
-    refuses_format,
-    send,
-)
+from dygenept_plugins.facet_writers.llm.chat import RESPONSE_FORMATS, Reply, refuses_format, send
 from dygenept_plugins.facet_writers.llm.config import LlmConfig
 from dygenept_plugins.facet_writers.llm.journal import ANSWER, Journal
 from dygenept_plugins.facet_writers.llm.prompt import Ask

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dygenept.plugin import (
-    CallPlan,
-    CorpusEntry,
-    DataUnavailableError,
-    FacetRequest,
-    GeneFacets,
-)
+from dygenept.plugin import CallPlan, CorpusEntry, DataUnavailableError, FacetRequest, GeneFacets
 from dygenept.types import FACETS, Progress, Runtime
 from dygenept_plugins.endpoints.asking import Pace
 from dygenept_plugins.endpoints.connection import checked_base_url, open_client
