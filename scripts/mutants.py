@@ -143,6 +143,10 @@ AREAS = {
         ),
         ("tests/core/model/test_facet_tuning_exact.py", "tests/core/model/start"),
     ),
+    "choices": Area(
+        ("dygenept/model/start/beyond_chance.py", "dygenept/model/start/typical.py"),
+        ("tests/core/model/test_choices.py", "tests/core/model/start"),
+    ),
     "evaluation": Area(
         ("dygenept/evaluation/*.py",),
         (

@@ -2,12 +2,13 @@
 
     python benchmarks/inference/tables.py FOLDER [TABLES]
 
-writes ``tables.json``: coverage of 95 % intervals of the mean area under the ROC curve per gene and
-of the difference of two models, and how often two equally good models are told apart at 5 %, over
-``TABLES`` simulated tables (400). They are scored as any table is. Labels depend on latent factors
-of perturbations, which all genes share, and of genes; predictions see these factors through noise,
-part of which is a perturbation's own and so shared by all genes. The truth is the mean over tables
-so large that it varies little. Beside the two-way intervals: those of genes alone.
+writes ``tables.json``: coverage of 95 % intervals of the mean area under the ROC curve per gene
+(per perturbation, where folds are of one or two of them) and of the difference of two models, and
+how often two equally good models are told apart at 5 %, over ``TABLES`` simulated tables (400).
+They are scored as any table is. Labels depend on latent factors of perturbations, which all genes
+share, and of genes; predictions see these factors through noise, part of which is a perturbation's
+own and so shared by all genes. The truth is the mean over tables so large that it varies little.
+Beside the two-way intervals: those of genes alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from dygenept.evaluation.effect_scoring import score_effects
-from dygenept.evaluation.two_way import TwoWay, joined
+from dygenept.evaluation.two_way import Fold, TwoWay, joined
+from dygenept.plugin import EffectMetricSpec
+from dygenept.plugin.interfaces import EffectMetric
 from dygenept.types import Condition, EffectTable, Perturbation, PerturbationData, Predictions
 from dygenept_plugins.effect_metrics import areas
 
@@ -38,12 +41,13 @@ TYPE = "cell"
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A table: perturbations, genes, the share of pairs that is measured, and folds."""
+    """A table: perturbations, genes, the share of pairs that is measured, folds, and the metric."""
 
     perturbations: int
     genes: int
     measured: float
     folds: int = 1
+    metric: str = "auroc_gene_n5"
 
 
 SIZES = (
@@ -54,6 +58,10 @@ SIZES = (
     Size(60, 200, 0.15),
     Size(150, 300, 0.05),
     Size(100, 60, 0.5, folds=5),
+    # Folds of one perturbation each, which are not resampled within, and of two.
+    Size(20, 60, 0.5, folds=20, metric="auroc_perturbation"),
+    Size(40, 60, 0.5, folds=40, metric="auroc_perturbation"),
+    Size(40, 60, 0.5, folds=20, metric="auroc_perturbation"),
 )
 
 
@@ -76,12 +84,12 @@ PAIRS = {"difference": ("strong", "weak"), "no difference": ("strong", "as stron
 
 def main(folder: Path, n_tables: int = 400) -> None:
     """Simulate and write."""
-    truth = _truth()
+    truth = {metric: _truth(metric) for metric in dict.fromkeys(size.metric for size in SIZES)}
     rows: list[Row] = []
     for size in SIZES:
         hits: dict[tuple[str, str], list[bool]] = {}
         for number in range(n_tables):
-            for key, hit in _hits(size, number, truth).items():
+            for key, hit in _hits(size, number, truth[size.metric]).items():
                 hits.setdefault(key, []).append(hit)
         rows += [
             {
@@ -89,6 +97,7 @@ def main(folder: Path, n_tables: int = 400) -> None:
                 "genes": size.genes,
                 "measured": size.measured,
                 "folds": size.folds,
+                "metric": size.metric,
                 "value": what,
                 "spread": how,
                 "coverage": round(float(np.mean(found)), 4),
@@ -104,7 +113,7 @@ def _hits(size: Size, number: int, truth: Mapping[str, float]) -> dict[tuple[str
     """Return whether each interval of a simulated table holds, by value and kind of spread."""
     depends_on = (size.perturbations, size.genes, round(100 * size.measured), number)
     simulated = _simulated(np.random.default_rng(depends_on), size)
-    means, spreads = _scored(simulated, size.folds, name="-".join(map(str, depends_on)))
+    means, spreads = _scored(simulated, size, name="-".join(map(str, depends_on)))
     for pair, (first, second) in PAIRS.items():
         means[pair] = means[first] - means[second]
         spreads[pair] = spreads[first].minus(spreads[second])
@@ -148,21 +157,23 @@ def _simulated(rng: np.random.Generator, size: Size) -> Simulated:
 
 
 def _scored(
-    simulated: Simulated, n_folds: int, *, name: str
+    simulated: Simulated, size: Size, *, name: str
 ) -> tuple[dict[str, float], dict[str, TwoWay]]:
     """Return each model's mean over genes and folds, and its resamples."""
     data = _data(simulated.labels, name)
-    spec = areas.dygenept_effect_metrics()[0]  # at least five pairs a gene
-    metrics = [(spec, spec.factory(spec.config()))]
+    metrics = _metrics(size.metric)
     means, spreads = {}, {}
     for model, predicted in simulated.predictions.items():
         values, of_folds = [], []
-        for fold in np.array_split(np.arange(len(data.conditions)), n_folds):
+        folds = np.array_split(np.arange(len(data.conditions)), size.folds)
+        for number, fold in enumerate(folds):
             held_out = Predictions(tuple(data.conditions[row] for row in fold), predicted[fold])
             ((_, score),) = score_effects(metrics, held_out, data)
             defined = score.values[~np.isnan(score.values)]
-            values.append(defined)
-            of_folds.append((score.resampled, len(defined)))
+            if len(defined):
+                values.append(defined)
+                mean = float(defined.mean())
+                of_folds.append(Fold(score.resampled, len(defined), mean, number))
         means[model] = float(np.concatenate(values).mean())
         spreads[model] = joined(of_folds)
     return means, spreads
@@ -195,13 +206,18 @@ def _data(labels: Array, name: str) -> PerturbationData:
     )
 
 
-def _truth() -> dict[str, float]:
+def _metrics(name: str) -> list[tuple[EffectMetricSpec, EffectMetric]]:
+    specs = [spec for spec in areas.dygenept_effect_metrics() if spec.name == name]
+    return [(spec, spec.factory(spec.config())) for spec in specs]
+
+
+def _truth(metric: str) -> dict[str, float]:
     """Return each model's mean over tables so large that it varies little."""
     found: dict[str, list[float]] = {}
     for number in range(N_LARGE):
         simulated = _simulated(np.random.default_rng([7, number]), Size(*LARGE, 0.5))
         for name, predicted in simulated.predictions.items():
-            found.setdefault(name, []).append(_mean_area(simulated.labels, predicted))
+            found.setdefault(name, []).append(_mean_area(metric, simulated.labels, predicted))
     means = {name: float(np.mean(values)) for name, values in found.items()}
     # The two are alike by construction.
     alike = (means["strong"] + means["as strong"]) / 2
@@ -209,13 +225,11 @@ def _truth() -> dict[str, float]:
     return {**means, **{pair: means[one] - means[two] for pair, (one, two) in PAIRS.items()}}
 
 
-def _mean_area(labels: Array, predicted: Array) -> float:
-    """Return the mean area per gene, without resamples."""
+def _mean_area(metric: str, labels: Array, predicted: Array) -> float:
+    """Return the mean area per gene or per perturbation, without resamples."""
     data = _data(labels, "large")
-    spec = areas.dygenept_effect_metrics()[0]
-    metrics = [(spec, spec.factory(spec.config()))]
     ((_, score),) = score_effects(
-        metrics, Predictions(data.conditions, predicted), data, n_resamples=0
+        _metrics(metric), Predictions(data.conditions, predicted), data, n_resamples=0
     )
     return float(np.nanmean(score.values))
 

@@ -2,6 +2,7 @@
 
 ``cost_points.py`` measures the points. The coefficients of ``dygenept.runs.plan_costs`` are fitted
 by relative least squares, none below zero; points whose names begin with ``check`` take no part.
+Points do not tell some of them apart, which then stay near what they were.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from dygenept.runs import plan_costs as costs
 # --memory 4G, fit to scoring and keeping (docs/scale.md, "Under a limit, measured").
 LARGE = {
     "perturbed_mean": 14,
-    "random_train": 49,
+    "random_train": 43,
     "additive": 16,
     "matching_mean": 17,
     "control_mean": 14,
     "truth": 46,
-    "technical_duplicate": 357,
+    "technical_duplicate": 219,
     "linear_loo": 747,
     "knn": 310,
     "ridge": 566,
@@ -75,8 +76,10 @@ FITTED = (
     "decomposition_s",
     "pass_s",
 )
-# Seconds below which a part counts as if it had taken them.
-LEAST = 0.5
+# Seconds below which a part counts as if it had taken them: a plan is asked for long ones.
+LEAST = 2.0
+# A coefficient that doubles, or goes to zero, counts as much as a part that is off by this share.
+STAYS = 0.1
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,11 @@ def _work(model: str, fold: Any, size: Any, environment: Any) -> Any:
 
 
 def fit(found: list[Line]) -> Any:
-    """Fit the coefficients to the lines of points, relative errors alike, none below zero."""
+    """Fit the coefficients to the lines of points, relative errors alike, none below zero.
+
+    Each is drawn a little to the value that it has, so that one that cannot be told from another
+    does not go to zero while that takes its share.
+    """
     from scipy.optimize import nnls
 
     from dygenept.runs.plan_coefficients import MEASURED
@@ -160,9 +167,10 @@ def fit(found: list[Line]) -> Any:
     terms = np.array(
         [[line.planned(replace(none, **{name: 1.0})) for name in FITTED] for line in found]
     )
-    scale = np.maximum(np.abs(terms).max(axis=0), 1e-30)
+    before = np.array([getattr(MEASURED, name) for name in FITTED])
     wanted = weights * np.array([line.seconds for line in found])
-    values = nnls(terms / scale * weights[:, None], wanted)[0] / scale
+    rows = np.vstack([terms * before * weights[:, None], STAYS * np.eye(len(FITTED))])
+    values = nnls(rows, np.concatenate([wanted, np.full(len(FITTED), STAYS)]))[0] * before
     return replace(MEASURED, **dict(zip(FITTED, values.tolist(), strict=True)))
 
 

@@ -1,9 +1,11 @@
 """How the cost of the closed-form slate grows on full-size ``sim:k562`` and subsets of it.
 
-Once with all perturbations and ever fewer cells of each, once with all cells of ever fewer
-perturbations, over two decades; seconds of CPU on one thread, part by part, imports left out. Ranks
-compare every prediction with every held-out truth, which is quadratic by definition: they are
-measured by themselves. SIMULATED::
+The screen as a whole (a share of the perturbations with all their cells, and that share of the
+control cells), all perturbations with ever fewer cells of each, and all cells of ever fewer
+perturbations with all control cells, over two decades; seconds of CPU on one thread, part by part,
+imports left out. Ranks compare every prediction with every held-out truth, which is quadratic by
+definition: the screen is measured with and without them, and they by themselves. What takes less
+than ``BRIEF`` seconds is the median of three runs. SIMULATED::
 
     python benchmarks/scale/k562_growth.py FOLDER --json growth.json --plot growth.png
 """
@@ -37,11 +39,26 @@ MODELS = (
 )
 RANKS = ("centroid_accuracy", "perturbation_discrimination")
 SEED, N_FOLDS = 0, 2
+# Seconds of CPU below which a point is the median of three runs.
+BRIEF = 10.0
+# Of each series: what is cut, which default metrics are asked for, and the powers of a fit.
+SERIES = {
+    "screen": ("screen", "others", (0, 1)),
+    "screen with ranks": ("screen", "all", (0, 1, 2)),
+    "cells": ("cells", "others", (0, 1)),
+    "perturbations": ("perturbations", "others", (0, 1)),
+    "perturbations in ranks": ("perturbations", "ranks", (0, 1, 2)),
+}
 PARTS = ("reading", "means and tests", "fitting", "scoring", "rest")
 
 
 def subset(source: Path, path: Path, axis: str, share: float) -> dict[str, int]:
-    """Write a share of the cells of every condition, or all cells of a share of perturbations."""
+    """Write a share of a screen, of its cells, or of its perturbations, and return the sizes.
+
+    ``screen`` takes all cells of a share of the perturbations and that share of the control cells,
+    ``cells`` a share of the cells of every condition, ``perturbations`` all cells of a share of the
+    perturbations and all control cells.
+    """
     import anndata
 
     data = anndata.read_h5ad(source)
@@ -55,14 +72,20 @@ def subset(source: Path, path: Path, axis: str, share: float) -> dict[str, int]:
     else:
         perturbed = np.flatnonzero(~is_control)
         chosen = rng.permutation(perturbed)[: max(8, round(share * len(perturbed)))]
-        kept = np.isin(codes, chosen) | is_control[codes]
+        controls = is_control[codes]
+        if axis == "screen":
+            controls &= rng.random(len(codes)) < share
+        kept = np.isin(codes, chosen) | controls
     part = data[kept]
     part.write_h5ad(path)
     return {"cells": int(kept.sum()), "perturbations": part.obs["condition"].nunique() - 1}
 
 
-def measure(path: Path, *, ranks: bool) -> dict[str, float]:
-    """Bench the slate on a file and return seconds of CPU, part by part."""
+def measure(path: Path, asked_for: str) -> dict[str, float]:
+    """Bench the slate on a file and return seconds of CPU, part by part.
+
+    ``asked_for`` is ``ranks`` (the four ranks), ``others`` (the other default metrics) or ``all``.
+    """
     from dygenept.plugin.environment import Environment
     from dygenept.plugin.specs import MetricSpec
     from dygenept.runs import run_context, runner, scored_job
@@ -91,7 +114,8 @@ def measure(path: Path, *, ranks: bool) -> dict[str, float]:
     shown = [
         spec.name for spec in environment.manager.specs(MetricSpec) if spec.boards == "default"
     ]
-    names = [name for name in shown if name.startswith(RANKS) == ranks]
+    are_ranks = {"ranks": (True,), "others": (False,), "all": (False, True)}[asked_for]
+    names = [name for name in shown if name.startswith(RANKS) in are_ranks]
     with tempfile.TemporaryDirectory() as folder:
         # Once on a toy, so that what is loaded late is there.
         write_toy_h5ad(Path(folder, "toy.h5ad"))
@@ -128,13 +152,30 @@ def line(sizes: np.ndarray, seconds: np.ndarray, powers: tuple[int, ...]) -> np.
     return np.asarray(nnls(terms / scale, np.ones(len(sizes)))[0]) / scale
 
 
+def sizes_of(name: str, points: list[dict[str, float]]) -> np.ndarray:
+    """Return what grows in a series: its cells, or its perturbations."""
+    counted = "cells" if SERIES[name][0] == "cells" else "perturbations"
+    return np.array([point[counted] for point in points], dtype=np.float64)
+
+
+def slope(sizes: np.ndarray, seconds: np.ndarray) -> tuple[float, float]:
+    """Return the log-log slope of all points as measured, and its standard error."""
+    from scipy.stats import linregress
+
+    found = linregress(np.log(sizes), np.log(seconds))
+    return float(found.slope), float(found.stderr)
+
+
 def report(found: dict[str, list[dict[str, float]]]) -> None:
-    """Print what was measured, and what a line makes of each part."""
+    """Print what was measured, its slope, and what a line makes of each part."""
     for name, points in found.items():
-        axis = name.split()[0]
-        sizes = np.array([point[axis] for point in points], dtype=np.float64)
-        powers = (0, 1, 2) if name.endswith("ranks") else (0, 1)
+        sizes, powers = sizes_of(name, points), SERIES[name][2]
         sys.stdout.write(f"\n{name}: {', '.join(f'{size:,.0f}' for size in sizes)}\n")
+        for counted in ("perturbations", "cells"):
+            own = np.array([point[counted] for point in points], dtype=np.float64)
+            if own[-1] > own[0]:
+                steep, error = slope(own, np.array([point["all"] for point in points]))
+                sys.stdout.write(f"  slope in {counted}: {steep:.3f} ± {error:.3f}\n")
         for part in (*PARTS, "all"):
             seconds = np.maximum([point[part] for point in points], 1e-3)
             fit = line(sizes, seconds, powers)
@@ -163,23 +204,21 @@ def plot(found: dict[str, list[dict[str, float]]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(3.6 * len(found), 3.4), sharey=True)
+    figure, axes = pyplot.subplots(1, len(found), figsize=(3.4 * len(found), 3.4), sharey=True)
     for axis, (name, points) in zip(np.atleast_1d(axes), found.items(), strict=True):
-        what = name.split()[0]
-        sizes = np.array([point[what] for point in points], dtype=np.float64)
+        sizes, powers = sizes_of(name, points), SERIES[name][2]
         seconds = np.array([point["all"] for point in points])
-        powers = (0, 1, 2) if name.endswith("ranks") else (0, 1)
         fit = line(sizes, seconds, powers)
+        steep, error = slope(sizes, seconds)
         fine = np.geomspace(sizes[0], sizes[-1])
         drawn = sum(c * fine**power for c, power in zip(fit, powers, strict=True))
         text = " + ".join(f"{c:.2g} n^{power}" for c, power in zip(fit, powers, strict=True))
-        axis.loglog(sizes, seconds, "o", color="#1b6ca8", label="all")
+        axis.loglog(sizes, seconds, "o", color="#1b6ca8", label=f"slope {steep:.2f} ± {error:.2f}")
         axis.loglog(fine, drawn, "-", color="#1b6ca8", lw=1, label=text.replace(" n^0", ""))
-        axis.loglog(
-            sizes, seconds - fit[0], "s", color="#c0561a", ms=4, label="less the fixed cost"
-        )
+        middle = np.exp(np.log(seconds / sizes).mean())
+        axis.loglog(sizes, middle * sizes, "--", color="#888888", lw=1, label="slope 1")
         axis.set_title(name, fontsize=9)
-        axis.set_xlabel(f"{what} (n)")
+        axis.set_xlabel("cells (n)" if name == "cells" else "perturbations (n)")
         axis.legend(fontsize=7)
         axis.grid(alpha=0.3, which="both")
     np.atleast_1d(axes)[0].set_ylabel("CPU (s), one thread, SIMULATED")
@@ -195,41 +234,61 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--draw", type=Path, help="draw what --json wrote, and measure nothing")
+    parser.add_argument("--series", choices=SERIES, nargs="+", default=list(SERIES))
     parser.add_argument("--step", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--ranks", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--metrics", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
-        sys.stdout.write(json.dumps(measure(asked.step, ranks=asked.ranks)))
+        sys.stdout.write(json.dumps(measure(asked.step, asked.metrics)))
         return
-    found: dict[str, list[dict[str, float]]] = {}
     if asked.draw:
         found = json.loads(asked.draw.read_text())
     else:
-        import dygenept as dg
-        from dygenept.machine.folders import default_data_dir
-
-        asked.folder.mkdir(parents=True, exist_ok=True)
-        dg.load_dataset("sim:k562")
-        (source,) = default_data_dir().glob("simulated/k562-scale1-seed0-*/*.h5ad")
-        for axis in ("cells", "perturbations"):
-            for share in sorted(asked.shares):
-                path = asked.folder / "part.h5ad"
-                sizes = subset(source, path, axis, share)
-                for name in (axis, f"{axis} in ranks") if axis != "cells" else (axis,):
-                    command = [sys.executable, __file__, str(asked.folder), "--step", str(path)]
-                    command += ["--ranks"] if name != axis else []
-                    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-                    done = subprocess.run(command, check=True, capture_output=True, env=alone)
-                    row = {**sizes, **json.loads(done.stdout)}
-                    found.setdefault(name, []).append(row)
-                    sys.stdout.write(f"{name}: {row}\n")
-                    sys.stdout.flush()
-                path.unlink()
-                if asked.json is not None:
-                    asked.json.write_text(json.dumps(found, indent=1))
+        found = measured(asked)
     report(found)
     if asked.plot is not None:
         plot(found, asked.plot)
+
+
+def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
+    """Measure each share of each series that is asked for, keeping what --json knows of others."""
+    import dygenept as dg
+    from dygenept.data.simulated.profiles import SIMULATION_VERSION
+    from dygenept.machine.folders import default_data_dir
+
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    dg.load_dataset("sim:k562")
+    made = default_data_dir() / "simulated" / f"k562-scale1-seed0-v{SIMULATION_VERSION}"
+    (source,) = made.glob("*.h5ad")
+    found: dict[str, list[dict[str, float]]] = {}
+    if asked.json is not None and asked.json.exists():
+        found = json.loads(asked.json.read_text())
+    for name in asked.series:
+        found.pop(name, None)
+    for axis in dict.fromkeys(SERIES[name][0] for name in asked.series):
+        for share in sorted(asked.shares):
+            path = asked.folder / "part.h5ad"
+            sizes = subset(source, path, axis, share)
+            for name in (name for name in asked.series if SERIES[name][0] == axis):
+                row = {**sizes, **one_point(asked.folder, path, SERIES[name][1])}
+                found.setdefault(name, []).append(row)
+                sys.stdout.write(f"{name}: {row}\n")
+                sys.stdout.flush()
+            path.unlink()
+            if asked.json is not None:
+                asked.json.write_text(json.dumps(found, indent=1))
+    return found
+
+
+def one_point(folder: Path, path: Path, metrics: str) -> dict[str, float]:
+    """Return the seconds of a file in a process of its own; the median of three brief ones."""
+    command = [sys.executable, __file__, str(folder), "--step", str(path), "--metrics", metrics]
+    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    runs: list[dict[str, float]] = []
+    while not runs or (len(runs) < 3 and runs[0]["all"] < BRIEF):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=alone)
+        runs.append(json.loads(done.stdout))
+    return sorted(runs, key=lambda run: run["all"])[len(runs) // 2]
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def reachable(root: object, name: str = "task") -> Iterator[tuple[str, object]]:
 
 def _ends(item: object) -> bool:
     """Tell whether nothing further can be reached from an object."""
-    return isinstance(item, _LEAVES) or type(item) in _NAMES
+    return type(item) in _PLAIN or isinstance(item, _LEAVES)
 
 
 def reachable_arrays(root: object, name: str = "task") -> Iterator[tuple[str, Array]]:
@@ -80,7 +80,7 @@ def _references(path: str, item: object) -> Iterator[tuple[str, object]]:
             yield from ((f"{path}[…]", value) for value in item.flat if not _ends(value))
     elif isinstance(item, memoryview):
         yield f"{path}.obj", item.obj
-    elif isinstance(item, Mapping):
+    elif type(item) is dict or isinstance(item, Mapping):
         pairs = list(item.items())
         if _PLAIN.issuperset(type(part) for pair in pairs for part in pair):
             return
@@ -110,13 +110,20 @@ def _references(path: str, item: object) -> Iterator[tuple[str, object]]:
 
 
 def _attributes(path: str, item: object) -> Iterator[tuple[str, object]]:
-    names = set(getattr(item, "__dict__", ()))
-    if is_dataclass(item):
-        names |= {field.name for field in fields(item)}
-    for owner in type(item).__mro__:
+    own = getattr(item, "__dict__", {})
+    kind: Any = type(item)
+    declared = _declared(kind)
+    yield from _named(path, item, sorted({*declared, *own}) if own else declared)
+
+
+@functools.lru_cache(maxsize=4096)
+def _declared(kind: type) -> tuple[str, ...]:
+    """Return what the slots and fields of a class name, sorted."""
+    names: set[str] = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    for owner in kind.__mro__:
         slots = owner.__dict__.get("__slots__", ())
         names |= {slots} if isinstance(slots, str) else set(slots)
-    yield from _named(path, item, sorted(names - {"__dict__", "__weakref__"}))
+    return tuple(sorted(names - {"__dict__", "__weakref__"}))
 
 
 def _named(
@@ -124,7 +131,9 @@ def _named(
 ) -> Iterator[tuple[str, object]]:
     for name in names:
         try:
-            yield f"{path}.{name}", object.__getattribute__(item, name)
+            value = object.__getattribute__(item, name)
         except (AttributeError, ValueError):
             # A slot that was never filled, or a name that its class mangles.
             continue
+        if not _ends(value):
+            yield f"{path}.{name}", value

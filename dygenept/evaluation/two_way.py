@@ -11,7 +11,7 @@ larger of the first two. Resampling both at once would count the noise of pairs 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,31 +86,72 @@ _NOTHING = np.full(1, np.nan)
 UNKNOWN = TwoWay(_NOTHING, _NOTHING, _NOTHING, 0, 0)
 
 
-def joined(folds: Sequence[tuple[TwoWay, int]]) -> TwoWay:
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A mean over what was held out in one fold.
+
+    Attributes:
+        spread: The mean in resamples.
+        size: Over how many values it is taken, not 0.
+        mean: The mean itself.
+        number: Which fold it is, the same one for every model.
+    """
+
+    spread: TwoWay
+    size: int
+    mean: float
+    number: int
+
+
+def joined(folds: Sequence[Fold]) -> TwoWay:
     """Return the mean over several folds, which share their genes and no perturbation.
 
-    Args:
-        folds: Each fold's mean, and over how many values it is taken; none of them 0.
+    A fold of two perturbations or more tells by itself how much others would differ. One of a
+    single perturbation does not: its distance from the mean of all folds does, as strata of one
+    unit are treated in surveys (``_alone``). The noise of pairs is not known there per gene, and
+    none is taken off.
     """
-    total = sum(size for _, size in folds)
+    total = sum(fold.size for fold in folds)
+    mean = sum(fold.size / total * fold.mean for fold in folds)
+    parts = [(fold.size / total, _alone(fold, fold.size / total, mean)) for fold in folds]
 
-    def mean(name: str) -> DoubleArray:
-        parts = [size / total * getattr(of, name) for of, size in folds]
-        return np.asarray(sum(parts), dtype=np.float64)
+    def weighted(name: str) -> DoubleArray:
+        return np.asarray(sum(share * getattr(of, name) for share, of in parts), dtype=np.float64)
 
     return TwoWay(
-        genes=mean("genes"),
-        perturbations=mean("perturbations"),
-        pairs=mean("pairs"),
-        n_genes=max(of.n_genes for of, _ in folds),
-        n_perturbations=sum(of.n_perturbations for of, _ in folds),
+        genes=weighted("genes"),
+        perturbations=weighted("perturbations"),
+        pairs=weighted("pairs"),
+        n_genes=max(of.n_genes for _, of in parts),
+        n_perturbations=sum(of.n_perturbations for _, of in parts),
     )
+
+
+def _alone(fold: Fold, share: float, mean: float) -> TwoWay:
+    """Return a fold's resamples, those of a single perturbation by its distance from the mean.
+
+    The distance counts with one sign or the other in each resample, with the same signs for every
+    model. The mean of all folds follows each of them by its share, so that squares of distances
+    are too small by that share.
+
+    Args:
+        fold: The fold.
+        share: Its share of all values; 1 where it is the only one, and nothing is known.
+        mean: The mean of all folds.
+    """
+    spread = fold.spread
+    if spread.n_perturbations != 1 or share >= 1.0:
+        return spread
+    signs = np.random.default_rng(fold.number).choice((-1.0, 1.0), size=len(spread.genes))
+    distance = (fold.mean - mean) / (1.0 - share) ** 0.5
+    pairs = spread.pairs if np.isfinite(spread.pairs).any() else np.zeros_like(spread.genes)
+    return replace(spread, perturbations=fold.mean + distance * signs, pairs=pairs)
 
 
 def widened(draws: DoubleArray, n: int) -> DoubleArray:
     """Return resamples of n draws whose variance is that of a sample, not n - 1 parts in n of it.
 
-    NaN where ``n`` is one: other perturbations may differ by anything.
+    NaN where ``n`` is one: alone it does not tell by how much others differ.
     """
     if n < 2:
         return np.full_like(draws, np.nan)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 from dygenept.evaluation.comparison import PairedDifference
-from dygenept.evaluation.two_way import UNKNOWN, TwoWay, joined
+from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, joined
 from dygenept.results.records import MetricRecord, RunRecord
 
 COMPETITORS = ("model", "baseline", "submitted")
@@ -145,22 +146,19 @@ def _resampled(
     Known of all units and of those of a cell type; of other parts nothing is, nor of what earlier
     versions recorded.
     """
-    folds: dict[str, list[tuple[TwoWay, int]]] = {}
+    folds: dict[str, list[Fold]] = {}
     for record in records:
         if record.dataset.kind != "effects":
             continue
         for entry in record.metrics:
-            if entry.name == metric:
-                drawn, n_defined = _of_fold(entry, record.fold, keep)
-                if n_defined:
-                    folds.setdefault(record.model, []).append((drawn, n_defined))
+            found = _of_fold(entry, record.fold, keep) if entry.name == metric else None
+            if found is not None:
+                folds.setdefault(record.model, []).append(found)
     return {model: joined(of) for model, of in folds.items()}
 
 
-def _of_fold(
-    entry: MetricRecord, fold: int, keep: Callable[[Unit], bool] | None
-) -> tuple[TwoWay, int]:
-    """Return resamples of what is kept of a fold's units, and how many of them are defined."""
+def _of_fold(entry: MetricRecord, fold: int, keep: Callable[[Unit], bool] | None) -> Fold | None:
+    """Return the mean over what is kept of a fold's units; None where none of them is defined."""
     kept = [
         of for of in entry.values if keep is None or keep(Unit(fold, of.perturbation, of.cell_type))
     ]
@@ -170,8 +168,11 @@ def _of_fold(
         found = entry.two_way
     elif len(kept) == sum(of.cell_type in types for of in entry.values) and len(types) == 1:
         found = entry.two_way_by_type.get(*types)
-    n_defined = sum(of.value is not None for of in kept)
-    return (UNKNOWN if found is None else found.read()), n_defined
+    defined = [of.value for of in kept if of.value is not None]
+    if not defined:
+        return None
+    spread = UNKNOWN if found is None else found.read()
+    return Fold(spread, len(defined), fmean(defined), fold)
 
 
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:

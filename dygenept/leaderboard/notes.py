@@ -41,7 +41,13 @@ def board_notes(
         return ()
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
-    first = (_size(rows), chosen, _claim(rows, lead), _over_linear(rows, lead), *_echoes(rows))
+    first = (
+        _size(rows, record),
+        chosen,
+        _claim(rows, lead),
+        _over_linear(rows, lead),
+        *_echoes(rows),
+    )
     first = (*first, _unmarked(rows), _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
     planted = "" if record is None else planted_note(record.dataset.planted)
@@ -69,16 +75,30 @@ def _of_data(record: RunRecord | None) -> tuple[str, ...]:
     return (_controls(record), said)
 
 
-def _size(rows: Sequence[LeaderboardRow]) -> str:
-    n_distinct = max(row.n_distinct for row in rows)
+def _size(rows: Sequence[LeaderboardRow], record: RunRecord | None) -> str:
+    """Count what the values are of: perturbations, or genes where a metric is computed per gene."""
+    units = {} if record is None else {metric.name: metric.unit for metric in record.metrics}
+    sizes: dict[str, int] = {}
+    for row in rows:
+        unit = units.get(row.metric, "perturbation")
+        sizes[unit] = max(sizes.get(unit, 0), row.n_distinct)
     n_types = max(row.n_cell_types for row in rows)
-    text = ""
+    said = []
     if n_types > 1:
-        text = f"{n_distinct} perturbations in {n_types} cell types: both count for what is shown"
-    if n_distinct < MIN_TO_CLAIM:
-        few = f"{n_distinct} held-out perturbations are too few to show anything of a model"
-        text = f"{text}; {few}" if text else few
-    return text
+        counts = " and ".join(_counted(n, unit) for unit, n in sizes.items())
+        both = "both" if len(sizes) == 1 else "all"
+        said.append(f"{counts} in {n_types} cell types: {both} count for what is shown")
+    said += [
+        f"{_counted(n, f'held-out {unit}' if unit == 'perturbation' else unit)} "
+        f"{'is' if n == 1 else 'are'} too few to show anything of a model"
+        for unit, n in sizes.items()
+        if n < MIN_TO_CLAIM
+    ]
+    return "; ".join(said)
+
+
+def _counted(n: int, unit: str) -> str:
+    return f"{n} {unit}" if n == 1 else f"{n} {unit}s"
 
 
 def _lead(rows: Sequence[LeaderboardRow], lead: str, *, is_fixed: bool) -> str:

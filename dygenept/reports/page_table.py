@@ -23,6 +23,8 @@ APART = ("ceiling", "floor")
 # half an interval, whichever is larger; others end at the edge.
 REACH = 6.0
 SHOWN_FIRST = 6
+# Columns of a layout that the page draws in a way of its own.
+DRAWN = frozenset(("place", "model", "gap_closed", "folds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class TableLine:
-    """One model: its name, what is said of it, and a cell for each metric."""
+    """One model: its name, what is said of it, and a cell for each metric and further column."""
 
     model: str
     role: str
@@ -65,6 +67,7 @@ class TableLine:
     rank: str
     folds: str
     cells: tuple[TableCell, ...]
+    further: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,18 @@ class TableHead:
 
 @dataclass(frozen=True, slots=True)
 class PageTable:
-    """Headings, the models that compete, and apart from them ceilings and floors."""
+    """Headings, the models that compete, and apart from them ceilings and floors.
+
+    Attributes:
+        heads: Of metrics.
+        further: Headings of columns of the layout that the page does not draw by itself; their
+            values are those of the leading metric.
+        competitors: Models that compete.
+        apart: Ceilings and floors.
+    """
 
     heads: tuple[TableHead, ...]
+    further: tuple[str, ...]
     competitors: tuple[TableLine, ...]
     apart: tuple[TableLine, ...]
 
@@ -100,6 +112,7 @@ def page_table(
     """
     metrics = leading_first(rows, fixed=board.fixed_lead)
     axes = {name: _axis([row for row in rows if row.metric == name]) for name in metrics}
+    further = [each for each in board.layout.shown(rows, "html") if each.name not in DRAWN]
     lines = []
     for found in by_model(rows, metrics[0]):
         first = next(iter(found.values()))
@@ -112,6 +125,10 @@ def page_table(
                 rank="" if lead is None or lead.place is None else str(lead.place),
                 folds=f"{first.total.n_folds}/{first.n_split_folds}",
                 cells=tuple(_cell(board, found.get(name), axes[name]) for name in metrics),
+                further=tuple(
+                    MISSING if lead is None else column.short(column.value(lead))
+                    for column in further
+                ),
             )
         )
     heads = tuple(
@@ -127,6 +144,7 @@ def page_table(
     )
     return PageTable(
         heads=heads,
+        further=tuple(column.heading or column.name for column in further),
         competitors=tuple(line for line in lines if line.role not in APART),
         apart=tuple(line for line in lines if line.role in APART),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dygenept.evaluation.two_way import UNKNOWN, TwoWay, joined, widened
+from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, joined, widened
 from dygenept.types import DoubleArray
 
 NAN = float("nan")
@@ -102,12 +102,51 @@ def test_a_difference_is_taken_resample_by_resample() -> None:
 def test_folds_share_their_genes_and_no_perturbation() -> None:
     rng = np.random.default_rng(1)
     first, second = (TwoWay(*rng.normal(size=(3, 40)), n, m) for n, m in ((9, 8), (7, 12)))
-    both = joined([(first, 1), (second, 3)])
+    both = joined([Fold(first, 1, 0.0, 0), Fold(second, 3, 9.0, 1)])
     for name in ("genes", "perturbations", "pairs"):
         expected = (getattr(first, name) + 3 * getattr(second, name)) / 4
         np.testing.assert_allclose(getattr(both, name), expected)
     assert (both.n_genes, both.n_perturbations) == (9, 20)
-    assert joined([(first, 1), (UNKNOWN, 1)]).interval(0.0) is None
+    unknown = joined([Fold(first, 1, 0.0, 0), Fold(UNKNOWN, 1, 0.0, 1)])
+    assert unknown.interval(0.0) is None
+
+
+def single(mean: float, number: int, size: int = 1, *, per_gene: bool = False) -> Fold:
+    nothing, unknown = np.zeros(4000), np.full(4000, NAN)
+    spread = TwoWay(nothing, unknown, unknown if per_gene else nothing, 50, 1)
+    return Fold(spread, size, mean, number)
+
+
+@pytest.mark.parametrize("per_gene", [False, True])
+def test_folds_of_one_perturbation_differ_by_as_much_as_their_perturbations(per_gene: bool) -> None:
+    values = np.array([0.2, 0.9, 0.4, 0.7, 0.1])
+    found = joined([single(of, place, per_gene=per_gene) for place, of in enumerate(values)])
+    assert (found.n_genes, found.n_perturbations) == (50, 5)
+    # The error of a mean of five.
+    assert found.standard_error() == pytest.approx(values.std(ddof=1) / 5**0.5, rel=0.03)
+    assert found.perturbations.mean() == pytest.approx(values.mean(), abs=0.01)
+    # The signs are those of the fold's number, so that equal models differ by nothing.
+    again = joined([single(of, place) for place, of in reversed(list(enumerate(values)))])
+    assert found.minus(again).standard_error() == pytest.approx(0.0, abs=1e-12)
+    moved = joined([single(of + 0.3, place) for place, of in enumerate(values)])
+    assert moved.minus(found).standard_error() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_fold_of_one_counts_by_its_share_and_leaves_other_folds_as_they_are() -> None:
+    draws = np.linspace(-1.0, 1.0, 4000)
+    fold = Fold(TwoWay(0 * draws, draws, 0 * draws, 50, 6), 3, 0.5, 0)
+    found = joined([fold, single(0.9, 1)])
+    # It lies three quarters of 0.4 from the mean of both, and that mean follows it by a quarter.
+    own = (0.25 * 0.3) ** 2 / 0.75
+    expected = (0.75**2 * draws.var(ddof=1) + own) ** 0.5
+    assert found.standard_error() == pytest.approx(expected, rel=0.03)
+    assert found.n_perturbations == 7
+
+
+def test_one_perturbation_in_all_tells_nothing() -> None:
+    assert joined([single(0.5, 0)]).interval(0.5) is None
+    with_unknown = joined([single(0.5, 0), Fold(UNKNOWN, 1, 0.4, 1)])
+    assert with_unknown.interval(0.5) is None
 
 
 def test_a_bootstrap_is_widened_to_the_variance_of_a_sample() -> None:

@@ -18,6 +18,7 @@ from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, 
 from dygenept.leaderboard.formats import render
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.machine.terminal import safe_console
+from dygenept.reports import page
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import FORMATS, Format, laid_out, written
 
@@ -55,10 +56,10 @@ def test_a_column_that_is_added_in_one_place_shows_in_every_format(
     records: list[RunRecord], monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
     column = Column("doubled", lambda row: 2000.0 * (row.total.pooled or 0.0))
-    layout = leaderboard.LEADERBOARD
-    monkeypatch.setattr(
-        leaderboard, "LEADERBOARD", replace(layout, columns=(*layout.columns, column))
-    )
+    layout = replace(leaderboard.LEADERBOARD, columns=(*leaderboard.LEADERBOARD.columns, column))
+    # The page knows a leaderboard by its layout, wherever it was imported before.
+    monkeypatch.setattr(leaderboard, "LEADERBOARD", layout)
+    monkeypatch.setattr(page, "LEADERBOARD", layout)
     text = render_boards([records], chosen=chosen)  # type: ignore[arg-type]
     assert "doubled" in text
     for value in ("1800.0", "800.0", "2000.0"):

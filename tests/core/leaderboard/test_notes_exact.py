@@ -63,6 +63,22 @@ def test_the_size_is_that_of_the_largest_row(
     assert board_notes(rows) == (() if said is None else (said,))
 
 
+def test_metrics_per_gene_count_genes(row: LeaderboardRow, record: MakeRecord) -> None:
+    one = record(model="a", values=(0.5,) * 12)
+    per_gene = one.metrics[0].model_copy(update={"name": "auroc_gene", "unit": "gene"})
+    made = one.model_copy(update={"metrics": (one.metrics[0], per_gene)})
+    genes = replace(row, metric="auroc_gene", n_distinct=30, n_cell_types=2)
+    assert board_notes([genes], made) == ("30 genes in 2 cell types: both count for what is shown",)
+    few = replace(row, n_distinct=1, n_cell_types=2)
+    assert board_notes([genes, few], made) == (
+        "30 genes and 1 perturbation in 2 cell types: all count for what is shown; "
+        "1 held-out perturbation is too few to show anything of a model",
+    )
+    assert board_notes([replace(genes, n_distinct=5, n_cell_types=1)], made) == (
+        "5 genes are too few to show anything of a model",
+    )
+
+
 def test_the_first_metric_is_named_with_the_reason(row: LeaderboardRow) -> None:
     wide = calibrated(row, "mse", True, 0.5, 0.6)
     narrow = calibrated(row, "mae", True, 0.25, 0.3)
