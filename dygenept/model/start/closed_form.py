@@ -5,7 +5,8 @@ Fine-tuning from a fitted readout distorts the features less than from a random 
 that nothing held out is read. Facets count for something beside the genes' own codes only where
 they help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is
 the linear model of the baseline ``linear_loo``, whose typical change has fewer weighings to choose
-from (see ``typical.Weighing``).
+from (see ``typical.Weighing``). Untuned features count at all only where left-out perturbations are
+predicted better for them than by the typical change alone, beyond chance.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ def start_in_closed_form(
     share, choice = choices[chosen.candidate]
     if chosen.n_steps:
         choice = _fit_choice(network, data, targets, positions, (chosen.penalty,))
+    else:
+        choice = choice.beyond_chance()
     logger.debug("readout: penalty %g, identity share %s", choice.penalty, share)
     return ClosedFormStart(_installed(network, choice, data), share, chosen.n_steps)
 
@@ -96,7 +99,8 @@ def refit_readout(network: DyGenePT, data: StartData, rng: np.random.Generator) 
     network.eval()
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     positions = feature_cells(data, rng)
-    _installed(network, _fit_choice(network, data, targets, positions), data)
+    choice = _fit_choice(network, data, targets, positions).beyond_chance()
+    _installed(network, choice, data)
 
 
 def feature_cells(data: StartData, rng: np.random.Generator) -> IndexArray:

@@ -190,3 +190,47 @@ def test_the_spread_is_that_of_left_out_residuals() -> None:
     gram = features.T @ features + ridge * np.eye(4)
     expected = np.sqrt(fit.variance * (1 + x @ np.linalg.solve(gram, x)))
     np.testing.assert_allclose(fit.spread(x[None], np.zeros(1, dtype=int))[0], expected)
+
+
+def drawn_choice(seed: int, *, told: float) -> ReadoutChoice:
+    """Choose for random features, of which changes beyond the typical one have a share."""
+    rng = np.random.default_rng(seed)
+    features, n_genes = rng.normal(size=(60, 40)), 30
+    features[:, 0] = 0.0
+    strengths = np.where(rng.random(60) < 0.3, 4.0, 1.0)[:, None]
+    own = told * features @ rng.normal(size=(40, n_genes)) / 40**0.5
+    changes = 1.0 + strengths * (own + rng.normal(size=(60, n_genes)))
+    shared = np.zeros(40)
+    shared[0] = 1.0
+    return ReadoutChoice.of(features + shared, Targets.of(changes, Rows.single(60)), shared)
+
+
+def test_features_are_read_only_where_they_help_by_more_than_chance() -> None:
+    by_chance = [drawn_choice(seed, told=0.0) for seed in range(40)]
+    before = sum(choice.penalty < 100.0 for choice in by_chance)
+    after = [choice.beyond_chance() for choice in by_chance]
+    assert before >= 8
+    assert sum(choice.penalty < max(PENALTIES) for choice in after) <= 4
+    for choice in after:
+        if choice.penalty == max(PENALTIES):
+            alone = choice.left_out.errors(max(PENALTIES), choice.prior)
+            np.testing.assert_array_equal(choice.errors, alone)
+    for seed in range(10):
+        choice = drawn_choice(seed, told=2.0)
+        assert choice.penalty < 100.0
+        assert choice.beyond_chance() is choice
+
+
+def test_without_a_typical_change_features_are_all_there_is() -> None:
+    rng = np.random.default_rng(0)
+    targets = Targets.of(rng.normal(size=(20, 5)), Rows.single(20))
+    for penalties in (PENALTIES, (0.03, 100.0)):
+        choice = ReadoutChoice.of(rng.normal(size=(20, 8)), targets, None, penalties)
+        assert choice.beyond_chance() is choice
+
+
+def test_the_largest_penalty_leaves_the_typical_change_alone() -> None:
+    choice = drawn_choice(0, told=2.0)
+    typical, coefficients = choice.left_out.solved(max(PENALTIES), choice.prior)
+    added = choice.left_out.spectrum.features @ (choice.left_out.spectrum.features.T @ coefficients)
+    assert np.abs(added).max() < 0.02 * np.abs(typical).max()
