@@ -230,7 +230,7 @@ class Member:
             if self.state.options.warm_start:
                 start = start_in_closed_form(network, data, start_rng(self.seed))
             if start is not None and self._judges_steps:
-                judged = judge_steps(network, trainer, data)
+                judged = judge_steps(network, trainer, data, start)
                 if not judged.are_kept:
                     options = replace(trainer.options, epochs=0)
                     # A checkpoint of steps, kept by another machine's rounding, is not read.

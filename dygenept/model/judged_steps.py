@@ -18,7 +18,12 @@ from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import can_predict_top_genes, predict_means, predict_top_genes
 from dygenept.model.seeds import derived_seed, judged_rng
 from dygenept.model.start.beyond_chance import best_beyond_chance
-from dygenept.model.start.closed_form import CELLS_OF_MANY, CELLS_PER_TYPE, refit_readout
+from dygenept.model.start.closed_form import (
+    CELLS_OF_MANY,
+    CELLS_PER_TYPE,
+    ClosedFormStart,
+    refit_readout,
+)
 from dygenept.model.start.features import StartData
 from dygenept.model.start.left_out import MANY_PERTURBATIONS
 from dygenept.model.training.checkpoint import changing_tensors, restore_tensors
@@ -65,7 +70,9 @@ class StepsJudgement:
         }
 
 
-def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJudgement:
+def judge_steps(
+    network: DyGenePT, trainer: Trainer, data: StartData, start: ClosedFormStart
+) -> StepsJudgement:
     """Hold out a quarter of the perturbations, four times where there are few, once elsewhere.
 
     The readout is fitted to the others and the steps are taken on them; facets, identity share and
@@ -75,6 +82,7 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
         network: Started in closed form; it is left as it was.
         trainer: Takes the steps.
         data: All conditions that it learns from.
+        start: What its start settled on.
     """
     numbers = data.rows().perturbations
     n = data.rows().n_perturbations
@@ -92,7 +100,7 @@ def judge_steps(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJu
             replace(data, conditions=data.conditions.take(np.flatnonzero(of)))
             for of in (~is_held, is_held)
         )
-        refit_readout(network, inner, rng)
+        refit_readout(network, inner, rng, start)
         before.append(_scores(network, trainer, held, spares=has_many))
         replace(
             trainer,

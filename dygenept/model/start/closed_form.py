@@ -5,8 +5,8 @@ Fine-tuning from a fitted readout distorts the features less than from a random 
 that nothing held out is read. Facets count for something beside the genes' own codes only where
 they help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is
 the linear model of the baseline ``linear_loo``, whose typical change has fewer weighings to choose
-from (see ``typical.Weighing``). Untuned features count at all only where left-out perturbations are
-predicted better for them than by the typical change alone, beyond chance.
+from (see ``typical.Weighing``). Where no gene is perturbed in two perturbations, untuned codes are
+not read at all: they are alike by chance alone.
 """
 
 from __future__ import annotations
@@ -81,26 +81,36 @@ def start_in_closed_form(
     share, choice = choices[chosen.candidate]
     if chosen.n_steps:
         choice = _fit_choice(network, data, targets, positions, (chosen.penalty,))
-    else:
-        choice = choice.beyond_chance()
+    elif _says_nothing(share, data):
+        choice = choice.typical_alone()
     logger.debug("readout: penalty %g, identity share %s", choice.penalty, share)
     return ClosedFormStart(_installed(network, choice, data), share, chosen.n_steps)
 
 
 @torch.no_grad()
-def refit_readout(network: DyGenePT, data: StartData, rng: np.random.Generator) -> None:
+def refit_readout(
+    network: DyGenePT, data: StartData, rng: np.random.Generator, start: ClosedFormStart
+) -> None:
     """Fit the output map to other conditions; all else that a start settles on stays as it is.
 
     Args:
         network: Started in closed form before.
         data: The conditions and control cells.
         rng: Draws the control cells that features are averaged over.
+        start: What the start settled on.
     """
     network.eval()
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     positions = feature_cells(data, rng)
-    choice = _fit_choice(network, data, targets, positions).beyond_chance()
+    choice = _fit_choice(network, data, targets, positions)
+    if not start.facet_tuning_steps and _says_nothing(start.identity_share, data):
+        choice = choice.typical_alone()
     _installed(network, choice, data)
+
+
+def _says_nothing(share: float | None, data: StartData) -> bool:
+    """Tell whether untuned features are codes of genes alone, each in one perturbation alone."""
+    return share == 1.0 and not data.has_shared_genes()
 
 
 def feature_cells(data: StartData, rng: np.random.Generator) -> IndexArray:

@@ -42,6 +42,16 @@ class StartData:
         types = self.conditions.cell_types
         return Rows(np.array(found, dtype=np.int64), types, self.controls.n_cell_types)
 
+    def has_shared_genes(self) -> bool:
+        """True if some gene is perturbed in more than one perturbation.
+
+        Where none is, as in a screen of single perturbations, nothing can be learned of a gene from
+        its code: codes of other genes are like it by chance alone.
+        """
+        rows = np.unique(np.sort(self.conditions.gene_indices.numpy(), axis=1), axis=0)
+        times = np.unique(rows[rows >= 0], return_counts=True)[1]
+        return bool((times > 1).any())
+
     def encode_cells(self, network: DyGenePT, cells: IndexArray) -> torch.Tensor:
         """Return the states of control cells of the pool, (C,) to (C, D)."""
         return network.encode_cells(torch.from_numpy(cells).to(self.device))

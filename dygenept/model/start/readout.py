@@ -24,9 +24,6 @@ from dygenept.types import DoubleArray
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10000.0)
 # Share of what features say that each cell type reads by itself.
 TYPE_SHARES = (0.0, 0.5, 1.0)
-# Standard errors that left-out errors must gain over the typical change alone before features are
-# read: a one-sided test at 5 %. Penalties compete, but are much alike.
-N_SPREADS = 1.645
 # The two means that ``linear_loo`` chooses between (see ``Weighing``).
 LINEAR_EXPONENTS = (1.0, 0.0)
 
@@ -215,24 +212,15 @@ class ReadoutChoice:
         assert best is not None
         return best
 
-    def beyond_chance(self) -> ReadoutChoice:
-        """Read the features only where that is better than the typical change alone, beyond chance.
+    def typical_alone(self) -> ReadoutChoice:
+        """Leave nothing but the typical change: the same under the largest penalty.
 
-        Random features, such as codes of genes, are alike by chance. Where most perturbations do
-        little, the penalty of the smallest mean error is one under which a few strong ones are
-        alike so, and the others are predicted worse for it.
-
-        Returns:
-            This choice, or that of the largest penalty.
+        Without a typical change there is nothing to leave, and this choice stays.
         """
         largest = max(self.penalties)
         if self.direction is None or self.penalty == largest:
             return self
-        alone = self.left_out.errors(largest, self.prior)
-        errors = np.stack([alone, self.errors], axis=1)
-        if best_beyond_chance(errors, reference=0, n_spreads=N_SPREADS):
-            return self
-        return replace(self, errors=alone, penalty=largest)
+        return replace(self, errors=self.left_out.errors(largest, self.prior), penalty=largest)
 
     def solved(self) -> Readout:
         """Let cell types read features by themselves where that helps, and solve."""

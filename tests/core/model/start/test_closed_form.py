@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from dygenept.model.conditions import condition_set, gene_positions
+from dygenept.model.conditions import PADDING, condition_set, gene_positions
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import DyGenePT, Parts
-from dygenept.model.start.closed_form import start_in_closed_form
+from dygenept.model.start import closed_form, facet_tuning
+from dygenept.model.start.closed_form import refit_readout, start_in_closed_form
 from dygenept.model.start.features import Features, StartData, mean_features
+from dygenept.model.start.readout import PENALTIES, ReadoutChoice
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
 from dygenept.types import Condition, Task, TaskCells
@@ -81,6 +83,60 @@ def test_the_identity_share_is_chosen_among_those_offered(
     encoder = fresh(make_model, make_parts).gene_encoder
     assert len(encoder.identity_shares) > 1
     assert any(float(encoder.identity_share) == pytest.approx(s) for s in encoder.identity_shares)
+
+
+@pytest.mark.parametrize("has_shared", [True, False])
+def test_untuned_codes_are_read_only_where_a_gene_is_perturbed_twice(
+    make_model: Callable[..., DyGenePTModel],
+    make_parts: Callable[..., Parts],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_shared: bool,
+) -> None:
+    network = fresh(make_model, make_parts)
+    data = toy_data(network, toy_task()[0])
+    few = data.conditions.take(np.arange(9))
+    alone = torch.arange(9)[:, None].expand_as(few.gene_indices).clone()
+    alone[:, 1:] = PADDING
+    if has_shared:
+        alone[1, 1] = 0
+    data = replace(data, conditions=replace(few, gene_indices=alone))
+    assert data.has_shared_genes() is has_shared
+    monkeypatch.setattr(facet_tuning, "MIN_CONDITIONS", 10**6)
+    network.gene_encoder.identity_shares = (1.0,)
+    started = start_in_closed_form(network, data, np.random.default_rng(0))
+    assert started is not None
+    assert started.identity_share == 1.0
+    assert started.facet_tuning_steps == 0
+    is_largest = started.readout.penalty == max(PENALTIES)
+    assert is_largest or has_shared
+    # What is fitted again to others, before steps are judged, follows the same rule.
+    found: list[ReadoutChoice] = []
+    plain = closed_form._installed
+
+    def seen(network: DyGenePT, choice: ReadoutChoice, data: StartData) -> object:
+        found.append(choice)
+        return plain(network, choice, data)
+
+    monkeypatch.setattr(closed_form, "_installed", seen)
+    refit_readout(network, data, np.random.default_rng(0), started)
+    assert found[0].penalty == started.readout.penalty
+
+
+def test_a_gene_in_several_cell_types_is_not_shared(
+    make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts]
+) -> None:
+    data = toy_data(fresh(make_model, make_parts), toy_task()[0])
+    genes = torch.tensor([[3, PADDING], [3, PADDING], [5, 7], [7, 5]])
+    several = replace(
+        data, conditions=replace(data.conditions.take(np.arange(4)), gene_indices=genes)
+    )
+    assert not several.has_shared_genes()
+    genes = torch.tensor([[3, PADDING], [5, 3], [5, 3], [8, PADDING]])
+    several = replace(
+        data, conditions=replace(data.conditions.take(np.arange(4)), gene_indices=genes)
+    )
+    assert several.has_shared_genes()
 
 
 def test_a_decoder_without_readout_keeps_its_first_weights(network: DyGenePT) -> None:

@@ -205,28 +205,21 @@ def drawn_choice(seed: int, *, told: float) -> ReadoutChoice:
     return ReadoutChoice.of(features + shared, Targets.of(changes, Rows.single(60)), shared)
 
 
-def test_features_are_read_only_where_they_help_by_more_than_chance() -> None:
-    by_chance = [drawn_choice(seed, told=0.0) for seed in range(40)]
-    before = sum(choice.penalty < 100.0 for choice in by_chance)
-    after = [choice.beyond_chance() for choice in by_chance]
-    assert before >= 8
-    assert sum(choice.penalty < max(PENALTIES) for choice in after) <= 4
-    for choice in after:
-        if choice.penalty == max(PENALTIES):
-            alone = choice.left_out.errors(max(PENALTIES), choice.prior)
-            np.testing.assert_array_equal(choice.errors, alone)
-    for seed in range(10):
-        choice = drawn_choice(seed, told=2.0)
-        assert choice.penalty < 100.0
-        assert choice.beyond_chance() is choice
+def test_the_typical_change_alone_has_the_errors_of_the_largest_penalty() -> None:
+    choice = drawn_choice(0, told=2.0)
+    assert choice.penalty < 100.0
+    alone = choice.typical_alone()
+    assert alone.penalty == max(PENALTIES)
+    expected = choice.left_out.errors(max(PENALTIES), choice.prior)
+    np.testing.assert_array_equal(alone.errors, expected)
+    assert alone.typical_alone() is alone
 
 
 def test_without_a_typical_change_features_are_all_there_is() -> None:
     rng = np.random.default_rng(0)
     targets = Targets.of(rng.normal(size=(20, 5)), Rows.single(20))
-    for penalties in (PENALTIES, (0.03, 100.0)):
-        choice = ReadoutChoice.of(rng.normal(size=(20, 8)), targets, None, penalties)
-        assert choice.beyond_chance() is choice
+    choice = ReadoutChoice.of(rng.normal(size=(20, 8)), targets, None)
+    assert choice.typical_alone() is choice
 
 
 def test_the_largest_penalty_leaves_the_typical_change_alone() -> None:

@@ -15,6 +15,7 @@ from dygenept.model import fitting, judged_steps
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.judged_steps import StepsJudgement, judge_steps
 from dygenept.model.network import DyGenePT
+from dygenept.model.start.closed_form import ClosedFormStart
 from dygenept.model.start.features import StartData
 from dygenept.model.training.batches import perturbed_cells
 from dygenept.model.training.checkpoint import changing_tensors
@@ -95,9 +96,11 @@ def test_perturbations_are_judged_by_networks_that_have_not_seen_them(
 
     kept: list[dict[str, torch.Tensor]] = []
 
-    def watched(network: DyGenePT, trainer: Trainer, data: StartData) -> StepsJudgement:
+    def watched(
+        network: DyGenePT, trainer: Trainer, data: StartData, start: ClosedFormStart
+    ) -> StepsJudgement:
         kept.append({name: value.clone() for name, value in changing_tensors(network).items()})
-        found = judge_steps(network, trainer, data)
+        found = judge_steps(network, trainer, data, start)
         kept.append({name: value.clone() for name, value in changing_tensors(network).items()})
         return found
 
