@@ -28,6 +28,10 @@ WORDS = {
     "ns": "0",
 }  # fmt: skip
 
+DIRECTIONS = ("up", "down", "upregulated", "downregulated", "increase", "decrease")
+# Missing, as some programs write it, or no change: beside directions it could be either.
+UNCLEAR = ("none", "null")
+
 # Squares of values beyond these are 0 or infinite in float32, in which networks are trained.
 SMALLEST, LARGEST = 1e-15, 1e15
 
@@ -36,11 +40,20 @@ def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
     """Read a column as numbers, NaN where a cell is empty or says that it is missing.
 
     Raises:
-        DataError: If a cell is not a number, or infinite; its row is named.
+        DataError: If a cell is not a number, or infinite, or says "none" beside directions; its row
+            is named.
     """
     import polars as pl
 
     lower = column.fill_null("").str.to_lowercase()
+    unclear = np.flatnonzero(lower.is_in(UNCLEAR).to_numpy())
+    if len(unclear) and lower.is_in(DIRECTIONS).any():
+        row = int(unclear[0])
+        raise DataError(
+            f"{path}, row {row + 1} below the header: the {called} is {column[row]!r} "
+            f"({len(unclear)} such row(s)), which beside directions may mean no change or not "
+            f"measured; write 0 for no change, and {EMPTY}"
+        )
     is_missing = lower.is_in(MISSING)
     read = lower.replace(WORDS).cast(pl.Float64, strict=False)
     wrong = (~is_missing & read.is_null()).to_numpy()

@@ -85,6 +85,20 @@ def test_cell_types_weights_and_words_are_understood(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.effects.weights, [[0.5], [1.0]])
 
 
+def test_none_beside_directions_is_refused_and_elsewhere_missing(tmp_path: Path) -> None:
+    rows = "pert,gene,label\nMYC,GATA1,up\nMYC,KLF1,None\nTP53,GATA1,down\nTP53,KLF1,up\n"
+    said = refusal(tmp_path, rows)
+    assert "row 2 below the header" in said
+    assert "'None' (1 such row(s))" in said
+    assert "write 0 for no change" in said
+    data = read(tmp_path, rows.replace("up", "1").replace("down", "0"))
+    assert data.effects is not None
+    assert np.isnan(data.effects.values).sum() == 1
+    # Without a word for no change in doubt, directions are what they were.
+    assert read(tmp_path, rows.replace("None", "unchanged")).effects.kind == "signs"
+    assert read(tmp_path, rows.replace("None", "")).effects.kind == "labels"
+
+
 def test_three_signs_are_signs(tmp_path: Path) -> None:
     data = read(tmp_path, LONG.replace("MYC,GATA1,0", "MYC,GATA1,-1"))
     assert data.effects is not None
