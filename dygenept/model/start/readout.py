@@ -19,8 +19,8 @@ from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
 
 # Relative to the features' size. Smaller ones would fit the chance likeness of random features; the
-# largest leaves nothing but the typical change, which many perturbations with features that say
-# little about them need.
+# largest leaves hardly more than the typical change, which many perturbations with features that
+# say little about them need.
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0, 10000.0)
 # Share of what features say that each cell type reads by itself.
 TYPE_SHARES = (0.0, 0.5, 1.0)
