@@ -91,6 +91,7 @@ def test_none_beside_directions_is_refused_and_elsewhere_missing(tmp_path: Path)
     assert "row 2 below the header" in said
     assert "'None' (1 such row(s))" in said
     assert "write 0 for no change" in said
+    assert "'null' (1 such row(s))" in refusal(tmp_path, rows.replace("None", "null"))
     data = read(tmp_path, rows.replace("up", "1").replace("down", "0"))
     assert data.effects is not None
     assert np.isnan(data.effects.values).sum() == 1
