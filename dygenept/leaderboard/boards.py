@@ -217,9 +217,14 @@ def title(dataset: DatasetRecord, split: SplitRecord, *, with_seed: bool = True)
     label = f"{SIMULATED} · " if dataset.simulated else ""
     seed = f", seed {split.seed}" if with_seed else ""
     name, how = printable(dataset.name), printable(split.name)
+    if dataset.kind == "effects" and dataset.n_pairs is not None:
+        size = f"{dataset.n_pairs:,} measured pairs ·"
+    else:
+        size = f"{dataset.n_cells:,} cells ×"
+    folds = f"{split.n_folds} fold{'' if split.n_folds == 1 else 's'}"
     return (
-        f"{label}{name} · {dataset.n_cells:,} cells × {dataset.n_genes:,} genes · "
-        f"{dataset.n_perturbations:,} perturbations · {how}, {split.n_folds} folds{seed}"
+        f"{label}{name} · {size} {dataset.n_genes:,} genes · "
+        f"{dataset.n_perturbations:,} perturbations · {how}, {folds}{seed}"
     )
 
 

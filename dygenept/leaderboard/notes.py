@@ -13,6 +13,7 @@ from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.machine.plain_text import brief
 from dygenept.results.records import RunRecord
+from dygenept.types import in_cell_type
 
 # How a board calls the sources of simulated effects.
 SOURCE_WORDS = {
@@ -241,7 +242,8 @@ def _controls(record: RunRecord) -> str:
     kind = max(few, key=lambda name: few[name])
     n_cells = f"{record.controls.n_cells[kind]:,}"
     if len(record.controls.n_cells) > 1:
-        n_cells = f"{n_cells} in {kind}; {len(few)} of {len(record.controls.n_cells)} cell types"
+        where = in_cell_type(kind) or " of unknown type"
+        n_cells = f"{n_cells}{where}; {len(few)} of {len(record.controls.n_cells)} cell types"
     return (
         f"few control cells ({n_cells}): {few[kind]:.0%} of the noise of a change comes from them, "
         "which the predicted and the true change share; read the metrics that end in split_control"
