@@ -110,7 +110,7 @@ function recordOf(board, model) {
 
 function scoresOf(board, model) {
   return table("Scores of the model", ["metric", "value", "95 % interval", "rank", "gap closed",
-    "p, corrected", "perturbations", "undefined",
+    "p, corrected", "scored over", "undefined",
     ...board.data.metrics[0].more.map(([heading]) => heading)], board.data.metrics.map((metric) => [
     `${metric.name} ${metric.up ? "↑" : "↓"}${metric.calibrated === false ? "°" : ""}`,
     `${show(metric.value[model])} ${metric.marks[model]}`.trim(),
