@@ -201,7 +201,7 @@ def test_the_line_that_drops_cells_without_a_cell_type_drops_them(
     path = edited(forget)
     with pytest.raises(DataError, match="cells without a cell type have") as caught:
         read_anndata(path)
-    line = str(caught.value).partition("drop it: adata = ")[2]
+    line = str(caught.value).partition("drop them: adata = ")[2]
     kept = eval(line, {"adata": anndata.read_h5ad(path)})
     kept.write_h5ad(tmp_path / "kept.h5ad")
     assert read_anndata(tmp_path / "kept.h5ad").cell_types == ("toy_a",)
