@@ -10,9 +10,10 @@ from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
-from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.leaderboard.rows import LeaderboardRow, distinct_genes, distinct_perturbations
 from dygenept.machine.plain_text import brief
 from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.types import in_cell_type
 
 # How a board calls the sources of simulated effects.
 SOURCE_WORDS = {
@@ -42,7 +43,7 @@ def board_notes(
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
     first = (
-        _size(rows, record),
+        _size(rows),
         chosen,
         _claim(rows, lead),
         _over_linear(rows, lead),
@@ -76,19 +77,16 @@ def _of_data(record: RunRecord | None) -> tuple[str, ...]:
     return (_controls(record), said)
 
 
-def _size(rows: Sequence[LeaderboardRow], record: RunRecord | None) -> str:
-    """Count what the values are of: perturbations, or genes where a metric is computed per gene."""
-    units = {} if record is None else {metric.name: metric.unit for metric in record.metrics}
-    sizes: dict[str, int] = {}
-    for row in rows:
-        unit = units.get(row.metric, "perturbation")
-        sizes[unit] = max(sizes.get(unit, 0), row.n_distinct)
+def _size(rows: Sequence[LeaderboardRow]) -> str:
+    """Count what the values are of: perturbations, and genes where a metric is one of genes."""
+    counts = {"perturbation": distinct_perturbations(rows), "gene": distinct_genes(rows)}
+    sizes = {unit: n for unit, n in counts.items() if n is not None}
     n_types = max(row.n_cell_types for row in rows)
     said = []
     if n_types > 1:
-        counts = " and ".join(_counted(n, unit) for unit, n in sizes.items())
+        listed = " and ".join(_counted(n, unit) for unit, n in sizes.items())
         both = "both" if len(sizes) == 1 else "all"
-        said.append(f"{counts} in {n_types} cell types: {both} count for what is shown")
+        said.append(f"{listed} in {n_types} cell types: {both} count for what is shown")
     said += [
         f"{_counted(n, f'held-out {unit}' if unit == 'perturbation' else unit)} "
         f"{'is' if n == 1 else 'are'} too few to show anything of a model"
@@ -242,7 +240,8 @@ def _controls(record: RunRecord) -> str:
     kind = max(few, key=lambda name: few[name])
     n_cells = f"{record.controls.n_cells[kind]:,}"
     if len(record.controls.n_cells) > 1:
-        n_cells = f"{n_cells} in {kind}; {len(few)} of {len(record.controls.n_cells)} cell types"
+        where = in_cell_type(kind) or " of unknown type"
+        n_cells = f"{n_cells}{where}; {len(few)} of {len(record.controls.n_cells)} cell types"
     return (
         f"few control cells ({n_cells}): {few[kind]:.0%} of the noise of a change comes from them, "
         "which the predicted and the true change share; read the metrics that end in split_control"

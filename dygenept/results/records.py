@@ -169,13 +169,18 @@ class ValueRecord:
 
 
 class TwoWayRecord(_Record):
-    """A mean in resamples of genes, of perturbations and of pairs; null where undefined."""
+    """A mean in resamples of genes, of perturbations and of pairs; null where undefined.
+
+    ``drawn_with`` is true where they were drawn together with those of other folds, which hold out
+    some of the same perturbations; earlier versions never did so.
+    """
 
     genes: tuple[float | None, ...]
     perturbations: tuple[float | None, ...]
     pairs: tuple[float | None, ...]
     n_genes: int
     n_perturbations: int
+    drawn_with: bool = False
 
     @classmethod
     def of(cls, found: TwoWay) -> TwoWayRecord:
@@ -186,6 +191,7 @@ class TwoWayRecord(_Record):
             pairs=_without_nan(found.pairs),
             n_genes=found.n_genes,
             n_perturbations=found.n_perturbations,
+            drawn_with=found.drawn_with,
         )
 
     def read(self) -> TwoWay:
@@ -196,6 +202,7 @@ class TwoWayRecord(_Record):
             np.array(self.pairs, dtype=np.float64),
             self.n_genes,
             self.n_perturbations,
+            self.drawn_with,
         )
 
 

@@ -29,12 +29,14 @@ from dygenept.types.mapping import NO_MAPPING, DataMapping
 from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
 from dygenept.types.perturbations import (
     CONTROL_LABEL,
+    UNKNOWN_CELL_TYPE,
     BoolArray,
     Condition,
     DoubleArray,
     FloatArray,
     IntArray,
     Perturbation,
+    in_cell_type,
 )
 from dygenept.types.results import (
     Candidates,
@@ -61,6 +63,7 @@ __all__ = [
     "FACETS",
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
+    "UNKNOWN_CELL_TYPE",
     "BoolArray",
     "Candidates",
     "CellBatches",
@@ -103,5 +106,6 @@ __all__ = [
     "Task",
     "TaskCells",
     "TestedHalves",
+    "in_cell_type",
     "no_report",
 ]

@@ -17,7 +17,13 @@ from dygenept.errors import DataError
 from dygenept.types.cells import CellMatrix
 from dygenept.types.effects import EffectTable
 from dygenept.types.mapping import NO_MAPPING, DataMapping
-from dygenept.types.perturbations import Condition, DoubleArray, IntArray, Perturbation
+from dygenept.types.perturbations import (
+    Condition,
+    DoubleArray,
+    IntArray,
+    Perturbation,
+    in_cell_type,
+)
 
 # Columns of ``var`` that may contain gene symbols; the first one found is read.
 SYMBOL_COLUMNS: tuple[str, ...] = (
@@ -155,10 +161,11 @@ class PerturbationData:
     def __repr__(self) -> str:
         """Say in a line what it contains; every cell and gene would fill screens."""
         kind = ", simulated" if self.is_simulated else ""
-        types = self.cell_types[0] if len(self.cell_types) == 1 else f"{len(self.cell_types)} types"
+        types = f" in {len(self.cell_types)} types"
+        types = in_cell_type(self.cell_types[0]) if len(self.cell_types) == 1 else types
         return (
             f"<PerturbationData {self.name}{kind}: {self.n_cells:,} cells × {self.n_genes:,} "
-            f"genes, {len(self.perturbations):,} perturbations in {types}>"
+            f"genes, {len(self.perturbations):,} perturbations{types}>"
         )
 
     def _repr_html_(self) -> str:

@@ -24,7 +24,7 @@ from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITIO
 from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import GeneNames
-from dygenept.types import Condition, IntArray
+from dygenept.types import UNKNOWN_CELL_TYPE, Condition, IntArray
 from dygenept.types.mapping import DataMapping
 
 if TYPE_CHECKING:
@@ -73,9 +73,6 @@ def kept_rows(
 def of_rows(column: Column, rows: IntArray | None) -> Column:
     """Return the column of some rows; all of them where ``rows`` is None."""
     return column if rows is None else Column(column.categories, column.codes[rows])
-
-
-UNKNOWN_CELL_TYPE = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

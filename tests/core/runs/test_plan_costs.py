@@ -170,8 +170,8 @@ def test_a_fold_of_millions_of_cells_is_planned_within_half_as_much_again(
     assert 1 / 1.5 < sum(costs.shared_seconds(LARGE_SIZE, DEFAULTS).values()) / 358 < 1.5
 
 
-# Seconds of CPU of the whole command in five folds (docs/scale.md, docs/speed.md). On sim:norman four
-# quarters of the train perturbations are held out in turn, on sim:k562 one.
+# Seconds of CPU of the whole command in five folds (docs/scale.md, docs/speed.md). On sim:norman
+# four quarters of the train perturbations are held out in turn, on sim:k562 one.
 @pytest.mark.parametrize(("dataset", "measured"), [("sim:norman", 148.0), ("sim:k562", 119.0)])
 def test_the_default_model_is_planned_within_half_as_much_again(
     dataset: str, measured: float, tmp_path: Path
