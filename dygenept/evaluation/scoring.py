@@ -35,6 +35,7 @@ from dygenept.types import (
     Pseudobulk,
     Score,
     SharedByFold,
+    in_cell_type,
 )
 
 N = TypeVar("N", bound=np.generic)
@@ -281,7 +282,7 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
     if -1 in rows:
         condition = conditions[rows.index(-1)]
         raise PluginError(
-            f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
+            f"a prediction is for {condition.label!r}{in_cell_type(condition.cell_type)}, of which "
             f"data set {data.name!r} has no cell; predict only the held-out conditions"
         )
     return np.array(rows, dtype=np.int32)
