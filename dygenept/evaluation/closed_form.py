@@ -10,7 +10,15 @@ import numpy as np
 from dygenept.errors import PluginError
 from dygenept.evaluation.reference import TrainView, train_view
 from dygenept.machine.tables import empty_like, filled, finite_rows, row_parts
-from dygenept.types import Condition, DoubleArray, HeldOut, IntArray, Predictions, Task
+from dygenept.types import (
+    Condition,
+    DoubleArray,
+    HeldOut,
+    IntArray,
+    Predictions,
+    Task,
+    in_cell_type,
+)
 
 
 class ClosedFormModel(ABC):
@@ -87,8 +95,8 @@ def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldO
     for condition in conditions:
         if condition not in rows:
             raise PluginError(
-                f"{condition.label!r} in {condition.cell_type!r} is not held out in this fold; "
-                "this control predicts only held-out conditions"
+                f"{condition.label!r}{in_cell_type(condition.cell_type)} is not held out in this "
+                "fold; this control predicts only held-out conditions"
             )
     return held_out, [rows[condition] for condition in conditions]
 

@@ -66,6 +66,7 @@ class _Draws:
         genes: How often each gene counts in each resample of genes, (B, G).
         genes_taken: Which resample of genes each perturbation takes where no two share one, (B, P).
         perturbations_taken: Which resample of perturbations each gene takes there, (B, G).
+        with_others: True if perturbations of other folds were drawn together with these.
     """
 
     labels: IntArray
@@ -73,6 +74,7 @@ class _Draws:
     genes: DoubleArray
     genes_taken: IntArray
     perturbations_taken: IntArray
+    with_others: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ class _Units:
         outer: How often each cluster counts in resamples of clusters, (B, their number).
         inner: How often what is within a unit counts in resamples of it, (B, their number).
         taken: Which inner resample each cluster takes where no two share one, like ``outer``.
+        with_others: True if resamples were drawn together with those of other folds.
     """
 
     of_pairs: IntArray
@@ -115,6 +118,7 @@ class _Units:
     outer: DoubleArray
     inner: DoubleArray
     taken: IntArray
+    with_others: bool
 
 
 def score_effects(
@@ -123,6 +127,7 @@ def score_effects(
     data: PerturbationData,
     *,
     n_resamples: int = N_RESAMPLES,
+    drawn_of: Sequence[str] = (),
 ) -> list[tuple[EffectMetricSpec, EffectScore]]:
     """Score predictions with every metric that fits the table's values.
 
@@ -134,6 +139,8 @@ def score_effects(
         predictions: A value for every pair of the held-out conditions.
         data: The table.
         n_resamples: Resamples B.
+        drawn_of: The perturbations of which resamples are drawn, where other folds hold out some
+            of the same ones (``two_way.drawn_together``); empty takes those of the predictions.
 
     Raises:
         PluginError: If a prediction is not finite or a metric fails.
@@ -147,7 +154,7 @@ def score_effects(
             f"predictions are {predicted.shape}; expected {truth.shape}, all of them finite"
         )
     rows, genes = np.nonzero(~np.isnan(truth))
-    draws = _drawn(predictions, data, n_resamples)
+    draws = _drawn(predictions, data, n_resamples, drawn_of)
     measured = _Measured(
         rows=rows.astype(np.int32),
         genes=genes.astype(np.int32),
@@ -183,6 +190,7 @@ def _genes_as_units(
         outer=draws.genes,
         inner=draws.perturbations,
         taken=draws.perturbations_taken,
+        with_others=draws.with_others,
     )
 
 
@@ -198,6 +206,7 @@ def _perturbations_as_units(measured: _Measured, draws: _Draws, predictions: Pre
         outer=draws.perturbations,
         inner=draws.genes,
         taken=draws.genes_taken,
+        with_others=draws.with_others,
     )
 
 
@@ -277,6 +286,7 @@ def _two_way(
         pairs=widened(_means(alone, once), n_inner),
         n_genes=n_outer if is_gene else n_inner,
         n_perturbations=n_inner if is_gene else n_outer,
+        drawn_with=units.with_others,
     )
 
 
@@ -289,14 +299,21 @@ def _means(values: DoubleArray, counts: DoubleArray) -> DoubleArray:
     return means
 
 
-def _drawn(predictions: Predictions, data: PerturbationData, n_resamples: int) -> _Draws:
+def _drawn(
+    predictions: Predictions, data: PerturbationData, n_resamples: int, drawn_of: Sequence[str]
+) -> _Draws:
     """Draw the resamples of a fold.
 
     A perturbation counts alike in all of its cell types. Genes are the same in all folds, and so
-    are their resamples; perturbations are those of the fold.
+    are their resamples; perturbations are those of the fold, or of all folds that are drawn
+    together.
     """
     labels = [condition.label for condition in predictions.conditions]
+    with_others = len(drawn_of) > 0
     names, codes = np.unique(labels, return_inverse=True)
+    if with_others:
+        names = np.unique([*drawn_of, *labels])
+        codes = np.searchsorted(names, labels)
 
     def counts(rng: np.random.Generator, n: int) -> DoubleArray:
         return rng.multinomial(n, np.full(n, 1.0 / n), size=n_resamples).astype(np.float64)
@@ -305,13 +322,14 @@ def _drawn(predictions: Predictions, data: PerturbationData, n_resamples: int) -
         draws = np.tile(np.arange(n_resamples, dtype=np.int32)[:, None], (1, n))
         return rng.permuted(draws, axis=0)
 
-    of_fold = _generator(data.sha256, *labels)
+    of_fold = _generator(data.sha256, *(names.tolist() if with_others else labels))
     return _Draws(
         labels=codes.astype(np.int32),
         perturbations=counts(of_fold, len(names)),
         genes=counts(_generator(data.sha256), data.n_genes),
         genes_taken=shuffled(of_fold, len(names)),
         perturbations_taken=shuffled(of_fold, data.n_genes),
+        with_others=with_others,
     )
 
 

@@ -35,6 +35,7 @@ from dygenept.types import (
     Pseudobulk,
     Score,
     SharedByFold,
+    in_cell_type,
 )
 
 N = TypeVar("N", bound=np.generic)
@@ -281,7 +282,7 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
     if -1 in rows:
         condition = conditions[rows.index(-1)]
         raise PluginError(
-            f"a prediction is for {condition.label!r} in {condition.cell_type!r}, of which "
+            f"a prediction is for {condition.label!r}{in_cell_type(condition.cell_type)}, of which "
             f"data set {data.name!r} has no cell; predict only the held-out conditions"
         )
     return np.array(rows, dtype=np.int32)
@@ -290,7 +291,7 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
 def _predicted(predictions: Predictions) -> DoubleArray:
     """Predictions in float64, (n, G), those that are the same for all conditions as one row."""
     predicted = np.asarray(predictions.expression, dtype=np.float64)
-    if len(predicted) > 1 and not in_file(predicted) and are_alike(predicted):
+    if len(predicted) and not in_file(predicted) and are_alike(predicted):
         return np.broadcast_to(predicted[0], predicted.shape)
     return predicted
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from dygenept.leaderboard import rows as leaderboard
@@ -13,7 +13,7 @@ from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
-from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
+from dygenept.leaderboard.rows import LeaderboardRow, counted_in_words, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
 from dygenept.machine.plain_text import printable
@@ -30,12 +30,16 @@ class Part(Generic[Row]):
     Attributes:
         rows: By metric and then by rank.
         name: Name of the group; None for all held-out perturbations.
-        n_perturbations: How many the group has; None where nobody counts them.
+        n_perturbations: How many held-out conditions the group has; None where nobody counts them.
+        size: What the rows are of, in words; empty where nobody counts it.
+        size_by_metric: The same of each metric.
     """
 
     rows: tuple[Row, ...]
     name: str | None = None
     n_perturbations: int | None = None
+    size: str = ""
+    size_by_metric: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +221,28 @@ def title(dataset: DatasetRecord, split: SplitRecord, *, with_seed: bool = True)
     label = f"{SIMULATED} · " if dataset.simulated else ""
     seed = f", seed {split.seed}" if with_seed else ""
     name, how = printable(dataset.name), printable(split.name)
+    if dataset.kind == "effects" and dataset.n_pairs is not None:
+        size = f"{dataset.n_pairs:,} measured pairs ·"
+    else:
+        size = f"{dataset.n_cells:,} cells ×"
+    folds = f"{split.n_folds} fold{'' if split.n_folds == 1 else 's'}"
     return (
-        f"{label}{name} · {dataset.n_cells:,} cells × {dataset.n_genes:,} genes · "
-        f"{dataset.n_perturbations:,} perturbations · {how}, {split.n_folds} folds{seed}"
+        f"{label}{name} · {size} {dataset.n_genes:,} genes · "
+        f"{dataset.n_perturbations:,} perturbations · {how}, {folds}{seed}"
     )
 
 
 def _part(rows: Sequence[LeaderboardRow]) -> Part[LeaderboardRow]:
-    n_perturbations = max((row.total.n_perturbations for row in rows), default=0)
-    return Part(tuple(rows), rows[0].group if rows else None, n_perturbations)
+    by_metric: dict[str, list[LeaderboardRow]] = {}
+    for row in rows:
+        by_metric.setdefault(row.metric, []).append(row)
+    return Part(
+        tuple(rows),
+        rows[0].group if rows else None,
+        max((row.total.n_perturbations for row in rows if row.unit != "gene"), default=None),
+        size=counted_in_words(rows),
+        size_by_metric={metric: counted_in_words(of) for metric, of in by_metric.items()},
+    )
 
 
 def _of_metrics(rows: Sequence[Row], metrics: Sequence[str]) -> tuple[Row, ...]:

@@ -23,6 +23,7 @@ from dygenept.leaderboard.score_grid import ScoreGrid
 CEILINGS = ("interpolated_duplicate", CEILING)
 NO_CONTROLS = f"neither {' nor '.join(CEILINGS)} has a value, or no trivial prediction has"
 TOO_FEW = f"fewer than {MIN_TO_CLAIM} perturbations"
+TOO_FEW_GENES = f"fewer than {MIN_TO_CLAIM} genes"
 IN_RANGE = "the ceiling's lead per perturbation exceeds noise"
 OUT_OF_RANGE = "the ceiling's lead per perturbation does not exceed noise"
 
@@ -41,8 +42,8 @@ class Calibration:
         high: Upper end.
         ceiling: The ceiling that it is about.
         reference: The trivial prediction: the better one.
-        n_perturbations: Over how many perturbations; those of which the reference is perfect have
-            no range.
+        n_perturbations: Over how many perturbations, or genes where each has a value; those of
+            which the reference is perfect have no range.
     """
 
     is_calibrated: bool | None = None
@@ -78,9 +79,10 @@ def calibrate(grid: ScoreGrid, pooled: Mapping[str, float | None]) -> Calibratio
     kept = np.flatnonzero(has_room)
     # Of this data set: its cell types are not taken for a sample of all.
     clusters = Clusters.of([grid.perturbations[row] for row in kept], [""] * len(kept))
-    if clusters.n_perturbations < MIN_TO_CLAIM:
+    is_few = clusters.n_perturbations < MIN_TO_CLAIM
+    if is_few or (grid.n_held_out is not None and grid.n_held_out < MIN_TO_CLAIM):
         return Calibration(
-            reason=TOO_FEW,
+            reason=TOO_FEW_GENES if is_few and grid.unit == "gene" else TOO_FEW,
             ceiling=ceiling,
             reference=reference,
             n_perturbations=clusters.n_perturbations,

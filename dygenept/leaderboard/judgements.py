@@ -152,7 +152,8 @@ def judge_models(
             for model, p_value in corrected.items()
         }
     may_lead = rivals if reference is None else [name for name in rivals if name in beats]
-    best = {name for name in _best(grid, may_lead, pooled) if beats.get(name, True)}
+    leading = _best(grid, may_lead, pooled, n_perturbations=table.n_to_claim_by)
+    best = {name for name in leading if beats.get(name, True)}
     in_set = {model for model, p in grid.best_p(competitors).items() if p >= ALPHA}
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
@@ -318,7 +319,13 @@ def _above_ceiling(
     return {model: model in beating or closed.get(model, 0.0) > ALL_BUT for model in submitted}
 
 
-def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | None]) -> set[str]:
+def _best(
+    grid: ScoreGrid,
+    rivals: Sequence[str],
+    pooled: Mapping[str, float | None],
+    *,
+    n_perturbations: int,
+) -> set[str]:
     """Return the best of some models: several where they tie on enough perturbations."""
     digits = {
         name: grid.sign * float(f"{value:.{RANK_DIGITS}g}")
@@ -329,7 +336,7 @@ def _best(grid: ScoreGrid, rivals: Sequence[str], pooled: Mapping[str, float | N
     whole = grid.with_every_row(tuple(digits))
     known = {name: digits[name] for name in whole or digits}
     best = {name for name, value in known.items() if value == max(known.values())}
-    if len(best) > 1 and len(set(grid.perturbations)) < MIN_TO_CLAIM:
+    if len(best) > 1 and n_perturbations < MIN_TO_CLAIM:
         return set()
     return best
 

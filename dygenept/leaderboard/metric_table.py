@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dygenept.evaluation.comparison import PairedDifference
 from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, joined
@@ -44,6 +44,9 @@ class MetricTable:
         resampled: By model, its mean in resamples of genes and of held-out perturbations, where
             the data set is a table of effects; empty elsewhere.
         one_for_all: Submissions that hardly depend on the perturbation.
+        unit: What has one value each: held-out perturbations, or genes over these.
+        held_out: The held-out perturbations that genes are scored over; empty where each value is a
+            perturbation's, and where records do not name them.
     """
 
     metric: str
@@ -59,11 +62,40 @@ class MetricTable:
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resampled: Mapping[str, TwoWay] = field(default_factory=dict)
     one_for_all: frozenset[str] = frozenset()
+    unit: Literal["perturbation", "gene"] = "perturbation"
+    held_out: frozenset[str] = frozenset()
 
     @property
     def competitors(self) -> tuple[str, ...]:
         """Models that are not ceilings or floors."""
         return tuple(model for model, role in self.roles.items() if role in COMPETITORS)
+
+    def n_perturbations(self, model: str) -> int | None:
+        """Count the different perturbations behind a model's values; None where nobody says."""
+        if self.unit == "perturbation":
+            return len({unit.perturbation for unit in self.values[model]})
+        if self.held_out:
+            return len(self.held_out)
+        return self.resampled[model].n_perturbations or None if model in self.resampled else None
+
+    def n_genes(self, model: str) -> int | None:
+        """Count the different genes that have a value; None where perturbations have one."""
+        if self.unit == "perturbation":
+            return None
+        return len({unit.perturbation for unit in self.values[model]})
+
+    @property
+    def n_to_claim_by(self) -> int:
+        """How many perturbations a claim rests on, or genes where these are fewer."""
+        counts = [
+            count
+            for model in self.values
+            for count in (self.n_perturbations(model), self.n_genes(model))
+            if count is not None
+        ]
+        if self.unit == "perturbation":
+            return len({unit.perturbation for of in self.values.values() for unit in of})
+        return min(counts, default=0)
 
     def folds(self, model: str) -> list[list[float | None]]:
         """Return a model's values fold by fold."""
@@ -133,6 +165,8 @@ def metric_tables(
                 one_for_all=frozenset(
                     of.model for of in ordered if of.submission and of.submission.one_for_all
                 ),
+                unit=metric.unit,
+                held_out=_held_out(ordered, keep) if metric.unit == "gene" else frozenset(),
             )
         )
     return tuple(tables)
@@ -151,16 +185,20 @@ def _resampled(
         if record.dataset.kind != "effects":
             continue
         for entry in record.metrics:
-            found = _of_fold(entry, record.fold, keep) if entry.name == metric else None
+            found = _of_fold(entry, record, keep) if entry.name == metric else None
             if found is not None:
                 folds.setdefault(record.model, []).append(found)
     return {model: joined(of) for model, of in folds.items()}
 
 
-def _of_fold(entry: MetricRecord, fold: int, keep: Callable[[Unit], bool] | None) -> Fold | None:
+def _of_fold(
+    entry: MetricRecord, record: RunRecord, keep: Callable[[Unit], bool] | None
+) -> Fold | None:
     """Return the mean over what is kept of a fold's units; None where none of them is defined."""
     kept = [
-        of for of in entry.values if keep is None or keep(Unit(fold, of.perturbation, of.cell_type))
+        of
+        for of in entry.values
+        if keep is None or keep(Unit(record.fold, of.perturbation, of.cell_type))
     ]
     types = {of.cell_type for of in kept}
     found = None
@@ -172,7 +210,26 @@ def _of_fold(entry: MetricRecord, fold: int, keep: Callable[[Unit], bool] | None
     if not defined:
         return None
     spread = UNKNOWN if found is None else found.read()
-    return Fold(spread, len(defined), fmean(defined), fold)
+    return Fold(spread, len(defined), fmean(defined), record.fold, _held_out([record], keep))
+
+
+def _held_out(records: Sequence[RunRecord], keep: Callable[[Unit], bool] | None) -> frozenset[str]:
+    """Return the perturbations that some records' folds hold out.
+
+    Where every metric is one of genes, those of a part of the units are not told apart.
+    """
+    found: set[str] = set()
+    for record in records:
+        units = {
+            Unit(record.fold, of.perturbation, of.cell_type)
+            for entry in record.metrics
+            if entry.unit == "perturbation"
+            for of in entry.values
+        }
+        found |= {unit.perturbation for unit in units if keep is None or keep(unit)}
+        if not units:
+            found.update(label for labels in record.subgroups.values() for label in labels)
+    return frozenset(found)
 
 
 def _families(records: Sequence[RunRecord]) -> Mapping[str, frozenset[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from dygenept.evaluation.comparison import NOT_ABOVE
@@ -10,9 +10,10 @@ from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
-from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.leaderboard.rows import LeaderboardRow, distinct_genes, distinct_perturbations
 from dygenept.machine.plain_text import brief
-from dygenept.results.records import RunRecord
+from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.types import in_cell_type
 
 # How a board calls the sources of simulated effects.
 SOURCE_WORDS = {
@@ -42,7 +43,7 @@ def board_notes(
     lead = lead_metric(rows, fixed=fixed_lead)
     chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
     first = (
-        _size(rows, record),
+        _size(rows),
         chosen,
         _claim(rows, lead),
         _over_linear(rows, lead),
@@ -50,20 +51,21 @@ def board_notes(
     )
     first = (*first, _unmarked(rows), _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
-    planted = "" if record is None else planted_note(record.dataset.planted)
+    planted = "" if record is None else planted_note(record.dataset)
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
     return tuple(note for note in found if note)
 
 
-def planted_note(planted: Mapping[str, float]) -> str:
+def planted_note(dataset: DatasetRecord) -> str:
     """Say from which knowledge simulated effects can be read, as shares of their variance."""
-    if not planted:
+    if not dataset.planted:
         return ""
     shares = (
         f"{share:.0%} {SOURCE_WORDS.get(source, source)}"
-        for source, share in sorted(planted.items(), key=lambda item: -item[1])
+        for source, share in sorted(dataset.planted.items(), key=lambda item: -item[1])
     )
-    return f"Variance of the planted effects: {', '.join(shares)}"
+    draw = "" if dataset.draw is None else f" of draw {dataset.draw}"
+    return f"Variance of the planted effects{draw}: {', '.join(shares)}"
 
 
 def _of_data(record: RunRecord | None) -> tuple[str, ...]:
@@ -75,19 +77,16 @@ def _of_data(record: RunRecord | None) -> tuple[str, ...]:
     return (_controls(record), said)
 
 
-def _size(rows: Sequence[LeaderboardRow], record: RunRecord | None) -> str:
-    """Count what the values are of: perturbations, or genes where a metric is computed per gene."""
-    units = {} if record is None else {metric.name: metric.unit for metric in record.metrics}
-    sizes: dict[str, int] = {}
-    for row in rows:
-        unit = units.get(row.metric, "perturbation")
-        sizes[unit] = max(sizes.get(unit, 0), row.n_distinct)
+def _size(rows: Sequence[LeaderboardRow]) -> str:
+    """Count what the values are of: perturbations, and genes where a metric is one of genes."""
+    counts = {"perturbation": distinct_perturbations(rows), "gene": distinct_genes(rows)}
+    sizes = {unit: n for unit, n in counts.items() if n is not None}
     n_types = max(row.n_cell_types for row in rows)
     said = []
     if n_types > 1:
-        counts = " and ".join(_counted(n, unit) for unit, n in sizes.items())
+        listed = " and ".join(_counted(n, unit) for unit, n in sizes.items())
         both = "both" if len(sizes) == 1 else "all"
-        said.append(f"{counts} in {n_types} cell types: {both} count for what is shown")
+        said.append(f"{listed} in {n_types} cell types: {both} count for what is shown")
     said += [
         f"{_counted(n, f'held-out {unit}' if unit == 'perturbation' else unit)} "
         f"{'is' if n == 1 else 'are'} too few to show anything of a model"
@@ -241,7 +240,8 @@ def _controls(record: RunRecord) -> str:
     kind = max(few, key=lambda name: few[name])
     n_cells = f"{record.controls.n_cells[kind]:,}"
     if len(record.controls.n_cells) > 1:
-        n_cells = f"{n_cells} in {kind}; {len(few)} of {len(record.controls.n_cells)} cell types"
+        where = in_cell_type(kind) or " of unknown type"
+        n_cells = f"{n_cells}{where}; {len(few)} of {len(record.controls.n_cells)} cell types"
     return (
         f"few control cells ({n_cells}): {few[kind]:.0%} of the noise of a change comes from them, "
         "which the predicted and the true change share; read the metrics that end in split_control"

@@ -51,7 +51,8 @@ class LeaderboardRow(BoardRow):
     Attributes:
         total: Its values over folds and over all held-out perturbations.
         judgement: What can be said of it beside the other models.
-        n_distinct: Different perturbations among its held-out conditions.
+        n_distinct: Different perturbations among its held-out conditions; of a metric of genes
+            those that genes are scored over, None where records do not name them.
         n_cell_types: Their cell types.
         n_split_folds: Folds of the split, with a result or without.
         doubts: What looks wrong in a submission, or was filled in.
@@ -60,11 +61,13 @@ class LeaderboardRow(BoardRow):
         n_cells: Cells behind each prediction of a ceiling; empty for other models.
         place: Rank among those that compete; None for ceilings and floors, and where nobody has a
             value.
+        unit: What has one value each, and is what ``total.n_perturbations`` counts.
+        n_genes: Different genes, where each has a value; None where perturbations have one.
     """
 
     total: Aggregate
     judgement: Judgement
-    n_distinct: int
+    n_distinct: int | None
     n_cell_types: int
     n_split_folds: int
     doubts: tuple[str, ...] = ()
@@ -72,6 +75,8 @@ class LeaderboardRow(BoardRow):
     chance: float | None = None
     n_cells: tuple[int, ...] = ()
     place: int | None = None
+    unit: Literal["perturbation", "gene"] = "perturbation"
+    n_genes: int | None = None
 
     @property
     def is_best(self) -> bool:
@@ -101,6 +106,25 @@ class LeaderboardRow(BoardRow):
     def document(self) -> JsonDocument:
         """Return the row as ``bench --json`` prints it; ``group`` only where it has one."""
         return LEADERBOARD.document(self)
+
+
+def distinct_perturbations(rows: Sequence[LeaderboardRow]) -> int | None:
+    """Return how many different held-out perturbations rows are about; None where nobody says."""
+    return max((row.n_distinct for row in rows if row.n_distinct is not None), default=None)
+
+
+def distinct_genes(rows: Sequence[LeaderboardRow]) -> int | None:
+    """Return over how many different genes rows are; None where none is of genes."""
+    return max((row.n_genes for row in rows if row.n_genes is not None), default=None)
+
+
+def counted_in_words(rows: Sequence[LeaderboardRow]) -> str:
+    """Say what rows are of: ``9 perturbations in 3 cell types``, ``20 genes, 9 perturbations``."""
+    genes, perturbations = distinct_genes(rows), distinct_perturbations(rows)
+    counts = ((genes, "gene"), (perturbations, "perturbation"))
+    said = ", ".join(f"{n:,} {of}{'' if n == 1 else 's'}" for n, of in counts if n is not None)
+    n_types = max((row.n_cell_types for row in rows), default=1)
+    return f"{said} in {n_types} cell types" if n_types > 1 else said
 
 
 ROWS = TypeAdapter(tuple[LeaderboardRow, ...])
@@ -189,6 +213,8 @@ LEADERBOARD: Layout[LeaderboardRow] = Layout(
         Column("n_folds", lambda row: row.total.n_folds, DATA | PAPER),
         Column("n_perturbations", lambda row: row.total.n_perturbations, DATA | PAPER),
         Column("n_distinct_perturbations", lambda row: row.n_distinct, DATA),
+        Column("unit", lambda row: row.unit, DATA, is_text=True),
+        Column("n_distinct_genes", lambda row: row.n_genes, DATA),
         Column("n_cell_types", lambda row: row.n_cell_types, DATA),
         Column("n_undefined", lambda row: row.total.n_undefined, DATA | PAPER),
         Column(
@@ -370,7 +396,9 @@ def _metric_rows(
             place=place.get(model),
             total=total,
             judgement=judgements[model],
-            n_distinct=len({unit.perturbation for unit in table.values[model]}),
+            n_distinct=table.n_perturbations(model),
+            unit=table.unit,
+            n_genes=table.n_genes(model),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
             chance=table.chance,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,9 @@ class ScoreGrid:
         upper: Its largest.
         resampled: By model, its mean in resamples of genes and of perturbations; where a model has
             them, intervals and comparisons are drawn from these.
+        unit: What ``perturbations`` are: held-out perturbations, or genes.
+        n_held_out: Where they are genes, over how many held-out perturbations they are scored; None
+            where nobody says.
     """
 
     models: tuple[str, ...]
@@ -56,6 +59,8 @@ class ScoreGrid:
     lower: float = -np.inf
     upper: float = np.inf
     resampled: Mapping[str, TwoWay] = field(default_factory=dict)
+    unit: Literal["perturbation", "gene"] = "perturbation"
+    n_held_out: int | None = None
 
     @classmethod
     def of(cls, table: MetricTable) -> ScoreGrid:
@@ -76,6 +81,8 @@ class ScoreGrid:
             lower=-np.inf if table.lower is None else table.lower,
             upper=np.inf if table.upper is None else table.upper,
             resampled=table.resampled,
+            unit=table.unit,
+            n_held_out=len(table.held_out) or None,
         )
 
     @property

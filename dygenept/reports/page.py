@@ -69,7 +69,7 @@ class _Body:
 @dataclass(frozen=True, slots=True)
 class _PagePart:
     name: str | None
-    n: int | None
+    size: str
     table: PageTable | None
     wide: WideTable | None
     has_folds: bool = False
@@ -199,11 +199,11 @@ def _part(
     if is_leaderboard:
         has_folds = any(row.total.n_folds < row.n_split_folds for row in part.rows)
         table = page_table(board, part.rows, new=new)
-        return _PagePart(part.name, part.n_perturbations, table, None, has_folds)
+        return _PagePart(part.name, part.size, table, None, has_folds)
     metrics = list(dict.fromkeys(row.metric for row in part.rows))
     metrics.sort(key=lambda name: name != board.lead)
     wide = wide_table(board.layout, part.rows, metrics, "html")
-    return _PagePart(part.name, part.n_perturbations, None, wide)
+    return _PagePart(part.name, part.size, None, wide)
 
 
 def _hashes(firsts: Sequence[RunRecord]) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.columns import JsonDocument, leading_first
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.metric_table import Unit
-from dygenept.leaderboard.rows import LeaderboardRow
+from dygenept.leaderboard.rows import LeaderboardRow, counted_in_words
 from dygenept.leaderboard.wide import by_model
 from dygenept.machine.plain_text import printable, printable_json
 from dygenept.reports.changes import TopChanges, top_changes
@@ -142,7 +142,7 @@ def _metric(name: str, models: Sequence[str], board: Board[LeaderboardRow]) -> d
         "p": [None if of is None else _brief(of.p_corrected) for of in judged],
         "rank": [None if row is None else row.place for row in of_model],
         "marks": ["" if row is None else row.marks for row in of_model],
-        "n": [0 if row is None else row.total.n_perturbations for row in of_model],
+        "n": [_scored_over(row) for row in of_model],
         "undefined": [0 if row is None else row.total.n_undefined for row in of_model],
         "reference": first.judgement.reference,
         "more": [
@@ -154,6 +154,13 @@ def _metric(name: str, models: Sequence[str], board: Board[LeaderboardRow]) -> d
             if column.name not in DRAWN
         ],
     }
+
+
+def _scored_over(row: LeaderboardRow | None) -> int | str:
+    """Return over how many held-out conditions a row is; in words where genes have a value each."""
+    if row is None:
+        return 0
+    return row.total.n_perturbations if row.unit == "perturbation" else counted_in_words([row])
 
 
 def _value(row: LeaderboardRow, name: str) -> float | None:

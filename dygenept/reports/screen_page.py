@@ -13,6 +13,7 @@ from dygenept.data.prepare.documents import Manifest, Screen, ScreenBatch, Scree
 from dygenept.leaderboard.boards import SIMULATED
 from dygenept.leaderboard.columns import number
 from dygenept.reports.page import render_template
+from dygenept.types import in_cell_type
 
 N_BARS = 24
 N_LISTED = 12
@@ -107,7 +108,10 @@ def _facts(
     return [
         *((f"{name} kept", f"{part['kept']:,} of {part['in']:,}") for name, part in parts),
         ("perturbations", f"{len({of['perturbation'] for of in conditions}):,}"),
-        *((f"control cells, {kind}", f"{n:,}") for kind, n in screen["controls"].items()),
+        *(
+            (f"control cells{in_cell_type(kind)}", f"{n:,}")
+            for kind, n in screen["controls"].items()
+        ),
         *(
             (f"left out: {reason.replace('_', ' ')}", f"{n:,}")
             for reason, n in manifest["left_out"].items()

@@ -35,7 +35,8 @@ class DatasetRecord(_Record):
 
     ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
     read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
-    of a table of effects. ``planted`` says how much of simulated effects comes from which source.
+    of a table of effects. ``planted`` says how much of simulated effects comes from which source,
+    ``draw`` which seed simulated cells were drawn with; records of earlier versions lack it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class DatasetRecord(_Record):
     kind: Literal["cells", "effects"] = "cells"
     n_pairs: int | None = None
     planted: Mapping[str, float] = {}
+    draw: int | None = None
 
     @property
     def reading(self) -> RecordedReading:
@@ -88,6 +90,7 @@ class DatasetRecord(_Record):
             kind="cells" if data.effects is None else "effects",
             n_pairs=None if data.effects is None else data.effects.n_pairs,
             planted=dict(data.planted),
+            draw=data.draw,
         )
 
 
@@ -166,13 +169,18 @@ class ValueRecord:
 
 
 class TwoWayRecord(_Record):
-    """A mean in resamples of genes, of perturbations and of pairs; null where undefined."""
+    """A mean in resamples of genes, of perturbations and of pairs; null where undefined.
+
+    ``drawn_with`` is true where they were drawn together with those of other folds, which hold out
+    some of the same perturbations; earlier versions never did so.
+    """
 
     genes: tuple[float | None, ...]
     perturbations: tuple[float | None, ...]
     pairs: tuple[float | None, ...]
     n_genes: int
     n_perturbations: int
+    drawn_with: bool = False
 
     @classmethod
     def of(cls, found: TwoWay) -> TwoWayRecord:
@@ -183,6 +191,7 @@ class TwoWayRecord(_Record):
             pairs=_without_nan(found.pairs),
             n_genes=found.n_genes,
             n_perturbations=found.n_perturbations,
+            drawn_with=found.drawn_with,
         )
 
     def read(self) -> TwoWay:
@@ -193,6 +202,7 @@ class TwoWayRecord(_Record):
             np.array(self.pairs, dtype=np.float64),
             self.n_genes,
             self.n_perturbations,
+            self.drawn_with,
         )
 
 

@@ -11,6 +11,7 @@ from dygenept.evaluation.draws import averaged, lengthened
 from dygenept.evaluation.effect_scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
+from dygenept.evaluation.two_way import drawn_together
 from dygenept.machine.versions_and_memory import (
     device_name,
     give_back_memory,
@@ -160,7 +161,7 @@ def score_job(done: PredictedJob, *, keep: bool = True, each: Each = map) -> Run
     context, model = job.context, job.model
     key = job_key(context, model, job.fold)
     started = time.perf_counter()
-    metrics = _scored(context, done.references, predictions, each)
+    metrics = _scored(context, done.references, predictions, job.fold, each)
     score_done = time.perf_counter()
     kept = None
     if keep and context.keep_predictions:
@@ -234,7 +235,7 @@ def record_of(
 def rescored(job: FoldJob, task: Task, record: RunRecord, predictions: Predictions) -> RunRecord:
     """Score kept predictions again, and keep a record with both old and new metrics."""
     context = job.context
-    scored = _scored(context, context.train_means(job.fold, task), predictions)
+    scored = _scored(context, context.train_means(job.fold, task), predictions, job.fold)
     fresh = {metric.name: metric for metric in scored}
     kept = {metric.name: metric for metric in record.metrics}
     effects = effect_sizes(context.data, context.pseudobulk, predictions.conditions)
@@ -261,11 +262,13 @@ def _scored(
     context: RunContext,
     references: Mapping[str, DoubleArray],
     predictions: Predictions,
+    place: int,
     each: Each = map,
 ) -> tuple[MetricRecord, ...]:
     if context.data.effects is not None:
         of_effects = [(plugin.spec, metric) for plugin, metric in context.scoring.of_effects]
-        found = score_effects(of_effects, predictions, context.data)
+        drawn_of = drawn_together([fold.test for fold in context.split.folds], place)
+        found = score_effects(of_effects, predictions, context.data, drawn_of=drawn_of)
         return tuple(MetricRecord.of_effects(spec, item) for spec, item in found)
     pairs = [(plugin.spec, metric) for plugin, metric in context.scoring.metrics]
     against = GroundTruth(

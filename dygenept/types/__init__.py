@@ -29,12 +29,15 @@ from dygenept.types.mapping import NO_MAPPING, DataMapping
 from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
 from dygenept.types.perturbations import (
     CONTROL_LABEL,
+    NAMED_COLUMNS,
+    UNKNOWN_CELL_TYPE,
     BoolArray,
     Condition,
     DoubleArray,
     FloatArray,
     IntArray,
     Perturbation,
+    in_cell_type,
 )
 from dygenept.types.results import (
     Candidates,
@@ -59,8 +62,10 @@ from dygenept.types.task import HeldOut, Task, TaskCells, TestedHalves
 __all__ = [
     "CONTROL_LABEL",
     "FACETS",
+    "NAMED_COLUMNS",
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
+    "UNKNOWN_CELL_TYPE",
     "BoolArray",
     "Candidates",
     "CellBatches",
@@ -103,5 +108,6 @@ __all__ = [
     "Task",
     "TaskCells",
     "TestedHalves",
+    "in_cell_type",
     "no_report",
 ]

@@ -17,7 +17,13 @@ from dygenept.errors import DataError
 from dygenept.types.cells import CellMatrix
 from dygenept.types.effects import EffectTable
 from dygenept.types.mapping import NO_MAPPING, DataMapping
-from dygenept.types.perturbations import Condition, DoubleArray, IntArray, Perturbation
+from dygenept.types.perturbations import (
+    Condition,
+    DoubleArray,
+    IntArray,
+    Perturbation,
+    in_cell_type,
+)
 
 # Columns of ``var`` that may contain gene symbols; the first one found is read.
 SYMBOL_COLUMNS: tuple[str, ...] = (
@@ -80,6 +86,8 @@ class PerturbationData:
             has no cells then, and its "expression" is the effect itself. None for cells.
         planted: Of simulated cells, the share of each source in the planted effects' variance;
             empty for real cells and where the file does not say.
+        draw: Of simulated cells, the seed that all of them were drawn with; None for real cells and
+            where the file does not say.
         tables: Folder of unnamed files that arrays of conditions × genes are kept in, where a limit
             on memory asks for it; None keeps them in memory.
     """
@@ -106,6 +114,7 @@ class PerturbationData:
     batches: CellBatches | None = None
     effects: EffectTable | None = None
     planted: Mapping[str, float] = field(default_factory=dict)
+    draw: int | None = None
     tables: Path | None = None
 
     @property
@@ -152,10 +161,11 @@ class PerturbationData:
     def __repr__(self) -> str:
         """Say in a line what it contains; every cell and gene would fill screens."""
         kind = ", simulated" if self.is_simulated else ""
-        types = self.cell_types[0] if len(self.cell_types) == 1 else f"{len(self.cell_types)} types"
+        types = f" in {len(self.cell_types)} types"
+        types = in_cell_type(self.cell_types[0]) if len(self.cell_types) == 1 else types
         return (
             f"<PerturbationData {self.name}{kind}: {self.n_cells:,} cells × {self.n_genes:,} "
-            f"genes, {len(self.perturbations):,} perturbations in {types}>"
+            f"genes, {len(self.perturbations):,} perturbations{types}>"
         )
 
     def _repr_html_(self) -> str:

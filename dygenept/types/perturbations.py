@@ -8,11 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 CONTROL_LABEL = "ctrl"
+# The type of cells, and of a table's conditions, of which nothing names one.
+UNKNOWN_CELL_TYPE = "unknown"
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
+
+# Columns of kept and of submitted predictions beside the genes'.
+NAMED_COLUMNS = ("perturbation", "cell_type")
+
+
+def in_cell_type(cell_type: str) -> str:
+    """Return `` in K562`` for a sentence, and nothing where the data name no cell type."""
+    return "" if cell_type == UNKNOWN_CELL_TYPE else f" in {cell_type}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

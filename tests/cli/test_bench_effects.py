@@ -145,3 +145,32 @@ def test_control_cells_of_a_second_file_are_recorded_and_read_again(
     refused = cli("bench", "--dataset", cells, "--control-cells", cells, *arguments)
     assert refused.code == 2
     assert "leave it out" in refused.err
+
+
+def test_a_table_without_cell_types_is_shown_without_a_placeholder(
+    cli, table: Path, tmp_path: Path
+) -> None:
+    models = ("--model", "ridge", "--model", "knn", "--model", "gene_mean")
+    split, where = ("--split", "kfold", "--folds", "5"), ("--results", tmp_path / "r")
+    said = [cli("bench", "--dataset", table, *models, *split, *where)]
+    assert "measured pairs · 6 genes · 20 perturbations · kfold, 5 folds" in said[0].out
+    said.append(cli("show", "ridge", "MED1", *where))
+    assert "ridge on MED1 (own-screen" in said[1].out
+    for name in ("markdown", "csv", "latex"):
+        said.append(cli("leaderboard", "--format", name, *where))
+    page = tmp_path / "page.html"
+    said.append(cli("leaderboard", "--format", "html", "--output", page, *where))
+    assert [result.code for result in said] == [0] * len(said)
+    texts = [result.out + result.err for result in said] + [page.read_text(encoding="utf-8")]
+    assert not [text for text in texts if "in unknown" in text]
+
+
+def test_too_few_perturbations_are_noted_without_a_placeholder(cli, tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    rows = [f"MED{number},{gene},{number - len(gene)}" for number in (1, 4, 6) for gene in GENES]
+    path.write_text("pert,gene,z\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    arguments = ("--dataset", path, "--model", "ridge", "--split", "kfold", "--folds", "3")
+    result = cli("bench", *arguments, "--results", tmp_path / "r")
+    assert result.code == 0, result.err
+    assert "too few perturbations to choose by, so defaults are used" in result.err
+    assert "unknown" not in result.err

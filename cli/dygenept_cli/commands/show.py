@@ -77,11 +77,12 @@ def show_scores(first: RunRecord, shown: ShownPerturbation, *, metrics: Sequence
 
     from dygenept.leaderboard.boards import SIMULATED
     from dygenept.leaderboard.columns import number
+    from dygenept.types import in_cell_type
 
     label = f"{SIMULATED} · " if first.dataset.simulated else ""
     effect = "" if shown.effect is None else f", effect size {number(shown.effect)}"
     title = (
-        f"{label}{shown.model} on {shown.perturbation} in {shown.cell_type} "
+        f"{label}{shown.model} on {shown.perturbation}{in_cell_type(shown.cell_type)} "
         f"({first.dataset.name}, fold {shown.fold}{effect})"
     )
     screen = console.stdout()

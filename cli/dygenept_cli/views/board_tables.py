@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from dygenept.leaderboard.boards import Board
+    from dygenept.leaderboard.boards import Board, Part
     from dygenept.leaderboard.columns import BoardRow, Cell, Layout
     from dygenept.leaderboard.wide import Heading, WideTable
 
@@ -128,13 +128,22 @@ def _grouped_tables(board: Board[Row], metric: str, *, width: int) -> list[Table
         table.add_column("model", overflow="fold")
         for place in shown:
             name = printable(parts[place].name or "all").replace("_", "\n").replace(" ", "\n")
-            table.add_column(f"{name}\nn={parts[place].n_perturbations}", no_wrap=True)
+            size = _size(parts[place], metric)
+            table.add_column(f"{name}\n{size}" if size else name, no_wrap=True)
         for row in models:
             found = (cells[place].get(row.model, missing) for place in shown)
             values = (_joined([(_aligned(cell), cell), (_interval(cell), cell)]) for cell in found)
             table.add_row(printable(row.model) + ROLE_MARKS[row.role], *values)
         tables.append(table)
     return tables
+
+
+def _size(part: Part[Row], metric: str) -> str:
+    """Return how many held-out conditions a part has; in words where genes have a value each."""
+    words = part.size_by_metric.get(metric, "")
+    if "gene" in words:
+        return words.replace(", ", ",\n").replace(" in ", "\nin ")
+    return "" if part.n_perturbations is None else f"n={part.n_perturbations}"
 
 
 def _interval(cell: Cell) -> str:

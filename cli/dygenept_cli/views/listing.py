@@ -51,6 +51,12 @@ def show_facts(facts: Iterable[tuple[str, object]]) -> None:
     screen = console.stdout()
     for name, value in facts:
         if value not in (None, "", [], {}):
-            shown = "; ".join(map(str, value)) if isinstance(value, list) else value
+            shown = _listed(value) if isinstance(value, list) else value
             text = f"{name.replace('_', ' '):>16}  {shown}"
             screen.print(text, highlight=False)
+
+
+def _listed(values: list[object]) -> str:
+    """Put sentences below each other, and words on one line."""
+    texts = list(map(str, values))
+    return (f"\n{'':18}" if any(text.endswith(".") for text in texts) else "; ").join(texts)

@@ -39,11 +39,13 @@ def show_strongest(table: pl.DataFrame, kind: EffectKind | None = None) -> None:
     import polars as pl
     from rich.table import Table
 
+    from dygenept.types import in_cell_type
+
     screen = console.stdout()
     for (label, cell_type), part in table.group_by(
         ["perturbation", "cell_type"], maintain_order=True
     ):
-        heading = printable(f"{label} in {cell_type}")
+        heading = printable(f"{label}{in_cell_type(str(cell_type))}")
         shown = Table(title=f"{heading}: the {TOP_GENES} largest predicted changes")
         reference = "control" if kind is None else "gene_mean"
         for name in ("gene", "gene_id", reference, "predicted", "delta"):
@@ -64,8 +66,10 @@ def show_ranking(found: Ranking) -> None:
     """Print perturbations by closeness, with the uncertainty of each figure where there is one."""
     from rich.table import Table
 
-    cell_type = printable(str(found.table["cell_type"][0]))
-    table = Table(title=f"{found.n_candidates:,} candidates in {cell_type}", title_justify="left")
+    from dygenept.types import in_cell_type
+
+    where = printable(in_cell_type(str(found.table["cell_type"][0])))
+    table = Table(title=f"{found.n_candidates:,} candidates{where}", title_justify="left")
     for name in ("rank", "perturbation", "correlation", "distance", "first"):
         table.add_column(name, justify="left" if name == "perturbation" else "right")
     for row in found.table.to_dicts():
@@ -98,11 +102,14 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
     from rich.table import Table
     from rich.text import Text
 
+    from dygenept.types import in_cell_type
+
     table = Table()
     table.add_column("facet", no_wrap=True)
     for item in explained:
-        head = f"{printable(f'{item.gene} in {item.perturbation}')}\n{printable(item.cell_type)}"
-        table.add_column(Text(head), justify="right", overflow="fold")
+        head = printable(f"{item.gene} in {item.perturbation}")
+        where = f"\n{printable(item.cell_type)}" if in_cell_type(item.cell_type) else ""
+        table.add_column(Text(head + where), justify="right", overflow="fold")
     for row, facet in enumerate(item.facet for item in explained[0].facets):
         weights = [item.facets[row] for item in explained]
         cells = (f"{of.weight:.3f}" if of.confidence > 0 else "unknown" for of in weights)
@@ -125,8 +132,10 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
     from rich.table import Table
     from rich.text import Text
 
+    from dygenept.types import in_cell_type
+
     for item in explained:
-        heading = printable(f"{item.perturbation} in {item.cell_type}")
+        heading = printable(f"{item.perturbation}{in_cell_type(item.cell_type)}")
         if not item.shares:
             console.note(f"{heading}: like no train perturbation, predicted as the genes' means")
             continue
@@ -136,7 +145,7 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
             table.add_column(name, justify="right")
         for of in item.neighbours:
             figures = (fixed(value, 3) for value in (of.likeness, *of.sources.values()))
-            where = f" in {of.cell_type}" if of.cell_type != item.cell_type else ""
+            where = in_cell_type(of.cell_type) if of.cell_type != item.cell_type else ""
             table.add_row(printable(f"{of.perturbation}{where}"), *figures)
         shares = (fixed(value, 3) for value in item.shares.values())
         table.add_section()

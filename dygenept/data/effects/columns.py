@@ -13,27 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.effects.kinds import (
+    DIRECTIONS,
+    EMPTY,
+    MISSING,
+    UNCLEAR,
+    WORDS,
+    Wording,
+    words_of,
+)
 from dygenept.errors import DataError, nearest
 from dygenept.types import DataMapping, DoubleArray
-from dygenept.types.effects import EffectKind
 
 if TYPE_CHECKING:
     import polars as pl
-
-EMPTY = "leave cells that were not measured empty"
-MISSING = ("", "na", "n/a", "nan", "none", "null", ".")
-WORDS = {
-    "true": "1", "false": "0", "yes": "1", "no": "0", "up": "1", "down": "-1",
-    "upregulated": "1", "downregulated": "-1", "increase": "1", "decrease": "-1", "unchanged": "0",
-    "ns": "0",
-}  # fmt: skip
-
-DIRECTIONS = ("up", "down", "upregulated", "downregulated", "increase", "decrease")
-# Missing, as some programs write it, or no change: beside directions it could be either.
-UNCLEAR = ("none", "null")
-
-# Squares of values beyond these are 0 or infinite in float32, in which networks are trained.
-SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
@@ -62,44 +55,13 @@ def numbers(column: pl.Series, path: Path, *, called: str) -> DoubleArray:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         has_comma = re.fullmatch(r"[+-]?\d*,\d+(e[+-]?\d+)?", lower[row]) is not None
-        mend = "write numbers with a point: 0.5" if has_comma else EMPTY
+        known = f"{EMPTY}; labels may be the words true, false, yes, no, up, down or unchanged"
+        mend = "write numbers with a point: 0.5" if has_comma else known
         raise DataError(
             f"{path}, row {row + 1} below the header: the {called} is {column[row]!r}, which is "
             f"not a finite number ({int(wrong.sum())} such row(s)); {mend}"
         )
     return values
-
-
-def kind_of_values(values: DoubleArray, path: Path) -> tuple[EffectKind, DoubleArray]:
-    """Tell labels, signs and values apart; -1 and 1 alone are the labels down and up.
-
-    Returns:
-        The kind, and the values, with labels as 0 and 1.
-
-    Raises:
-        DataError: If all values are the same, so that there is nothing to predict, or their
-            squares cannot be computed with.
-    """
-    found = np.unique(values[~np.isnan(values)])
-    if len(found) < 2:
-        only = f"{found[0]:g}" if len(found) else "missing"
-        raise DataError(
-            f"{path}: every label or value is {only}, so there is nothing to predict; it needs "
-            "both labels, or numbers that differ"
-        )
-    if set(found.tolist()) == {-1.0, 1.0}:
-        return "labels", np.where(np.isnan(values), np.nan, (values + 1.0) / 2.0)
-    if np.isin(found, (0.0, 1.0)).all():
-        return "labels", values
-    if np.isin(found, (-1.0, 0.0, 1.0)).all():
-        return "signs", values
-    largest = float(np.abs(found).max())
-    if not SMALLEST <= largest <= LARGEST:
-        raise DataError(
-            f"{path}: the largest value is {largest:g}, which cannot be squared in float32; write "
-            f"values in a unit in which it is between {SMALLEST:g} and {LARGEST:g}"
-        )
-    return "values", values
 
 
 PERTURBATION = (
@@ -128,16 +90,33 @@ class Pairs:
         frame: Columns ``perturbation``, ``gene``, ``value`` and, where there are such, ``weight``,
             ``split`` and ``cell_type``.
         called: What the file calls its column of perturbations.
+        value_called: What it calls its column of labels or values; None in a wide table.
         notes: What was decided, one sentence each.
     """
 
     frame: pl.DataFrame
     called: str
+    value_called: str | None = None
     notes: list[str] = field(default_factory=list)
 
     def has(self, column: str) -> bool:
         """True if the table has such a column."""
         return column in self.frame.columns
+
+    def wording(self, path: Path) -> Wording:
+        """Return how the table writes what is to be predicted.
+
+        Raises:
+            DataError: If its words contradict each other or the numbers beside them.
+        """
+        words, missing = words_of(self.frame["value"], path)
+        name = self.value_called
+        return Wording(
+            column=name,
+            says_labels=name is not None and _first([name], LABEL) is not None,
+            words=words,
+            missing=missing,
+        )
 
 
 def pairs_of(frame: pl.DataFrame, mapping: DataMapping, path: Path) -> Pairs:
@@ -179,7 +158,7 @@ def pairs_of(frame: pl.DataFrame, mapping: DataMapping, path: Path) -> Pairs:
     wanted = {"perturbation": perturbation, "gene": gene, "value": value, **extra}
     left = [name for name in rest if name != value]
     notes = [f"Columns that are not read: {_listed(left)}."] if left else []
-    return Pairs(_selected(frame, wanted), perturbation, notes)
+    return Pairs(_selected(frame, wanted), perturbation, value, notes)
 
 
 def _from_wide(
@@ -192,6 +171,8 @@ def _from_wide(
     import polars as pl
 
     words = [name for name in genes if not _is_numeric(frame[name])]
+    if words and all(_is_labels(frame[name]) for name in genes):
+        words = []
     if words or len(genes) < 2:
         what = f"column {words[0]!r} contains words" if words else "it has no columns of genes"
         raise DataError(
@@ -209,7 +190,7 @@ def _from_wide(
     long = wide.unpivot(genes, index=index, variable_name="gene", value_name="value")
     long = long.rename({name: name[1:] for name in index})
     note = f"Read as a wide table: one row per perturbation, {len(genes)} columns of genes."
-    return Pairs(long, perturbation, [note])
+    return Pairs(long, perturbation, None, [note])
 
 
 def _selected(frame: pl.DataFrame, wanted: dict[str, str | None]) -> pl.DataFrame:
@@ -252,6 +233,12 @@ def _is_numeric(column: pl.Series) -> bool:
 
     filled = column.filter(~column.fill_null("").str.to_lowercase().is_in(MISSING))
     return filled.cast(pl.Float64, strict=False).null_count() == 0
+
+
+def _is_labels(column: pl.Series) -> bool:
+    """True of a column with nothing but words for labels, and signs, such as a gene's."""
+    lower = column.fill_null("").str.to_lowercase()
+    return bool(lower.is_in([*WORDS, *MISSING, "0", "1", "-1"]).all())
 
 
 def _listed(names: Sequence[str]) -> str:

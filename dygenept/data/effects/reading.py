@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from scipy import sparse
 
-from dygenept.data.effects.columns import MISSING, Pairs, kind_of_values, numbers, pairs_of
+from dygenept.data.effects.columns import Pairs, numbers, pairs_of
 from dygenept.data.effects.controls import ReadControls, read_controls
 from dygenept.data.effects.frames import read_frame
+from dygenept.data.effects.kinds import MISSING, kind_of_values
 from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
+from dygenept.data.reading.symbols import check_gene_names
 from dygenept.errors import DataError
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import (
     NO_MAPPING,
+    UNKNOWN_CELL_TYPE,
     BoolArray,
     Condition,
     DataMapping,
@@ -37,7 +40,6 @@ PART_NAMES: dict[str, Part] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "dev": "val", "test": "test", "testing": "test", "held_out": "test", "heldout": "test",
 }  # fmt: skip
-ONE_TYPE = "unknown"
 
 
 def read_effects(
@@ -68,11 +70,17 @@ def read_effects(
     notes = list(pairs.notes)
     frame = _without_empty(pairs, path, notes)
     values = numbers(frame["value"], path, called="label or value")
+    wording = pairs.wording(path)
     measured = ~np.isnan(values)
     if not measured.all():
-        notes.append(f"{int((~measured).sum())} pairs have no label or value and are left out.")
-    kind, values = kind_of_values(values[measured], path)
-    rows = _rows(frame.filter(measured), pairs.called, mapping, notes)
+        words = f" ({', '.join(map(repr, wording.missing))})" if wording.missing else ""
+        n_left_out = int((~measured).sum())
+        left_out = "1 pair has" if n_left_out == 1 else f"{n_left_out} pairs have"
+        are = "is" if n_left_out == 1 else "are"
+        notes.append(f"{left_out} no label or value{words} and {are} left out.")
+    kind, values, how_read = kind_of_values(values[measured], path, wording)
+    notes += [how_read] if how_read else []
+    rows = _rows(frame.filter(measured), pairs.called, mapping, notes, path)
     if not rows.is_perturbed.any():
         raise DataError(f"{path} has no perturbation, only controls")
     kept = rows.is_perturbed
@@ -143,14 +151,17 @@ class _Rows:
         return self.conditions >= 0
 
 
-def _rows(frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[str]) -> _Rows:
+def _rows(
+    frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[str], path: Path
+) -> _Rows:
     """Find out which perturbation, cell type and gene each row names."""
     genes, gene_codes = _coded(frame["gene"])
     raw, raw_codes = _coded(frame["perturbation"])
-    types: tuple[str, ...] = (ONE_TYPE,)
+    types: tuple[str, ...] = (UNKNOWN_CELL_TYPE,)
     type_codes: IntArray = np.zeros(frame.height, dtype=np.int32)
     if "cell_type" in frame.columns:
         types, type_codes = _coded(frame["cell_type"])
+    check_gene_names(genes, path)
     names = GeneNames(genes, genes)
     rules = LabelRules(
         controls=mapping.control,

@@ -19,6 +19,7 @@ from dygenept.reports.plots import perturbations as single
 from dygenept.reports.scores import BoardScores
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
+from dygenept.types import in_cell_type
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -113,5 +114,5 @@ def _changes(records: Sequence[RunRecord], request: PlotRequest, store: ResultsS
     found = condition_changes(store, record, unit)
     if isinstance(found, str):
         raise ResultsError(f"no changes of {model} on {unit.perturbation}: {found}")
-    title = f"{model} on {unit.perturbation} in {unit.cell_type} ({record.dataset.name})"
+    title = f"{model} on {unit.perturbation}{in_cell_type(unit.cell_type)} ({record.dataset.name})"
     return single.changes(found, title, is_simulated=record.dataset.simulated)

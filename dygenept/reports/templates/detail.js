@@ -110,7 +110,7 @@ function recordOf(board, model) {
 
 function scoresOf(board, model) {
   return table("Scores of the model", ["metric", "value", "95 % interval", "rank", "gap closed",
-    "p, corrected", "perturbations", "undefined",
+    "p, corrected", "scored over", "undefined",
     ...board.data.metrics[0].more.map(([heading]) => heading)], board.data.metrics.map((metric) => [
     `${metric.name} ${metric.up ? "↑" : "↓"}${metric.calibrated === false ? "°" : ""}`,
     `${show(metric.value[model])} ${metric.marks[model]}`.trim(),
@@ -228,7 +228,10 @@ function reasonOf(board, metric, unit) {
 
 function showUnit(board, unit) {
   const {units, models} = board.data, content = el("div", {});
-  const facts = [["cell type", units.types[units.type[unit]]], ["fold", String(units.folds[unit])],
+  const named = units.types[units.type[unit]];
+  // A data set that names no cell type has one that says nothing.
+  const cellType = units.types.length > 1 || named !== "unknown" ? named : "";
+  const facts = [["cell type", cellType], ["fold", String(units.folds[unit])],
     ["effect size", units.effect ? show(units.effect[unit]) : ""]];
   for (const by of Object.keys(board.data.parts || {})) {
     const part = board.part(by);

@@ -20,7 +20,7 @@ from dygenept.knowledge.gene_embedding import (
 from dygenept.machine.table_products import BLOCK_VALUES, add_row, blocks, coordinates
 from dygenept.machine.tables import empty_like, filled, mean_row, rows_of
 from dygenept.plugin import PluginConfig, PluginError
-from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task
+from dygenept.types import Condition, DoubleArray, FitSize, FitWork, Task, in_cell_type
 
 Choice = Mapping[str, float | int]
 # All rows or columns of a table.
@@ -292,7 +292,7 @@ class EmbeddingRegression(EmbeddingModel[ConfigT]):
     def _assumed(self, cell_type: str) -> Choice:
         """Return the defaults, and note why."""
         self.notes.append(
-            f"too few perturbations in {cell_type} to choose by, so defaults are used: "
+            f"too few perturbations{in_cell_type(cell_type)} to choose by, so defaults are used: "
             + ", ".join(f"{name} {value}" for name, value in self.default().items())
         )
         return self.default()

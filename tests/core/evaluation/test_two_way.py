@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, joined, widened
+from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, drawn_together, joined, widened
 from dygenept.types import DoubleArray
 
 NAN = float("nan")
@@ -141,6 +143,31 @@ def test_a_fold_of_one_counts_by_its_share_and_leaves_other_folds_as_they_are() 
     expected = (0.75**2 * draws.var(ddof=1) + own) ** 0.5
     assert found.standard_error() == pytest.approx(expected, rel=0.03)
     assert found.n_perturbations == 7
+
+
+def test_resamples_are_drawn_with_those_of_folds_that_share_some_perturbations() -> None:
+    held_out = [("B", "A"), ("B", "C"), ("C", "D"), ("X",), ("Y", "Z"), ("Z", "Y")]
+    assert [drawn_together(held_out, place) for place in range(4)] == [
+        *[("A", "B", "C", "D")] * 3,
+        (),
+    ]
+    # The resamples of folds with the very same perturbations are the same at any rate.
+    assert drawn_together(held_out, 4) == drawn_together(held_out, 5) == ()
+    # One that contains another is drawn with it too.
+    assert drawn_together([("A", "B"), ("A",)], 0) == ("A", "B")
+    assert drawn_together([("A", "B"), ("A",)], 1) == ("A", "B")
+
+
+def test_one_perturbation_in_several_folds_is_one() -> None:
+    def of(mean: float, number: int, name: str) -> Fold:
+        return replace(single(mean, number), held_out=frozenset((name,)))
+
+    pairs = [("A", 0.2), ("B", 0.9), ("C", 0.4), ("D", 0.7), ("E", 0.1)]
+    once = joined([of(value, place, name) for place, (name, value) in enumerate(pairs)])
+    twice = joined([of(value, place, name) for place, (name, value) in enumerate(2 * pairs)])
+    assert twice.n_perturbations == once.n_perturbations == 5
+    assert twice.standard_error() == pytest.approx(once.standard_error(), rel=0.03)
+    assert joined([of(0.2, 0, "A"), of(0.4, 1, "A")]).interval(0.3) is None
 
 
 def test_one_perturbation_in_all_tells_nothing() -> None:

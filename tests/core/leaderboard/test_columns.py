@@ -90,6 +90,7 @@ def test_json_keeps_the_fields_that_programs_read(records: list[RunRecord]) -> N
         *("mean", "std", "stderr", "pooled", "ci_low", "ci_high"),
         *("n_folds", "n_perturbations", "n_undefined"),
         *("n_distinct_perturbations", "n_cell_types", "is_best", "indistinguishable_from_best"),
+        *("unit", "n_distinct_genes"),
         *("reference", "beats_reference", "p_value", "p_corrected", "min_gap", "echo_of"),
         *("gap_closed", "gap_low", "gap_high", "gap_reason", "normalised", "normalised_reason"),
         *("normalised_by", "cells_min", "cells_median", "chance"),
@@ -122,7 +123,7 @@ def test_csv_markdown_and_latex_have_the_same_columns_in_the_same_order(
     assert [name for name in paper if name in data] == [name for name in data if name in paper]
     judgements = {
         *("is_best", "indistinguishable_from_best", "reference", "beats_reference", "p_value"),
-        *("n_distinct_perturbations", "n_cell_types", "echo_of"),
+        *("n_distinct_perturbations", "n_cell_types", "echo_of", "unit", "n_distinct_genes"),
         *("cells_min", "cells_median", "chance"),
         *("n_distinct_perturbations", "n_cell_types", "echo_of", "n_family", "above_ceiling"),
         *("calibrated", "dynamic_range", "calibration_reason"),

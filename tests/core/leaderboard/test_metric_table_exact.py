@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from core.leaderboard.score_levels import HIGH
 
+from dygenept.evaluation.two_way import TwoWay
 from dygenept.leaderboard.comparisons import compare_models
 from dygenept.leaderboard.judgements import judge_models
 from dygenept.leaderboard.metric_table import Unit, metric_tables
+from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.results.records import RunRecord, TwoWayRecord
 
@@ -99,7 +102,10 @@ def test_resamples_of_folds_are_averaged_by_their_defined_units(record: MakeReco
             spread = TwoWayRecord(
                 genes=draws, perturbations=more, pairs=(None, 1.0), n_genes=5, n_perturbations=3
             )
-        metric = one.metrics[0].model_copy(update={"two_way": spread})
+        named = tuple(
+            replace(of, perturbation=f"{of.perturbation} of {fold}") for of in one.metrics[0].values
+        )
+        metric = one.metrics[0].model_copy(update={"two_way": spread, "values": named})
         dataset = one.dataset.model_copy(update={"kind": "effects"})
         made.append(one.model_copy(update={"metrics": (metric,), "dataset": dataset}))
     (table,) = metric_tables(made)
@@ -114,8 +120,84 @@ def test_resamples_of_folds_are_averaged_by_their_defined_units(record: MakeReco
     # An earlier version recorded none; nothing can be said of its model.
     assert table.resampled["earlier"].interval(0.5) is None
     # Of a part of a fold's units no resample is known.
-    (part,) = metric_tables(made, keep=lambda unit: unit.perturbation == "g0+ctrl")
+    (part,) = metric_tables(made, keep=lambda unit: unit.perturbation == "g0+ctrl of 0")
     assert np.isnan(part.resampled["a"].genes).all()
+
+
+def of_genes(record: MakeRecord, fold: int, *, held_out: tuple[str, ...] = ()) -> RunRecord:
+    """A fold in which 12 genes are scored over the held-out perturbations that a subgroup names."""
+    one = record(key=str(fold), model="a", fold=fold, values=(0.5,) * 12)
+    per_gene = one.metrics[0].model_copy(update={"name": "auroc_gene", "unit": "gene"})
+    dataset = one.dataset.model_copy(update={"kind": "effects"})
+    update = {"metrics": (per_gene,), "dataset": dataset, "subgroups": {"seen_single": held_out}}
+    return one.model_copy(update=update)
+
+
+def test_genes_are_counted_apart_from_the_perturbations_they_are_scored_over(
+    record: MakeRecord,
+) -> None:
+    (table,) = metric_tables([of_genes(record, 0, held_out=("A", "B")), of_genes(record, 1)])
+    assert (table.unit, table.n_perturbations("a"), table.n_genes("a")) == ("gene", 2, 12)
+    assert table.n_to_claim_by == 2
+    # A perturbation that two folds hold out, each in a cell type, counts once.
+    folds = [of_genes(record, 0, held_out=("A", "B")), of_genes(record, 1, held_out=("B", "C"))]
+    (table,) = metric_tables(folds)
+    assert table.n_perturbations("a") == 3
+    # Where nothing names them, genes are what is known.
+    (table,) = metric_tables([of_genes(record, 0)])
+    assert (table.n_perturbations("a"), table.n_to_claim_by) == (None, 12)
+    # Metrics of perturbations name them too.
+    of_perturbations = record(key="2", model="a", values=(0.5,) * 7).metrics[0]
+    one = of_genes(record, 0)
+    both = one.model_copy(update={"metrics": (*one.metrics, of_perturbations)})
+    per_gene, other = metric_tables([both])
+    assert (per_gene.n_perturbations("a"), per_gene.n_genes("a")) == (7, 12)
+    assert (other.unit, other.n_perturbations("a"), other.n_genes("a")) == ("perturbation", 7, None)
+
+
+def test_a_tie_over_many_genes_and_few_perturbations_has_no_best(record: MakeRecord) -> None:
+    def rows(held_out: tuple[str, ...]) -> list[bool]:
+        made = [of_genes(record, 0, held_out=held_out)]
+        twin = made[0].model_copy(update={"model": "b", "key": "9"})
+        lower = (
+            made[0]
+            .metrics[0]
+            .model_copy(
+                update={"values": tuple(replace(of, value=0.1) for of in made[0].metrics[0].values)}
+            )
+        )
+        third = made[0].model_copy(update={"model": "c", "key": "8", "metrics": (lower,)})
+        return [row.is_best for row in leaderboard_rows([*made, twin, third])]
+
+    assert rows(("A", "B", "C", "D", "E")) == [False, False, False]
+    assert rows(("A", "B", "C", "D", "E", "F")) == [True, True, False]
+
+
+def test_folds_that_share_perturbations_need_resamples_drawn_together(record: MakeRecord) -> None:
+    def fold(number: int, held_out: tuple[str, ...], *, together: bool) -> RunRecord:
+        draws = tuple(np.random.default_rng(number).normal(0.5, 0.1, size=50).tolist())
+        spread = TwoWayRecord(
+            genes=draws, perturbations=draws, pairs=(0.5,) * 50, n_genes=12,
+            n_perturbations=len(held_out), drawn_with=together,
+        )  # fmt: skip
+        one = of_genes(record, number, held_out=held_out)
+        metric = one.metrics[0].model_copy(update={"two_way": spread})
+        return one.model_copy(update={"metrics": (metric,)})
+
+    def joined_of(first: tuple[str, ...], second: tuple[str, ...], *, together: bool) -> TwoWay:
+        made = [fold(0, first, together=together), fold(1, second, together=together)]
+        (table,) = metric_tables(made)
+        return table.resampled["a"]
+
+    apart = joined_of(("A", "B"), ("C", "D"), together=False)
+    assert (apart.n_perturbations, apart.interval(0.5) is None) == (4, False)
+    # Those of earlier versions were drawn fold by fold.
+    assert joined_of(("A", "B"), ("B", "C"), together=False).interval(0.5) is None
+    shared = joined_of(("A", "B"), ("B", "C"), together=True)
+    assert (shared.n_perturbations, shared.interval(0.5) is None) == (3, False)
+    # Folds of the very same perturbations always had the same resamples.
+    same = joined_of(("A", "B"), ("A", "B"), together=False)
+    assert (same.n_perturbations, same.interval(0.5) is None) == (2, False)
 
 
 def test_each_cell_type_has_resamples_of_its_own(record: MakeRecord) -> None:

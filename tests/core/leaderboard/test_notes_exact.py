@@ -63,18 +63,16 @@ def test_the_size_is_that_of_the_largest_row(
     assert board_notes(rows) == (() if said is None else (said,))
 
 
-def test_metrics_per_gene_count_genes(row: LeaderboardRow, record: MakeRecord) -> None:
-    one = record(model="a", values=(0.5,) * 12)
-    per_gene = one.metrics[0].model_copy(update={"name": "auroc_gene", "unit": "gene"})
-    made = one.model_copy(update={"metrics": (one.metrics[0], per_gene)})
-    genes = replace(row, metric="auroc_gene", n_distinct=30, n_cell_types=2)
-    assert board_notes([genes], made) == ("30 genes in 2 cell types: both count for what is shown",)
-    few = replace(row, n_distinct=1, n_cell_types=2)
-    assert board_notes([genes, few], made) == (
-        "30 genes and 1 perturbation in 2 cell types: all count for what is shown; "
+def test_metrics_per_gene_count_genes_and_perturbations(row: LeaderboardRow) -> None:
+    genes = replace(row, metric="auroc_gene", unit="gene", n_genes=30, n_cell_types=2)
+    assert board_notes([replace(genes, n_distinct=None)]) == (
+        "30 genes in 2 cell types: both count for what is shown",
+    )
+    assert board_notes([replace(genes, n_distinct=1)]) == (
+        "1 perturbation and 30 genes in 2 cell types: all count for what is shown; "
         "1 held-out perturbation is too few to show anything of a model",
     )
-    assert board_notes([replace(genes, n_distinct=5, n_cell_types=1)], made) == (
+    assert board_notes([replace(genes, n_distinct=9, n_genes=5, n_cell_types=1)]) == (
         "5 genes are too few to show anything of a model",
     )
 

@@ -42,6 +42,8 @@ def test_a_row_is_printed_with_every_number_under_its_name(record: MakeRecord) -
         "n_folds": 2,
         "n_perturbations": 5,
         "n_distinct_perturbations": 3,
+        "unit": "perturbation",
+        "n_distinct_genes": None,
         "n_cell_types": 1,
         "n_undefined": 1,
         "rank": 1,

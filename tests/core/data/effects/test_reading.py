@@ -135,6 +135,7 @@ def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> 
         ("pert,gene,label\n", "no row"),
         ("just one line\n", "names one column"),
         ("pert,MYC,kind\nKLF1,1,x\n", "contains words"),
+        (LONG + "KLF1,cell_type,1,train\n", "a gene is called 'cell_type'"),
     ],
 )
 def test_a_faulty_table_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
@@ -195,3 +196,77 @@ def test_columns_of_other_names_are_named_by_flags(tmp_path: Path) -> None:
     assert data.effects is not None
     assert data.effects.n_pairs == 4
     assert "did you mean 'what'" in refusal(tmp_path, text, symbol_column="whta")
+
+
+def notes_of(tmp_path: Path, *cells: str, column: str = "label") -> tuple[str, tuple[str, ...]]:
+    """Read a table of 24 pairs whose cells come round in turn: its kind and its notes."""
+    names = ("KLF1", "GATA1", "MYC", "TP53")
+    pairs = [(target, gene) for target in names for gene in (*names, "JUN", "FOS")]
+    rows = (f"{target},{gene},{cells[at % len(cells)]}" for at, (target, gene) in enumerate(pairs))
+    data = read(tmp_path, f"pert,gene,{column}\n" + "\n".join(rows) + "\n")
+    assert data.effects is not None
+    return data.effects.kind, data.notes
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "kind", "says"),
+    [
+        (("1", "2"), "label", "values", "has 1 and 2 and is read as numbers, not as labels"),
+        (("0", "2"), "label", "values", "has 0 and 2 and is read as numbers"),
+        (("0", "1", "2"), "z", "values", "Column 'z' has 0, 1 and 2 and is read as numbers"),
+        (("0", "0.5", "1"), "z", "values", "has 0, 0.5 and 1 and is read as numbers"),
+        (tuple("0123456789"), "label", "values", "has 10 numbers and is read as numbers"),
+        (("-1", "1"), "label", "labels", "is read as labels: down as 0, up as 1"),
+        (("-1", "0"), "label", "signs", "is read as signs: -1 as down, 0 as unchanged"),
+        (("-1", "0", "1"), "log2fc", "signs", "-1 as down, 0 as unchanged, 1 as up"),
+        (("0", "1"), "log2fc", "labels", "'log2fc' has 0 and 1 alone and is read as labels"),
+        (("True", "FALSE"), "label", "labels", "labels: 'false' as 0, 'true' as 1"),
+        (("yes", "no", "NA"), "label", "labels", "labels: 'no' as 0, 'yes' as 1"),
+        (("T", "F"), "label", "labels", "labels: 'f' as 0, 't' as 1"),
+        (("up", "down"), "label", "labels", "labels: 'down' as 0, 'up' as 1"),
+        (("up", "down", "ns"), "label", "signs", "signs: 'down' as -1, 'ns' as 0, 'up' as 1"),
+        (("significant", "ns"), "label", "labels", "labels: 'ns' as 0, 'significant' as 1"),
+    ],
+)
+def test_a_column_that_may_be_meant_otherwise_says_how_it_is_read(
+    tmp_path: Path, cells: tuple[str, ...], column: str, kind: str, says: str
+) -> None:
+    found, notes = notes_of(tmp_path, *cells, column=column)
+    assert found == kind
+    assert sum("is read as" in note for note in notes) == 1
+    assert any(says in note for note in notes)
+
+
+def test_a_column_that_can_hardly_be_meant_otherwise_says_nothing(tmp_path: Path) -> None:
+    numbers = tuple(f"{0.1 * at - 0.73:.2f}" for at in range(17))
+    for cells, column in (
+        (("0", "1"), "label"),
+        (("1", "0", "-1"), "direction"),
+        (("1", "0", ""), "is_de"),
+        (numbers, "log2fc"),
+    ):
+        assert not any(
+            "is read as" in note for note in notes_of(tmp_path, *cells, column=column)[1]
+        )
+
+
+def test_what_says_that_nothing_was_measured_is_quoted(tmp_path: Path) -> None:
+    _, notes = notes_of(tmp_path, "yes", "no", "NA")
+    assert "8 pairs have no label or value ('na') and are left out." in notes
+    rows = "pert,gene,label\nMYC,GATA1,yes\nMYC,KLF1,None\nTP53,GATA1,yes\n"
+    assert "'none' being read as not measured" in refusal(tmp_path, rows)
+
+
+def test_words_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    rows = "pert,gene,label\nMYC,GATA1,yes\nMYC,KLF1,no\nTP53,GATA1,{}\n"
+    assert "'no' and 'up' in one column" in refusal(tmp_path, rows.format("up"))
+    assert "'no' and the number 2.5" in refusal(tmp_path, rows.format("2.5"))
+    assert "'no' and the number -1" in refusal(tmp_path, rows.format("-1"))
+    assert "labels may be the words true" in refusal(tmp_path, rows.format("maybe"))
+
+
+def test_a_wide_table_may_consist_of_words(tmp_path: Path) -> None:
+    data = read(tmp_path, "pert,KLF1,MYC\nGATA1,true,false\nTP53,false,\nSPI1,true,true\n")
+    assert data.effects is not None
+    assert data.effects.kind == "labels"
+    assert "The table is read as labels: 'false' as 0, 'true' as 1." in data.notes
