@@ -29,6 +29,7 @@ from dygenept.types.mapping import NO_MAPPING, DataMapping
 from dygenept.types.outline import DataOutline, EncoderFootprint, FitSize, FitWork
 from dygenept.types.perturbations import (
     CONTROL_LABEL,
+    NAMED_COLUMNS,
     UNKNOWN_CELL_TYPE,
     BoolArray,
     Condition,
@@ -61,6 +62,7 @@ from dygenept.types.task import HeldOut, Task, TaskCells, TestedHalves
 __all__ = [
     "CONTROL_LABEL",
     "FACETS",
+    "NAMED_COLUMNS",
     "NO_MAPPING",
     "SYMBOL_COLUMNS",
     "UNKNOWN_CELL_TYPE",

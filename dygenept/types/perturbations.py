@@ -16,6 +16,9 @@ DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 BoolArray = npt.NDArray[np.bool_]
 
+# Columns of kept and of submitted predictions beside the genes'.
+NAMED_COLUMNS = ("perturbation", "cell_type")
+
 
 def in_cell_type(cell_type: str) -> str:
     """Return `` in K562`` for a sentence, and nothing where the data name no cell type."""

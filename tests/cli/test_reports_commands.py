@@ -34,6 +34,15 @@ def test_scores_tables_citations_and_single_perturbations(cli, benched: str) -> 
     assert set(table["metric"]) == {"mse"}
     assert cli("leaderboard", "--per-perturbation", "--output", "s.json", "--json").code == 0
     assert len(json.loads(Path("s.json").read_text())["per_perturbation"]) == len(rows)
+    for more, says in (
+        (("--format", "markdown"), "for csv and json, not for markdown"),
+        (("--format", "html"), "for csv and json, not for html"),
+        (("--by", "subgroup"), "which --by does not group"),
+        (("--across-seeds",), "which --across-seeds does not group"),
+    ):
+        refused = cli("leaderboard", "--per-perturbation", *more)
+        assert (refused.code, refused.out) == (2, "")
+        assert says in refused.err
     sheet = cli("leaderboard", "--per-perturbation", "--output", "s.xlsx")
     assert (sheet.code, "known: .csv, .json, .parquet, .tsv" in sheet.err) == (2, True)
     assert not Path("s.xlsx").exists()

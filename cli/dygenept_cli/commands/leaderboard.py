@@ -113,6 +113,15 @@ def leaderboard(
     chosen = written.chosen()
     if across_seeds and by is not None:
         raise ConfigError("--across-seeds and --by cannot be combined; leave one out")
+    if written.per_perturbation and (across_seeds or by is not None):
+        other = "--across-seeds" if across_seeds else "--by"
+        raise ConfigError(
+            f"--per-perturbation shows single scores, which {other} does not group; leave one out"
+        )
+    if written.per_perturbation and chosen not in ("table", "csv", "json"):
+        raise ConfigError(
+            f"--per-perturbation is for csv and json, not for {chosen}; leave --format out"
+        )
     if written.output is not None:
         suffixes = SCORE_FILES if written.per_perturbation and chosen != "json" else ()
         console.check_output(written.output, suffixes=suffixes)

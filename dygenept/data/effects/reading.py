@@ -17,6 +17,7 @@ from dygenept.data.effects.controls import ReadControls, read_controls
 from dygenept.data.effects.frames import read_frame
 from dygenept.data.effects.kinds import MISSING, kind_of_values
 from dygenept.data.reading.labels import LabelRules, apply_rules, parse_labels
+from dygenept.data.reading.symbols import check_gene_names
 from dygenept.errors import DataError
 from dygenept.knowledge.genes.identity import GeneNames
 from dygenept.types import (
@@ -79,7 +80,7 @@ def read_effects(
         notes.append(f"{left_out} no label or value{words} and {are} left out.")
     kind, values, how_read = kind_of_values(values[measured], path, wording)
     notes += [how_read] if how_read else []
-    rows = _rows(frame.filter(measured), pairs.called, mapping, notes)
+    rows = _rows(frame.filter(measured), pairs.called, mapping, notes, path)
     if not rows.is_perturbed.any():
         raise DataError(f"{path} has no perturbation, only controls")
     kept = rows.is_perturbed
@@ -150,7 +151,9 @@ class _Rows:
         return self.conditions >= 0
 
 
-def _rows(frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[str]) -> _Rows:
+def _rows(
+    frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[str], path: Path
+) -> _Rows:
     """Find out which perturbation, cell type and gene each row names."""
     genes, gene_codes = _coded(frame["gene"])
     raw, raw_codes = _coded(frame["perturbation"])
@@ -158,6 +161,7 @@ def _rows(frame: pl.DataFrame, called: str, mapping: DataMapping, notes: list[st
     type_codes: IntArray = np.zeros(frame.height, dtype=np.int32)
     if "cell_type" in frame.columns:
         types, type_codes = _coded(frame["cell_type"])
+    check_gene_names(genes, path)
     names = GeneNames(genes, genes)
     rules = LabelRules(
         controls=mapping.control,

@@ -24,7 +24,7 @@ from dygenept.data.reading.layouts import CELL_TYPE, CELL_TYPE_COLUMNS, CONDITIO
 from dygenept.data.reading.unknown_targets import short
 from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import GeneNames
-from dygenept.types import UNKNOWN_CELL_TYPE, Condition, IntArray
+from dygenept.types import UNKNOWN_CELL_TYPE, Condition, IntArray, in_cell_type
 from dygenept.types.mapping import DataMapping
 
 if TYPE_CHECKING:
@@ -168,9 +168,7 @@ def _read_cell_types(
     if name not in columns and mapping.cell_type_column is None:
         other = next((column for column in CELL_TYPE_COLUMNS if column in columns), None)
         meant = f"; pass --cell-type-column {other} if that is one" if other is not None else ""
-        notes.append(
-            f"obs has no column {name!r}: all cells are of type {UNKNOWN_CELL_TYPE!r}{meant}."
-        )
+        notes.append(f"obs has no column {name!r}: all cells count as one cell type{meant}.")
         return Column((UNKNOWN_CELL_TYPE,), np.zeros(n_cells, dtype=np.int32))
     types = clean_groups(read_column(file, "obs", name, notes), name, notes)
     n_missing = int((types.codes < 0).sum())
@@ -256,9 +254,12 @@ def _check_controls(cells: LabelledCells, condition: str, cell_type: str) -> Non
                 texts = ", ".join(map(repr, ("unknown", "nan", "none", "<na>", "na", "")))
                 text = f"adata.obs[{cell_type!r}].astype(str).str.strip().str.lower()"
                 dropped = f"~{text}.isin([{texts}])"
+            which, own, them = f"cell type {name!r} has", "its", "it"
+            if name == UNKNOWN_CELL_TYPE:
+                which, own, them = "cells without a cell type have", "their", "them"
             raise DataError(
-                f"cell type {name!r} has {int(without):,} perturbed cells and no control cell; add "
-                f"its controls, or drop it: adata = adata[{dropped}]"
+                f"{which} {int(without):,} perturbed cells and no control cell; add "
+                f"{own} controls, or drop {them}: adata = adata[{dropped}]"
             )
 
 
@@ -276,6 +277,5 @@ def _note_small_groups(cells: LabelledCells, notes: list[str]) -> None:
     controls = np.bincount(cells.cell_type_codes[is_control], minlength=len(cells.cell_types))
     lone = [cells.cell_types[row] for row in np.flatnonzero(controls == 1)]
     if lone:
-        notes.append(
-            f"Cell type {lone[0]!r} has one control cell: DE genes cannot be computed in it."
-        )
+        where = f"Cell type {lone[0]!r} has" if in_cell_type(lone[0]) else "There is"
+        notes.append(f"{where} one control cell: DE genes cannot be computed with it.")

@@ -18,7 +18,7 @@ from dygenept.data.reading.h5ad import read_index
 from dygenept.data.reading.labels import ParsedLabels
 from dygenept.data.reading.layouts import CONDITION, find_layout, words_of_labels
 from dygenept.data.reading.places import Place, find_place
-from dygenept.data.reading.symbols import NamedGenes, name_genes
+from dygenept.data.reading.symbols import NamedGenes, check_gene_names, name_genes
 from dygenept.errors import DataError
 from dygenept.types import IntArray, PerturbationData
 from dygenept.types.mapping import DataMapping
@@ -152,6 +152,7 @@ def read_labelled(
 def _check_genes(gene_ids: Sequence[str], path: Path) -> None:
     if not gene_ids:
         raise DataError(f"{path}: var is empty; write a file with genes")
+    check_gene_names(gene_ids, path)
     if len(set(gene_ids)) < len(gene_ids):
         twice = [gene for gene, n_times in Counter(gene_ids).items() if n_times > 1]
         raise DataError(

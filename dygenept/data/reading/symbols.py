@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from dygenept.data.reading.h5ad import column_names, read_column
 from dygenept.errors import DataError, nearest
 from dygenept.knowledge.genes.identity import ENSEMBL_ID, GeneNames
 from dygenept.knowledge.genes.tables import load_gene_tables
-from dygenept.types import SYMBOL_COLUMNS
+from dygenept.types import NAMED_COLUMNS, SYMBOL_COLUMNS
 
 if TYPE_CHECKING:
     import h5py
@@ -188,3 +189,15 @@ def _ids_of_labels(
     matched = {column: len(missing.intersection(values)) for column, values in texts.items()}
     best = max(matched, key=lambda column: matched[column], default=None)
     return best if best is not None and matched[best] > 0 else None
+
+
+def check_gene_names(genes: Sequence[str], path: Path) -> None:
+    """Refuse genes that are called as a column beside them in kept predictions is.
+
+    Raises:
+        DataError: If there is one.
+    """
+    if found := sorted(set(genes) & set(NAMED_COLUMNS)):
+        raise DataError(
+            f"{path}: a gene is called {found[0]!r}, as a column of kept predictions is; rename it"
+        )

@@ -199,9 +199,9 @@ def test_the_line_that_drops_cells_without_a_cell_type_drops_them(
         adata.obs.iloc[-300:, adata.obs.columns.get_loc("cell_type")] = "toy_a"
 
     path = edited(forget)
-    with pytest.raises(DataError, match="cell type 'unknown' has") as caught:
+    with pytest.raises(DataError, match="cells without a cell type have") as caught:
         read_anndata(path)
-    line = str(caught.value).partition("drop it: adata = ")[2]
+    line = str(caught.value).partition("drop them: adata = ")[2]
     kept = eval(line, {"adata": anndata.read_h5ad(path)})
     kept.write_h5ad(tmp_path / "kept.h5ad")
     assert read_anndata(tmp_path / "kept.h5ad").cell_types == ("toy_a",)
@@ -280,6 +280,15 @@ def test_a_cell_type_with_one_control_is_accepted_and_told(
     data = read_anndata(edited(cut))
     assert any("Cell type 'toy_a' has one control cell" in note for note in data.notes)
     assert (de_genes(data).indices == -1).all()
+
+    def forget(adata: Any) -> Any:
+        del adata.obs["cell_type"]
+        return cut(adata)
+
+    notes = read_anndata(edited(forget)).notes
+    assert any(note.startswith("There is one control cell: DE genes cannot") for note in notes)
+    assert any("all cells count as one cell type" in note for note in notes)
+    assert not any("unknown" in note for note in notes)
 
 
 def test_counts_are_normalised_as_scanpy_does(edited: Callable[[Edit], Path]) -> None:

@@ -176,6 +176,16 @@ def test_expression_of_zeros_alone_is_refused(refusal: Callable[..., str]) -> No
     assert "only zeros" in refusal(clear)
 
 
+@pytest.mark.parametrize("name", ["perturbation", "cell_type"])
+def test_a_gene_called_as_a_column_of_predictions_is_refused(
+    refusal: Callable[..., str], name: str
+) -> None:
+    def rename(adata: Any) -> None:
+        adata.var_names = [name, *adata.var_names[1:]]
+
+    assert f"a gene is called {name!r}" in refusal(rename)
+
+
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_a_gene_that_occurs_twice_is_named(refusal: Callable[..., str]) -> None:
     def repeat(adata: Any) -> None:

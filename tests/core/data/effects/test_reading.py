@@ -135,6 +135,7 @@ def test_a_repeated_pair_counts_once_and_controls_not_at_all(tmp_path: Path) -> 
         ("pert,gene,label\n", "no row"),
         ("just one line\n", "names one column"),
         ("pert,MYC,kind\nKLF1,1,x\n", "contains words"),
+        (LONG + "KLF1,cell_type,1,train\n", "a gene is called 'cell_type'"),
     ],
 )
 def test_a_faulty_table_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:
