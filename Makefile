@@ -25,7 +25,7 @@ bench: $(STAMP)  ## Set up, then run the quick suite on simulated data
 test: $(STAMP)  ## Set up, then run the tests (make docs, make speed and make studies have those of their own)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --ignore=tests/benchmarks/studies -n auto --dist loadfile --no-loadscope-reorder
 
-studies: $(STAMP)  ## Try the code of the studies, and whether planted knowledge is read (a minute)
+studies: $(STAMP)  ## Try the code of the studies, and whether planted and real effects are predicted (a minute)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks/studies -n auto --dist loadfile --no-loadscope-reorder
 
 oldest:  ## Run a part of the tests with the oldest versions that pyproject.toml allows (needs uv)

@@ -35,6 +35,21 @@ def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "computed"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def looks_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Look files over in this process, where what is tested is not how files are read.
+
+    The child that does so else is a copy of the process of all tests, which takes five times as
+    long as the look. Tests of reading, damaged files and whole commands have it.
+    """
+    from dygenept.data.reading import look_over
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not {"data", "fuzz"} & set(request.path.parts):
+            patch.setattr(look_over, "_findings_of_child", look_over._findings)
+        yield
+
+
 @pytest.fixture
 def few_tuning_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tune facets for a few steps at most, where something else is tested."""

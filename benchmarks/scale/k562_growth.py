@@ -40,7 +40,7 @@ MODELS = (
 RANKS = ("centroid_accuracy", "perturbation_discrimination")
 SEED, N_FOLDS = 0, 2
 # Seconds of CPU below which a point is the median of three runs.
-BRIEF = 10.0
+BRIEF = 120.0
 # Of each series: what is cut, which default metrics are asked for, and the powers of a fit.
 SERIES = {
     "screen": ("screen", "others", (0, 1)),
@@ -171,6 +171,8 @@ def report(found: dict[str, list[dict[str, float]]]) -> None:
     for name, points in found.items():
         sizes, powers = sizes_of(name, points), SERIES[name][2]
         sys.stdout.write(f"\n{name}: {', '.join(f'{size:,.0f}' for size in sizes)}\n")
+        spread = (f"{point['least']:.2f} to {point['most']:.2f}" for point in points)
+        sys.stdout.write(f"  spread: {', '.join(spread)}\n")
         for counted in ("perturbations", "cells"):
             own = np.array([point[counted] for point in points], dtype=np.float64)
             if own[-1] > own[0]:
@@ -253,12 +255,13 @@ def main() -> None:
 def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
     """Measure each share of each series that is asked for, keeping what --json knows of others."""
     import dygenept as dg
-    from dygenept.data.simulated.profiles import SIMULATION_VERSION
+    from dygenept.data.simulated.profiles import PROFILES, SIMULATION_VERSION
     from dygenept.machine.folders import default_data_dir
 
     asked.folder.mkdir(parents=True, exist_ok=True)
     dg.load_dataset("sim:k562")
-    made = default_data_dir() / "simulated" / f"k562-scale1-seed0-v{SIMULATION_VERSION}"
+    named = f"k562-scale1-seed{PROFILES['k562'].draw}-v{SIMULATION_VERSION}"
+    made = default_data_dir() / "simulated" / named
     (source,) = made.glob("*.h5ad")
     found: dict[str, list[dict[str, float]]] = {}
     if asked.json is not None and asked.json.exists():
@@ -281,14 +284,18 @@ def measured(asked: argparse.Namespace) -> dict[str, list[dict[str, float]]]:
 
 
 def one_point(folder: Path, path: Path, metrics: str) -> dict[str, float]:
-    """Return the seconds of a file in a process of its own; the median of three brief ones."""
+    """Return the seconds of a file in a process of its own; the median of three brief ones.
+
+    ``least`` and ``most`` are the seconds of the quickest and of the slowest of them.
+    """
     command = [sys.executable, __file__, str(folder), "--step", str(path), "--metrics", metrics]
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
     runs: list[dict[str, float]] = []
     while not runs or (len(runs) < 3 and runs[0]["all"] < BRIEF):
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=alone)
         runs.append(json.loads(done.stdout))
-    return sorted(runs, key=lambda run: run["all"])[len(runs) // 2]
+    runs.sort(key=lambda run: run["all"])
+    return {**runs[len(runs) // 2], "least": runs[0]["all"], "most": runs[-1]["all"]}
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ def main() -> None:
     """Write the file if it is not there, measure each step, and print a table."""
     parser = file_parser(__doc__)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--runs", type=int, default=3, help="of each step; the median is printed")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step:
@@ -161,11 +162,17 @@ def main() -> None:
     sys.stdout.write(f"{n_values:,} values, {matrix / 1e6:,.0f} MB as CSR\n")
     for step in STEPS:
         command = [sys.executable, __file__, str(asked.path), "--step", step]
-        done = subprocess.run(command, check=True, capture_output=True, env=os.environ)
-        found[step] = json.loads(done.stdout)
-        row = found[step]
+        runs = []
+        for _ in range(asked.runs):
+            done = subprocess.run(command, check=True, capture_output=True, env=os.environ)
+            runs.append(json.loads(done.stdout))
+        runs.sort(key=lambda run: run["cpu_s"])
+        row = found[step] = runs[len(runs) // 2]
+        least, most = runs[0]["cpu_s"], runs[-1]["cpu_s"]
+        row |= {"least_s": least, "most_s": most}
         sys.stdout.write(
-            f"{step:<6} {row['cpu_s']:8.2f} s of CPU  {row['wall_s']:8.2f} s  "
+            f"{step:<6} {row['cpu_s']:8.2f} s of CPU ({least:.2f} to {most:.2f})  "
+            f"{row['wall_s']:8.2f} s  "
             f"{n_values / row['cpu_s'] / 1e6:8.1f} million values/s of CPU  "
             f"{row['cpu_s'] / found['plain']['cpu_s']:6.1f} x plain  "
             f"peak {row['peak_bytes'] / 1e6:,.0f} MB\n"

@@ -60,7 +60,7 @@ def control_half_means(data: PerturbationData, *, seed: int) -> DoubleArray:
     """Average two random disjoint halves of each cell type's control cells.
 
     Returns:
-        Means, (2, n_cell_types, G), float64; NaN where a type has one control cell.
+        Means, (2, n_cell_types, G), float64; NaN where a type has one control cell, or none.
     """
     rng = np.random.default_rng(seed)
     n_types = len(data.cell_types)

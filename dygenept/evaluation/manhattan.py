@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.machine.tables import empty_like, mean_row, row_parts
+from dygenept.machine.tables import empty_like, mean_row, row_parts, slices
 from dygenept.machine.threads import in_threads
 from dygenept.types import DoubleArray, FloatArray
 
@@ -123,9 +123,8 @@ class Manhattan:
         """Fill in the distances of some narrow rows, (n, m), tiles of truths in threads."""
         left_sums = lefts.sum(axis=1, dtype=np.float64)[:, None]
 
-        def fill(first: int) -> None:
+        def fill(columns: slice) -> None:
             # |a - b| = 2 max(a, b) - a - b, of which the maxima are summed run by run.
-            columns = slice(first, first + TILE_ROWS)
             tile = columns if chosen is None else chosen[columns]
             rights = self._narrow(self._truths[tile])
             maxima = np.empty_like(rights)
@@ -137,7 +136,7 @@ class Manhattan:
             rights_sums = rights.sum(axis=1, dtype=np.float64)
             found[:, columns] = 2.0 * sums.sum(axis=2, dtype=np.float64) - left_sums - rights_sums
 
-        in_threads(fill, range(0, found.shape[1], TILE_ROWS))
+        in_threads(fill, slices(found.shape[1], TILE_ROWS))
 
     def _narrow(self, rows: DoubleArray) -> FloatArray:
         """Differences from the centre in float32, with zeros up to a multiple of the width."""
@@ -160,8 +159,7 @@ def manhattan(left: DoubleArray, right: DoubleArray) -> DoubleArray:
 
     def fill(rows: DoubleArray, found: DoubleArray) -> None:
         # A tile of both sides stays in the processor's cache.
-        for first in range(0, len(right), BLOCK_ROWS):
-            columns = slice(first, first + BLOCK_ROWS)
+        for columns in slices(len(right), BLOCK_ROWS):
             found[:, columns] = _exact(rows, right[columns])
 
     return _in_blocks(left, right, fill)
@@ -179,6 +177,5 @@ def _in_blocks(
 ) -> DoubleArray:
     """Let ``fill`` compute distances of some rows to all others, block by block in threads."""
     found = empty_like(right, (len(left), len(right)), np.float64)
-    blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, len(left), BLOCK_ROWS)]
-    in_threads(lambda rows: fill(left[rows], found[rows]), blocks)
+    in_threads(lambda rows: fill(left[rows], found[rows]), slices(len(left), BLOCK_ROWS))
     return found

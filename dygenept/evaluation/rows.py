@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.machine.tables import empty_like
+from dygenept.machine.tables import empty_like, slices
 from dygenept.types import BoolArray, DoubleArray, IntArray, MetricInputs, MetricValues
 
 NO_DE_GENES = "no DE genes"
@@ -56,8 +56,7 @@ def change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
 def _change(predicted: DoubleArray, control: DoubleArray) -> DoubleArray:
     changed = empty_like(predicted, predicted.shape, np.float64)
     # A block of rows stays in the processor's cache through all passes.
-    for start in range(0, len(changed), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
+    for rows in slices(len(changed), BLOCK_ROWS):
         np.subtract(predicted[rows], control[rows], out=changed[rows])
         rounding = np.maximum(np.abs(predicted[rows]), np.abs(control[rows]))
         rounding *= ROUNDING

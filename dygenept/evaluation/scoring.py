@@ -292,7 +292,7 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
 def _predicted(predictions: Predictions) -> DoubleArray:
     """Predictions in float64, (n, G), those that are the same for all conditions as one row."""
     predicted = np.asarray(predictions.expression, dtype=np.float64)
-    if len(predicted) > 1 and not in_file(predicted) and are_alike(predicted):
+    if len(predicted) and not in_file(predicted) and are_alike(predicted):
         return np.broadcast_to(predicted[0], predicted.shape)
     return predicted
 

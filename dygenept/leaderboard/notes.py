@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from dygenept.evaluation.comparison import NOT_ABOVE
@@ -12,7 +12,7 @@ from dygenept.leaderboard.columns import lead_metric
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow, distinct_genes, distinct_perturbations
 from dygenept.machine.plain_text import brief
-from dygenept.results.records import RunRecord
+from dygenept.results.records import DatasetRecord, RunRecord
 from dygenept.types import in_cell_type
 
 # How a board calls the sources of simulated effects.
@@ -51,21 +51,22 @@ def board_notes(
     )
     first = (*first, _unmarked(rows), _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
-    planted = "" if record is None else planted_note(record.dataset.planted)
+    planted = "" if record is None else planted_note(record.dataset)
     of_cells = (*of_cells, _ties(rows))
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
     return tuple(note for note in found if note)
 
 
-def planted_note(planted: Mapping[str, float]) -> str:
+def planted_note(dataset: DatasetRecord) -> str:
     """Say from which knowledge simulated effects can be read, as shares of their variance."""
-    if not planted:
+    if not dataset.planted:
         return ""
     shares = (
         f"{share:.0%} {SOURCE_WORDS.get(source, source)}"
-        for source, share in sorted(planted.items(), key=lambda item: -item[1])
+        for source, share in sorted(dataset.planted.items(), key=lambda item: -item[1])
     )
-    return f"Variance of the planted effects: {', '.join(shares)}"
+    draw = "" if dataset.draw is None else f" of draw {dataset.draw}"
+    return f"Variance of the planted effects{draw}: {', '.join(shares)}"
 
 
 def _of_data(record: RunRecord | None) -> tuple[str, ...]:

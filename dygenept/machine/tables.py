@@ -117,14 +117,18 @@ def filled_by_columns(
     return found
 
 
+def slices(n: int, size: int) -> Iterator[slice]:
+    """Cut n rows into slices of so many, of which the last may be shorter."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
 def row_parts(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Cut the rows of a table into parts of at most ``PART_VALUES`` values, or one row.
 
     Between two parts, pages of files are given back where there are many.
     """
-    step = max(1, PART_VALUES // max(1, n_columns))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+    for part in slices(n_rows, max(1, PART_VALUES // max(1, n_columns))):
+        yield part
         give_back_pages()
 
 

@@ -21,8 +21,14 @@ from dygenept.model.facet_contribution import facet_contribution
 from dygenept.model.fitted_state import FittedState
 from dygenept.model.judged_steps import judge_steps
 from dygenept.model.network import DyGenePT, Parts
-from dygenept.model.seeds import member_seed, prediction_cells_rng, seeded_torch, start_rng
-from dygenept.model.start.closed_form import ClosedFormStart, start_in_closed_form
+from dygenept.model.seeds import (
+    measured_rng,
+    member_seed,
+    prediction_cells_rng,
+    seeded_torch,
+    start_rng,
+)
+from dygenept.model.start.closed_form import ClosedFormStart, keep_measured_of, start_in_closed_form
 from dygenept.model.start.features import StartData
 from dygenept.model.training.batches import BatchSource, perturbed_cells
 from dygenept.model.training.checkpoint import Checkpoint, changing_tensors
@@ -239,10 +245,13 @@ class Member:
             effect = StepsEffect.before(network, self._known(), self.positions)
             history = trainer.train(network)
             network.eval()
+            changed_share = effect.after(network, history)
+            if start is not None:
+                keep_measured_of(network, data, measured_rng(self.seed), start)
             score = math.nan if self.variant is None else trainer.validation_score(network)
             given = (network, effect.data, effect.positions)
             moved = {**facet_contribution(*given), **cell_contributions(*given)}
-            choices = member_choices(start, history, effect.after(network, history), moved)
+            choices = member_choices(start, history, changed_share, moved)
             if judged is not None:
                 choices = {**choices, **judged.chosen}
             # The full pool's cache is freed, and a saved model finds the same cells.

@@ -179,12 +179,14 @@ class DyGenePT(nn.Module):
             confidence=encoded.confidence[:, 0][inverse],  # (B, P, K)
             known=encoded.known[:, 0][inverse],  # (B, P, K)
             null=encoded.null,  # (D,)
+            read=None if encoded.read is None else encoded.read[:, 0][inverse],  # (B, P)
         )
 
     def attend_to(self, facets: FacetBatch, cell: torch.Tensor) -> AttentionOutput:
         """Weigh facets, (B, P, K, D), by cell states, (B, D), into one embedding per gene.
 
-        A gene of which nothing is known takes the learned null embedding.
+        A gene of which nothing is known takes the learned null embedding, and one of which nothing
+        is read a zero one.
         """
         attended: AttentionOutput = self.attention(cell, facets)  # (B, P, D), (B, P, H, K)
         return with_null(attended, facets)
@@ -240,12 +242,14 @@ class DyGenePT(nn.Module):
 
 
 def with_null(attended: AttentionOutput, facets: FacetBatch) -> AttentionOutput:
-    """Give genes without a known facet the null embedding."""
+    """Give genes without a known facet the null embedding, and unread genes a zero one."""
     has_facet = facets.known.any(dim=-1, keepdim=True)  # (B, P, 1)
     null = facets.null.to(attended.embedding.dtype)  # (D,)
-    return AttentionOutput(
-        embedding=torch.where(has_facet, attended.embedding, null), weights=attended.weights
-    )
+    embedding = torch.where(has_facet, attended.embedding, null)
+    if facets.read is not None:
+        # After attention, whose layer norm scales up the least bias that training gives it.
+        embedding = embedding.masked_fill(~facets.read[..., None], 0.0)
+    return AttentionOutput(embedding=embedding, weights=attended.weights)
 
 
 def shared_facets(encoded: FacetBatch, n_cells: int) -> FacetBatch:
@@ -259,6 +263,7 @@ def shared_facets(encoded: FacetBatch, n_cells: int) -> FacetBatch:
         confidence=laid_out(encoded.confidence),
         known=laid_out(encoded.known),
         null=encoded.null,
+        read=None if encoded.read is None else laid_out(encoded.read),
     )
 
 

@@ -33,6 +33,11 @@ def judged_rng(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, 4])
 
 
+def measured_rng(seed: int) -> np.random.Generator:
+    """Draws the control cells by which what was measured of train genes is added."""
+    return np.random.default_rng([seed, 5])
+
+
 def derived_seed(seed: int, *position: int) -> int:
     """Derive the seed of one draw, such as a step's dropout from (epoch, step, process)."""
     return int(np.random.SeedSequence([seed, *position]).generate_state(1)[0])

@@ -39,6 +39,15 @@ class _Entry:
     provenance: Provenance
 
 
+class _Hooks(pluggy.PluginManager):
+    """Looks for hooks among names that may be one's: a module has many others."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        if not name.startswith(f"{hookspecs.PROJECT}_"):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+
 class PluginManager:
     """All plugins of one run.
 
@@ -50,7 +59,7 @@ class PluginManager:
     """
 
     def __init__(self) -> None:
-        self._pm = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pm = _Hooks(hookspecs.PROJECT)
         self._pm.add_hookspecs(hookspecs)
         self._entries: dict[tuple[str, str], _Entry] = {}
         self.failures: dict[str, str] = {}

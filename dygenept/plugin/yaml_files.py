@@ -64,15 +64,21 @@ def read_shipped_yaml(path: Path) -> dict[str, object]:
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        # Only the loaders that build plain values are used.
-        document = yaml.load(path.read_bytes(), Loader=loader)
+        document = copy.deepcopy(_shipped_once(path.read_bytes()))
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is damaged; reinstall dygenept: {error}") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path} is damaged; reinstall dygenept")
     return {str(key): value for key, value in document.items()}
+
+
+@functools.lru_cache(maxsize=16)
+def _shipped_once(content: bytes) -> object:
+    import yaml
+
+    # Only the loaders that build plain values are used.
+    return yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _text(path: Path) -> str:

@@ -270,6 +270,7 @@ def _dataset(dataset: DatasetRecord, boards: Sequence[SiteBoard]) -> dict[str, o
         ),
         *((f"control cells, {name}", f"{n:,}") for name, n in controls.items()),
         ("kind", "table of effects" if dataset.kind == "effects" else "cells"),
+        *((("draw of the simulator", str(dataset.draw)),) if dataset.draw is not None else ()),
         ("sha256", dataset.sha256),
     ]
     if sizes:

@@ -35,7 +35,8 @@ class DatasetRecord(_Record):
 
     ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
     read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
-    of a table of effects. ``planted`` says how much of simulated effects comes from which source.
+    of a table of effects. ``planted`` says how much of simulated effects comes from which source,
+    ``draw`` which seed simulated cells were drawn with; records of earlier versions lack it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class DatasetRecord(_Record):
     kind: Literal["cells", "effects"] = "cells"
     n_pairs: int | None = None
     planted: Mapping[str, float] = {}
+    draw: int | None = None
 
     @property
     def reading(self) -> RecordedReading:
@@ -88,6 +90,7 @@ class DatasetRecord(_Record):
             kind="cells" if data.effects is None else "effects",
             n_pairs=None if data.effects is None else data.effects.n_pairs,
             planted=dict(data.planted),
+            draw=data.draw,
         )
 
 

@@ -45,6 +45,7 @@ def bench_document(
             "n_genes": outcome.dataset.n_genes,
             "n_perturbations": outcome.dataset.n_perturbations,
             "simulated": outcome.dataset.simulated,
+            "draw": outcome.dataset.draw,
             **({} if outcome.dataset.n_pairs is None else {"n_pairs": outcome.dataset.n_pairs}),
         },
         "split": {

@@ -47,8 +47,9 @@ class Coefficients:
         filed_s: The same beside it, where tables are in files.
         decomposition_s: Per n³ of a symmetric array of n × n that is decomposed.
         pass_s: Per value of a pass, in a fit.
-        start_s: Per train condition and gene, the closed-form start of an assembly with the tuning
-            of its facets and its trial of the steps: 14.4 s for 873 x 5,000 (docs/speed.md).
+        start_s: Per train condition, gene and part that is held out, the closed-form start of an
+            assembly with the tuning of its facets: 11.2 s for 873 x 5,000 and one part
+            (docs/speed.md; 14.4 s with a trial of 20 steps).
         step_s: Per row of a batch and gene, a gradient step without frozen layers: 6.3 s for 40
             steps of 64 rows x 5,000 (docs/speed.md).
         cpu_flop: Operations per second of a transformer's layers on a core: 0.8e11 (1.19 s
@@ -99,7 +100,7 @@ class Coefficients:
     filed_s: float = 3.8e-12
     decomposition_s: float = 2.3e-10
     pass_s: float = 1.8e-09
-    start_s: float = 3.3e-6
+    start_s: float = 2.5e-6
     step_s: float = 4.9e-7
     cpu_flop: float = 0.8e11
     gpu_flop: float = 5e13

@@ -108,6 +108,9 @@ class Work:
         batch_rows: Rows of a step.
         prediction_cells: Control cells that a prediction averages over.
         has_start: It has a closed-form start.
+        n_parts: How often perturbations are held out of that start, and of the steps where they are
+            judged: four times where train perturbations are few, once elsewhere.
+        judges_steps: The steps are tried on each of these parts before they are taken.
         encoder: What its cell encoder takes; None where that is not known.
     """
 
@@ -116,6 +119,8 @@ class Work:
     batch_rows: int
     prediction_cells: int
     has_start: bool
+    n_parts: int
+    judges_steps: bool
     encoder: EncoderFootprint | None
 
 
@@ -272,11 +277,12 @@ def assembly_seconds(
     frozen = 0.0 if encoder is None else encoder.frozen_flop
     # A forward pass is a third of a step.
     predicted = work.epochs * fold.n_val + fold.n_test
-    start = c.start_s * fold.n_train * size.n_genes
+    start = c.start_s * work.n_parts * fold.n_train * size.n_genes
+    n_steps = work.steps * (1 + work.n_parts if work.judges_steps else 1)
     return {
         "start": start if work.has_start else 0.0,
         "encode": frozen / rate,
-        "steps": work.steps * (row * work.batch_rows + step_flop / rate),
+        "steps": n_steps * (row * work.batch_rows + step_flop / rate),
         "predict": predicted * work.prediction_cells * row / 3,
     }
 

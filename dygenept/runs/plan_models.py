@@ -13,6 +13,7 @@ from dygenept.data.outlines import OutlinedDataset
 from dygenept.errors import ConfigError
 from dygenept.knowledge.pending_texts import unembedded_texts
 from dygenept.model.resolve import ResolvedModel
+from dygenept.model.start.left_out import MANY_PERTURBATIONS
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import RunRecord
 from dygenept.runs import plan_costs as costs
@@ -20,6 +21,8 @@ from dygenept.runs.plan_coefficients import MEASURED
 from dygenept.runs.readiness import require_buildable
 from dygenept.types import EncoderFootprint, FitSize, FitWork, IntArray, no_report
 
+# Parts that few train perturbations are held out in, in turn, by a start and a trial of the steps.
+HELD_OUT_PARTS = 4
 # Of a model in closed form that does not say what its fit takes.
 ASSUMED_PASSES = 10
 
@@ -241,6 +244,8 @@ class ModelPlanner:
             batch_rows=options.batch_size,
             prediction_cells=min(used, self.size.n_controls) * options.n_members,
             has_start=bool(options.warm_start),
+            n_parts=1 if fold.n_train + fold.n_val >= MANY_PERTURBATIONS else HELD_OUT_PARTS,
+            judges_steps=bool(options.warm_start) and options.keep_steps == "if_better",
             encoder=encoder,
         )
 

@@ -17,6 +17,7 @@ from dygenept.plugin.interfaces import (
     HasFacetVectors,
     HasIdentityShare,
     LendsFacets,
+    ReadsCodesOf,
 )
 from dygenept.plugin.specs import CellEncoderSpec, GeneEncoderSpec, PluginConfig
 from dygenept.testing.rules import Rules, checking, configured
@@ -41,6 +42,7 @@ def check_gene_encoder(
     A padded slot, a gene without a known facet and a gene that the knowledge lacks give no known
     facet; padding and batch-mates change nothing; the saved state restores it. Facet vectors that
     it offers are added to the values of known facets, and it works at every identity share offered.
+    Codes that it leaves unread are those that it is told to leave, also after its state was saved.
     Facets that it adds stand behind those of the facet set, which stay as they are.
 
     Raises:
@@ -85,7 +87,7 @@ def check_gene_encoder(
         rules.require(
             same_facets(twin(indices), batch), "a saved state restored gives other embeddings"
         )
-        _check_gene_encoder_offers(encoder, indices, rules)
+        _check_gene_encoder_offers(encoder, twin, indices, rules)
 
 
 def _widened(spec: GeneEncoderSpec, config: PluginConfig, rules: Rules) -> GeneKnowledge:
@@ -120,7 +122,9 @@ def _widened(spec: GeneEncoderSpec, config: PluginConfig, rules: Rules) -> GeneK
     )
 
 
-def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rules: Rules) -> None:
+def _check_gene_encoder_offers(
+    encoder: GeneEncoder, twin: GeneEncoder, indices: torch.Tensor, rules: Rules
+) -> None:
     if isinstance(encoder, HasFacetVectors):
         vectors = encoder.facet_vectors()
         if vectors is not None:
@@ -148,6 +152,54 @@ def _check_gene_encoder_offers(encoder: GeneEncoder, indices: torch.Tensor, rule
         for share in shares:
             encoder.set_identity_share(share)
             _check_facet_batch(encoder(indices), tuple(encoder(indices).known.shape), rules)
+    if isinstance(encoder, ReadsCodesOf):
+        _check_unread_codes(encoder, twin, indices, rules)
+
+
+def _check_unread_codes(
+    encoder: ReadsCodesOf, twin: GeneEncoder, indices: torch.Tensor, rules: Rules
+) -> None:
+    import torch
+    from torch import nn
+
+    assert isinstance(encoder, nn.Module)
+    assert isinstance(twin, nn.Module)
+    rules.require(encoder.codes_read() is None, "codes_read must be None at first: all are read")
+    if isinstance(encoder, HasIdentityShare):
+        if 1.0 not in encoder.identity_shares:
+            return
+        encoder.set_identity_share(1.0)
+    before = encoder(indices)
+    asked = torch.tensor([2, 0])
+    encoder.read_codes_of(asked)
+    kept = encoder.codes_read()
+    rules.require(
+        kept is not None and sorted(kept.tolist()) == sorted(asked.tolist()),
+        "codes_read must return the genes that read_codes_of was given",
+    )
+    batch = encoder(indices)
+    is_real = indices >= 0
+    wanted = (indices[..., None] == asked).any(dim=-1)
+    rules.require(
+        batch.read is not None and torch.equal(batch.read[is_real], wanted[is_real]),
+        "read must be True for the genes that read_codes_of was given, and for no others",
+    )
+    rules.require(
+        close(batch.values[wanted], before.values[wanted])
+        and torch.equal(batch.known, before.known),
+        "a gene whose code is read must be encoded as ever, and facets stay known",
+    )
+    restore(encoder, twin, rules)
+    restored = twin(indices)
+    rules.require(
+        restored.read is not None and torch.equal(restored.read, batch.read),
+        "a saved state restored reads the codes of other genes",
+    )
+    encoder.read_codes_of(None)
+    rules.require(
+        encoder.codes_read() is None and same_facets(encoder(indices), before),
+        "read_codes_of(None) must read all codes again",
+    )
 
 
 def _check_loans(

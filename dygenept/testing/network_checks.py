@@ -13,6 +13,7 @@ from dygenept.plugin.interfaces import (
     CombinesGenes,
     Decoder,
     DecoderContext,
+    ExtendsReadout,
     FacetBatch,
     HasSharedShift,
     LinearReadout,
@@ -91,8 +92,8 @@ def check_decoder(spec: DecoderSpec, *, options: Mapping[str, object] | None = N
 
     It returns the control where no gene is perturbed; the order of the genes, what padding holds
     and batch-mates change nothing; one gene or more than two work alike; gradients are finite. One
-    that offers a linear readout predicts, at its start, what the readout was set to; one that
-    offers to combine genes sums what it predicts.
+    that offers a linear readout predicts, at its start, what the readout was set to, and what is
+    added to it; one that offers to combine genes sums what it predicts.
 
     Raises:
         ConformanceError: If a rule is broken.
@@ -333,6 +334,12 @@ def _check_decoder_offers(decoder: Decoder, inputs: _DecoderInputs, rules: Rules
         close(_decode(decoder, inputs, rules), inputs.control + features @ weights.T),
         "after set_readout a new decoder must predict control + readout_features · weightsᵀ",
     )
+    if isinstance(decoder, ExtendsReadout):
+        decoder.add_readout(weights / 2)
+        rules.require(
+            close(_decode(decoder, inputs, rules), inputs.control + 1.5 * features @ weights.T),
+            "add_readout must add readout_features · weightsᵀ to what is predicted",
+        )
     if isinstance(decoder, HasSharedShift):
         shared = decoder.shared_features(inputs.cell)
         rules.require(

@@ -86,6 +86,8 @@ class PerturbationData:
             has no cells then, and its "expression" is the effect itself. None for cells.
         planted: Of simulated cells, the share of each source in the planted effects' variance;
             empty for real cells and where the file does not say.
+        draw: Of simulated cells, the seed that all of them were drawn with; None for real cells and
+            where the file does not say.
         tables: Folder of unnamed files that arrays of conditions × genes are kept in, where a limit
             on memory asks for it; None keeps them in memory.
     """
@@ -112,6 +114,7 @@ class PerturbationData:
     batches: CellBatches | None = None
     effects: EffectTable | None = None
     planted: Mapping[str, float] = field(default_factory=dict)
+    draw: int | None = None
     tables: Path | None = None
 
     @property

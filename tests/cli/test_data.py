@@ -67,10 +67,10 @@ def test_simulate_writes_the_data_set_and_its_truth(cli, tmp_path: Path) -> None
     output = tmp_path / "made.h5ad"
     result = cli("data", "simulate", "dixit", "--scale", "0.02", "--output", output)
     assert result.code == 0, result.err
-    assert "SIMULATED" in result.err
+    assert "SIMULATED data, draw 0" in result.err
     assert output.exists()
     info = cli("data", "info", output, "--json").json()
-    assert info["simulated"] is True
+    assert (info["simulated"], info["draw"]) == (True, 0)
     assert any(path.name.startswith("made.truth") for path in tmp_path.iterdir())
 
 

@@ -49,6 +49,7 @@ def test_loading_twice_gives_the_same_fingerprint_from_one_file(
     data = source.load(tmp_path / "one", Runtime())
     assert data.is_simulated
     assert data.name == "sim:dixit@0.01"
+    assert data.draw == 0
     path = source.fetch(tmp_path / "one", Runtime())
     written = path.stat().st_mtime_ns
     assert source.load(tmp_path / "one", Runtime()).sha256 == data.sha256
@@ -72,7 +73,32 @@ def test_another_seed_is_another_data_set(manager: PluginManager, tmp_path: Path
     other = _source(manager, OPTIONS | {"seed": 1}).load(tmp_path, Runtime())
     assert other.name == "sim:dixit@0.01-seed1"
     assert other.sha256 != first.sha256
+    assert other.draw == 1
     assert other.source != first.source
+
+
+def test_the_draw_that_ships_is_used_at_full_size_and_named_in_its_folder(
+    manager: PluginManager, tmp_path: Path
+) -> None:
+    full = _source(manager, {"profile": "norman"})
+    path = tmp_path / "simulated" / "norman-scale1-seed1-v4" / "perturb_processed.h5ad"
+    assert full.status(tmp_path).path == path
+    assert "draw 1" in full.status(tmp_path).detail
+    # Asked for by its number it is the same data set; the former one is another.
+    asked = _source(manager, {"profile": "norman", "seed": 1})
+    assert isinstance(asked, simulated.SimulatedSource)
+    assert (asked.name, asked.path(tmp_path)) == ("sim:norman", path)
+    former = _source(manager, {"profile": "norman", "seed": 0})
+    assert isinstance(former, simulated.SimulatedSource)
+    assert former.name == "sim:norman-seed0"
+    assert former.path(tmp_path).parent.name == "norman-scale1-seed0-v4"
+
+
+def test_smaller_scales_keep_draw_0(manager: PluginManager, tmp_path: Path) -> None:
+    small = _source(manager, {"profile": "norman", "scale": 0.05})
+    assert isinstance(small, simulated.SimulatedSource)
+    assert small.path(tmp_path).parent.name == "norman-scale0.05-seed0-v4"
+    assert small.name == "sim:norman@0.05"
 
 
 def test_truth_is_in_the_order_of_the_loaded_conditions(

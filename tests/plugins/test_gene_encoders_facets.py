@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from dygenept.plugin.interfaces import GeneEncoderContext
+from dygenept.testing import ConformanceError
+from dygenept.testing.encoder_checks import check_gene_encoder
 from dygenept.types import GeneKnowledge
 from dygenept_plugins.gene_encoders.facets import FacetsConfig, dygenept_gene_encoders
 from dygenept_plugins.networks.facets import FacetEncoder, symbol_codes
@@ -101,6 +107,126 @@ def test_a_trained_encoder_takes_in_new_genes_without_changing_the_old() -> None
     index = torch.tensor([[0, 1, 2]])
     assert torch.equal(larger(index).values, trained(index).values)
     assert larger(torch.tensor([[3, 4]])).known.any(-1).tolist() == [[True, False]]
+
+
+def of_own_codes() -> FacetEncoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        context = GeneEncoderContext(knowledge(), ("B", "A", "D", "E"), WIDTH)
+        return FacetEncoder(context, identity_share=None)
+
+
+def test_codes_are_left_unread_while_they_are_all_that_is_read() -> None:
+    module = of_own_codes()
+    module.set_identity_share(1.0)
+    index = torch.tensor([[0, 2], [3, -1]])
+    every = module(index)
+    assert every.read is not None
+    assert every.read.all()
+    module.read_codes_of(torch.tensor([2, 1]))
+    batch = module(index)
+    assert batch.read is not None
+    assert batch.read.tolist() == [[False, True], [False, False]]
+    assert torch.equal(batch.known, every.known)
+    assert torch.equal(batch.values[0, 1], every.values[0, 1])
+    # Without a code there is nothing but the vectors that tell facets apart.
+    assert module.facet_types is not None
+    torch.testing.assert_close(batch.values[0, 0, :3], module.facet_types[:3])
+    module.set_identity_share(0.9)
+    beside_texts = module(index)
+    assert beside_texts.read is not None
+    assert beside_texts.read.all()
+    module.read_codes_of(None)
+    assert torch.equal(module(index).values, beside_texts.values)
+    assert encoder()(index).read is None
+
+
+def test_genes_met_later_have_unread_codes_where_any_are_unread() -> None:
+    trained = of_own_codes()
+    trained.set_identity_share(1.0)
+    for read, later in ((None, True), (torch.tensor([0, 1, 2, 3]), False)):
+        trained.read_codes_of(read)
+        context = GeneEncoderContext(knowledge(), ("B", "A", "D", "E", "C", "NEW"), WIDTH, 4)
+        larger = FacetEncoder(context, identity_share=None)
+        larger.load_state_dict(trained.state_dict())
+        batch = larger(torch.tensor([[3, 4, 5]]))
+        assert batch.read is not None
+        assert batch.read.tolist() == [[True, later, later]]
+        found = larger.codes_read()
+        assert found is None if read is None else torch.equal(found, read)
+
+
+def test_an_encoder_that_reads_all_codes_is_restored_for_other_genes() -> None:
+    trained = of_own_codes()
+    fewer = FacetEncoder(GeneEncoderContext(knowledge(), ("C", "B"), WIDTH), identity_share=None)
+    fewer.load_state_dict(trained.state_dict())
+    assert fewer.codes_read() is None
+    assert len(fewer.reads_code) == 3
+
+
+def checked(change: Callable[[FacetEncoder], None]) -> None:
+    """Check the plugin ``facets``, with a change to what its factory makes."""
+    (spec,) = (each for each in dygenept_gene_encoders() if each.name == "facets")
+
+    def altered(config: Any, context: GeneEncoderContext) -> FacetEncoder:
+        module: Any = spec.factory(config, context)
+        change(module)
+        return module
+
+    check_gene_encoder(
+        dataclasses.replace(spec, factory=altered), options={"identity_share": "auto"}
+    )
+
+
+def test_an_encoder_that_chooses_its_share_passes_the_check() -> None:
+    checked(lambda module: None)
+
+
+def telling(of: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Read the codes of other genes than those that it is told."""
+
+    def change(module: Any) -> None:
+        tell = module.read_codes_of
+        module.read_codes_of = lambda genes: tell(of(genes))
+
+    return change
+
+
+def forgets_codes(module: FacetEncoder) -> None:
+    def forget(_: object, state: dict[str, torch.Tensor], prefix: str, of: object) -> None:
+        del state[f"{prefix}reads_code"]
+
+    module.register_state_dict_post_hook(forget)
+
+
+def saying(of: Callable[[torch.Tensor], torch.Tensor | None]) -> Callable[[Any], None]:
+    """Say otherwise of which genes anything is read."""
+
+    def change(module: Any) -> None:
+        module.register_forward_hook(
+            lambda _, given, out: dataclasses.replace(out, read=of(out.read))
+        )
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda module: setattr(module, "codes_read", lambda: torch.arange(2)), "None at first"),
+        (lambda module: setattr(module, "codes_read", lambda: None), "must return the genes"),
+        (telling(lambda genes: None if genes is None else genes[:1]), "must return the genes"),
+        (saying(lambda read: ~read), "read must be True for the genes"),
+        (saying(lambda read: None), "read must be True for the genes"),
+        (forgets_codes, "of other genes"),
+        (telling(lambda genes: torch.arange(2) if genes is None else genes), "read all"),
+    ],
+)
+def test_an_encoder_that_leaves_other_codes_unread_is_caught(
+    change: Callable[[FacetEncoder], None], match: str
+) -> None:
+    with pytest.raises(ConformanceError, match=match):
+        checked(change)
 
 
 def codes(*genes: str, n_fitted: int = 3) -> np.ndarray:

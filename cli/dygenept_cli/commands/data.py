@@ -237,12 +237,15 @@ def simulate(
         "File to write, .h5ad [default: in the data folder].", metavar="FILE"
     ),
     scale: float = flag("Shrink the data set (0 to 1).", default=1.0, min=0.0, max=1.0),
-    seed: int = flag("Seed of every draw.", default=0, min=0),
+    seed: int | None = flag(
+        "Seed of every draw [default: the draw that ships at full size, else 0].", min=0
+    ),
     data_dir: DataDirOption = None,
     quiet: options.QuietOption = False,
 ) -> None:
     """Simulate a stand-in with planted facet effects; the truth is written beside it."""
     from dygenept.data.simulated.export import write_simulation
+    from dygenept.data.simulated.profiles import profile_named
     from dygenept.data.simulated.simulation import simulate as make
     from dygenept.data.simulated.truth import truth_path
     from dygenept.machine.folders import default_data_dir
@@ -251,15 +254,18 @@ def simulate(
 
     name = profile.removeprefix("sim:")
     directory = data_dir or default_data_dir()
-    path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{seed}.h5ad"
+    drawn = profile_named(name).default_seed(scale) if seed is None else seed
+    path = output or directory / "simulated" / f"{name}-scale{scale:g}-seed{drawn}.h5ad"
     if path.suffix != ".h5ad":
         raise DataError(f"--output must name an .h5ad file, got {path}")
     for file in (path, truth_path(path)):
         console.check_output(file)
     with shown_progress(quiet=quiet) as report:
-        simulation = make(name, scale=scale, seed=seed, runtime=Runtime(report=report))
+        simulation = make(name, scale=scale, seed=drawn, runtime=Runtime(report=report))
         write_simulation(simulation, path)
-    console.note(f"SIMULATED data at {path}; the planted truth at {truth_path(path)}")
+    console.note(
+        f"SIMULATED data, draw {drawn}, at {path}; the planted truth at {truth_path(path)}"
+    )
 
 
 def _opened(name: str, environment: Environment, reading: ReadingFlags) -> PerturbationData:
@@ -281,6 +287,7 @@ def _content(data: PerturbationData) -> dict[str, object]:
         "source_file": data.source,
         "sha256": data.sha256,
         "simulated": data.is_simulated,
+        "draw": data.draw,
         "n_cells": data.n_cells,
         "n_genes": data.n_genes,
         "n_control_cells": n_control,

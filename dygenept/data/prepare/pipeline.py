@@ -18,7 +18,7 @@ from dygenept.data.prepare.options import PrepareOptions
 from dygenept.data.prepare.passes import GeneSums, Report, Scaling, sum_cells, sum_genes, sum_groups
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated, wanted_of
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated, simulated_draw, wanted_of
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.errors import ConfigError, DataError, ResultsError
 from dygenept.machine.checksums import file_sha256
@@ -132,6 +132,7 @@ def prepare_file(
             n_values=int(genes.n_cells[written].sum()),
             batch=found.batches if options.batches == "controls" else None,
             is_simulated=says_simulated(file),
+            draw=simulated_draw(file) if says_simulated(file) else None,
         )
         _check_room(output, ready.n_values, int(kept.sum()))
         try:

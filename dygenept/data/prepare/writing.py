@@ -36,6 +36,7 @@ class ReadyFile:
         n_values: Values of the kept cells in the written genes.
         batch: Batch of each cell, where controls are to be matched by it.
         is_simulated: True if the cells were made up.
+        draw: Seed that made-up cells were drawn with; None where nothing says it.
     """
 
     kept: BoolArray
@@ -45,6 +46,7 @@ class ReadyFile:
     n_values: int
     batch: Column | None
     is_simulated: bool
+    draw: int | None = None
 
 
 def write_ready(
@@ -64,6 +66,8 @@ def write_ready(
         own["batch_column"] = BATCH
     if ready.is_simulated:
         own["simulated"] = True
+        if ready.draw is not None:
+            own["seed"] = ready.draw
     output.parent.mkdir(parents=True, exist_ok=True)
     with replaced_whole(output) as temporary, written_hdf5(temporary) as (file, check):
         file.attrs["encoding-type"], file.attrs["encoding-version"] = "anndata", "0.1.0"

@@ -15,7 +15,13 @@ from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
-from dygenept.data.reading.h5ad import open_h5ad, planted_shares, says_simulated, wanted_of
+from dygenept.data.reading.h5ad import (
+    open_h5ad,
+    planted_shares,
+    says_simulated,
+    simulated_draw,
+    wanted_of,
+)
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import read_matrix
 from dygenept.data.reading.matrix_blocks import chosen_rows, matrix_blocks
@@ -137,6 +143,7 @@ def read_opened(
         mapping=mapping,
         is_normalized=normalize,
         planted=planted_shares(file) if is_simulated else {},
+        draw=simulated_draw(file) if is_simulated else None,
         batches=None
         if found.batches is None or not matches
         else match_batches(

@@ -183,6 +183,29 @@ def planted_shares(file: h5py.File) -> dict[str, float]:
     return shares
 
 
+def simulated_draw(file: h5py.File) -> int | None:
+    """Read ``uns['dygenept']['seed']``: the seed that simulated cells were drawn with.
+
+    Returns:
+        The seed; None where the file says nothing.
+
+    Raises:
+        DataError: If it is not a whole number of 0 or more.
+    """
+    import h5py
+
+    item = file.get("uns/dygenept/seed")
+    if item is None:
+        return None
+    value = item[()] if isinstance(item, h5py.Dataset) and item.shape == () else None
+    if not isinstance(value, np.integer) or int(value) < 0:
+        raise DataError(
+            f"{file.filename}: uns/dygenept/seed must be a whole number of 0 or more; "
+            "simulate the data set again"
+        )
+    return int(value)
+
+
 def _is_damage(error: Exception) -> bool:
     # The HDF5 library reports a damaged structure as any of three kinds of error.
     message = str(error).lstrip("'")

@@ -12,7 +12,7 @@ from dygenept.data.memory import CellsSize
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.encodings import text_attribute
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated
+from dygenept.data.reading.h5ad import open_h5ad, says_simulated, simulated_draw
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import checked_parts
 from dygenept.types import DataOutline, IntArray
@@ -46,6 +46,7 @@ def outline_file(
         de_lists = read_de_lists(file, found.cells, found.gene_ids, notes)
         mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
         is_simulated = says_simulated(file)
+        draw = simulated_draw(file) if is_simulated else None
         lengths = _row_lengths(found)
         n_stored = _n_stored(found.place.item)
     cells, shape = found.cells, (len(found.cell_ids), len(found.gene_ids))
@@ -53,6 +54,7 @@ def outline_file(
     data = replace(
         found.data(name=name or path.stem, source=str(path)),
         is_simulated=is_simulated,
+        draw=draw,
         de_lists={} if matches else de_lists,
         notes=tuple(notes),
         mapping=mapping,

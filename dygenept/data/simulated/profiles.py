@@ -43,6 +43,10 @@ class SimulationProfile:
         cell_type: Name of the one cell type.
         modality: What a perturbation does to its own target's expression.
         stands_for: Citation of the data set whose shape this is.
+        draw: Seed of the draw that ships at full size: the first of 0, 1, 2, ... all of whose
+            statistics lie within the range of the real screens at hand, or, where none of 200
+            does, the first that leaves the fewest outside. ``benchmarks/realism/choose_draw.py``
+            finds it; to be found anew with each version.
     """
 
     name: str
@@ -54,6 +58,7 @@ class SimulationProfile:
     cell_type: str
     modality: Modality
     stands_for: str
+    draw: int = 0
 
     @property
     def n_perturbations(self) -> int:
@@ -64,6 +69,14 @@ class SimulationProfile:
     def cells_per_perturbation(self) -> float:
         """Cells of a perturbation in the mean."""
         return (self.n_cells - self.n_controls) / self.n_perturbations
+
+    def default_seed(self, scale: float) -> int:
+        """Return the seed where none is asked for: that of ``draw`` at full size, else 0.
+
+        Args:
+            scale: In (0, 1]; 1 is full size.
+        """
+        return self.draw if scale == 1.0 else 0
 
     def scaled(self, scale: float) -> SimulationProfile:
         """Shrink the data set.
@@ -109,6 +122,7 @@ PROFILES: Mapping[str, SimulationProfile] = MappingProxyType(
                 cell_type="K562",
                 modality="activation",
                 stands_for="Norman et al. 2019, Science, doi:10.1126/science.aax4438",
+                draw=1,
             ),
             SimulationProfile(
                 name="adamson",

@@ -86,7 +86,7 @@ class SimulatedData:
 
 
 def simulate(
-    profile: str, *, scale: float = 1.0, seed: int = 0, runtime: Runtime | None = None
+    profile: str, *, scale: float = 1.0, seed: int | None = None, runtime: Runtime | None = None
 ) -> SimulatedData:
     """Make a simulated data set.
 
@@ -95,7 +95,8 @@ def simulate(
     Args:
         profile: ``norman``, ``adamson``, ``dixit``, ``k562`` or ``rpe1``.
         scale: In (0, 1]; see ``SimulationProfile.scaled``.
-        seed: Non-negative.
+        seed: Non-negative; the draw that ships where left out (``SimulationProfile.draw`` at full
+            size, 0 at smaller scales).
         runtime: Where progress is reported; nowhere when left out.
 
     Raises:
@@ -106,6 +107,8 @@ def simulate(
 
     runtime = runtime or Runtime()
     shape = profile_named(profile).scaled(scale)
+    if seed is None:
+        seed = shape.default_seed(scale)
     if seed < 0:
         raise ConfigError(f"seed of sim:{profile} is {seed}; allowed: 0 and above")
     root = np.random.SeedSequence([seed, zlib.crc32(profile.encode()), SIMULATION_VERSION])

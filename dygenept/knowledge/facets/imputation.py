@@ -34,6 +34,7 @@ from dygenept.knowledge.facets.informants import (
     strongest_first,
 )
 from dygenept.knowledge.graph.sources import ImputationOptions
+from dygenept.machine.tables import slices
 from dygenept.types import DoubleArray, FloatArray, GeneKnowledge
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ def _native_norms(knowledge: GeneKnowledge) -> list[float]:
     """Return the mean Euclidean norm of each facet's native vectors; 0 where there is none."""
     is_native = knowledge.confidence > 0
     totals = np.zeros(is_native.shape[1], dtype=np.float64)
-    for start in range(0, len(is_native), CHUNK):
-        part = slice(start, start + CHUNK)
+    for part in slices(len(is_native), CHUNK):
         totals += np.where(is_native[part], _norms(knowledge.values[part]), 0.0).sum(axis=0)
     return list(totals / np.maximum(is_native.sum(axis=0), 1))
 
@@ -151,8 +151,7 @@ def _fill(values: FloatArray, sources: Informants, facet: int, norm: float) -> I
         shape=(len(sources.genes), len(flat)),
     )
     is_filled = np.zeros(len(sources.genes), dtype=np.bool_)
-    for start in range(0, len(sources.genes), CHUNK):
-        part = slice(start, start + CHUNK)
+    for part in slices(len(sources.genes), CHUNK):
         means = product[part] @ flat  # (chunk, D)
         lengths = _norms(means)
         is_whole = lengths > CANCELLED * norm

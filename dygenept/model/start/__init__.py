@@ -6,5 +6,6 @@ and ``left_out`` (what that stands on: changes by cell type, and exact left-out 
 ``facet_tuning`` (what is read of facets, and the vectors that tell attention which one it reads),
 ``held_out`` (the perturbations that decide on it), ``tuning_rows`` (the
 conditions laid out for that) and ``left_out_loss`` (its gradient by hand, for many perturbations).
+``measured`` lets train genes keep what was measured of them where codes say nothing of other genes.
 ``beyond_chance`` has the rules by which left-out errors choose.
 """

@@ -6,6 +6,9 @@ import numpy as np
 
 from dygenept.types import DoubleArray
 
+# A mean gain that is smaller than this, relative to the mean error, is rounding.
+ROUNDING = 1e-9
+
 
 def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
     """Choose between settings by paired errors: leave the reference only for a clear gain.
@@ -27,7 +30,8 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
     best = int(errors.mean(axis=0).argmin())
     gains = errors[:, reference] - errors[:, best]  # (n,)
     spread = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else np.inf
-    return best if gains.mean() > n_spreads * spread else reference
+    least = max(n_spreads * spread, ROUNDING * float(np.abs(errors[:, reference]).mean()))
+    return best if gains.mean() > least else reference
 
 
 def best_for_strong_and_weak(

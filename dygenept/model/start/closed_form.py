@@ -6,7 +6,8 @@ that nothing held out is read. Facets count for something beside the genes' own 
 they help by more than chance, and weak perturbations as well as strong ones; elsewhere the start is
 the linear model of the baseline ``linear_loo``, whose typical change has fewer weighings to choose
 from (see ``typical.Weighing``). Where no gene is perturbed in two perturbations, untuned codes are
-not read at all: they are alike by chance alone.
+alike by chance alone. Then the start is the typical change, and after gradient steps, if any, genes
+that were perturbed keep their own measured change (``measured``).
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from dygenept.model.network import DyGenePT
 from dygenept.model.start.facet_tuning import FacetCandidate, choose_facets
 from dygenept.model.start.features import StartData, mean_features, mean_shared_features
 from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets
+from dygenept.model.start.measured import can_keep_measured, keep_measured, read_no_codes
 from dygenept.model.start.readout import PENALTIES, Readout, ReadoutChoice
 from dygenept.model.type_readout import type_readout
-from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout
+from dygenept.plugin.interfaces import HasIdentityShare, LinearReadout, ReadsCodesOf
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +44,14 @@ class ClosedFormStart:
         readout: The fit, which the decoder now starts from.
         identity_share: Share of the genes' own codes; None where the gene encoder has none.
         facet_tuning_steps: Steps that the facet vectors were tuned for.
+        keeps_measured: What was measured of train genes is added at the end, with the penalty of
+            the readout (see ``measured``); no codes are read until then.
     """
 
     readout: Readout
     identity_share: float | None
     facet_tuning_steps: int
+    keeps_measured: bool = False
 
 
 @torch.no_grad()
@@ -72,6 +77,8 @@ def start_in_closed_form(
         )
         return None
     network.eval()
+    if isinstance(network.gene_encoder, ReadsCodesOf):
+        network.gene_encoder.read_codes_of(None)
     positions = feature_cells(data, rng)
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     choices = _choices_by_share(network, data, targets, positions)
@@ -79,12 +86,15 @@ def start_in_closed_form(
     with torch.enable_grad():
         chosen = choose_facets(network, data, rng, candidates=candidates, targets=targets)
     share, choice = choices[chosen.candidate]
+    keeps_measured = False
     if chosen.n_steps:
         choice = _fit_choice(network, data, targets, positions, (chosen.penalty,))
-    elif _says_nothing(share, data):
-        choice = choice.typical_alone()
+    elif _says_nothing(share, choice, data):
+        keeps_measured = can_keep_measured(network)
+        choice = _without_features(network, choice)
     logger.debug("readout: penalty %g, identity share %s", choice.penalty, share)
-    return ClosedFormStart(_installed(network, choice, data), share, chosen.n_steps)
+    readout = _installed(network, choice, data)
+    return ClosedFormStart(readout, share, chosen.n_steps, keeps_measured)
 
 
 @torch.no_grad()
@@ -103,14 +113,43 @@ def refit_readout(
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     positions = feature_cells(data, rng)
     choice = _fit_choice(network, data, targets, positions)
-    if not start.facet_tuning_steps and _says_nothing(start.identity_share, data):
-        choice = choice.typical_alone()
+    if not start.facet_tuning_steps and _says_nothing(start.identity_share, choice, data):
+        choice = _without_features(network, choice)
     _installed(network, choice, data)
 
 
-def _says_nothing(share: float | None, data: StartData) -> bool:
-    """Tell whether untuned features are codes of genes alone, each in one perturbation alone."""
-    return share == 1.0 and not data.has_shared_genes()
+def keep_measured_of(
+    network: DyGenePT, data: StartData, rng: np.random.Generator, start: ClosedFormStart
+) -> None:
+    """Let train genes keep what was measured of them, where the start has left it for the end.
+
+    Args:
+        network: Started in closed form, and trained where it is to be.
+        data: What the start learned from.
+        rng: Draws the control cells that features are averaged over.
+        start: What the start settled on.
+    """
+    if start.keeps_measured:
+        positions = feature_cells(data, rng)
+        keep_measured(network, data, positions, penalty=start.readout.penalty)
+
+
+def _says_nothing(share: float | None, choice: ReadoutChoice, data: StartData) -> bool:
+    """Tell whether untuned features of a perturbation say nothing of others.
+
+    They are codes of genes alone, each in one perturbation alone, and there is a typical change
+    that predicts the others. With a smaller share texts are read, and the norm of the gene encoder
+    would scale up texts whose code is missing beside them.
+    """
+    return share == 1.0 and choice.direction is not None and not data.has_shared_genes()
+
+
+def _without_features(network: DyGenePT, choice: ReadoutChoice) -> ReadoutChoice:
+    """Leave the typical change, exactly where codes can be left unread until the end."""
+    if not can_keep_measured(network):
+        return choice.typical_alone()
+    read_no_codes(network)
+    return choice.of_nothing()
 
 
 def feature_cells(data: StartData, rng: np.random.Generator) -> IndexArray:

@@ -5,8 +5,10 @@ decoder's features, on top of a typical change, predicts each train condition be
 condition is left out. Whether to read facets at all, with which weight beside the genes' own codes,
 and how long to tune, is decided together by train perturbations held out of all of it: what texts
 say is often seen only by an attention that is tuned to read them. With few perturbations, or none
-that gain, the genes' own codes alone stay. So is the penalty of the readout of tuned features,
-which left-out errors of the conditions that they were tuned to would choose too small.
+that gain, the genes' own codes alone stay. They compete under their best penalty as all others do:
+under the largest one they are next to the typical change, which is all that a start makes of them
+where no gene is perturbed twice (see ``closed_form``). The penalty of the readout of tuned features
+is chosen so too: left-out errors of the conditions that they were tuned to would have it too small.
 """
 
 from __future__ import annotations

@@ -251,7 +251,11 @@ class LeftOut:
         typical: Callable[[int, float], DoubleArray],
         setting: tuple[float, float],
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Return residuals, (n, c), and kept_ii = 1 / (1 + leverage when left out), (n,)."""
+        """Return residuals, (n, c), and 1 / (1 + leverage) of each when left out, (n,).
+
+        That is kept_ii of a perturbation with one condition; in general one over the diagonal of
+        (kept_gg)⁻¹.
+        """
         penalty, prior = setting
         vectors, rows = self.spectrum.vectors, self.targets.rows
         shrunk = self._shrunk(penalty)  # (n, r)
@@ -271,6 +275,7 @@ class LeftOut:
                 continue
             block = np.eye(group.shape[1]) - shrunk[group] @ vectors[group].transpose(0, 2, 1)
             residuals[group] = np.linalg.solve(block, residuals[group])
+            kept[group] = 1 / np.diagonal(np.linalg.inv(block), axis1=1, axis2=2)
         return residuals, kept
 
 

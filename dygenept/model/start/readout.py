@@ -13,7 +13,7 @@ import numpy as np
 
 from dygenept.machine.table_products import blocks, product
 from dygenept.machine.tables import filled
-from dygenept.model.start.beyond_chance import best_beyond_chance
+from dygenept.model.start.beyond_chance import ROUNDING, best_beyond_chance
 from dygenept.model.start.left_out import LeftOut, Spectrum, Targets
 from dygenept.model.start.typical import POOLED, PRIORS, IndexArray, Rows
 from dygenept.types import DoubleArray
@@ -192,8 +192,7 @@ class ReadoutChoice:
         counts, across = _split(features, direction)
         spectrum = Spectrum.of(across, targets.rows)
         left_out = LeftOut(spectrum, targets, counts)
-        several = direction is not None and targets.rows.has_several_types
-        return cls._best(left_out, direction, PRIORS if several else (POOLED,), penalties)
+        return cls._best(left_out, direction, _priors(direction, targets), penalties)
 
     @classmethod
     def _best(
@@ -203,11 +202,12 @@ class ReadoutChoice:
         priors: Sequence[float],
         penalties: Sequence[float],
     ) -> ReadoutChoice:
+        # The first of several that differ by rounding, on any machine.
         best: ReadoutChoice | None = None
         for prior in priors:
             for penalty in penalties:
                 errors = left_out.errors(penalty, prior)
-                if best is None or errors.mean() < best.errors.mean():
+                if best is None or errors.mean() < best.errors.mean() * (1 - ROUNDING):
                     best = cls(left_out, direction, errors, penalty, prior, penalties)
         assert best is not None
         return best
@@ -221,6 +221,17 @@ class ReadoutChoice:
         if self.direction is None or self.penalty == largest:
             return self
         return replace(self, errors=self.left_out.errors(largest, self.prior), penalty=largest)
+
+    def of_nothing(self) -> ReadoutChoice:
+        """Read no features: the typical change alone, with the prior that suits it best.
+
+        Left-out errors are then the same under every penalty and say nothing of it. It is the
+        smallest one, as ``linear_loo`` has it there, by which most of what is measured is kept.
+        """
+        whole, rows = self.left_out, self.left_out.targets.rows
+        nothing = replace(whole, spectrum=Spectrum.of(np.zeros_like(whole.spectrum.features), rows))
+        priors = _priors(self.direction, whole.targets)
+        return self._best(nothing, self.direction, priors, (min(self.penalties),))
 
     def solved(self) -> Readout:
         """Let cell types read features by themselves where that helps, and solve."""
@@ -247,6 +258,12 @@ class ReadoutChoice:
             spectrum=left_out.spectrum,
             coefficients=coefficients,
         )
+
+
+def _priors(direction: DoubleArray | None, targets: Targets) -> Sequence[float]:
+    """Return the priors that compete: of several cell types, where there is a typical change."""
+    several = direction is not None and targets.rows.has_several_types
+    return PRIORS if several else (POOLED,)
 
 
 def _split(features: DoubleArray, direction: DoubleArray | None) -> tuple[DoubleArray, DoubleArray]:

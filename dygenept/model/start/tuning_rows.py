@@ -92,6 +92,7 @@ class TuningRows:
         """Return some of the conditions."""
         at = torch.from_numpy(positions).to(self.genes.device)
         kept, gene_rows = torch.unique(self.gene_rows[at], return_inverse=True)
+        read = self.facets.read
         _, numbers = np.unique(self.rows.perturbations[positions], return_inverse=True)
         types = self.rows.cell_types[positions]
         return replace(
@@ -107,6 +108,7 @@ class TuningRows:
                 confidence=self.facets.confidence[kept],
                 known=self.facets.known[kept],
                 null=self.facets.null,
+                read=None if read is None else read[kept],
             ),
         )
 

@@ -41,12 +41,15 @@ class FacetBatch:
         confidence: In [0, 1], (B, P, K); 0 where unknown.
         known: True where a facet is known, (B, P, K).
         null: Embedding that stands for a gene with no known facet, (D,).
+        read: False where nothing of a gene is read, (B, P): its embedding is zero, whatever its
+            facets are; None where something is read of every gene.
     """
 
     values: torch.Tensor
     confidence: torch.Tensor
     known: torch.Tensor
     null: torch.Tensor
+    read: torch.Tensor | None = None
 
 
 class GeneEncoder(Protocol):

@@ -141,6 +141,24 @@ class LinearReadout(Protocol):
 
 
 @runtime_checkable
+class ExtendsReadout(Protocol):
+    """A decoder with a linear readout that can be added to at any time, after training too.
+
+    The closed-form start asks it where a gene's code is of use for that gene alone: what was
+    measured of train genes is added after the gradient steps.
+    """
+
+    def add_readout(self, weights: torch.Tensor) -> None:
+        """Add features · weightsᵀ to the predicted change; features as they are now.
+
+        A gate that the decoder has may be taken as it was at the start.
+
+        Args:
+            weights: (G, F).
+        """
+
+
+@runtime_checkable
 class CombinesGenes(Protocol):
     """A decoder that computes what a gene gives by itself once, for many combinations of genes.
 
@@ -207,6 +225,32 @@ class HasIdentityShare(Protocol):
 
     def set_identity_share(self, share: float) -> None:
         """Set the share of the gene's own code, in [0, 1]."""
+
+
+@runtime_checkable
+class ReadsCodesOf(Protocol):
+    """A gene encoder that can leave the codes of some genes unread.
+
+    Where no gene is perturbed in two train perturbations, the code of a gene says nothing of other
+    genes: what is alike in two codes is chance. The closed-form start, and gradient steps after it,
+    then read no codes, and those of train genes alone are read in the end, so that these keep their
+    measured change and all others get the typical one (with a decoder that ``ExtendsReadout``).
+    It asks for it only where a gene's own code is all that is read of it, with an identity share of
+    1: beside texts a missing code leaves the texts alone, which a layer norm scales up to the size
+    of both, and no left-out error has judged texts that count for more in unseen genes.
+    """
+
+    def codes_read(self) -> torch.Tensor | None:
+        """Return whose codes are read, as ``read_codes_of`` takes it."""
+
+    def read_codes_of(self, genes: torch.Tensor | None) -> None:
+        """Say whose codes are read; it is part of the saved state.
+
+        Args:
+            genes: Positions among the genes that the model was fitted with, (n,) int64. Of all
+                other genes, those that are met later among them, nothing is read while the identity
+                share is 1: ``FacetBatch.read`` is False. None reads all codes, as at first.
+        """
 
 
 @runtime_checkable

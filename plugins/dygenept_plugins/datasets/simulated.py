@@ -29,12 +29,14 @@ class SimulatedConfig(PluginConfig):
     Attributes:
         profile: ``norman``, ``adamson``, ``dixit``, ``k562`` or ``rpe1``.
         scale: In (0, 1]; shrinks cells, genes and perturbations.
-        seed: Non-negative; another seed draws other targets, programs and cells.
+        seed: Non-negative; another seed draws other targets, programs and cells. None takes the
+            draw that ships: at full size the first that looks like the real screens at hand
+            (``SimulationProfile.draw``), at smaller scales 0.
     """
 
     profile: str = "k562"
     scale: float = Field(default=1.0, gt=0.0, le=1.0)
-    seed: int = Field(default=0, ge=0)
+    seed: int | None = Field(default=None, ge=0)
 
     @field_validator("profile")
     @classmethod
@@ -50,21 +52,24 @@ class SimulatedSource:
 
     def __init__(self, config: SimulatedConfig) -> None:
         self._config = config
+        self._default_seed = PROFILES[config.profile].default_seed(config.scale)
+        self._seed = self._default_seed if config.seed is None else config.seed
 
     @property
     def name(self) -> str:
-        """Name of the data set: ``sim:k562``, ``sim:k562@0.02``, ``sim:k562@0.02-seed1``."""
+        """Name of the data set: ``sim:k562``, ``sim:k562@0.02``, ``sim:k562@0.02-seed1``.
+
+        A seed is named unless it is the one that is taken where none is asked for.
+        """
         config = self._config
         scale = "" if config.scale == 1.0 else f"@{config.scale:.10g}"
-        seed = "" if config.seed == 0 else f"-seed{config.seed}"
+        seed = "" if self._seed == self._default_seed else f"-seed{self._seed}"
         return f"sim:{config.profile}{scale}{seed}"
 
     def path(self, data_dir: Path) -> Path:
         """Return where the file is, or belongs; a new version of the simulation goes elsewhere."""
         config = self._config
-        folder = (
-            f"{config.profile}-scale{config.scale:.10g}-seed{config.seed}-v{SIMULATION_VERSION}"
-        )
+        folder = f"{config.profile}-scale{config.scale:.10g}-seed{self._seed}-v{SIMULATION_VERSION}"
         return data_dir / "simulated" / folder / "perturb_processed.h5ad"
 
     def status(self, data_dir: Path) -> DatasetStatus:
@@ -76,7 +81,7 @@ class SimulatedSource:
             shape = PROFILES[self._config.profile].scaled(self._config.scale)
             detail = (
                 f"simulated on first use: {shape.n_cells:,} cells × {shape.n_genes:,} genes, "
-                "no network needed"
+                f"draw {self._seed}, no network needed"
             )
         # It can always be made, so nothing is ever missing.
         return DatasetStatus(path=path, is_present=True, detail=detail)
@@ -94,7 +99,7 @@ class SimulatedSource:
         if path.is_file():
             return path
         config = self._config
-        simulation = simulate(config.profile, scale=config.scale, seed=config.seed, runtime=runtime)
+        simulation = simulate(config.profile, scale=config.scale, seed=self._seed, runtime=runtime)
         try:
             write_simulation(simulation, path)
         except OSError as error:

@@ -31,6 +31,7 @@ class FacetEncoder(nn.Module):
     codes: torch.Tensor
     signs: torch.Tensor
     identity_share: torch.Tensor
+    reads_code: torch.Tensor
 
     def __init__(
         self,
@@ -75,6 +76,9 @@ class FacetEncoder(nn.Module):
         self.register_buffer("identity_share", torch.tensor(self.identity_shares[0]))
         codes = symbol_codes(context.genes, text_width, n_fitted=context.n_fitted)
         self.register_buffer("codes", codes, persistent=False)
+        # Of each gene; the last is for genes that are met later.
+        self.register_buffer("reads_code", torch.ones(len(rows) + 1, dtype=torch.bool))
+        self.register_load_state_dict_pre_hook(_expect_read_codes)  # type: ignore[no-untyped-call]
         signs = torch.ones(n_facets, text_width)
         if facet_signs:
             signs = torch.randint(0, 2, (n_facets, text_width)) * 2.0 - 1.0
@@ -109,23 +113,49 @@ class FacetEncoder(nn.Module):
         confidence = self.confidence[rows] * is_gene[..., None]  # (B, P, K)
         known = confidence > 0
         text = self._texts(rows)  # (B, P, K, D_text)
+        read = self._is_read(gene_indices)
         if max(self.identity_shares) > 0:
             own = self.codes[gene_indices.clamp(min=0)][..., None, :]  # (B, P, 1, D_text)
+            if read is not None:
+                own = own.masked_fill(~read[..., None, None], 0.0)
             share = self.identity_share
             text = (1 - share).sqrt() * text + share.sqrt() * own
         adapted: torch.Tensor = self.adapter(self.dropout(text))  # (B, P, K, D)
         if self.facet_types is not None:
             adapted = adapted + self.facet_types
         values = adapted.masked_fill(~known[..., None], 0.0)
-        return FacetBatch(values=values, confidence=confidence, known=known, null=self.null)
+        return FacetBatch(values, confidence, known, self.null, read)
 
     def set_identity_share(self, share: float) -> None:
         """Set the share of a gene's own code, in [0, 1]."""
         self.identity_share.fill_(share)
 
+    def codes_read(self) -> torch.Tensor | None:
+        """Return the fitted genes whose codes are read, (n,); None where all codes are."""
+        # The last entry tells: no fitted gene is met later.
+        return None if self.reads_code[-1] else torch.nonzero(self.reads_code)[:, 0]
+
+    def read_codes_of(self, genes: torch.Tensor | None) -> None:
+        """Read the codes of these fitted genes alone, positions (n,); None for those of all.
+
+        It acts while a gene's code is all that is read of it, an identity share of 1: the norm of
+        the adapter would scale up texts without a code, and nothing has judged them so.
+        """
+        self.reads_code.fill_(genes is None)
+        if genes is not None:
+            self.reads_code[genes.to(self.reads_code.device)] = True
+
     def facet_vectors(self) -> nn.Parameter | None:
         """Return the learned vector per facet, (K, D); None where there are none."""
         return self.facet_types
+
+    def _is_read(self, gene_indices: torch.Tensor) -> torch.Tensor | None:
+        """Tell of which genes anything is read, (B, P); None where no share leaves out texts."""
+        if max(self.identity_shares) < 1:
+            return None
+        later = len(self.reads_code) - 1
+        places = torch.where(gene_indices < 0, later, gene_indices).clamp(max=later)
+        return self.reads_code[places] | (self.identity_share < 1)
 
     @property
     def _first_layer(self) -> nn.Linear:
@@ -149,6 +179,22 @@ class FacetEncoder(nn.Module):
             norm = text.norm(dim=-1, keepdim=True).clamp(min=1e-6)
             text = text / norm * text.shape[-1] ** 0.5
         return text * self.signs
+
+
+def _expect_read_codes(
+    encoder: nn.Module, state: dict[str, torch.Tensor], prefix: str, *of_loading: object
+) -> None:
+    """Take over which codes are read from an encoder of fewer genes.
+
+    Where it reads all of them, as one does that was saved before codes could be left unread, so
+    does this one, whatever its genes are.
+    """
+    assert isinstance(encoder, FacetEncoder)
+    saved = state.get(f"{prefix}reads_code")
+    if saved is None or bool(saved.all()):
+        state[f"{prefix}reads_code"] = torch.ones_like(encoder.reads_code)
+    elif len(saved) < len(encoder.reads_code):
+        encoder.reads_code = encoder.reads_code[: len(saved)].clone()
 
 
 def symbol_codes(genes: Sequence[str], width: int, *, n_fitted: int | None = None) -> torch.Tensor:

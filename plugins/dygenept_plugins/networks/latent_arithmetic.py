@@ -144,6 +144,19 @@ class LatentArithmetic(nn.Module):
         """
         read_pairs(self.output, weights / torch.sigmoid(self.gate.bias)[:, None])
 
+    @torch.no_grad()
+    def add_readout(self, weights: torch.Tensor) -> None:
+        """Add features · weightsᵀ to the predicted change, as far as the gate is as at the start.
+
+        Features are differences between paired units, whatever training has made of these units.
+
+        Args:
+            weights: (G, F).
+        """
+        before = self.output.weight.clone()
+        self.set_readout(weights)
+        self.output.weight += before
+
     def _difference(
         self, embedding: torch.Tensor, gene_mask: torch.Tensor, cell: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -53,6 +53,15 @@ def test_without_filters_a_ready_file_is_what_the_reader_makes_of_the_original(
     assert list(ours.cell_ids) == list(theirs.cell_ids)
 
 
+def test_a_ready_file_says_which_draw_its_simulated_cells_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "screen.h5ad", *counts_of())
+    with h5py.File(path, "r+") as file:
+        file["uns/dygenept/simulated"] = True
+        file["uns/dygenept/seed"] = 7
+    ready = read_anndata(prepared(path).path)
+    assert (ready.is_simulated, ready.draw) == (True, 7)
+
+
 def test_normalised_dispersions_are_those_of_the_published_formula() -> None:
     rng = np.random.default_rng(0)
     means = rng.gamma(0.5, 4.0, 300)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import sparse
 
 from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.h5ad import simulated_draw
+from dygenept.data.simulated import profiles
 from dygenept.data.simulated.export import write_simulation
+from dygenept.data.simulated.profiles import PROFILES
 from dygenept.data.simulated.simulation import SimulatedData, simulate
 from dygenept.data.simulated.truth import read_truth, truth_path
 from dygenept.errors import ConfigError, DataError, DataUnavailableError
@@ -172,10 +177,37 @@ def test_the_file_has_gears_layout_and_says_that_it_is_simulated(
     assert double["dose_val"] == "1+1"
     assert bool(adata.uns["dygenept"]["simulated"])
     assert adata.uns["dygenept"]["profile"] == "norman"
+    assert read_anndata(path).draw == norman.seed
     planted = read_anndata(path).planted
     shares = dict(zip(norman.truth.source_names, norman.truth.source_shares, strict=True))
     assert planted == pytest.approx(shares, abs=1e-4)
     assert sum(planted.values()) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, "one"])
+def test_a_file_with_a_seed_that_is_none_is_refused(
+    norman: SimulatedData, tmp_path: Path, seed: object
+) -> None:
+    path = tmp_path / "perturb_processed.h5ad"
+    write_simulation(norman, path)
+    with h5py.File(path, "r+") as file:
+        del file["uns/dygenept/seed"]
+        assert simulated_draw(file) is None
+        file["uns/dygenept/seed"] = seed
+    with pytest.raises(DataError, match="uns/dygenept/seed must be a whole number"):
+        read_anndata(path)
+
+
+def test_without_a_seed_full_size_is_drawn_as_it_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = PROFILES["dixit"].scaled(0.01)
+    small = {"dixit": replace(shape, draw=3)}
+    monkeypatch.setattr(profiles, "PROFILES", small)
+    # The small shape stands for full size here: only its draw is looked at.
+    shipped, asked = simulate("dixit"), simulate("dixit", seed=3)
+    assert shipped.seed == asked.seed == 3
+    assert shipped.truth.target_genes == asked.truth.target_genes
+    assert simulate("dixit", scale=0.5).seed == 0
+    assert simulate("dixit", seed=0).truth.target_genes != shipped.truth.target_genes
 
 
 def test_the_truth_survives_its_file(norman: SimulatedData, tmp_path: Path) -> None:

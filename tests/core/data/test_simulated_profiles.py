@@ -29,6 +29,13 @@ def test_every_scale_keeps_enough_for_five_folds_and_de_lists(name: str, scale: 
     assert small.n_controls >= 120
 
 
+def test_the_draw_that_ships_counts_at_full_size_alone() -> None:
+    assert PROFILES["norman"].draw == 1
+    assert PROFILES["norman"].default_seed(1.0) == 1
+    assert PROFILES["norman"].scaled(1.0).draw == 1
+    assert {profile.default_seed(0.5) for profile in PROFILES.values()} == {0}
+
+
 @pytest.mark.parametrize("scale", [0.0, -0.5, 1.5])
 def test_scale_outside_its_range_is_refused(scale: float) -> None:
     with pytest.raises(ConfigError, match="above 0, at most 1"):

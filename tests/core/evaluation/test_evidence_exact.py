@@ -79,6 +79,16 @@ def test_of_one_control_cell_there_is_no_first_half() -> None:
     assert np.isfinite(found[:, 0]).all()
 
 
+def test_of_no_control_cell_there_is_neither_half() -> None:
+    data = cells_data()
+    for kind in (0, 1):
+        codes = np.where(data.cell_type_codes == kind, 0, data.condition_codes)
+        found = control_half_means(replace(data, condition_codes=codes), seed=0)
+        assert found.shape == (2, 2, 2)
+        assert np.isnan(found[:, kind]).all()
+        assert np.isfinite(found[:, 1 - kind]).all()
+
+
 # --------------------------------------------------------------------------------------- blocks
 
 

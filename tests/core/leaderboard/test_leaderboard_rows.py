@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dygenept.leaderboard.board_key import group_records
+from dygenept.leaderboard.notes import board_notes, planted_note
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.results.records import RunRecord
 from dygenept_cli.views.boards import Format, laid_out, written
@@ -82,6 +83,35 @@ def test_versions_of_a_simulated_data_set_never_share_a_leaderboard(record: Make
         ("sim:toy", 1),
         ("sim:toy", 1),
     ]
+
+
+def test_draws_of_a_simulated_data_set_never_share_a_leaderboard(record: MakeRecord) -> None:
+    # Records from before draws were recorded, of draw 0, beside those of the draw that ships.
+    former = record(key="1", dataset="sim:norman", simulated=True)
+    other = former.dataset.model_copy(update={"sha256": "other cells", "draw": 1})
+    new = former.model_copy(update={"key": "2", "dataset": other})
+    groups = group_records([former, new])
+    assert [len(members) for members in groups.values()] == [1, 1]
+    assert sorted(members[0].dataset.draw or 0 for members in groups.values()) == [0, 1]
+
+
+def test_a_board_says_which_draw_its_effects_were_planted_in(record: MakeRecord) -> None:
+    made = record(dataset="sim:norman", simulated=True)
+    planted = {"planted": {"common": 0.6, "own": 0.4}}
+    told = made.dataset.model_copy(update=planted | {"draw": 1})
+    (note,) = (
+        note
+        for note in board_notes(leaderboard_rows([made]), made.model_copy(update={"dataset": told}))
+        if "planted" in note
+    )
+    assert note == (
+        "Variance of the planted effects of draw 1: 60% common to all perturbations, "
+        "40% of the gene alone"
+    )
+    assert planted_note(made.dataset.model_copy(update=planted)).startswith(
+        "Variance of the planted effects: 60%"
+    )
+    assert planted_note(made.dataset) == ""
 
 
 def test_the_later_of_two_records_of_one_fold_counts(record: MakeRecord) -> None:

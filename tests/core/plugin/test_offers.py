@@ -9,6 +9,7 @@ from dygenept.plugin import (
     AddsFacetVectors,
     CellEncoderContext,
     CompilesLayers,
+    ExtendsReadout,
     GeneEncoderContext,
     HasFacetVectors,
     HasIdentityShare,
@@ -16,6 +17,7 @@ from dygenept.plugin import (
     HasSharedShift,
     LendsFacets,
     LinearReadout,
+    ReadsCodesOf,
     RecomputesLayers,
 )
 from dygenept.plugin.interfaces.offers import child_of, chosen_by, notes_of
@@ -33,6 +35,8 @@ MEMBERS = {
     HasFacetVectors: ("facet_vectors",),
     HasIdentityShare: ("identity_shares", "set_identity_share"),
     LendsFacets: ("with_facets_of",),
+    ExtendsReadout: ("add_readout",),
+    ReadsCodesOf: ("codes_read", "read_codes_of"),
     LinearReadout: ("readout_features", "set_readout"),
     HasSharedShift: ("shared_features",),
     RecomputesLayers: ("recompute_layers",),
@@ -65,7 +69,9 @@ def test_the_built_in_parts_are_seen_to_offer_what_the_start_asks_for() -> None:
     assert seen(FacetAttention(width=16, num_heads=2, normalise=softmax), AddsFacetVectors)
     assert seen(encoder, HasIdentityShare)
     assert seen(encoder, LendsFacets)
+    assert seen(encoder, ReadsCodesOf)
     assert seen(decoder, LinearReadout)
+    assert seen(decoder, ExtendsReadout)
     assert seen(decoder, HasSharedShift)
 
 

@@ -63,6 +63,8 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
     old["dataset"] |= {"kind": "cells", "n_pairs": None}
     # Nor was it said where simulated effects come from.
     old["dataset"] |= {"planted": {}}
+    # Nor which draw of the simulator it was.
+    old["dataset"] |= {"draw": None}
     for metric in new["metrics"]:
         # Fields that it did not have yet.
         assert (metric.pop("lower"), metric.pop("upper")) == (None, None)

@@ -57,6 +57,11 @@ def shared(**changes: object) -> RunContext:
     )
 
 
+def hashed(document: dict[str, object]) -> str:
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def test_a_job_key_is_the_hash_of_what_determines_the_result() -> None:
     document = {
         "code": project_code().sha256,
@@ -70,8 +75,10 @@ def test_a_job_key_is_the_hash_of_what_determines_the_result() -> None:
         "split": "cd",
         "suite": "quick",
     }
-    text = json.dumps(document, separators=(",", ":"))
-    assert job_key(shared(), MODEL, 1) == hashlib.sha256(text.encode()).hexdigest()[:32]
+    assert job_key(shared(), MODEL, 1) == hashed(document)
+    # A data set that is read otherwise than it says itself has one part more.
+    mapped = {**document, "mapping": {"layer": "counts"}}
+    assert job_key(shared(mapping=DataMapping(layer="counts")), MODEL, 1) == hashed(mapped)
 
 
 @pytest.mark.parametrize(

@@ -29,14 +29,24 @@ MODELS = ("perturbed_mean", "additive", "ridge", "technical_duplicate")
 METRICS = ("mse", "pearson_delta", "centroid_accuracy", "de_overlap", "energy_distance")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return write_toy_h5ad(tmp_path / "toy.h5ad", ToyShape(n_cell_types=2))
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that all tests only read."""
+    folder = tmp_path_factory.mktemp("cells")
+    return write_toy_h5ad(folder / "toy.h5ad", ToyShape(n_cell_types=2))
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Environment:
     return Environment.load(cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def held(path: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunRecord, ...]:
+    """Records of a bench of the file without a limit, which all others are compared with."""
+    folder = tmp_path_factory.mktemp("held")
+    environment = Environment.load(cache_dir=folder / "cache")
+    return run_bench(request_of(path, folder / "results"), environment).records
 
 
 def limited(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -94,14 +104,17 @@ def test_scores_of_a_file_are_those_without_a_limit(
 
 
 def test_dense_cells_are_streamed(
-    path: Path, tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    held: tuple[RunRecord, ...],
+    tmp_path: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cells = anndata.read_h5ad(path)
     cells.X = cells.X.toarray()
     dense = tmp_path / "dense" / "toy.h5ad"
     dense.parent.mkdir()
     cells.write_h5ad(dense)
-    held = run_bench(request_of(path, tmp_path / "held"), environment)
     limited(path, monkeypatch)
     size = memory.CellsSize.of_data(dg.load_dataset(dense))
     # Its zeros cannot be counted beforehand.
@@ -109,7 +122,7 @@ def test_dense_cells_are_streamed(
     assert isinstance(dg.load_dataset(dense, memory=limit).expression, StoredCells)
     found = run_bench(request_of(dense, tmp_path / "dense-results", limit), environment)
     assert not found.failures
-    assert seen(found.records) == seen(held.records)
+    assert seen(found.records) == seen(held)
 
 
 @pytest.mark.parametrize("is_limited", [False, True])
@@ -118,11 +131,11 @@ def test_an_object_gives_the_scores_of_its_file(
     backed: str | None,
     is_limited: bool,
     path: Path,
+    held: tuple[RunRecord, ...],
     tmp_path: Path,
     environment: Environment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held = run_bench(request_of(path, tmp_path / "held"), environment)
     adata = anndata.read_h5ad(path, backed=backed)
     limit = 1 << 30
     if is_limited:
@@ -142,7 +155,7 @@ def test_an_object_gives_the_scores_of_its_file(
     if backed:
         adata.file.close()
     assert not found.failures
-    assert seen(found.records) == seen(held.records)
+    assert seen(found.records) == seen(held)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="open files are handed to processes")
@@ -155,7 +168,7 @@ def test_cells_in_a_file_are_handed_to_the_processes_that_run_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request = replace(request_of(path, tmp_path / "held"), models=MODELS[:2], metrics=METRICS[:3])
-    held = run_bench(request, environment)
+    few = run_bench(request, environment).records
     adata = anndata.read_h5ad(path, backed=backed)
     monkeypatch.setattr(memory, "READING_PEAK", 1e12)
     opened = dg.load_dataset(adata, memory=1 << 32, environment=environment)
@@ -173,7 +186,7 @@ def test_cells_in_a_file_are_handed_to_the_processes_that_run_jobs(
             progress=False,
         )
         assert not found.failures
-        assert seen(found.records) == seen(held.records)
+        assert seen(found.records) == seen(few)
     if backed:
         adata.file.close()
 
@@ -202,9 +215,12 @@ run_bench(
 
 @pytest.mark.skipif(os.name != "posix", reason="kills by signal")
 def test_a_run_that_is_killed_under_a_limit_goes_on(
-    path: Path, tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    path: Path,
+    held: tuple[RunRecord, ...],
+    tmp_path: Path,
+    environment: Environment,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held = run_bench(request_of(path, tmp_path / "held"), environment)
     limit = limited(path, monkeypatch)
     store = ResultsStore(tmp_path / "results")
     given = [path, store.directory, environment.cache_dir, limit]
@@ -218,11 +234,11 @@ def test_a_run_that_is_killed_under_a_limit_goes_on(
             time.sleep(0.001)
         process.kill()
     before = {record.key: record.created for record in store.records()}
-    assert 0 < len(before) < len(held.records)
+    assert 0 < len(before) < len(held)
     # Nothing is left of the files that it kept cells and tables in.
     assert list((environment.cache_dir / "scratch").iterdir()) == []
     found = run_bench(request_of(path, store.directory, limit), environment)
     assert not found.failures
-    assert seen(found.records) == seen(held.records)
+    assert seen(found.records) == seen(held)
     after = {record.key: record.created for record in found.records}
     assert before.items() <= after.items()

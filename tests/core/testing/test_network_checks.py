@@ -155,6 +155,7 @@ def beside(**members: Any) -> Callable[[nn.Module], nn.Module]:
         (beside(readout_features=lambda e, m, z: e), "readout_features must be"),
         (beside(readout_features=lambda e, m, z: e.sum(1)), "readout_features must be zeros"),
         (offering(set_readout=lambda weights: None), "after set_readout"),
+        (offering(add_readout=lambda weights: None), "add_readout must add"),
         (offering(shared_features=lambda cell: cell[:, :1]), "shared_features must be"),
     ],
 )

@@ -1,9 +1,10 @@
 """Trains a toy model in two processes, as torchrun would start them, and in one.
 
-``same FOLDER`` prints, as JSON, how gradients, losses and weights of the two compare;
-``death FOLDER`` kills the second process at a step and prints how the first one ended; ``patience``
-lets the writer take longer than a collective may; ``unused`` says which networks are searched for
-weights without a gradient.
+Called with a folder and works, each of which writes, as JSON, ``WORK.json`` there: ``same`` how
+gradients, losses and weights of the two compare; ``death`` kills the second process at a step and
+says how the first one ended; ``patience`` lets the writer take longer than a collective may;
+``unused`` says which networks are searched for weights without a gradient. Each work has a child of
+its own, made after the slow imports.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -256,9 +258,19 @@ def unread(width: int) -> FacetAttention:
 
 
 def main() -> None:
-    """Run what is asked for."""
-    work = {"same": same, "death": death, "patience": patience, "unused": unused}[sys.argv[1]]
-    sys.stdout.write(json.dumps(work(Path(sys.argv[2]))))
+    """Do what is asked for, one after the other; what fails writes no file, and no other fails."""
+    folder = Path(sys.argv[1])
+    works = {"same": same, "death": death, "patience": patience, "unused": unused}
+    for name in sys.argv[2:]:
+        if (child := os.fork()) == 0:
+            try:
+                own = folder / name
+                own.mkdir()
+                (folder / f"{name}.json").write_text(json.dumps(works[name](own)))
+            except BaseException:  # noqa: BLE001
+                traceback.print_exc()
+            os._exit(0)
+        os.waitpid(child, 0)
 
 
 main()

@@ -108,8 +108,13 @@ def test_untuned_codes_are_read_only_where_a_gene_is_perturbed_twice(
     assert started is not None
     assert started.identity_share == 1.0
     assert started.facet_tuning_steps == 0
-    is_largest = started.readout.penalty == max(PENALTIES)
-    assert is_largest or has_shared
+    reads = network.gene_encoder.codes_read()
+    if has_shared:
+        assert reads is None
+    else:
+        assert started.readout.penalty == min(PENALTIES)
+        assert started.keeps_measured
+        assert not len(reads)
     # What is fitted again to others, before steps are judged, follows the same rule.
     found: list[ReadoutChoice] = []
     plain = closed_form._installed
@@ -162,6 +167,24 @@ def test_linear_features_are_those_of_every_cell(interaction_rank: int) -> None:
     expected = Features(decoder).means(embedding, is_gene, states)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert expected.abs().max() > 0.1
+
+
+def test_what_is_added_to_a_readout_reads_features_as_training_left_them() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        decoder = LatentArithmetic(width=16, n_genes=7, hidden_dims=(24, 12)).eval()
+        for parameter in decoder.parameters():
+            # Units are no longer pairs of opposite sign.
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        decoder.gate.weight.data.zero_()
+        decoder.gate_control.data.zero_()
+        embedding, cell = torch.randn(5, 2, 16), torch.randn(5, 16)
+        control, weights = torch.rand(5, 7), torch.randn(7, 6)
+    given = (embedding, torch.ones(5, 2, dtype=torch.bool), cell)
+    before = decoder(*given, control)
+    features = decoder.readout_features(*given)
+    decoder.add_readout(weights)
+    torch.testing.assert_close(decoder(*given, control) - before, features @ weights.T)
 
 
 def test_cell_types_that_respond_differently_are_predicted_apart(

@@ -227,3 +227,29 @@ def test_the_largest_penalty_leaves_the_typical_change_alone() -> None:
     typical, coefficients = choice.left_out.solved(max(PENALTIES), choice.prior)
     added = choice.left_out.spectrum.features @ (choice.left_out.spectrum.features.T @ coefficients)
     assert np.abs(added).max() < 0.02 * np.abs(typical).max()
+
+
+@pytest.mark.parametrize("n", [2, 9, 40, 130, 250])
+@pytest.mark.parametrize("n_types", [1, 2])
+def test_penalties_that_differ_by_rounding_alone_keep_what_was_measured(
+    n: int, n_types: int
+) -> None:
+    rng = np.random.default_rng(n)
+    # Codes of genes that are each perturbed once: what is left out has nothing in common with them.
+    codes = np.column_stack([np.eye(n), np.ones(n)])
+    shared = np.eye(n + 1)[-1]
+    rows = Rows(np.tile(np.arange(n), n_types), np.repeat(np.arange(n_types), n), n_types)
+    features = np.tile(codes, (n_types, 1))
+    targets = rng.normal(size=(len(features), 30)) + rng.normal(size=30)
+    fit = fit_readout(features, targets, shared, rows)
+    assert fit.penalty == min(PENALTIES)
+    assert fit.type_share == 0.0
+    nothing = ReadoutChoice.of(features, Targets.of(targets, rows), shared).of_nothing()
+    assert nothing.penalty == min(PENALTIES)
+    assert nothing.prior == fit.prior
+    np.testing.assert_allclose(nothing.errors, fit.errors)
+    alone = nothing.solved()
+    assert not alone.coefficients.any() or not np.abs(alone.weights @ (codes - shared).T).max()
+    np.testing.assert_allclose(alone.typical, fit.typical)
+    if n > 2:
+        np.testing.assert_allclose(alone.variance, fit.variance * 1.03 / 0.03, rtol=1e-6)

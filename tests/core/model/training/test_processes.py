@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,20 +11,30 @@ import pytest
 from dygenept.errors import ConfigError, DistributedError
 from dygenept.machine import processes
 
+Done = Callable[[str], dict[str, object]]
 SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
 
 
-def run(work: str, folder: Path) -> dict[str, object]:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, work, folder], capture_output=True, text=True, timeout=120
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Return what became of a work, of which all are done by one process that loads torch once."""
+    folder = tmp_path_factory.mktemp("works")
+    works = ("same", "death", "patience", "unused")
+    said = subprocess.run(
+        [sys.executable, SCRIPT, folder, *works], capture_output=True, text=True, timeout=280
     )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+
+    def of(work: str) -> dict[str, object]:
+        path = folder / f"{work}.json"
+        assert path.is_file(), said.stderr
+        found: dict[str, object] = json.loads(path.read_text())
+        return found
+
+    return of
 
 
-def test_two_processes_train_as_one_does_with_the_same_batch(tmp_path: Path) -> None:
-    found = run("same", tmp_path)
+def test_two_processes_train_as_one_does_with_the_same_batch(done: Done) -> None:
+    found = done("same")
     gaps = found["gaps"]
     assert isinstance(gaps, dict)
     # Batches of 11 rows are cut into uneven parts, one row leaves a process idle.
@@ -34,8 +45,8 @@ def test_two_processes_train_as_one_does_with_the_same_batch(tmp_path: Path) -> 
     assert found["files"] == ["member-0.safetensors"]
 
 
-def test_a_process_whose_peer_dies_ends_soon_and_says_so(tmp_path: Path) -> None:
-    found = run("death", tmp_path)
+def test_a_process_whose_peer_dies_ends_soon_and_says_so(done: Done) -> None:
+    found = done("death")
     assert found["codes"] == [2, -9]
     assert "process 0 of 2 stops: another process ended" in str(found["error"])
     assert "run the same command again" in str(found["error"])
@@ -98,12 +109,12 @@ def test_alone_every_share_is_the_whole() -> None:
         assert world.size == 1
 
 
-def test_a_writer_may_take_longer_than_the_timeout_of_a_collective(tmp_path: Path) -> None:
-    found = run("patience", tmp_path)
+def test_a_writer_may_take_longer_than_the_timeout_of_a_collective(done: Done) -> None:
+    found = done("patience")
     assert found == {"codes": [0, 0], "found": [["0", "1"], ["0", "1"]]}
 
 
 def test_weights_without_a_gradient_are_searched_for_only_where_there_are_some(
-    tmp_path: Path,
+    done: Done,
 ) -> None:
-    assert run("unused", tmp_path) == {"codes": [0, 0], "found": [[False, True], [False, True]]}
+    assert done("unused") == {"codes": [0, 0], "found": [[False, True], [False, True]]}

@@ -1,0 +1,94 @@
+"""Lets train genes keep what was measured of them, where their codes say nothing of other genes.
+
+Where no gene is perturbed in two train perturbations, a gene's code is of use for that gene alone.
+So the start, and gradient steps after it, read no codes: they fit what genes have in common from
+genes read as unseen ones are. Then the codes of train genes are read, and what was measured of each
+beyond the prediction so far is added to the readout by ridge regression. All other genes keep that
+prediction, the typical change.
+
+Left-out errors say nothing of the penalty there, since what is left out is an unseen gene; it is
+the smallest of those that compete, as in ``linear_loo``, and so is the result up to what features
+tell apart: with more train genes than directions, a gene keeps a part of its own change alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dygenept.model.conditions import PADDING, IndexArray
+from dygenept.model.network import DyGenePT
+from dygenept.model.prediction import predict_means
+from dygenept.model.start.features import StartData, mean_features
+from dygenept.model.start.left_out import Spectrum
+from dygenept.plugin.interfaces import ExtendsReadout, ReadsCodesOf
+from dygenept.types import DoubleArray
+
+
+def can_keep_measured(network: DyGenePT) -> bool:
+    """Tell whether codes can be left unread, and the readout be added to."""
+    return isinstance(network.gene_encoder, ReadsCodesOf) and isinstance(
+        network.decoder, ExtendsReadout
+    )
+
+
+def read_no_codes(network: DyGenePT) -> None:
+    """Read all genes as those that are not perturbed in training."""
+    assert isinstance(network.gene_encoder, ReadsCodesOf)
+    network.gene_encoder.read_codes_of(torch.empty(0, dtype=torch.int64))
+
+
+@torch.no_grad()
+def keep_measured(
+    network: DyGenePT, data: StartData, positions: IndexArray, *, penalty: float
+) -> None:
+    """Read the codes of the conditions' genes, and add what was measured of them to the readout.
+
+    Args:
+        network: One that can, which reads no codes yet.
+        data: The conditions and control cells.
+        positions: Cells of the pool to average over, of every cell type.
+        penalty: Relative to the mean squared norm of the features.
+    """
+    encoder, decoder = network.gene_encoder, network.decoder
+    assert isinstance(encoder, ReadsCodesOf)
+    assert isinstance(decoder, ExtendsReadout)
+    network.eval()
+    deltas = data.conditions.deltas.double().numpy()
+    left = deltas - _read_alike(network, data, positions)  # (n, G)
+    unread = mean_features(network, data, positions)  # (n, F)
+    genes = torch.unique(data.conditions.gene_indices)
+    encoder.read_codes_of(genes[genes >= 0])
+    features = _across(mean_features(network, data, positions), unread.mean(axis=0))
+    spectrum = Spectrum.of(features, data.rows())
+    gain = 1 / (spectrum.values + penalty * spectrum.scale)
+    coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)  # (n, G)
+    weights = coefficients.T @ features  # (G, F)
+    decoder.add_readout(torch.from_numpy(weights).float().to(data.device))
+
+
+def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
+    """Return the part of features, (n, F), that says nothing of unread genes, which have (F,)."""
+    across: DoubleArray = features - np.outer(features @ shared, shared) / max(
+        float(shared @ shared), 1e-12
+    )
+    return across
+
+
+def _read_alike(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
+    """Predict the changes of conditions without codes, (n, G): once for those that are alike."""
+    genes, types = data.conditions.gene_indices, data.conditions.cell_types
+    n_genes = (genes != PADDING).sum(dim=1).numpy()
+    _, first, alike = np.unique(
+        np.stack([n_genes, types], axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    predicted = predict_means(
+        network,
+        gene_indices=genes[torch.from_numpy(first)],
+        cell_types=types[first],
+        controls=data.controls,
+        positions=positions,
+        device=data.device,
+    )
+    found: DoubleArray = predicted.deltas.double().numpy()[alike.reshape(-1)]
+    return found
