@@ -156,6 +156,14 @@ def test_genes_met_later_have_unread_codes_where_any_are_unread() -> None:
         assert found is None if read is None else torch.equal(found, read)
 
 
+def test_an_encoder_that_reads_all_codes_is_restored_for_other_genes() -> None:
+    trained = of_own_codes()
+    fewer = FacetEncoder(GeneEncoderContext(knowledge(), ("C", "B"), WIDTH), identity_share=None)
+    fewer.load_state_dict(trained.state_dict())
+    assert fewer.codes_read() is None
+    assert len(fewer.reads_code) == 3
+
+
 def checked(change: Callable[[FacetEncoder], None]) -> None:
     """Check the plugin ``facets``, with a change to what its factory makes."""
     (spec,) = (each for each in dygenept_gene_encoders() if each.name == "facets")

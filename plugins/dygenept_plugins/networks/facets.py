@@ -184,10 +184,16 @@ class FacetEncoder(nn.Module):
 def _expect_read_codes(
     encoder: nn.Module, state: dict[str, torch.Tensor], prefix: str, *of_loading: object
 ) -> None:
-    """Take over which codes are read from an encoder of fewer genes; all of an older one."""
+    """Take over which codes are read from an encoder of fewer genes.
+
+    Where it reads all of them, as one does that was saved before codes could be left unread, so
+    does this one, whatever its genes are.
+    """
     assert isinstance(encoder, FacetEncoder)
-    saved = state.setdefault(f"{prefix}reads_code", torch.ones_like(encoder.reads_code))
-    if len(saved) < len(encoder.reads_code):
+    saved = state.get(f"{prefix}reads_code")
+    if saved is None or bool(saved.all()):
+        state[f"{prefix}reads_code"] = torch.ones_like(encoder.reads_code)
+    elif len(saved) < len(encoder.reads_code):
         encoder.reads_code = encoder.reads_code[: len(saved)].clone()
 
 
