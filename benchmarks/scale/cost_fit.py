@@ -30,6 +30,7 @@ LARGE = {
     "linear_loo": 747,
     "knn": 310,
     "ridge": 566,
+    "kg_knn": 352,
     "linear": 121,
 }
 

@@ -86,7 +86,10 @@ def check_not_taken(name: str, models: Iterable[str]) -> None:
     for model in models:
         if skeleton(model) in alike:
             how = "is called so" if model == name else f"is called {model!r}, which looks alike"
-            raise ConfigError(f"--name {name}: a model of the harness {how}; choose another")
+            raise ConfigError(
+                f"the submission would be called {name!r}, and a model of the harness {how}; pass "
+                "another name with --name"
+            )
 
 
 def versioned(name: str, identity: tuple[object, ...], taken: Sequence[TakenName]) -> TakenName:

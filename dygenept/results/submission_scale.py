@@ -137,7 +137,11 @@ def _nearest_reading(
     values: DoubleArray, control: DoubleArray, *, is_delta: bool
 ) -> tuple[str, ...]:
     read_as = CHANGES if is_delta else EXPRESSION
-    others = (EXPRESSION,) if is_delta else tuple(name for name in _READINGS if name != EXPRESSION)
+    others: tuple[str, ...] = (EXPRESSION,)
+    if not is_delta:
+        # No expression is below 0, whatever its scale, and no count: only changes are.
+        is_negative = float(np.nanmin(values)) < -BY_A_HAIR
+        others = (CHANGES,) if is_negative else tuple(of for of in _READINGS if of != EXPRESSION)
     squares = {
         name: (_READINGS[name](values, control) - control) ** 2 for name in (read_as, *others)
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dygenept.errors import ResultsError
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.leaderboard.columns import leading_first, number
 from dygenept.leaderboard.comparisons import compare_models
@@ -61,7 +62,7 @@ class BenchResult:
         """
         import polars as pl
 
-        rows = leaderboard_rows(self.records)
+        rows = leaderboard_rows(self._finished())
         documents = [row.document() for row in rows if metric in (None, row.metric)]
         return pl.DataFrame(documents, infer_schema_length=None)
 
@@ -95,13 +96,13 @@ class BenchResult:
         """
         import polars as pl
 
-        rows = compare_models(self.records, (model, *others), metrics=metrics)
+        rows = compare_models(self._finished(), (model, *others), metrics=metrics)
         return pl.DataFrame([row.document() for row in rows], infer_schema_length=None)
 
     def save_html(self, path: str | Path) -> Path:
         """Write the leaderboard as one HTML page that needs no network, and return its path."""
         target = Path(path)
-        board = leaderboard_of(self.records)
+        board = leaderboard_of(self._finished())
         shown = page_board(board, self.records, results=ResultsStore(self.results))
         write_whole(target, html_page([shown]).encode())
         return target
@@ -133,16 +134,26 @@ class BenchResult:
         from dygenept.reports.plots.style import write_plot
 
         request = PlotRequest(kind, metric, tuple(models), perturbation)
-        made = plot_results(self.records, request, ResultsStore(self.results))
+        made = plot_results(self._finished(), request, ResultsStore(self.results))
         if path is not None:
             write_plot(made, Path(path))
         return made
+
+    def _finished(self) -> tuple[RunRecord, ...]:
+        """Return the records, or say why there is none."""
+        if not self.records:
+            job, reason = next(iter(self.failures.items()), ("no job", "nothing was run"))
+            raise ResultsError(
+                f"no job finished, so there is nothing to show; {job}: {reason}"
+                + (f" ({len(self.failures)} failed)" if len(self.failures) > 1 else "")
+            )
+        return self.records
 
     def __repr__(self) -> str:
         """Say what was run, for a console."""
         models = dict.fromkeys(record.model for record in self.records)
         folds = {record.fold for record in self.records}
-        failed = f", {len(self.failures)} failed" if self.failures else ""
+        failed = f", {len(self.failures)} failed (see .failures)" if self.failures else ""
         return f"BenchResult({len(models)} models, {len(folds)} folds{failed}: {', '.join(models)})"
 
     def _repr_html_(self) -> str:
@@ -173,4 +184,8 @@ class BenchResult:
         if found := finding(board):
             title += f". {found}"
         head = ("model", "rank", metrics[0], "95 % interval", *metrics[1:])
-        return html_table(title, shown, head=head)
+        failed = ""
+        if self.failures:
+            said = f"{len(self.failures)} job(s) failed"
+            failed = html_table(said, self.failures.items(), head=("job", "reason"))
+        return html_table(title, shown, head=head) + failed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from dygenept.data.memory import MemoryLimit, parse_memory
 from dygenept.data.opening import open_data
 from dygenept.data.request import DataRequest
-from dygenept.errors import ConfigError, nearest
+from dygenept.errors import ConfigError, DataError, nearest
 from dygenept.model.given import GivenModel
 from dygenept.plugin.environment import Environment
 from dygenept.types import DataMapping, PerturbationData, no_report
@@ -65,6 +65,13 @@ def written_predictions(predictions: Table, folder: Path) -> Path:
         path = folder / "predictions.h5ad"
         predictions.write_h5ad(path)
         return path
+    import pandas as pd
+
+    if not isinstance(predictions, pl.DataFrame | pd.DataFrame):
+        raise DataError(
+            f"predictions are a {type(predictions).__name__}; give a path, an AnnData object, or a "
+            "polars or pandas table with a column of perturbations and one per gene"
+        )
     table = predictions if isinstance(predictions, pl.DataFrame) else _from_pandas(predictions)
     path = folder / "predictions.parquet"
     table.write_parquet(path)
@@ -97,8 +104,15 @@ def opened_object(
     Raises:
         DataError: If the cells break a rule, or need more memory than there may be.
     """
+    import anndata
+
     from dygenept.data.reading.in_memory import held_bytes, read_in_memory
 
+    if not isinstance(adata, anndata.AnnData):
+        raise DataError(
+            f"the data set is a {type(adata).__name__}; give a name, a path, an AnnData object, or "
+            "what load_dataset returns"
+        )
     limit = None
     if asked.memory is not None:
         environment = environment or Environment.load()

@@ -110,6 +110,17 @@ def test_a_reason_that_jobs_share_is_told_once() -> None:
     )
 
 
+def test_many_failures_are_counted() -> None:
+    same = {f"ridge, fold {fold}": "boom" for fold in range(1, 7)}
+    told = "ridge, fold 1 and ridge, fold 2 and ridge, fold 3 and ridge, fold 4 and 2 more: boom"
+    assert failed_text(same) == f"6 job(s) failed: {told}"
+    apart = {f"fold {fold}": f"no room for {fold}" for fold in range(1, 7)}
+    assert failed_text(apart) == (
+        "6 job(s) failed: fold 1: no room for 1; fold 2: no room for 2; fold 3: no room for 3; "
+        "fold 4: no room for 4; and 2 more, for reasons like these"
+    )
+
+
 def test_a_changed_protocol_no_longer_bears_the_suites_name(cli, tmp_path: Path) -> None:
     real_file(tmp_path / "one.h5ad")
     suite = tmp_path / "mine.yaml"

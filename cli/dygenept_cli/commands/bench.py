@@ -143,13 +143,25 @@ def _show_plans(
     )
 
 
+# Of more jobs or reasons than this, as where a disk is full, the rest is counted.
+MOST_NAMED = 4
+
+
 def failed_text(failures: Mapping[str, str]) -> str:
     """Say what failed, each reason once."""
     jobs: dict[str, list[str]] = {}
     for job, reason in failures.items():
         jobs.setdefault(reason, []).append(job)
-    reasons = (f"{' and '.join(names)}: {reason}" for reason, names in jobs.items())
-    return f"{len(failures)} job(s) failed: {'; '.join(reasons)}"
+    shown = [
+        f"{_named(names, ' and ', ' and {} more')}: {reason}" for reason, names in jobs.items()
+    ]
+    more = "; and {} more, for reasons like these"
+    return f"{len(failures)} job(s) failed: {_named(shown, '; ', more)}"
+
+
+def _named(texts: Sequence[str], between: str, more: str) -> str:
+    left = len(texts) - MOST_NAMED
+    return between.join(texts[:MOST_NAMED]) + (more.format(left) if left > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,15 @@ def test_expression_below_0_is_named() -> None:
     assert "pass --delta" in note
 
 
+def test_what_lies_far_below_0_is_no_count_nor_another_logarithm() -> None:
+    rng = np.random.default_rng(3)
+    control = rng.uniform(0.2, 2.0, 40)
+    values = control + rng.normal(0.0, 0.1, (6, 40)) - 3.0
+    (said,) = scale_notes(values, control, is_delta=False, path=Path("mine.csv"))
+    assert "values go down to" in said
+    assert "log1p(" not in said
+
+
 @pytest.mark.parametrize("is_delta", [False, True])
 def test_some_rows_on_another_scale_are_counted(is_delta: bool) -> None:
     read_right = np.vstack([MEANS - CONTROL, MEANS]) if is_delta else np.vstack([MEANS, MEANS])

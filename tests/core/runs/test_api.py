@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 import dygenept as dg
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import ConfigError, DataError, ResultsError
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.runs import api
 from dygenept.testing import write_toy_h5ad
@@ -260,6 +260,34 @@ def test_a_failure_is_told_and_the_others_are_there(data: PerturbationData) -> N
     assert len(result.failures) == 2
     assert all("no idea" in reason for reason in result.failures.values())
     assert "2 failed" in repr(result)
+    assert "no idea" in result._repr_html_()
+
+
+def test_where_every_job_failed_the_reason_is_told(data: PerturbationData, tmp_path: Path) -> None:
+    class Broken(Scaled):
+        def predict(self, conditions: Sequence[Condition]) -> Predictions:
+            raise ValueError("no idea")
+
+    result = quick(data, {"broken": Broken()})
+    for ask in (
+        result.leaderboard,
+        result.to_pandas,
+        result.plot,
+        lambda: result.compare("broken", "mean"),
+        lambda: result.save_html(tmp_path / "page.html"),
+    ):
+        with pytest.raises(ResultsError, match=r"no job finished.*no idea.*\(2 failed\)"):
+            ask()
+    assert "no idea" in result._repr_html_()
+
+
+def test_what_is_neither_data_nor_predictions_is_refused(data: PerturbationData) -> None:
+    with pytest.raises(DataError, match="the data set is a ndarray; give a name, a path"):
+        dg.bench(np.zeros((3, 3)), ["perturbed_mean"])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="the data set is a list"):
+        dg.load_dataset([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="predictions are a ndarray; give a path"):
+        dg.score(np.zeros((3, 3)), data)  # type: ignore[arg-type]
 
 
 def test_results_come_as_tables_and_pages(data: PerturbationData, tmp_path: Path) -> None:
