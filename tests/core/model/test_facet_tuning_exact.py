@@ -171,8 +171,41 @@ def test_eight_conditions_are_enough_and_seven_are_not(monkeypatch: pytest.Monke
     assert n_steps_of(make_case(8)) == 1
 
 
-def test_an_encoder_without_facet_vectors_is_left_alone() -> None:
-    assert n_steps_of(make_case(9, is_typed=False)) == 0
+class Untold(torch.nn.Module):
+    """An encoder with identity shares that does not say whether it has facet vectors."""
+
+    identity_shares = (0.2, 1.0)
+
+    def __init__(self, encoder: Shared) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def set_identity_share(self, share: float) -> None:
+        self.encoder.set_identity_share(share)
+
+    def forward(self, gene_indices: torch.Tensor) -> FacetBatch:
+        batch: FacetBatch = self.encoder(gene_indices)
+        return batch
+
+
+@pytest.mark.parametrize("offers", [True, False])
+def test_an_encoder_without_facet_vectors_is_left_alone(
+    offers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last setting would be one of 2 steps, were there vectors to tune.
+    chooser = choosing(monkeypatch, -1, 0, 2)
+    case = sharing(9, is_typed=False)
+    if not offers:
+        case.network.gene_encoder = Untold(case.network.gene_encoder)
+    before = {name: value.clone() for name, value in case.network.state_dict().items()}
+    assert tuned(case, 1.0, 0.2).n_steps == 0
+    assert chooser.errors.shape == (9, 2)
+    for name, value in case.network.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    # With one way of reading there is nothing to choose, and nobody is asked.
+    nobody = choosing(monkeypatch, 1, 0, 2)
+    assert tuned(sharing(9, is_typed=False)) == FacetChoice(0, 0, PENALTY)
+    assert not nobody.errors.size
 
 
 def test_a_warm_start_tunes_the_facets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dygenept.model.start.beyond_chance import (
 )
 from dygenept.model.start.left_out import Targets
 from dygenept.model.start.readout import LINEAR_EXPONENTS, ReadoutChoice, fit_readout
-from dygenept.model.start.typical import EXPONENTS, Rows, Weighing
+from dygenept.model.start.typical import EXPONENTS, Rows, TypicalChange, Weighing
 from dygenept.types import DoubleArray
 
 N_GENES = 60
@@ -144,6 +144,19 @@ def test_errors_of_a_weighing_are_those_of_refits_without_each_perturbation() ->
             typical = weights[~is_out] @ changes[~is_out] / weights[~is_out].sum()
             expected.append(np.square(changes[is_out] - typical).sum(axis=1).mean())
         np.testing.assert_allclose(weighing.left_out_errors(changes, rows), expected)
+
+
+def test_changes_are_weighed_by_their_norms_however_small_these_are() -> None:
+    changes = mostly_null(9, np.random.default_rng(0))
+    rows = Rows.single(9)
+    for size in (1e-3, 1.0, 1e3):
+        scaled = changes * size / np.linalg.norm(changes, axis=1).max()
+        norms = np.linalg.norm(scaled, axis=1)
+        assert norms.max() == pytest.approx(size)
+        assert norms.min() < 0.9 * size
+        typical = TypicalChange(scaled, np.ones(9), norms, rows).whole(np.inf)[0]
+        expected = np.average(scaled, axis=0, weights=1 / norms)
+        np.testing.assert_allclose(typical, expected)
 
 
 def test_a_perturbation_is_left_out_of_both_its_cell_types_and_all_types_weigh_alike() -> None:
