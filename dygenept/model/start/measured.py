@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dygenept.model.conditions import PADDING, IndexArray
+from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
 from dygenept.model.start.features import StartData, mean_features
@@ -55,10 +55,11 @@ def keep_measured(
     assert isinstance(decoder, ExtendsReadout)
     network.eval()
     deltas = data.conditions.deltas.double().numpy()
-    left = deltas - _read_alike(network, data, positions)  # (n, G)
     unread = mean_features(network, data, positions)  # (n, F)
     genes = torch.unique(data.conditions.gene_indices)
     encoder.read_codes_of(genes[genes >= 0])
+    # Gradient steps may have taught the readout features that no unread gene has.
+    left = deltas - _predicted(network, data, positions)  # (n, G)
     features = _across(mean_features(network, data, positions), unread.mean(axis=0))
     spectrum = Spectrum.of(features, data.rows())
     gain = 1 / (spectrum.values + penalty * spectrum.scale)
@@ -75,20 +76,15 @@ def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
     return across
 
 
-def _read_alike(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
-    """Predict the changes of conditions without codes, (n, G): once for those that are alike."""
-    genes, types = data.conditions.gene_indices, data.conditions.cell_types
-    n_genes = (genes != PADDING).sum(dim=1).numpy()
-    _, first, alike = np.unique(
-        np.stack([n_genes, types], axis=1), axis=0, return_index=True, return_inverse=True
-    )
+def _predicted(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
+    """Predict the changes of the conditions as the network is now, (n, G)."""
     predicted = predict_means(
         network,
-        gene_indices=genes[torch.from_numpy(first)],
-        cell_types=types[first],
+        gene_indices=data.conditions.gene_indices,
+        cell_types=data.conditions.cell_types,
         controls=data.controls,
         positions=positions,
         device=data.device,
     )
-    found: DoubleArray = predicted.deltas.double().numpy()[alike.reshape(-1)]
+    found: DoubleArray = predicted.deltas.double().numpy()
     return found
