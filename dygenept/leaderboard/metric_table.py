@@ -49,6 +49,8 @@ class MetricTable:
             perturbation's, and where records do not name them.
         untied: By model, what its mean would gain were its tied predictions ordered at random;
             those without are left out.
+        unknown_ties: Models whose records, of an earlier version, do not say what ties cost them
+            while others' do; nothing is claimed of them or against them.
     """
 
     metric: str
@@ -67,6 +69,7 @@ class MetricTable:
     unit: Literal["perturbation", "gene"] = "perturbation"
     held_out: frozenset[str] = frozenset()
     untied: Mapping[str, float] = field(default_factory=dict)
+    unknown_ties: frozenset[str] = frozenset()
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -171,6 +174,7 @@ def metric_tables(
                 unit=metric.unit,
                 held_out=_held_out(ordered, keep) if metric.unit == "gene" else frozenset(),
                 untied=_untied(ordered, name),
+                unknown_ties=_unknown_ties(ordered, name),
             )
         )
     return tuple(tables)
@@ -224,12 +228,22 @@ def _untied(records: Sequence[RunRecord], metric: str) -> Mapping[str, float]:
         for entry in record.metrics:
             if entry.name == metric:
                 n_defined = sum(of.value is not None for of in entry.values)
-                gains.setdefault(record.model, []).append((entry.untied, n_defined))
+                gains.setdefault(record.model, []).append((entry.untied or 0.0, n_defined))
     return {
         model: sum(gain * n for gain, n in of) / max(sum(n for _, n in of), 1)
         for model, of in gains.items()
         if any(gain > 0 for gain, _ in of)
     }
+
+
+def _unknown_ties(records: Sequence[RunRecord], metric: str) -> frozenset[str]:
+    """Name the models of which some record does not say what ties cost, if another record does."""
+    told: dict[bool, set[str]] = {True: set(), False: set()}
+    for record in records:
+        for entry in record.metrics:
+            if entry.name == metric:
+                told[entry.untied is not None].add(record.model)
+    return frozenset(told[False] if told[True] else ())
 
 
 def _held_out(records: Sequence[RunRecord], keep: Callable[[Unit], bool] | None) -> frozenset[str]:

@@ -52,6 +52,8 @@ class ScoreGrid:
         untied: By model, what its mean would gain were its tied predictions ordered at random. Of
             p values of resampled means this much counts for it, so that nobody gains by an order
             alone.
+        unknown_ties: Models of which that is not known, though it is of others: against them, and
+            of them, nothing is shown.
     """
 
     models: tuple[str, ...]
@@ -65,6 +67,7 @@ class ScoreGrid:
     unit: Literal["perturbation", "gene"] = "perturbation"
     n_held_out: int | None = None
     untied: Mapping[str, float] = field(default_factory=dict)
+    unknown_ties: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, table: MetricTable) -> ScoreGrid:
@@ -88,6 +91,7 @@ class ScoreGrid:
             unit=table.unit,
             n_held_out=len(table.held_out) or None,
             untied=table.untied,
+            unknown_ties=table.unknown_ties,
         )
 
     @property
@@ -144,6 +148,8 @@ class ScoreGrid:
                     low, high = apart.interval(float(made.means[place])) or (None, None)
                     gain = self.untied.get(model, 0.0) - self.untied.get(reference, 0.0)
                     p_value = _p_without_ties(apart, float(made.means[place]), self.sign * gain)
+                    if not self.unknown_ties.isdisjoint((model, reference)):
+                        p_value = 1.0
                 found[model] = PairedDifference(
                     difference=float(made.means[place]),
                     ci_low=low,

@@ -219,7 +219,7 @@ class MetricRecord(_Record):
     of genes, of perturbations and of pairs (``two_way``; where there are several cell types, also
     ``two_way_by_type``). Earlier versions recorded resamples of both at once (``resampled``), which
     nothing reads any more. ``untied`` is what the mean would gain were tied predictions ordered at
-    random, where a metric lowers ties; earlier versions lack it.
+    random; None where a metric does not lower ties. Earlier versions lack it.
     """
 
     name: str
@@ -234,7 +234,7 @@ class MetricRecord(_Record):
     resampled: tuple[float | None, ...] = ()
     two_way: TwoWayRecord | None = None
     two_way_by_type: Mapping[str, TwoWayRecord] = {}
-    untied: float = 0.0
+    untied: float | None = None
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -279,7 +279,7 @@ class MetricRecord(_Record):
                 for name, cell_type, value in named
             ),
             unit=spec.unit,
-            untied=score.untied,
+            untied=score.untied if spec.lowers_ties else None,
             chance=score.chance,
             two_way=TwoWayRecord.of(score.resampled),
             two_way_by_type={

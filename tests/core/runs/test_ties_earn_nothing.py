@@ -13,6 +13,7 @@ import dygenept as dg
 from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.leaderboard.metric_table import metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
+from dygenept.results.records import RunRecord
 from dygenept.types import Condition, Predictions, Task
 
 N_PERTURBATIONS, N_GENES = 40, 60
@@ -98,4 +99,34 @@ def test_the_board_says_what_ties_are_worth(result: dg.BenchResult) -> None:
         for metric in record.metrics
         if record.model == "noise"
     }
-    assert set(untied.values()) == {0.0}
+    assert {name for name, gain in untied.items() if gain == 0.0} == {
+        "auprc_gene",
+        "auprc_perturbation",
+    }
+    assert set(untied.values()) == {0.0, None}
+
+
+def without_ties(record: RunRecord) -> RunRecord:
+    """Return a record as earlier versions wrote it."""
+    metrics = tuple(of.model_copy(update={"untied": None}) for of in record.metrics)
+    return record.model_copy(update={"metrics": metrics})
+
+
+def beating(records: Sequence[RunRecord], metric: str) -> set[str]:
+    board = leaderboard_of(records)
+    return {
+        row.model
+        for part in board.parts
+        for row in part.rows
+        if row.metric == metric and row.judgement.beats_reference
+    }
+
+
+def test_beside_an_older_record_of_the_reference_noise_earns_nothing_either(
+    result: dg.BenchResult,
+) -> None:
+    mixed = [without_ties(of) if of.model == "gene_mean" else of for of in result.records]
+    assert beating(mixed, "auprc_gene") == beating(mixed, "auprc_perturbation") == set()
+    assert beating(mixed, "auroc_gene") == {"informed"}
+    # Older records among themselves say what they said.
+    assert "informed" in beating([without_ties(of) for of in result.records], "auprc_gene")
