@@ -22,7 +22,7 @@ from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
-from dygenept.plugin.interfaces.offers import notes_of, spread_of
+from dygenept.plugin.interfaces.offers import ReadsCodesOf, notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
 from dygenept.runs.job_identity import job_seed
 from dygenept.runs.model_answers import fitted, predicted
@@ -233,6 +233,7 @@ def prediction_table(
 def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tuple[str, ...]:
     """Name the target genes of predicted conditions of which nothing is known."""
     targets = tuple(dict.fromkeys(gene for item in conditions for gene in item.genes))
+    unread: frozenset[str] = frozenset()
     if model.of_table is not None:
         instead = "it is like no train perturbation, and adds nothing to the genes' means"
         known = set(model.known_genes(targets))
@@ -242,9 +243,25 @@ def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tu
         knowledge = model.state.knowledge
         rows = zip(knowledge.genes, knowledge.confidence.max(axis=1), strict=True)
         known = {gene for gene, confidence in rows if confidence > 0}
+        unread = _unread(model, targets)
+    typical = "it gets the typical change, as all genes that were not perturbed"
     return tuple(
-        f"nothing is known about {gene}; {instead}" for gene in targets if gene not in known
+        f"nothing is known about {gene}; {typical if gene in unread else instead}"
+        for gene in targets
+        if gene not in known
     )
+
+
+def _unread(model: DyGenePTModel, genes: Sequence[str]) -> frozenset[str]:
+    """Return the genes of which no member of a model reads anything (see ``ReadsCodesOf``)."""
+    read: set[str] = set()
+    for network in model.networks:
+        encoder = network.gene_encoder
+        codes = encoder.codes_read() if isinstance(encoder, ReadsCodesOf) else None
+        if codes is None:
+            return frozenset()
+        read.update(model.state.target_genes[place] for place in codes.tolist())
+    return frozenset(genes) - read
 
 
 def _known_to(

@@ -23,6 +23,7 @@ from dygenept.model.start.features import StartData, mean_features
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions
+from dygenept.runs.predict import unknown_targets
 from dygenept.testing import toy_data, toy_knowledge, toy_task
 from dygenept.testing.toy import ToyShape
 from dygenept.types import Condition, DoubleArray, GeneKnowledge, Perturbation, Runtime, Task
@@ -223,6 +224,19 @@ def test_genes_of_validation_count_where_the_readout_is_fitted_to_them(singles: 
         )
         assert np.array_equal(unseen, validation) is not fits
         assert not np.array_equal(unseen, train)
+
+
+def test_of_an_unknown_gene_it_is_said_what_is_predicted_for_it(singles: Task) -> None:
+    asked = [of_genes(singles, "NOSUCHGENE"), of_genes(singles, unseen_of(singles)[0])]
+    for share, instead in (
+        (1.0, "it gets the typical change, as all genes that were not perturbed"),
+        (0.9, "the learned null embedding is used instead"),
+    ):
+        model = fitted(singles, parts=wide_parts(share))
+        predicted = changes(model, singles, asked)
+        assert np.array_equal(*predicted) is (share == 1.0)
+        (note,) = unknown_targets(model, asked)
+        assert note == f"nothing is known about NOSUCHGENE; {instead}"
 
 
 def test_gradient_steps_leave_unperturbed_genes_alike(singles: Task) -> None:
