@@ -54,17 +54,18 @@ def keep_measured(
     assert isinstance(encoder, ReadsCodesOf)
     assert isinstance(decoder, ExtendsReadout)
     network.eval()
-    deltas = data.conditions.deltas.double().numpy()
-    left = deltas - _read_alike(network, data, positions)  # (n, G)
+    left = data.conditions.deltas.to(torch.float64, copy=True).numpy()  # (n, G)
+    predicted, alike = _read_alike(network, data, positions)
+    for number, change in enumerate(predicted):
+        left[alike == number] -= change
     unread = mean_features(network, data, positions)  # (n, F)
     genes = torch.unique(data.conditions.gene_indices)
     encoder.read_codes_of(genes[genes >= 0])
     features = _across(mean_features(network, data, positions), unread.mean(axis=0))
     spectrum = Spectrum.of(features, data.rows())
     gain = 1 / (spectrum.values + penalty * spectrum.scale)
-    coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)  # (n, G)
-    weights = coefficients.T @ features  # (G, F)
-    decoder.add_readout(torch.from_numpy(weights).float().to(data.device))
+    weights = (features.T @ (spectrum.vectors * gain)) @ (spectrum.vectors.T @ left)  # (F, G)
+    decoder.add_readout(torch.from_numpy(weights.T).float().to(data.device))
 
 
 def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
@@ -75,8 +76,15 @@ def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
     return across
 
 
-def _read_alike(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
-    """Predict the changes of conditions without codes, (n, G): once for those that are alike."""
+def _read_alike(
+    network: DyGenePT, data: StartData, positions: IndexArray
+) -> tuple[DoubleArray, IndexArray]:
+    """Predict the changes of conditions of which no codes are read, once for those that are alike.
+
+    Returns:
+        The changes, one per cell type and number of genes, (k, G), and which each condition has,
+        (n,).
+    """
     genes, types = data.conditions.gene_indices, data.conditions.cell_types
     n_genes = (genes != PADDING).sum(dim=1).numpy()
     _, first, alike = np.unique(
@@ -90,5 +98,4 @@ def _read_alike(network: DyGenePT, data: StartData, positions: IndexArray) -> Do
         positions=positions,
         device=data.device,
     )
-    found: DoubleArray = predicted.deltas.double().numpy()[alike.reshape(-1)]
-    return found
+    return predicted.deltas.double().numpy(), alike.reshape(-1)
