@@ -65,10 +65,6 @@ class Targets:
         along = coordinates(values)
         return cls(values, along, Weighing.chosen(along, rows, exponents), rows)
 
-    def mean_squares(self) -> DoubleArray:
-        """Return the mean squared change of each perturbation, (n_perturbations,)."""
-        return self.rows.mean(_squares(self.values) / self.values.shape[1])
-
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:

@@ -107,12 +107,12 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
         (K562, K562_FOLD, "perturbed_mean", 2, 1.42),
         (K562, K562_FOLD, "technical_duplicate", 1, 1.62),
         (K562, K562_FOLD, "technical_duplicate", 2, 1.78),
-        (K562, K562_FOLD, "technical_duplicate", 2, 2.06),
+        (K562, K562_FOLD, "technical_duplicate", 2, 2.08),
         (FIFTH, FIFTH_FOLD, "technical_duplicate", 1, 0.393),
         (FIFTH, FIFTH_FOLD, "technical_duplicate", 2, 0.456),
         # A file that nothing was fitted to.
         (NOISE, NOISE_FOLD, "technical_duplicate", 1, 1.42),
-        (NOISE, NOISE_FOLD, "technical_duplicate", 2, 1.80),
+        (NOISE, NOISE_FOLD, "technical_duplicate", 2, 1.83),
     ],
 )
 def test_memory_is_planned_near_what_was_measured(
@@ -173,7 +173,7 @@ def test_a_fold_of_millions_of_cells_is_planned_within_half_as_much_again(
 
 # Seconds of CPU of the whole command in five folds (docs/scale.md, docs/speed.md). On sim:norman
 # four quarters of the train perturbations are held out in turn, on sim:k562 one.
-@pytest.mark.parametrize(("dataset", "measured"), [("sim:norman", 148.0), ("sim:k562", 119.0)])
+@pytest.mark.parametrize(("dataset", "measured"), [("sim:norman", 148.0), ("sim:k562", 128.0)])
 def test_the_default_model_is_planned_within_half_as_much_again(
     dataset: str, measured: float, tmp_path: Path
 ) -> None:
