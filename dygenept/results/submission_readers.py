@@ -167,6 +167,11 @@ def _table(path: Path) -> pl.DataFrame:
     if is_parquet:
         return read_parquet(path)
     table = pl.read_csv(path, separator=separator, infer_schema_length=None)
+    # The reader numbers columns of one name.
+    for name in table.columns:
+        first, mark, _ = name.rpartition("_duplicated_")
+        if mark and first in table.columns:
+            raise DataError(f"{path} has two columns called {first!r}; keep one of them")
     return table.rename(from_csv_cell).with_columns(
         pl.col(pl.String).str.replace(CSV_APOSTROPHE, "${1}")
     )

@@ -303,3 +303,10 @@ def test_a_prediction_that_names_no_perturbation_is_refused(
         MatchedSubmission(handed, data)
     assert label in str(caught.value)
     assert "adata" not in str(caught.value)
+
+
+def test_a_column_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("perturbation,A,B,A\nX,1,2,3\n", encoding="utf-8")
+    with pytest.raises(DataError, match="two columns called 'A'; keep one of them"):
+        read_submission(path)
