@@ -95,8 +95,8 @@ def require_held_out(task: Task, conditions: Sequence[Condition]) -> tuple[HeldO
     for condition in conditions:
         if condition not in rows:
             raise PluginError(
-                f"{condition.label!r}{in_cell_type(condition.cell_type)} is not held out in this "
-                "fold; this control predicts only held-out conditions"
+                f"{condition.label!r}{in_cell_type(condition.cell_type, quoted=True)} is not held "
+                "out in this fold; this control predicts only held-out conditions"
             )
     return held_out, [rows[condition] for condition in conditions]
 

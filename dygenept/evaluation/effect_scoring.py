@@ -31,6 +31,10 @@ from dygenept.types import (
 from dygenept.types.effects import EffectKind
 
 N_RESAMPLES = 200
+# Random orders of tied predictions, what counts as tied, and gains that are rounding.
+N_ORDERS = 20
+TIED = 1e-9
+LEAST_GAIN = 1e-6
 # Values of all resamples that are computed at once.
 BLOCK = 1 << 22
 
@@ -46,6 +50,8 @@ class EffectScore:
         chance: The mean over units of what a guess is worth; None where the metric does not say.
         resampled: The mean over units in resamples of genes and of perturbations.
         resampled_by_type: The same of each cell type, where there are several.
+        untied: By how much the mean would be better were tied predictions ordered at random; 0
+            where the metric does not lower ties.
     """
 
     names: tuple[str, ...]
@@ -54,6 +60,7 @@ class EffectScore:
     chance: float | None
     resampled: TwoWay
     resampled_by_type: Mapping[str, TwoWay]
+    untied: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +252,30 @@ def _score(
             kind: two_way(np.where(np.array(units.cell_types) == kind, values, np.nan))
             for kind in (types if len(types) > 1 else ())
         },
+        untied=_untied(spec, metric, pairs, values) if spec.lowers_ties else 0.0,
     )
+
+
+def _untied(
+    spec: EffectMetricSpec, metric: EffectMetric, pairs: GroupedPairs, values: DoubleArray
+) -> float:
+    """Return by how much the mean of a metric gains where ties are broken at random, not below 0.
+
+    Predictions that differ by less than a billionth of the largest one are taken for tied.
+    """
+    is_defined = ~np.isnan(values)
+    if not is_defined.any():
+        return 0.0
+    rng = np.random.default_rng(0)
+    size = float(np.abs(pairs.predicted).max(initial=0.0)) or 1.0
+    means = []
+    for _ in range(N_ORDERS):
+        moved = pairs.predicted + TIED * size * rng.uniform(-1.0, 1.0, len(pairs.predicted))
+        with plugin_code(f"metric {spec.name!r}"):
+            means.append(float(metric(replace(pairs, predicted=moved))[0][is_defined].mean()))
+    sign = 1.0 if spec.higher_is_better else -1.0
+    gain = sign * (float(np.mean(means)) - float(values[is_defined].mean()))
+    return gain if gain > LEAST_GAIN else 0.0
 
 
 def _values_in_resamples(

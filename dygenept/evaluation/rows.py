@@ -123,6 +123,12 @@ def top_share(
     return shares
 
 
+def none_defined(inputs: MetricInputs, reason: str) -> MetricValues:
+    """Return no value for any condition, for one reason."""
+    n_conditions = len(inputs.conditions)
+    return MetricValues(np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), reason))
+
+
 def masked_mean(values: DoubleArray, mask: BoolArray) -> MetricValues:
     """Average each row over its real entries.
 

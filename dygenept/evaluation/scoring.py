@@ -282,8 +282,9 @@ def _rows_of(conditions: tuple[Condition, ...], data: PerturbationData) -> IntAr
     if -1 in rows:
         condition = conditions[rows.index(-1)]
         raise PluginError(
-            f"a prediction is for {condition.label!r}{in_cell_type(condition.cell_type)}, of which "
-            f"data set {data.name!r} has no cell; predict only the held-out conditions"
+            f"a prediction is for {condition.label!r}"
+            f"{in_cell_type(condition.cell_type, quoted=True)}, of which data set "
+            f"{data.name!r} has no cell; predict only the held-out conditions"
         )
     return np.array(rows, dtype=np.int32)
 

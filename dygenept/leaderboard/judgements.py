@@ -146,7 +146,11 @@ def judge_models(
     if reference is not None:
         closed = {model: of.share for model, of in shares.items()}
         if not closed:
-            closed = of_perfection(grid, pooled, reference)
+            untied = {
+                model: None if value is None else value + grid.sign * table.untied.get(model, 0.0)
+                for model, value in pooled.items()
+            }
+            closed = of_perfection(grid, untied, reference)
         beats = {
             model: model in ahead and p_value < ALPHA and closed.get(model, 1.0) >= min_gap
             for model, p_value in corrected.items()

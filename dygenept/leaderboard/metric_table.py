@@ -47,6 +47,8 @@ class MetricTable:
         unit: What has one value each: held-out perturbations, or genes over these.
         held_out: The held-out perturbations that genes are scored over; empty where each value is a
             perturbation's, and where records do not name them.
+        untied: By model, what its mean would gain were its tied predictions ordered at random;
+            those without are left out.
     """
 
     metric: str
@@ -64,6 +66,7 @@ class MetricTable:
     one_for_all: frozenset[str] = frozenset()
     unit: Literal["perturbation", "gene"] = "perturbation"
     held_out: frozenset[str] = frozenset()
+    untied: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def competitors(self) -> tuple[str, ...]:
@@ -167,6 +170,7 @@ def metric_tables(
                 ),
                 unit=metric.unit,
                 held_out=_held_out(ordered, keep) if metric.unit == "gene" else frozenset(),
+                untied=_untied(ordered, name),
             )
         )
     return tuple(tables)
@@ -211,6 +215,21 @@ def _of_fold(
         return None
     spread = UNKNOWN if found is None else found.read()
     return Fold(spread, len(defined), fmean(defined), record.fold, _held_out([record], keep))
+
+
+def _untied(records: Sequence[RunRecord], metric: str) -> Mapping[str, float]:
+    """Return what each model's mean gains without ties, over the defined units of all folds."""
+    gains: dict[str, list[tuple[float, int]]] = {}
+    for record in records:
+        for entry in record.metrics:
+            if entry.name == metric:
+                n_defined = sum(of.value is not None for of in entry.values)
+                gains.setdefault(record.model, []).append((entry.untied, n_defined))
+    return {
+        model: sum(gain * n for gain, n in of) / max(sum(n for _, n in of), 1)
+        for model, of in gains.items()
+        if any(gain > 0 for gain, _ in of)
+    }
 
 
 def _held_out(records: Sequence[RunRecord], keep: Callable[[Unit], bool] | None) -> frozenset[str]:

@@ -52,6 +52,7 @@ def board_notes(
     first = (*first, _unmarked(rows), _noise(rows))
     of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
     planted = "" if record is None else planted_note(record.dataset)
+    of_cells = (*of_cells, _ties(rows))
     found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
     return tuple(note for note in found if note)
 
@@ -194,6 +195,23 @@ def _chance(rows: Sequence[LeaderboardRow]) -> str:
     if not levels:
         return ""
     return f"chance level: {', '.join(f'{name} {brief(level)}' for name, level in levels.items())}"
+
+
+def _ties(rows: Sequence[LeaderboardRow]) -> str:
+    """Say under which metrics the reference would gain by any order of its ties."""
+    gains = {
+        row.metric: row.untied
+        for row in rows
+        if row.untied > 0 and row.model == row.judgement.reference
+    }
+    if not gains:
+        return ""
+    reference = next(row.judgement.reference for row in rows if row.metric in gains)
+    shown = ", ".join(f"{brief(gain)} on {name}" for name, gain in gains.items())
+    return (
+        f"{reference} predicts many pairs alike, and any order of these would gain it {shown}: "
+        "claims count as if it had"
+    )
 
 
 def _cells(rows: Sequence[LeaderboardRow]) -> list[str]:

@@ -63,6 +63,7 @@ class LeaderboardRow(BoardRow):
             value.
         unit: What has one value each, and is what ``total.n_perturbations`` counts.
         n_genes: Different genes, where each has a value; None where perturbations have one.
+        untied: What its mean would gain were tied predictions ordered at random.
     """
 
     total: Aggregate
@@ -77,6 +78,7 @@ class LeaderboardRow(BoardRow):
     place: int | None = None
     unit: Literal["perturbation", "gene"] = "perturbation"
     n_genes: int | None = None
+    untied: float = 0.0
 
     @property
     def is_best(self) -> bool:
@@ -399,6 +401,7 @@ def _metric_rows(
             n_distinct=table.n_perturbations(model),
             unit=table.unit,
             n_genes=table.n_genes(model),
+            untied=table.untied.get(model, 0.0),
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
             chance=table.chance,

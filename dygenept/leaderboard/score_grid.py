@@ -49,6 +49,9 @@ class ScoreGrid:
         unit: What ``perturbations`` are: held-out perturbations, or genes.
         n_held_out: Where they are genes, over how many held-out perturbations they are scored; None
             where nobody says.
+        untied: By model, what its mean would gain were its tied predictions ordered at random. Of
+            p values of resampled means this much counts for it, so that nobody gains by an order
+            alone.
     """
 
     models: tuple[str, ...]
@@ -61,6 +64,7 @@ class ScoreGrid:
     resampled: Mapping[str, TwoWay] = field(default_factory=dict)
     unit: Literal["perturbation", "gene"] = "perturbation"
     n_held_out: int | None = None
+    untied: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: MetricTable) -> ScoreGrid:
@@ -83,6 +87,7 @@ class ScoreGrid:
             resampled=table.resampled,
             unit=table.unit,
             n_held_out=len(table.held_out) or None,
+            untied=table.untied,
         )
 
     @property
@@ -137,7 +142,8 @@ class ScoreGrid:
                 if model in self.resampled and reference in self.resampled:
                     apart = self.resampled[model].minus(self.resampled[reference])
                     low, high = apart.interval(float(made.means[place])) or (None, None)
-                    p_value = apart.two_sided_p(float(made.means[place]))
+                    gain = self.untied.get(model, 0.0) - self.untied.get(reference, 0.0)
+                    p_value = _p_without_ties(apart, float(made.means[place]), self.sign * gain)
                 found[model] = PairedDifference(
                     difference=float(made.means[place]),
                     ci_low=low,
@@ -227,3 +233,16 @@ def _ends(made: MeanIntervals, place: int) -> Interval:
     if made.reason is not None:
         return None, None
     return float(made.low[place]), float(made.high[place])
+
+
+def _p_without_ties(apart: TwoWay, difference: float, gain: float) -> float:
+    """Return the p value of a difference in which the order of ties counts for nobody.
+
+    Args:
+        apart: The difference in resamples.
+        difference: The difference.
+        gain: What is to be added to it were ties ordered at random.
+    """
+    untied = difference + gain
+    # Who is ahead by ties alone is not shown to be.
+    return apart.two_sided_p(untied) if gain == 0 or untied * difference > 0 else 1.0

@@ -98,7 +98,7 @@ def fit_members(
         histories.append(fitted.history)
         chosen.append(fitted.chosen)
         if fitted.start is not None:
-            variances.append(fitted.start.readout.variance)
+            variances.append(fitted.start.readout.left_out_squares)
     return (
         replace(
             state,

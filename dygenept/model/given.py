@@ -80,6 +80,7 @@ def _object_model(
         base=shown,
         role="baseline",
         needs_cells=True,
+        learns_from=("cells", "effects"),
         config={OBJECT: where, "state": state},
         plugins=(Provenance("baselines", shown, where, OBJECT, code, code_sha256=code),),
         build=build,

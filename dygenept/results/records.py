@@ -218,7 +218,8 @@ class MetricRecord(_Record):
     Metrics of tables of effects say what has one value each (``unit``), and their mean in resamples
     of genes, of perturbations and of pairs (``two_way``; where there are several cell types, also
     ``two_way_by_type``). Earlier versions recorded resamples of both at once (``resampled``), which
-    nothing reads any more.
+    nothing reads any more. ``untied`` is what the mean would gain were tied predictions ordered at
+    random, where a metric lowers ties; earlier versions lack it.
     """
 
     name: str
@@ -233,6 +234,7 @@ class MetricRecord(_Record):
     resampled: tuple[float | None, ...] = ()
     two_way: TwoWayRecord | None = None
     two_way_by_type: Mapping[str, TwoWayRecord] = {}
+    untied: float = 0.0
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -277,6 +279,7 @@ class MetricRecord(_Record):
                 for name, cell_type, value in named
             ),
             unit=spec.unit,
+            untied=score.untied,
             chance=score.chance,
             two_way=TwoWayRecord.of(score.resampled),
             two_way_by_type={

@@ -20,9 +20,11 @@ BoolArray = npt.NDArray[np.bool_]
 NAMED_COLUMNS = ("perturbation", "cell_type")
 
 
-def in_cell_type(cell_type: str) -> str:
+def in_cell_type(cell_type: str, *, quoted: bool = False) -> str:
     """Return `` in K562`` for a sentence, and nothing where the data name no cell type."""
-    return "" if cell_type == UNKNOWN_CELL_TYPE else f" in {cell_type}"
+    if cell_type == UNKNOWN_CELL_TYPE:
+        return ""
+    return f" in {cell_type!r}" if quoted else f" in {cell_type}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -65,10 +65,6 @@ class Targets:
         along = coordinates(values)
         return cls(values, along, Weighing.chosen(along, rows, exponents), rows)
 
-    def mean_squares(self) -> DoubleArray:
-        """Return the mean squared change of each perturbation, (n_perturbations,)."""
-        return self.rows.mean(_squares(self.values) / self.values.shape[1])
-
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
@@ -203,9 +199,13 @@ class LeftOut:
             self._left[key] = self._typical[0].without(cell_type, prior)
         return self._left[key]
 
-    def variance(self, penalty: float, prior: float) -> DoubleArray:
-        """Return the mean of each gene's squared left-out residuals over 1 + leverage, (G,)."""
-        variance = np.empty(self.targets.values.shape[1])
+    def squares(self, penalty: float, prior: float) -> tuple[DoubleArray, DoubleArray]:
+        """Return the mean of each gene's squared left-out residuals, (G,), whole and per leverage.
+
+        The second is that of each residual over 1 + its leverage.
+        """
+        whole = np.empty(self.targets.values.shape[1])
+        variance = np.empty_like(whole)
         for columns in blocks(len(variance), len(self.targets.values)):
             values = self.targets.values[:, columns]
             residuals, kept = self._residuals(
@@ -214,8 +214,10 @@ class LeftOut:
                 self._typical_of(values).without,
                 (penalty, prior),
             )
-            variance[columns] = np.mean(np.square(residuals) * kept[:, None], axis=0)
-        return variance
+            squares = np.square(residuals)
+            whole[columns] = np.mean(squares, axis=0)
+            variance[columns] = np.mean(squares * kept[:, None], axis=0)
+        return whole, variance
 
     def solved(self, penalty: float, prior: float) -> tuple[DoubleArray, DoubleArray]:
         """Return the typical change by cell type, (n_types, G), and kernel coefficients, (n, G)."""

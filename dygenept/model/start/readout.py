@@ -41,7 +41,8 @@ class Readout:
         direction: (F,); features · direction says how often the typical change counts; None
             without one.
         typical: Typical change of each cell type, (n_types, G).
-        variance: Mean squared leave-one-out residual of each gene in units of its leverage, (G,).
+        left_out_squares: Mean squared leave-one-out residual of each gene, (G,).
+        variance: The same of residuals in units of their leverage: each square over 1 + leverage.
         spectrum: Features that it was fitted to, decomposed.
         coefficients: What each condition adds by its kernel, (n, G).
     """
@@ -53,6 +54,7 @@ class Readout:
     type_share: float
     direction: DoubleArray | None
     typical: DoubleArray
+    left_out_squares: DoubleArray
     variance: DoubleArray
     spectrum: Spectrum
     coefficients: DoubleArray
@@ -246,6 +248,7 @@ class ReadoutChoice:
             chosen = tried[best_beyond_chance(errors, reference=0, n_spreads=1.0)]
         left_out = chosen.left_out
         typical, coefficients = left_out.solved(chosen.penalty, chosen.prior)
+        squares, variance = left_out.squares(chosen.penalty, chosen.prior)
         return Readout(
             errors=chosen.errors,
             penalty=chosen.penalty,
@@ -254,7 +257,8 @@ class ReadoutChoice:
             type_share=left_out.spectrum.type_share,
             direction=chosen.direction,
             typical=typical,
-            variance=left_out.variance(chosen.penalty, chosen.prior),
+            left_out_squares=squares,
+            variance=variance,
             spectrum=left_out.spectrum,
             coefficients=coefficients,
         )

@@ -64,7 +64,13 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
         undefined=ONE_LABEL,
     )
     of_ranks = partial(area, factory=lambda config: roc_area, chance=half)
-    of_precision = partial(area, factory=lambda config: precision_recall_area, chance=base_rate)
+    # Pairs of one score count as found together, at the precision of the last of them.
+    of_precision = partial(
+        area,
+        factory=lambda config: precision_recall_area,
+        chance=base_rate,
+        lowers_ties=True,
+    )
     return [
         of_ranks(
             name="auroc_gene_n5",

@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 
 from dygenept.evaluation.candidate_ranks import squared_distances
-from dygenept.evaluation.rows import top_share
+from dygenept.evaluation.rows import none_defined, top_share
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues, PredictedCells
 from dygenept_plugins.metrics._declared import metric_spec
@@ -182,7 +182,7 @@ def _of_cells(
 ) -> MetricValues:
     cells, real = inputs.predicted_cells, inputs.cells
     if cells is None or real is None:
-        return _undefined(inputs, NO_CELLS if cells is None else NO_REAL_CELLS)
+        return none_defined(inputs, NO_CELLS if cells is None else NO_REAL_CELLS)
     return MetricValues(
         np.array(
             [
@@ -197,13 +197,8 @@ def _of_tests(
     inputs: MetricInputs, compare: Callable[[PredictedCells, DeTests], MetricValues]
 ) -> MetricValues:
     if inputs.predicted_cells is None or inputs.de_tests is None:
-        return _undefined(inputs, NO_CELLS if inputs.predicted_cells is None else NO_TESTS)
+        return none_defined(inputs, NO_CELLS if inputs.predicted_cells is None else NO_TESTS)
     return compare(inputs.predicted_cells, inputs.de_tests)
-
-
-def _undefined(inputs: MetricInputs, reason: str) -> MetricValues:
-    n_conditions = len(inputs.conditions)
-    return MetricValues(np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), reason))
 
 
 def _example(predicted: list[list[float]], real: list[list[float]]) -> MetricInputs:

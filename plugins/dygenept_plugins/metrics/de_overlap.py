@@ -17,7 +17,14 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import count_true, is_one_row, predicted_change, row_by_row, top_share
+from dygenept.evaluation.rows import (
+    count_true,
+    is_one_row,
+    none_defined,
+    predicted_change,
+    row_by_row,
+    top_share,
+)
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 from dygenept_plugins.metrics._declared import metric_spec
@@ -42,11 +49,8 @@ def de_overlap(inputs: MetricInputs) -> MetricValues:
         >>> de_overlap(replace(plain, de_tests=tests)).values
         array([0.5])
     """
-    n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
-        return MetricValues(
-            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS)
-        )
+        return none_defined(inputs, NO_TESTS)
     is_significant = inputs.de_tests.is_significant
     n_significant = count_true(is_significant)
     size = row_by_row(lambda changes: np.abs(changes).round(TIE_DECIMALS), predicted_change(inputs))

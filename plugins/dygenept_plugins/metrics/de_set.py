@@ -26,7 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dygenept.evaluation.candidate_ranks import are_alike
-from dygenept.evaluation.rows import change, count_true, predicted_change, row_by_row, top_share
+from dygenept.evaluation.rows import (
+    change,
+    count_true,
+    none_defined,
+    predicted_change,
+    row_by_row,
+    top_share,
+)
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import BoolArray, DoubleArray, MetricInputs, MetricValues
 from dygenept_plugins.metrics._declared import metric_spec
@@ -53,7 +60,7 @@ def des(inputs: MetricInputs) -> MetricValues:
         array([0.5])
     """
     if inputs.de_tests is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_TESTS)
     is_significant = inputs.de_tests.is_significant
     size = _rounded_size(inputs)
     chance = count_true(is_significant) / size.shape[1]
@@ -73,7 +80,7 @@ def de_sign_match(inputs: MetricInputs) -> MetricValues:
         array([0.667])
     """
     if inputs.de_tests is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_TESTS)
     is_significant = inputs.de_tests.is_significant
     # A fold change has the sign of the difference.
     if (inputs.predicted >= 0.0).all():
@@ -98,7 +105,7 @@ def de_spearman_lfc(inputs: MetricInputs) -> MetricValues:
         array([0.5])
     """
     if inputs.de_tests is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_TESTS)
     mask = inputs.de_tests.is_significant
     n_conditions, rows = len(mask), np.repeat(np.arange(len(mask)), count_true(mask))
     predicted = _centred_ranks(_predicted_fold_change(inputs)[mask], rows, n_conditions)
@@ -132,7 +139,7 @@ def de_auprc(inputs: MetricInputs) -> MetricValues:
         array([0.833])
     """
     if inputs.de_tests is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_TESTS)
     return average_precision(
         _rounded_size(inputs), inputs.de_tests.is_significant, ordered=_ordered_size(inputs)
     )
@@ -235,11 +242,6 @@ def _centred_ranks(values: DoubleArray, rows: npt.NDArray[np.intp], n_rows: int)
     ranks = np.empty(len(values))
     ranks[order] = np.repeat((first + end) / 2.0, end - first) - middle[rows]
     return ranks
-
-
-def _undefined(inputs: MetricInputs) -> MetricValues:
-    n_conditions = len(inputs.conditions)
-    return MetricValues(np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_TESTS))
 
 
 def of_significant(values: DoubleArray, is_significant: BoolArray) -> MetricValues:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dygenept.evaluation.rows import none_defined
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import MetricInputs, MetricValues
 from dygenept_plugins.metrics._declared import metric_spec
@@ -44,9 +45,7 @@ def energy_distance(inputs: MetricInputs) -> MetricValues:
     """
     n_conditions = len(inputs.conditions)
     if inputs.cells is None:
-        return MetricValues(
-            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_CELLS)
-        )
+        return none_defined(inputs, NO_CELLS)
     values = np.empty(n_conditions)
     for row in range(n_conditions):
         # Moving all predicted cells leaves distances within them as they are, and changes those

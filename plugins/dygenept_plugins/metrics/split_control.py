@@ -26,6 +26,7 @@ from dygenept.evaluation.rows import (
     gather_de,
     masked_mean,
     masked_pearson,
+    none_defined,
     predicted_change,
     row_scale,
 )
@@ -98,11 +99,8 @@ def _both_ways(
     def chosen(values: DoubleArray) -> DoubleArray:
         return gather_de(values, inputs.de_indices) if lists else values
 
-    n_conditions = len(inputs.conditions)
     if inputs.control_halves is None:
-        return MetricValues(
-            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_HALVES)
-        )
+        return none_defined(inputs, NO_HALVES)
     predicted, truth = chosen(inputs.predicted), chosen(inputs.truth)
     has_halves, halves = _known_halves(inputs, inputs.control_halves)
     first, second = (chosen(half) for half in halves)

@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import masked_pearson, row_scale
+from dygenept.evaluation.rows import masked_pearson, none_defined, row_scale
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DoubleArray, MetricInputs, MetricValues
 from dygenept_plugins.metrics._declared import metric_spec
@@ -39,7 +39,7 @@ def coverage_90_error(inputs: MetricInputs) -> MetricValues:
         array([0.4])
     """
     if inputs.spread is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_SPREAD)
     from scipy.special import ndtri
 
     width = float(ndtri((1 + NOMINAL) / 2))
@@ -60,7 +60,7 @@ def crps(inputs: MetricInputs) -> MetricValues:
         array([0.234])
     """
     if inputs.spread is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_SPREAD)
     from scipy.special import ndtr
 
     error = np.abs(inputs.truth - inputs.predicted)
@@ -86,7 +86,7 @@ def spread_spearman(inputs: MetricInputs) -> MetricValues:
         array([0.5])
     """
     if inputs.spread is None:
-        return _undefined(inputs)
+        return none_defined(inputs, NO_SPREAD)
     from scipy.stats import rankdata
 
     errors = rankdata(np.abs(inputs.truth - inputs.predicted), axis=1).astype(np.float64)
@@ -105,11 +105,6 @@ def spread_spearman(inputs: MetricInputs) -> MetricValues:
 def _none(values: DoubleArray) -> DoubleArray:
     # Ranks are exact: nothing of them is rounding.
     return 0.0 * row_scale(values)
-
-
-def _undefined(inputs: MetricInputs) -> MetricValues:
-    n = len(inputs.conditions)
-    return MetricValues(np.full(n, np.nan), dict.fromkeys(range(n), NO_SPREAD))
 
 
 @hookimpl

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from dygenept.evaluation.rows import ROUNDING, row_scale
+from dygenept.evaluation.rows import ROUNDING, none_defined, row_scale
 from dygenept.plugin import MetricSpec, hookimpl
 from dygenept.types import DeTests, DoubleArray, MetricInputs, MetricValues
 from dygenept_plugins.metrics._declared import metric_spec
@@ -42,11 +42,8 @@ def wmse(inputs: MetricInputs) -> MetricValues:
         >>> wmse(replace(plain, de_tests=tests)).values.round(12)
         array([3.4])
     """
-    n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
-        return MetricValues(
-            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
-        )
+        return none_defined(inputs, NO_SCORES)
     values = _weighted_error(inputs, inputs.de_tests)
     undefined = np.flatnonzero(np.isnan(values)).tolist()
     return MetricValues(values, dict.fromkeys(undefined, NO_SCORES))
@@ -90,9 +87,7 @@ def weighted_r2_delta_perturbed_ref(inputs: MetricInputs) -> MetricValues:
 def _weighted_r2(inputs: MetricInputs, reference: DoubleArray, name: str) -> MetricValues:
     n_conditions = len(inputs.conditions)
     if inputs.de_tests is None:
-        return MetricValues(
-            np.full(n_conditions, np.nan), dict.fromkeys(range(n_conditions), NO_SCORES)
-        )
+        return none_defined(inputs, NO_SCORES)
     weights = _weights(inputs, inputs.de_tests)
 
     def of_truth() -> tuple[DoubleArray, DoubleArray]:

@@ -18,8 +18,13 @@ from pydantic import Field
 
 from dygenept.plugin import DataUnavailableError, TextEncoderSpec, hookimpl
 from dygenept.types import FloatArray, Progress, Runtime
-from dygenept_plugins.endpoints.asking import GivenUpError, Pace, WrongAnswerError, ask
-from dygenept_plugins.endpoints.config import EndpointConfig
+from dygenept_plugins.endpoints.asking import (
+    EndpointConfig,
+    GivenUpError,
+    Pace,
+    WrongAnswerError,
+    ask,
+)
 from dygenept_plugins.endpoints.connection import checked_base_url, missing_key, open_client
 
 if TYPE_CHECKING:

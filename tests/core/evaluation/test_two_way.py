@@ -49,6 +49,17 @@ def test_the_interval_is_that_of_students_t_with_the_fewer_of_both() -> None:
     )
 
 
+def test_two_of_either_tell_a_spread_and_one_does_not() -> None:
+    found = of_spreads(3.0, 0.0, 0.0)
+    half = 3.0 * stats.t.ppf(0.975, 1)
+    for genes, perturbations in ((2, 9), (9, 2), (2, 2)):
+        two = replace(found, n_genes=genes, n_perturbations=perturbations)
+        assert two.interval(1.0) == pytest.approx((1.0 - half, 1.0 + half))
+    for genes, perturbations in ((1, 9), (9, 1)):
+        one = replace(found, n_genes=genes, n_perturbations=perturbations)
+        assert one.interval(1.0) is None
+
+
 @pytest.mark.parametrize("difference", [-3.0, -0.5, 0.0, 0.5, 3.0])
 def test_the_p_value_belongs_to_the_interval(difference: float) -> None:
     found = of_spreads(1.5, 0.0, 0.0, n=7)

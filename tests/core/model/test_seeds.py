@@ -9,6 +9,7 @@ import torch
 from dygenept.model.seeds import (
     derived_seed,
     judged_rng,
+    measured_rng,
     member_seed,
     prediction_cells_rng,
     seeded_torch,
@@ -35,13 +36,14 @@ def test_seeds_are_those_of_the_written_positions(seed: int) -> None:
     assert drawn(prediction_cells_rng(seed)) == drawn(np.random.default_rng([seed, 1]))
     assert drawn(start_rng(seed)) == drawn(np.random.default_rng([seed, 3]))
     assert drawn(judged_rng(seed)) == drawn(np.random.default_rng([seed, 4]))
+    assert drawn(measured_rng(seed)) == drawn(np.random.default_rng([seed, 5]))
 
 
 def test_no_two_draws_share_a_seed() -> None:
     seeds = [member_seed(seed, member) for seed in range(5) for member in range(5)]
     assert len(set(seeds)) == len(seeds)
-    rngs = (prediction_cells_rng(0), start_rng(0), judged_rng(0))
-    assert len({tuple(drawn(rng)) for rng in rngs}) == 3
+    rngs = (prediction_cells_rng(0), start_rng(0), judged_rng(0), measured_rng(0))
+    assert len({tuple(drawn(rng)) for rng in rngs}) == 4
 
 
 def test_torch_draws_the_same_within_and_goes_on_as_before_after() -> None:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from dygenept_plugins.endpoints.config import EndpointConfig
+from dygenept_plugins.endpoints.asking import EndpointConfig
 from dygenept_plugins.facet_writers.llm.prompt import PromptSettings
 
 

@@ -3,17 +3,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from dygenept.model import fitting
 from dygenept.model.conditions import PADDING, condition_set, gene_positions
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.start import closed_form, facet_tuning
-from dygenept.model.start.closed_form import refit_readout, start_in_closed_form
+from dygenept.model.start.closed_form import (
+    ClosedFormStart,
+    refit_readout,
+    start_in_closed_form,
+)
 from dygenept.model.start.features import Features, StartData, mean_features
 from dygenept.model.start.readout import PENALTIES, ReadoutChoice
 from dygenept.model.training.options import TrainingOptions
@@ -167,6 +173,33 @@ def test_linear_features_are_those_of_every_cell(interaction_rank: int) -> None:
     expected = Features(decoder).means(embedding, is_gene, states)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
     assert expected.abs().max() > 0.1
+
+
+def test_the_spread_is_what_left_out_perturbations_are_missed_by(
+    make_model: Callable[..., DyGenePTModel],
+    make_parts: Callable[..., Parts],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts: list[ClosedFormStart] = []
+
+    def kept(*given: Any) -> ClosedFormStart:
+        found = start_in_closed_form(*given)
+        assert found is not None
+        starts.append(found)
+        return found
+
+    monkeypatch.setattr(fitting, "start_in_closed_form", kept)
+    task, held_out = toy_task()
+    model = make_model(TrainingOptions(warm_start=True, patience=0, epochs=0))
+    model._parts = make_parts(identity_share=1.0)
+    model.fit(task)
+    spread = model.spread(held_out)
+    assert spread is not None
+    (start,) = starts
+    # Genes are shared here, and features are read: over 1 + leverage it would be too small.
+    assert np.mean(start.readout.variance) < 0.9 * start.readout.errors.mean()
+    expected = np.full(len(held_out), start.readout.errors.mean())
+    np.testing.assert_allclose(np.square(spread).mean(axis=1), expected, rtol=1e-6)
 
 
 def test_what_is_added_to_a_readout_reads_features_as_training_left_them() -> None:

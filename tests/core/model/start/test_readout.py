@@ -178,13 +178,15 @@ def test_the_spread_is_that_of_left_out_residuals() -> None:
     features, targets = rng.normal(size=(15, 4)), rng.normal(size=(15, 6))
     fit = fit_readout(features, targets)
     ridge = fit.penalty * np.square(features).sum(axis=1).mean()
-    squares = []
+    squares, whole = [], []
     for row in range(15):
         kept = np.arange(15) != row
         gram = features[kept].T @ features[kept] + ridge * np.eye(4)
         solved = np.linalg.solve(gram, features[kept].T @ targets[kept])
         leverage = features[row] @ np.linalg.solve(gram, features[row])
-        squares.append(np.square(targets[row] - features[row] @ solved) / (1 + leverage))
+        whole.append(np.square(targets[row] - features[row] @ solved))
+        squares.append(whole[-1] / (1 + leverage))
+    np.testing.assert_allclose(fit.left_out_squares, np.mean(whole, axis=0))
     np.testing.assert_allclose(fit.variance, np.mean(squares, axis=0))
     x = rng.normal(size=4)
     gram = features.T @ features + ridge * np.eye(4)
