@@ -186,12 +186,15 @@ def bench(cli: Any, toy: Path, tmp_path: Path) -> Bench:
     return call
 
 
-def test_a_model_whose_code_fails_is_named_and_the_others_go_on(bench: Bench) -> None:
-    done = bench("--metric", "mse", models=(*FAULTS, "control", "perturbed_mean"))
+# As many at a time as are named; the rest would be counted.
+@pytest.mark.parametrize("first", range(0, len(FAULTS), 4))
+def test_a_model_whose_code_fails_is_named_and_the_others_go_on(bench: Bench, first: int) -> None:
+    faults = dict(list(FAULTS.items())[first : first + 4])
+    done = bench("--metric", "mse", models=(*faults, "control", "perturbed_mean"))
     assert done.code == 2
     assert {row["model"] for row in done.json()["leaderboard"]} == {"control", "perturbed_mean"}
     told = done.err.splitlines()[-1]
-    for name, fault in FAULTS.items():
+    for name, fault in faults.items():
         assert name in told
         assert fault in told
     assert "Traceback" not in done.err

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from dygenept.machine.table_products import blocks
 from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
@@ -54,18 +55,16 @@ def keep_measured(
     assert isinstance(encoder, ReadsCodesOf)
     assert isinstance(decoder, ExtendsReadout)
     network.eval()
-    deltas = data.conditions.deltas.double().numpy()
     unread = mean_features(network, data, positions)  # (n, F)
     genes = torch.unique(data.conditions.gene_indices)
     encoder.read_codes_of(genes[genes >= 0])
     # Gradient steps may have taught the readout features that no unread gene has.
-    left = deltas - _predicted(network, data, positions)  # (n, G)
+    left = _left_over(network, data, positions)
     features = _across(mean_features(network, data, positions), unread.mean(axis=0))
     spectrum = Spectrum.of(features, data.rows())
     gain = 1 / (spectrum.values + penalty * spectrum.scale)
-    coefficients = (spectrum.vectors * gain) @ (spectrum.vectors.T @ left)  # (n, G)
-    weights = coefficients.T @ features  # (G, F)
-    decoder.add_readout(torch.from_numpy(weights).float().to(data.device))
+    weights = (features.T @ (spectrum.vectors * gain)) @ (spectrum.vectors.T @ left)  # (F, G)
+    decoder.add_readout(torch.from_numpy(weights.T).float().to(data.device))
 
 
 def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
@@ -76,15 +75,17 @@ def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
     return across
 
 
-def _predicted(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
-    """Predict the changes of the conditions as the network is now, (n, G)."""
-    predicted = predict_means(
-        network,
-        gene_indices=data.conditions.gene_indices,
-        cell_types=data.conditions.cell_types,
-        controls=data.controls,
-        positions=positions,
-        device=data.device,
-    )
-    found: DoubleArray = predicted.deltas.double().numpy()
-    return found
+def _left_over(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
+    """Return what the network, as it is now, leaves of the conditions' changes, (n, G)."""
+    left = data.conditions.deltas.to(torch.float64, copy=True).numpy()
+    for rows in blocks(*left.shape):
+        predicted = predict_means(
+            network,
+            gene_indices=data.conditions.gene_indices[rows],
+            cell_types=data.conditions.cell_types[rows],
+            controls=data.controls,
+            positions=positions,
+            device=data.device,
+        )
+        left[rows] -= predicted.deltas.double().numpy()
+    return left

@@ -170,6 +170,20 @@ def test_a_gene_that_was_perturbed_keeps_its_change_as_in_linear_loo(singles: Ta
     assert 1e-6 < np.linalg.norm(found - expected) < apart * left + 1e-5
 
 
+def test_genes_of_several_cell_types_are_predicted_as_in_linear_loo(singles: Task) -> None:
+    task, _ = toy_task(toy_data(ToyShape(n_singles=11, n_doubles=0, n_cell_types=2)))
+    model, linear = fitted(task), LinearLoo(LinearLooConfig())
+    linear.fit(task)
+    for name in ("typical_by_type", "readout_by_type", "penalty"):
+        assert model.chosen[name] == pytest.approx(linear.chosen[name])
+    unseen = [Condition(of_genes(task, "CEBPA").perturbation, name) for name in task.cell_types]
+    for asked, near in ((unseen, 1e-5), (list(task.known), 0.05)):
+        found, expected = (each.predict(asked).expression for each in (model, linear))
+        types = [task.cell_types.index(of.cell_type) for of in asked]
+        size = np.linalg.norm(expected - task.control_means[types])
+        assert np.linalg.norm(found - expected) < near * size
+
+
 def test_changes_of_perturbed_genes_add_up(singles: Task) -> None:
     model = fitted(singles)
     first, second, third = (of.genes[0] for of in singles.known[:3])
