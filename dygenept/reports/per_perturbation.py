@@ -13,7 +13,7 @@ from dygenept.leaderboard.columns import JsonDocument
 from dygenept.leaderboard.judgements import CEILING, TRIVIAL
 from dygenept.leaderboard.metric_table import Unit
 from dygenept.reports.changes import condition_changes
-from dygenept.reports.scores import BoardScores
+from dygenept.reports.scores import BoardScores, named_gene
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.types.perturbations import CONTROL_LABEL
@@ -167,7 +167,7 @@ def show_perturbation(
 def units_of(
     scores: BoardScores, model: str, perturbation: str, cell_type: str | None = None
 ) -> list[Unit]:
-    """Find a perturbation by its genes among those that a board holds out.
+    """Find a perturbation by its genes among those that a board holds out, or else a scored gene.
 
     Args:
         scores: The scores of a board.
@@ -184,6 +184,7 @@ def units_of(
     if model not in scores.models:
         raise ConfigError(f"no result of model {model!r}; {nearest(model, scores.models)}")
     units = [unit for unit in scores.units if _genes(unit.perturbation) == _genes(perturbation)]
+    units = units or [of for of in scores.units if of.perturbation == named_gene(perturbation)]
     if not units:
         labels = {unit.perturbation for unit in scores.units}
         raise ConfigError(

@@ -25,7 +25,8 @@ class BoardScores:
 
     Attributes:
         records: Its records, one per model and fold.
-        units: What was held out, sorted: fold, perturbation (or gene), cell type.
+        units: What was held out, sorted: fold, perturbation, cell type. Where a metric has a value
+            for each gene these are units as well, called ``KLF1 (gene)``.
         values: By metric and model, a value for each unit: NaN where it is undefined, infinity
             where the model has none.
         reasons: By metric, model and unit, why a value is undefined.
@@ -60,9 +61,9 @@ class BoardScores:
                 of_model[record.model][places] = [
                     np.nan if item.value is None else item.value for item in metric.values
                 ]
-                for item in metric.values:
+                for item, of in zip(metric.values, own, strict=True):
                     if item.value is None and item.reason:
-                        unit = Unit(record.fold, item.perturbation, item.cell_type)
+                        unit = Unit(record.fold, *of)
                         reasons[metric.name, record.model, unit] = item.reason
         return cls(records, tuple(units), values, reasons)
 
@@ -97,6 +98,7 @@ class BoardScores:
             )
             for record in self.records
         ]
+        of_genes = any(of.unit == "gene" for record in slim for of in record.metrics)
         found: dict[str, Mapping[Unit, str] | str] = {}
         for by in PARTS:
             try:
@@ -104,13 +106,25 @@ class BoardScores:
             except ResultsError as error:
                 found[by] = str(error)
                 continue
+            if of_genes:
+                of_unit = {
+                    unit._replace(perturbation=named_gene(unit.perturbation)): part
+                    for unit, part in of_unit.items()
+                }
             found[by] = of_unit or f"no held-out perturbation has a {by}"
         return found
 
 
 def _named(metric: MetricRecord) -> list[tuple[str, str]]:
-    """Return perturbation (or gene) and cell type of each value."""
+    """Return perturbation (or gene, which may be called as one is) and cell type of each value."""
+    if metric.unit == "gene":
+        return [(named_gene(item.perturbation), item.cell_type) for item in metric.values]
     return [(item.perturbation, item.cell_type) for item in metric.values]
+
+
+def named_gene(gene: str) -> str:
+    """Return what a unit is called that is a gene, and no perturbation of it."""
+    return f"{gene} (gene)"
 
 
 def _held_out(record: RunRecord) -> set[Unit]:

@@ -309,7 +309,8 @@ function explore(board, place) {
 }
 
 function finder(board) {
-  const {names, folds, effect} = board.data.units, found = el("div", {});
+  const {names, folds, effect, genes} = board.data.units, found = el("div", {});
+  const title = genes.length ? "Held-out perturbations, and genes" : "Held-out perturbations";
   const search = el("input", {type: "search", placeholder: "such as KLF1", "aria-label":
     "Find a perturbation"});
   const more = el("button", {type: "button"}, "Show more");
@@ -318,7 +319,7 @@ function finder(board) {
     const wanted = search.value.trim().toLowerCase();
     const units = names.map((_, unit) => unit).filter((unit) =>
       board.unit(unit).toLowerCase().includes(wanted));
-    found.replaceChildren(table("Held-out perturbations", ["perturbation", "fold",
+    found.replaceChildren(table(title, [genes.length ? "perturbation or gene" : "perturbation", "fold",
       ...(effect ? ["effect size"] : [])], units.slice(0, limit).map((unit) =>
       [unitLink(board, unit), folds[unit], ...(effect ? [show(effect[unit])] : [])])),
     el("p", {class: "muted", role: "status"}, `${Math.min(limit, units.length)} of ${units.length} shown`));
@@ -327,7 +328,7 @@ function finder(board) {
   search.addEventListener("input", () => { limit = 12; draw(); });
   more.addEventListener("click", () => { limit += 100; draw(); });
   draw();
-  return el("section", {}, el("h3", {}, "Held-out perturbations"), el("div", {class: "toolbar"},
+  return el("section", {}, el("h3", {}, title), el("div", {class: "toolbar"},
     el("label", {}, "Find ", search)), found, more);
 }
 
