@@ -30,7 +30,8 @@ LARGE = {
     "linear_loo": 747,
     "knn": 310,
     "ridge": 566,
-    "kg_knn": 352,
+    "kg_knn": 345,
+    "gp": 2447,
     "linear": 121,
 }
 
