@@ -9,11 +9,12 @@ from typing import Generic
 from dygenept.leaderboard import rows as leaderboard
 from dygenept.leaderboard import seeds as over_seeds
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
+from dygenept.leaderboard.counts import counted_in_words
 from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
 from dygenept.leaderboard.notes import board_notes
 from dygenept.leaderboard.published import PublishedRow
-from dygenept.leaderboard.rows import LeaderboardRow, counted_in_words, leaderboard_rows
+from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
 from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
 from dygenept.machine.plain_text import printable

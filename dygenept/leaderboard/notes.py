@@ -9,8 +9,9 @@ from dygenept.evaluation.comparison import NOT_ABOVE
 from dygenept.evaluation.control_cells import MOST_SHARED
 from dygenept.leaderboard.challenge import challenge_note
 from dygenept.leaderboard.columns import lead_metric
+from dygenept.leaderboard.counts import distinct_genes, distinct_perturbations
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
-from dygenept.leaderboard.rows import LeaderboardRow, distinct_genes, distinct_perturbations
+from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.machine.plain_text import brief
 from dygenept.results.records import DatasetRecord, RunRecord
 from dygenept.types import in_cell_type

@@ -110,25 +110,6 @@ class LeaderboardRow(BoardRow):
         return LEADERBOARD.document(self)
 
 
-def distinct_perturbations(rows: Sequence[LeaderboardRow]) -> int | None:
-    """Return how many different held-out perturbations rows are about; None where nobody says."""
-    return max((row.n_distinct for row in rows if row.n_distinct is not None), default=None)
-
-
-def distinct_genes(rows: Sequence[LeaderboardRow]) -> int | None:
-    """Return over how many different genes rows are; None where none is of genes."""
-    return max((row.n_genes for row in rows if row.n_genes is not None), default=None)
-
-
-def counted_in_words(rows: Sequence[LeaderboardRow]) -> str:
-    """Say what rows are of: ``9 perturbations in 3 cell types``, ``20 genes, 9 perturbations``."""
-    genes, perturbations = distinct_genes(rows), distinct_perturbations(rows)
-    counts = ((genes, "gene"), (perturbations, "perturbation"))
-    said = ", ".join(f"{n:,} {of}{'' if n == 1 else 's'}" for n, of in counts if n is not None)
-    n_types = max((row.n_cell_types for row in rows), default=1)
-    return f"{said} in {n_types} cell types" if n_types > 1 else said
-
-
 ROWS = TypeAdapter(tuple[LeaderboardRow, ...])
 
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from dygenept.leaderboard.boards import Board
 from dygenept.leaderboard.columns import JsonDocument, leading_first
+from dygenept.leaderboard.counts import counted_in_words
 from dygenept.leaderboard.judgements import TRIVIAL
 from dygenept.leaderboard.metric_table import Unit
-from dygenept.leaderboard.rows import LeaderboardRow, counted_in_words
+from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.leaderboard.wide import by_model
 from dygenept.machine.plain_text import printable, printable_json
 from dygenept.reports.changes import TopChanges, top_changes

@@ -196,14 +196,10 @@ class TwoWayRecord(_Record):
 
     def read(self) -> TwoWay:
         """Return the resamples."""
-        return TwoWay(
-            np.array(self.genes, dtype=np.float64),
-            np.array(self.perturbations, dtype=np.float64),
-            np.array(self.pairs, dtype=np.float64),
-            self.n_genes,
-            self.n_perturbations,
-            self.drawn_with,
-        )
+        draws = (self.genes, self.perturbations, self.pairs)
+        genes, perturbations, pairs = (np.array(of, dtype=np.float64) for of in draws)
+        counted = self.n_genes, self.n_perturbations
+        return TwoWay(genes, perturbations, pairs, *counted, self.drawn_with)
 
 
 def _without_nan(draws: DoubleArray) -> tuple[float | None, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -17,6 +18,13 @@ ROOMS = {
 }
 # A name in double backticks that could be a module, and one that could be a file.
 MODULE, FILE = re.compile(r"``([a-z][a-z0-9_]*)``"), re.compile(r"``([\w/]+\.(?:md|yaml|py))``")
+
+
+LINES = {
+    path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines())
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+}
 
 
 def docstring_of(room: Path) -> str:
@@ -61,3 +69,9 @@ def test_every_module_and_file_that_a_room_names_exists(name: str) -> None:
 def test_a_module_that_does_not_exist_is_found() -> None:
     text = "Read ``whole_files`` first, then ``no_such_module``."
     assert absent_modules(text, ROOMS["dygenept/machine"]) == {"no_such_module"}
+
+
+def test_no_module_is_over_400_lines_and_half_are_under_150() -> None:
+    assert len(LINES) > 300
+    assert {name for name, n_lines in LINES.items() if n_lines > 400} == set()
+    assert median(LINES.values()) < 150
