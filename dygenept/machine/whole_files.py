@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def replaced_whole(path: Path, *, flush: bool = False) -> Iterator[Path]:
+def replaced_whole(path: Path, *, flush: bool = False, sweeps: bool = False) -> Iterator[Path]:
     """Give a path to write to, which can be sought; its content takes a place when all went well.
 
     Links are followed. A file that is there keeps its permissions and, where possible, its owner;
@@ -44,6 +44,7 @@ def replaced_whole(path: Path, *, flush: bool = False) -> Iterator[Path]:
     Args:
         path: The file, or ``-`` for stdout; its folder is made where it is missing.
         flush: Wait until the content is on the disk before it takes the place.
+        sweeps: Remove first what processes that were killed left half written of this file.
 
     Raises:
         OSError: If it cannot be written, by whatever error a library says so; ``path`` is named.
@@ -60,6 +61,8 @@ def replaced_whole(path: Path, *, flush: bool = False) -> Iterator[Path]:
             return
         target = followed(path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        if sweeps:
+            remove_leftovers(target)
         temporary = _new_file_for(target)
         try:
             made = temporary.stat()

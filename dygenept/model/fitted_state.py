@@ -104,7 +104,7 @@ def write_fitted(state: FittedState, directory: Path) -> None:
         "histories": [asdict(history) for history in state.histories],
         "chosen": [dict(chosen) for chosen in state.chosen],
     }
-    with replaced_whole(directory / TENSORS) as temporary:
+    with replaced_whole(directory / TENSORS, sweeps=True) as temporary:
         save_file(tensors, temporary)
     write_whole(directory / DOCUMENT, json.dumps(document, indent=1).encode())
 

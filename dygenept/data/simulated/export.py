@@ -52,7 +52,7 @@ def write_simulation(simulation: SimulatedData, path: Path) -> None:
             }
         },
     )
-    with replaced_whole(path) as temporary:
+    with replaced_whole(path, sweeps=True) as temporary:
         write_h5ad(adata, temporary)
         write_truth(simulation.truth, truth_path(path))
 

@@ -81,7 +81,7 @@ def truth_path(data_path: Path) -> Path:
 def write_truth(truth: PlantedTruth, path: Path) -> None:
     """Write the truth, under a temporary name first."""
     arrays = {field.name: np.asarray(getattr(truth, field.name)) for field in fields(truth)}
-    with replaced_whole(path) as temporary, temporary.open("wb") as file:
+    with replaced_whole(path, sweeps=True) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 

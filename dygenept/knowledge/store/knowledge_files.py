@@ -60,7 +60,7 @@ def write_knowledge(
         "confidence": np.ascontiguousarray(knowledge.confidence, dtype=np.float32),
         **({} if origins is None else origins.tensors()),
     }
-    with replaced_whole(path) as temporary:
+    with replaced_whole(path, sweeps=True) as temporary:
         save_file(tensors, temporary, metadata={"dygenept": json.dumps(document)})
 
 

@@ -175,7 +175,7 @@ def write_table(fitted: FittedTable, directory: Path) -> None:
         chosen=dict(fitted.chosen),
         notes=fitted.notes,
     )
-    with replaced_whole(directory / TENSORS) as temporary:
+    with replaced_whole(directory / TENSORS, sweeps=True) as temporary:
         save_file(tensors, temporary)
     write_whole(directory / DOCUMENT, (document.model_dump_json(indent=1) + "\n").encode())
 

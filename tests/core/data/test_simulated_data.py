@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,3 +245,23 @@ def test_a_write_that_fails_leaves_nothing_behind(norman: SimulatedData, tmp_pat
     with pytest.raises(OSError, match=r"perturb_processed\.h5ad"):
         write_simulation(norman, folder)
     assert not [item for item in tmp_path.iterdir() if item.suffix == ".partial"]
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_write(
+    norman: SimulatedData, tmp_path: Path
+) -> None:
+    path = tmp_path / "screen.h5ad"
+    begun = f"""
+import os
+from pathlib import Path
+from dygenept.machine.whole_files import replaced_whole
+names = ("screen.h5ad", "screen.truth.npz")
+begun = [replaced_whole(Path({str(tmp_path)!r}, name)) for name in names]
+for file in begun:
+    file.__enter__()
+os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", begun], check=False).returncode == 9
+    assert len(list(tmp_path.glob(".*.partial"))) == 2
+    write_simulation(norman, path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["screen.h5ad", "screen.truth.npz"]
