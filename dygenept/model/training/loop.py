@@ -60,7 +60,7 @@ class Trainer:
     """Trains one network.
 
     Under torchrun each process runs its part of every batch; together they do what one process
-    would do with the whole batch.
+    would do with the whole batch, except that each draws dropout for its part.
 
     Attributes:
         source: Where batches come from.
