@@ -253,6 +253,21 @@ def test_changes_of_perturbed_genes_add_up(singles: Task) -> None:
     )
 
 
+def test_every_member_of_an_ensemble_keeps_what_was_measured(singles: Task, tmp_path: Path) -> None:
+    model, alone = fitted(singles, replace(START, n_members=2)), fitted(singles)
+    assert len(model.networks) == 2
+    model.save(tmp_path)
+    loaded = DyGenePTModel.load(tmp_path, parts=wide_parts(), knowledge=read_wide)
+    unseen = [of_genes(singles, gene) for gene in (*unseen_of(singles), "CEBPA", "NOVEL")]
+    seen = [of_genes(singles, *of.genes) for of in singles.known]
+    for each in (model, loaded):
+        found = changes(each, singles, unseen)
+        np.testing.assert_array_equal(found, np.broadcast_to(found[0], found.shape))
+        expected = changes(alone, singles, seen)
+        apart = np.linalg.norm(changes(each, singles, seen) - expected, axis=1)
+        assert (apart < 0.01 * np.linalg.norm(expected, axis=1)).all()
+
+
 def test_which_codes_are_read_is_saved_and_an_older_model_reads_all(
     singles: Task, tmp_path: Path
 ) -> None:
