@@ -215,7 +215,8 @@ class MetricRecord(_Record):
     of genes, of perturbations and of pairs (``two_way``; where there are several cell types, also
     ``two_way_by_type``). Earlier versions recorded resamples of both at once (``resampled``), which
     nothing reads any more. ``untied`` is what the mean would gain were tied predictions ordered at
-    random; None where a metric does not lower ties. Earlier versions lack it.
+    random (``untied_by_type``: the mean of each cell type, where there are several); None where a
+    metric does not lower ties. Earlier versions lack both, or the latter.
     """
 
     name: str
@@ -231,6 +232,7 @@ class MetricRecord(_Record):
     two_way: TwoWayRecord | None = None
     two_way_by_type: Mapping[str, TwoWayRecord] = {}
     untied: float | None = None
+    untied_by_type: Mapping[str, float] = {}
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -276,6 +278,7 @@ class MetricRecord(_Record):
             ),
             unit=spec.unit,
             untied=score.untied if spec.lowers_ties else None,
+            untied_by_type=score.untied_by_type if spec.lowers_ties else {},
             chance=score.chance,
             two_way=TwoWayRecord.of(score.resampled),
             two_way_by_type={
