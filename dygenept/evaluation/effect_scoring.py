@@ -54,6 +54,7 @@ class EffectScore:
         untied: By how much the mean would be better were tied predictions ordered at random; 0
             where the metric does not lower ties.
         untied_by_type: The same of the mean of each cell type, where there are several.
+        chance_by_type: ``chance`` of each of them that has a defined value.
     """
 
     names: tuple[str, ...]
@@ -64,6 +65,7 @@ class EffectScore:
     resampled_by_type: Mapping[str, TwoWay]
     untied: float = 0.0
     untied_by_type: Mapping[str, float] = field(default_factory=dict)
+    chance_by_type: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +264,11 @@ def _score(
         },
         untied=gains[0],
         untied_by_type=dict(zip(of_types, gains[1:], strict=True)),
+        chance_by_type={
+            kind: float(chance[part].mean())
+            for kind, part in zip(of_types, parts[1:], strict=True)
+            if chance is not None and part.any()
+        },
     )
 
 

@@ -148,12 +148,7 @@ def metric_tables(
             for unit in kept if record.cells else ():
                 if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
                     n_cells.setdefault(record.model, []).append(number)
-        levels = [
-            (entry.chance, len(entry.values))
-            for record in ordered
-            for entry in record.metrics
-            if entry.name == name and entry.chance is not None
-        ]
+        levels = _levels(ordered, name, keep)
         n_levels = sum(size for _, size in levels)
         is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
@@ -227,6 +222,28 @@ def _kept(
         for of in entry.values
         if keep is None or keep(Unit(record.fold, of.perturbation, of.cell_type))
     ]
+
+
+def _levels(
+    records: Sequence[RunRecord], metric: str, keep: Callable[[Unit], bool] | None
+) -> list[tuple[float, int]]:
+    """Return what a guess gets in each record, and over how many of its units.
+
+    Of a part that is no cell type, and in records that tell no cell types apart, it is what a guess
+    gets over all units.
+    """
+    levels = []
+    for record in records:
+        for entry in record.metrics:
+            if entry.name != metric or entry.chance is None:
+                continue
+            kept = _kept(entry, record, keep)
+            cell_type = _whole_type(entry, kept)
+            level = entry.chance
+            if cell_type is not None and len(kept) < len(entry.values):
+                level = entry.chance_by_type.get(cell_type, level)
+            levels.append((level, len(kept)))
+    return [(level, size) for level, size in levels if size]
 
 
 def _whole_type(entry: MetricRecord, kept: Sequence[ValueRecord]) -> str | None:

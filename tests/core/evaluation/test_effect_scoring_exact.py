@@ -182,6 +182,13 @@ def test_units_with_fewer_pairs_are_undefined_and_not_part_of_chance() -> None:
     assert found.chance == 1.0
     every = scored(spec_of("gene", min_pairs=1, chance=first_truth))
     assert every.chance == pytest.approx(4 / 6)
+    # First truths of G0, G1 and G3 in x are 1, 0 and 1, those of G0, G1 and G2 in y 0, 1 and 1.
+    assert every.chance_by_type == {X: pytest.approx(2 / 3), Y: pytest.approx(2 / 3)}
+    by_perturbation = scored(spec_of("perturbation", chance=first_truth))
+    # Of A and B in x, and of A in y.
+    assert by_perturbation.chance_by_type == {X: 0.5, Y: 0.0}
+    assert scored(spec_of("gene")).chance_by_type == {}
+    assert MetricRecord.of_effects(spec_of("gene"), every).chance_by_type == every.chance_by_type
     none = scored(spec_of("gene", min_pairs=3, chance=first_truth))
     assert np.isnan(none.values).all()
     assert none.chance is None

@@ -281,6 +281,27 @@ def test_what_ties_cost_in_a_cell_type_is_not_guessed_from_all(record: MakeRecor
     assert (none.untied, none.unknown_ties) == ({}, frozenset())
 
 
+def test_a_cell_type_has_the_chance_level_of_its_own_units(record: MakeRecord) -> None:
+    made = [
+        tied(record, "a", 0, chance=0.4, chance_by_type={"x": 0.5, "y": 0.1}),
+        tied(record, "a", 1, chance=0.2, chance_by_type={"x": 0.2, "y": 0.3}),
+    ]
+    (whole,) = metric_tables(made)
+    assert whole.chance == pytest.approx(0.3)
+    (in_x,) = metric_tables(made, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.chance == pytest.approx(0.35)
+    (in_y,) = metric_tables(made, keep=lambda unit: unit.cell_type == "y")
+    assert in_y.chance == pytest.approx(0.2)
+    (first,) = metric_tables(made, keep=lambda unit: unit.fold == 0)
+    assert first.chance == pytest.approx(0.4)
+    # Where nothing else is known it is that of all units.
+    (some,) = metric_tables(made, keep=lambda unit: unit.perturbation == "g0+ctrl")
+    assert some.chance == pytest.approx(0.3)
+    older = [tied(record, "a", 0, chance=0.4)]
+    (in_x,) = metric_tables(older, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.chance == pytest.approx(0.4)
+
+
 def test_cells_have_no_resamples_of_genes(record: MakeRecord) -> None:
     (table,) = metric_tables([record(key="1", model="a", values=(0.1, 0.2))])
     assert table.resampled == {}
