@@ -25,7 +25,7 @@ from dygenept.data.prepare.strength import energy_test
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.errors import DataError
-from dygenept.types import Condition, Perturbation
+from dygenept.types import Condition, Fold, Perturbation
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_held_out_cells_have_no_say_in_which_genes_are_kept(tmp_path: Path) -> N
                 min_cells=20,
                 keeps_targets=False,
             ),
-            train_labels=lambda _: frozenset({"KLF1", "GATA1"}),
+            fold_of=lambda _: Fold(train=("KLF1", "GATA1"), val=(), test=("SPI1",)),
         )
         chosen.append(read_anndata(made.path).gene_ids)
         said = made.manifest["variable_genes"]
