@@ -16,6 +16,7 @@ from dygenept.data.prepare.screen import describe_screen
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.splits import fold_to_json, make_split
 from dygenept.errors import ConfigError
+from dygenept.machine.places import followed
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import SplitSpec
@@ -88,6 +89,12 @@ def prepare(
     """
     if request.output.suffix != ".h5ad":
         raise ConfigError(f"--output must name an .h5ad file, got {request.output}")
+    own = None if request.fold is None else request.fold.options.get("path")
+    if own is not None and followed(Path(str(own))) == followed(request.labels):
+        raise ConfigError(
+            f"{own} is where the labels of the fold are written; name another --output, or another "
+            "file of labels"
+        )
     options = _completed(request, environment)
     path = fetch_dataset(request.dataset, environment, environment.runtime(report))
     choice = request.fold

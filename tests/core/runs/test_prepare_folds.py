@@ -17,7 +17,7 @@ from dygenept.data.prepare.options import PrepareOptions
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.data.splits import make_split
-from dygenept.errors import DataError, SplitError
+from dygenept.errors import ConfigError, DataError, SplitError
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import SplitSpec
 from dygenept.runs import prepare as preparing
@@ -126,6 +126,28 @@ def test_a_split_that_holds_out_what_chose_the_genes_is_refused(
     # Control cells choose for every split.
     for_all = prepare(replace(request, fold=None), environment, no_report)
     assert len(cut(read_anndata(for_all.path), "kfold", {}, environment)) == 4
+
+
+def test_a_users_own_file_of_labels_is_not_overwritten(
+    tmp_path: Path, environment: Environment
+) -> None:
+    path = tmp_path / "screen.h5ad"
+    cells().write_h5ad(path)
+    request = asked(path, "manifest")
+    text = '{"train": ["KLF1", "GATA1"], "test": ["SPI1"]}'
+    request.labels.write_text(text)
+    fold = replace(request.fold, options={"path": str(request.labels)})  # type: ignore[type-var]
+    with pytest.raises(ConfigError, match="where the labels of the fold are written"):
+        prepare(replace(request, fold=fold), environment, no_report)
+    assert request.labels.read_text() == text
+    assert not request.output.exists()
+    mine = request.labels.rename(tmp_path / "mine.json")
+    fold = replace(fold, options={"path": str(mine)})
+    made = prepare(replace(request, fold=fold), environment, no_report)
+    chosen = made.manifest["variable_genes"]
+    assert chosen is not None
+    assert chosen["train_labels"] == ["GATA1", "KLF1"]
+    assert mine.read_text() == text
 
 
 @pytest.mark.parametrize("split", ["cross_cell_type", "unseen_both"])
