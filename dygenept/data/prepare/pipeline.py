@@ -93,6 +93,11 @@ def prepare_file(
         notes += said
         if options.max_mito is not None and not sums.has_mito:
             notes.append("No gene symbol begins with MT-, so --max-mito left nothing out.")
+        if found.batches is not None and options.batches == "none":
+            notes.append(
+                "The column of batches is left out, so that controls of the ready file are not "
+                "matched by batch; --batches controls keeps it."
+            )
         cells = found.cells
         kept = filter_cells(sums, cells.condition_codes, cells.cell_type_codes, options, counts)
         target = None

@@ -235,6 +235,20 @@ def test_targets_batches_and_strength_come_out_of_a_screen(screen: Path) -> None
     assert sum(row["n_cells"] for row in batches) == data.n_cells
 
 
+def test_a_column_of_batches_that_is_left_out_is_said(screen: Path) -> None:
+    with_batches = replace(MAPPING, batch_column="lane")
+    for options, is_said in (
+        ({"mapping": with_batches}, True),
+        ({"mapping": with_batches, "batches": "controls"}, False),
+        ({"mapping": with_batches, "batches": "scale"}, False),
+        ({}, False),
+    ):
+        made = prepared(screen, **options)
+        said = any("column of batches is left out" in note for note in made.manifest["notes"])
+        assert said == is_said
+        assert (read_anndata(made.path).batches is None) == (options.get("batches") != "controls")
+
+
 def test_what_is_noise_is_not_called_reliable(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat(["control", *LABELS[1:-1]], [20, 60, 60, 60])
