@@ -20,6 +20,7 @@ from dygenept.data.prepare.choosing import (
 from dygenept.data.prepare.documents import BatchHandling, Manifest, Source
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
+from dygenept.data.prepare.matched_targets import match_targets
 from dygenept.data.prepare.options import PrepareOptions
 from dygenept.data.prepare.passes import GeneSums, Report, Scaling, sum_cells, sum_genes, sum_groups
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
@@ -115,6 +116,8 @@ def prepare_file(
         seen = genes.n_choosing if restricts else genes.n_cells
         kept_genes = filter_genes(seen, options, counts)
         dispersions, is_variable = _variable(genes, chooses, kept_genes, options, notes)
+        if options.modality and options.batches == "controls":
+            genes = match_targets(found, kept, scaling, genes, columns, report)
         moves = _moves(found, kept, genes, columns, options)
         is_target = np.zeros(len(kept_genes), dtype=np.bool_)
         if options.keeps_targets:
