@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -101,21 +101,19 @@ def plan_fetch(collection: str, environment: Environment) -> FetchPlan:
 
 
 def matching(word: str, entries: Mapping[str, DatasetEntry]) -> dict[str, DatasetEntry]:
-    """Return the data sets that have a word, in any case, in their name or description."""
-    wanted = word.casefold().split()
+    """Return the data sets that have all words, in any case, in their name or description."""
     return {
         name: entry
         for name, entry in entries.items()
-        if _has_all(
-            wanted,
-            (
-                *(name, *entry.aliases, entry.summary, entry.citation, entry.collection),
-                *(entry.modality, *entry.cell_types, entry.source),
-            ),
+        if has_words(
+            word,
+            *(name, *entry.aliases, entry.summary, entry.citation, entry.collection),
+            *(entry.modality, *entry.cell_types, entry.source),
         )
     }
 
 
-def _has_all(words: Sequence[str], texts: Sequence[str]) -> bool:
+def has_words(words: str, *texts: str) -> bool:
+    """True if each of some words is in one of the texts, in any case."""
     text = "\n".join(texts).casefold()
-    return all(word in text for word in words)
+    return all(word in text for word in words.casefold().split())

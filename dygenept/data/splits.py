@@ -83,6 +83,11 @@ def split_to_json(split: Split) -> str:
     return json.dumps(_document(split), indent=2, sort_keys=True) + "\n"
 
 
+def fold_to_json(fold: Fold) -> str:
+    """Return one fold as a file of labels, which ``--split FILE`` and split ``manifest`` read."""
+    return json.dumps(_fold_document(fold), indent=2, sort_keys=True) + "\n"
+
+
 def split_from_json(text: str, *, where: str = "split manifest") -> Split:
     """Read a manifest.
 
@@ -163,6 +168,8 @@ def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True
     validation are conditions of the other cell types, so the same label may be held out in this
     one.
 
+    Test has no condition whose cells chose the genes of the file.
+
     Where nothing is to be scored, ``needs_test=False`` lets an empty test part pass.
 
     Raises:
@@ -184,6 +191,7 @@ def check_split(split: Split, data: PerturbationData, *, needs_test: bool = True
         _check_overlap(fold, where=where)
         _check_twins(fold, twins, where=where)
         _check_cell_type(fold, data, where=where)
+        _check_genes(fold, data, where=where)
         if not fold.train:
             raise SplitError(
                 f"{where} has no train perturbation; use fewer folds, another seed or --split kfold"
@@ -304,3 +312,16 @@ def _check_cell_type(fold: Fold, data: PerturbationData, *, where: str) -> None:
                 f"{where} has {min(missing)!r} in {part}, which has no cell {side} cell type "
                 f"{held_out!r}; remove it from {part}"
             )
+
+
+def _check_genes(fold: Fold, data: PerturbationData, *, where: str) -> None:
+    if not data.genes_chosen_on:
+        return
+    held_out = data.conditions_of(fold.test, cell_type=fold.test_cell_type)
+    if stray := sorted(data.genes_chosen_on.intersection(held_out)):
+        raise SplitError(
+            f"{where} holds out {stray[0].label!r}, whose cells chose which genes {data.name!r} "
+            f"has ({len(stray)} such condition(s)); run the fold that they were chosen for alone, "
+            "by --split with the .split.json that `dygenept data prepare --fold` wrote, or "
+            "prepare the file without --fold"
+        )

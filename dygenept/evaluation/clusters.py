@@ -16,6 +16,20 @@ from dygenept.types import DoubleArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
+class CellTypeSpread:
+    """What cell types tell of a mean over them, as standard errors of it, (K,) each.
+
+    Attributes:
+        beyond_chance: The spread of the cell types' sums, less what perturbations give it by
+            chance; 0 where that is more.
+        whole: The same spread with that: each cell type is one observation.
+    """
+
+    beyond_chance: DoubleArray
+    whole: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
 class Clusters:
     """The perturbation and the cell type of each of n values.
 
@@ -78,9 +92,18 @@ class Clusters:
         Returns:
             (K,); 0 where cell types differ no more than chance has it, and for one cell type.
         """
+        return self.cell_type_spread(values).beyond_chance
+
+    def cell_type_spread(self, values: DoubleArray) -> CellTypeSpread:
+        """Return how far apart cell types are, with and without what chance gives.
+
+        Args:
+            values: (n, K).
+        """
         n_types = self.n_cell_types
         if n_types < 2:
-            return np.zeros(values.shape[1])
+            nothing = np.zeros(values.shape[1])
+            return CellTypeSpread(nothing, nothing)
         # What a perturbation does in all of its cell types is not a difference between these.
         n_each = np.bincount(self.perturbations)
         own = _sums(values, self.perturbations) / n_each[:, None]
@@ -91,8 +114,8 @@ class Clusters:
         within = _sums((rest - (sums / counts)[self.cell_types]) ** 2, self.cell_types)
         chance = within * counts / np.maximum(counts - 1, 1)  # variance of each sum, (C, K)
         excess = np.maximum((sums**2 - chance).sum(axis=0), 0.0) * n_types / (n_types - 1)
-        errors: DoubleArray = np.sqrt(excess) / len(values)
-        return errors
+        whole = (sums**2).sum(axis=0) * n_types / (n_types - 1)
+        return CellTypeSpread(np.sqrt(excess) / len(values), np.sqrt(whole) / len(values))
 
 
 def _codes(names: Sequence[str]) -> IntArray:

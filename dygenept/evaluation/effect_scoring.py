@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import EffectMetric
 from dygenept.plugin.specs import EffectMetricSpec
 from dygenept.types import (
+    BoolArray,
     DoubleArray,
     GroupedPairs,
     IntArray,
@@ -52,6 +53,8 @@ class EffectScore:
         resampled_by_type: The same of each cell type, where there are several.
         untied: By how much the mean would be better were tied predictions ordered at random; 0
             where the metric does not lower ties.
+        untied_by_type: The same of the mean of each cell type, where there are several.
+        chance_by_type: ``chance`` of each of them that has a defined value.
     """
 
     names: tuple[str, ...]
@@ -61,6 +64,8 @@ class EffectScore:
     resampled: TwoWay
     resampled_by_type: Mapping[str, TwoWay]
     untied: float = 0.0
+    untied_by_type: Mapping[str, float] = field(default_factory=dict)
+    chance_by_type: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +246,12 @@ def _score(
     with plugin_code(f"metric {spec.name!r}"):
         resampled = _values_in_resamples(metric, pairs, units.inner, units.within[order])
     types = dict.fromkeys(units.cell_types)
+    of_types = {
+        kind: np.array(units.cell_types) == kind for kind in (types if len(types) > 1 else ())
+    }
     two_way = partial(_two_way, spec, resampled=resampled, units=units)
+    parts = [is_defined, *(is_defined & of for of in of_types.values())]
+    gains = _untied(spec, metric, pairs, values, parts) if spec.lowers_ties else [0.0] * len(parts)
     return EffectScore(
         names=units.names,
         cell_types=units.cell_types,
@@ -249,33 +259,53 @@ def _score(
         chance=None if chance is None or not is_defined.any() else float(chance[is_defined].mean()),
         resampled=two_way(values),
         resampled_by_type={
-            kind: two_way(np.where(np.array(units.cell_types) == kind, values, np.nan))
-            for kind in (types if len(types) > 1 else ())
+            kind: two_way(np.where(is_of_type, values, np.nan))
+            for kind, is_of_type in of_types.items()
         },
-        untied=_untied(spec, metric, pairs, values) if spec.lowers_ties else 0.0,
+        untied=gains[0],
+        untied_by_type=dict(zip(of_types, gains[1:], strict=True)),
+        chance_by_type={
+            kind: float(chance[part].mean())
+            for kind, part in zip(of_types, parts[1:], strict=True)
+            if chance is not None and part.any()
+        },
     )
 
 
 def _untied(
-    spec: EffectMetricSpec, metric: EffectMetric, pairs: GroupedPairs, values: DoubleArray
-) -> float:
-    """Return by how much the mean of a metric gains where ties are broken at random, not below 0.
+    spec: EffectMetricSpec,
+    metric: EffectMetric,
+    pairs: GroupedPairs,
+    values: DoubleArray,
+    parts: Sequence[BoolArray],
+) -> list[float]:
+    """Return by how much means of a metric gain where ties are broken at random, not below 0.
 
     Predictions that differ by less than a billionth of the largest one are taken for tied.
+
+    Args:
+        spec: The metric.
+        metric: What computes it.
+        pairs: The measured pairs, as predicted.
+        values: Each unit's value, (n_units,).
+        parts: The defined units that each mean is over, (n_units,) each; of none it gains nothing.
     """
-    is_defined = ~np.isnan(values)
-    if not is_defined.any():
-        return 0.0
     rng = np.random.default_rng(0)
     size = float(np.abs(pairs.predicted).max(initial=0.0)) or 1.0
-    means = []
-    for _ in range(N_ORDERS):
+    orders = []
+    for _ in range(N_ORDERS if parts[0].any() else 0):
         moved = pairs.predicted + TIED * size * rng.uniform(-1.0, 1.0, len(pairs.predicted))
         with plugin_code(f"metric {spec.name!r}"):
-            means.append(float(metric(replace(pairs, predicted=moved))[0][is_defined].mean()))
+            orders.append(metric(replace(pairs, predicted=moved))[0])
     sign = 1.0 if spec.higher_is_better else -1.0
-    gain = sign * (float(np.mean(means)) - float(values[is_defined].mean()))
-    return gain if gain > LEAST_GAIN else 0.0
+    gains = []
+    for part in parts:
+        gain = 0.0
+        if part.any():
+            untied = np.mean([float(order[part].mean()) for order in orders])
+            gain = sign * (float(untied) - float(values[part].mean()))
+        gains.append(gain if gain > LEAST_GAIN else 0.0)
+    return gains
 
 
 def _values_in_resamples(

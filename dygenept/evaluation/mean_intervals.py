@@ -2,10 +2,13 @@
 
 An interval reaches, on each side, as far as the farther of two: Student's t, which a bootstrap of
 few values falls short of, and the bootstrap-t, which follows the skew of errors (no more than twice
-as far as Student's t, since a single outlier sends it to no end). Where values come from several
-cell types, the uncertainty of the choice of cell types is added on both sides (Zou and Donner's way
-to put the limits of two parts together). ``docs/inference.md`` says how often such an interval
-covers the truth.
+as far as Student's t, since a single outlier sends it to no end).
+
+Where values come from several cell types, the uncertainty of the choice of cell types is added on
+both sides (Zou and Donner's way to put the limits of two parts together). Two or three cell types
+may be alike by chance, and then nothing would be added; so an interval is never narrower than that
+of which each cell type is one observation, with Student's t for their number (Donald and Lang
+2007). ``docs/inference.md`` says how often such an interval covers the truth.
 """
 
 from __future__ import annotations
@@ -85,11 +88,15 @@ def mean_intervals(
         n_levels = len(levels)
         below = np.clip(drawn[::-1][:n_levels], student, MAX_REACH * student)
         above = np.clip(-drawn[:n_levels], student, MAX_REACH * student)
-    types = np.zeros((1, 1))
     if clusters.n_cell_types > 1:
-        types = _student(clusters.n_cell_types - 1, n_draws)
-    types = types * (scale * clusters.cell_type_errors(values / scale))  # (L, K)
-    below, above = np.hypot(below * error, types), np.hypot(above * error, types)
+        of_types = _student(clusters.n_cell_types - 1, n_draws)
+        apart = clusters.cell_type_spread(values / scale)
+        types = of_types * (scale * apart.beyond_chance)  # (L, K)
+        alone = of_types * (scale * apart.whole)
+        below = np.maximum(np.hypot(below * error, types), alone)
+        above = np.maximum(np.hypot(above * error, types), alone)
+    else:
+        below, above = below * error, above * error
     # Interval k leaves out 2 * levels[k]; the widest one that leaves out 0 gives p.
     reach = np.where(means > 0, below, above)
     misses = (reach >= (1.0 - TIES) * np.abs(means)).sum(axis=0)  # intervals that contain 0, (K,)

@@ -12,7 +12,7 @@ from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
 from dygenept.leaderboard.counts import counted_in_words
 from dygenept.leaderboard.groups import REGIME, grouped_rows
 from dygenept.leaderboard.judgements import MIN_GAP
-from dygenept.leaderboard.notes import board_notes
+from dygenept.leaderboard.notes import board_notes, part_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
@@ -177,7 +177,7 @@ def leaderboard_of(
         fixed_lead=fixed,
         notes=(
             *_alone(overall.rows),
-            *board_notes(overall.rows, first, fixed_lead=fixed),
+            *board_notes(overall.rows, first, fixed_lead=fixed, in_parts=by is not None),
         ),
     )
     if by is None:
@@ -191,7 +191,8 @@ def leaderboard_of(
     for row in _of_metrics(grouped_rows(records, by, min_gap=min_gap, metric=cut), metrics):
         whole = replace(row, calibration=known[row.metric].calibration)
         found.setdefault(row.group, []).append(whole)
-    board = replace(board, groups=tuple(map(_part, found.values())), by=by)
+    notes = (*board.notes, *part_notes(tuple(found.values())))
+    board = replace(board, groups=tuple(map(_part, found.values())), by=by, notes=notes)
     if by != REGIME:
         return board
     saturated = saturation(records, cut)

@@ -67,7 +67,8 @@ class Judgement:
             the reference; False for several that tie on fewer than six perturbations, and where it
             competes with nobody.
         indistinguishable_from_best: True for a competitor in the confidence set of the best: no
-            other one is shown to be better. Ceilings and floors compete with no one.
+            other one is shown to be better. Ceilings and floors compete with no one, and the
+            trivial predictions are left out where a model is shown to beat them.
         beats_reference: True if a competitor is shown to be better than each of ``TRIVIAL`` (p,
             corrected over the models that the run declared, below 0.05) and closes at least
             ``min_gap`` of the gap between reference and ceiling, and does not merely repeat one of
@@ -159,6 +160,8 @@ def judge_models(
     leading = _best(grid, may_lead, pooled, n_perturbations=table.n_to_claim_by)
     best = {name for name in leading if beats.get(name, True)}
     in_set = {model for model, p in grid.best_p(competitors).items() if p >= ALPHA}
+    # What a model on the board is shown to beat is not the best, however wide the set is.
+    in_set -= set(TRIVIAL) if any(beats.values()) else set()
     # What repeats a trivial prediction is as near to the best as that is.
     in_set -= {model for model, trivial in echo_of.items() if trivial not in in_set}
     in_set -= table.one_for_all

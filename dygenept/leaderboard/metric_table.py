@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from dygenept.evaluation.comparison import PairedDifference
 from dygenept.evaluation.two_way import UNKNOWN, Fold, TwoWay, joined
-from dygenept.results.records import MetricRecord, RunRecord
+from dygenept.results.records import MetricRecord, RunRecord, ValueRecord
 
 COMPETITORS = ("model", "baseline", "submitted")
 
@@ -50,7 +50,8 @@ class MetricTable:
         untied: By model, what its mean would gain were its tied predictions ordered at random;
             those without are left out.
         unknown_ties: Models whose records, of an earlier version, do not say what ties cost them
-            while others' do; nothing is claimed of them or against them.
+            here while some record of the metric says what they cost somewhere; nothing is claimed
+            of them or against them.
     """
 
     metric: str
@@ -130,6 +131,7 @@ def metric_tables(
     doubts = {of.model: of.submission.doubts for of in records if of.submission is not None}
     tables = []
     for name, metric in metrics.items():
+        untied, unknown_ties = _ties(ordered, name, keep)
         values: dict[str, dict[Unit, float | None]] = {}
         roles: dict[str, str] = {}
         n_cells: dict[str, list[int]] = {}
@@ -146,12 +148,7 @@ def metric_tables(
             for unit in kept if record.cells else ():
                 if number := record.cells.get(unit.cell_type, {}).get(unit.perturbation):
                     n_cells.setdefault(record.model, []).append(number)
-        levels = [
-            (entry.chance, len(entry.values))
-            for record in ordered
-            for entry in record.metrics
-            if entry.name == name and entry.chance is not None
-        ]
+        levels = _levels(ordered, name, keep)
         n_levels = sum(size for _, size in levels)
         is_defined = any(item is not None for of in values.values() for item in of.values())
         tables.append(
@@ -173,8 +170,8 @@ def metric_tables(
                 ),
                 unit=metric.unit,
                 held_out=_held_out(ordered, keep) if metric.unit == "gene" else frozenset(),
-                untied=_untied(ordered, name),
-                unknown_ties=_unknown_ties(ordered, name),
+                untied=untied,
+                unknown_ties=unknown_ties,
             )
         )
     return tuple(tables)
@@ -203,47 +200,92 @@ def _of_fold(
     entry: MetricRecord, record: RunRecord, keep: Callable[[Unit], bool] | None
 ) -> Fold | None:
     """Return the mean over what is kept of a fold's units; None where none of them is defined."""
-    kept = [
-        of
-        for of in entry.values
-        if keep is None or keep(Unit(record.fold, of.perturbation, of.cell_type))
-    ]
-    types = {of.cell_type for of in kept}
-    found = None
-    if len(kept) == len(entry.values):
-        found = entry.two_way
-    elif len(kept) == sum(of.cell_type in types for of in entry.values) and len(types) == 1:
-        found = entry.two_way_by_type.get(*types)
+    kept = _kept(entry, record, keep)
     defined = [of.value for of in kept if of.value is not None]
     if not defined:
         return None
+    cell_type = _whole_type(entry, kept)
+    found = None
+    if len(kept) == len(entry.values):
+        found = entry.two_way
+    elif cell_type is not None:
+        found = entry.two_way_by_type.get(cell_type)
     spread = UNKNOWN if found is None else found.read()
     return Fold(spread, len(defined), fmean(defined), record.fold, _held_out([record], keep))
 
 
-def _untied(records: Sequence[RunRecord], metric: str) -> Mapping[str, float]:
-    """Return what each model's mean gains without ties, over the defined units of all folds."""
-    gains: dict[str, list[tuple[float, int]]] = {}
+def _kept(
+    entry: MetricRecord, record: RunRecord, keep: Callable[[Unit], bool] | None
+) -> list[ValueRecord]:
+    return [
+        of
+        for of in entry.values
+        if keep is None or keep(Unit(record.fold, of.perturbation, of.cell_type))
+    ]
+
+
+def _levels(
+    records: Sequence[RunRecord], metric: str, keep: Callable[[Unit], bool] | None
+) -> list[tuple[float, int]]:
+    """Return what a guess gets in each record, and over how many of its units.
+
+    Of a part that is no cell type, and in records that tell no cell types apart, it is what a guess
+    gets over all units.
+    """
+    levels = []
     for record in records:
         for entry in record.metrics:
-            if entry.name == metric:
-                n_defined = sum(of.value is not None for of in entry.values)
-                gains.setdefault(record.model, []).append((entry.untied or 0.0, n_defined))
-    return {
+            if entry.name != metric or entry.chance is None:
+                continue
+            kept = _kept(entry, record, keep)
+            cell_type = _whole_type(entry, kept)
+            level = entry.chance
+            if cell_type is not None and len(kept) < len(entry.values):
+                level = entry.chance_by_type.get(cell_type, level)
+            levels.append((level, len(kept)))
+    return [(level, size) for level, size in levels if size]
+
+
+def _whole_type(entry: MetricRecord, kept: Sequence[ValueRecord]) -> str | None:
+    """Return the cell type whose units some of a fold's units are; None where they are others."""
+    types = {of.cell_type for of in kept}
+    if len(types) != 1 or len(kept) != sum(of.cell_type in types for of in entry.values):
+        return None
+    return next(iter(types))
+
+
+def _ties(
+    records: Sequence[RunRecord], metric: str, keep: Callable[[Unit], bool] | None
+) -> tuple[Mapping[str, float], frozenset[str]]:
+    """Return what each model's mean over the kept units gains without ties, and who does not say.
+
+    The gain of a part of a fold is known where it is a whole cell type. Of other parts neither it
+    nor the mean in resamples is, without which nothing is claimed.
+    """
+    gains: dict[str, list[tuple[float, int]]] = {}
+    unknown: set[str] = set()
+    is_told = False
+    for record in records:
+        for entry in record.metrics:
+            if entry.name != metric:
+                continue
+            is_told = is_told or entry.untied is not None
+            kept = _kept(entry, record, keep)
+            if not kept:
+                continue
+            gain, cell_type = entry.untied, _whole_type(entry, kept)
+            if len(kept) < len(entry.values):
+                gain = None if cell_type is None else entry.untied_by_type.get(cell_type)
+            if entry.untied is None or (gain is None and cell_type is not None):
+                unknown.add(record.model)
+            n_defined = sum(of.value is not None for of in kept)
+            gains.setdefault(record.model, []).append((gain or 0.0, n_defined))
+    found = {
         model: sum(gain * n for gain, n in of) / max(sum(n for _, n in of), 1)
         for model, of in gains.items()
         if any(gain > 0 for gain, _ in of)
     }
-
-
-def _unknown_ties(records: Sequence[RunRecord], metric: str) -> frozenset[str]:
-    """Name the models of which some record does not say what ties cost, if another record does."""
-    told: dict[bool, set[str]] = {True: set(), False: set()}
-    for record in records:
-        for entry in record.metrics:
-            if entry.name == metric:
-                told[entry.untied is not None].add(record.model)
-    return frozenset(told[False] if told[True] else ())
+    return found, frozenset(unknown if is_told else ())
 
 
 def _held_out(records: Sequence[RunRecord], keep: Callable[[Unit], bool] | None) -> frozenset[str]:

@@ -16,6 +16,8 @@ from dygenept.machine.plain_text import brief
 from dygenept.results.records import DatasetRecord, RunRecord
 from dygenept.types import in_cell_type
 
+# Before what is said of all parts of a board.
+TOGETHER = "all parts together: "
 # How a board calls the sources of simulated effects.
 SOURCE_WORDS = {
     "common": "common to all perturbations",
@@ -31,6 +33,7 @@ def board_notes(
     record: RunRecord | None = None,
     *,
     fixed_lead: str | None = None,
+    in_parts: bool = False,
 ) -> tuple[str, ...]:
     """Say what the rows do not: how few they are, who beats nobody, what is to be doubted.
 
@@ -38,23 +41,28 @@ def board_notes(
         rows: Rows over all held-out perturbations.
         record: One of their records, which tells of the control cells.
         fixed_lead: The metric that a suite or a user puts first.
+        in_parts: True of a board that shows parts: what may be otherwise in one of them is said to
+            be of all together.
     """
     if not rows:
         return ()
     lead = lead_metric(rows, fixed=fixed_lead)
-    chosen = _lead(rows, lead, is_fixed=lead == fixed_lead)
-    first = (
-        _size(rows),
-        chosen,
-        _claim(rows, lead),
-        _over_linear(rows, lead),
-        *_echoes(rows),
+
+    def whole(*notes: str) -> tuple[str, ...]:
+        return tuple(f"{TOGETHER}{note}" if note and in_parts else note for note in notes)
+
+    found = (
+        *whole(_size(rows)),
+        _lead(rows, lead, is_fixed=lead == fixed_lead),
+        *whole(_claim(rows, lead), _over_linear(rows, lead), *_echoes(rows)),
+        _unmarked(rows),
+        *whole(_noise(rows)),
+        *_of_data(record),
+        *_cells(rows),
+        *whole(_chance(rows), _ties(rows), _unknown_ties(rows), challenge_note(rows)),
+        *_submissions(rows),
+        "" if record is None else planted_note(record.dataset),
     )
-    first = (*first, _unmarked(rows), _noise(rows))
-    of_cells = (*_of_data(record), *_cells(rows), _chance(rows))
-    planted = "" if record is None else planted_note(record.dataset)
-    of_cells = (*of_cells, _ties(rows))
-    found = (*first, *of_cells, challenge_note(rows), *_submissions(rows), planted)
     return tuple(note for note in found if note)
 
 
@@ -212,6 +220,38 @@ def _ties(rows: Sequence[LeaderboardRow]) -> str:
     return (
         f"{reference} predicts many pairs alike, and any order of these would gain it {shown}: "
         "claims count as if it had"
+    )
+
+
+def _unknown_ties(rows: Sequence[LeaderboardRow]) -> str:
+    """Say of whom nothing is claimed since earlier versions did not record what ties cost."""
+    models: dict[str, list[str]] = {}
+    for row in rows:
+        if row.is_untied_unknown:
+            models.setdefault(row.metric, []).append(row.model)
+    metrics: dict[tuple[str, ...], list[str]] = {}
+    for metric, of in models.items():
+        metrics.setdefault(tuple(sorted(of)), []).append(metric)
+    return "; ".join(
+        f"nothing is claimed on {', '.join(of)} of {' and '.join(names)}, or against "
+        f"{'it' if len(names) == 1 else 'them'}: an earlier version recorded "
+        f"{'it' if len(names) == 1 else 'them'} without what ties cost; run the bench again with "
+        "--no-resume"
+        for names, of in metrics.items()
+    )
+
+
+def part_notes(parts: Sequence[Sequence[LeaderboardRow]]) -> tuple[str, ...]:
+    """Say of each part of a board what ties cost there, and where that is not known.
+
+    Args:
+        parts: The rows of each part, in the board's order.
+    """
+    return tuple(
+        f"{rows[0].group}: {note}"
+        for rows in parts
+        for note in (_ties(rows), _unknown_ties(rows))
+        if note
     )
 
 

@@ -64,6 +64,8 @@ class LeaderboardRow(BoardRow):
         unit: What has one value each, and is what ``total.n_perturbations`` counts.
         n_genes: Different genes, where each has a value; None where perturbations have one.
         untied: What its mean would gain were tied predictions ordered at random.
+        is_untied_unknown: True where its records, of an earlier version, do not say that, though
+            others of the metric do: nothing is claimed of it or against it.
     """
 
     total: Aggregate
@@ -79,6 +81,7 @@ class LeaderboardRow(BoardRow):
     unit: Literal["perturbation", "gene"] = "perturbation"
     n_genes: int | None = None
     untied: float = 0.0
+    is_untied_unknown: bool = False
 
     @property
     def is_best(self) -> bool:
@@ -383,6 +386,7 @@ def _metric_rows(
             unit=table.unit,
             n_genes=table.n_genes(model),
             untied=table.untied.get(model, 0.0),
+            is_untied_unknown=model in table.unknown_ties,
             n_cell_types=len({unit.cell_type for unit in table.values[model]}),
             n_split_folds=0,
             chance=table.chance,

@@ -12,7 +12,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dygenept.evaluation.clusters import Clusters
-from dygenept.evaluation.comparison import PairedDifference, gap_closed, paired_intervals
+from dygenept.evaluation.comparison import (
+    ALPHA,
+    PairedDifference,
+    gap_closed,
+    paired_intervals,
+)
 from dygenept.evaluation.confidence_set import best_p_values
 from dygenept.evaluation.mean_intervals import MeanIntervals, mean_intervals
 from dygenept.evaluation.two_way import TwoWay
@@ -244,6 +249,9 @@ def _ends(made: MeanIntervals, place: int) -> Interval:
 def _p_without_ties(apart: TwoWay, difference: float, gain: float) -> float:
     """Return the p value of a difference in which the order of ties counts for nobody.
 
+    With fewer than six genes or perturbations it is no smaller than a sign-flip test of as many
+    could give: nothing is shown on them, as on so few perturbations of cells.
+
     Args:
         apart: The difference in resamples.
         difference: The difference.
@@ -251,4 +259,8 @@ def _p_without_ties(apart: TwoWay, difference: float, gain: float) -> float:
     """
     untied = difference + gain
     # Who is ahead by ties alone is not shown to be.
-    return apart.two_sided_p(untied) if gain == 0 or untied * difference > 0 else 1.0
+    if gain != 0 and untied * difference <= 0:
+        return 1.0
+    p_value = apart.two_sided_p(untied)
+    least = 2.0 ** (1 - min(apart.n_genes, apart.n_perturbations))
+    return min(1.0, max(p_value, least)) if least >= ALPHA else p_value

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from dygenept.evaluation.aggregates import competition_ranks
+from dygenept.evaluation.two_way import UNKNOWN
 from dygenept.leaderboard.columns import (
     DATA,
     PAPER,
@@ -98,7 +99,9 @@ def seed_groups(
 def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]:
     """Lay leaderboards of one group out as one: every value is its mean over the seeds.
 
-    Seeds hold the same perturbations out, in other folds: they are not further evidence.
+    Seeds hold the same perturbations out, in other folds: they are not further evidence. On tables
+    of effects the mean in resamples is that of the first seed; of a model that this seed lacks it
+    is unknown, and nothing is claimed.
     """
     merged = []
     for same in _by_metric([metric_tables(records) for records in boards]):
@@ -109,9 +112,16 @@ def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]
                     found = values.setdefault(model, {}).setdefault(unit._replace(fold=0), [])
                     filled = table.neutral if value is None else value
                     found.extend(() if filled is None else (filled,))
+        resampled = same[0].resampled
+        if any(table.resampled for table in same):
+            resampled = {model: resampled.get(model, UNKNOWN) for model in values}
         merged.append(
             replace(
                 same[0],
+                resampled=resampled,
+                untied=_mean_gains(same),
+                unknown_ties=frozenset().union(*(table.unknown_ties for table in same)),
+                one_for_all=frozenset().union(*(table.one_for_all for table in same)),
                 roles={model: role for table in same for model, role in table.roles.items()},
                 values={
                     model: {unit: fmean(of) if of else None for unit, of in units.items()}
@@ -126,6 +136,16 @@ def over_seeds(boards: Sequence[Sequence[RunRecord]]) -> tuple[MetricTable, ...]
             )
         )
     return tuple(merged)
+
+
+def _mean_gains(tables: Sequence[MetricTable]) -> Mapping[str, float]:
+    """Return what each model's mean would gain without ties, over the seeds that it has."""
+    models = {model for table in tables for model in table.values}
+    gains = {
+        model: fmean(table.untied.get(model, 0.0) for table in tables if model in table.values)
+        for model in models
+    }
+    return {model: gain for model, gain in gains.items() if gain > 0}
 
 
 def _by_metric(tables: Sequence[Sequence[MetricTable]]) -> list[list[MetricTable]]:

@@ -45,6 +45,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_and_sha256(path: Path) -> tuple[int, str]:
+    """Return the bytes and the SHA-256 of a file, or of all files of a folder, such as a store.
+
+    That of a folder hashes the path below it, the size and the content of each file, in order.
+    """
+    if not path.is_dir():
+        return path.stat().st_size, file_sha256(path)
+    digest, total = hashlib.sha256(), 0
+    for part in sorted(part for part in path.rglob("*") if part.is_file()):
+        size, content = part.stat().st_size, file_sha256(part)
+        digest.update(f"{part.relative_to(path).as_posix()}\0{size}\0{content}\n".encode())
+        total += size
+    return total, digest.hexdigest()
+
+
 def file_md5(path: Path) -> str:
     """Hash a file as archives such as Zenodo and figshare publish it; 32 hexadecimal digits."""
     with path.open("rb") as file:

@@ -29,8 +29,9 @@ _ABOUT: Mapping[Counted, tuple[str, str]] = {
     ),
     "energy_distance": (
         "Strength: energy distance to control",
-        "Between the cells of a perturbation and control cells, in 50 principal components of the "
-        "latter. Chance alone makes it larger than 0, the more so with fewer cells.",
+        "Between the cells of a perturbation and control cells, in 50 principal components of "
+        "other control cells. Chance alone makes it larger than 0, the more so with fewer cells; "
+        "the test says what is more than chance.",
     ),
     "split_half_r": (
         "Reliability: correlation of two halves' changes",

@@ -212,10 +212,9 @@ class MetricRecord(_Record):
     ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
     gets on average over the defined conditions; records of earlier versions lack them.
     Metrics of tables of effects say what has one value each (``unit``), and their mean in resamples
-    of genes, of perturbations and of pairs (``two_way``; where there are several cell types, also
-    ``two_way_by_type``). Earlier versions recorded resamples of both at once (``resampled``), which
-    nothing reads any more. ``untied`` is what the mean would gain were tied predictions ordered at
-    random; None where a metric does not lower ties. Earlier versions lack it.
+    of genes, of perturbations and of pairs (``two_way``; earlier ``resampled``, no longer read).
+    ``untied`` is what the mean would gain were tied predictions ordered at random; None where a
+    metric lowers no ties. ``two_way_by_type`` and so on are the same of each of several cell types.
     """
 
     name: str
@@ -231,6 +230,8 @@ class MetricRecord(_Record):
     two_way: TwoWayRecord | None = None
     two_way_by_type: Mapping[str, TwoWayRecord] = {}
     untied: float | None = None
+    untied_by_type: Mapping[str, float] = {}
+    chance_by_type: Mapping[str, float] = {}
 
     @classmethod
     def of(cls, spec: MetricSpec, scores: Sequence[Score], *, de_list: str) -> MetricRecord:
@@ -276,7 +277,9 @@ class MetricRecord(_Record):
             ),
             unit=spec.unit,
             untied=score.untied if spec.lowers_ties else None,
+            untied_by_type=score.untied_by_type if spec.lowers_ties else {},
             chance=score.chance,
+            chance_by_type=score.chance_by_type,
             two_way=TwoWayRecord.of(score.resampled),
             two_way_by_type={
                 kind: TwoWayRecord.of(of) for kind, of in score.resampled_by_type.items()

@@ -248,13 +248,14 @@ def _refused_executor(request: BenchRequest) -> list[str]:
 def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:
     """Return sizes; what the data set does not say is assumed and named."""
     outline, c = found.outline, MEASURED
-    counts = (outline.n_cells, outline.n_genes, outline.n_perturbations)
-    n_cells, n_genes, n_perturbations = counts
+    n_cells, n_genes, n_perturbations = outline.n_cells, outline.n_genes, outline.n_perturbations
     if n_cells is None or n_genes is None or n_perturbations is None:
         if not found.is_table:
+            counts = {"cells": n_cells, "genes": n_genes, "perturbations": n_perturbations}
+            lacking = [what for what, n in counts.items() if n is None]
             doubts.append(
-                "Nobody says how many cells, genes and perturbations there are, so nothing is "
-                "estimated; `dygenept data fetch` it, or write the counts into its registry entry."
+                f"Nobody says how many {' and '.join(lacking)} there are, so nothing is estimated; "
+                "`dygenept data fetch` it, or write the counts into its registry entry."
             )
         return None
     n_values, n_controls = outline.n_values, outline.n_controls

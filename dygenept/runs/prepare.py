@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dygenept.data.catalog import fetch_dataset, resolve_dataset
+from dygenept.data.prepare.documents import Manifest
 from dygenept.data.prepare.options import PrepareOptions, known_modality
 from dygenept.data.prepare.pipeline import Prepared, prepare_file
 from dygenept.data.prepare.screen import describe_screen
 from dygenept.data.reading.anndata_file import read_anndata
-from dygenept.data.reading.labelled import LabelledFile
-from dygenept.data.splits import make_split
+from dygenept.data.splits import fold_to_json, make_split
 from dygenept.errors import ConfigError
+from dygenept.machine.places import followed
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import SplitSpec
 from dygenept.reports.screen_page import screen_page
-from dygenept.types import DataMapping, Progress
+from dygenept.types import DataMapping, Fold, PerturbationData, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,11 @@ class PrepareRequest:
         return self.output.with_suffix(".manifest.json")
 
     @property
+    def labels(self) -> Path:
+        """Where the labels of the fold go that genes were chosen for."""
+        return self.output.with_suffix(".split.json")
+
+    @property
     def page(self) -> Path:
         """Where the page goes."""
         return self.output.with_suffix(".report.html")
@@ -75,7 +81,7 @@ class PrepareRequest:
 def prepare(
     request: PrepareRequest, environment: Environment, report: Callable[[Progress], None]
 ) -> Prepared:
-    """Write a ready file, its manifest and the page of the screen.
+    """Write a ready file, its manifest, the fold it was made for and the page of the screen.
 
     Raises:
         DataError: If the data set cannot be had, or breaks a rule.
@@ -83,22 +89,35 @@ def prepare(
     """
     if request.output.suffix != ".h5ad":
         raise ConfigError(f"--output must name an .h5ad file, got {request.output}")
+    own = None if request.fold is None else request.fold.options.get("path")
+    if own is not None and followed(Path(str(own))) == followed(request.labels):
+        raise ConfigError(
+            f"{own} is where the labels of the fold are written; name another --output, or another "
+            "file of labels"
+        )
     options = _completed(request, environment)
     path = fetch_dataset(request.dataset, environment, environment.runtime(report))
-    fold = request.fold
+    choice = request.fold
+    cut: list[Fold] = []
 
-    def train_labels(found: LabelledFile) -> frozenset[str]:
-        assert fold is not None
-        return _train_labels(found, fold, environment, path.stem)
+    def fold_of(data: PerturbationData) -> Fold:
+        assert choice is not None
+        cut.append(_cut_fold(data, choice, environment))
+        return cut[0]
 
     prepared = prepare_file(
         path,
         request.output,
         options,
-        train_labels=None if fold is None else train_labels,
+        fold_of=None if choice is None else fold_of,
         report=report,
     )
     manifest = prepared.manifest
+    # A page of an earlier ready file would say something else, also if this process ends here.
+    request.page.unlink(missing_ok=True)
+    _write_manifest(request, manifest)
+    for fold in cut:
+        write_whole(request.labels, fold_to_json(fold).encode())
     if request.writes_page:
         data = read_anndata(request.output)
         screen = describe_screen(
@@ -107,8 +126,12 @@ def prepare(
         manifest = {**manifest, "screen": screen}
         day = datetime.now(UTC).date().isoformat()
         write_whole(request.page, screen_page(prepared.manifest, screen, day).encode())
-    write_whole(request.manifest, (json.dumps(manifest, indent=1) + "\n").encode())
+        _write_manifest(request, manifest)
     return replace(prepared, manifest=manifest)
+
+
+def _write_manifest(request: PrepareRequest, manifest: Manifest) -> None:
+    write_whole(request.manifest, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
 def _completed(request: PrepareRequest, environment: Environment) -> PrepareOptions:
@@ -128,11 +151,8 @@ def _completed(request: PrepareRequest, environment: Environment) -> PrepareOpti
     )
 
 
-def _train_labels(
-    found: LabelledFile, choice: FoldChoice, environment: Environment, dataset: str
-) -> frozenset[str]:
-    """Cut the labels into folds as ``bench`` does, and return the train labels of one."""
-    data = found.data(name=dataset, source="labels")
+def _cut_fold(data: PerturbationData, choice: FoldChoice, environment: Environment) -> Fold:
+    """Cut the kept cells into folds as ``bench`` cuts the ready file, and return one."""
     plugin = environment.configured(SplitSpec, choice.split, choice.options)
     splitter = plugin.spec.factory(plugin.options)
     split = make_split(plugin.spec, splitter, data, n_folds=choice.n_folds, seed=choice.seed)
@@ -140,4 +160,4 @@ def _train_labels(
         raise ConfigError(
             f"the split has {len(split.folds)} folds, counted from 0; there is no {choice.fold}"
         )
-    return frozenset(split.folds[choice.fold].train)
+    return split.folds[choice.fold]

@@ -109,7 +109,7 @@ def rank_perturbations(
     base = control[placed.columns]
     predict = model.sweeping(sweep.genes, placed.columns)
     kept: list[tuple[float, int, Condition, DoubleArray]] = []
-    n_done = 0
+    n_done, n_undefined = 0, 0
     for block in sweep.blocks(len(state.gene_ids)):
         predicted = predict(block).expression.astype(np.float64)  # (n, m)
         scores = _closeness(predicted, placed, base, request.by)
@@ -122,6 +122,7 @@ def rank_perturbations(
         # Ties keep the order of the candidates.
         kept = sorted(kept, key=lambda item: item[:2])[: request.top]
         n_done += len(block)
+        n_undefined += int((~np.isfinite(scores)).sum())
         report(Progress("predict", n_done, len(sweep)))
     if not kept:
         raise DataError(
@@ -131,6 +132,12 @@ def rank_perturbations(
     conditions = [item[2] for item in kept]
     predicted = np.array([item[3] for item in kept])
     table, notes = _table(model, conditions, predicted, (placed, base), request)
+    if n_undefined:
+        said = (
+            f"{n_undefined:,} of {n_done:,} candidates are predicted to change all of these genes "
+            "alike, or not at all, so that they have no correlation and are not ranked."
+        )
+        notes = (said, *notes)
     return Ranking(table, n_done, len(placed.columns), (*sweep.notes, *placed.notes, *notes))
 
 
@@ -140,7 +147,7 @@ def _closeness(
     """Return how close predictions are, higher is closer, (n,); NaN where that is undefined."""
     if by == "euclidean":
         return -_distances(predicted, placed)
-    return _correlations(predicted - base, placed.change)
+    return _correlations(predicted, base, placed.change)
 
 
 def _distances(predicted: DoubleArray, placed: PlacedState) -> DoubleArray:
@@ -148,11 +155,23 @@ def _distances(predicted: DoubleArray, placed: PlacedState) -> DoubleArray:
     return found
 
 
-def _correlations(changes: DoubleArray, wanted: DoubleArray) -> DoubleArray:
-    """Pearson correlation over genes of each row with the wanted change; NaN for a constant one."""
+def _correlations(predicted: DoubleArray, base: DoubleArray, wanted: DoubleArray) -> DoubleArray:
+    """Pearson correlation over genes of predicted and wanted change.
+
+    Args:
+        predicted: Predicted expression, (n, m).
+        base: Expression in control, (m,).
+        wanted: Wanted change, (m,).
+
+    Returns:
+        (n,); NaN where either change is the same in all genes, but for rounding in float32.
+    """
+    changes = predicted - base
     centred = changes - changes.mean(axis=-1, keepdims=True)
     aim = wanted - wanted.mean()
-    scale = np.linalg.norm(centred, axis=-1) * np.linalg.norm(aim)
+    size = np.linalg.norm(centred, axis=-1)
+    rounding = np.finfo(np.float32).eps * np.linalg.norm(predicted, axis=-1)
+    scale = np.where(size > rounding, size, 0.0) * np.linalg.norm(aim)
     with np.errstate(invalid="ignore", divide="ignore"):
         found: DoubleArray = np.where(scale > 0, centred @ aim / scale, np.nan)
     return found
@@ -181,7 +200,7 @@ def _table(
         correlations, distances = np.empty((N_DRAWS, n)), np.empty((N_DRAWS, n))
         for draw in range(N_DRAWS):
             errors = rng.standard_normal(predicted.shape) * spread[:, placed.columns]
-            correlations[draw] = _correlations(predicted + errors - base, placed.change)
+            correlations[draw] = _correlations(predicted + errors, base, placed.change)
             distances[draw] = _distances(predicted + errors, placed)
         closeness = correlations if request.by == "correlation" else -distances
         first = np.bincount(np.nanargmax(closeness, axis=1), minlength=n) / N_DRAWS
@@ -191,7 +210,7 @@ def _table(
             "share_first": first.tolist(),
         }
         notes = ("Uncertainties take the errors of genes as independent of each other.",)
-    correlation = _correlations(predicted - base, placed.change)
+    correlation = _correlations(predicted, base, placed.change)
     table = pl.DataFrame(
         {
             "rank": list(range(1, n + 1)),

@@ -39,7 +39,10 @@ class WantedState:
         """
         wrong = [gene for gene, value in self.values.items() if not np.isfinite(value)]
         if wrong:
-            raise DataError(f"the wanted state of {wrong[0]} is not a finite number")
+            raise DataError(
+                f"the wanted state of {wrong[0]} is not a finite number ({len(wrong)} such "
+                "gene(s)); leave out genes of which no state is wanted"
+            )
         if len(self.values) < FEWEST_GENES:
             raise DataError(f"a wanted state needs {FEWEST_GENES} genes or more")
 
@@ -73,16 +76,23 @@ def read_state(path: Path) -> WantedState:
     import polars as pl
 
     with reading(path, "a wanted state"):
-        table = pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
+        # Types are told by all rows: a state may begin with hundreds of whole numbers.
+        table = pl.read_csv(
+            path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None
+        )
     genes = next((name for name in GENE_COLUMNS if name in table.columns), None)
     values = [name for name in VALUE_COLUMNS if name in table.columns]
-    if genes is None or len(values) != 1:
+    if len(values) > 1:
+        raise DataError(f"{path} has both {' and '.join(values)}; keep the column that is meant")
+    if genes is None or not values:
         hint = nearest("expression", table.columns)
         raise DataError(
             f"{path} needs a column gene, and one of {' and '.join(VALUE_COLUMNS)}; {hint}"
         )
     if not table[values[0]].dtype.is_numeric() or table[values[0]].null_count():
         raise DataError(f"{path}: column {values[0]} contains something that is not a number")
+    if unnamed := table[genes].null_count():
+        raise DataError(f"{path}: {unnamed} row(s) name no gene; leave them out")
     names = [str(name) for name in table[genes].to_list()]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)

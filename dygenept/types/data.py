@@ -88,6 +88,9 @@ class PerturbationData:
             empty for real cells and where the file does not say.
         draw: Of simulated cells, the seed that all of them were drawn with; None for real cells and
             where the file does not say.
+        genes_chosen_on: Conditions some of whose cells chose which genes the file has, as ``data
+            prepare`` wrote into it: a fold that holds one out would score a model on genes that its
+            held-out cells chose.
         tables: Folder of unnamed files that arrays of conditions × genes are kept in, where a limit
             on memory asks for it; None keeps them in memory.
     """
@@ -115,6 +118,7 @@ class PerturbationData:
     effects: EffectTable | None = None
     planted: Mapping[str, float] = field(default_factory=dict)
     draw: int | None = None
+    genes_chosen_on: frozenset[Condition] = frozenset()
     tables: Path | None = None
 
     @property

@@ -37,9 +37,9 @@ def test_a_small_study_writes_tables_and_charts(
 
 
 def test_what_the_full_study_found_is_what_is_promised() -> None:
-    coverage, clustered, claims, clustered_claims, left_out, _ = json.loads(
-        (FOLDER / "inference.json").read_text()
-    ).values()
+    parts = list(json.loads((FOLDER / "inference.json").read_text()).values())
+    coverage, clustered, claims, clustered_claims, left_out, _ = parts[:6]
+    few_types, few_types_claims, left_out_in_types, at_odds, gap = parts[6:]
 
     def shares(rows: list[dict[str, float | str]]) -> list[float]:
         return [
@@ -53,3 +53,18 @@ def test_what_the_full_study_found_is_what_is_promised() -> None:
     assert max(shares(claims)) <= 0.06
     assert max(shares(clustered_claims)) <= 0.06
     assert max(shares(left_out)) <= 0.06
+    assert min(shares(few_types)) >= 0.91
+    assert max(shares(few_types_claims)) <= 0.06
+    assert max(shares(left_out_in_types)) <= 0.06
+    assert min(shares(gap)) >= 0.93
+    for row in at_odds:
+        for n in (9, 15, 33):
+            interval, p_value, claims, odds = (
+                float(row[f"n = {n}, {which}"]) for which in ("interval", "p", "claims", "at odds")
+            )
+            # Where p is below 0.05 the interval leaves 0 out.
+            assert interval == pytest.approx(p_value + odds, abs=2e-4)
+            # Of rare losses among zeros few samples have one; the page says so.
+            is_rare = str(row["differences"]).startswith("rare")
+            assert max(interval, p_value) <= (0.11 if is_rare else 0.06)
+            assert claims <= (0.09 if is_rare else 0.04)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dygenept.leaderboard import comparisons
+from dygenept.leaderboard.comparisons import ComparisonRow
 from dygenept.testing import ToyShape, write_toy_h5ad
 
 MODELS = ("additive", "control_mean", "perturbed_mean", "shuffled", "technical_duplicate", "truth")
@@ -90,6 +92,39 @@ def test_compare_with_several_corrects_and_names_each(cli, bench_folder: Path) -
     assert "Holm" in table.out
     for name in names:
         assert name in table.out
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p_value", "is_said"),
+    [(0.1, 0.3, 0.06, True), (-0.3, -0.1, 0.05, True), (-0.1, 0.3, 0.06, False),
+     (0.1, 0.3, 0.04, False), (None, None, 1.0, False)],
+)  # fmt: skip
+def test_where_interval_and_p_are_at_odds_it_is_said_which_counts(
+    cli,
+    bench_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    low: float | None,
+    high: float | None,
+    p_value: float,
+    is_said: bool,
+) -> None:
+    row = ComparisonRow(
+        metric="mse",
+        higher_is_better=False,
+        model="truth",
+        other="additive",
+        difference=0.2,
+        ci_low=low,
+        ci_high=high,
+        p_value=p_value,
+        p_holm=p_value,
+        n_perturbations=9,
+        better=None if p_value >= 0.05 else "additive",
+    )
+    monkeypatch.setattr(comparisons, "compare_models", lambda *_, **__: (row,))
+    result = cli("compare", "truth", "additive", "--results", bench_folder)
+    assert result.code == 0, result.err
+    assert ("p counts" in " ".join(result.out.split())) == is_said
 
 
 @pytest.mark.parametrize("width", [72, 80])

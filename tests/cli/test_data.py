@@ -179,6 +179,8 @@ def test_a_search_lists_only_what_has_its_words(cli) -> None:
     names = {row["name"] for row in found["datasets"]}
     assert names == {"norman", "scperturb_norman_2019", "perturbench_norman_2019"}
     assert found["assets"] == []
+    further = cli("data", "list", "--search", "weights scGPT", "--json").json()["assets"]
+    assert [row["name"] for row in further] == ["scgpt"]
     assert "nothing has 'no such screen'" in cli("data", "list", "--search", "no such screen").err
 
 
@@ -272,3 +274,18 @@ def test_prepare_refuses_a_fold_that_is_not_there(cli, toy: Path, tmp_path: Path
     result = cli("data", "prepare", toy, *asked)
     assert result.code == 2
     assert "5 folds, counted from 0" in result.err
+
+
+@pytest.mark.filterwarnings("ignore")  # zarr itself says what may become of its formats
+def test_a_registered_store_is_on_disk_and_described(cli, toy: Path, tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    import anndata
+
+    anndata.read_h5ad(toy).write_zarr(tmp_path / "toy.zarr")
+    registry = tmp_path / "mine.yaml"
+    registry.write_text(f"datasets:\n  mine: {{source: file, path: {tmp_path / 'toy.zarr'}}}\n")
+    asked = ("--registry", registry, "--json")
+    (row,) = cli("data", "list", "--search", "mine", *asked).json()["datasets"]
+    assert row["on_disk"] is True
+    info = cli("data", "info", "mine", *asked).json()
+    assert info["sha256"] == cli("data", "info", toy, "--json").json()["sha256"]

@@ -36,7 +36,7 @@ def list_(
 ) -> None:
     """List the registered data sets and further files, and say which are on disk."""
     from dygenept.data.catalog import dataset_entries
-    from dygenept.data.collections import matching
+    from dygenept.data.collections import has_words, matching
     from dygenept_cli.views import assets, datasets
 
     environment = where.environment()
@@ -47,7 +47,7 @@ def list_(
     further = [
         assets.status_row(name, entry, directory)
         for name, entry in assets.entries_of(environment).items()
-        if search is None or search.casefold() in f"{name} {entry.summary}".casefold()
+        if search is None or has_words(search, name, entry.summary)
     ]
     if as_json:
         console.print_json({"data_dir": str(directory), "datasets": rows, "assets": further})

@@ -45,7 +45,8 @@ class StepFlags:
         "Keep target genes as well.", "--keep-targets/--no-keep-targets", default=True
     )
     fold: int | None = flag(
-        "The train cells of fold K (from 0) choose variable genes, beside controls.",
+        "The train cells of fold K (from 0) choose variable genes, beside controls; they suit that "
+        "fold alone.",
         metavar="K",
         min=0,
     )
@@ -94,7 +95,7 @@ class StepFlags:
             fold=self._fold(),
             writes_page=self.page,
         )
-        for path in (request.output, request.manifest, request.page):
+        for path in (request.output, request.manifest, request.labels, request.page):
             check(path)
         return request
 
@@ -108,6 +109,12 @@ class StepFlags:
                 yield f"left out, {reason.replace('_', ' ')}: {n:,}"
         if chosen := manifest["variable_genes"]:
             yield f"variable genes were chosen on {chosen['n_cells']:,} {chosen['cells']} cells"
+            if chosen["train_labels"] is not None:
+                labels = made.path.with_suffix(".split.json")
+                yield (
+                    "they suit that fold alone: "
+                    f"dygenept bench --dataset {made.path} --split {labels}"
+                )
         if targets := manifest["targets"]:
             yield _targets(targets)
         yield from (f"note: {line}" for line in manifest["notes"])

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from dygenept.leaderboard.comparisons import ComparisonRow, RankRow
     from dygenept.results.records import RunRecord
 
+AT_ODDS = (
+    "Where an interval leaves 0 out and neither model wins, p counts: it is the larger one of two "
+    "tests, corrected where several models are compared."
+)
+
 
 def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
     """Print how one model compares with others on one leaderboard.
@@ -67,6 +72,15 @@ def show_comparison(first: RunRecord, rows: Sequence[ComparisonRow]) -> None:
             "–" if row.better is None else winner,
         )
     screen.print(table)
+    if any(_is_at_odds(row) for row in rows):
+        screen.print(AT_ODDS, style="dim")
+
+
+def _is_at_odds(row: ComparisonRow) -> bool:
+    """True where the interval leaves 0 out though the models are not told apart."""
+    if row.ci_low is None or row.ci_high is None or row.better is not None:
+        return False
+    return row.ci_low > 0 or row.ci_high < 0
 
 
 def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow]) -> None:

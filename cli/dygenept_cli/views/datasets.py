@@ -32,7 +32,8 @@ def status_row(name: str, entry: DatasetEntry, environment: Environment) -> dict
         "summary": entry.summary,
         "collection": entry.collection,
         "source": entry.source,
-        "on_disk": status.path is not None and status.path.is_file(),
+        # A zarr store is a folder.
+        "on_disk": status.path is not None and status.path.exists(),
         "path": None if status.path is None else str(status.path),
         "detail": status.detail,
         "modality": entry.modality,

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 
 class Source(TypedDict):
-    """The file that was read."""
+    """The file, or the store of files, that was read."""
 
     file: str
     size: int
@@ -24,12 +24,16 @@ GeneCounts = TypedDict(
 
 
 class VariableGenes(TypedDict):
-    """Whose cells chose the variable genes, so that nobody takes held-out ones for unseen."""
+    """Whose cells chose the variable genes, so that nobody takes held-out ones for unseen.
+
+    Of ``held_out_cell_type``, where a split holds one out, only control cells did.
+    """
 
     method: str
     n_cells: int
     cells: str
     train_labels: list[str] | None
+    held_out_cell_type: str | None
 
 
 class BatchHandling(TypedDict):

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dygenept.data.batches import batch_factors
-from dygenept.data.prepare.documents import BatchHandling, Manifest, VariableGenes
+from dygenept.data.prepare.choosing import (
+    FoldOf,
+    choosing,
+    choosing_conditions,
+    chosen_on,
+    kept_by_name,
+)
+from dygenept.data.prepare.documents import BatchHandling, Manifest, Source
 from dygenept.data.prepare.filters import filter_cells, filter_genes
 from dygenept.data.prepare.knock_down import TargetMoves, target_columns, target_moves
+from dygenept.data.prepare.matched_targets import match_targets
 from dygenept.data.prepare.options import PrepareOptions
 from dygenept.data.prepare.passes import GeneSums, Report, Scaling, sum_cells, sum_genes, sum_groups
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.prepare.writing import ReadyFile, write_ready
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated, simulated_draw, wanted_of
+from dygenept.data.reading.h5ad import (
+    genes_chosen_on,
+    open_h5ad,
+    says_simulated,
+    simulated_draw,
+    wanted_of,
+)
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.errors import ConfigError, DataError, ResultsError
-from dygenept.machine.checksums import file_sha256
+from dygenept.machine.checksums import size_and_sha256
 from dygenept.machine.places import followed
 from dygenept.types import BoolArray, DoubleArray, IntArray, no_report
 
 MANIFEST_VERSION = 1
-# Returns the train labels of the split that genes are chosen for, from labels and cell types.
-TrainLabels = Callable[[LabelledFile], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ def prepare_file(
     output: Path,
     options: PrepareOptions,
     *,
-    train_labels: TrainLabels | None = None,
+    fold_of: FoldOf | None = None,
     report: Report = no_report,
 ) -> Prepared:
     """Read a file in blocks, filter, scale and choose genes, and write a ready file.
@@ -64,8 +75,8 @@ def prepare_file(
         path: The file, of any layout that ``read_anndata`` reads.
         output: The ready file; written whole or not at all.
         options: The steps.
-        train_labels: Names the perturbations whose cells, beside controls, choose variable genes;
-            None for control cells alone, which suits every split.
+        fold_of: Cuts the fold of the kept cells whose train cells, beside controls, choose variable
+            genes; None for control cells alone, which suits every split.
         report: Gets the cells so far of each pass.
 
     Raises:
@@ -83,6 +94,11 @@ def prepare_file(
         notes += said
         if options.max_mito is not None and not sums.has_mito:
             notes.append("No gene symbol begins with MT-, so --max-mito left nothing out.")
+        if found.batches is not None and options.batches == "none":
+            notes.append(
+                "The column of batches is left out, so that controls of the ready file are not "
+                "matched by batch; --batches controls keeps it."
+            )
         cells = found.cells
         kept = filter_cells(sums, cells.condition_codes, cells.cell_type_codes, options, counts)
         target = None
@@ -91,15 +107,17 @@ def prepare_file(
             target = options.target_sum or float(np.median(positive))
         scaling = Scaling(cells=None if target is None else _cell_factors(sums.totals, target))
         scaling, batch_record = _batches(found, kept, scaling, options, report)
-        train = None if train_labels is None else train_labels(found)
-        chooses = kept & _choosing(found, train)
+        fold = None if fold_of is None else fold_of(kept_by_name(found, kept, name=path.stem))
+        chooses = kept & choosing(found, fold)
         columns = target_columns(cells.conditions, found.genes.symbols)
         genes = sum_genes(found, kept, scaling, chooses, columns, report)
         # Where cells choose genes, those that are held out have no say in a filter either.
-        restricts = train is not None or options.n_variable is not None
+        restricts = fold is not None or options.n_variable is not None
         seen = genes.n_choosing if restricts else genes.n_cells
         kept_genes = filter_genes(seen, options, counts)
         dispersions, is_variable = _variable(genes, chooses, kept_genes, options, notes)
+        if options.modality and options.batches == "controls":
+            genes = match_targets(found, kept, scaling, genes, columns, report)
         moves = _moves(found, kept, genes, columns, options)
         is_target = np.zeros(len(kept_genes), dtype=np.bool_)
         if options.keeps_targets:
@@ -108,7 +126,7 @@ def prepare_file(
         written = kept_genes & (is_variable | is_target)
         manifest: Manifest = {
             "version": MANIFEST_VERSION,
-            "source": {"file": str(path), "size": path.stat().st_size, "sha256": file_sha256(path)},
+            "source": _source(path),
             "options": _asked(options, found),
             "total": target,
             "left_out": counts,
@@ -119,11 +137,15 @@ def prepare_file(
                 "variable": int((written & is_variable).sum()),
                 "targets_beside": int((written & ~is_variable).sum()),
             },
-            "variable_genes": _chosen_on(options, chooses, train),
+            "variable_genes": None if options.n_variable is None else chosen_on(chooses, fold),
             "batches": batch_record,
             "targets": None if moves is None else moves.summary(),
             "notes": [*found.parsed.notes, *notes],
         }
+        # What chose the genes of the file that is read has chosen those of the ready one too.
+        earlier = genes_chosen_on(file, cells.conditions)
+        chose = options.n_variable is not None or options.min_cells > 0
+        own = choosing_conditions(found, kept, fold) if chose else ()
         ready = ReadyFile(
             kept=kept,
             genes=written,
@@ -133,6 +155,7 @@ def prepare_file(
             batch=found.batches if options.batches == "controls" else None,
             is_simulated=says_simulated(file),
             draw=simulated_draw(file) if says_simulated(file) else None,
+            chosen_on=tuple(sorted(earlier.union(own))),
         )
         _check_room(output, ready.n_values, int(kept.sum()))
         try:
@@ -146,6 +169,11 @@ def prepare_file(
         (cells.conditions[row].label, cells.conditions[row].cell_type) for row in _rows(moves)
     )
     return Prepared(output, manifest, moves, of)
+
+
+def _source(path: Path) -> Source:
+    size, sha256 = size_and_sha256(path)
+    return {"file": str(path), "size": size, "sha256": sha256}
 
 
 def _check_room(output: Path, n_values: int, n_cells: int) -> None:
@@ -188,12 +216,6 @@ def _batches(
     factors, n_limited = batch_factors(sums, n_controls.astype(np.int32), n_batches=n_batches)
     record["factors_limited"] = n_limited
     return Scaling(cells=scaling.cells, batches=factors, rows=rows), record
-
-
-def _choosing(found: LabelledFile, train: frozenset[str] | None) -> BoolArray:
-    """Mark control cells, and those of train perturbations."""
-    is_train = [train is not None and of.label in train for of in found.cells.conditions]
-    return np.asarray([*is_train, True])[found.cells.condition_codes]
 
 
 def _variable(
@@ -255,16 +277,3 @@ def _rows(moves: TargetMoves | None) -> list[int]:
 
 def _asked(options: PrepareOptions, found: LabelledFile) -> dict[str, object]:
     return {**asdict(options), "mapping": found.mapping.given()}
-
-
-def _chosen_on(
-    options: PrepareOptions, chooses: BoolArray, train: frozenset[str] | None
-) -> VariableGenes | None:
-    if options.n_variable is None:
-        return None
-    return {
-        "method": "seurat",
-        "n_cells": int(chooses.sum()),
-        "cells": "control" if train is None else "control and train",
-        "train_labels": None if train is None else sorted(train),
-    }

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dygenept.data.reading.encodings import text_attribute
-from dygenept.data.reading.matrices import BLOCK, checked_parts
-from dygenept.errors import DataError
+from dygenept.data.reading.matrices import (
+    BLOCK,
+    canonical,
+    check_within,
+    checked_dense,
+    checked_parts,
+    layout_of,
+)
 
 if TYPE_CHECKING:
     import h5py
@@ -24,22 +29,24 @@ def row_blocks(
 ) -> Iterator[tuple[int, sparse.csr_matrix]]:
     """Yield the first row and the values, CSR float32, of each block of rows, in order.
 
-    Memory is that of a block. A CSC matrix is gone through once per ``GATHERED`` values.
+    Indices are sorted and no zero is stored, as where a matrix is read whole: a stored zero is no
+    value. Memory is that of a block. A CSC matrix is gone through once per ``GATHERED`` values.
 
     Raises:
-        DataError: If the matrix is damaged or of another shape.
+        DataError: If the matrix is damaged, of another shape, or contains no numbers.
     """
     import h5py
 
     where = f"{item.file.filename}: {called}"
     if isinstance(item, h5py.Dataset):
-        if item.shape != shape or item.dtype.kind not in "biuf":
-            raise DataError(f"{where} is not a matrix of {shape[0]} × {shape[1]} numbers")
-        yield from _dense(item, shape)
-    elif text_attribute(item, "encoding-type", "h5sparse_format").startswith("csc"):
-        yield from _csc(item, shape, where)
+        checked_dense(item, shape, where)
+        blocks = _dense(item, shape)
+    elif layout_of(item, shape, where) == "csc":
+        blocks = _csc(item, shape, where)
     else:
-        yield from _csr(item, shape, where)
+        blocks = _csr(item, shape, where)
+    for first, block in blocks:
+        yield first, canonical(block)
 
 
 def _dense(item: h5py.Dataset, shape: tuple[int, int]) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -47,7 +54,9 @@ def _dense(item: h5py.Dataset, shape: tuple[int, int]) -> Iterator[tuple[int, sp
 
     size = max(1, BLOCK // max(1, shape[1]))
     for start in range(0, shape[0], size):
-        yield start, sparse.csr_matrix(item[start : start + size], dtype=np.float32)
+        with np.errstate(over="ignore"):
+            block = sparse.csr_matrix(item[start : start + size], dtype=np.float32)
+        yield start, block
 
 
 def _csr(
@@ -62,7 +71,7 @@ def _csr(
         last = min(max(last, first + 1), shape[0])
         part = slice(int(indptr[first]), int(indptr[last]))
         places = np.asarray(indices[part])
-        _check(places, shape[1], where)
+        check_within(places, shape[1], indices)
         block = sparse.csr_matrix(
             (
                 np.asarray(data[part], dtype=np.float32),
@@ -71,7 +80,6 @@ def _csr(
             ),
             shape=(last - first, shape[1]),
         )
-        block.sum_duplicates()
         yield first, block
         first = last
 
@@ -88,7 +96,7 @@ def _csc(
         gathered: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for start in range(0, data.shape[0], BLOCK):
             rows = np.asarray(indices[start : start + BLOCK])
-            _check(rows, shape[0], where)
+            check_within(rows, shape[0], indices)
             kept = np.flatnonzero((rows >= first) & (rows < last))
             if len(kept):
                 values = np.asarray(data[start : start + BLOCK], dtype=np.float32)[kept]
@@ -101,8 +109,3 @@ def _csc(
         for row in range(0, last - first, max(1, BLOCK // max(1, shape[1]))):
             stop = min(row + max(1, BLOCK // max(1, shape[1])), last - first)
             yield first + row, block[row:stop]
-
-
-def _check(places: np.ndarray, size: int, where: str) -> None:
-    if len(places) and not 0 <= places.min() <= places.max() < size:
-        raise DataError(f"{where}: its indices point outside of it; write it again")

@@ -6,11 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dygenept.data.batches import match_batches, matched_sums
 from dygenept.data.prepare.documents import Screen, ScreenBatch, ScreenCondition
 from dygenept.data.prepare.strength import strength
 from dygenept.data.pseudobulk import half_codes, pseudobulk
 from dygenept.data.sums import group_sums
-from dygenept.types import DoubleArray, IntArray, PerturbationData, Progress, no_report
+from dygenept.types import (
+    BoolArray,
+    CellBatches,
+    DoubleArray,
+    IntArray,
+    PerturbationData,
+    Progress,
+    no_report,
+)
 
 N_SPLITS = 5
 
@@ -70,6 +79,9 @@ def cell_types_of(data: PerturbationData) -> IntArray:
 def split_half_reliability(data: PerturbationData, *, seed: int = 0) -> DoubleArray:
     """Correlate two deltas of each condition that share no cell, neither perturbed nor control.
 
+    Where controls are matched by batch, each half is measured from its own controls of the batch,
+    so that a batch does not pass for a change that repeats itself.
+
     Returns:
         Mean over five random splits, (n_conditions,); NaN for a condition with one cell.
     """
@@ -86,13 +98,47 @@ def split_half_reliability(data: PerturbationData, *, seed: int = 0) -> DoubleAr
         n_groups = 2 * (n_conditions + n_types)
         counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
         counts[counts == 0] = np.nan
-        means = group_sums(data.expression, codes, n_groups=n_groups) / counts[:, None]
+        sums = group_sums(data.expression, codes, n_groups=n_groups)
+        if data.batches is not None:
+            for own in (0, 1):
+                groups = slice(own * n_conditions, (own + 1) * n_conditions)
+                _match_to(data, data.batches, is_control & (half == own), sums, codes, groups)
+        means = sums / counts[:, None]
         perturbed = means[: 2 * n_conditions].reshape(2, n_conditions, -1)
         control = means[2 * n_conditions :].reshape(2, n_types, -1)
         one, other = perturbed - control[:, types]
         found[number] = _row_correlations(one, other)
     reliability: DoubleArray = found.mean(axis=0)
     return reliability
+
+
+def _match_to(
+    data: PerturbationData,
+    batches: CellBatches,
+    controls: BoolArray,
+    sums: DoubleArray,
+    codes: IntArray,
+    groups: slice,
+) -> None:
+    """Take the batch effects that some control cells show from sums over cells, in place.
+
+    Args:
+        data: The data set.
+        batches: Its batches.
+        controls: The control cells, (N,).
+        sums: Sum over each group of cells, (n_groups, G).
+        codes: Group of each cell, (N,).
+        groups: The groups that are compared with these controls.
+    """
+    matched = match_batches(
+        data.expression,
+        batches.names,
+        batches.codes,
+        condition_codes=np.where(controls, -1, 0),
+        cell_type_codes=data.cell_type_codes,
+    )
+    is_own = (codes >= groups.start) & (codes < groups.stop)
+    matched_sums(sums[groups], matched, np.where(is_own, codes - groups.start, -1))
 
 
 def _balance(data: PerturbationData) -> list[ScreenBatch]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types import DoubleArray, FloatArray, PerturbationData, Progress, no_report
+from dygenept.types import (
+    DoubleArray,
+    FloatArray,
+    IntArray,
+    PerturbationData,
+    Progress,
+    no_report,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -45,10 +52,14 @@ def strength(
 ) -> Strength:
     """Compare the cells of each condition with control cells of its cell type.
 
-    Distances are taken in the first principal components of control cells, which no perturbed cell
-    chooses, between at most 200 cells of the condition and 400 controls, drawn with the seed. The
-    test shuffles which of the cells are controls. Source: scPerturb's E-test (Peidli et al. 2024),
-    here with the distance itself instead of its square.
+    At most 200 cells of the condition are compared with 400 controls (half of them, of fewer than
+    800), drawn with the seed, in the first principal components of other control cells. In
+    components of their own the controls would lie further apart than any other cells do, and every
+    condition would seem to differ from them.
+
+    The test shuffles which of the cells are controls; where controls are matched by batch, among
+    the cells of each batch alone, so that differences between batches are no effect. Source:
+    scPerturb's E-test (Peidli et al. 2024), here with the distance itself instead of its square.
     """
     from scipy import stats
 
@@ -57,8 +68,10 @@ def strength(
         np.flatnonzero((data.condition_codes < 0) & (data.cell_type_codes == number))
         for number in range(len(data.cell_types))
     ]
-    project = _components(data.expression, np.concatenate(controls), rng)
-    drawn = [project(data.expression[_drawn(cells, MAX_CONTROLS, rng)]) for cells in controls]
+    of_types = [_drawn(cells, min(MAX_CONTROLS, len(cells) // 2), rng) for cells in controls]
+    left = np.setdiff1d(np.concatenate(controls), np.concatenate(of_types))
+    project = _components(data.expression, left, rng)
+    drawn = [project(data.expression[cells]) for cells in of_types]
     order = np.argsort(data.condition_codes, kind="stable")
     starts = np.searchsorted(data.condition_codes[order], np.arange(len(data.conditions) + 1))
     distances = np.full(len(data.conditions), np.nan)
@@ -66,11 +79,16 @@ def strength(
     for row, condition in enumerate(data.conditions):
         report(Progress("strength", row + 1, len(data.conditions)))
         cells = order[starts[row] : starts[row + 1]]
-        others = drawn[data.cell_types.index(condition.cell_type)]
-        if len(cells) < 2 or len(others) < 2:
+        kind = data.cell_types.index(condition.cell_type)
+        if len(cells) < 2 or len(drawn[kind]) < 2:
             continue
-        own = project(data.expression[_drawn(cells, MAX_OWN, rng)])
-        distances[row], p_values[row] = energy_test(own, others, permutations, rng)
+        mine = _drawn(cells, MAX_OWN, rng)
+        batches = None
+        if data.batches is not None:
+            batches = data.batches.codes[np.concatenate((mine, of_types[kind]))]
+        distances[row], p_values[row] = energy_test(
+            project(data.expression[mine]), drawn[kind], permutations, rng, batches=batches
+        )
     q_values = np.full(len(p_values), np.nan)
     tested = np.isfinite(p_values)
     if tested.any():
@@ -79,7 +97,12 @@ def strength(
 
 
 def energy_test(
-    own: DoubleArray, others: DoubleArray, permutations: int, rng: np.random.Generator
+    own: DoubleArray,
+    others: DoubleArray,
+    permutations: int,
+    rng: np.random.Generator,
+    *,
+    batches: IntArray | None = None,
 ) -> tuple[float, float]:
     """Return the energy distance of two sets of points, and its p value.
 
@@ -88,6 +111,7 @@ def energy_test(
         others: Points, (m, D).
         permutations: Times that the points are shuffled; 0 for no test.
         rng: Draws the shuffles.
+        batches: Batch of each point, the n first, (n + m,): points are shuffled within their batch.
 
     Returns:
         The distance; (1 + shuffles with at least that distance) / (1 + shuffles), NaN for no test.
@@ -99,7 +123,7 @@ def energy_test(
     n = len(own)
     label = np.zeros(len(points))
     label[:n] = 1.0
-    labels = np.stack([label, *(rng.permutation(label) for _ in range(permutations))])
+    labels = np.stack([label, *(_shuffled(label, batches, rng) for _ in range(permutations))])
     within = np.einsum("ij,ij->i", labels @ between, labels)
     towards = labels @ between.sum(axis=1)
     total, m = between.sum(), len(points) - n
@@ -112,6 +136,17 @@ def energy_test(
     return float(found[0]), float((1 + reached.sum()) / (1 + permutations))
 
 
+def _shuffled(
+    label: DoubleArray, batches: IntArray | None, rng: np.random.Generator
+) -> DoubleArray:
+    if batches is None:
+        return rng.permutation(label)
+    shuffled = np.empty_like(label)
+    by_batch = np.argsort(batches, kind="stable")
+    shuffled[by_batch] = label[np.lexsort((rng.random(len(label)), batches))]
+    return shuffled
+
+
 def _components(
     expression: sparse.csr_matrix, controls: CellRows, rng: np.random.Generator
 ) -> Callable[[sparse.csr_matrix], DoubleArray]:
@@ -119,7 +154,8 @@ def _components(
     cells: FloatArray = expression[_drawn(controls, MAX_FITTED, rng)].toarray()
     mean = cells.mean(axis=0, dtype=np.float64)
     _, _, axes = np.linalg.svd(cells - mean, full_matrices=False)
-    basis = axes[:N_COMPONENTS].T
+    # The axis beyond the rank is anything.
+    basis = axes[: min(N_COMPONENTS, len(cells) - 1)].T
     shift = mean @ basis
 
     def project(block: sparse.csr_matrix) -> DoubleArray:

@@ -14,7 +14,7 @@ from dygenept.data.reading.encodings import Column
 from dygenept.data.reading.labelled import LabelledFile
 from dygenept.machine.hdf5_files import written_hdf5
 from dygenept.machine.whole_files import remove_leftovers, replaced_whole
-from dygenept.types import CONTROL_LABEL, BoolArray, DoubleArray
+from dygenept.types import CONTROL_LABEL, BoolArray, Condition, DoubleArray
 
 if TYPE_CHECKING:
     import h5py
@@ -37,6 +37,7 @@ class ReadyFile:
         batch: Batch of each cell, where controls are to be matched by it.
         is_simulated: True if the cells were made up.
         draw: Seed that made-up cells were drawn with; None where nothing says it.
+        chosen_on: Conditions whose cells chose the genes, sorted.
     """
 
     kept: BoolArray
@@ -47,6 +48,7 @@ class ReadyFile:
     batch: Column | None
     is_simulated: bool
     draw: int | None = None
+    chosen_on: tuple[Condition, ...] = ()
 
 
 def write_ready(
@@ -68,6 +70,11 @@ def write_ready(
         own["simulated"] = True
         if ready.draw is not None:
             own["seed"] = ready.draw
+    if ready.chosen_on:
+        own["genes_chosen_on"] = {
+            "label": np.array([of.label for of in ready.chosen_on], dtype=object),
+            "cell_type": np.array([of.cell_type for of in ready.chosen_on], dtype=object),
+        }
     output.parent.mkdir(parents=True, exist_ok=True)
     with replaced_whole(output) as temporary, written_hdf5(temporary) as (file, check):
         file.attrs["encoding-type"], file.attrs["encoding-version"] = "anndata", "0.1.0"

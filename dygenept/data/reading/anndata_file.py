@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from dygenept.data.batches import match_batches
 from dygenept.data.memory import MemoryLimit
 from dygenept.data.reading.carried_lists import read_de_lists
-from dygenept.data.reading.cell_batches import decide_matching
+from dygenept.data.reading.cell_batches import decide_matching, note_few_controls
 from dygenept.data.reading.cells import LabelledCells
 from dygenept.data.reading.expression import check_values, normalize_counts
 from dygenept.data.reading.fingerprint import Content, fingerprint
 from dygenept.data.reading.h5ad import (
+    genes_chosen_on,
     open_h5ad,
     planted_shares,
     says_simulated,
@@ -112,6 +113,8 @@ def read_opened(
     mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
     if matches:
         de_lists = {}
+    if matches and found.batches is not None:
+        note_few_controls(found.batches, cells, notes)
     is_simulated = says_simulated(file)
     notes += check_values(expression, place, normalize=normalize)
     sha256 = fingerprint(
@@ -144,6 +147,7 @@ def read_opened(
         is_normalized=normalize,
         planted=planted_shares(file) if is_simulated else {},
         draw=simulated_draw(file) if is_simulated else None,
+        genes_chosen_on=genes_chosen_on(file, cells.conditions),
         batches=None
         if found.batches is None or not matches
         else match_batches(

@@ -101,3 +101,26 @@ def decide_matching(
             "--match-batches does so, with lists of its own."
         )
     return replace(mapping, match_batches=matches), matches
+
+
+def note_few_controls(batches: Column, cells: LabelledCells, notes: list[str]) -> None:
+    """Say how many perturbed cells have too few controls of their batch, of those that have any.
+
+    Args:
+        batches: Batch of each cell.
+        cells: The cells.
+        notes: Gets a sentence, if there are such cells.
+    """
+    n_batches, is_control = len(batches.categories), cells.condition_codes < 0
+    is_named = batches.codes >= 0
+    pairs = np.where(is_named, cells.cell_type_codes * n_batches + batches.codes, 0)
+    own = np.bincount(pairs[is_control & is_named], minlength=int(pairs.max(initial=0)) + 1)
+    has_any = np.isin(batches.codes, batches.codes[is_control & is_named])
+    few = np.flatnonzero(is_named & has_any & ~is_control & (own[pairs] < MIN_CONTROLS))
+    if len(few):
+        names = sorted({batches.categories[code] for code in np.unique(batches.codes[few])})
+        notes.append(
+            f"{len(few):,} perturbed cell(s) are in batches with fewer than {MIN_CONTROLS} control "
+            f"cells of their cell type, such as {names[0]!r}: they are compared with all controls "
+            "of the type."
+        )

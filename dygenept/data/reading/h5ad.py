@@ -5,7 +5,7 @@ No column is read that is not asked for; ``encodings`` reads each of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +19,14 @@ from dygenept.data.reading.zarr_store import is_zarr, open_zarr
 from dygenept.errors import DataError, nearest
 from dygenept.machine.file_kinds import file_kind, said_of
 from dygenept.machine.reading import reading, reason_of
+from dygenept.types import Condition
 
 if TYPE_CHECKING:
     import h5py
 
 OLD_CATEGORIES = "__categories"
+# Below ``uns``: labels and cell types of conditions.
+CHOSEN_ON = "dygenept/genes_chosen_on"
 
 
 @contextmanager
@@ -145,6 +148,18 @@ def read_lists(file: h5py.File, name: str) -> Mapping[str, tuple[str, ...]]:
         if isinstance(item, h5py.Dataset) and item.ndim == 1:
             lists[str(key)] = tuple(text or "" for text in read_texts(item, []))
     return lists
+
+
+def genes_chosen_on(file: h5py.File, conditions: Iterable[Condition]) -> frozenset[Condition]:
+    """Return the conditions whose cells chose the genes of a file, as ``data prepare`` wrote it.
+
+    Args:
+        file: The open file.
+        conditions: Its conditions.
+    """
+    found = read_lists(file, CHOSEN_ON)
+    pairs = set(zip(found.get("label", ()), found.get("cell_type", ()), strict=False))
+    return frozenset(of for of in conditions if (of.label, of.cell_type) in pairs)
 
 
 def says_simulated(file: h5py.File) -> bool:

@@ -12,7 +12,12 @@ from dygenept.data.memory import CellsSize
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cell_batches import decide_matching
 from dygenept.data.reading.encodings import text_attribute
-from dygenept.data.reading.h5ad import open_h5ad, says_simulated, simulated_draw
+from dygenept.data.reading.h5ad import (
+    genes_chosen_on,
+    open_h5ad,
+    says_simulated,
+    simulated_draw,
+)
 from dygenept.data.reading.labelled import LabelledFile, read_labelled
 from dygenept.data.reading.matrices import checked_parts
 from dygenept.types import DataOutline, IntArray
@@ -47,6 +52,7 @@ def outline_file(
         mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
         is_simulated = says_simulated(file)
         draw = simulated_draw(file) if is_simulated else None
+        chosen_on = genes_chosen_on(file, found.cells.conditions)
         lengths = _row_lengths(found)
         n_stored = _n_stored(found.place.item)
     cells, shape = found.cells, (len(found.cell_ids), len(found.gene_ids))
@@ -55,6 +61,7 @@ def outline_file(
         found.data(name=name or path.stem, source=str(path)),
         is_simulated=is_simulated,
         draw=draw,
+        genes_chosen_on=chosen_on,
         de_lists={} if matches else de_lists,
         notes=tuple(notes),
         mapping=mapping,

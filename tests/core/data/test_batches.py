@@ -209,3 +209,26 @@ def test_a_file_with_gears_lists_is_not_matched_unless_asked(tmp_path: Path) -> 
     asked = read(path, match=True)
     assert asked.batches is not None
     assert not asked.de_lists
+
+
+def test_cells_with_too_few_controls_of_their_batch_are_counted(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    # (label, batch, cell type, cells); no batch of the other type's controls helps.
+    groups = [
+        *(("ctrl", "a", "K562", 12), ("ctrl", "b", "K562", 4), ("ctrl", "b", "RPE1", 12)),
+        *(("KLF1", "a", "K562", 3), ("KLF1", "b", "K562", 5), ("KLF1", "a", "RPE1", 2)),
+        *(("GATA1", "b", "RPE1", 3), ("GATA1", "c", "K562", 2), ("GATA1", None, "K562", 1)),
+    ]
+    labels, batches, types = (
+        [group[part] for group in groups for _ in range(group[3])] for part in range(3)
+    )
+    path = write(
+        tmp_path / "s.h5ad", rng.random((len(labels), 4)), labels, batches, cell_type=types
+    )
+    notes = read(path).notes
+    (few,) = [note for note in notes if "fewer than 10 control cells" in note]
+    # Five in b and two in a; those of c, which has no control at all, are told of by another note.
+    assert few.startswith("7 perturbed cell(s)")
+    assert "such as 'a'" in few
+    assert any("such as 'c'" in note or "without a name" in note for note in notes)
+    assert not any("fewer than 10 control" in note for note in read(path, match=False).notes)

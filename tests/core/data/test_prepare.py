@@ -25,7 +25,7 @@ from dygenept.data.prepare.strength import energy_test
 from dygenept.data.prepare.variable_genes import normalized_dispersions, top_variable
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.errors import DataError
-from dygenept.types import Condition, Perturbation
+from dygenept.types import Condition, Fold, Perturbation
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_held_out_cells_have_no_say_in_which_genes_are_kept(tmp_path: Path) -> N
                 min_cells=20,
                 keeps_targets=False,
             ),
-            train_labels=lambda _: frozenset({"KLF1", "GATA1"}),
+            fold_of=lambda _: Fold(train=("KLF1", "GATA1"), val=(), test=("SPI1",)),
         )
         chosen.append(read_anndata(made.path).gene_ids)
         said = made.manifest["variable_genes"]
@@ -233,6 +233,20 @@ def test_targets_batches_and_strength_come_out_of_a_screen(screen: Path) -> None
     batches = described["batches"]
     assert isinstance(batches, list)
     assert sum(row["n_cells"] for row in batches) == data.n_cells
+
+
+def test_a_column_of_batches_that_is_left_out_is_said(screen: Path) -> None:
+    with_batches = replace(MAPPING, batch_column="lane")
+    for options, is_said in (
+        ({"mapping": with_batches}, True),
+        ({"mapping": with_batches, "batches": "controls"}, False),
+        ({"mapping": with_batches, "batches": "scale"}, False),
+        ({}, False),
+    ):
+        made = prepared(screen, **options)
+        said = any("column of batches is left out" in note for note in made.manifest["notes"])
+        assert said == is_said
+        assert (read_anndata(made.path).batches is None) == (options.get("batches") != "controls")
 
 
 def test_what_is_noise_is_not_called_reliable(tmp_path: Path) -> None:

@@ -49,8 +49,26 @@ def test_the_error_of_cell_types_is_what_was_planted(is_crossed: bool) -> None:
     assert np.mean(chance**2) < 0.1 * 0.25 / 6
 
 
+@pytest.mark.parametrize("is_crossed", [True, False])
+def test_with_its_noise_the_spread_of_cell_types_is_that_of_their_means(is_crossed: bool) -> None:
+    rng = np.random.default_rng(2)
+    labels = [f"p{row}" if is_crossed else f"p{row}{kind}" for row in range(30) for kind in "abc"]
+    clusters = Clusters.of(labels, list("abc") * 30)
+    values = rng.normal(size=(90, 5))
+    found = clusters.cell_type_spread(values)
+    means = values.reshape(30, 3, 5).mean(axis=0)
+    np.testing.assert_allclose(found.whole, means.std(axis=0, ddof=1) / 3**0.5)
+    assert (found.beyond_chance < found.whole).all()
+    # What a perturbation does in all cell types does not set them apart.
+    own = 5.0 * rng.normal(size=(30, 5))
+    both = clusters.cell_type_spread(values + np.repeat(own, 3, axis=0))
+    np.testing.assert_allclose(both.whole, found.whole, rtol=1e-9)
+
+
 def test_one_cell_type_adds_nothing() -> None:
     assert Clusters.independent(4).cell_type_errors(np.ones((4, 3))).tolist() == [0.0] * 3
+    found = Clusters.independent(4).cell_type_spread(np.arange(8.0).reshape(4, 2))
+    assert found.whole.tolist() == found.beyond_chance.tolist() == [0.0, 0.0]
 
 
 def test_the_error_of_cell_types_worked_out_by_hand() -> None:
@@ -59,4 +77,6 @@ def test_the_error_of_cell_types_worked_out_by_hand() -> None:
     clusters = Clusters.of(list("abcde"), ["x", "x", "y", "y", "y"])
     values = np.asarray([[0.0], [2.0], [10.0], [14.0], [12.0]])
     expected = np.sqrt((2 * 13.2**2 - 4 - 12) * 2) / 5
-    assert clusters.cell_type_errors(values)[0] == pytest.approx(expected)
+    found = clusters.cell_type_spread(values)
+    assert clusters.cell_type_errors(values)[0] == found.beyond_chance[0] == pytest.approx(expected)
+    assert found.whole[0] == pytest.approx(np.sqrt(2 * 13.2**2 * 2) / 5)

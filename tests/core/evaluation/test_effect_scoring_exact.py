@@ -15,6 +15,7 @@ from dygenept.evaluation import effect_scoring
 from dygenept.evaluation.effect_scoring import EffectScore, score_effects
 from dygenept.evaluation.two_way import TwoWay
 from dygenept.plugin.specs import EffectMetricSpec
+from dygenept.results.records import MetricRecord
 from dygenept.types import (
     Condition,
     DoubleArray,
@@ -136,6 +137,44 @@ def test_a_perturbation_counts_over_its_measured_genes(order: tuple[int, ...]) -
     ]
 
 
+def first_is_ahead(pairs: GroupedPairs) -> DoubleArray:
+    """1 where the first pair of a group is predicted above all others of it, 0 where it ties."""
+    found = np.zeros((len(pairs.counts), pairs.n_groups))
+    for group in range(pairs.n_groups):
+        first, *others = pairs.predicted[pairs.groups == group]
+        found[:, group] = first > max(others, default=-np.inf)
+    return found
+
+
+def test_what_ties_cost_is_told_of_all_and_of_each_cell_type() -> None:
+    data = table()
+    spec = spec_of("perturbation", lowers_ties=True)
+    # Ties in A in x alone; B in x and A in y have none.
+    predicted = np.array([[5.0, 5.0, 9.0, 9.0], [4.0, 8.0, 16.0, 9.0], [1.5, 9.0, 9.0, 64.0]])
+
+    def gains(spec: EffectMetricSpec, rows: list[int]) -> EffectScore:
+        predictions = Predictions(tuple(data.conditions[row] for row in rows), predicted[rows])
+        ((_, found),) = score_effects([(spec, first_is_ahead)], predictions, data, n_resamples=5)
+        return found
+
+    both = gains(spec, [0, 1, 2])
+    assert set(both.untied_by_type) == {X, Y}
+    # Half of the orders, as 20 random ones have it, of one of two values in x and of three in all.
+    assert 0.1 < both.untied_by_type[X] < 0.4
+    assert both.untied_by_type[Y] == 0.0
+    assert both.untied == pytest.approx(2 / 3 * both.untied_by_type[X])
+    in_x = gains(spec, [0, 2])
+    assert (in_x.untied_by_type, in_x.untied > 0.1) == ({}, True)
+    plain = gains(replace(spec, lowers_ties=False), [0, 1, 2])
+    assert (plain.untied, set(plain.untied_by_type.values())) == (0.0, {0.0})
+    # A loss by random orders is none.
+    lower = gains(replace(spec, higher_is_better=False), [0, 1, 2])
+    assert (lower.untied, set(lower.untied_by_type.values())) == (0.0, {0.0})
+    record = MetricRecord.of_effects(spec, both)
+    assert (record.untied, record.untied_by_type) == (both.untied, both.untied_by_type)
+    assert MetricRecord.of_effects(replace(spec, lowers_ties=False), plain).untied_by_type == {}
+
+
 def test_units_with_fewer_pairs_are_undefined_and_not_part_of_chance() -> None:
     found = scored(spec_of("gene", min_pairs=2, chance=first_truth))
     np.testing.assert_array_equal(found.values, [1.0, *[NAN] * 5])
@@ -143,6 +182,13 @@ def test_units_with_fewer_pairs_are_undefined_and_not_part_of_chance() -> None:
     assert found.chance == 1.0
     every = scored(spec_of("gene", min_pairs=1, chance=first_truth))
     assert every.chance == pytest.approx(4 / 6)
+    # First truths of G0, G1 and G3 in x are 1, 0 and 1, those of G0, G1 and G2 in y 0, 1 and 1.
+    assert every.chance_by_type == {X: pytest.approx(2 / 3), Y: pytest.approx(2 / 3)}
+    by_perturbation = scored(spec_of("perturbation", chance=first_truth))
+    # Of A and B in x, and of A in y.
+    assert by_perturbation.chance_by_type == {X: 0.5, Y: 0.0}
+    assert scored(spec_of("gene")).chance_by_type == {}
+    assert MetricRecord.of_effects(spec_of("gene"), every).chance_by_type == every.chance_by_type
     none = scored(spec_of("gene", min_pairs=3, chance=first_truth))
     assert np.isnan(none.values).all()
     assert none.chance is None

@@ -86,6 +86,35 @@ def test_the_truth_is_covered_in_several_cell_types_where_rows_alone_would_not_d
     assert np.mean((rows.low <= 0) & (rows.high >= 0)) < 0.8
 
 
+@pytest.mark.parametrize("n_types", [2, 3])
+@pytest.mark.parametrize("is_crossed", [True, False])
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_few_cell_types_that_happen_to_be_alike_do_not_make_an_interval_short(
+    n_types: int, is_crossed: bool, share: float
+) -> None:
+    rng = np.random.default_rng(n_types)
+    n, n_boards = 33, 2000
+    shares = (0.7 - share, share, 0.3)
+    of_perturbations = rng.normal(size=(n, 1 if is_crossed else n_types, n_boards))
+    of_types = rng.normal(size=(1, n_types, n_boards))
+    noise = rng.normal(size=(n, n_types, n_boards))
+    parts = zip(shares, (of_perturbations, of_types, noise), strict=True)
+    values = np.asarray(sum(part * of**0.5 for of, part in parts)).reshape(-1, n_boards)
+    kinds = [f"c{number}" for number in range(n_types)]
+    labels = [f"p{row}{'' if is_crossed else kind}" for row in range(n) for kind in kinds]
+    found = mean_intervals(values, Clusters.of(labels, kinds * n), n_draws=199)
+    # Earlier 0.82 to 0.94 where cell types differ much.
+    assert np.mean((found.low <= 0) & (found.high >= 0)) > 0.94
+
+
+def test_one_cell_type_has_the_interval_of_its_perturbations_alone() -> None:
+    values = np.random.default_rng(4).exponential(size=(12, 3))
+    one = mean_intervals(values, Clusters.of(list("abcdefghijkl"), ["x"] * 12))
+    alone = mean_intervals(values, Clusters.independent(12))
+    np.testing.assert_array_equal(one.low, alone.low)
+    np.testing.assert_array_equal(one.p_values, alone.p_values)
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
     values = np.random.default_rng(0).exponential(size=(30, 2))
     clusters = Clusters.independent(30)

@@ -26,7 +26,8 @@ def by_hand(
     units = clusters.by_perturbation(values[:, None])[:, 0]
     n = len(units)
     error = units.std(ddof=1) / n**0.5
-    of_types = float(clusters.cell_type_errors(values[:, None])[0])
+    apart = clusters.cell_type_spread(values[:, None])
+    of_types, whole = float(apart.beyond_chance[0]), float(apart.whole[0])
     t_values: list[float] = []
     if n >= 5:
         for counts in resample_counts(n, n_draws, seed):
@@ -46,8 +47,11 @@ def by_hand(
                 min(max(t_values[-number], student), 2 * student),
                 min(max(-t_values[number - 1], student), 2 * student),
             ]
-        added = stats.t.ppf(1 - left_out, n_types - 1) * of_types if n_types > 1 else 0.0
-        below, above = (float(np.hypot(side * error, added)) for side in reach)
+        t_types = stats.t.ppf(1 - left_out, n_types - 1) if n_types > 1 else 0.0
+        below, above = (
+            max(float(np.hypot(side * error, t_types * of_types)), t_types * whole)
+            for side in reach
+        )
         return mean - below, mean + above
 
     p_value = 1.0
@@ -67,6 +71,7 @@ CLUSTERS = {
     "nine": Clusters.independent(9),
     "two types": Clusters.of([f"p{row // 2}" for row in range(16)], ["x", "y"] * 8),
     "uneven": Clusters.of(list("aabbcdeffg"), list("xyxyxxyxyz")),
+    "others in each type": Clusters.of(list("abcdefghij"), list("xy") * 5),
 }
 
 
@@ -168,8 +173,8 @@ def test_levels_go_from_the_widest_interval_to_the_middle() -> None:
 # ---------------------------------------------------------------------------------------- clusters
 
 
-def exact_errors(values: list[float], names: str, types: str) -> float:
-    """The standard error of the choice of cell types, in fractions."""
+def exact_errors(values: list[float], names: str, types: str) -> tuple[float, float]:
+    """The standard errors of ``CellTypeSpread``, in fractions."""
     of = [Fraction(value) for value in values]
     n, n_types = len(of), len(set(types))
     mean = sum(of, Fraction()) / n
@@ -177,13 +182,17 @@ def exact_errors(values: list[float], names: str, types: str) -> float:
     for value, name in zip(of, names, strict=True):
         own = [other for other, its in zip(of, names, strict=True) if its == name]
         rest.append(value - (sum(own, Fraction()) / len(own) if len(own) > 1 else mean))
-    excess = Fraction()
+    excess, whole = Fraction(), Fraction()
     for kind in sorted(set(types)):
         own = [item for item, its in zip(rest, types, strict=True) if its == kind]
         centre = sum(own, Fraction()) / len(own)
         within = sum(((item - centre) ** 2 for item in own), Fraction())
         excess += sum(own, Fraction()) ** 2 - within * len(own) / max(len(own) - 1, 1)
-    return float(max(excess, Fraction()) * n_types / (n_types - 1)) ** 0.5 / n
+        whole += sum(own, Fraction()) ** 2
+    excess_error, whole_error = (
+        float(max(of, Fraction()) * n_types / (n_types - 1)) ** 0.5 / n for of in (excess, whole)
+    )
+    return excess_error, whole_error
 
 
 @pytest.mark.parametrize(
@@ -201,7 +210,11 @@ def test_errors_of_cell_types_are_those_of_exact_arithmetic(
     clusters = Clusters.of(list(names), list(types))
     table = np.array([values, values[::-1]], dtype=np.float64).T
     expected = [exact_errors(values, names, types), exact_errors(values[::-1], names, types)]
-    assert clusters.cell_type_errors(table).tolist() == pytest.approx(expected, abs=1e-12)
+    found = clusters.cell_type_spread(table)
+    assert np.stack((found.beyond_chance, found.whole), axis=1) == pytest.approx(
+        np.array(expected), abs=1e-12
+    )
+    np.testing.assert_array_equal(clusters.cell_type_errors(table), found.beyond_chance)
 
 
 def test_codes_are_small_whole_numbers_in_the_order_of_names() -> None:

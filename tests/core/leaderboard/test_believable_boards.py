@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from core.leaderboard.attacked_boards import ROLES, MakeRecord, by_place, records_of
 
+from dygenept.evaluation.clusters import Clusters
+from dygenept.evaluation.confidence_set import best_p_values
+from dygenept.leaderboard.boards import leaderboard_of
 from dygenept.leaderboard.comparisons import rank_models
 from dygenept.leaderboard.judgements import INVERTED, NO_CEILING, TRIVIAL
 from dygenept.leaderboard.notes import board_notes
@@ -270,6 +273,47 @@ def test_a_model_that_is_far_off_changes_nothing_for_the_others(record: MakeReco
     alone = marks()
     assert alone == {"good": "*", "near": "", "worse": ""}
     assert marks(1e30) == marks(1e30, 1e35, 1e300) == alone
+
+
+def test_a_trivial_prediction_that_a_model_beats_is_not_near_the_best(record: MakeRecord) -> None:
+    rng = np.random.default_rng(4)
+    base = rng.normal(0.4, 0.02, 8)
+    made = {"perturbed_mean": base, "steady": base + 0.05 + rng.normal(0.0, 0.045, 8)}
+    made |= {f"wild{number}": base + 0.04 + rng.normal(0.0, 0.12, 8) for number in range(4)}
+    # Beside four that scatter, the confidence set by itself keeps the mean.
+    p_values = best_p_values(np.stack(list(made.values()), axis=1), Clusters.independent(8))
+    assert p_values[0] > 0.05
+
+    def marks(models: Mapping[str, np.ndarray]) -> dict[str, str]:
+        records = [
+            record(key=name, model=name, values=tuple(of.tolist()), family=("steady",))
+            for name, of in models.items()
+        ]
+        return {row.model: row.marks for row in leaderboard_rows(records)}
+
+    found = marks(made)
+    assert (found["steady"], found["perturbed_mean"]) == ("*", "")
+    without = marks({name: of for name, of in made.items() if name != "steady"})
+    assert without["perturbed_mean"] == "≈"
+
+
+def test_a_note_on_all_perturbations_does_not_deny_what_is_shown_in_a_part(
+    record: MakeRecord,
+) -> None:
+    rng = np.random.default_rng(2)
+    base = rng.normal(0.4, 0.02, 24)
+    types = ("x",) * 12 + ("y",) * 12
+    lead = np.where(np.arange(24) < 12, 0.2, -0.2) + rng.normal(0.0, 0.02, 24)
+    made = [
+        record(key=name, model=name, values=tuple(of.tolist()), cell_types=types)
+        for name, of in (("perturbed_mean", base), ("model", base + lead))
+    ]
+    whole, parts = leaderboard_of(made), leaderboard_of(made, by="cell_type")
+    said = "no model is shown to beat perturbed_mean on pearson_delta"
+    assert said in whole.notes
+    assert [row.group for row in parts.rows if row.judgement.beats_reference] == ["x"]
+    assert said not in parts.notes
+    assert f"all parts together: {said}" in parts.notes
 
 
 def test_an_interval_holds_its_mean_and_ends_where_the_metric_does(record: MakeRecord) -> None:

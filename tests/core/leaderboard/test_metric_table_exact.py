@@ -226,6 +226,82 @@ def test_each_cell_type_has_resamples_of_its_own(record: MakeRecord) -> None:
     assert np.isnan(part.resampled["a"].genes).all()
 
 
+def tied(record: MakeRecord, model: str, fold: int, **ties: object) -> RunRecord:
+    """Three genes in cell type x and one in y, of which one has no value."""
+    values = (0.1, None, 0.3, 0.4)
+    one = record(
+        key=f"{model}{fold}", model=model, fold=fold, values=values, cell_types=("x", "x", "x", "y")
+    )
+    metric = one.metrics[0].model_copy(update={"unit": "gene", **ties})
+    return one.model_copy(update={"metrics": (metric,)})
+
+
+def test_each_part_gains_what_its_own_ties_cost(record: MakeRecord) -> None:
+    by_type = {"x": 0.2, "y": 0.0}
+    made = [
+        tied(record, "a", 0, untied=0.1, untied_by_type=by_type),
+        tied(record, "a", 1, untied=0.4, untied_by_type={"x": 0.5, "y": 0.3}),
+        tied(record, "b", 0, untied=0.0, untied_by_type={"x": 0.0, "y": 0.0}),
+    ]
+    (whole,) = metric_tables(made)
+    assert whole.untied == {"a": pytest.approx(0.25)}
+    (in_x,) = metric_tables(made, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.untied == {"a": pytest.approx(0.35)}
+    (in_y,) = metric_tables(made, keep=lambda unit: unit.cell_type == "y")
+    assert in_y.untied == {"a": pytest.approx(0.15)}
+    # Folds count by what is kept of them.
+    some = [made[0], tied(record, "a", 1, untied=0.4)]
+    (mixed,) = metric_tables(some, keep=lambda unit: unit.fold == 1 or unit.cell_type == "y")
+    assert mixed.untied == {"a": pytest.approx((1 * 0.0 + 3 * 0.4) / 4)}
+    for table in (whole, in_x, in_y, mixed):
+        assert table.unknown_ties == frozenset()
+
+
+def test_what_ties_cost_in_a_cell_type_is_not_guessed_from_all(record: MakeRecord) -> None:
+    # A version between recorded the gain over all cell types and no other.
+    made = [
+        tied(record, "a", 0, untied=0.1),
+        tied(record, "b", 0, untied=0.1, untied_by_type={"x": 0.2, "y": 0.0}),
+    ]
+    (whole,) = metric_tables(made)
+    assert whole.untied == pytest.approx({"a": 0.1, "b": 0.1})
+    assert whole.unknown_ties == frozenset()
+    (in_x,) = metric_tables(made, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.untied == pytest.approx({"b": 0.2})
+    assert in_x.unknown_ties == {"a"}
+    (alone,) = metric_tables(made[:1], keep=lambda unit: unit.cell_type == "x")
+    assert alone.unknown_ties == {"a"}
+    # Of other parts nothing is claimed anyhow: their resamples are not known.
+    (part,) = metric_tables(made, keep=lambda unit: unit.perturbation == "g0+ctrl")
+    assert (part.untied, part.unknown_ties) == ({}, frozenset())
+    # A record of before that says nothing at all, and one of a metric that lowers no ties.
+    (older,) = metric_tables([tied(record, "c", 0), *made])
+    assert older.unknown_ties == {"c"}
+    (none,) = metric_tables([tied(record, "c", 0), tied(record, "d", 0)])
+    assert (none.untied, none.unknown_ties) == ({}, frozenset())
+
+
+def test_a_cell_type_has_the_chance_level_of_its_own_units(record: MakeRecord) -> None:
+    made = [
+        tied(record, "a", 0, chance=0.4, chance_by_type={"x": 0.5, "y": 0.1}),
+        tied(record, "a", 1, chance=0.2, chance_by_type={"x": 0.2, "y": 0.3}),
+    ]
+    (whole,) = metric_tables(made)
+    assert whole.chance == pytest.approx(0.3)
+    (in_x,) = metric_tables(made, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.chance == pytest.approx(0.35)
+    (in_y,) = metric_tables(made, keep=lambda unit: unit.cell_type == "y")
+    assert in_y.chance == pytest.approx(0.2)
+    (first,) = metric_tables(made, keep=lambda unit: unit.fold == 0)
+    assert first.chance == pytest.approx(0.4)
+    # Where nothing else is known it is that of all units.
+    (some,) = metric_tables(made, keep=lambda unit: unit.perturbation == "g0+ctrl")
+    assert some.chance == pytest.approx(0.3)
+    older = [tied(record, "a", 0, chance=0.4)]
+    (in_x,) = metric_tables(older, keep=lambda unit: unit.cell_type == "x")
+    assert in_x.chance == pytest.approx(0.4)
+
+
 def test_cells_have_no_resamples_of_genes(record: MakeRecord) -> None:
     (table,) = metric_tables([record(key="1", model="a", values=(0.1, 0.2))])
     assert table.resampled == {}

@@ -10,7 +10,7 @@ import pytest
 from dygenept.evaluation.comparison import NOT_ABOVE
 from dygenept.leaderboard.calibration import Calibration
 from dygenept.leaderboard.judgements import Judgement, Lead
-from dygenept.leaderboard.notes import board_notes
+from dygenept.leaderboard.notes import board_notes, part_notes
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.results.records import ControlsRecord, RunRecord
 
@@ -185,6 +185,48 @@ def test_chance_levels_cells_and_controls_come_after(
     enough = ControlsRecord(seed=0, n_cells={"x": 90}, noise_shares={"x": 0.1})
     assert board_notes([row], noisy.model_copy(update={"controls": enough})) == ()
     assert board_notes([row], record()) == ()
+
+
+def test_of_whom_nothing_is_claimed_for_want_of_what_ties_cost(row: LeaderboardRow) -> None:
+    reference = judged(row, reference="gene_mean")
+    old = replace(reference, metric="auprc_gene", model="gene_mean", is_untied_unknown=True)
+    too = replace(old, metric="auprc_perturbation")
+    again = "an earlier version recorded {0} without what ties cost; run the bench again with "
+    one = again.format("it") + "--no-resume"
+    assert board_notes([old, too, row]) == (
+        "nothing is claimed on auprc_gene, auprc_perturbation of gene_mean, or against it: " + one,
+    )
+    several = again.format("them") + "--no-resume"
+    assert board_notes([old, replace(old, model="a"), too]) == (
+        f"nothing is claimed on auprc_gene of a and gene_mean, or against them: {several}; "
+        f"nothing is claimed on auprc_perturbation of gene_mean, or against it: {one}",
+    )
+
+
+def test_beside_parts_what_is_said_of_all_is_said_to_be(row: LeaderboardRow) -> None:
+    behind = judged(row, beats_reference=False, reference="control_mean", gap_reason=NOT_ABOVE)
+    made = replace(calibrated(behind, "pds", False, 0.1, 0.2), n_distinct=5, chance=0.5)
+    alone, beside = board_notes([made]), board_notes([made], in_parts=True)
+    is_whole = [note.startswith("all parts together: ") for note in beside]
+    # Whether a metric is calibrated is said of the data set.
+    assert [note for note, of in zip(alone, is_whole, strict=True) if not of] == [
+        "first metric: pds, by default: no metric is calibrated on this data set"
+    ]
+    assert [note.removeprefix("all parts together: ") for note in beside] == list(alone)
+    assert "all parts together: no model is shown to beat control_mean on pds" in beside
+
+
+def test_parts_say_what_their_own_ties_cost(row: LeaderboardRow) -> None:
+    reference = judged(row, reference="gene_mean")
+    tied = replace(reference, model="gene_mean", metric="auprc_gene", untied=0.02, group="x")
+    old = replace(tied, untied=0.0, is_untied_unknown=True, group="y")
+    notes = part_notes([[tied, row], [old], [replace(row, group="z")]])
+    assert notes == (
+        "x: gene_mean predicts many pairs alike, and any order of these would gain it 0.0200 on "
+        "auprc_gene: claims count as if it had",
+        "y: nothing is claimed on auprc_gene of gene_mean, or against it: an earlier version "
+        "recorded it without what ties cost; run the bench again with --no-resume",
+    )
 
 
 def test_submissions_are_doubted_in_their_own_sentences(row: LeaderboardRow) -> None:

@@ -153,6 +153,29 @@ def test_where_nothing_is_known_of_resamples_there_is_no_interval_and_no_claim()
     assert grid.best_p(["a", "b"]) == {"a": 1.0, "b": 1.0}
 
 
+@pytest.mark.parametrize(("genes", "perturbations"), [(3, 40), (40, 5), (2, 2), (6, 40), (40, 6)])
+def test_fewer_than_six_genes_or_perturbations_show_nothing(genes: int, perturbations: int) -> None:
+    plain = grid_of(a=GOOD, b=POOR)
+    draws = {
+        name: TwoWay(
+            level + 1e-6 * np.random.default_rng(seed).normal(size=400),
+            np.full(400, level),
+            np.full(400, level),
+            genes,
+            perturbations,
+        )
+        for seed, (name, level) in enumerate({"a": 0.8, "b": 0.1}.items())
+    }
+    grid = ScoreGrid(plain.models, plain.values, LABELS, ("x",) * N, 1, resampled=draws)
+    (found,) = grid.compare(["a"], "b").values()
+    by_t = draws["a"].minus(draws["b"]).two_sided_p(found.difference)
+    assert by_t < 0.05
+    fewest = min(genes, perturbations)
+    assert found.p_value == (by_t if fewest == 6 else 2.0 ** (1 - fewest))
+    assert (found.p_value >= 0.05) == (fewest < 6)
+    assert (grid.best_p(["a", "b"])["b"] >= 0.05) == (fewest < 6)
+
+
 def test_the_best_of_three_with_resamples_counts_both_others() -> None:
     plain = grid_of(a=GOOD, b=FAIR, c=GOOD + 1e-3)
     draws = {

@@ -4,12 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.leaderboard.seeds import over_seeds, seed_groups, seed_rows
-from dygenept.results.records import RunRecord
+from dygenept.results.records import RunRecord, TwoWayRecord
 
 MakeRecord = Callable[..., RunRecord]
+
+
+def test_of_a_model_that_the_first_seed_lacks_nothing_is_claimed_on_effects(
+    record: MakeRecord,
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.5, 0.01, 30)
+
+    def of(model: str, lead: float, seed: int, untied: float | None) -> RunRecord:
+        one = record(
+            key=f"{model}{seed}", model=model, seed=seed, values=tuple((values + lead).tolist())
+        )
+        draws = tuple((lead + 0.5 + 0.01 * rng.normal(size=60)).tolist())
+        spread = TwoWayRecord(
+            genes=draws, perturbations=draws, pairs=draws, n_genes=30, n_perturbations=30
+        )
+        update = {"two_way": spread, "untied": untied, "unit": "gene"}
+        metric = one.metrics[0].model_copy(update=update)
+        dataset = one.dataset.model_copy(update={"kind": "effects"})
+        return one.model_copy(update={"metrics": (metric,), "dataset": dataset})
+
+    seeds = [
+        [of("gene_mean", 0.0, 1, 0.02), of("first", 0.3, 1, 0.0)],
+        [of("gene_mean", 0.0, 2, 0.04), of("second", 0.3, 2, 0.0)],
+    ]
+    (table,) = over_seeds(seeds)
+    assert table.untied == {"gene_mean": pytest.approx(0.03)}
+    assert set(table.resampled) == {"gene_mean", "first", "second"}
+    grid = ScoreGrid.of(table)
+    found = grid.compare(["first", "second"], "gene_mean")
+    assert found["first"].p_value < 0.05
+    # As single genes, which the perturbations have in common, it would be far beyond chance.
+    assert (found["second"].p_value, found["second"].ci_low) == (1.0, None)
+    cells = [
+        [of.model_copy(update={"dataset": record().dataset}) for of in board] for board in seeds
+    ]
+    assert over_seeds(cells)[0].resampled == {}
 
 
 def seeds_of(record: MakeRecord) -> list[list[RunRecord]]:

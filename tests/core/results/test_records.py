@@ -74,6 +74,7 @@ def test_a_record_of_the_first_version_keeps_its_fields_when_it_is_written_again
         assert metric.pop("two_way_by_type") == {}
         assert metric.pop("unit") == "perturbation"
         assert metric.pop("untied") is None
+        assert metric.pop("untied_by_type") == metric.pop("chance_by_type") == {}
     assert {name: new[name] for name in old} == old
 
 

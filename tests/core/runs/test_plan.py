@@ -164,6 +164,17 @@ def test_a_registered_screen_is_planned_from_what_the_registry_says(tmp_path: Pa
     assert any("not on disk" in doubt for doubt in plan.doubts)
 
 
+def test_a_count_that_nobody_says_is_named(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    registry.write_text(
+        "datasets:\n  screen: {source: file, path: absent.h5ad, n_cells: 250, n_genes: 180}\n"
+    )
+    request = BenchRequest(dataset="screen", results=tmp_path / "results", models=MODELS)
+    plan = plan_bench(request, Environment.load((registry,), data_dir=tmp_path))
+    assert plan.size is None
+    assert any("how many perturbations there are" in doubt for doubt in plan.doubts)
+
+
 def test_a_plan_says_that_its_executor_would_be_refused(toy: Path, tmp_path: Path) -> None:
     (doubt,) = planned(toy, tmp_path, ranks=2).doubts
     assert doubt.startswith("The run would be refused: --ranks 2 needs --executor ray")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,6 +96,21 @@ def test_correlation_ignores_the_size_of_a_change_and_distance_does_not() -> Non
     assert by_distance["correlation"].to_list()[2] is None
 
 
+def test_what_is_predicted_to_change_nothing_has_no_direction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Predictions are float32 and control is not: what rounding leaves is no change."""
+    monkeypatch.setattr(sys.modules[__name__], "CONTROL", np.array([0.1, 0.7, 1.3, 2.9]))
+    for wanted in (state(G1=2.0), state(G2=-1.0), state(G3=1.0, G4=1.0)):
+        found = rank_perturbations(written(), wanted, SINGLES, RankRequest())
+        assert set(found.table["perturbation"]) == {"A+ctrl", "B+ctrl", "C+ctrl"}
+        assert any("1 of 4 candidates" in note for note in found.notes)
+    by_distance = rank_perturbations(written(), wanted, SINGLES, RankRequest(by="euclidean"))
+    correlations = dict(by_distance.table.select("perturbation", "correlation").iter_rows())
+    assert correlations["D+ctrl"] is None
+    assert not any("candidates" in note for note in by_distance.notes)
+
+
 def test_wanted_expression_is_measured_from_control_like_a_wanted_change() -> None:
     wanted = WantedState(dict(zip(GENES, (CONTROL + CHANGES["C"]).tolist(), strict=True)))
     for by in ("correlation", "euclidean"):
@@ -151,12 +167,28 @@ def test_genes_that_the_model_does_not_predict_are_named() -> None:
         ("gene,delta\nG1,high\nG2,low\n", "not a number"),
         ("gene,delta\nG1,1\n", "2 genes or more"),
         ("gene,delta\nG1,inf\nG2,1\n", "not a finite number"),
+        ("gene,delta\nG1,NaN\nG2,1\nG3,NaN\n", r"G1 is not a finite number \(2 such"),
+        ("gene,delta\nG1,\nG2,1\n", "not a number"),
+        ("gene,delta\nG1,1\n,2\n,3\n", "2 row.s. name no gene"),
+        ("gene,delta,expression\nG1,1,1\nG2,1,1\n", "both expression and delta"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "state.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_state(tmp_path / "state.csv")
+
+
+def test_a_state_may_begin_with_many_whole_numbers(tmp_path: Path) -> None:
+    rows = [*(f"G{number},0" for number in range(2000)), "KLF1,0.25"]
+    (tmp_path / "state.csv").write_text("\n".join(["gene,delta", *rows]) + "\n")
+    found = read_state(tmp_path / "state.csv")
+    assert len(found.values) == 2001
+    assert found.values["KLF1"] == 0.25
+    # The first line of genes may be numbers too: Entrez ids beside symbols.
+    rows = [*(f"{number},0" for number in range(2000)), "KLF1,1"]
+    (tmp_path / "ids.tsv").write_text("\n".join(["gene,delta", *rows]).replace(",", "\t") + "\n")
+    assert read_state(tmp_path / "ids.tsv").values["KLF1"] == 1.0
 
 
 def test_two_genes_cannot_be_correlated_but_have_a_distance() -> None:

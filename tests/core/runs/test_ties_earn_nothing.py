@@ -15,6 +15,7 @@ from dygenept.leaderboard.metric_table import metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.results.records import RunRecord
 from dygenept.types import Condition, Predictions, Task
+from dygenept_cli.views.boards import FORMATS, written
 
 N_PERTURBATIONS, N_GENES = 40, 60
 FOLDS = 2
@@ -128,5 +129,12 @@ def test_beside_an_older_record_of_the_reference_noise_earns_nothing_either(
     mixed = [without_ties(of) if of.model == "gene_mean" else of for of in result.records]
     assert beating(mixed, "auprc_gene") == beating(mixed, "auprc_perturbation") == set()
     assert beating(mixed, "auroc_gene") == {"informed"}
+    board = leaderboard_of(mixed)
+    (note,) = (of for of in board.notes if "nothing is claimed" in of)
+    assert note.startswith("nothing is claimed on auprc_gene, auprc_perturbation of gene_mean")
+    for chosen in FORMATS:
+        text = written([board], chosen, metrics=(), all_metrics=False).replace("\\", "")
+        said = "without what ties cost" in " ".join(text.split())
+        assert said == (chosen != "csv"), chosen
     # Older records among themselves say what they said.
     assert "informed" in beating([without_ties(of) for of in result.records], "auprc_gene")

@@ -1,0 +1,128 @@
+"""Cells without an effect must not seem to have one: strength and reliability of a screen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from dygenept.data.batches import match_batches
+from dygenept.data.prepare.screen import split_half_reliability
+from dygenept.data.prepare.strength import energy_test, strength
+from dygenept.types import Condition, Perturbation, PerturbationData
+
+N_GENES = 100
+
+
+def screen(
+    controls: np.ndarray, cells: np.ndarray, batches: np.ndarray | None = None
+) -> PerturbationData:
+    """Return a screen of control cells, (n, G), and cells of perturbations, (n_conditions, k, G).
+
+    Args:
+        controls: Expression of control cells.
+        cells: Expression of perturbed cells.
+        batches: Batch of each cell, controls first; None for no batches.
+    """
+    n_conditions, n_own, n_genes = cells.shape
+    values = np.concatenate((controls, cells.reshape(-1, n_genes))).astype(np.float32)
+    codes = np.repeat(np.arange(-1, n_conditions), [len(controls), *[n_own] * n_conditions])
+    codes = codes.astype(np.int32)
+    labels = tuple(f"P{number:02}" for number in range(n_conditions))
+    genes = tuple(f"G{number}" for number in range(n_genes))
+    expression, types = sparse.csr_matrix(values), np.zeros(len(values), dtype=np.int32)
+    matched = None
+    if batches is not None:
+        matched = match_batches(
+            expression,
+            [f"b{number}" for number in range(batches.max() + 1)],
+            batches.astype(np.int32),
+            condition_codes=codes,
+            cell_type_codes=types,
+        )
+    return PerturbationData(
+        name="small",
+        source="",
+        sha256="",
+        is_simulated=True,
+        expression=expression,
+        gene_ids=genes,
+        gene_symbols=genes,
+        cell_ids=np.arange(len(values)).astype(object),
+        conditions=tuple(Condition(Perturbation(name, (name,)), "K562") for name in labels),
+        condition_codes=codes,
+        cell_types=("K562",),
+        cell_type_codes=types,
+        raw_labels=labels,
+        raw_to_label={name: name for name in labels},
+        batches=matched,
+    )
+
+
+def counted(rng: np.random.Generator, rate: np.ndarray) -> np.ndarray:
+    return np.log1p(rng.poisson(rate))
+
+
+@pytest.mark.parametrize("n_controls", [40, 240, 700])
+def test_cells_that_are_like_controls_are_not_called_different(n_controls: int) -> None:
+    """With components of the compared controls all of these had p = 0.02, the least there is."""
+    rng = np.random.default_rng(1)
+    rate = rng.gamma(1.0, 1.0, N_GENES)
+    controls = counted(rng, np.tile(rate, (n_controls, 1)))
+    cells = counted(rng, np.tile(rate, (20, 30, 1)))
+    cells[0] = counted(rng, np.tile(rate * np.exp(rng.normal(0.0, 1.0, N_GENES)), (30, 1)))
+    found = strength(screen(controls, cells), permutations=49, seed=0)
+    assert found.p_values[0] == 1 / 50
+    # All are compared with the same controls, so that their p values rise and fall together.
+    assert (found.p_values[1:] < 0.05).mean() <= 0.2
+    assert np.median(found.p_values[1:]) > 0.2
+
+
+def test_strength_is_undefined_where_no_controls_are_left_to_compare() -> None:
+    rng = np.random.default_rng(0)
+    for n_controls, is_defined in ((1, False), (3, False), (4, True)):
+        data = screen(rng.random((n_controls, 30)), rng.random((2, 5, 30)))
+        found = strength(data, permutations=9, seed=0)
+        assert np.isfinite(found.distances).all() == is_defined
+        assert np.isfinite(found.p_values).all() == is_defined
+
+
+def of_two_batches(effect: float) -> tuple[PerturbationData, PerturbationData]:
+    """Return a screen whose conditions are in two of six batches, with batches and without."""
+    rng = np.random.default_rng(0)
+    of_batch = 5.0 * np.exp(rng.normal(0.0, 0.3, (6, N_GENES)))
+    own = np.repeat(np.arange(6), 40)
+    controls = counted(rng, of_batch[own])
+    used = np.array([rng.choice(6, 2, replace=False) for _ in range(16)])
+    in_batch = np.tile(used, (1, 30))  # (16, 60)
+    change = np.exp(rng.normal(0.0, effect, (16, 1, N_GENES)))
+    cells = counted(rng, of_batch[in_batch] * change)
+    batches = np.concatenate((own, in_batch.ravel()))
+    return screen(controls, cells, batches), screen(controls, cells)
+
+
+def test_a_batch_is_no_change_that_repeats_itself_where_controls_are_matched() -> None:
+    matched, unmatched = of_two_batches(0.0)
+    assert np.median(split_half_reliability(unmatched)) > 0.5
+    assert abs(np.median(split_half_reliability(matched))) < 0.15
+    assert np.median(split_half_reliability(of_two_batches(0.4)[0])) > 0.85
+
+
+def test_a_batch_is_no_strength_where_controls_are_matched() -> None:
+    matched, unmatched = of_two_batches(0.0)
+    asked = {"permutations": 49, "seed": 0}
+    assert (strength(unmatched, **asked).q_values < 0.05).all()
+    assert not (strength(matched, **asked).q_values < 0.05).any()
+    strong, _ = of_two_batches(0.4)
+    assert (strength(strong, **asked).q_values < 0.05).all()
+
+
+def test_points_are_shuffled_within_their_batch_alone() -> None:
+    rng = np.random.default_rng(3)
+    own, others = rng.normal(5.0, 1.0, (8, 2)), rng.normal(0.0, 1.0, (8, 2))
+    apart = np.repeat([0, 1], 8).astype(np.int32)
+    # No batch has both, so that no shuffle changes anything.
+    assert energy_test(own, others, 19, np.random.default_rng(0), batches=apart)[1] == 1.0
+    mixed = np.tile([0, 1], 8).astype(np.int32)
+    assert energy_test(own, others, 19, np.random.default_rng(0), batches=mixed)[1] == 1 / 20
+    assert energy_test(own, others, 19, np.random.default_rng(0))[1] == 1 / 20
