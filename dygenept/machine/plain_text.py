@@ -65,13 +65,8 @@ def from_csv_cell(text: str) -> str:
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     """Write a number with so many decimals.
 
-    Args:
-        value: The number.
-        decimals: Digits behind the point.
-        signed: Write a plus too.
-
     Returns:
-        The number; what rounds to zero has no minus.
+        The number, with a plus where it is ``signed``; what rounds to zero has no minus.
     """
     rounded = round(value, decimals) + 0.0
     text = f"{rounded:{'+' if signed else ''}.{decimals}f}"

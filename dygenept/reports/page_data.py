@@ -49,13 +49,11 @@ class PageBoard:
         board: The board.
         records: Its records; empty shows its rows alone.
         store: The results folder, for predictions; None where there is none.
-        new: Models that a run has just added.
     """
 
     board: Board[LeaderboardRow]
     records: Sequence[RunRecord] = ()
     store: ResultsStore | None = None
-    new: frozenset[str] = frozenset()
 
 
 def page_data(shown: PageBoard, *, n_around: int = 0) -> JsonDocument:
@@ -81,7 +79,6 @@ def page_data(shown: PageBoard, *, n_around: int = 0) -> JsonDocument:
             {
                 "name": printable(name),
                 "role": roles[name],
-                "new": name in shown.new,
                 "facts": model_facts(by_name[name]) if name in by_name else None,
             }
             for name in models
