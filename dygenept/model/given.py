@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from dygenept.errors import ConfigError
+from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import baseline_of_config
-from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import sources_sha256
 from dygenept.plugin.environment import Environment

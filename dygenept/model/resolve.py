@@ -8,9 +8,9 @@ from functools import partial
 from typing import Literal
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.model.assembly import Assembly, is_baseline, model_names, named_assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline, configured_baseline
-from dygenept.model.config import Assembly, is_baseline, model_names, named_assembly
 from dygenept.model.knowledge import facet_document, facet_plugins
 from dygenept.model.overrides import NO_OVERRIDES, Overrides, addressed, combined, split_overrides
 from dygenept.plugin.environment import Environment

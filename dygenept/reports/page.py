@@ -21,7 +21,7 @@ from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LEADERBOARD, LeaderboardRow
 from dygenept.leaderboard.wide import WideTable, wide_table
 from dygenept.machine.plain_text import printable, printable_lines
-from dygenept.machine.versions_and_memory import collector_paused
+from dygenept.machine.process_memory import collector_paused
 from dygenept.reports.finding import finding
 from dygenept.reports.page_data import PageBoard, page_data, page_json
 from dygenept.reports.page_table import PageTable, TableLine, page_table

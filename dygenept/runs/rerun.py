@@ -9,9 +9,9 @@ from pathlib import Path
 from dygenept.data.request import as_recorded
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
+from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline
-from dygenept.model.config import Assembly
 from dygenept.model.resolve import SUBMITTED, ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dygenept.leaderboard.seeds import over_seeds, seed_groups, seed_rows
+from dygenept.leaderboard.across_seeds import over_seeds, seed_groups, seed_rows
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
