@@ -1,8 +1,9 @@
 """Measures what the parts of a bench take at several sizes, and fits the cost model to it.
 
 Files of noise are written in blocks (SIMULATED), and one fold of each is benched in a process of
-its own on one thread: seconds of CPU by part, imports left out. ``cost_fit.py`` fits the cost model
-to these points; those that are named with ``--check`` take no part in the fit::
+its own on one thread: seconds of CPU by part of the median of three runs, imports left out.
+``cost_fit.py`` fits the cost model to these points; those that are named with ``--check`` take no
+part in the fit::
 
     python benchmarks/scale/cost_points.py FOLDER --json points.json
     python benchmarks/scale/cost_points.py FOLDER --json points.json --fit
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from cost_fit import SHARED, report
+
+N_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -212,11 +215,16 @@ def _point(
     command += ["--whole"] if whole else []
     command += ["--in-files"] if name in POINTS and POINTS[name].in_files else []
     alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=alone)
+    runs: list[dict[str, Any]] = []
+    for _ in range(N_RUNS):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=alone)
+        runs.append(json.loads(done.stdout))
     if is_made:
         path.unlink()
-    found: dict[str, Any] = json.loads(done.stdout)
-    sys.stdout.write(f"{name}: {found['total']:.1f} s of CPU\n")
+    runs.sort(key=lambda run: float(run["total"]))
+    least, most = runs[0]["total"], runs[-1]["total"]
+    found = {**runs[len(runs) // 2], "least": least, "most": most}
+    sys.stdout.write(f"{name}: {found['total']:.1f} s of CPU ({least:.1f} to {most:.1f})\n")
     sys.stdout.flush()
     return found
 

@@ -4,8 +4,7 @@ Files of noise are written in blocks (SIMULATED), and closed-form models run on 
 their own on one thread. Cells are kept in a file under a limit on memory, small ones too, so that
 every size is computed in the same way. Seconds of CPU of the run itself, imports left out; at the
 smallest sizes a run's cost is no longer that of starting. Slopes are fitted on the log-log scale to
-all points as they were measured; what takes less than ``BRIEF`` seconds is the median of three
-runs::
+all points as they were measured, each the median of three runs::
 
     python benchmarks/scale/linearity.py FOLDER --json linearity.json --plot linearity.png
 """
@@ -32,8 +31,7 @@ PERTURBATIONS = (100, 316, 1_000, 3_162, 10_000)
 # Every pair of perturbations is compared by these, so their cost is quadratic in perturbations.
 RANKS = ("centroid_accuracy", "perturbation_discrimination", "perturbench_rank")
 MODELS = ("control_mean", "perturbed_mean", "matching_mean")
-# Seconds of CPU below which a point is the median of three runs.
-BRIEF = 120.0
+N_RUNS = 3
 
 
 def measure(path: Path, asked: argparse.Namespace) -> dict[str, float]:
@@ -111,9 +109,9 @@ def plot(found: dict[str, dict[str, list[float]]], path: Path) -> None:
 
 
 def one_point(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, float]:
-    """Return what a file takes in a process of its own: the median of three brief runs."""
+    """Return what a file takes in a process of its own: the median of three."""
     runs: list[dict[str, float]] = []
-    while not runs or (len(runs) < 3 and runs[0]["cpu_s"] < BRIEF):
+    for _ in range(N_RUNS):
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
         runs.append(json.loads(done.stdout))
     runs.sort(key=lambda run: run["cpu_s"])

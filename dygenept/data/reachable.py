@@ -8,7 +8,7 @@ process can be reached through them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from types import FunctionType, MethodType, ModuleType
@@ -21,6 +21,11 @@ from dygenept.errors import LeakageError
 from dygenept.types import Condition, Perturbation
 
 Array = npt.NDArray[Any]
+# A step from an object to what it refers to: the words of a path around a key, and the key.
+_Step = tuple[str, object]
+_Follow = Callable[[Any], Iterable[tuple[_Step, object]]]
+# The step to an object and the path of what led there; a start is its name.
+_Path = tuple[_Step, Any] | str
 
 # Plain values have no references to follow.
 _LEAVES = (str, bytes, int, float, complex, bool, type(None), type, ModuleType, PurePath)
@@ -44,76 +49,100 @@ def reachable(root: object, name: str = "task") -> Iterator[tuple[str, object]]:
     Raises:
         LeakageError: If there are too many to look at them all.
     """
-    pending: list[tuple[str, object]] = [(name, root)]
+    for path, item in _walk(root, name):
+        yield _spelled(path), item
+
+
+def reachable_arrays(root: object, name: str = "task") -> Iterator[tuple[str, Array]]:
+    """Yield the arrays among what can be reached."""
+    for path, item in _walk(root, name):
+        if isinstance(item, np.ndarray):
+            yield _spelled(path), item
+
+
+def _walk(root: object, name: str) -> Iterator[tuple[_Path, object]]:
+    kind: Any = type(root)
+    pending: list[tuple[_Path, object]] = [] if _ends(kind) else [(name, root)]
     # Objects are kept as well as their ids, so that no id is given out a second time.
     seen: dict[int, object] = {}
     while pending:
         if len(seen) > MAX_OBJECTS:
             raise LeakageError(
                 f"more than {MAX_OBJECTS:,} objects can be reached from {name}, too many to check; "
-                f"{pending[-1][0]} is one of them"
+                f"{_spelled(pending[-1][0])} is one of them"
             )
         path, item = pending.pop()
-        if _ends(item) or id(item) in seen:
+        if id(item) in seen:
             continue
         seen[id(item)] = item
         yield path, item
-        pending.extend(_references(path, item))
+        kind = type(item)
+        for step, value in _way(kind)(item):
+            kind = type(value)
+            # Most references are to plain values, which need no call to be told.
+            if kind not in _PLAIN and not _ends(kind):
+                pending.append(((step, path), value))
 
 
-def _ends(item: object) -> bool:
-    """Tell whether nothing further can be reached from an object."""
-    return type(item) in _PLAIN or isinstance(item, _LEAVES)
+def _spelled(path: _Path) -> str:
+    """Write a path out; few are ever shown, so they are walked as steps."""
+    words: list[str] = []
+    while not isinstance(path, str):
+        (around, key), path = path
+        words.append(around.format(key))
+    return path + "".join(reversed(words))
 
 
-def reachable_arrays(root: object, name: str = "task") -> Iterator[tuple[str, Array]]:
-    """Yield the arrays among what can be reached."""
-    for path, item in reachable(root, name):
-        if isinstance(item, np.ndarray):
-            yield path, item
+@functools.lru_cache(maxsize=4096)
+def _ends(kind: type) -> bool:
+    """Tell whether nothing further can be reached from objects of a class."""
+    return kind in _PLAIN or issubclass(kind, _LEAVES)
 
 
-def _references(path: str, item: object) -> Iterator[tuple[str, object]]:
-    if isinstance(item, np.ndarray):
-        yield f"{path}.base", item.base
-        if item.dtype.hasobject and set(map(type, item.flat)) != {str}:
-            yield from ((f"{path}[…]", value) for value in item.flat if not _ends(value))
-    elif isinstance(item, memoryview):
-        yield f"{path}.obj", item.obj
-    elif type(item) is dict or isinstance(item, Mapping):
-        pairs = list(item.items())
-        if _PLAIN.issuperset(type(part) for pair in pairs for part in pair):
-            return
-        for key, value in pairs:
-            if not _ends(key):
-                yield f"{path} key", key
-            if not _ends(value):
-                yield f"{path}[{key!r}]", value
-    elif isinstance(item, list | tuple | set | frozenset):
-        # Thousands of names are looked at in one go.
-        if _PLAIN.issuperset(map(type, item)):
-            return
-        yield from (
-            (f"{path}[{number}]", value) for number, value in enumerate(item) if not _ends(value)
-        )
-    elif isinstance(item, functools.partial):
-        yield from _named(path, item, ("func", "args", "keywords"))
-    elif isinstance(item, MethodType):
-        yield from _named(path, item, ("__self__", "__func__"))
-    elif isinstance(item, FunctionType):
-        yield from _named(path, item, ("__defaults__", "__kwdefaults__"))
-        for cell in item.__closure__ or ():
-            # A cell is empty while the name that it stands for is not bound yet.
-            yield f"{path} closure", getattr(cell, "cell_contents", None)
-    else:
-        yield from _attributes(path, item)
+@functools.lru_cache(maxsize=4096)
+def _way(kind: type) -> _Follow:
+    """Return what lists the references of an object of a class."""
+    for kinds, follow in _WAYS:
+        if issubclass(kind, kinds):
+            return follow
+    return functools.partial(_attributes, declared=_declared(kind))
 
 
-def _attributes(path: str, item: object) -> Iterator[tuple[str, object]]:
+def _of_array(item: Array) -> Iterator[tuple[_Step, object]]:
+    yield (".base", None), item.base
+    if item.dtype.hasobject and set(map(type, item.flat)) != {str}:
+        yield from ((("[…]", None), value) for value in item.flat)
+
+
+def _of_view(item: memoryview) -> Iterator[tuple[_Step, object]]:
+    yield (".obj", None), item.obj
+
+
+def _of_mapping(item: Mapping[object, object]) -> Iterator[tuple[_Step, object]]:
+    pairs = list(item.items())
+    if _PLAIN.issuperset(type(part) for pair in pairs for part in pair):
+        return
+    for key, value in pairs:
+        yield (" key", None), key
+        yield ("[{!r}]", key), value
+
+
+def _of_items(item: Iterable[object]) -> Iterator[tuple[_Step, object]]:
+    # Thousands of names are looked at in one go.
+    if not _PLAIN.issuperset(map(type, item)):
+        yield from ((("[{}]", number), value) for number, value in enumerate(item))
+
+
+def _of_function(item: FunctionType) -> Iterator[tuple[_Step, object]]:
+    yield from _named(item, ("__defaults__", "__kwdefaults__"))
+    for cell in item.__closure__ or ():
+        # A cell is empty while the name that it stands for is not bound yet.
+        yield (" closure", None), getattr(cell, "cell_contents", None)
+
+
+def _attributes(item: object, declared: tuple[str, ...]) -> Iterator[tuple[_Step, object]]:
     own = getattr(item, "__dict__", {})
-    kind: Any = type(item)
-    declared = _declared(kind)
-    yield from _named(path, item, sorted({*declared, *own}) if own else declared)
+    return _named(item, sorted({*declared, *own}) if own.keys() - declared else declared)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -126,14 +155,22 @@ def _declared(kind: type) -> tuple[str, ...]:
     return tuple(sorted(names - {"__dict__", "__weakref__"}))
 
 
-def _named(
-    path: str, item: object, names: tuple[str, ...] | list[str]
-) -> Iterator[tuple[str, object]]:
+def _named(item: object, names: tuple[str, ...] | list[str]) -> Iterator[tuple[_Step, object]]:
     for name in names:
         try:
             value = object.__getattribute__(item, name)
         except (AttributeError, ValueError):
             # A slot that was never filled, or a name that its class mangles.
             continue
-        if not _ends(value):
-            yield f"{path}.{name}", value
+        yield (".{}", name), value
+
+
+_WAYS: tuple[tuple[type | tuple[type, ...], _Follow], ...] = (
+    (np.ndarray, _of_array),
+    (memoryview, _of_view),
+    (Mapping, _of_mapping),
+    ((list, tuple, set, frozenset), _of_items),
+    (functools.partial, functools.partial(_named, names=("func", "args", "keywords"))),
+    (MethodType, functools.partial(_named, names=("__self__", "__func__"))),
+    (FunctionType, _of_function),
+)

@@ -90,7 +90,7 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
     shared = sum(costs.shared_seconds(K562, DEFAULTS).values())
     shared += 5 * costs.distance_seconds(K562_FOLD, K562, DEFAULTS)
     jobs = 5 * sum(seconds_of(model, K562_FOLD, K562) for model in SLATE)
-    assert shared + jobs == pytest.approx(45.8, rel=0.15)
+    assert shared + jobs == pytest.approx(47.1, rel=0.15)
     # A point that nothing was fitted to: dygenept_small on full-size sim:norman took 1.89 GB.
     norman = costs.DataSize(
         n_cells=91_205, n_genes=5_045, n_conditions=236, n_controls=7_353, n_values=42_857_901
@@ -107,7 +107,7 @@ def test_the_cost_model_is_near_points_that_were_measured() -> None:
         (K562, K562_FOLD, "perturbed_mean", 2, 1.42),
         (K562, K562_FOLD, "technical_duplicate", 1, 1.62),
         (K562, K562_FOLD, "technical_duplicate", 2, 1.78),
-        (K562, K562_FOLD, "technical_duplicate", 2, 2.08),
+        (K562, K562_FOLD, "technical_duplicate", 2, 2.12),
         (FIFTH, FIFTH_FOLD, "technical_duplicate", 1, 0.393),
         (FIFTH, FIFTH_FOLD, "technical_duplicate", 2, 0.456),
         # A file that nothing was fitted to.
