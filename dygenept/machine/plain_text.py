@@ -9,12 +9,8 @@ from __future__ import annotations
 import json
 import unicodedata
 from math import floor, isfinite, log10
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-# Spaces of all kinds, private signs, and signs that are newer than this Python.
+# Spaces of all kinds, private characters, and characters that are newer than this Python.
 _HARMLESS = ("Zs", "Co", "Cn")
 # Finds what ``csv_cell`` set before a text; the first group is the text's own beginning.
 CSV_APOSTROPHE = r"^'([=+\-@\t\r])"

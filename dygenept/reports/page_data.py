@@ -183,7 +183,7 @@ def _units(scores: BoardScores, lead: str) -> JsonDocument:
         names = list(dict.fromkeys(of_unit.values()))
         place = {name: number for number, name in enumerate(names)}
         numbers = np.array([place.get(of_unit.get(unit, ""), 63) for unit in scores.units])
-        # A part is one sign: more than 63 parts tell nobody anything.
+        # A part is one character: more than 63 parts tell nobody anything.
         if 0 < len(names) < 63 and not (by == "cell_type" and len(names) == 1):
             parts[by] = {"names": names, "of": pack_whole(numbers, digits=1)}
     kinds = {metric.name: metric.unit for record in scores.records for metric in record.metrics}
