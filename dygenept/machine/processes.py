@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What records call the number of processes that shared a training, where there were several.
+TRAINED_IN = "trained_in_processes"
 # How often a process asks whether the writer is done, and the store's key for that.
 ASKING_S = 0.2
 DONE_KEY = "writer-done"

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from dygenept.machine import processes
 from dygenept.model.conditions import IndexArray
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import predict_means
@@ -103,7 +104,8 @@ def member_choices(
         ``typical_by_type`` and ``readout_by_type`` too (see ``Readout.by_type``);
         ``epochs_trained``; ``epochs_kept``, the epochs behind the kept weights; ``best_epoch``, the
         epoch with the best validation score, where there is one; ``share_changed_by_steps``, where
-        it is defined; and ``contributions``.
+        it is defined; ``trained_in_processes`` where several shared the training, each with dropout
+        of its own; and ``contributions``.
     """
     chosen: dict[str, float | int | str] = {}
     if start is not None:
@@ -120,6 +122,8 @@ def member_choices(
         chosen["best_epoch"] = 0 if is_start_best else int(np.argmax(history.scores)) + 1
     if changed_share is not None:
         chosen["share_changed_by_steps"] = changed_share
+    if (n_processes := processes.current().size) > 1:
+        chosen[processes.TRAINED_IN] = n_processes
     chosen.update(contributions)
     return chosen
 

@@ -247,7 +247,8 @@ class Member:
             network.eval()
             changed_share = effect.after(network, history)
             if start is not None:
-                keep_measured_of(network, data, measured_rng(self.seed), start)
+                rng, is_trained = measured_rng(self.seed), history.best_epoch > 0
+                keep_measured_of(network, data, rng, start, is_trained=is_trained)
             score = math.nan if self.variant is None else trainer.validation_score(network)
             given = (network, effect.data, effect.positions)
             moved = {**facet_contribution(*given), **cell_contributions(*given)}

@@ -295,6 +295,7 @@ class EffectMetricSpec(PluginSpec):
         chance: What a guess is worth, computed as the metric is; None where it has no such value.
         undefined: When it is undefined, in words; empty where it never is.
         leads: True of a metric that boards show first.
+        by_default: True if it is scored where no metric is named.
         lowers_ties: True if tied predictions are worth less than the same in any order, on average:
             whoever puts them in some order gains, and knows nothing. Claims take them as ordered at
             random.
@@ -312,6 +313,7 @@ class EffectMetricSpec(PluginSpec):
     chance: Callable[[GroupedPairs], DoubleArray] | None = None
     undefined: str = ""
     leads: bool = False
+    by_default: bool = True
     lowers_ties: bool = False
     guide: MetricGuide | None = None
 

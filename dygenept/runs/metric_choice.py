@@ -179,7 +179,11 @@ def _of_effects(
                 f"{name} scores cells, and {dataset} is a table of effects; {nearest(name, known)}"
             )
     plugins = [environment.configured(EffectMetricSpec, name) for name in asked or known]
-    fitting = [plugin for plugin in plugins if table.kind in plugin.spec.values]
+    fitting = [
+        plugin
+        for plugin in plugins
+        if table.kind in plugin.spec.values and (asked or plugin.spec.by_default)
+    ]
     fitting.sort(key=lambda plugin: not plugin.spec.leads)
     if not fitting:
         raise ConfigError(f"none of {', '.join(asked)} scores {table.kind}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from dygenept.data.request import as_recorded
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
+from dygenept.machine import processes
 from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline
@@ -54,7 +55,8 @@ class Rerun:
         recorded: The record.
         again: What the same job gave now; it is not kept.
         metrics: One comparison per metric.
-        changed: What is no longer as recorded: versions of plugins and packages.
+        changed: What is no longer as recorded: versions of plugins and packages, the device, and
+            how many processes shared the training.
     """
 
     recorded: RunRecord
@@ -214,4 +216,16 @@ def _changed(recorded: RunRecord, again: RunRecord) -> tuple[str, ...]:
             said.append(f"plugin {plugin.name}: {plugin.version} then, {now} now")
     if recorded.device != again.device:
         said.append(f"device: {recorded.device} then, {again.device} now")
+    n_then, n_now = _n_processes(recorded), _n_processes(again)
+    if n_then != n_now:
+        said.append(
+            f"processes that trained it: {n_then} then, {n_now} now; each draws dropout of its own"
+        )
     return tuple(said)
+
+
+def _n_processes(record: RunRecord) -> int:
+    """Return how many processes shared the training; records of earlier versions do not say."""
+    # Each member of an ensemble says it, as NAME.1, NAME.2 ….
+    said = [n for name, n in record.chosen.items() if name.split(".")[0] == processes.TRAINED_IN]
+    return max(map(int, said), default=1)

@@ -49,6 +49,18 @@ def test_a_table_is_scored_on_its_own_split(cli, table: Path, tmp_path: Path) ->
     assert "recorded already" in cli(*arguments).err
 
 
+def test_calibration_is_scored_where_it_is_named(cli, table: Path, tmp_path: Path) -> None:
+    asked = ("--metric", "brier_perturbation", "--metric", "auroc_gene", "--json")
+    models = ("--model", "gene_mean", "--model", "ridge")
+    result = cli("bench", "--dataset", table, *models, *asked, "--results", tmp_path / "r")
+    assert result.code == 0, result.err
+    rows = {(row["metric"], row["model"]): row for row in json.loads(result.out)["leaderboard"]}
+    assert {metric for metric, _ in rows} == {"brier_perturbation", "auroc_gene"}
+    assert all(
+        0 < rows["brier_perturbation", name]["pooled"] < 1 for name in ("gene_mean", "ridge")
+    )
+
+
 def test_a_table_is_cut_by_any_protocol(cli, table: Path, tmp_path: Path) -> None:
     arguments = ("--split", "kfold", "--folds", "2", "--model", "gene_mean", "--json")
     result = cli("bench", "--dataset", table, *arguments, "--results", tmp_path / "r")

@@ -87,6 +87,19 @@ def test_a_record_that_was_altered_does_not_agree(cli, toy: Path, results) -> No
     assert "differs" in cli("rerun", path, "--dataset", toy).out
 
 
+def test_rerun_says_that_several_processes_trained_the_recorded_model(
+    cli, toy: Path, results
+) -> None:
+    path = results["additive 0"]
+    record = json.loads(path.read_text())
+    record["chosen"] = {"trained_in_processes.1": 2, "trained_in_processes.2": 2}
+    path.write_text(json.dumps(record))
+    changed = cli("rerun", path, "--dataset", toy, "--json").json()["changed"]
+    assert changed == [
+        "processes that trained it: 2 then, 1 now; each draws dropout of its own",
+    ]
+
+
 def test_rerun_refuses_other_data_and_other_files(cli, tmp_path: Path, toy: Path, results) -> None:
     import anndata
 

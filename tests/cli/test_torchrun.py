@@ -80,6 +80,10 @@ def test_bench_under_torchrun_prints_and_writes_once(
         "truth": 2,
     }
     assert not [path for path in files if path.name.startswith(".") and path.name != ".index"]
+    records = [json.loads(path.read_text()) for path in (folder / "out" / "runs").glob("*.json")]
+    shared = {record["base_model"]: record["chosen"] for record in records}
+    assert shared["dygenept_small"]["trained_in_processes"] == 2
+    assert "trained_in_processes" not in shared["additive"]
 
 
 @pytest.mark.slow

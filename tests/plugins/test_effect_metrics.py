@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -80,6 +82,24 @@ def test_the_error_is_the_mean_over_measured_pairs() -> None:
     pairs = toy_pairs("values")
     expected = by_group(pairs, lambda y, p: np.mean((y - p) ** 2))
     np.testing.assert_allclose(value("mse_observed", pairs), expected)
+
+
+def test_the_brier_score_is_that_of_scikit_learn_and_sees_what_areas_do_not() -> None:
+    pairs = toy_pairs("labels")
+    cut_off = np.clip(pairs.predicted, 0, 1)
+    assert not np.array_equal(cut_off, pairs.predicted)
+    expected = by_group(replace(pairs, predicted=cut_off), lambda y, p: np.mean((y - p) ** 2))
+    np.testing.assert_allclose(value("brier_perturbation", pairs), expected)
+    own = pairs.groups == 0
+    peer = peers.brier_score_loss(pairs.truth[own], cut_off[own])
+    assert value("brier_perturbation", pairs)[0] == pytest.approx(peer)
+    calibrated = replace(pairs, predicted=0.25 + 0.5 * pairs.truth)
+    overconfident = replace(pairs, predicted=0.9 + 0.1 * pairs.truth)
+    areas_of = [value("auroc_perturbation", of) for of in (calibrated, overconfident)]
+    np.testing.assert_array_equal(*areas_of)
+    briers = [value("brier_perturbation", of) for of in (calibrated, overconfident)]
+    assert briers[0][0] == pytest.approx(1 / 16)
+    assert briers[1][0] > 0.2
 
 
 def test_agreement_of_signs_worked_by_hand() -> None:

@@ -119,7 +119,12 @@ def refit_readout(
 
 
 def keep_measured_of(
-    network: DyGenePT, data: StartData, rng: np.random.Generator, start: ClosedFormStart
+    network: DyGenePT,
+    data: StartData,
+    rng: np.random.Generator,
+    start: ClosedFormStart,
+    *,
+    is_trained: bool,
 ) -> None:
     """Let train genes keep what was measured of them, where the start has left it for the end.
 
@@ -128,10 +133,11 @@ def keep_measured_of(
         data: What the start learned from.
         rng: Draws the control cells that features are averaged over.
         start: What the start settled on.
+        is_trained: Its weights are not those of the start.
     """
     if start.keeps_measured:
-        positions = feature_cells(data, rng)
-        keep_measured(network, data, positions, penalty=start.readout.penalty)
+        positions, penalty = feature_cells(data, rng), start.readout.penalty
+        keep_measured(network, data, positions, penalty=penalty, is_trained=is_trained)
 
 
 def _says_nothing(share: float | None, choice: ReadoutChoice, data: StartData) -> bool:

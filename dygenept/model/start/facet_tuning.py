@@ -29,7 +29,7 @@ from dygenept.model.start.left_out import MANY_PERTURBATIONS, Targets
 from dygenept.model.start.left_out_loss import LeftOutLoss
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.start.tuning_rows import TuningRows, TuningTargets, tuning_rows
-from dygenept.model.start.typical import POOLED, IndexArray, Rows
+from dygenept.model.start.typical import LEAST_NORM, POOLED, IndexArray, Rows, faded
 from dygenept.plugin.interfaces import HasFacetVectors, HasIdentityShare
 from dygenept.types import DoubleArray
 
@@ -202,7 +202,8 @@ def _tune(
     features = rows.features(network)
     left = rows.left()  # (n, G)
     inner = left @ left.T  # (n, n)
-    sizes = rows.deltas.square().sum(dim=1).clamp(min=1e-9)  # (n,)
+    squares = rows.deltas.square().sum(dim=1)  # (n,)
+    sizes = torch.from_numpy(faded(squares.cpu().numpy(), LEAST_NORM**2)).to(squares)
     gradients_of = _Gradients(rows.rows, inner, sizes)
     held_out = None if held is None else HeldOut.of(network, rows, held, left)
     scores: list[DoubleArray] = []

@@ -120,13 +120,16 @@ class Features:
 
 
 @torch.no_grad()
-def mean_features(network: DyGenePT, data: StartData, positions: IndexArray) -> DoubleArray:
+def mean_features(
+    network: DyGenePT, data: StartData, positions: IndexArray, *, is_trained: bool = False
+) -> DoubleArray:
     """Average the readout's features over control cells of each condition's cell type.
 
     Args:
         network: Its decoder has a linear readout.
         data: The conditions and the pool.
         positions: Cells of the pool to average over, of every cell type.
+        is_trained: The network has taken steps, after which no decoder counts as linear.
 
     Returns:
         (n, F).
@@ -136,7 +139,9 @@ def mean_features(network: DyGenePT, data: StartData, positions: IndexArray) -> 
     for cell_type in np.unique(cell_types):
         cells = np.intersect1d(positions, data.controls.members(int(cell_type)))
         states = data.encode_cells(network, cells)  # (C, D)
-        features = Features.of(network.decoder, states[0], genes.shape[1])
+        features = Features(network.decoder)
+        if not is_trained:
+            features = Features.of(network.decoder, states[0], genes.shape[1])
         chosen = np.flatnonzero(cell_types == cell_type)
         size = max(1, MAX_ROWS // len(cells))
         for start in range(0, len(chosen), size):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dygenept.model.network import DyGenePT
+from dygenept.model.start.beyond_chance import ROUNDING
 from dygenept.model.start.readout import PENALTIES
 from dygenept.model.start.tuning_rows import TuningRows
 from dygenept.model.start.typical import Rows
@@ -101,6 +102,8 @@ class HeldOut:
             predicted = (common + 2 * with_common + explained).clamp(min=0)
             product = common + both + with_common + with_own
             cosine = product / (predicted * true).sqrt().clamp(min=1e-12)
+            # Of a change of zero nothing but rounding is left in the product.
+            cosine = cosine.masked_fill(true <= ROUNDING * (own + common), 0.0)
             errors.append(self.rows.mean(squares.cpu().numpy()))
             cosines.append(self.rows.mean(cosine.cpu().numpy()))
         return np.stack([np.stack(errors, axis=1), np.stack(cosines, axis=1)])

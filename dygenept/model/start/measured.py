@@ -25,6 +25,9 @@ from dygenept.model.start.left_out import Spectrum
 from dygenept.plugin.interfaces import ExtendsReadout, ReadsCodesOf
 from dygenept.types import DoubleArray
 
+# Of float32, relative to the largest: directions of less are not told apart.
+ROUNDING = 1e-4
+
 
 def can_keep_measured(network: DyGenePT) -> bool:
     """Tell whether codes can be left unread, and the readout be added to."""
@@ -41,7 +44,12 @@ def read_no_codes(network: DyGenePT) -> None:
 
 @torch.no_grad()
 def keep_measured(
-    network: DyGenePT, data: StartData, positions: IndexArray, *, penalty: float
+    network: DyGenePT,
+    data: StartData,
+    positions: IndexArray,
+    *,
+    penalty: float,
+    is_trained: bool = False,
 ) -> None:
     """Read the codes of the conditions' genes, and add what was measured of them to the readout.
 
@@ -50,28 +58,36 @@ def keep_measured(
         data: The conditions and control cells.
         positions: Cells of the pool to average over, of every cell type.
         penalty: Relative to the mean squared norm of the features.
+        is_trained: It has taken gradient steps since its start.
     """
     encoder, decoder = network.gene_encoder, network.decoder
     assert isinstance(encoder, ReadsCodesOf)
     assert isinstance(decoder, ExtendsReadout)
     network.eval()
-    unread = mean_features(network, data, positions)  # (n, F)
+    unread = mean_features(network, data, positions, is_trained=is_trained)  # (n, F)
     genes = torch.unique(data.conditions.gene_indices)
     encoder.read_codes_of(genes[genes >= 0])
     # Gradient steps may have taught the readout features that no unread gene has.
     left = _left_over(network, data, positions)
-    features = _across(mean_features(network, data, positions), unread.mean(axis=0))
+    read = mean_features(network, data, positions, is_trained=is_trained)
+    features = _across(read, unread)
     spectrum = Spectrum.of(features, data.rows())
     gain = 1 / (spectrum.values + penalty * spectrum.scale)
     weights = (features.T @ (spectrum.vectors * gain)) @ (spectrum.vectors.T @ left)  # (F, G)
     decoder.add_readout(torch.from_numpy(weights.T).float().to(data.device))
 
 
-def _across(features: DoubleArray, shared: DoubleArray) -> DoubleArray:
-    """Return the part of features, (n, F), that says nothing of unread genes, which have (F,)."""
-    across: DoubleArray = features - np.outer(features @ shared, shared) / max(
-        float(shared @ shared), 1e-12
-    )
+def _across(features: DoubleArray, unread: DoubleArray) -> DoubleArray:
+    """Return the part of features, (n, F), that says nothing of unread genes.
+
+    Args:
+        features: Of the conditions, (n, F).
+        unread: The same where no codes are read, (n, F): one direction before any step; steps may
+            have told cell types and numbers of genes apart.
+    """
+    _, sizes, directions = np.linalg.svd(unread, full_matrices=False)
+    shared = directions[sizes > ROUNDING * sizes[0]]  # (k, F)
+    across: DoubleArray = features - (features @ shared.T) @ shared
     return across
 
 

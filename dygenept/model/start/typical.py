@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from dygenept.machine.table_products import blocks, of_rows
-from dygenept.model.start.beyond_chance import best_on_path
+from dygenept.model.start.beyond_chance import ROUNDING, best_on_path
 from dygenept.types import DoubleArray
 
 IndexArray = npt.NDArray[np.int64]
@@ -21,6 +21,8 @@ PRIORS = (POOLED, 30.0, 10.0, 3.0, 1.0, 0.0)
 # Powers of its norm that a change may be divided by before the mean: from 1, which counts strong
 # and weak ones alike and so the noise of those that do nothing, to 0, the plain mean.
 EXPONENTS = (1.0, 0.5, 0.0)
+# Of the median norm: below it one over a norm would let a change of next to nothing decide alone.
+LEAST_NORM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,10 @@ class TypicalChange:
         Args:
             targets: Changes, (n, G), or coordinates of them, (n, c).
             counts: How often a condition has the typical change, (n,).
-            divisors: What each change is divided by, (n,).
+            divisors: What each change is divided by, (n,), above 0; infinity leaves it out.
             rows: What the conditions are.
         """
-        given = counts / np.maximum(divisors, 1e-9)
+        given = counts / divisors
         self._of_each: list[_Sums] = []
         for cell_type in range(rows.n_types):
             here = rows.of_type(cell_type)
@@ -158,6 +160,26 @@ def _shrunk(own: _Sums, pooled: DoubleArray, prior: float) -> DoubleArray:
     return shrunk
 
 
+def faded(sizes: DoubleArray, least: float) -> DoubleArray:
+    """Return what changes are divided by: their sizes, but more below a share of the median.
+
+    Args:
+        sizes: Norms, or squares of them, at least 0, (n,).
+        least: That share. Where it is l, a size s below l counts as l² / s, infinity for zero.
+
+    Returns:
+        (n,), above 0; ones where all sizes are zero. Zeros, and what is zero but for rounding, do
+        not count towards the median.
+    """
+    largest = float(sizes.max(initial=0.0))
+    if largest == 0:
+        return np.ones_like(sizes)
+    bound = least * float(np.median(sizes[sizes > ROUNDING * largest]))
+    with np.errstate(divide="ignore", over="ignore"):
+        divisors: DoubleArray = np.where(sizes < bound, bound**2 / sizes, sizes)
+    return divisors
+
+
 @dataclass(frozen=True, slots=True)
 class Weighing:
     """How changes are weighed in their typical change, in all cell types alike.
@@ -165,7 +187,7 @@ class Weighing:
     Attributes:
         exponent: The power of its norm that each change is divided by: 1 for the mean weighed by
             inverse norms, 0 for the plain mean.
-        divisors: That power of each norm, (n,).
+        divisors: That power of each norm, (n,), of norms as ``faded`` has them.
     """
 
     exponent: float
@@ -177,13 +199,15 @@ class Weighing:
 
         The first one stays unless another has a smaller squared error beyond chance. Where many
         perturbations are weak, that of the plain mean can be: inverse norms weigh up their noise.
+        Weights rise down to a tenth of the median norm and fade below it, to none for a change of
+        zero, which has no direction; the plain mean counts all changes.
 
         Args:
             changes: (n, G), or coordinates of them, (n, c).
             rows: What the conditions are; a perturbation is left out of all its cell types.
             exponents: Those that compete, from the reference away.
         """
-        norms = of_rows(changes, lambda part: np.linalg.norm(part, axis=1))
+        norms = faded(of_rows(changes, lambda part: np.linalg.norm(part, axis=1)), LEAST_NORM)
         tried = [cls(exponent, norms**exponent) for exponent in exponents]
         if rows.n_perturbations < 2:
             return tried[0]

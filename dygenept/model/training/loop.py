@@ -60,7 +60,7 @@ class Trainer:
     """Trains one network.
 
     Under torchrun each process runs its part of every batch; together they do what one process
-    would do with the whole batch.
+    would do with the whole batch, except that each draws dropout for its part.
 
     Attributes:
         source: Where batches come from.
@@ -133,10 +133,17 @@ class Trainer:
         """
         if self.options.gradient_checkpointing:
             recompute_layers(network)
-        find_unused = processes.current().size > 1 and self.leaves_weights_out(network)
+        n_processes = processes.current().size
+        find_unused = n_processes > 1 and self.leaves_weights_out(network)
         if self.options.compile:
             compile_parts(network)
-        return processes.parallel(network, self.device, find_unused=find_unused)
+        stepper = processes.parallel(network, self.device, find_unused=find_unused)
+        if n_processes > 2 and not find_unused:
+            # Gradients are laid out anew after the first pass, and the layout decides in which
+            # order three or more are added: a resumed step must add them as it would have.
+            self._pass_back(stepper)
+            stepper.zero_grad(set_to_none=True)
+        return stepper
 
     def leaves_weights_out(self, network: DyGenePT) -> bool:
         """Say whether a step gives some trained weights no gradient, in any process.
@@ -144,15 +151,19 @@ class Trainer:
         Some parts leave others out: a linear decoder reads no cell state. Which weights a step
         reaches depends on the parts and not on the batch, so one backward pass tells.
         """
+        self._pass_back(network)
+        is_left_out = any(p.requires_grad and p.grad is None for p in network.parameters())
+        network.zero_grad(set_to_none=True)
+        return processes.any_of(is_left_out)
+
+    def _pass_back(self, stepper: torch.nn.Module) -> None:
+        """Give weights the gradients of a piece that is always the same; no draw is used up."""
         world = processes.current()
         share = Share(world.rank, world.size, self.options.accumulation_steps)
         piece = next(self.source.steps(np.random.default_rng(0), share=share))[0]
         with forked_torch(self.device):
-            loss = self.batch_loss(network.train(), piece.map(self._to_device))
+            loss = self.batch_loss(stepper.train(), piece.map(self._to_device))
             loss.backward()  # type: ignore[no-untyped-call]
-        is_left_out = any(p.requires_grad and p.grad is None for p in network.parameters())
-        network.zero_grad(set_to_none=True)
-        return processes.any_of(is_left_out)
 
     def _epoch(
         self,

@@ -70,7 +70,8 @@ class TrainingOptions:
         clamp_min_zero: Raise negative predicted means to 0; log1p expression has none.
         checkpoint_seconds: Least time between two checkpoints of one training.
         accumulation_steps: Pieces that a step's batch is run in, one after the other; the
-            gradient is that of the whole batch, the memory that of a piece.
+            gradient is that of the whole batch but for dropout, which is drawn piece by piece;
+            the memory is that of a piece.
         gradient_checkpointing: Compute the trained layers of the cell encoder again in the
             backward pass instead of keeping their activations.
         compile: Compile the cell encoder's layers and the decoder with ``torch.compile``.

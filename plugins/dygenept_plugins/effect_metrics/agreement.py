@@ -1,7 +1,8 @@
 """Correlations and errors of measured values, and agreement of signs, per held-out perturbation.
 
 ``pearson_perturbation``, ``spearman_perturbation`` and ``mse_observed`` compare values,
-``direction_match`` and ``significant_jaccard`` signs.
+``direction_match`` and ``significant_jaccard`` signs, and ``brier_perturbation`` the probabilities
+of labels with what was measured: of two models with one order the better calibrated has the less.
 Source: scipy's ``pearsonr`` and ``spearmanr`` over measured genes; the significant set and the
 direction as in PIE (Arc Institute 2026, doi:10.64898/2026.10.02.756297). Loads nothing.
 """
@@ -33,6 +34,14 @@ def spearman(pairs: GroupedPairs) -> DoubleArray:
 def squared_error(pairs: GroupedPairs) -> DoubleArray:
     """Return the mean squared error over measured genes, (B, n_groups)."""
     return grouped.mean(pairs, (pairs.predicted - pairs.truth) ** 2)
+
+
+def brier(pairs: GroupedPairs) -> DoubleArray:
+    """Return the mean squared error of the probability of label 1, (B, n_groups), in [0, 1].
+
+    A prediction below 0 counts as 0, and one above 1 as 1.
+    """
+    return squared_error(replace(pairs, predicted=np.clip(pairs.predicted, 0.0, 1.0)))
 
 
 def same_direction(pairs: GroupedPairs) -> DoubleArray:
@@ -99,6 +108,26 @@ def dygenept_effect_metrics() -> list[EffectMetricSpec]:
             values=("values",),
             higher_is_better=False,
             lower=0.0,
+        ),
+        spec(
+            name="brier_perturbation",
+            guide=MetricGuide(
+                formula=(
+                    "mean over a perturbation's measured pairs of (probability of label 1 − "
+                    "label)²; predictions are cut off at 0 and 1"
+                ),
+                misleads="Rare labels make it small for every model; compare with gene_mean.",
+                use="For the calibration of probabilities, which areas under curves do not see.",
+                chance="p(1 − p) for a rate p that is known",
+            ),
+            summary="Squared error of predicted probabilities of labels (Brier score).",
+            source="Brier 1950, Monthly Weather Review 78:1",
+            factory=lambda config: brier,
+            values=("labels",),
+            higher_is_better=False,
+            lower=0.0,
+            upper=1.0,
+            by_default=False,
         ),
         of_significant(
             name="direction_match",

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from dygenept.machine.processes import World
 from dygenept.model import choices, fitting
 from dygenept.model.choices import joined_choices, member_choices
 from dygenept.model.estimator import DyGenePTModel
@@ -34,6 +35,14 @@ STARTED = TrainingOptions(
     n_prediction_cells=4,
 )
 Maker = Callable[..., DyGenePTModel]
+
+
+def test_a_model_says_that_several_processes_trained_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(losses=(0.5,), scores=(), best_epoch=1)
+    alone = {"epochs_trained": 1, "epochs_kept": 1}
+    assert member_choices(None, history, None) == alone
+    monkeypatch.setattr(choices.processes, "current", lambda: World(rank=1, size=3))
+    assert member_choices(None, history, None) == {**alone, "trained_in_processes": 3}
 
 
 def test_a_started_model_says_what_it_settled_on(

@@ -50,14 +50,18 @@ def choosing(monkeypatch: pytest.MonkeyPatch, chosen: int, *checkpoints: int) ->
     return chooser
 
 
+@pytest.mark.parametrize("has_none", [False, True])
 @pytest.mark.parametrize("shares", [False, True])
 @pytest.mark.parametrize("n_turns", [1, 4])
 def test_tuning_agrees_with_refits_that_leave_each_condition_out(
-    shares: bool, n_turns: int, monkeypatch: pytest.MonkeyPatch
+    shares: bool, n_turns: int, has_none: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chooser = choosing(monkeypatch, 2, 0, 1, 2)
     monkeypatch.setattr(facet_tuning, "MANY_PERTURBATIONS", 9 if n_turns == 1 else 10)
     case, other = make_case(9, shares=shares), make_case(9, shares=shares)
+    if has_none:
+        # One perturbation changes nothing, and tuning does not strive to predict that alone.
+        case.deltas[3] = other.deltas[3] = 0.0
     before = case.types.detach().clone()
     tuning = tuned(case)
     assert (tuning.candidate, tuning.n_steps) == (0, 2)

@@ -202,7 +202,9 @@ class Slow:
         deltas = self.case.deltas.double()[rows]
         if self.shared is None:
             return torch.zeros(N_OUTPUTS, dtype=torch.float64)
-        weights = 1 / deltas.norm(dim=1)
+        norms = deltas.norm(dim=1)
+        # A change of zero has no direction.
+        weights = torch.where(norms > 0, 1 / norms, 0.0)
         return (weights[:, None] * deltas).sum(dim=0) / weights.sum()
 
     def features(self, rows: np.ndarray) -> torch.Tensor:
@@ -248,6 +250,8 @@ class Slow:
                 break
             loss = torch.zeros((), dtype=torch.float64)
             for i, row in enumerate(rows):
+                if not deltas[row].any():
+                    continue
                 rest = [j for j in range(len(rows)) if j != i]
                 others = features[rest]
                 kernel = others @ others.T + penalty * torch.eye(len(rest))

@@ -1,10 +1,12 @@
 """Trains a toy model in two processes, as torchrun would start them, and in one.
 
 Called with a folder and works, each of which writes, as JSON, ``WORK.json`` there: ``same`` how
-gradients, losses and weights of the two compare; ``death`` kills the second process at a step and
-says how the first one ended; ``patience`` lets the writer take longer than a collective may;
-``unused`` says which networks are searched for weights without a gradient. Each work has a child of
-its own, made after the slow imports.
+gradients, losses and weights of the two compare; ``steps`` how weights do after 20 steps, without
+rounding to speak of, with and without dropout; ``resumed`` what a training in three processes comes
+to that was stopped and one that was not; ``death`` kills the second process at a step and says how
+the first one ended; ``patience`` lets the writer take longer than a collective may; ``unused`` says
+which networks are searched for weights without a gradient. Each work has a child of its own, made
+after the slow imports.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -33,6 +36,7 @@ from dygenept.errors import DistributedError
 from dygenept.machine import processes
 from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
+from dygenept.model.seeds import derived_seed
 from dygenept.model.training import loop
 from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.options import TrainingOptions
@@ -177,6 +181,96 @@ def same(folder: Path) -> dict[str, object]:
     }
 
 
+def steps(dtype: torch.dtype, dropout: float, *, in_parts: bool = False) -> dict[str, list[float]]:
+    """Return the weights after 20 steps.
+
+    Args:
+        dtype: Of everything that is computed.
+        dropout: Of cell encoder and decoder.
+        in_parts: Of one process: run the parts of two, one after the other, each with the draws of
+            its process.
+    """
+    task, _ = toy_task()
+    n = len(task.train)
+    controls = control_cells(task.cells, n_cell_types=1)
+    conditions = condition_set(task, slice(0, n), task.target_genes)
+    cells = perturbed_cells(task, n)
+    network = toy_network(parts=toy_parts(dropout=dropout)).to(dtype)
+    if dtype == torch.float64:
+        # What asks for float32 is asked for more; this process does nothing else.
+        torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
+        controls = replace(controls, expression=controls.expression.astype(np.float64))
+        conditions = replace(conditions, deltas=conditions.deltas.double())
+        cells = replace(cells, expression=cells.expression.astype(np.float64))
+    network.prepare(controls.pool(task.gene_symbols))
+    rows = network.cell_encoder._rows
+    network.cell_encoder._rows = replace(rows, values=rows.values.to(dtype))
+    options = replace(OPTIONS, epochs=1, steps_per_epoch=20, patience=0)
+    trainer = loop.Trainer(
+        source=BatchSource(conditions, controls, cells, options),
+        validation=None,
+        positions=controls.sample(4, np.random.default_rng(0)),
+        options=replace(options, accumulation_steps=2 if in_parts else 1),
+        seed=0,
+        device=torch.device("cpu"),
+        report=lambda epoch, text: None,
+    )
+    if in_parts:
+        batch_loss, n_done = loop.Trainer.batch_loss, 0
+
+        def drawn_apart(self, stepper, batch):  # type: ignore[no-untyped-def]
+            nonlocal n_done
+            step, process = divmod(n_done, 2)
+            torch.manual_seed(derived_seed(self.seed, 0, step, process))
+            n_done += 1
+            return batch_loss(self, stepper, batch)
+
+        loop.Trainer.batch_loss = drawn_apart  # type: ignore[method-assign]
+    trainer.train(network)
+    return {n: p.flatten().tolist() for n, p in network.named_parameters()}
+
+
+def compared_steps(folder: Path) -> dict[str, object]:
+    """Compare two processes with one after 20 steps."""
+    cases = {
+        "float32": (torch.float32, 0.0, False),
+        "float64": (torch.float64, 0.0, False),
+        "dropout": (torch.float64, 0.2, False),
+        "dropout of parts": (torch.float64, 0.2, True),
+    }
+    gaps = {}
+    for key, (dtype, dropout, in_parts) in cases.items():
+        ((code, text),) = launch(partial(steps, dtype, dropout, in_parts=in_parts), 1)
+        assert code == 0, text
+        two = launch(partial(steps, dtype, dropout), 2)
+        assert [code for code, _ in two] == [0, 0], two
+        gaps[key] = max(gap(json.loads(of), json.loads(text)) for _, of in two)
+    return gaps
+
+
+def resumed(folder: Path) -> dict[str, object]:
+    """Train in three processes, whole and with a stop in the second epoch."""
+    step = loop.Trainer.step
+    done = 0
+
+    def stopped(self, stepper, optimizer, pieces):  # type: ignore[no-untyped-def]
+        nonlocal done
+        done += 1
+        if done == 6:
+            os._exit(3)
+        return step(self, stepper, optimizer, pieces)
+
+    whole = launch(partial(train, folder / "whole"), 3)
+    loop.Trainer.step = stopped  # type: ignore[method-assign]
+    first = launch(partial(train, folder / "parts"), 3)
+    loop.Trainer.step = step  # type: ignore[method-assign]
+    second = launch(partial(train, folder / "parts"), 3)
+    return {
+        "codes": [[code for code, _ in of] for of in (whole, first, second)],
+        "is_same": [one == other for (_, one), (_, other) in zip(whole, second, strict=True)],
+    }
+
+
 def death(folder: Path) -> dict[str, object]:
     """Kill the second process in its third step."""
     step = loop.Trainer.step
@@ -260,7 +354,8 @@ def unread(width: int) -> FacetAttention:
 def main() -> None:
     """Do what is asked for, one after the other; what fails writes no file, and no other fails."""
     folder = Path(sys.argv[1])
-    works = {"same": same, "death": death, "patience": patience, "unused": unused}
+    works = {"same": same, "steps": compared_steps, "resumed": resumed, "death": death}
+    works |= {"patience": patience, "unused": unused}
     for name in sys.argv[2:]:
         if (child := os.fork()) == 0:
             try:

@@ -104,3 +104,20 @@ def test_no_change_has_no_direction() -> None:
     )
     found = held_out.scores(features, torch.zeros(2), targets @ targets.T)
     np.testing.assert_array_equal(found, np.zeros((2, 3, len(PENALTIES))))
+
+
+def test_a_change_of_zero_has_no_direction_whatever_is_typical() -> None:
+    features, targets = drawn(9, 4, seed=0)
+    others, typical = drawn(3, 4, seed=1)
+    for size in (1.0, 1e4):
+        held_out = HeldOut.predicting(
+            lambda vectors: others,
+            rows_of(np.arange(3)),
+            N_GENES,
+            (size * targets, torch.zeros_like(typical), size * typical),
+        )
+        inner = size**2 * (targets @ targets.T)
+        errors, cosines = held_out.scores(features, torch.zeros(2), inner)
+        assert (errors > 0).all()
+        # Rounding is left of products of thousands, and is not a direction.
+        np.testing.assert_array_equal(cosines, np.zeros((3, len(PENALTIES))))

@@ -12,7 +12,7 @@ import torch
 from entmax import sparsemax
 from safetensors.torch import load_file, save_file
 
-from dygenept.model import judged_steps
+from dygenept.model import fitting, judged_steps
 from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
@@ -184,6 +184,57 @@ def test_genes_of_several_cell_types_are_predicted_as_in_linear_loo(singles: Tas
         assert np.linalg.norm(found - expected) < near * size
 
 
+def test_a_perturbation_that_changes_nothing_takes_no_other_with_it(singles: Task) -> None:
+    means = singles.means.copy()
+    means[3] = singles.control_means[0]
+    task = replace(singles, means=means)
+    model, linear, as_ever = (
+        fitted(task),
+        LinearLoo(LinearLooConfig()),
+        LinearLoo(LinearLooConfig()),
+    )
+    linear.fit(task)
+    as_ever.fit(singles)
+    asked = [of_genes(task, unseen_of(task)[0])]
+    asked += [of_genes(task, *of.genes) for of in task.known]
+    found, expected = changes(model, task, asked), changes(linear, task, asked)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    size = np.linalg.norm(changes(as_ever, singles, asked[:1]))
+    assert np.linalg.norm(found[0]) > 0.8 * size
+    # Of itself it is kept that it changes nothing.
+    assert np.linalg.norm(found[4]) < 0.1 * size
+    assert np.linalg.norm(found - expected) < 0.05 * np.linalg.norm(expected)
+
+
+def test_combinations_that_share_no_gene_are_predicted_as_in_linear_loo(singles: Task) -> None:
+    genes = [of.genes[0] for of in singles.known]
+    n_train = len(singles.train)
+    known = [of_genes(singles, *genes[:2]), of_genes(singles, *genes[2:5])]
+    known += [of_genes(singles, gene) for gene in genes[5:]]
+    rows = [0, 2, *range(5, len(genes))]
+    task = replace(
+        singles,
+        train=tuple(known[: n_train - 3]),
+        val=tuple(known[n_train - 3 :]),
+        means=singles.means[rows],
+        n_cells=singles.n_cells[rows],
+        de_indices=singles.de_indices[rows],
+    )
+    model, linear = fitted(task), LinearLoo(LinearLooConfig())
+    linear.fit(task)
+    unseen = unseen_of(task)[0]
+    asked = [*known, of_genes(task, genes[0]), of_genes(task, genes[3])]
+    asked += [of_genes(task, genes[0], genes[3], genes[6]), of_genes(task, genes[1], unseen)]
+    found, expected = changes(model, task, asked), changes(linear, task, asked)
+    typical = changes(linear, task, [of_genes(task, unseen)])
+    own = np.linalg.norm(expected - typical, axis=1)
+    assert own.min() > 0.1 * np.linalg.norm(typical)
+    missed = np.linalg.norm(found - expected, axis=1) / own
+    assert missed[: len(known)].max() < 0.01
+    # How a measured sum is shared out depends on how large and apart the genes' features are.
+    assert missed.max() < 0.1
+
+
 def test_changes_of_perturbed_genes_add_up(singles: Task) -> None:
     model = fitted(singles)
     first, second, third = (of.genes[0] for of in singles.known[:3])
@@ -293,6 +344,23 @@ def test_genes_keep_their_change_beyond_what_steps_have_made_of_their_codes(
     own = measured - measured.mean(axis=0)
     # Even after steps as long as these: 0.18 of it, and 1.9 were their part in it left out.
     assert np.square(missed).mean() < 0.5 * np.square(own).mean()
+
+
+def test_what_is_kept_of_perturbed_genes_moves_no_other(
+    singles: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, _ = toy_task(toy_data(ToyShape(n_singles=11, n_doubles=0, n_cell_types=2)))
+    perturbation = of_genes(task, unseen_of(task)[0]).perturbation
+    asked = [Condition(perturbation, name) for name in task.cell_types]
+    options = replace(
+        START, epochs=2, steps_per_epoch=10, lr=2e-5, warmup_steps=2, keep_steps="always"
+    )
+    with_kept = fitted(task, options).predict(asked).expression
+    monkeypatch.setattr(fitting, "keep_measured_of", lambda *given, **named: None)
+    without = fitted(task, options).predict(asked).expression
+    # Steps have told cell types apart, and bent what was linear at the start.
+    moved = np.linalg.norm(with_kept - without, axis=1)
+    assert (moved < 1e-3 * np.linalg.norm(without - task.control_means, axis=1)).all()
 
 
 def test_steps_are_taken_and_judged_without_codes(

@@ -159,6 +159,62 @@ def test_changes_are_weighed_by_their_norms_however_small_these_are() -> None:
         np.testing.assert_allclose(typical, expected)
 
 
+def of_all_strengths(n: int, rng: np.random.Generator) -> DoubleArray:
+    """Changes of many strengths, of which a third goes one way."""
+    sizes = np.exp(0.6 * rng.standard_normal(n))
+    return sizes[:, None] * (0.6 + rng.standard_normal((n, N_GENES)))
+
+
+def typical_of(changes: DoubleArray, exponent: float) -> DoubleArray:
+    rows = Rows.single(len(changes))
+    weighing = Weighing.chosen(changes, rows, (exponent,))
+    return TypicalChange(changes, np.ones(len(changes)), weighing.divisors, rows).whole(np.inf)[0]
+
+
+@pytest.mark.parametrize("n", [4, 24, 200])
+def test_a_change_of_zero_does_not_decide_what_is_typical(n: int) -> None:
+    changes = of_all_strengths(n, np.random.default_rng(n))
+    with_none = np.vstack([changes, np.zeros(N_GENES)])
+    for exponent in (1.0, 0.5):
+        # It has no direction; zero but for rounding is the same.
+        expected = typical_of(changes, exponent)
+        np.testing.assert_allclose(typical_of(with_none, exponent), expected)
+        with_none[-1] = 1e-17
+        np.testing.assert_allclose(typical_of(with_none, exponent), expected)
+        with_none[-1] = 0.0
+    # The plain mean counts it as any other.
+    np.testing.assert_allclose(typical_of(with_none, 0.0), changes.sum(axis=0) / (n + 1))
+    assert chosen(with_none) == chosen(changes)
+    features = np.column_stack([np.eye(n + 1), np.ones(n + 1)])
+    found = [fit_readout(features[: len(of)], of, np.eye(n + 2)[-1]) for of in (changes, with_none)]
+    assert found[0].exponent == found[1].exponent
+    if found[0].exponent == 1:
+        np.testing.assert_allclose(found[0].typical, found[1].typical)
+
+
+def test_a_change_of_next_to_nothing_counts_as_ten_others_at_most() -> None:
+    changes = of_all_strengths(24, np.random.default_rng(0))
+    sizes = np.linalg.norm(changes, axis=1)
+    for size in (1e-6, 1e-3, 0.03, 0.0999, 0.1001, 0.3):
+        added = np.vstack([changes, changes[0] / sizes[0] * size * np.median(sizes)])
+        divisors = Weighing.chosen(added, Rows.single(25), (1.0,)).divisors
+        np.testing.assert_array_equal(divisors[:-1], np.linalg.norm(added[:-1], axis=1))
+        # Weights rise down to a tenth of the median, and fade from there on.
+        median = np.median(np.append(sizes, size * np.median(sizes)))
+        relative = size * np.median(sizes) / median
+        expected = relative if relative >= 0.1 else 0.01 / relative
+        assert divisors[-1] / median == pytest.approx(expected)
+        assert divisors[-1] > 0.0999 * median
+
+
+def test_changes_that_are_all_zero_have_a_typical_change_of_zero() -> None:
+    for exponent in EXPONENTS:
+        np.testing.assert_array_equal(typical_of(np.zeros((5, 8)), exponent), np.zeros(8))
+    only = np.zeros((5, 8))
+    only[2] = 3.0
+    np.testing.assert_allclose(typical_of(only, 1.0), only[2])
+
+
 def test_a_perturbation_is_left_out_of_both_its_cell_types_and_all_types_weigh_alike() -> None:
     changes = mostly_null(200, np.random.default_rng(0))
     twice = Rows(np.repeat(np.arange(200), 2), np.tile([0, 1], 200), 2)

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Return what became of a work, of which all are done by one process that loads torch once."""
     folder = tmp_path_factory.mktemp("works")
-    works = ("same", "death", "patience", "unused")
+    works = ("same", "steps", "resumed", "death", "patience", "unused")
     said = subprocess.run(
         [sys.executable, SCRIPT, folder, *works], capture_output=True, text=True, timeout=280
     )
@@ -43,6 +43,28 @@ def test_two_processes_train_as_one_does_with_the_same_batch(done: Done) -> None
     assert gaps["trained"] < 1e-3
     assert found["writers"] == [True, False]
     assert found["files"] == ["member-0.safetensors"]
+
+
+def test_after_20_steps_two_processes_differ_from_one_by_rounding_and_by_their_dropout(
+    done: Done,
+) -> None:
+    gaps = done("steps")
+    assert set(gaps) == {"float32", "float64", "dropout", "dropout of parts"}
+    # Relative to a tensor's largest weight. AdamW divides gradients near 0, and their rounding, by
+    # their own size; what is a fault would not shrink with the width of numbers.
+    assert float(str(gaps["float32"])) < 1e-3
+    assert float(str(gaps["float64"])) < 1e-9
+    # Processes draw dropout of their own, and nothing else of theirs differs.
+    assert float(str(gaps["dropout"])) > 1e-3
+    assert float(str(gaps["dropout of parts"])) < 1e-9
+
+
+def test_a_training_in_three_processes_that_is_stopped_goes_on_as_if_it_had_not_been(
+    done: Done,
+) -> None:
+    found = done("resumed")
+    assert found["codes"] == [[0, 0, 0], [3, 3, 3], [0, 0, 0]]
+    assert found["is_same"] == [True, True, True]
 
 
 def test_a_process_whose_peer_dies_ends_soon_and_says_so(done: Done) -> None:
