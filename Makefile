@@ -11,7 +11,7 @@ ENDS_TORCH := $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 ENDS_TOOLS := hypothesis==6.170.15 matplotlib==3.11.2 pytest==9.2.0 pytest-benchmark==5.3.1 pytest-timeout==2.4.0
 ENDS_TESTS := tests/core/data/test_prepare.py tests/core/data/test_encodings.py tests/core/results \
 	tests/core/leaderboard/test_leaderboard_rows.py tests/core/reports/test_page.py \
-	tests/core/reports/test_paper_tables.py tests/core/runs/test_ranking.py tests/core/model/test_config.py \
+	tests/core/reports/test_paper_tables.py tests/core/runs/test_ranking.py tests/core/model/test_assembly.py \
 	tests/core/model/test_network.py tests/core/model/test_losses.py tests/plugins/test_attention_plugins.py \
 	tests/plugins/test_text_encoders_minilm.py tests/cli/test_help_screens.py tests/cli/test_leaderboard.py \
 	tests/cli/test_train_evaluate_predict.py

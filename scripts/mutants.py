@@ -106,12 +106,12 @@ AREAS = {
         ),
     ),
     "seeds": Area(
-        ("dygenept/model/seeds.py", "dygenept/runs/job_identity.py"),
+        ("dygenept/model/seeds.py", "dygenept/runs/keys_and_seeds.py"),
         (
             "tests/core/model/test_seeds.py",
             "tests/core/model/training/test_loop_exact.py",
             "tests/core/model/training/test_resuming_exact.py",
-            "tests/core/runs/test_job_identity.py",
+            "tests/core/runs/test_keys_and_seeds.py",
             "tests/core/runs/test_job_key_exact.py",
         ),
     ),
@@ -173,7 +173,7 @@ AREAS = {
             "dygenept/leaderboard/rows.py",
             "dygenept/leaderboard/saturation.py",
             "dygenept/leaderboard/score_grid.py",
-            "dygenept/leaderboard/seeds.py",
+            "dygenept/leaderboard/across_seeds.py",
         ),
         ("tests/core/leaderboard", "tests/core/results/test_record_index.py"),
     ),

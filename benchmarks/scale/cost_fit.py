@@ -132,7 +132,7 @@ def _shared(size: Any, scored: Any, part: str, c: Any) -> float:
     return costs.shared_seconds(size, scored, c=c)[part]
 
 
-def _of_job(  # noqa: PLR0913
+def _of_job(  # noqa: PLR0913 - all that `job_seconds` takes, and which part of it is meant
     fold: Any, size: Any, scored: Any, work: Any, part: str, n_folds: int, c: Any
 ) -> float:
     planned = costs.job_seconds(fold, size, scored, work, c=c)

@@ -11,8 +11,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dygenept.data.task import Access, build_task
+from dygenept.model.assembly import named_assembly
 from dygenept.model.conditions import condition_set
-from dygenept.model.config import named_assembly
 from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.overrides import Overrides

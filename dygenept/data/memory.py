@@ -264,7 +264,7 @@ class CellsSize:
 
     @property
     def _tests(self) -> int:
-        """Tests of every gene: control cells and their sorted values, and a condition a thread."""
+        """Tests of every gene: control cells, their sorted values, and one condition per thread."""
         own = self._values_of(self.n_largest)
         of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
         return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread

@@ -16,11 +16,6 @@ from dygenept.types import PerturbationData
 def check_given_cells(data: PerturbationData, rows: npt.NDArray[np.intp], limit: int) -> None:
     """Refuse a copy of some cells for a model where it does not fit beside everything else.
 
-    Args:
-        data: The data set.
-        rows: Positions of the cells.
-        limit: Most bytes of memory.
-
     Raises:
         DataError: As said; the amount that is needed is named.
     """

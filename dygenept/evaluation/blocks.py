@@ -26,10 +26,6 @@ def in_blocks(
     A block goes through all metrics while it is in the cache, and what several of them make of it
     (``MetricInputs.once``) is made once.
 
-    Args:
-        metrics: Such metrics.
-        inputs: All conditions.
-
     Returns:
         What each metric returns for all of them at once.
 

@@ -119,9 +119,9 @@ def encoder_note(name_or_file: str, environment: Environment) -> str | None:
         if entry is None or entry == (used := _at_hand(entry, environment)):
             continue
         spec = environment.manager.get(TextEncoderSpec, str(entry.encoder))
-        lacking = unmet_need(spec, environment.manager.configure(spec, entry.encoder_options))
+        missing = unmet_need(spec, environment.manager.configure(spec, entry.encoder_options))
         encoders = f"{used.encoder!r} instead of {entry.encoder!r}"
-        return f"facet set {name!r} is embedded by {encoders}: {lacking}"
+        return f"facet set {name!r} is embedded by {encoders}: {missing}"
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dygenept.knowledge.gene_embedding import Pooling, gene_embedding
+from dygenept.knowledge.gene_embedding import gene_embedding
 from dygenept.plugin.isolated.for_child import GENE_VECTORS
 from dygenept.types import Condition, Task
 
@@ -17,21 +17,18 @@ GO_TERMS = "gene2go.json"
 WriteFiles = Callable[[Task, Sequence[Condition]], Mapping[str, bytes]]
 
 
-def gene_vectors(
-    embedding: str, *, pooling: Pooling = "mean", of_outputs: bool = False
-) -> WriteFiles:
+def gene_vectors(embedding: str, *, of_outputs: bool = False) -> WriteFiles:
     """Return what writes ``gene_vectors.npz``: ``genes`` (n,), ``vectors`` (n, D), ``is_known``.
 
     Args:
         embedding: A facet set, a knowledge file or a file of gene vectors; see
             ``gene_embedding``.
-        pooling: How the facets of a gene become one vector.
         of_outputs: Output genes too, and not only target genes.
     """
 
     def write(task: Task, conditions: Sequence[Condition]) -> Mapping[str, bytes]:
         genes = genes_of(task, conditions, of_outputs=of_outputs)
-        found = gene_embedding(embedding, genes, task.runtime, pooling=pooling)
+        found = gene_embedding(embedding, genes, task.runtime)
         content = io.BytesIO()
         np.savez_compressed(
             content,

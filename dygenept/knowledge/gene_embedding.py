@@ -79,7 +79,7 @@ def gene_embedding(
 
     Args:
         name: ``identity`` (one-hot codes), a facet set of the registry, a knowledge file
-            (safetensors), or a file of vectors (npz, parquet, csv, tsv; see ``read_vectors``).
+            (safetensors), or a file of vectors (npz, parquet, csv, tsv; see ``read_gene_vectors``).
         genes: Gene symbols; repeated ones count once.
         runtime: Opens facet sets.
         pooling: How the facets of a gene become one vector: their ``mean``, weighted by

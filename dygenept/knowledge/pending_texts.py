@@ -28,7 +28,7 @@ def unembedded_texts(
         PluginError: If the writer returns what it must not.
     """
     manager = environment.manager
-    lacking: set[tuple[str, str]] = set()
+    pending: set[tuple[str, str]] = set()
     for name, entry in leaves_of(name_or_file, facet_sets(environment)):
         if entry is None or entry.writer is None:
             continue
@@ -38,7 +38,7 @@ def unembedded_texts(
         encoder = encoder_of(entry, manager, runtime)
         texts = texts_of(written_facets(writer, tuple(dict.fromkeys(genes)), runtime, name=name))
         identity = embedding_identity(encoder, texts)
-        missing = EmbeddingCache(runtime.cache_dir, identity).lacking(texts)
+        missing = EmbeddingCache(runtime.cache_dir, identity).missing(texts)
         # All or none of a corpus is embedded.
-        lacking |= {(identity, text) for text in missing}
-    return frozenset(lacking)
+        pending |= {(identity, text) for text in missing}
+    return frozenset(pending)

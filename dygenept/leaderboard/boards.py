@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
+from dygenept.leaderboard import across_seeds
 from dygenept.leaderboard import rows as leaderboard
-from dygenept.leaderboard import seeds as over_seeds
+from dygenept.leaderboard.across_seeds import SeedRow, seed_groups, seed_rows
 from dygenept.leaderboard.columns import JsonDocument, Layout, Row, lead_metric
 from dygenept.leaderboard.counts import counted_in_words
 from dygenept.leaderboard.groups import REGIME, grouped_rows
@@ -16,7 +17,6 @@ from dygenept.leaderboard.notes import board_notes, part_notes
 from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
-from dygenept.leaderboard.seeds import SeedRow, seed_groups, seed_rows
 from dygenept.machine.plain_text import printable
 from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
 
@@ -209,7 +209,7 @@ def seed_boards(
     """
     return tuple(
         Board(
-            layout=over_seeds.SEEDS,
+            layout=across_seeds.SEEDS,
             first=group[0][0],
             overall=Part(_of_metrics(seed_rows(group), metrics)),
             seeds=tuple(records[0].seed for records in group),

@@ -11,12 +11,12 @@ import numpy as np
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.aggregates import RANK_DIGITS
 from dygenept.evaluation.comparison import ALPHA
+from dygenept.leaderboard.across_seeds import over_seeds, seed_groups
 from dygenept.leaderboard.columns import JsonDocument
 from dygenept.leaderboard.judgements import corrected_differences
 from dygenept.leaderboard.metric_table import COMPETITORS, metric_tables
 from dygenept.leaderboard.rows import LeaderboardRow, board_rows, leaderboard_rows
 from dygenept.leaderboard.score_grid import ScoreGrid
-from dygenept.leaderboard.seeds import over_seeds, seed_groups
 from dygenept.machine.threads import one_blas_thread
 from dygenept.results.records import RunRecord
 

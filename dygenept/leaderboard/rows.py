@@ -31,8 +31,8 @@ from dygenept.leaderboard.judgements import MIN_GAP, TRIVIAL, Judgement, judge_m
 from dygenept.leaderboard.metric_table import MetricTable, Unit, metric_tables
 from dygenept.leaderboard.score_grid import ScoreGrid
 from dygenept.machine.plain_text import fixed
+from dygenept.machine.process_memory import collector_paused
 from dygenept.machine.threads import in_threads, one_blas_thread
-from dygenept.machine.versions_and_memory import collector_paused
 from dygenept.results.record_index import IndexedRecords
 from dygenept.results.records import RunRecord
 

@@ -62,10 +62,6 @@ def saturation(records: Sequence[RunRecord], metric: str) -> tuple[Saturation, .
     Perturbations on which a trivial prediction, a ceiling or every simple model has no value are
     left out.
 
-    Args:
-        records: Records of one leaderboard.
-        metric: Metric name.
-
     Raises:
         ResultsError: If the board lacks a simple model, a trivial prediction or a ceiling.
     """

@@ -66,9 +66,7 @@ def file_md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def verify_file(
-    path: Path, *, pinned: str | None = None, url: str | None = None, rehash: bool = False
-) -> str:
+def verify_file(path: Path, *, pinned: str | None = None, rehash: bool = False) -> str:
     """Check a file against its pinned checksum, else against the record of its first sight.
 
     A file seen for the first time is recorded. One whose size and time are as recorded is not
@@ -77,7 +75,6 @@ def verify_file(
     Args:
         path: The file.
         pinned: SHA-256 that the registry names.
-        url: Where it came from, for the record.
         rehash: Hash it whatever its time says.
 
     Returns:
@@ -105,7 +102,7 @@ def verify_file(
                 f"the right one, {mend}; if not, fetch it again: dygenept data fetch --force"
             )
     if not is_unchanged:
-        record_file(path, sha256, url=url or (record.url if record else None))
+        record_file(path, sha256, url=record.url if record else None)
     return sha256
 
 

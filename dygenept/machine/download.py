@@ -332,7 +332,7 @@ class _Transfer:
         return hashlib.sha256(self.url.encode(errors="replace")).hexdigest()
 
     def _resumable(self) -> str | None:
-        """Return the version of what is there of this file; None where it starts anew."""
+        """Return the version of what is there of this file; None where it restarts."""
         try:
             kept = Validator.model_validate_json(validator_path(self.part).read_bytes())
         except (OSError, ValidationError):

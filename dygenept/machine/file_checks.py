@@ -149,8 +149,8 @@ def _check_hdf5(path: Path, name: str, called: str) -> None:
     if name.lower().endswith(".h5ad") and not (
         {"obs", "var"} <= found and found & {"X", "layers", "raw"}
     ):
-        lacking = ", ".join(sorted({"obs", "var", "X"} - found))
-        raise DataError(f"{called} is an HDF5 file without {lacking}, so it is not an AnnData file")
+        missing = ", ".join(sorted({"obs", "var", "X"} - found))
+        raise DataError(f"{called} is an HDF5 file without {missing}, so it is not an AnnData file")
 
 
 def _check_json(document: object, called: str) -> None:

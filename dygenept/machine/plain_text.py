@@ -9,12 +9,8 @@ from __future__ import annotations
 import json
 import unicodedata
 from math import floor, isfinite, log10
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-# Spaces of all kinds, private signs, and signs that are newer than this Python.
+# Spaces of all kinds, private characters, and characters that are newer than this Python.
 _HARMLESS = ("Zs", "Co", "Cn")
 # Finds what ``csv_cell`` set before a text; the first group is the text's own beginning.
 CSV_APOSTROPHE = r"^'([=+\-@\t\r])"
@@ -65,13 +61,8 @@ def from_csv_cell(text: str) -> str:
 def fixed(value: float, decimals: int, *, signed: bool = False) -> str:
     """Write a number with so many decimals.
 
-    Args:
-        value: The number.
-        decimals: Digits behind the point.
-        signed: Write a plus too.
-
     Returns:
-        The number; what rounds to zero has no minus.
+        The number, with a plus where it is ``signed``; what rounds to zero has no minus.
     """
     rounded = round(value, decimals) + 0.0
     text = f"{rounded:{'+' if signed else ''}.{decimals}f}"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.model.assembly import model_names, shown_value
 from dygenept.model.assembly_text import registered_entry
-from dygenept.model.config import model_names, shown_value
 from dygenept.model.overrides import NO_OVERRIDES, Overrides, split_overrides
 from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment

@@ -14,18 +14,15 @@ from functools import partial
 from pathlib import Path
 
 from dygenept.errors import ConfigError
+from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import baseline_of_config
-from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import sources_sha256
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.own_files import plugin_files
 from dygenept.plugin.specs import PluginConfig
-from dygenept.types.results import Provenance
-
-OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +69,11 @@ def resolve_given(given: GivenModel, environment: Environment) -> ResolvedModel:
 def _object_model(
     name: str | None, kind: type, build: Callable[[], Model], state: object
 ) -> ResolvedModel:
-    where = f"{kind.__module__}.{kind.__qualname__}"
-    shown = name or kind.__name__
-    code = _code_of(kind)
-    return ResolvedModel(
-        name=shown,
-        base=shown,
-        role="baseline",
-        needs_cells=True,
-        learns_from=("cells", "effects"),
-        config={OBJECT: where, "state": state},
-        plugins=(Provenance("baselines", shown, where, OBJECT, code, code_sha256=code),),
+    return ResolvedModel.from_object(
+        name or kind.__name__,
+        of_class=f"{kind.__module__}.{kind.__qualname__}",
+        state=state,
+        code=_code_of(kind),
         build=build,
     )
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Literal
 
 from dygenept.errors import ConfigError, nearest
+from dygenept.model.assembly import Assembly, is_baseline, model_names, named_assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline, configured_baseline
-from dygenept.model.config import Assembly, is_baseline, model_names, named_assembly
 from dygenept.model.knowledge import facet_document, facet_plugins
 from dygenept.model.overrides import NO_OVERRIDES, Overrides, addressed, combined, split_overrides
 from dygenept.plugin.environment import Environment
@@ -19,6 +19,8 @@ from dygenept.types.results import Provenance
 
 # What records of predictions that somebody handed in have as their base model.
 SUBMITTED = "submitted"
+# What records of a model that was handed over as an object name as its distribution.
+OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,36 @@ class ResolvedModel:
             plugins=(),
             build=build,
             uses_device=False,
+            learns_from=("cells", "effects"),
+        )
+
+    @classmethod
+    def from_object(
+        cls,
+        name: str,
+        *,
+        of_class: str,
+        state: object,
+        code: str,
+        build: Callable[[], Model],
+    ) -> ResolvedModel:
+        """Put a model that a user hands over as an object behind the protocol of all models.
+
+        Args:
+            name: Shown name.
+            of_class: Dotted name of its class.
+            state: What it was made with, JSON-ready.
+            code: Hash of its class's sources.
+            build: Makes an untrained copy.
+        """
+        return cls(
+            name=name,
+            base=name,
+            role="baseline",
+            needs_cells=True,
+            config={OBJECT: of_class, "state": state},
+            plugins=(Provenance("baselines", name, of_class, OBJECT, code, code_sha256=code),),
+            build=build,
             learns_from=("cells", "effects"),
         )
 

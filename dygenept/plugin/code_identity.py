@@ -15,7 +15,7 @@ from dygenept.plugin.own_files import BUILT_IN_PACKAGE, CORE_PACKAGE
 from dygenept.types.results import CodeIdentity
 
 # Rooms that show, keep or check what was computed; every other room may change a number.
-ROOMS_WITHOUT_NUMBERS = ("leaderboard", "results", "testing")
+ROOMS_WITHOUT_NUMBERS = ("leaderboard", "reports", "results", "testing")
 # A larger file is known by its size and time, since reading it would take seconds at each start.
 LARGE_BYTES = 1 << 24
 GIT_TIMEOUT_S = 5.0

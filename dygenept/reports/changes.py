@@ -54,11 +54,6 @@ def top_changes(
 ) -> TopChanges | str:
     """Read the changes of the top-20 genes of every held-out condition.
 
-    Args:
-        store: The results folder.
-        records: Records of one board.
-        units: Its held-out conditions.
-
     Returns:
         The changes, or in one sentence why there are none.
     """

@@ -19,9 +19,6 @@ MOST_NAMED = 4
 def finding(board: Board[LeaderboardRow]) -> str:
     """Say which model is best under the first metric, and what stands beside that claim.
 
-    Args:
-        board: A leaderboard.
-
     Returns:
         Plain text; empty where no model has a value.
     """

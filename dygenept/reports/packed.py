@@ -1,7 +1,7 @@
 """Arrays of numbers as short texts that a page can contain by the hundred thousand.
 
-A number becomes two or three signs of a 64-letter alphabet: its place between the smallest and the
-largest of its row. Two signs keep it to a 4,093rd of that range, three to a 262,141st.
+A number becomes two or three characters of a 64-letter alphabet: its place between the smallest
+and the largest of its row. Two keep it to a 4,093rd of that range, three to a 262,141st.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from dygenept.leaderboard.published import HEADING, published_lines
 from dygenept.leaderboard.rows import LEADERBOARD, LeaderboardRow
 from dygenept.leaderboard.wide import WideTable, wide_table
 from dygenept.machine.plain_text import printable, printable_lines
-from dygenept.machine.versions_and_memory import collector_paused
+from dygenept.machine.process_memory import collector_paused
 from dygenept.reports.finding import finding
 from dygenept.reports.page_data import PageBoard, page_data, page_json
 from dygenept.reports.page_table import PageTable, TableLine, page_table
@@ -154,10 +154,9 @@ def page_board(
     records: Sequence[RunRecord],
     *,
     results: ResultsStore | None = None,
-    new: frozenset[str] = frozenset(),
 ) -> PageBoard:
     """Put a leaderboard together with what its page shows behind it."""
-    return PageBoard(board=board, records=tuple(records), store=results, new=new)
+    return PageBoard(board=board, records=tuple(records), store=results)
 
 
 def render_template(name: str, values: Mapping[str, object]) -> str:
@@ -183,7 +182,7 @@ def _section(number: int, shown: PageBoard) -> _Section[LeaderboardRow]:
     return _Section(
         id=f"board-{number + 1}",
         board=board,
-        parts=tuple(_part(board, part, shown.new, is_leaderboard) for part in board.parts),
+        parts=tuple(_part(board, part, is_leaderboard) for part in board.parts),
         data=data,
         finding=finding(board) if is_leaderboard else "",
         quoted=published_lines(board.quoted),
@@ -193,12 +192,11 @@ def _section(number: int, shown: PageBoard) -> _Section[LeaderboardRow]:
 def _part(
     board: Board[LeaderboardRow],
     part: Part[LeaderboardRow],
-    new: frozenset[str],
     is_leaderboard: bool,
 ) -> _PagePart:
     if is_leaderboard:
         has_folds = any(row.total.n_folds < row.n_split_folds for row in part.rows)
-        table = page_table(board, part.rows, new=new)
+        table = page_table(board, part.rows)
         return _PagePart(part.name, part.size, table, None, has_folds)
     metrics = list(dict.fromkeys(row.metric for row in part.rows))
     metrics.sort(key=lambda name: name != board.lead)

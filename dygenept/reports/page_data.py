@@ -49,13 +49,11 @@ class PageBoard:
         board: The board.
         records: Its records; empty shows its rows alone.
         store: The results folder, for predictions; None where there is none.
-        new: Models that a run has just added.
     """
 
     board: Board[LeaderboardRow]
     records: Sequence[RunRecord] = ()
     store: ResultsStore | None = None
-    new: frozenset[str] = frozenset()
 
 
 def page_data(shown: PageBoard, *, n_around: int = 0) -> JsonDocument:
@@ -81,7 +79,6 @@ def page_data(shown: PageBoard, *, n_around: int = 0) -> JsonDocument:
             {
                 "name": printable(name),
                 "role": roles[name],
-                "new": name in shown.new,
                 "facts": model_facts(by_name[name]) if name in by_name else None,
             }
             for name in models
@@ -186,7 +183,7 @@ def _units(scores: BoardScores, lead: str) -> JsonDocument:
         names = list(dict.fromkeys(of_unit.values()))
         place = {name: number for number, name in enumerate(names)}
         numbers = np.array([place.get(of_unit.get(unit, ""), 63) for unit in scores.units])
-        # A part is one sign: more than 63 parts tell nobody anything.
+        # A part is one character: more than 63 parts tell nobody anything.
         if 0 < len(names) < 63 and not (by == "cell_type" and len(names) == 1):
             parts[by] = {"names": names, "of": pack_whole(numbers, digits=1)}
     kinds = {metric.name: metric.unit for record in scores.records for metric in record.metrics}

@@ -100,15 +100,12 @@ class PageTable:
     apart: tuple[TableLine, ...]
 
 
-def page_table(
-    board: Board[LeaderboardRow], rows: Sequence[LeaderboardRow], *, new: frozenset[str]
-) -> PageTable:
+def page_table(board: Board[LeaderboardRow], rows: Sequence[LeaderboardRow]) -> PageTable:
     """Lay one part of a board out.
 
     Args:
         board: The board.
         rows: Rows of the part, at least one.
-        new: Models that a run has just added.
     """
     metrics = leading_first(rows, fixed=board.fixed_lead)
     axes = {name: _axis([row for row in rows if row.metric == name]) for name in metrics}
@@ -121,7 +118,7 @@ def page_table(
             TableLine(
                 model=first.model,
                 role=first.role,
-                tags=_tags(first, new),
+                tags=_tags(first),
                 rank="" if lead is None or lead.place is None else str(lead.place),
                 folds=f"{first.total.n_folds}/{first.n_split_folds}",
                 cells=tuple(_cell(board, found.get(name), axes[name]) for name in metrics),
@@ -156,10 +153,9 @@ def _words(name: str) -> tuple[str, ...]:
     return (*(f"{word}_" for word in words), last)
 
 
-def _tags(row: LeaderboardRow, new: frozenset[str]) -> tuple[str, ...]:
+def _tags(row: LeaderboardRow) -> tuple[str, ...]:
     tags = [] if row.role in ("model", "baseline") else [row.role]
     tags += ["reference"] if row.model in TRIVIAL else []
-    tags += ["new"] if row.model in new else []
     return tuple(tags)
 
 

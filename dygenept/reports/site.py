@@ -288,7 +288,7 @@ def _dataset(dataset: DatasetRecord, boards: Sequence[SiteBoard]) -> dict[str, o
 
 
 def _news(boards: Sequence[SiteBoard], address: str) -> list[dict[str, str]]:
-    """Return what was added, a model and board a line, newest first."""
+    """Return what was added, one line per model and board, newest first."""
     newest: dict[tuple[str, str], tuple[str, SiteBoard]] = {}
     for item in boards:
         for record in item.records:

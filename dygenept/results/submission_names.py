@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dygenept.errors import ConfigError
 
 MAX_LENGTH = 80
-# Scripts of which hardly a sign looks like a Latin letter; those that do are left out below.
+# Scripts of which hardly a character looks like a Latin letter; those that do are left out below.
 _SCRIPTS = ("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL")
 _STROKES = frozenset("一丨丿〇ニロㅣㅡー工口")
 # A version, or what boards say beside a name, makes no other name.
@@ -41,30 +41,30 @@ class TakenName:
 
 
 def clean_name(name: str) -> str:
-    """Return a name in its plain spelling: compatible signs made one, blanks made single.
+    """Return a name in its plain spelling: compatible characters made one, blanks made single.
 
     Raises:
-        ConfigError: If it is empty or too long, or has a sign that a reader cannot see or can take
-            for another.
+        ConfigError: If it is empty or too long, or has a character that a reader cannot see or
+            can take for another.
     """
     plain = " ".join(unicodedata.normalize("NFKC", name).split())
     for sign in plain:
         if sign != " " and not sign.isprintable():
             raise ConfigError(
-                f"--name {name!r} has a sign that nobody sees ({_called(sign)}); leave it out"
+                f"--name {name!r} has a character that nobody sees ({_called(sign)}); leave it out"
             )
     for sign in unicodedata.normalize("NFKD", plain):
         is_plain = sign.isascii() or unicodedata.combining(sign) > 0
         is_other = sign not in _STROKES and unicodedata.name(sign, "").startswith(_SCRIPTS)
         if not (is_plain or is_other):
             raise ConfigError(
-                f"--name {name!r} has a sign that can be taken for another ({_called(sign)}); "
-                "write the name in Latin letters, digits and ASCII signs"
+                f"--name {name!r} has a character that can be taken for another "
+                f"({_called(sign)}); write the name in Latin letters, digits and ASCII characters"
             )
     if not skeleton(plain) or len(plain) > MAX_LENGTH:
         raise ConfigError(
-            f"--name {name[:MAX_LENGTH]!r}: give a name of 1 to {MAX_LENGTH} signs with a letter "
-            "or a digit in it"
+            f"--name {name[:MAX_LENGTH]!r}: give a name of 1 to {MAX_LENGTH} characters with a "
+            "letter or a digit in it"
         )
     return plain
 

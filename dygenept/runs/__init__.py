@@ -2,7 +2,7 @@
 
 Read first what all share: ``run_context`` opens a data set, splits it and prepares its metrics;
 ``jobs``, ``model_answers`` and ``scored_job`` fit, predict, score and record one model on one fold,
-under the key and the seed of ``job_identity``. Then ``runner`` (bench), with ``default_models``,
+under the key and the seed of ``keys_and_seeds``. Then ``runner`` (bench), with ``default_models``,
 ``readiness``, ``executors`` and ``ray_executor``; what it gives back is a ``bench_result`` in
 Python and a ``document`` in JSON. Then ``train``, ``predict`` and ``explain``, which write and read
 a ``saved_model`` (``loaded_model`` in Python; ``asked`` is what they are asked to predict),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dygenept.errors import ConfigError
+from dygenept.model.assembly import is_baseline, named_assembly
 from dygenept.model.baselines import configured_baseline
-from dygenept.model.config import is_baseline, named_assembly
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import Variant
 from dygenept.plugin.environment import Environment

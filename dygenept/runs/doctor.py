@@ -13,8 +13,8 @@ from typing import Literal
 
 from dygenept.data.catalog import dataset_entries, source_of
 from dygenept.errors import DygeneptError
+from dygenept.model.assembly import is_baseline, named_assembly
 from dygenept.model.baselines import configured_baseline
-from dygenept.model.config import is_baseline, named_assembly
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.specs import PluginSpec

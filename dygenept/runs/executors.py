@@ -22,9 +22,9 @@ from typing import TypeVar
 
 from dygenept.errors import ConfigError, DistributedError, DygeneptError, nearest
 from dygenept.machine import processes
+from dygenept.machine.process_memory import freed_memory_kept
 from dygenept.machine.stopping import deaf_children, end_with
 from dygenept.machine.threads import n_threads, sharing_pool
-from dygenept.machine.versions_and_memory import freed_memory_kept
 from dygenept.model.resolve import ResolvedModel
 from dygenept.runs.jobs import FinishedJob, UnscoredJob, begin_job, run_job
 from dygenept.runs.run_context import RunContext

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dygenept.errors import ConfigError
-from dygenept.model.config import named_assembly
+from dygenept.model.assembly import named_assembly
 from dygenept.model.overrides import Overrides
 from dygenept.plugin.environment import Environment
 

@@ -22,7 +22,7 @@ from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
 from dygenept.results.records import PluginRecord, RunRecord
-from dygenept.runs.job_identity import fold_seed, job_key
+from dygenept.runs.keys_and_seeds import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import Each, FoldJob, PredictedJob, predict_job, rescored, score_job
 from dygenept.types import FitSize, Progress, Runtime, Task

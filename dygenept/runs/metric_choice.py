@@ -17,7 +17,7 @@ from dygenept.plugin.configured import ConfiguredPlugin
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces import EffectMetric, Metric
 from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
-from dygenept.runs.job_identity import job_seed
+from dygenept.runs.keys_and_seeds import job_seed
 from dygenept.types import (
     DeTests,
     DoubleArray,

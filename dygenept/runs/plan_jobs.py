@@ -16,7 +16,7 @@ from dygenept.results.record_index import RecordIndex
 from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.runs import plan_costs as costs
-from dygenept.runs.job_identity import job_key
+from dygenept.runs.keys_and_seeds import job_key
 from dygenept.runs.run_context import RunRequest, cut_split
 from dygenept.types import DeGenes, Fold, PerturbationData, Split
 

@@ -24,7 +24,7 @@ from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import ReadsCodesOf, notes_of, spread_of
 from dygenept.runs.asked import KnownTo, Vocabulary, asked_conditions, nobody
-from dygenept.runs.job_identity import job_seed
+from dygenept.runs.keys_and_seeds import job_seed
 from dygenept.runs.model_answers import fitted, predicted
 from dygenept.runs.readiness import require_buildable, unready_models
 from dygenept.runs.run_context import check_learns, run_device

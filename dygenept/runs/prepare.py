@@ -32,7 +32,7 @@ class FoldChoice:
         split: Split protocol.
         options: Its options.
         n_folds: Folds.
-        fold: Position of the fold.
+        fold: Position of the fold, from 0.
         seed: Seed of the split.
     """
 
@@ -157,7 +157,5 @@ def _cut_fold(data: PerturbationData, choice: FoldChoice, environment: Environme
     splitter = plugin.spec.factory(plugin.options)
     split = make_split(plugin.spec, splitter, data, n_folds=choice.n_folds, seed=choice.seed)
     if not 0 <= choice.fold < len(split.folds):
-        raise ConfigError(
-            f"the split has {len(split.folds)} folds, counted from 0; there is no {choice.fold}"
-        )
+        raise ConfigError(f"--fold {choice.fold + 1}: the split has {len(split.folds)} fold(s)")
     return split.folds[choice.fold]

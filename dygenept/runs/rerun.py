@@ -10,9 +10,9 @@ from dygenept.data.request import as_recorded
 from dygenept.data.splits import check_split, load_split
 from dygenept.errors import ConfigError, ResultsError, SplitError
 from dygenept.machine import processes
+from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline
-from dygenept.model.config import Assembly
 from dygenept.model.resolve import SUBMITTED, ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec

@@ -12,7 +12,7 @@ from dygenept.errors import ConfigError
 from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.machine.places import check_can_write
-from dygenept.machine.versions_and_memory import freed_memory_kept, objects_settled
+from dygenept.machine.process_memory import freed_memory_kept, objects_settled
 from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models

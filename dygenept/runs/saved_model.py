@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dygenept.data.splits import SplitManifest
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.machine.reading import reading
+from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
-from dygenept.model.config import Assembly
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.records import DatasetRecord, PluginRecord

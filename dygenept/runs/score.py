@@ -10,7 +10,7 @@ from pathlib import Path
 from dygenept.data.pseudobulk import condition_positions
 from dygenept.errors import DataError
 from dygenept.machine.places import check_can_write
-from dygenept.model.config import model_names
+from dygenept.model.assembly import model_names
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
 from dygenept.results.record_index import RecordIndex
@@ -108,9 +108,8 @@ def score_submission(
     lacks = mismatch.lacks()
     if lacks and not submission.fill:
         raise DataError(
-            f"{submission.path} lacks {'; '.join(lacks)}; add them, or pass --fill to "
-            "stand the mean of the train perturbations in for a perturbation and the control mean "
-            "for a gene"
+            f"{submission.path} lacks {'; '.join(lacks)}; add them, or pass --fill, which takes "
+            "the mean of the train perturbations for a perturbation and the control mean for a gene"
         )
     values, genes = matched.values()
     doubts = (

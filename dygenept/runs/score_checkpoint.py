@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,10 +117,9 @@ def _resolved(
     types = {name: _cell_type(name, state.cell_types) for name in data.cell_types}
     trained = resolved_model(manifest, environment)
     seen = f", {n_seen} seen" if n_seen else ""
-    return ResolvedModel(
+    return replace(
+        trained,
         name=f"{manifest.model} (cells of {manifest.dataset.name}{seen})",
-        base=manifest.base_model,
-        role="model",
         needs_cells=False,
         config={
             **trained.config,
@@ -132,8 +131,8 @@ def _resolved(
             },
             "n_seen": n_seen,
         },
-        plugins=trained.plugins,
         build=partial(ChangesOnTable, _Changes(model, types), columns),
+        assembly=None,  # it is fitted already, so nothing of an assembly is needed to build it
         uses_device=False,
         learns_from=("effects",),
     )

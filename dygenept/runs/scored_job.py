@@ -12,14 +12,8 @@ from dygenept.evaluation.effect_scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.evaluation.two_way import drawn_together
-from dygenept.machine.versions_and_memory import (
-    device_name,
-    give_back_memory,
-    installed_versions,
-    peak_memory,
-    reset_peak_memory,
-    thread_counts,
-)
+from dygenept.machine.process_memory import give_back_memory, peak_memory, reset_peak_memory
+from dygenept.machine.versions import device_name, installed_versions, thread_counts
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.interfaces import Model
@@ -40,7 +34,7 @@ from dygenept.results.records import (
     TimingRecord,
 )
 from dygenept.results.top_changes import keep_top_changes
-from dygenept.runs.job_identity import job_key
+from dygenept.runs.keys_and_seeds import job_key
 from dygenept.runs.model_answers import checked_spread, fitted, predicted, with_cells
 from dygenept.runs.run_context import RunContext
 from dygenept.types import (

@@ -105,7 +105,7 @@ def checkpoint_sweep(model: DyGenePTModel, request: SweepRequest) -> Sweep:
 
 
 def read_genes(path: Path) -> tuple[str, ...]:
-    """Read a list of genes: one a line; blank lines and those that begin with # are left out.
+    """Read a list of genes: one per line; blank lines and those that begin with # are left out.
 
     Raises:
         DataError: If the file is not there, is not text, or names no gene.
@@ -118,7 +118,7 @@ def read_genes(path: Path) -> tuple[str, ...]:
     found = [line.strip() for line in lines]
     genes = tuple(dict.fromkeys(gene for gene in found if gene and not gene.startswith("#")))
     if not genes:
-        raise DataError(f"{path} names no gene; write one gene a line")
+        raise DataError(f"{path} names no gene; write one gene per line")
     return genes
 
 
@@ -142,7 +142,7 @@ def sweep_of(
     asked = asked_conditions(genes, vocabulary, cell_type)
     several = [of.label for of in asked.conditions if len(of.genes) > 1]
     if several:
-        raise DataError(f"the list of genes has {several[0]!r}; write one gene a line")
+        raise DataError(f"the list of genes has {several[0]!r}; write one gene per line")
     found = tuple(dict.fromkeys(of.genes[0] for of in asked.conditions))
     if combinations == "pairs" and len(found) < 2:
         raise DataError("pairs need at least two genes")

@@ -101,7 +101,7 @@ def check_facet_writer(
         )
         rules.require(
             tuple(item.gene for item in written) == asked,
-            "it must return one GeneFacets a gene, in the order and spelling asked for",
+            "it must return one GeneFacets per gene, in the order and spelling asked for",
         )
         for item in written:
             rules.require(

@@ -87,9 +87,9 @@ def configured(spec: PluginSpec, options: Mapping[str, object] | None) -> Plugin
             f"{spec.kind}/{spec.name}: not checked: pip install {' '.join(absent)} first"
         )
     _require_environment(spec, config)
-    lacking = spec.missing(config) if spec.missing else None
-    if lacking:
-        raise NotCheckedError(f"{spec.kind}/{spec.name}: not checked: {lacking}")
+    missing = spec.missing(config) if spec.missing else None
+    if missing:
+        raise NotCheckedError(f"{spec.kind}/{spec.name}: not checked: {missing}")
     return config
 
 

@@ -273,7 +273,9 @@ def test_prepare_refuses_a_fold_that_is_not_there(cli, toy: Path, tmp_path: Path
     asked = ("--fold", "7", "--variable", "20", "--output", tmp_path / "ready.h5ad")
     result = cli("data", "prepare", toy, *asked)
     assert result.code == 2
-    assert "5 folds, counted from 0" in result.err
+    assert "--fold 7: the split has 5 fold(s)" in result.err
+    # Folds are counted from 1, as by `train` and `export`.
+    assert cli("data", "prepare", toy, "--fold", "0", *asked[2:]).code == 2
 
 
 @pytest.mark.filterwarnings("ignore")  # zarr itself says what may become of its formats

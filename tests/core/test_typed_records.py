@@ -65,7 +65,7 @@ EXCEPTIONS = {
     ),
     "a configuration as records keep it and hash it: its keys are those of the plugins": (
         "dygenept.knowledge.graph.sources.KgChoice.record",
-        "dygenept.model.config.Assembly.complete_config",
+        "dygenept.model.assembly.Assembly.complete_config",
         "dygenept.model.resolve.ResolvedModel.config",
         "dygenept.model.resolve.ResolvedModel.from_submission",
         "dygenept.plugin.configured.ConfiguredPlugin.document",

@@ -12,7 +12,7 @@ from dygenept.knowledge.catalog import missing_knowledge, open_knowledge
 from dygenept.knowledge.graph.graph_vectors import LinkTables, VectorOptions, graph_vectors
 from dygenept.knowledge.graph.links import links_of
 from dygenept.knowledge.store.knowledge_files import write_knowledge
-from dygenept.model.config import named_assembly
+from dygenept.model.assembly import named_assembly
 from dygenept.model.knowledge import facet_document, facet_plugins
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model

@@ -12,7 +12,7 @@ from dygenept.data.asset_graphs import AssetGraph, graph_of_asset
 from dygenept.data.assets import AssetEntry, fetch_asset, verify_asset
 from dygenept.errors import DataError, DataUnavailableError
 from dygenept.knowledge.graph.sources import KgChoice
-from dygenept.machine.checksums import verify_file
+from dygenept.machine.checksums import file_sha256, record_file
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager
 from dygenept.plugin.registry import load_registry
@@ -140,7 +140,7 @@ def test_a_graph_without_edges_that_was_recorded_is_refused_and_repaired(
     folder.mkdir(parents=True)
     for name, text in (("links.txt", HEADER), ("info.txt", INFO)):
         (folder / name).write_text(text)
-        verify_file(folder / name, url="http://example.org/a")
+        record_file(folder / name, file_sha256(folder / name), url="http://example.org/a")
     reads, entries = graph(manager, string, tmp_path), {"string": string}
     with pytest.raises(DataError, match="'string' has no edges"):
         verify_asset("string", entries=entries, data_dir=tmp_path, graph=reads)

@@ -86,11 +86,7 @@ VERDICTS = {True: "calibrated", False: "not calibrated", None: "unknown"}
 
 
 def show_audit(found: MetricAudit) -> None:
-    """Print an audit, one line per metric, the largest range first; narrow screens get two tables.
-
-    Args:
-        found: The audit.
-    """
+    """Print an audit, one line per metric, largest range first; narrow screens get two tables."""
     from rich import box
     from rich.table import Table
 

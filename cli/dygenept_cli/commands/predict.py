@@ -76,7 +76,7 @@ def predict(
     """Predict mean log1p expression, or a table's values, after perturbations, with gene names.
 
     With --genes, every single perturbation or pair of a list is predicted by a kept model and
-    written as Parquet block by block: a row a perturbation, a column a gene.
+    written as Parquet block by block: one row per perturbation, one column per gene.
     """
     from dygenept.machine.devices import pick_device
     from dygenept.runs.predict import predict_from_checkpoint, predict_from_data

@@ -17,8 +17,8 @@ def rank(wanted: ResultsFlags, as_json: options.JsonOption = False) -> None:
     shown to beat perturbed_mean and control_mean. Models that miss a leaderboard come last.
     Simulated and real data are ranked apart.
     """
+    from dygenept.leaderboard.across_seeds import seed_groups
     from dygenept.leaderboard.comparisons import rank_models
-    from dygenept.leaderboard.seeds import seed_groups
     from dygenept_cli.views.boards import chosen_boards
     from dygenept_cli.views.comparisons import show_ranking
 

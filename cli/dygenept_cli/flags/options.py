@@ -114,7 +114,7 @@ class SweepFlags(GeneFlags):
 
     panel: ClassVar[str] = "What is predicted"
 
-    genes: Path | None = flag("List of genes, one a line.", metavar="FILE")
+    genes: Path | None = flag("List of genes, one per line.", metavar="FILE")
     combinations: str = flag(
         "What is made of the list of genes: singles or pairs.", default="singles"
     )

@@ -22,10 +22,10 @@ class StepFlags:
 
     output: Path = flag("Ready file to write, .h5ad.", default=..., metavar="FILE")
     min_counts: float = flag("Least total of a cell.", default=0.0, min=0.0)
-    min_genes: int = flag("Least genes with a value in a cell.", default=0, min=0)
+    min_genes: int = flag("Fewest genes with a value in a cell.", default=0, min=0)
     max_mito: float | None = flag("Largest share of a cell's total in MT- genes.", min=0.0, max=1.0)
     min_cells: int = flag(
-        "Least cells with a value of a gene (control and train cells, with --variable or --fold).",
+        "Fewest cells with a value of a gene (control and train cells, with --variable or --fold).",
         default=0,
         min=0,
     )
@@ -45,10 +45,10 @@ class StepFlags:
         "Keep target genes as well.", "--keep-targets/--no-keep-targets", default=True
     )
     fold: int | None = flag(
-        "The train cells of fold K (from 0) choose variable genes, beside controls; they suit that "
+        "The train cells of fold K (from 1) choose variable genes, beside controls; they suit that "
         "fold alone.",
         metavar="K",
-        min=0,
+        min=1,
     )
     split: str = flag("Split of --fold.", default="kfold", metavar="NAME|FILE")
     folds: int = flag("Folds of --split.", default=5, min=1)
@@ -129,7 +129,7 @@ class StepFlags:
             split="manifest" if is_file else self.split,
             options={"path": self.split} if is_file else {},
             n_folds=self.folds,
-            fold=self.fold,
+            fold=self.fold - 1,
             seed=self.seed,
         )
 

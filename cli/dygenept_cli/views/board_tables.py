@@ -178,7 +178,7 @@ def _narrowed(table: WideTable, width: int) -> WideTable:
 
 
 def _least(table: WideTable, place: int) -> int:
-    """Return the signs that a column needs: a name may be folded, a metric's heading too."""
+    """Return how many characters a column needs: a name may be folded, a metric's heading too."""
     head, longest = table.headings[place], _longest(table, place, has_heading=False)
     if head.text == KEY:
         return min(longest, LEAST_NAME)

@@ -92,7 +92,7 @@ def show_ranking(boards: Sequence[Sequence[RunRecord]], rows: Sequence[RankRow])
     """
     from rich.table import Table
 
-    from dygenept.leaderboard.seeds import seed_groups
+    from dygenept.leaderboard.across_seeds import seed_groups
 
     names = ", ".join(sorted({records[0].dataset.name for records in boards}))
     n_boards = len(seed_groups(boards))

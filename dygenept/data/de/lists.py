@@ -31,7 +31,7 @@ def de_genes(
     """Return the top-20 DE genes of every condition.
 
     The lists that the file carries are used as they are. Otherwise genes are ranked by
-    ``de_scores``, those that fail the list's filter are passed over, and the first 20 are kept.
+    ``WelchScores``, those that fail the list's filter are passed over, and the first 20 are kept.
     Ties go to the gene that comes first in ``gene_ids`` (scanpy leaves their order to numpy's
     unstable sort, which differs between processors).
 
@@ -54,7 +54,7 @@ def de_genes(
         return DeGenes(list_name, "file", data.de_lists[list_name])
     means = pseudobulk or mean_expression(data)
     squares = square_sums(data) if squares is None else squares
-    scores, allowed = _Scores(data, means, squares), _Allowed(data, means, list_name)
+    scores, allowed = WelchScores(data, means, squares), _Allowed(data, means, list_name)
     indices = np.full((len(data.conditions), N_TOP), -1, dtype=np.int32)
     for part in row_parts(len(indices), data.n_genes):
         indices[part] = top_genes(scores.of(part), allowed.of(part))
@@ -64,28 +64,23 @@ def de_genes(
     return DeGenes(list_name, "computed", indices)
 
 
-def de_scores(data: PerturbationData, pseudobulk: Pseudobulk | None = None) -> DoubleArray:
-    """Score every gene of every condition against the control of its cell type by Welch's t-test.
+class WelchScores:
+    """Welch's t of every gene of a condition against the control of its cell type.
 
-    Returns:
-        t, (n_conditions, G), float64; 0 where both groups are constant and equal, infinite where
-        they are constant and differ, and NaN throughout a condition whose variance is undefined
-        because it, or its control, has one cell.
+    Conditions are scored some at a time, so that only sums of squares are there for all.
 
     Source: scanpy ``tl.rank_genes_groups(method="t-test", reference=…)``, which sets NaN to 0
         and uses the variance with n - 1.
     """
-    scores = _Scores(data, pseudobulk or mean_expression(data), square_sums(data))
-    found = zeros((len(data.conditions), data.n_genes), np.float64, folder=data.tables)
-    for part in row_parts(len(found), data.n_genes):
-        found[part] = scores.of(part)
-    return found
-
-
-class _Scores:
-    """Scores of some conditions at a time, so that only sums of squares are there for all."""
 
     def __init__(self, data: PerturbationData, means: Pseudobulk, squares: DoubleArray) -> None:
+        """Look up each condition's control.
+
+        Args:
+            data: The data set.
+            means: Its means.
+            squares: What ``square_sums`` returns.
+        """
         codes, n_groups = group_codes(data)
         self._means, self._squares = means, squares
         self._counts = np.bincount(codes, minlength=n_groups).astype(np.float64)
@@ -96,7 +91,13 @@ class _Scores:
         )
 
     def of(self, part: slice) -> DoubleArray:
-        """Return the scores of a run of conditions, (n, G)."""
+        """Score a run of conditions.
+
+        Returns:
+            t, (n, G), float64; 0 where both groups are constant and equal, infinite where they are
+            constant and differ, and NaN throughout a condition whose variance is undefined because
+            it, or its control, has one cell.
+        """
         n_conditions = len(self._control)
         kind = self._control[part] - n_conditions
         counts, control_counts = self._counts[part], self._counts[self._control[part]]

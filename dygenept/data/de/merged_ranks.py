@@ -34,7 +34,7 @@ class SortedControl:
         n_cells: Control cells.
         keys: Distinct stored (gene, value) pairs, each as one number, sorted.
         counts: Cells with each pair, int32 like what follows, since there are many pairs.
-        below: Cells with a smaller stored value of the same gene, one a pair, and one more.
+        below: Cells with a smaller stored value of the same gene, one per pair, and one more.
         starts: Position of each gene's first pair, (G + 1,).
         n_stored: Cells with a stored value, (G,).
         ties: Sum of t³ - t over the gene's distinct stored values, (G,).

@@ -56,9 +56,9 @@ def read_controls(
     kept = codes >= 0
     counts = np.bincount(codes[kept], minlength=len(cell_types))
     if not counts.all():
-        lacking = cell_types[int(counts.argmin())]
+        missing = cell_types[int(counts.argmin())]
         raise DataError(
-            f"{path} has no control cell of {lacking!r}, which the table has effects of; leave its "
+            f"{path} has no control cell of {missing!r}, which the table has effects of; leave its "
             "rows out of the table, or add its cells"
         )
     rows = of_control[kept]

@@ -55,7 +55,7 @@ def read_frame(path: Path) -> pl.DataFrame:
             nested = [name for name, of in frame.schema.items() if of.is_nested()]
             if nested:
                 raise DataError(
-                    f"{path}: column {nested[0]!r} contains lists; write one value a row"
+                    f"{path}: column {nested[0]!r} contains lists; write one value per row"
                 )
             frame = frame.cast(pl.String)
         elif kind in ("text", "gzip", "unknown"):

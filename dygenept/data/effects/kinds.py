@@ -156,13 +156,13 @@ def _said(wording: Wording, kind: EffectKind, levels: Sequence[float]) -> str:
         pairs = [f"{word!r} as {of.get(to, to)}" for word, to in wording.words.items()]
         return f"{wording.subject} is read as {kind}: {', '.join(pairs)}."
     if -1.0 in levels and kind == "labels":
-        return f"{wording.subject} has -1 and 1 alone and is read as labels: down as 0, up as 1."
+        return f"{wording.subject} has only -1 and 1 and is read as labels: down as 0, up as 1."
     if kind == "signs" and (len(levels) < 3 or not wording.says_labels):
         means = {-1.0: "down", 0.0: "unchanged", 1.0: "up"}
         read = ", ".join(f"{level:g} as {means[level]}" for level in levels)
-        return f"{wording.subject} has {_joined(levels)} alone and is read as signs: {read}."
+        return f"{wording.subject} has only {_joined(levels)} and is read as signs: {read}."
     if kind == "labels" and not wording.says_labels:
-        return f"{wording.subject} has 0 and 1 alone and is read as labels, not as numbers."
+        return f"{wording.subject} has only 0 and 1 and is read as labels, not as numbers."
     return ""
 
 

@@ -46,7 +46,7 @@ class PrepareOptions:
         normalize: Scale each kept cell's counts to one total and take log1p.
         target_sum: That total; None for the median of the kept cells.
         min_counts: Least total of a cell.
-        min_genes: Least genes with a value in a cell.
+        min_genes: Fewest genes with a value in a cell.
         max_mito: Largest share of a cell's total in genes whose symbol begins with ``MT-``.
         min_cells: Least kept cells with a value of a gene.
         min_cells_per_perturbation: Least kept cells of a condition; smaller ones are left out.

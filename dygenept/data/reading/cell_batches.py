@@ -61,15 +61,15 @@ def read_batches(
     batches = of_rows(clean_groups(read_column(file, "obs", column, notes), column, notes), rows)
     used = np.unique(batches.codes)
     has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
-    lacking = [
+    missing = [
         "without a name" if code < 0 else repr(batches.categories[code])
         for code in used[~has_control]
     ]
     notes.append(f"{len(used)} batches in obs[{column!r}].")
-    if lacking:
+    if missing:
         n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
         notes.append(
-            f"{len(lacking)} batch(es) have no control cell, such as {lacking[0]}: the changes of "
+            f"{len(missing)} batch(es) have no control cell, such as {missing[0]}: the changes of "
             f"their {n_cells:,} cells are measured from the controls of other batches."
         )
     return batches

@@ -157,7 +157,7 @@ def parse_labels(
 def parts_of(label: str) -> tuple[str, ...]:
     """Return the names in a label, without the blanks around them; some may be empty.
 
-    Signs that look like others or like nothing (dashes, full or zero width) are written plainly.
+    Characters that look like others or like nothing (dashes, full or zero width) become plain.
     """
     if not label.isascii():
         plain = unicodedata.normalize("NFKC", label)
@@ -313,7 +313,7 @@ def _notes(
         plain = [label for label in padded if label.isascii()]
         notes.append(f"Blanks around names were left out: {listed(plain)}.")
     if odd_signs:
-        notes.append(f"Signs that look like others were written plainly: {listed(odd_signs)}.")
+        notes.append(f"Characters that look like others were written plainly: {listed(odd_signs)}.")
     shared: dict[tuple[str, ...], int] = {}
     for of in genes.values():
         shared[of] = shared.get(of, 0) + 1

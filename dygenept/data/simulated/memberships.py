@@ -45,10 +45,6 @@ def draw_memberships(targets: Sequence[str], *, rng: np.random.Generator) -> Mem
     Neighbourhoods are chosen without a draw: each is that of the gene with the most linked targets
     that are in none yet, until one more would have a single target; ties go to the gene that is
     linked with the fewest genes, then to the first in alphabetical order.
-
-    Args:
-        targets: Symbols of the targets.
-        rng: Source of draws.
     """
     n_groups = max(2, round(len(targets) / TARGETS_PER_GROUP))
     neighbourhood, centres = _neighbourhoods(targets, n_most=n_groups)

@@ -107,13 +107,13 @@ class KgChoice:
             ConfigError: If an option is unknown.
             PluginError: If a plugin is unknown.
         """
-        lacking = []
+        missing = []
         for spec, config in self._configured(manager, runtime):
             # All of them, not just the first: a user fetches every file in one go.
             reason = None if spec.missing is None else spec.missing(config)
             if reason is not None:
-                lacking.append(reason)
-        return tuple(lacking)
+                missing.append(reason)
+        return tuple(missing)
 
     def require(self, manager: PluginManager, runtime: Runtime) -> None:
         """Refuse to go on where a graph's file is missing.
@@ -121,9 +121,9 @@ class KgChoice:
         Raises:
             DataUnavailableError: As said; every such file is named.
         """
-        lacking = self.missing(manager, runtime)
-        if lacking:
-            raise DataUnavailableError("; ".join(lacking))
+        missing = self.missing(manager, runtime)
+        if missing:
+            raise DataUnavailableError("; ".join(missing))
 
     def record(self) -> dict[str, object]:
         """Return what a knowledge file records of its imputation."""

@@ -19,7 +19,7 @@ from dygenept.errors import DataUnavailableError
 from dygenept.knowledge.genes.corpus import read_corpus
 from dygenept.knowledge.precompute.request import ARTEFACTS, PrecomputeRequest
 from dygenept.machine.checksums import file_sha256
-from dygenept.machine.versions_and_memory import distribution_versions
+from dygenept.machine.versions import distribution_versions
 from dygenept.machine.whole_files import write_whole
 from dygenept.plugin.interfaces import CorpusEntry
 

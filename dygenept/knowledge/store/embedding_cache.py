@@ -51,7 +51,7 @@ class EmbeddingCache:
             found.update(_read_shard(shard, wanted))
         return found
 
-    def lacking(self, texts: Sequence[str]) -> list[str]:
+    def missing(self, texts: Sequence[str]) -> list[str]:
         """Return the texts without a vector here; only their keys are read, and nothing removed."""
         from safetensors import safe_open
 

@@ -20,6 +20,7 @@ from dygenept.model.training.optimisation import WeightAverage
 
 logger = logging.getLogger(__name__)
 
+# A file of another format is ignored like one of other data, and training restarts.
 FORMAT = "2"
 Tensors = dict[str, torch.Tensor]
 
@@ -91,11 +92,13 @@ class Checkpoint:
             "losses": state.losses,
             "scores": state.scores,
             "best_epoch": state.best_epoch,
+            # JSON knows no -inf, which is the score before any epoch.
             "best_score": state.best_score if math.isfinite(state.best_score) else None,
             "is_finished": state.is_finished,
             "n_updates": average.n_updates,
         }
         metadata = {"format": FORMAT, "fingerprint": self.fingerprint, "state": json.dumps(header)}
+        # The file is written from the CPU and knows no strides; a resumed run may use another GPU.
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with replaced_whole(self.path, flush=True) as temporary:
             save_file(kept, temporary, metadata)
@@ -131,6 +134,7 @@ class Checkpoint:
         for name, value in saved.average.items():
             average.average[name].copy_(value)
         average.n_updates = saved.n_updates
+        # A file has the moments alone: rates and decays are those of the options at hand.
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": saved.moments, "param_groups": groups})
         return saved.state
@@ -146,6 +150,7 @@ class Checkpoint:
             if (metadata.get("format"), metadata.get("fingerprint")) != (FORMAT, self.fingerprint):
                 return None
             tensors: Tensors = {name: file.get_tensor(name) for name in file.keys()}
+        # All is checked before anything is put back, so that a damaged file changes no weight.
         header = json.loads(metadata["state"])
         weights = dict(_under(tensors, "weights."))
         averaged = dict(_under(tensors, "average."))
@@ -163,12 +168,14 @@ class Checkpoint:
         for number, values in moments.items():
             shapes = {key: tuple(value.shape) for key, value in values.items()}
             shape = tuple(parameters[number].shape)
+            # AdamW has a count of steps and two moments per weight; torch would take any shapes.
             are_floats = all(value.is_floating_point() for value in values.values())
             if shapes != {"step": (), "exp_avg": shape, "exp_avg_sq": shape} or not are_floats:
                 raise ValueError(f"optimizer.{number} has values of other shapes or types")
         state = TrainingState(
             epoch=_count(header["epoch"]),
             step=_count(header["step"]),
+            # Between two epochs there is no sum yet.
             total=tensors["state.total"].to(_device_of(network)) if header["step"] else None,
             losses=[float(loss) for loss in header["losses"]],
             scores=[float(score) for score in header["scores"]],
@@ -235,6 +242,7 @@ def _device_of(network: nn.Module) -> torch.device:
 
 def changing_tensors(network: nn.Module) -> Tensors:
     """Return what training changes: trainable parameters and persistent buffers, by name."""
+    # Frozen weights are read from their own file again, and are most of a pretrained encoder.
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
     return {name: value for name, value in network.state_dict().items() if name not in frozen}
 

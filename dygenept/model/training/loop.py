@@ -197,6 +197,7 @@ class Trainer:
                 torch.manual_seed(derived_seed(self.seed, state.epoch, state.step, world.rank))
                 loss = self.step(stepper, optimizer, pieces)
                 average.update()
+                # Added up on the device: reading each loss would wait for the GPU at every step.
                 state.total = loss if state.total is None else state.total + loss
                 state.step += 1
                 saver.save()
@@ -251,6 +252,7 @@ class Trainer:
         with autocast(self.options, self.device):
             output = stepper(batch.gene_indices, batch.control_indices, batch.control)
         n = len(batch.target)
+        # (n_conditions × cells, G) to (n_conditions, G): the mean over a condition's control cells.
         change = (output.expression - batch.control).view(n, -1, batch.target.shape[1]).mean(dim=1)
         loss = perturbation_loss(
             change,
@@ -283,6 +285,7 @@ class Trainer:
             elif score > state.best_score:
                 state.best_score = score
                 state.best_epoch = state.epoch
+                # Cloned while the averaged weights are in the network: these are what is kept.
                 state.best = {n: v.clone() for n, v in changing_tensors(network).items()}
         if self.options.patience and state.epoch - state.best_epoch >= self.options.patience:
             state.is_finished = True

@@ -187,11 +187,8 @@ class TableOptions:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        least = {"epochs": 0, "weight_decay": 0, "n_folds": 2}
         counts = ("pairs_per_epoch", "least_steps", "batch_size", "patience", "n_cells", "width")
-        for name, bound in {**least, **dict.fromkeys(counts, 1)}.items():
-            if not getattr(self, name) >= bound:
-                raise ValueError(f"{name} must be at least {bound}, not {getattr(self, name)}")
-        for name in ("lr", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        _at_least(self, ("epochs", "weight_decay"), 0)
+        _at_least(self, ("n_folds",), 2)
+        _at_least(self, counts, 1)
+        _above(self, ("lr", "clip_norm"), 0)

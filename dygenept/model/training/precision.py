@@ -26,7 +26,9 @@ def autocast_dtype(options: TrainingOptions, device: torch.device) -> torch.dtyp
                 f"training.precision is bf16, but {torch.cuda.get_device_name(device)} has no "
                 "bfloat16; use --set training.precision=float32"
             )
+        # ``auto`` on an older GPU: emulated bfloat16 is slower than float32.
         return None
+    # On a CPU only where it is asked for.
     return torch.bfloat16 if options.precision == "bf16" else None
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# How often the thread looks whether the consumer has stopped.
 WAIT_S = 0.1
 
 
@@ -39,6 +40,7 @@ def prefetched(items: Iterator[T], depth: int) -> Generator[T, None, None]:
     stopped = threading.Event()
 
     def offer(item: T | _End) -> bool:
+        # A put without a time limit would wait for ever once nobody takes items any more.
         while not stopped.is_set():
             try:
                 ready.put(item, timeout=WAIT_S)

@@ -19,6 +19,7 @@ from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import FACETS, GeneKnowledge
 
+# Layers of the transformer that are trained, the last ones, and genes that are perturbed.
 N_TRAINED = 2
 N_TARGETS = 100
 
@@ -74,8 +75,9 @@ def knowledge_of(size: Size) -> GeneKnowledge:
 
 
 def control_cells(size: Size, length: int) -> ControlCells:
-    """Make one control cell a row of the batch, each with ``length`` tokens, ``<cls>`` included."""
+    """Make a control cell for each row of the batch, of ``length`` tokens with ``<cls>``."""
     rng = np.random.default_rng(1)
+    # One token is <cls>; the others are the genes that a cell expresses.
     chosen = [np.sort(rng.permutation(size.n_genes)[: length - 1]) for _ in range(size.batch)]
     indptr = np.arange(size.batch + 1) * (length - 1)
     values = rng.gamma(2.0, 0.7, size.batch * (length - 1)).astype(np.float32) + 0.01
@@ -89,7 +91,7 @@ def batch_of(size: Size, controls: ControlCells) -> Batch:
     """Make a batch: single genes and pairs, every row with a control cell of its own."""
     rng = np.random.default_rng(2)
     genes = torch.from_numpy(rng.integers(0, N_TARGETS, (size.batch, 2)))
-    genes[::2, 1] = PADDING
+    genes[::2, 1] = PADDING  # single genes in even rows, pairs in odd ones
     control = torch.from_numpy(controls.expression.toarray())
     reference = 0.1 * torch.from_numpy(rng.standard_normal(control.shape).astype(np.float32))
     return Batch(
@@ -122,6 +124,8 @@ def trainer_of(
 
 def layer_flop(size: Size, length: int, n_queries: int) -> tuple[int, int, int]:
     """Count a layer's forward operations for one cell: input maps, other maps, attention."""
+    # (n, D) times (D, D) takes 2 n D² operations: queries, keys and values go in; the output map
+    # and two feed-forward maps of width D follow.
     square = 2 * size.d_model**2
     inputs = square * n_queries + 2 * square * length
     others = square * n_queries + 2 * square * n_queries

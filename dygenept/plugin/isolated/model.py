@@ -163,7 +163,7 @@ class IsolatedModel:
         """
         task, interpreter = self._task, self._interpreter
         if task is None or interpreter is None:
-            raise PluginError(f"{self._program.name} predicts before it was fitted; call fit")
+            raise PluginError(f"{self._program.name} cannot predict before it is fitted; call fit")
         if not conditions:
             return Predictions((), task.means[:0])
         base = task.runtime.checkpoint_dir

@@ -116,7 +116,7 @@ def drawn(made: Figure, suffix: str) -> bytes:
     buffer = io.BytesIO()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix, {})
     with mpl.rc_context({**_SETTINGS, "svg.fonttype": "none"}), warnings.catch_warnings():
-        # A sign that no font has is drawn as a box; its name is in the SVG's text all the same.
+        # A character that no font has is drawn as a box; its name is in the SVG's text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         made.savefig(buffer, format=suffix[1:], dpi=300, metadata=metadata)
     return buffer.getvalue()

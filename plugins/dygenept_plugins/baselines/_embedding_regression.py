@@ -205,7 +205,7 @@ class EmbeddingModel(ClosedFormModel, Generic[ConfigT]):
         """
         found, embedding = self._found, self._embedding
         if found is None or embedding is None:
-            raise PluginError(f"{type(self).__name__} predicts before it was fitted; call fit")
+            raise PluginError(f"{type(self).__name__} cannot predict before it is fitted; call fit")
         if new := embedding.new_in(conditions):
             name, pooling = self.config.embedding, self.config.pooling
             more = further_embedding(name, new, self.task.runtime, like=found, pooling=pooling)

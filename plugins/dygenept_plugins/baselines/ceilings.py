@@ -72,7 +72,7 @@ class ToldTruth:
             PluginError: If it was not fitted, or a condition is not held out.
         """
         if self._task is None:
-            raise PluginError(f"{self._name} predicts before it was fitted; call fit")
+            raise PluginError(f"{self._name} cannot predict before it is fitted; call fit")
         held_out, rows = require_held_out(self._task, conditions)
         return self._task, held_out, rows
 

@@ -64,7 +64,7 @@ class ControlCells:
 
     def _fitted(self) -> Task:
         if self._task is None:
-            raise PluginError("the control cells predict before they were fitted; call fit")
+            raise PluginError("control_cells cannot predict before it is fitted; call fit")
         return self._task
 
     def _cells(self) -> TaskCells:

@@ -91,7 +91,7 @@ class Linear(ClosedFormModel):
     def predict_within(self, view: TrainView, conditions: Sequence[Condition]) -> DoubleArray:
         """Predict conditions of one cell type, (n, G)."""
         if not self._fitted:
-            raise PluginError("linear predicts before it was fitted; call fit")
+            raise PluginError("linear cannot predict before it is fitted; call fit")
         embedding, loadings, mean = self._fitted[conditions[0].cell_type]
         embedding = self._with_new_genes(embedding, conditions)
         expression = empty_like(view.means, (len(conditions), len(mean)), np.float64)

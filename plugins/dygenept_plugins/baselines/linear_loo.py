@@ -95,7 +95,7 @@ class LinearLoo(EmbeddingModel[LinearLooConfig]):
     @property
     def _fitted(self) -> Readout:
         if self._readout is None:
-            raise PluginError("linear_loo predicts before it was fitted; call fit")
+            raise PluginError("linear_loo cannot predict before it is fitted; call fit")
         return self._readout
 
     def _inputs(self, conditions: Sequence[Condition]) -> tuple[DoubleArray, DoubleArray]:

@@ -68,9 +68,9 @@ def open_client(base_url: str, *, timeout_s: float, max_answer_mib: int) -> Open
         DataUnavailableError: If the package ``openai`` or the key is missing.
     """
     url = checked_base_url(base_url)
-    lacking = missing_key(url)
-    if lacking:
-        raise DataUnavailableError(lacking)
+    missing = missing_key(url)
+    if missing:
+        raise DataUnavailableError(missing)
     try:
         from openai import DefaultHttpxClient, OpenAI
     except ImportError as error:

@@ -84,11 +84,11 @@ def find_checkpoint(model: str, *, name: str, data_dir: Path | None = None) -> P
 
 def lacking_files(folder: Path) -> tuple[str, ...]:
     """Return what a checkpoint folder lacks; alternatives are joined by ``or``."""
-    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
     for choices in (TOKENIZERS, WEIGHTS):
         if not any((folder / choice).is_file() for choice in choices):
-            lacking.append(" or ".join((choices[0], choices[1 if choices is TOKENIZERS else 2])))
-    return tuple(lacking)
+            missing.append(" or ".join((choices[0], choices[1 if choices is TOKENIZERS else 2])))
+    return tuple(missing)
 
 
 def checkpoint_digest(folder: Path) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
+from welch import de_scores
 
 from dygenept.data import batches as matching
-from dygenept.data.de.lists import de_genes, de_scores
+from dygenept.data.de.lists import de_genes
 from dygenept.data.de.rank_sum import rank_sum_p_values
 from dygenept.data.de.tests import de_tests, scores_vs_rest
 from dygenept.data.pseudobulk import half_means, pseudobulk

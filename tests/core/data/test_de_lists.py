@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from welch import de_scores
 
-from dygenept.data.de.lists import DE_LISTS, TIE_DECIMALS, de_genes, de_scores, top_genes
+from dygenept.data.de.lists import DE_LISTS, TIE_DECIMALS, de_genes, top_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.labels import parse_labels

@@ -16,7 +16,7 @@ from dygenept.knowledge.facets.imputation import impute
 from dygenept.knowledge.genes.matching import gene_universe, select_genes
 from dygenept.knowledge.graph.sources import NO_KG, KgChoice
 from dygenept.knowledge.store.knowledge_files import write_knowledge
-from dygenept.model.config import named_assembly
+from dygenept.model.assembly import named_assembly
 from dygenept.model.overrides import Overrides
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.environment import Environment

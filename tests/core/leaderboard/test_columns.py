@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from dygenept.leaderboard import across_seeds
 from dygenept.leaderboard import rows as leaderboard
-from dygenept.leaderboard import seeds
 from dygenept.leaderboard.boards import leaderboard_of, seed_boards
 from dygenept.leaderboard.columns import MISSING, Column, decimal, lead_metric, number
 from dygenept.leaderboard.formats import render
@@ -71,8 +71,8 @@ def test_so_does_a_column_of_a_board_over_seeds(
     record: MakeRecord, monkeypatch: pytest.MonkeyPatch, chosen: str
 ) -> None:
     column = Column("range", lambda row: row.high - row.low)
-    layout = replace(seeds.SEEDS, columns=(*seeds.SEEDS.columns, column))
-    monkeypatch.setattr(seeds, "SEEDS", layout)
+    layout = replace(across_seeds.SEEDS, columns=(*across_seeds.SEEDS.columns, column))
+    monkeypatch.setattr(across_seeds, "SEEDS", layout)
     boards = [[record(key=f"{seed}", seed=seed, values=(seed / 8,))] for seed in (1, 4)]
     text = render_boards(boards, chosen=chosen, across_seeds=True)  # type: ignore[arg-type]
     assert "range" in text

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dygenept.errors import ConfigError, ResultsError
+from dygenept.leaderboard.across_seeds import seed_groups, seed_rows
 from dygenept.leaderboard.groups import grouped_rows
-from dygenept.leaderboard.seeds import seed_groups, seed_rows
 from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]

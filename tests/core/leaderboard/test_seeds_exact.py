@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from dygenept.leaderboard.across_seeds import over_seeds, seed_groups, seed_rows
 from dygenept.leaderboard.score_grid import ScoreGrid
-from dygenept.leaderboard.seeds import over_seeds, seed_groups, seed_rows
 from dygenept.results.records import RunRecord, TwoWayRecord
 
 MakeRecord = Callable[..., RunRecord]

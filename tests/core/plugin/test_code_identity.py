@@ -219,7 +219,8 @@ def test_a_built_in_plugin_is_covered_by_the_projects_code() -> None:
 
 
 def tree(folder: Path, end: str = "\n") -> tuple[Path, Path]:
-    for name in ("core/data/task.py", "core/results/records.py", "plugins/splits/kfold.py"):
+    shown = ("core/results/records.py", "core/reports/page.py")
+    for name in ("core/data/task.py", *shown, "plugins/splits/kfold.py"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(f"NAME = {name!r}{end}".encode())
     return folder / "core", folder / "plugins"
@@ -248,10 +249,11 @@ def test_a_renamed_or_new_module_changes_the_projects_hash(tmp_path: Path) -> No
     assert len({before, renamed, sources_sha256(project_sources(*places))}) == 3
 
 
-def test_an_edit_of_what_only_shows_results_does_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", ["core/results/records.py", "core/reports/page.py"])
+def test_an_edit_of_what_only_shows_results_does_not(tmp_path: Path, edited: str) -> None:
     places = tree(tmp_path)
     before = sources_sha256(project_sources(*places))
-    (tmp_path / "core/results/records.py").write_text("NAME = 'edited'\n")
+    (tmp_path / edited).write_text("NAME = 'edited'\n")
     assert sources_sha256(project_sources(*places)) == before
 
 

@@ -130,7 +130,7 @@ def test_few_values_that_lie_close_do_not_cut_intervals_off(record: MakeRecord) 
         for name, shift in (("a", 0.0), ("b", 0.001), ("c", 0.002))
     ]
     board = leaderboard_of(records)
-    for line in page_table(board, board.overall.rows, new=frozenset()).competitors:
+    for line in page_table(board, board.overall.rows).competitors:
         bar = line.cells[0].bar
         assert bar is not None
         assert bar.width > 90
@@ -159,13 +159,6 @@ def test_simulated_boards_are_labelled_in_the_page_itself(record: MakeRecord) ->
     page = whole_page([record(simulated=True, values=(0.1, 0.2, 0.3))])
     assert 'class="simulated">SIMULATED DATA' in page
     assert 'class="simulated">' not in whole_page([record(values=(0.1, 0.2, 0.3))])
-
-
-def test_what_a_run_has_just_added_is_marked(board_records: list[RunRecord]) -> None:
-    board = leaderboard_of(board_records)
-    page = html_page([page_board(board, board_records, new=frozenset(["ridge"]))])
-    assert ">new<" in lines_of(page)["ridge"]
-    assert ">new<" not in lines_of(page)["linear"]
 
 
 def test_parts_of_a_board_are_tables_of_their_own(board_records: list[RunRecord]) -> None:

@@ -64,7 +64,7 @@ def test_signs_that_deceive_are_refused_by_name(name: str, said: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "   ", "___", "a" * 81, "\u0301"])
 def test_a_name_has_a_letter_and_is_not_too_long(name: str) -> None:
-    with pytest.raises(ConfigError, match="a name of 1 to 80 signs"):
+    with pytest.raises(ConfigError, match="a name of 1 to 80 characters"):
         clean_name(name)
 
 

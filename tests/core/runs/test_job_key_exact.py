@@ -17,7 +17,7 @@ import pytest
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.manager import Provenance
-from dygenept.runs.job_identity import job_key, job_seed
+from dygenept.runs.keys_and_seeds import job_key, job_seed
 from dygenept.runs.run_context import RunContext
 from dygenept.types.mapping import DataMapping
 

@@ -86,7 +86,7 @@ def test_jobs_that_are_recorded_are_told_from_those_to_compute(toy: Path, tmp_pa
     assert (plan.n_jobs, plan.n_recorded) == (4, 2)
     assert plan.models[1].basis == "recorded"
     assert plan.seconds_of(plan.models[1]) == 0
-    # Another seed, another DE list and a run that starts anew share no record with it.
+    # Another seed, another DE list and a run that starts from nothing share no record with it.
     for change in ({"seed": 1}, {"de_list": "top_non_zero_de_20"}, {"resume": False}):
         assert planned(toy, tmp_path, **change).n_recorded == 0
 

@@ -162,12 +162,12 @@ class LlmFacetWriter:
             outcome = caller.run(
                 asks, lambda n_done: runtime.report(Progress("write", n_done, len(asks)))
             )
-        lacking = [ask.gene for key, ask in asks.items() if key not in outcome.answers]
-        if not lacking:
+        missing = [ask.gene for key, ask in asks.items() if key not in outcome.answers]
+        if not missing:
             return outcome.answers
         named = [f"{asks[key].gene} ({why})" for key, why in outcome.failures.items()]
         raise DataUnavailableError(
-            f"the language model {config.model!r} at {self._base_url} failed for {len(lacking)} of "
+            f"the language model {config.model!r} at {self._base_url} failed for {len(missing)} of "
             f"{len(asks)} gene(s): {'; '.join(named[:N_NAMED])}"
             + (f"; and {len(named) - N_NAMED} more" if len(named) > N_NAMED else "")
             + (f"; the run was stopped: {outcome.stopped_by}" if outcome.stopped_by else "")

@@ -219,7 +219,7 @@ def notes_of(tmp_path: Path, *cells: str, column: str = "label") -> tuple[str, t
         (("-1", "1"), "label", "labels", "is read as labels: down as 0, up as 1"),
         (("-1", "0"), "label", "signs", "is read as signs: -1 as down, 0 as unchanged"),
         (("-1", "0", "1"), "log2fc", "signs", "-1 as down, 0 as unchanged, 1 as up"),
-        (("0", "1"), "log2fc", "labels", "'log2fc' has 0 and 1 alone and is read as labels"),
+        (("0", "1"), "log2fc", "labels", "'log2fc' has only 0 and 1 and is read as labels"),
         (("True", "FALSE"), "label", "labels", "labels: 'false' as 0, 'true' as 1"),
         (("yes", "no", "NA"), "label", "labels", "labels: 'no' as 0, 'yes' as 1"),
         (("T", "F"), "label", "labels", "labels: 'f' as 0, 't' as 1"),

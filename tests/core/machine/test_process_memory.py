@@ -1,30 +1,23 @@
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import resource
 import subprocess
 import sys
 import threading
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dygenept.machine.versions_and_memory import (
-    give_back_memory,
-    installed_versions,
-    objects_settled,
-    thread_counts,
-)
+from dygenept.machine.process_memory import give_back_memory, objects_settled
 
 KEPT_AND_GIVEN_BACK = """
 import resource
 from pathlib import Path
 import numpy as np
-from dygenept.machine.versions_and_memory import LARGE, freed_memory_kept, give_back_memory
+from dygenept.machine.process_memory import LARGE, freed_memory_kept, give_back_memory
 
 def fill():
     # Above what glibc asks the system for by itself, and below what is never kept.
@@ -49,30 +42,6 @@ assert resident() < before + 10_000_000
 fill()
 assert resident() < before + 10_000_000
 """
-
-
-def test_versions_name_every_library_that_numbers_depend_on() -> None:
-    found = installed_versions()
-    for name in ("numpy", "scipy", "torch", "polars", "scikit-learn", "pandas", "anndata"):
-        assert found[name] == metadata.version(name)
-    assert found["python"] == sys.version.split()[0]
-
-
-def test_thread_counts_say_what_the_environment_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert thread_counts()["OMP_NUM_THREADS"] == 3
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert thread_counts()["OMP_NUM_THREADS"] is None
-    assert thread_counts()["processors"] == len(os.sched_getaffinity(0))
-
-
-def test_torch_is_counted_only_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    assert thread_counts()["torch"] == torch.get_num_threads()
-    monkeypatch.delitem(sys.modules, "torch")
-    assert "torch" not in thread_counts()
-    assert "torch" not in sys.modules
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError, PluginError
-from dygenept.model.config import named_assembly
+from dygenept.model.assembly import named_assembly
 from dygenept.model.overrides import Overrides
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.manager import PluginManager

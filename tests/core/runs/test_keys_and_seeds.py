@@ -15,8 +15,8 @@ from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
 from dygenept.results.store import ResultsStore
-from dygenept.runs import job_identity
-from dygenept.runs.job_identity import fold_seed, job_key, job_seed
+from dygenept.runs import keys_and_seeds
+from dygenept.runs.keys_and_seeds import fold_seed, job_key, job_seed
 from dygenept.runs.run_context import RunContext
 from dygenept.testing import toy_data
 from dygenept.types import Fold, Split
@@ -118,12 +118,12 @@ def test_an_edit_of_a_plugins_code_gives_another_key() -> None:
 def test_an_edit_of_the_projects_code_gives_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
     edited = replace(project_code(), sha256="edited")
-    monkeypatch.setattr(job_identity, "project_code", lambda: edited)
+    monkeypatch.setattr(keys_and_seeds, "project_code", lambda: edited)
     assert key() != before
 
 
 def test_a_commit_that_changes_no_code_gives_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key()
     committed = replace(project_code(), commit="f" * 40, is_dirty=False)
-    monkeypatch.setattr(job_identity, "project_code", lambda: committed)
+    monkeypatch.setattr(keys_and_seeds, "project_code", lambda: committed)
     assert key() == before

@@ -1,81 +1,20 @@
-"""What a record says of the machine, and memory: versions, threads, device, peak, collection."""
+"""Memory of this process: its peak, what is given back, and searches for cycles of objects."""
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
-
-from dygenept.machine.threads import OPENMP_VARIABLE, n_processors, openmp_threads
 
 logger = logging.getLogger(__name__)
 
-VERSIONED = (
-    "dygenept",
-    "torch",
-    "numpy",
-    "scipy",
-    "anndata",
-    "pandas",
-    "polars",
-    "scikit-learn",
-    "transformers",
-    "entmax",
-)
 # Arrays of more bytes are never kept, and what mallopt calls its options.
 LARGE = 1 << 28
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX, _USUAL = -1, -3, -8, 1 << 25
 _KEPT: list[bool] = []
-
-
-def installed_versions() -> Mapping[str, str]:
-    """Versions of Python and of the distributions that results depend on."""
-    return {"python": sys.version.split()[0], **distribution_versions(VERSIONED)}
-
-
-def distribution_versions(names: Iterable[str]) -> dict[str, str]:
-    """Versions of those of some distributions that are installed."""
-    found = {name: _version(name) for name in names}
-    return {name: version for name, version in found.items() if version is not None}
-
-
-@functools.cache
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def thread_counts() -> Mapping[str, int | None]:
-    """Numbers of threads that may change the last digits of a sum.
-
-    Returns:
-        ``processors`` given to this process; ``OMP_NUM_THREADS``, None where it is not set; and
-        ``torch``, where torch has been imported.
-    """
-    counts: dict[str, int | None] = {
-        "processors": n_processors(),
-        OPENMP_VARIABLE: openmp_threads(),
-    }
-    # Importing torch to ask it would cost more than a closed-form baseline takes.
-    if torch := sys.modules.get("torch"):
-        counts["torch"] = torch.get_num_threads()
-    return counts
-
-
-def device_name(device: str) -> str:
-    """Name a device for a record, with the card behind it."""
-    if device.startswith("cuda"):
-        import torch
-
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return device
 
 
 def reset_peak_memory(device: str) -> None:
