@@ -1,6 +1,6 @@
 """How often does the closed form read facets, and what does it gain by them?
 
-    python benchmarks/learning_curves/facet_choice.py OUTPUT.json --thresholds 1.5 1.645 2
+    python benchmarks/learning_curves/facet_choice.py OUTPUT.json --levels 0.2 0.05 0.01
     python benchmarks/learning_curves/facet_choice.py OUTPUT.json go85:40:10 none@0.1:97:16
 
 simulates screens whose effects follow GO texts to a stated part, draws random subsets of their
@@ -8,10 +8,10 @@ single perturbations as train, fits the closed form of ``dygenept_small`` and sc
 row is named EFFECTS[@SCALE]:TRAIN:FITS, with effects as ``planted_subsets.py`` names them; without
 rows all of ``docs/benchmarks.md`` are measured.
 
-The rule takes facets up where both gains over the linear model, the genes' own codes alone, exceed
-some standard errors on train perturbations that are held out. Every threshold is put to the same
-held-out scores; what it chooses is then fitted to all train perturbations, and each choice that
-differs is fitted once. A fit that reads no facets is the linear model, and gains nothing.
+The rule takes facets up where both gains over the linear model, the genes' own codes alone, pass a
+test of all settings together on train perturbations that are held out. Every level is put to the
+same held-out scores; what it chooses is then fitted to all train perturbations, each choice that
+differs once. A fit that reads no facets is the linear model, and gains nothing.
 """
 
 from __future__ import annotations
@@ -38,40 +38,38 @@ ROWS = (
 
 @dataclass(slots=True)
 class Rule:
-    """Stands in for the rule: notes what each threshold would choose, and gives what is wanted."""
+    """Stands in for the rule: notes what each level would choose, and gives what is wanted."""
 
-    thresholds: Sequence[float]
+    levels: Sequence[float]
     wanted: int = REFERENCE
     choices: tuple[int, ...] = ()
 
     def __call__(
-        self, errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float
-    ) -> int:
+        self, errors: DoubleArray, cosines: DoubleArray, *, level: float
+    ) -> tuple[int, int]:
         """Choose; arguments are those of ``best_for_strong_and_weak``."""
-        assert reference == REFERENCE
-        assert n_spreads == facet_tuning.N_SPREADS
+        assert level == facet_tuning.LEVEL
         self.choices = tuple(
-            best_for_strong_and_weak(errors, cosines, reference=reference, n_spreads=z)
-            for z in self.thresholds
+            best_for_strong_and_weak(errors, cosines, level=each)[0] for each in self.levels
         )
-        return self.wanted
+        return self.wanted, int(errors[:, self.wanted].mean(axis=0).argmin())
 
 
-def measured(subset: Subset, thresholds: Sequence[float]) -> dict[str, object]:
-    """Fit what each threshold chooses.
+def measured(subset: Subset, levels: Sequence[float]) -> dict[str, object]:
+    """Fit what each level chooses.
 
     Args:
         subset: What to fit to.
-        thresholds: Standard errors that both gains must exceed.
+        levels: Of the test that both gains must pass.
 
     Returns:
-        The linear model's score, and of each threshold the chosen setting (0 for the linear model)
+        The linear model's score, and of each level the chosen setting (0 for the linear model)
         and the gain over the linear model.
     """
-    rule = Rule(thresholds)
+    rule = Rule(levels)
     scores = {REFERENCE: subset.score(rule)[0]}
     for setting in sorted({*rule.choices} - {REFERENCE}):
-        again = Rule(thresholds, wanted=setting)
+        again = Rule(levels, wanted=setting)
         scores[setting], _ = subset.score(again)
         assert again.choices == rule.choices
     return {
@@ -83,11 +81,11 @@ def measured(subset: Subset, thresholds: Sequence[float]) -> dict[str, object]:
 
 def table(document: Mapping[str, object]) -> str:
     """Return shares of fits that read facets and mean gains as a Markdown table."""
-    thresholds = document["thresholds"]
-    assert isinstance(thresholds, list)
-    head = "".join(f" both gains above {z:g} |" for z in thresholds)
+    levels = document["levels"]
+    assert isinstance(levels, list)
+    head = "".join(f" at {level:g} |" for level in levels)
     lines = [f"| simulated effects, train perturbations | fits |{head}"]
-    lines.append("|---" * (len(thresholds) + 2) + "|")
+    lines.append("|---" * (len(levels) + 2) + "|")
     for row, of_row in by_row(document):
         reads = np.mean([np.array(fit["settings"]) != REFERENCE for fit in of_row], axis=0)
         gains = np.mean([fit["gains"] for fit in of_row], axis=0)
@@ -105,15 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="JSON file to write")
     add_rows(parser, ROWS)
     parser.add_argument(
-        "--thresholds",
+        "--levels",
         type=float,
         nargs="+",
-        default=(facet_tuning.N_SPREADS,),
-        help="standard errors that both gains must exceed; those of the rule by default",
+        default=(facet_tuning.LEVEL,),
+        help="of the test that both gains must pass; that of the rule by default",
     )
     given = parser.parse_args(arguments)
-    thresholds = list(given.thresholds)
-    found = study(given, lambda subset: measured(subset, thresholds), thresholds=thresholds)
+    levels = list(given.levels)
+    found = study(given, lambda subset: measured(subset, levels), levels=levels)
     sys.stdout.write(table(found) + "\n")
 
 

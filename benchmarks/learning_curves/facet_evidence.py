@@ -72,13 +72,16 @@ class Evidence:
     cosines: DoubleArray = field(default_factory=lambda: np.empty(0))
 
     def __call__(
-        self, errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float
-    ) -> int:
+        self, errors: DoubleArray, cosines: DoubleArray, *, level: float
+    ) -> tuple[int, int]:
         """Choose; arguments are those of ``best_for_strong_and_weak``."""
-        assert reference == REFERENCE
         assert errors.shape[1] == len(SHARES) * len(facet_tuning.CHECKPOINTS)
-        self.errors, self.cosines = errors, cosines
-        return self.wanted
+        best = errors.mean(axis=0).argmin(axis=1)  # (n_settings,)
+        self.errors, self.cosines = (
+            np.take_along_axis(each, best[None, :, None], axis=2)[:, :, 0]
+            for each in (errors, cosines)
+        )
+        return self.wanted, int(best[self.wanted])
 
     def gains(self, setting: int, sizes: DoubleArray) -> dict[str, float]:
         """Return gains over the linear model in standard errors, by each of ``CRITERIA``.

@@ -154,8 +154,8 @@ class Rule(Protocol):
         """The setting that it gives, whatever the scores are."""
 
     def __call__(
-        self, errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float
-    ) -> int:
+        self, errors: DoubleArray, cosines: DoubleArray, *, level: float
+    ) -> tuple[int, int]:
         """Choose; arguments are those of ``best_for_strong_and_weak``."""
 
 

@@ -17,7 +17,7 @@ from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import can_predict_top_genes, predict_means, predict_top_genes
 from dygenept.model.seeds import derived_seed, judged_rng
-from dygenept.model.start.beyond_chance import best_beyond_chance
+from dygenept.model.start.beyond_chance import are_gains
 from dygenept.model.start.closed_form import (
     CELLS_OF_MANY,
     CELLS_PER_TYPE,
@@ -33,6 +33,8 @@ from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import DoubleArray
 
 N_PARTS = 4
+# Of the one-sided test that the gain must pass.
+LEVEL = 0.05
 # Fewer held-out perturbations than two a part tell nothing.
 MIN_PERTURBATIONS = 8
 
@@ -51,11 +53,9 @@ class StepsJudgement:
 
     @property
     def are_kept(self) -> bool:
-        """True if the gain is above one standard error: a single alternative competes."""
-        if len(self.before) < 2:
-            return False
-        errors = -np.stack([self.before, self.after], axis=1)
-        return best_beyond_chance(errors, reference=0, n_spreads=1.0) == 1
+        """True if the gain is beyond chance."""
+        gains = self.after - self.before
+        return bool(are_gains(gains[:, None], level=LEVEL)[0])
 
     @property
     def chosen(self) -> Chosen:

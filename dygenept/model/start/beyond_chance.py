@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
-from dygenept.types import DoubleArray
+from dygenept.types import BoolArray, DoubleArray
 
 # A mean gain that is smaller than this, relative to the mean error, is rounding.
 ROUNDING = 1e-9
+# Choices of signs under which gains are looked at.
+N_FLIPS = 1_999
 
 
 def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float = 2.0) -> int:
@@ -34,36 +38,84 @@ def best_beyond_chance(errors: DoubleArray, *, reference: int, n_spreads: float 
     return best if gains.mean() > least else reference
 
 
+def are_gains(gains: DoubleArray, *, level: float) -> BoolArray:
+    """Tell which settings gain over a reference beyond chance, where all compete at once.
+
+    Signs of perturbations are flipped, the same in all settings, as if chance had said which of
+    two is the reference. A setting gains whose t is above all but ``level`` of the largest t of
+    any setting under such flips (Westfall & Young 1993, Resampling-Based Multiple Testing,
+    single-step max T), so that where none gains, one is taken to in at most that share of choices,
+    however many compete and however alike they are.
+
+    Args:
+        gains: Of each perturbation under each setting, (n, n_settings).
+        level: One-sided.
+
+    Returns:
+        (n_settings,); False below two perturbations, and where a gain is always 0.
+    """
+    n = len(gains)
+    if n < 2:
+        return np.zeros(gains.shape[1], dtype=bool)
+    squares = np.square(gains).mean(axis=0)  # (n_settings,)
+
+    def t_of(means: DoubleArray) -> DoubleArray:
+        spread = np.sqrt(np.maximum(squares - np.square(means), 0.0) / (n - 1))
+        found: DoubleArray = np.divide(
+            means, spread, out=np.where(means > 0, np.inf, -np.inf), where=spread > 0
+        )
+        return np.where(squares > 0, found, -np.inf)
+
+    largest = t_of(_signs(n) @ gains / n).max(axis=1)  # (N_FLIPS,)
+    own = t_of(gains.mean(axis=0))  # (n_settings,)
+    # A choice that ties but for rounding counts, and the data's own signs are one of the choices.
+    above = (largest[:, None] >= np.where(own > 0, own * (1 - ROUNDING), own)).sum(axis=0)
+    beyond: BoolArray = (1 + above) / (1 + N_FLIPS) < level
+    return beyond & (own > 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _signs(n: int) -> DoubleArray:
+    """Draw signs of so many perturbations, (N_FLIPS, n), always the same."""
+    drawn: DoubleArray = np.random.default_rng(0).choice([-1.0, 1.0], size=(N_FLIPS, n))
+    return drawn
+
+
 def best_for_strong_and_weak(
-    errors: DoubleArray, cosines: DoubleArray, *, reference: int, n_spreads: float = 2.0
-) -> int:
-    """Choose between settings as ``best_beyond_chance`` does, by squared errors and by cosines.
+    errors: DoubleArray, cosines: DoubleArray, *, level: float
+) -> tuple[int, int]:
+    """Choose a setting and its penalty by squared errors and cosines; chance takes the first one.
 
     Squared errors are those of a few strong perturbations. The cosine between predicted and true
     change counts every perturbation alike, as correlations do by which models are compared; errors
     relative to the size of a change would count the noise of weak ones most. A setting that helps
-    the strong at the cost of the many weak is not chosen.
+    the strong at the cost of the many weak is not chosen. A setting is judged under its best
+    penalty, and held against the luck of all settings under all penalties, since the best of ten
+    looks better by chance, too.
 
     Args:
-        errors: Squared error of each perturbation under each setting, (n, n_settings).
-        cosines: Cosine between its predicted and true change, (n, n_settings).
-        reference: The setting to stay with.
-        n_spreads: Standard errors that both gains must exceed.
+        errors: Squared error of each perturbation, (n, n_settings, n_penalties).
+        cosines: Cosine between its predicted and true change, of the same shape.
+        level: Of the tests that both gains must pass (see ``are_gains``).
 
     Returns:
-        The setting with the smallest mean squared error among those whose both gains over the
-        reference are beyond chance; the reference where there is none.
+        The setting with the smallest mean squared error, and its penalty, among those whose both
+        gains over the first setting are beyond chance; the first one where there is none.
     """
-    best = reference
-    for setting in range(errors.shape[1]):
-        pair = [reference, setting]
-        gains = all(
-            best_beyond_chance(each[:, pair], reference=0, n_spreads=n_spreads)
-            for each in (errors, -cosines)
-        )
-        if gains and errors[:, setting].mean() < errors[:, best].mean():
-            best = setting
-    return best
+    means = errors.mean(axis=0)  # (n_settings, n_penalties)
+    best = means.argmin(axis=1)  # (n_settings,)
+    settings = np.arange(len(best))
+    passed = np.ones(len(best), dtype=bool)
+    for each in (errors, -cosines):
+        reference = each[:, 0, best[0]]  # (n,)
+        gains = reference[:, None, None] - each  # (n, n_settings, n_penalties)
+        # A mean gain of rounding is none.
+        gains[:, np.abs(gains.mean(axis=0)) <= ROUNDING * np.abs(reference).mean()] = 0.0
+        beyond = are_gains(gains.reshape(len(gains), -1), level=level)
+        passed &= beyond.reshape(means.shape)[settings, best]
+    passed[0] = True
+    chosen = int(np.where(passed, means[settings, best], np.inf).argmin())
+    return chosen, int(best[chosen])
 
 
 def best_on_path(errors: DoubleArray, *, n_spreads: float = 2.0) -> int:

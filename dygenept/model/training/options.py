@@ -58,7 +58,7 @@ class TrainingOptions:
             decoder has a linear readout. ``auto`` trains with this start and without it, and keeps
             what scores better on the validation conditions.
         keep_steps: ``always``, or ``if_better``: after a closed-form start take gradient steps only
-            where train perturbations that are held out of them gain by more than a standard error
+            where train perturbations that are held out of them gain beyond chance, at 5 %
             (pearson_delta_top20); the start stays as it is elsewhere. Steps from random first
             weights are always taken.
         fit_on_validation: Train on validation conditions too, as closed-form baselines do; only

@@ -23,12 +23,12 @@ def shipped() -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_planted_texts_are_read_unless_the_threshold_forbids_it(
+def test_planted_texts_are_read_unless_the_level_forbids_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = shipped()
     output = tmp_path / "found.json"
-    facet_choice.main([str(output), "go85:40:1", "--thresholds", "1.645", "1000"])
+    facet_choice.main([str(output), "go85:40:1", "--levels", "0.05", "0"])
     (fit,) = json.loads(output.read_text())["fits"]
     assert (fit["n_train"], fit["scale"]) == (40, 0.03)
     assert fit["n_test"] > 20

@@ -64,7 +64,8 @@ def test_gains_are_in_standard_errors_of_paired_differences() -> None:
     errors[:, TUNED_TEXTS.setting] = [0.0, 0.5, 0.7]
     cosines[:, TUNED_TEXTS.setting] = [0.1, 0.2, 0.6]
     shown = facet_evidence.Evidence()
-    assert shown(errors, cosines, reference=0, n_spreads=1.645) == 0
+    of_one = errors[:, :, None], cosines[:, :, None]
+    assert shown(*of_one, level=0.05) == (0, 0)
     gains = shown.gains(TUNED_TEXTS.setting, np.array([1.0, 5.0, 10.0]))
     for name, each in (
         ("squared", [1.0, 0.5, 0.3]),

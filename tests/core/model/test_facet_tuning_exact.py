@@ -35,12 +35,15 @@ class Chooser:
         self.chosen = chosen
         self.errors = self.cosines = np.empty((0, 0))
 
-    def __call__(
-        self, errors: np.ndarray, cosines: np.ndarray, *, reference: int, n_spreads: float
-    ) -> int:
-        assert (reference, n_spreads) == (0, 1.645)
-        self.errors, self.cosines = errors, cosines
-        return self.chosen
+    def __call__(self, errors: np.ndarray, cosines: np.ndarray, *, level: float) -> tuple[int, int]:
+        assert level == 0.05
+        # Each setting under the penalty that is best for it.
+        best = errors.mean(axis=0).argmin(axis=1)  # (n_settings,)
+        self.errors, self.cosines = (
+            np.take_along_axis(each, best[None, :, None], axis=2)[:, :, 0]
+            for each in (errors, cosines)
+        )
+        return self.chosen, int(best[self.chosen])
 
 
 def choosing(monkeypatch: pytest.MonkeyPatch, chosen: int, *checkpoints: int) -> Chooser:
@@ -66,7 +69,7 @@ def test_tuning_agrees_with_refits_that_leave_each_condition_out(
     tuning = tuned(case)
     assert (tuning.candidate, tuning.n_steps) == (0, 2)
     errors, cosines = slowly_tuned(other, (0, 1, 2), n_turns)
-    # Each checkpoint is judged under the penalty that is best for it.
+    # The penalty is the one that is best after so many steps.
     best = errors.mean(axis=0).argmin(axis=1)
     assert tuning.penalty == PENALTIES[best[2]]
     for found, expected in ((chooser.errors, errors), (chooser.cosines, cosines)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dygenept.model.start.beyond_chance import (
+    are_gains,
     best_beyond_chance,
     best_for_strong_and_weak,
     best_on_path,
@@ -20,23 +21,62 @@ N_GENES = 60
 
 def test_a_setting_must_help_strong_and_weak_perturbations() -> None:
     sizes = np.array([100.0, 100.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
-    jitter = 1e-3 * np.arange(9)
+    jitter = 1e-3 * np.arange(1, 10)
     reference = sizes.copy()
     strong = reference - np.where(sizes > 1, 10.0, -0.2) - jitter
     both = reference * 0.97 - jitter
     errors = np.stack([strong, both, reference], axis=1)
-    level = 0.3 + jitter
-    cosines = np.stack([level + np.where(sizes > 1, 0.1, -0.1), level * 1.1, level], axis=1)
+    base = 0.3 + jitter
+    cosines = np.stack([base + np.where(sizes > 1, 0.1, -0.1), base * 1.1, base], axis=1)
     assert best_beyond_chance(errors, reference=2, n_spreads=1.0) == 0
-    chosen = best_for_strong_and_weak(errors, cosines, reference=2, n_spreads=1.0)
-    assert chosen == 1
+
+    def taken(errors: DoubleArray, cosines: DoubleArray, *settings: int) -> tuple[int, int]:
+        of = list(settings)
+        given = errors[:, of, None], cosines[:, of, None]
+        return best_for_strong_and_weak(*given, level=0.05)
+
+    assert taken(errors, cosines, 2, 0, 1) == (2, 0)
     # Nothing helps both: the reference stays.
-    alone, of_alone = errors[:, [0, 2]], cosines[:, [0, 2]]
-    assert best_for_strong_and_weak(alone, of_alone, reference=1, n_spreads=1.0) == 1
+    assert taken(errors, cosines, 2, 0) == (0, 0)
     # Of several that do, the one of the smallest squared error.
     better = np.stack([both, reference * 0.96 - jitter, reference], axis=1)
-    of_better = np.stack([level * 1.2, level * 1.1, level], axis=1)
-    assert best_for_strong_and_weak(better, of_better, reference=2, n_spreads=1.0) == 1
+    of_better = np.stack([base * 1.2, base * 1.1, base], axis=1)
+    assert taken(better, of_better, 2, 0, 1) == (2, 0)
+    # A gain of rounding is none.
+    near = np.stack([reference * (1 - 1e-12), reference], axis=1)
+    assert taken(near, of_better, 1, 0) == (0, 0)
+    # The reference has its own best penalty, and so has what is taken.
+    of_two = np.stack([1 + jitter, 0.8 - jitter], axis=1)[:, :, None] + np.array([0.5, 0.0, 0.7])
+    angles = np.stack([base, base * 1.1], axis=1)[:, :, None] - np.array([0.1, 0.0, 0.2])
+    assert best_for_strong_and_weak(of_two, angles, level=0.05) == (1, 1)
+    assert best_for_strong_and_weak(of_two[:, :1], angles[:, :1], level=0.05) == (0, 1)
+
+
+@pytest.mark.parametrize("n", [8, 40])
+@pytest.mark.parametrize("alike", [0.0, 0.9])
+def test_where_nothing_gains_a_dozen_settings_are_left_alone_in_19_of_20_choices(
+    n: int, alike: float
+) -> None:
+    rng = np.random.default_rng(n)
+    taken, n_choices = 0, 200
+    for _ in range(n_choices):
+        shared = rng.standard_normal((n, 1))
+        gains = alike * shared + (1 - alike**2) ** 0.5 * rng.standard_normal((n, 12))
+        taken += bool(are_gains(gains, level=0.05).any())
+    # Within three standard errors of 5 %.
+    assert abs(taken - 0.05 * n_choices) < 3 * (n_choices * 0.05 * 0.95) ** 0.5
+
+
+def test_gains_are_those_that_no_choice_of_signs_explains() -> None:
+    gains = np.array([[1.0, 0.0, -1.0, 3.0]] * 8) + 0.1 * np.arange(8)[:, None]
+    gains[:, 1] = 0.0
+    assert are_gains(gains, level=0.05).tolist() == [True, False, False, True]
+    # All of four gains are one choice of signs in sixteen, and one of eight in 256.
+    assert not are_gains(gains[:4], level=0.05).any()
+    assert not are_gains(gains, level=0.003).any()
+    assert not are_gains(gains[:1], level=0.5).any()
+    # Exactly the same gain of all has no spread.
+    assert are_gains(np.ones((8, 1)), level=0.05).tolist() == [True]
 
 
 def test_a_step_on_the_way_that_gains_beyond_chance_is_enough_to_go_as_far_as_errors_say() -> None:

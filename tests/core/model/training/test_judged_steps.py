@@ -37,15 +37,20 @@ OPTIONS = TrainingOptions(
 )
 
 
-def test_a_gain_within_one_standard_error_keeps_the_start() -> None:
-    before = np.array([0.1, 0.5, 0.3, 0.7])
-    clear = StepsJudgement(before, before + np.array([0.1, 0.2, 0.1, 0.2]))
+def test_a_gain_that_may_be_chance_keeps_the_start() -> None:
+    before = np.array([0.1, 0.5, 0.3, 0.7] * 2)
+    gains = np.array([0.1, 0.2, 0.1, 0.2] * 2)
+    clear = StepsJudgement(before, before + gains)
     assert clear.are_kept
     assert clear.chosen["held_out_score_of_start"] == pytest.approx(0.4)
     assert clear.chosen["held_out_score_with_steps"] == pytest.approx(0.55)
-    # Differences of 0.1, 0.2, 0.1, 0.2: a standard deviation of 0.1 / √3, over √4 perturbations.
-    assert clear.chosen["standard_error_of_gain"] == pytest.approx(0.1 / 12**0.5)
-    assert not StepsJudgement(before, before + np.array([0.4, -0.3, -0.2, 0.2])).are_kept
+    # Differences of 0.1 and 0.2, four of each: a standard deviation of 0.05 √(8 / 7), over √8.
+    assert clear.chosen["standard_error_of_gain"] == pytest.approx(0.05 / 7**0.5)
+    # 1.2 standard errors are chance; so are four gains of four, which are one choice in sixteen.
+    doubtful = np.array([0.3, -0.2, 0.25, -0.1, 0.2, -0.15, 0.3, 0.05])
+    assert doubtful.mean() > 1.1 * doubtful.std(ddof=1) / 8**0.5
+    assert not StepsJudgement(before, before + doubtful).are_kept
+    assert not StepsJudgement(before[:4], before[:4] + gains[:4]).are_kept
     assert not StepsJudgement(before, before - 0.1).are_kept
     assert not StepsJudgement(before, before).are_kept
     nothing = StepsJudgement(np.empty(0), np.empty(0))
