@@ -207,6 +207,6 @@ def unknown_genes(knowledge: GeneKnowledge) -> tuple[str, ...]:
         return ()
     shown = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
     return (
-        f"{len(unknown)} of {len(is_known)} target genes have no known facet and share the "
-        f"null embedding: {shown}.",
+        f"{len(unknown)} of {len(is_known)} target genes have no known facet, and are alike "
+        f"wherever facets are read: {shown}.",
     )

@@ -134,9 +134,9 @@ def test_a_target_of_which_nothing_is_known_is_named(cli, checkpoint: Path) -> N
     result = cli("predict", "--checkpoint", checkpoint, *asked)
     assert result.code == 0, result.err
     assert (
-        "note: nothing is known about NOSUCHGENE; the learned null embedding is used instead"
-        in result.err
-    )
+        "note: nothing is known about NOSUCHGENE; a code of its own is used instead, of which "
+        "nothing was learned"
+    ) in result.err
     assert "known of KLF1" not in result.err
 
 

@@ -116,6 +116,29 @@ def of_own_codes() -> FacetEncoder:
         return FacetEncoder(context, identity_share=None)
 
 
+def test_a_gene_without_facets_has_its_own_code_while_codes_are_all_that_is_read() -> None:
+    genes = ("B", "A", "C", "NOVEL", "D")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = FacetEncoder(GeneEncoderContext(knowledge(), genes, WIDTH), identity_share=None)
+    index = torch.tensor([[0, 2, 3, -1]])
+    module.set_identity_share(1.0)
+    batch = module(index)
+    assert batch.known.any(dim=-1).tolist() == [[True, True, True, False]]
+    # One facet stands for all, which are the same code.
+    assert batch.known[0, 1].tolist() == [True] + [False] * (K - 1)
+    assert torch.equal(batch.confidence > 0, batch.known)
+    assert batch.confidence[0, 1, 0] == 1.0
+    assert module.facet_types is not None
+    own = module.adapter(module.codes[2]) + module.facet_types[0]
+    torch.testing.assert_close(batch.values[0, 1, 0], own)
+    assert not torch.allclose(batch.values[0, 1, 0], batch.values[0, 2, 0], atol=0.1)
+    # Beside texts nothing is known of it.
+    for share in (0.9, 0.0):
+        module.set_identity_share(share)
+        assert module(index).known.any(dim=-1).tolist() == [[True, False, False, False]]
+
+
 def test_codes_are_left_unread_while_they_are_all_that_is_read() -> None:
     module = of_own_codes()
     module.set_identity_share(1.0)

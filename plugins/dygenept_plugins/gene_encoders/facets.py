@@ -1,8 +1,9 @@
 """Gene encoders ``facets``, ``facets+graph``: frozen facet embeddings behind a trainable adapter.
 
 Linear → GELU → LayerNorm to the model's width; a facet of confidence 0 is unknown, and a gene
-without a known facet has one learned null embedding. ``facets`` loads nothing itself: the vectors
-come from the facet set of the model.
+without a known facet has one learned null embedding, but where genes' own codes are all that is
+read, its own code. ``facets`` loads nothing itself: the vectors come from the facet set of the
+model.
 ``facets+graph`` keeps the model's facets apart and adds a facet for each graph: the facets of
 ``dygenept.knowledge.facets.graph_facets`` beside those of the model's facet set: a gene's place in
 STRING, BioGRID and Reactome, with a confidence of a fifth per link. Loads the shipped tables, or

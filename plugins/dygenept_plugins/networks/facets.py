@@ -111,6 +111,8 @@ class FacetEncoder(nn.Module):
         is_gene = (gene_indices >= 0) & (lenders >= 0)
         rows = lenders.clamp(min=0)
         confidence = self.confidence[rows] * is_gene[..., None]  # (B, P, K)
+        if max(self.identity_shares) == 1:
+            confidence = self._of_codes_alone(confidence, is_gene)
         known = confidence > 0
         text = self._texts(rows)  # (B, P, K, D_text)
         read = self._is_read(gene_indices)
@@ -148,6 +150,16 @@ class FacetEncoder(nn.Module):
     def facet_vectors(self) -> nn.Parameter | None:
         """Return the learned vector per facet, (K, D); None where there are none."""
         return self.facet_types
+
+    def _of_codes_alone(self, confidence: torch.Tensor, is_gene: torch.Tensor) -> torch.Tensor:
+        """Let a gene without any known facet have its own code while nothing else is read.
+
+        All facets of a gene are that code then, so one facet is as good as all of them.
+        """
+        is_lone = is_gene & (confidence <= 0).all(dim=-1) & (self.identity_share == 1)  # (B, P)
+        confidence = confidence.clone()
+        confidence[..., 0] = torch.where(is_lone, 1.0, confidence[..., 0])
+        return confidence
 
     def _is_read(self, gene_indices: torch.Tensor) -> torch.Tensor | None:
         """Tell of which genes anything is read, (B, P); None where no share leaves out texts."""
