@@ -47,10 +47,10 @@ def test_tuned_texts_gain_where_effects_are_planted_in_them(
 def test_held_out_parts_are_asked_once_with_the_same_result(tmp_path: Path) -> None:
     row = planted_subsets.Row.parse("go85:24:1")
     for subset in planted_subsets.subsets(row, tmp_path):
-        rule = facet_choice.Rule((0.0,))
+        rule = facet_choice.Rule((1.0,))
         subset.score(rule)
         assert sorted(subset.held_out) == [0, 1]
-        wanted = facet_choice.Rule((0.0,), wanted=rule.choices[0])
+        wanted = facet_choice.Rule((1.0,), wanted=rule.choices[0])
         known, _ = subset.score(wanted)
         subset.held_out.clear()
         shutil.rmtree(subset.manifest.parent / f"setting-{wanted.wanted}")
