@@ -3,131 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from entmax import sparsemax
+from core.model.start.seen_genes_case import (
+    START,
+    changes,
+    fitted,
+    of_genes,
+    read_wide,
+    start_data,
+    unseen_of,
+    wide_parts,
+)
 from safetensors.torch import load_file, save_file
 
-from dygenept.model import fitting, judged_steps
-from dygenept.model.conditions import condition_set
-from dygenept.model.control_pool import control_cells
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.network import DyGenePT, Parts
-from dygenept.model.start import facet_tuning
 from dygenept.model.start.closed_form import refit_readout, start_in_closed_form
-from dygenept.model.start.features import StartData, mean_features
+from dygenept.model.start.features import mean_features
 from dygenept.model.start.readout import PENALTIES
-from dygenept.model.training.loop import Trainer
-from dygenept.model.training.options import TrainingOptions
 from dygenept.runs.predict import unknown_targets
-from dygenept.testing import toy_data, toy_knowledge, toy_task
+from dygenept.testing import toy_data, toy_task
 from dygenept.testing.toy import ToyShape
-from dygenept.types import Condition, DoubleArray, GeneKnowledge, Perturbation, Runtime, Task
+from dygenept.types import Condition, Task
 from dygenept_plugins.baselines.linear_loo import LinearLoo, LinearLooConfig
-from dygenept_plugins.networks.attention import FacetAttention
-from dygenept_plugins.networks.cell_states import MlpCellState
 from dygenept_plugins.networks.facets import FacetEncoder
-from dygenept_plugins.networks.latent_arithmetic import LatentArithmetic
-
-# Codes of all toy genes and their features fit in whole.
-WIDTH = 64
-CPU = torch.device("cpu")
-START = TrainingOptions(
-    target="pseudobulk",
-    warm_start=True,
-    fit_on_validation=True,
-    patience=0,
-    epochs=0,
-    clamp_min_zero=False,
-)
-
-
-def singles_task() -> tuple[Task, tuple[Condition, ...]]:
-    """Return a task of single perturbations, and those held out. All have facets."""
-    return toy_task(toy_data(ToyShape(n_singles=11, n_doubles=0)))
-
-
-def wide_parts(identity_share: float | None = 1.0) -> Parts:
-    return Parts(
-        gene_encoder=lambda context: FacetEncoder(
-            context, facet_signs=True, identity_share=identity_share
-        ),
-        cell_encoder=lambda context: MlpCellState(
-            n_genes=len(context.gene_symbols), width=context.width, hidden_dims=(8,), dropout=0.0
-        ),
-        attention=lambda width: FacetAttention(
-            width=width, num_heads=4, normalise=partial(sparsemax, dim=-1)
-        ),
-        decoder=lambda context: LatentArithmetic(
-            width=context.width,
-            n_genes=context.n_genes,
-            hidden_dims=(128,),
-            dropout=0.0,
-            interaction_rank=4,
-        ),
-    )
-
-
-def read_wide(genes: tuple[str, ...], runtime: Runtime) -> GeneKnowledge:
-    """Return facets of toy targets, of text width 64; nothing of other genes."""
-    known = toy_knowledge(text_width=WIDTH)
-    rows = np.array([known.genes.index(gene) if gene in known.genes else -1 for gene in genes])
-    return replace(
-        known,
-        genes=tuple(genes),
-        values=np.where(rows[:, None, None] >= 0, known.values[rows], 0).astype(np.float32),
-        confidence=np.where(rows[:, None] >= 0, known.confidence[rows], 0).astype(np.float32),
-    )
-
-
-def wide_model(options: TrainingOptions = START, parts: Parts | None = None) -> DyGenePTModel:
-    return DyGenePTModel(
-        parts=wide_parts() if parts is None else parts,
-        knowledge=read_wide,
-        width=WIDTH,
-        options=options,
-    )
-
-
-def of_genes(task: Task, *genes: str) -> Condition:
-    return Condition(
-        Perturbation("+".join(sorted(genes)), tuple(sorted(genes))), task.cell_types[0]
-    )
-
-
-def fitted(
-    task: Task, options: TrainingOptions = START, parts: Parts | None = None
-) -> DyGenePTModel:
-    model = wide_model(options, parts)
-    model.fit(task)
-    return model
-
-
-def changes(model: DyGenePTModel | LinearLoo, task: Task, of: list[Condition]) -> DoubleArray:
-    return model.predict(of).expression - task.control_means[0]
-
-
-@pytest.fixture
-def singles(monkeypatch: pytest.MonkeyPatch) -> Task:
-    """Return single perturbations, whose facets are not tuned."""
-    monkeypatch.setattr(facet_tuning, "MIN_CONDITIONS", 10**6)
-    return singles_task()[0]
-
-
-def start_data(model: DyGenePTModel, task: Task) -> StartData:
-    """Return the known conditions and control cells, which the network is prepared with."""
-    assert task.cells is not None
-    controls = control_cells(task.cells, n_cell_types=1)
-    model.networks[0].prepare(controls.pool(task.gene_symbols))
-    return StartData(condition_set(task, slice(None), task.target_genes), controls, CPU)
-
-
-def unseen_of(task: Task) -> list[str]:
-    return sorted(set(task.target_genes) - {gene for of in task.known for gene in of.genes})
 
 
 def test_a_gene_that_was_not_perturbed_gets_the_typical_change(singles: Task) -> None:
@@ -317,87 +218,6 @@ def test_of_an_unknown_gene_it_is_said_what_is_predicted_for_it(singles: Task) -
         assert np.array_equal(*predicted) is (share == 1.0)
         (note,) = unknown_targets(model, asked)
         assert note == f"nothing is known about NOSUCHGENE; {instead}"
-
-
-def test_gradient_steps_leave_unperturbed_genes_alike(singles: Task) -> None:
-    options = replace(
-        START,
-        epochs=2,
-        steps_per_epoch=5,
-        lr=1e-2,
-        warmup_steps=1,
-        batch_size=8,
-        keep_steps="always",
-    )
-    model = fitted(singles, options)
-    start = fitted(singles)
-    network = model.networks[0]
-    asked = [of_genes(singles, gene) for gene in unseen_of(singles)]
-    found = changes(model, singles, asked)
-    np.testing.assert_array_equal(found, np.broadcast_to(found[0], found.shape))
-    seen = [of_genes(singles, *of.genes) for of in singles.known]
-    for of in (asked, seen):
-        assert np.abs(changes(model, singles, of) - changes(start, singles, of)).max() > 0.01
-    places = torch.tensor([singles.target_genes.index(gene) for gene in unseen_of(singles)])
-    data = start_data(model, singles)
-    with torch.no_grad():
-        attended = network.attend(
-            places[:, None], data.encode_cells(network, np.arange(len(places)))
-        )
-    assert not attended.embedding.any()
-
-
-def test_genes_keep_their_change_beyond_what_steps_have_made_of_their_codes(
-    singles: Task,
-) -> None:
-    options = replace(
-        START, epochs=2, steps_per_epoch=30, lr=1e-2, warmup_steps=1, keep_steps="always"
-    )
-    known = [of_genes(singles, *of.genes) for of in singles.known]
-    measured = singles.means[: len(known)] - singles.control_means[0]
-    missed = changes(fitted(singles, options), singles, known) - measured
-    own = measured - measured.mean(axis=0)
-    # Even after steps as long as these: 0.18 of it, and 1.9 were their part in it left out.
-    assert np.square(missed).mean() < 0.5 * np.square(own).mean()
-
-
-def test_what_is_kept_of_perturbed_genes_moves_no_other(
-    singles: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task, _ = toy_task(toy_data(ToyShape(n_singles=11, n_doubles=0, n_cell_types=2)))
-    perturbation = of_genes(task, unseen_of(task)[0]).perturbation
-    asked = [Condition(perturbation, name) for name in task.cell_types]
-    options = replace(
-        START, epochs=2, steps_per_epoch=10, lr=2e-5, warmup_steps=2, keep_steps="always"
-    )
-    with_kept = fitted(task, options).predict(asked).expression
-    monkeypatch.setattr(fitting, "keep_measured_of", lambda *given, **named: None)
-    without = fitted(task, options).predict(asked).expression
-    # Steps have told cell types apart, and bent what was linear at the start.
-    moved = np.linalg.norm(with_kept - without, axis=1)
-    assert (moved < 1e-3 * np.linalg.norm(without - task.control_means, axis=1)).all()
-
-
-def test_steps_are_taken_and_judged_without_codes(
-    singles: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    scores = judged_steps._scores
-
-    def seen(network: DyGenePT, trainer: Trainer, held: StartData, *, spares: bool) -> DoubleArray:
-        read.append(int(network.state_dict()["gene_encoder.reads_code"].sum()))
-        return scores(network, trainer, held, spares=spares)
-
-    monkeypatch.setattr(judged_steps, "_scores", seen)
-    options = replace(START, epochs=1, steps_per_epoch=1, keep_steps="if_better")
-    model = fitted(singles, options)
-    assert read == [0] * 8
-    network = model.networks[0]
-    assert isinstance(network.gene_encoder, FacetEncoder)
-    codes = network.gene_encoder.codes_read()
-    assert codes is not None
-    known = {gene for of in singles.known for gene in of.genes}
-    assert {singles.target_genes[place] for place in codes.tolist()} == known
 
 
 def test_with_shared_genes_or_texts_all_codes_are_read(singles: Task) -> None:
