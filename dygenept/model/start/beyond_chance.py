@@ -42,10 +42,10 @@ def are_gains(gains: DoubleArray, *, level: float) -> BoolArray:
     """Tell which settings gain over a reference beyond chance, where all compete at once.
 
     Signs of perturbations are flipped, the same in all settings, as if chance had said which of
-    two is the reference. A setting gains whose t is above all but ``level`` of the largest t of
-    any setting under such flips (Westfall & Young 1993, Resampling-Based Multiple Testing,
-    single-step max T), so that where none gains, one is taken to in at most that share of choices,
-    however many compete and however alike they are.
+    two is the reference. A setting gains if its t is above the largest t of any setting in all but
+    a share of ``level`` of such flips (Westfall & Young 1993, Resampling-Based Multiple Testing,
+    single-step max T). So where no setting gains, one is called a gain in at most that share of
+    choices, however many compete and however alike they are.
 
     Args:
         gains: Of each perturbation under each setting, (n, n_settings).
