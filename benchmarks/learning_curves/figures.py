@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from contributions import contributions_of, plot_contributions
+from planted_subsets import EFFECTS
 
 from dygenept.reports.plots.learning import LearningPoint, plot_learning
 from dygenept.reports.plots.style import write_plot
@@ -41,11 +42,17 @@ def draw_curves(study: Path, figure: Path) -> None:
         ]
         for model, of in found.items()
     }
-    scale = "" if document["scale"] is None else f"@{document['scale']:g}"
+    name = Path(document["dataset"]).name
+    if document["scale"] is not None:
+        name += f"@{document['scale']:g}"
+    if document["perturbations"] is not None:
+        name += f", {document['perturbations']:,} perturbations"
+    if document["effects"] is not None:
+        name += f", {EFFECTS[document['effects']].name}"
     made = plot_learning(
         curves,
         document["metric"],
-        dataset=f"{Path(document['dataset']).name}{scale}",
+        dataset=name,
         is_simulated=document["simulated"],
     )
     write_plot(made, figure)

@@ -192,6 +192,9 @@ JUDGEMENTS = {
     "validation_error_of_start": "is the error of train perturbations held out of the closed-form "
     "fit: one less the mean AUROC over genes, of numbers the squared error in units of the mean's",
     "validation_error_with_steps": "is that of the same perturbations with steps, at best",
+    "validation_error_from_closed_form": "is that of what would be kept of the closed-form start "
+    "and its steps",
+    "validation_error_from_means": "is that of steps from the genes' means",
     "standard_error_of_gain": "is the standard error of the gain, which steps must exceed",
     "share_of_steps_added": "of what steps add is kept",
 }

@@ -52,7 +52,12 @@ class StartExplanation:
 def explained_starts(
     start: FittedStart, conditions: Sequence[Condition]
 ) -> tuple[StartExplanation, ...]:
-    """Explain the closed-form start of conditions; the perturbation itself is no neighbour."""
+    """Explain the closed-form start of conditions; the perturbation itself is no neighbour.
+
+    Where the start is the genes' means alone, nothing is drawn from.
+    """
+    if not start.scale:
+        return tuple(StartExplanation(item.label, item.cell_type, {}, ()) for item in conditions)
     parts = start.parts_of_likeness(conditions)
     found = []
     for row, condition in enumerate(conditions):

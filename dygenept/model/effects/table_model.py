@@ -21,6 +21,7 @@ from dygenept.model.effects.kept_table import read_table, write_table
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs
 from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
+from dygenept.model.effects.starts import TableStart, TrainedFrom, best_of, starts_of
 from dygenept.model.network import Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng
 from dygenept.model.training.options import TableOptions
@@ -107,37 +108,22 @@ class TableModel:
         """
         self.start.fit(task)
         assert task.effects is not None
-        options, seed = self._of.options, member_seed(task.runtime.seed, 0)
-        start = self.start.fitted
         self._runtime = task.runtime
         self.steps = Steps()
-        plan = network_plan(task, len(start.likeness.genes), options, seed)
-        pairs = Pairs.of(self.start.measured, self.start.left_out)
-        network: PairNetwork | None = None
-        if options.epochs:
-            network = self._built(plan, start.likeness)
-            with suited_threads(network, network.control.device):
-                self.steps = train_folds(
-                    network,
-                    Judged(
-                        self._tensors(task.known, task.cell_types),
-                        pairs,
-                        self._held_out(pairs, seed),
-                    ),
-                    options,
-                    seed=seed,
-                    report=lambda epoch, message: task.runtime.report(
-                        Progress("epoch", epoch, options.epochs, message)
-                    ),
-                )
-            network.eval()
-        cells = task.effects.controls
-        self._network = network
+        likeness = self.start.fitted.likeness
+        options, seed = self._of.options, member_seed(task.runtime.seed, 0)
+        plan = network_plan(task, len(likeness.genes), options, seed)
+        trained = [
+            self._trained_from(start, task, plan) for start in starts_of(self.start, options)
+        ]
+        best, judged = best_of(trained)
+        self.steps, self._network = best.steps, best.network
+        cells, pairs = task.effects.controls, best.start.pairs
         self._fitted = FittedTable(
             kind=task.effects.kind,
             gene_ids=task.gene_ids,
             target_genes=task.target_genes,
-            start=start,
+            start=best.start.fitted,
             plan=plan,
             units=pairs.units,
             share=self.steps.share,
@@ -145,18 +131,40 @@ class TableModel:
             chosen={},
             notes=(
                 *self.start.notes,
-                *(notes_of(network.network.cell_encoder) if network is not None else ()),
+                *(notes_of(best.network.network.cell_encoder) if best.network is not None else ()),
             ),
         )
         self._fitted = replace(
             self._fitted,
             chosen={
-                **self.start.chosen,
+                **best.start.chosen,
                 **self.steps.chosen(),
+                **judged,
                 "share_changed_by_steps": self._changed(pairs),
                 "control_cells": 0 if cells is None else cells.expression.shape[0],
             },
         )
+
+    def _trained_from(self, start: TableStart, task: Task, plan: NetworkPlan) -> TrainedFrom:
+        options, pairs = start.options, start.pairs
+        if not options.epochs:
+            return TrainedFrom(start, Steps(), None)
+        network = self._built(plan, start.fitted.likeness)
+        with suited_threads(network, network.control.device):
+            steps = train_folds(
+                network,
+                Judged(
+                    self._tensors(task.known, task.cell_types),
+                    pairs,
+                    self._held_out(pairs, plan.seed),
+                ),
+                options,
+                seed=plan.seed,
+                report=lambda epoch, message: task.runtime.report(
+                    Progress("epoch", epoch, options.epochs, message)
+                ),
+            )
+        return TrainedFrom(start, steps, network.eval())
 
     def predict(self, conditions: Sequence[Condition]) -> Predictions:
         """Predict every gene of each condition.

@@ -151,10 +151,13 @@ def _above(options: object, names: Iterable[str], bound: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions:
-    """How the network is trained on a table, from the closed-form start on.
+    """How the network is trained on a table, from the closed-form start on or without it.
 
     Attributes:
-        epochs: Most epochs; 0 keeps the closed-form start as it is.
+        warm_start: Start from the closed form. Without it, networks learn from the genes' means
+            on, and what they learn is always added. ``auto`` trains from both, and keeps what has
+            the lower error on train perturbations that are held out.
+        epochs: Most epochs; 0 keeps the closed-form start as it is, and needs it.
         pairs_per_epoch: Most pairs of an epoch, drawn anew each time.
         batch_size: Pairs per step.
         least_steps: Steps of an epoch at least: small tables are gone through more than once.
@@ -166,12 +169,14 @@ class TableOptions:
         n_folds: Parts of the train and validation perturbations that are held out in turn, each
             from a network of its own, to stop and to decide.
         standard_errors: How many standard errors the validation error must fall by, for steps to be
-            added; since several epochs and shares compete, one would often be exceeded by chance.
+            added to the closed form; since several epochs and shares compete, one would often be
+            exceeded by chance.
         n_cells: Control cells of a cell type whose mean state is read, at most.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
+    warm_start: bool | Literal["auto"] = True
     epochs: int = 8
     pairs_per_epoch: int = 15000
     batch_size: int = 256
@@ -188,7 +193,8 @@ class TableOptions:
     def __post_init__(self) -> None:
         """Check the ranges."""
         counts = ("pairs_per_epoch", "least_steps", "batch_size", "patience", "n_cells", "width")
-        _at_least(self, ("epochs", "weight_decay"), 0)
+        _at_least(self, ("epochs",), 0 if self.warm_start is True else 1)
+        _at_least(self, ("weight_decay",), 0)
         _at_least(self, ("n_folds",), 2)
         _at_least(self, counts, 1)
         _above(self, ("lr", "clip_norm"), 0)
