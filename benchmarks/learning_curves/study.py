@@ -90,21 +90,22 @@ def fold(known: Sequence[str], test: Sequence[str]) -> dict[str, object]:
 
 
 @contextmanager
-def more_perturbations(name: str, n_singles: int | None) -> Iterator[None]:
-    """Let the full-size data set of a profile have more single perturbations meanwhile.
+def other_sizes(name: str, n_singles: int | None, n_genes: int | None) -> Iterator[None]:
+    """Let the full-size data set of a profile have other numbers meanwhile.
 
-    Each has as many cells as before, so that effects and noise are those of the profile.
+    Each perturbation has as many cells as before, so that effects and noise are those of the
+    profile.
 
     Args:
         name: Of a simulated data set, such as ``sim:k562``.
-        n_singles: How many; None changes nothing.
+        n_singles: Single perturbations; None leaves them.
+        n_genes: Output genes; None leaves them.
     """
-    if n_singles is None:
-        yield
-        return
     shape = profile_named(name.removeprefix("sim:").partition("@")[0])
-    n_cells = round(shape.n_controls + shape.cells_per_perturbation * n_singles)
-    more = replace(shape, n_singles=n_singles, n_cells=n_cells)
+    n_singles, n_genes = n_singles or shape.n_singles, n_genes or shape.n_genes
+    n_more = n_singles - shape.n_singles
+    n_cells = shape.n_cells + round(shape.cells_per_perturbation * n_more)
+    more = replace(shape, n_singles=n_singles, n_genes=n_genes, n_cells=n_cells)
     changed = MappingProxyType({**profiles.PROFILES, shape.name: more})
     with (
         mock.patch.object(profiles, "PROFILES", changed),
@@ -119,11 +120,12 @@ def opened(given: argparse.Namespace) -> Iterator[tuple[PerturbationData, Enviro
     scale = {} if given.scale is None else {"scale": given.scale}
     with ExitStack() as stack:
         environment = Environment.load()
-        if given.effects or given.perturbations:
+        changed = (given.effects, given.perturbations, given.genes)
+        if any(changed):
             folder = given.screens or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            own = folder / f"{given.effects or 'shipped'}-{given.perturbations or 'all'}"
+            own = folder / "-".join(str(each or "shipped") for each in changed)
             environment = Environment.load(data_dir=own)
-            stack.enter_context(more_perturbations(given.dataset, given.perturbations))
+            stack.enter_context(other_sizes(given.dataset, *changed[1:]))
         if given.effects:
             stack.enter_context(planted(EFFECTS[given.effects]))
         yield dg.load_dataset(given.dataset, environment=environment, **scale), environment
@@ -178,6 +180,7 @@ def study(given: argparse.Namespace) -> dict[str, object]:
         "scale": given.scale,
         "effects": given.effects,
         "perturbations": given.perturbations,
+        "genes": given.genes,
         "simulated": str(given.dataset).startswith("sim:"),
         "simulation_version": SIMULATION_VERSION,
         "group": given.group,
@@ -284,7 +287,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--scale", type=float, help="shrinks a simulated data set")
     made.add_argument("--effects", choices=sorted(EFFECTS), help="plants others in it")
     made.add_argument("--perturbations", type=int, help="single ones of a full-size one")
-    made.add_argument("--screens", type=Path, help="keeps data sets of the last two options")
+    made.add_argument("--genes", type=int, help="output genes of a full-size one")
+    made.add_argument("--screens", type=Path, help="keeps data sets of the last three options")
     made.add_argument("--group", choices=("steps", "full"), default="steps")
     made.add_argument("--models", nargs="+", help="some of the group's; all without")
     made.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -298,8 +302,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write JSON and print the tables."""
     command = parser()
     given = command.parse_args(arguments)
-    if (given.effects or given.perturbations) and not given.dataset.startswith("sim:"):
-        command.error("--effects and --perturbations are of simulated data sets")
+    changed = given.effects or given.perturbations or given.genes
+    if changed and not given.dataset.startswith("sim:"):
+        command.error("--effects, --perturbations and --genes are of simulated data sets")
     document = study(given)
     sys.stdout.write(f"{table(document)}\n")
     if less := differences(document, given.against):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import compared
@@ -130,12 +131,15 @@ def test_an_unknown_model_and_effects_of_a_file_are_refused(
 
 def test_more_perturbations_have_as_many_cells_each() -> None:
     before = profile_named("k562")
-    with study.more_perturbations("sim:k562", 1900):
+    with study.other_sizes("sim:k562", 1900, None):
         source = SimulatedSource(SimulatedConfig(profile="k562"))
         outline = source.outline(Path("nowhere"))
         more = profile_named("k562")
     assert outline.n_perturbations == more.n_singles == 1900
+    assert outline.n_genes == before.n_genes
     assert more.cells_per_perturbation == pytest.approx(before.cells_per_perturbation, abs=0.001)
+    with study.other_sizes("sim:k562", None, 2000):
+        assert profile_named("k562") == replace(before, n_genes=2000)
     assert profile_named("k562") == before == simulated.PROFILES["k562"]
 
 
