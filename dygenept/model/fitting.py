@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from dygenept.model.contributions import cell_contributions
 from dygenept.model.control_pool import ControlCells, control_cells
 from dygenept.model.facet_contribution import facet_contribution
 from dygenept.model.fitted_state import FittedState
-from dygenept.model.judged_steps import judge_steps
+from dygenept.model.judged_steps import LEVEL, judge_steps
 from dygenept.model.network import DyGenePT, Parts
 from dygenept.model.seeds import (
     measured_rng,
@@ -28,6 +27,7 @@ from dygenept.model.seeds import (
     seeded_torch,
     start_rng,
 )
+from dygenept.model.start.beyond_chance import are_gains
 from dygenept.model.start.closed_form import ClosedFormStart, keep_measured_of, start_in_closed_form
 from dygenept.model.start.features import StartData
 from dygenept.model.training.batches import BatchSource, perturbed_cells
@@ -159,14 +159,14 @@ class FittedMember:
         history: How training went.
         chosen: What it settled on.
         start: Its closed-form start; None without one.
-        score: Mean pearson_delta_top20 of the validation conditions; NaN without any.
+        scores: pearson_delta_top20 of each validation condition, (n,); empty where it is not asked.
     """
 
     network: DyGenePT
     history: History
     chosen: Chosen
     start: ClosedFormStart | None
-    score: float = math.nan
+    scores: DoubleArray = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,8 @@ class Member:
     def best_of_both_starts(self) -> FittedMember:
         """Train with the closed-form start and without it; keep what validates better.
 
-        Without validation conditions there is nothing to choose by, and the closed form stays.
+        The closed form stays unless validation perturbations gain beyond chance without it: of few
+        of them, the better mean is often that of the worse model.
         """
         state, suffix = self.state, ("", "-random-start")
         tried = [
@@ -216,11 +217,23 @@ class Member:
             ).fitted()
             for warm, of in zip((True, False), suffix, strict=True)
         ]
-        is_random_better = tried[1].score > tried[0].score
-        best = tried[int(is_random_better)]
-        scores = {"score_closed_form_start": tried[0].score, "score_random_start": tried[1].score}
-        known = {name: score for name, score in scores.items() if math.isfinite(score)}
-        return replace(best, chosen={**best.chosen, **known})
+        closed, other = tried
+        if not len(closed.scores):
+            return closed
+        gains = self._by_perturbation(other.scores - closed.scores)
+        best = other if are_gains(gains[:, None], level=LEVEL)[0] else closed
+        scores = {
+            "score_closed_form_start": float(closed.scores.mean()),
+            "score_random_start": float(other.scores.mean()),
+        }
+        return replace(best, chosen={**best.chosen, **scores})
+
+    def _by_perturbation(self, values: DoubleArray) -> DoubleArray:
+        """Average the validation conditions of a perturbation over its cell types."""
+        labels = [item.label for item in self.task.val]
+        _, groups = np.unique(labels, return_inverse=True)
+        means: DoubleArray = np.bincount(groups, values) / np.bincount(groups)
+        return means
 
     def fitted(self) -> FittedMember:
         """Build, start and train the network; it ends in evaluation mode."""
@@ -249,7 +262,9 @@ class Member:
             if start is not None:
                 rng, is_trained = measured_rng(self.seed), history.best_epoch > 0
                 keep_measured_of(network, data, rng, start, is_trained=is_trained)
-            score = math.nan if self.variant is None else trainer.validation_score(network)
+            scores = np.empty(0)
+            if self.variant is not None:
+                scores = trainer.validation_scores(network).cpu().double().numpy()
             given = (network, effect.data, effect.positions)
             moved = {**facet_contribution(*given), **cell_contributions(*given)}
             choices = member_choices(start, history, changed_share, moved)
@@ -257,7 +272,7 @@ class Member:
                 choices = {**choices, **judged.chosen}
             # The full pool's cache is freed, and a saved model finds the same cells.
             network.prepare(self.state.controls.pool(symbols))
-        return FittedMember(network, history, choices, start, score)
+        return FittedMember(network, history, choices, start, scores)
 
     @property
     def _judges_steps(self) -> bool:

@@ -81,6 +81,7 @@ class Steps:
         error: The lowest such error after an epoch; NaN where none could be computed.
         standard_error: Of the gain of the one over the other.
         weights: Those of each network at its best.
+        kept_errors: Error of each judged gene by what is kept; empty where none could be computed.
     """
 
     share: float = 0.0
@@ -91,6 +92,7 @@ class Steps:
     error: float = float("nan")
     standard_error: float = float("nan")
     weights: tuple[Weights, ...] = ()
+    kept_errors: DoubleArray = field(default_factory=lambda: np.empty(0))
 
     def chosen(self) -> dict[str, float | int | str]:
         """Return it for records; what is not known is left out."""
@@ -178,11 +180,13 @@ def train_folds(
             steps.standard_error = float(gains.std(ddof=1)) / len(gains) ** 0.5
             steps.share, steps.epochs_kept, waited = SHARES[place], epoch, 0
             steps.weights = tuple(fold.weights for fold in folds)
+            steps.kept_errors = errors[place]
         report(epoch, f"error={steps.error:.4g}, start {steps.start_error:.4g}")
         if waited >= options.patience:
             break
     if steps.start_error - steps.error <= options.standard_errors * steps.standard_error:
         steps.share, steps.epochs_kept, steps.weights = 0.0, 0, ()
+        steps.kept_errors = start[known]
     return steps
 
 

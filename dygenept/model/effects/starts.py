@@ -50,11 +50,6 @@ class TrainedFrom:
     steps: Steps
     network: PairNetwork | None
 
-    @property
-    def error(self) -> float:
-        """Validation error of what is kept; NaN where nothing could be judged."""
-        return self.steps.error if self.steps.share else self.steps.start_error
-
 
 def starts_of(smoother: EffectSmoother, options: TableOptions) -> tuple[TableStart, ...]:
     """Return the starts that are trained from: one, or both for ``auto``, the closed form first.
@@ -70,22 +65,27 @@ def starts_of(smoother: EffectSmoother, options: TableOptions) -> tuple[TableSta
 
 
 def best_of(trained: Sequence[TrainedFrom]) -> tuple[TrainedFrom, Chosen]:
-    """Return the one with the lowest validation error, and what is to be recorded of the choice.
+    """Return the one that is kept, and what is to be recorded of the choice.
 
-    The closed form stays where the other is no better, or neither could be judged.
+    The closed form stays unless the mean error over genes falls without it by more than
+    ``standard_errors`` of the paired differences.
 
     Args:
-        trained: One, which is returned, or both.
+        trained: One, which is returned, or both, the closed form first.
     """
     if len(trained) == 1:
         return trained[0], {}
     closed, other = trained
+    before, after = closed.steps.kept_errors, other.steps.kept_errors
+    if not len(before):
+        return closed, {}
     errors = {
-        "validation_error_from_closed_form": closed.error,
-        "validation_error_from_means": other.error,
+        "validation_error_from_closed_form": float(before.mean()),
+        "validation_error_from_means": float(after.mean()),
     }
-    known = {name: error for name, error in errors.items() if math.isfinite(error)}
-    return (other if other.error < closed.error else closed), known
+    gains = before - after
+    least = closed.start.options.standard_errors * float(gains.std(ddof=1)) / len(gains) ** 0.5
+    return (other if gains.mean() > least else closed), errors
 
 
 def _closed_form(smoother: EffectSmoother, options: TableOptions) -> TableStart:

@@ -291,9 +291,14 @@ class Trainer:
             state.is_finished = True
 
     def validation_score(self, network: DyGenePT) -> float:
-        """Mean pearson_delta_top20 over the validation conditions."""
+        """Mean pearson_delta_top20 over the validation conditions; NaN without any."""
+        scores = self.validation_scores(network)
+        return float(scores.mean()) if len(scores) else math.nan
+
+    def validation_scores(self, network: DyGenePT) -> torch.Tensor:
+        """pearson_delta_top20 of each validation condition, (n,)."""
         if self.validation is None:
-            return math.nan
+            return torch.empty(0)
         held, mine = self.validation, processes.share_of(len(self.validation))
         with autocast(self.options, self.device):
             predicted = predict_means(
@@ -305,4 +310,4 @@ class Trainer:
                 device=self.device,
             )
         r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
-        return float(processes.gathered(r, mine, len(held)).mean())
+        return processes.gathered(r, mine, len(held))

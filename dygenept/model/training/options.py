@@ -56,7 +56,7 @@ class TrainingOptions:
         cells_per_condition: Control cells per condition in a step, for ``pseudobulk``.
         warm_start: Fit the decoder's output map in closed form before the first step, where the
             decoder has a linear readout. ``auto`` trains with this start and without it, and keeps
-            what scores better on the validation conditions.
+            the latter where validation perturbations gain by it beyond chance, at 5 %.
         keep_steps: ``always``, or ``if_better``: after a closed-form start take gradient steps only
             where train perturbations that are held out of them gain beyond chance, at 5 %
             (pearson_delta_top20); the start stays as it is elsewhere. Steps from random first
@@ -155,8 +155,8 @@ class TableOptions:
 
     Attributes:
         warm_start: Start from the closed form. Without it, networks learn from the genes' means
-            on, and what they learn is always added. ``auto`` trains from both, and keeps what has
-            the lower error on train perturbations that are held out.
+            on, and what they learn is always added. ``auto`` trains from both, and keeps the latter
+            where train perturbations that are held out gain by it beyond ``standard_errors``.
         epochs: Most epochs; 0 keeps the closed-form start as it is, and needs it.
         pairs_per_epoch: Most pairs of an epoch, drawn anew each time.
         batch_size: Pairs per step.

@@ -1,18 +1,21 @@
-"""``warm_start: auto`` trains from both starts and keeps what validates better."""
+"""``warm_start: auto`` trains from both starts and keeps what validates better beyond chance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from dygenept.model import fitting
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.fitting import FittedMember, Member
 from dygenept.model.training.options import TrainingOptions
-from dygenept.types import Task
+from dygenept.types import Condition, Task
 
 OPTIONS = TrainingOptions(
     target="pseudobulk",
@@ -26,10 +29,15 @@ OPTIONS = TrainingOptions(
 )
 
 
-@pytest.mark.parametrize(("bonus", "is_warm"), [(0.0, None), (9.0, False), (-9.0, True)])
+def more_validation(task: Task) -> Task:
+    """Validate by seven conditions; of one, no gain is beyond chance."""
+    return replace(task, train=task.known[:5], val=task.known[5:])
+
+
+@pytest.mark.parametrize(("bonus", "is_warm"), [(9.0, False), (-9.0, True)])
 def test_the_start_that_validates_better_is_kept(
     bonus: float,
-    is_warm: bool | None,
+    is_warm: bool,
     task: Task,
     make_model: Callable[..., DyGenePTModel],
     monkeypatch: pytest.MonkeyPatch,
@@ -40,20 +48,53 @@ def test_the_start_that_validates_better_is_kept(
     def biased(self: Member) -> FittedMember:
         found = fitted(self)
         is_random = self.state.options.warm_start is False
-        return replace(found, score=found.score + bonus * is_random)
+        return replace(found, scores=found.scores + bonus * is_random)
 
     monkeypatch.setattr(fitting.Member, "fitted", biased)
     model = make_model(OPTIONS)
-    model.fit(replace(task, runtime=replace(task.runtime, checkpoint_dir=tmp_path)))
+    runtime = replace(task.runtime, checkpoint_dir=tmp_path)
+    model.fit(replace(more_validation(task), runtime=runtime))
     chosen = model.chosen
     closed, other = chosen["score_closed_form_start"], chosen["score_random_start"]
     assert isinstance(closed, float)
     assert isinstance(other, float)
-    expected = closed >= other if is_warm is None else is_warm
+    assert (closed > other) is is_warm
     # Only a closed-form start has a penalty.
-    assert ("penalty" in chosen) is expected
+    assert ("penalty" in chosen) is is_warm
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"member-0.safetensors", "member-0-random-start.safetensors"}
+
+
+@pytest.mark.parametrize("gains", [(9.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0), None])
+def test_a_gain_that_may_be_chance_leaves_the_closed_form(
+    gains: tuple[float, ...] | None,
+    task: Task,
+    make_model: Callable[..., DyGenePTModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted = Member.fitted
+
+    def biased(self: Member) -> FittedMember:
+        found = fitted(self)
+        is_random = self.state.options.warm_start is False
+        # The mean gains: by one condition of seven, or by the only one.
+        return replace(found, scores=np.array(gains or [9.0]) * is_random)
+
+    monkeypatch.setattr(fitting.Member, "fitted", biased)
+    model = make_model(OPTIONS)
+    model.fit(more_validation(task) if gains else task)
+    assert float(model.chosen["score_random_start"]) > float(
+        model.chosen["score_closed_form_start"]
+    )
+    assert "penalty" in model.chosen
+
+
+def test_cell_types_of_a_perturbation_are_one_gain(task: Task) -> None:
+    perturbation = task.val[0].perturbation
+    types = tuple(Condition(perturbation, name) for name in ("A", "B"))
+    member = cast(Member, SimpleNamespace(task=replace(task, val=(*types, task.train[0]))))
+    gains = Member._by_perturbation(member, np.array([1.0, 2.0, 5.0]))
+    assert sorted(gains) == [1.5, 5.0]
 
 
 def test_without_validation_conditions_the_closed_form_stays(
