@@ -1,4 +1,11 @@
-"""Seeded samples of the cells behind each condition, for metrics that look at cells."""
+"""Seeded samples of the cells behind each condition, for metrics that look at cells.
+
+Where controls are matched by batch, the samples are the same cells, and each is moved by how far
+its batch's controls lie from all controls, as cells are for means. So a condition's cells have the
+mean that models are scored against, and one sample of controls serves all conditions of a cell
+type. Sparse cells stay sparse: what is subtracted enters distances and projections by products with
+one row per batch.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.evaluation.batch_mix import control_shares, mixed_rows
 from dygenept.machine.tables import squared_lengths, zeros
 from dygenept.types import (
+    CellBatches,
     CellDistances,
     DoubleArray,
     FloatArray,
@@ -32,22 +41,40 @@ SPARSE_SHARE = 1 / 32
 class _Cells:
     """Some cells, and what distances need of them."""
 
-    def __init__(self, stored: sparse.csr_matrix) -> None:
-        """Take cells, (n, G); they are made dense unless nearly all of them is zero."""
+    def __init__(self, stored: sparse.csr_matrix, moves: _Moves | None = None) -> None:
+        """Take cells, (n, G); they are made dense unless nearly all of them is zero.
+
+        Args:
+            stored: The cells as they are.
+            moves: What is subtracted from each; None for nothing.
+        """
         is_sparse = stored.nnz < SPARSE_SHARE * stored.shape[0] * stored.shape[1]
         self._stored = stored.astype(np.float64) if is_sparse else None
-        self._dense = None if is_sparse else _dense(stored)
-        self._squares = (
-            squared_lengths(self._dense)
-            if self._dense is not None
-            else np.asarray(stored.astype(np.float64).power(2).sum(axis=1)).ravel()
-        )
+        self._moves = moves
+        self._dense = None if is_sparse else _dense(stored, moves)
+        if self._dense is not None:
+            self._squares = squared_lengths(self._dense)
+            return
+        exact = stored.astype(np.float64)
+        self._squares = np.asarray(exact.power(2).sum(axis=1)).ravel()
+        if moves is not None:
+            own = np.arange(len(moves.places)), moves.places
+            self._squares += squared_lengths(moves.offsets)[moves.places]
+            self._squares -= 2.0 * (exact @ moves.offsets.T)[own]
 
     def squared_distances(self, other: _Cells) -> DoubleArray:
         """Squared Euclidean distance of each cell to each of the others, (n, m)."""
         found: DoubleArray
         if self._stored is not None and other._stored is not None:
             found = (self._stored @ other._stored.T).toarray()
+            mine, theirs = self._moves, other._moves
+            # Inner products of moved cells, from those of the cells as they are.
+            if theirs is not None:
+                found -= (self._stored @ theirs.offsets.T)[:, theirs.places]
+            if mine is not None:
+                found -= (other._stored @ mine.offsets.T)[:, mine.places].T
+            if mine is not None and theirs is not None:
+                found += (mine.offsets @ theirs.offsets.T)[np.ix_(mine.places, theirs.places)]
         else:
             found = self._whole() @ other._whole().T
         found *= -2.0
@@ -58,7 +85,35 @@ class _Cells:
     def _whole(self) -> DoubleArray:
         if self._dense is not None:
             return self._dense
-        return _dense(self._stored)
+        return _dense(self._stored, self._moves)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """What is subtracted from some cells.
+
+    Attributes:
+        offsets: One row per batch among them, (n_batches, G); zeros for cells that stay.
+        places: Row of each cell, (n,).
+    """
+
+    offsets: DoubleArray
+    places: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, batches: CellBatches | None, rows: npt.NDArray[np.integer]) -> _Moves | None:
+        """Gather the offsets of some rows; None where no cell is moved.
+
+        Args:
+            batches: The batches.
+            rows: Row of ``batches.offsets`` of each cell, -1 for a cell that stays, (n,).
+        """
+        if batches is None or not (rows >= 0).any():
+            return None
+        used, places = np.unique(rows, return_inverse=True)
+        offsets = batches.offsets[used]
+        offsets[used < 0] = 0.0
+        return cls(offsets, places.astype(np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +130,10 @@ class _Store:
         distances: What is computed already, by condition.
         controls: Control cells and the mean distance of two of them, by the sampled rows, which
             all conditions of a cell type share.
+        batches: Where controls are matched by batch: what is subtracted from each cell.
+        shares: There, the share of each row of offsets among the controls of each condition's cell
+            type, (n_rows,).
+        seed: Decides which cells ``real_mixed`` moves.
     """
 
     expression: CellMatrix
@@ -84,6 +143,17 @@ class _Store:
     squared: FloatArray | None = None
     distances: dict[int, CellDistances] = field(default_factory=dict)
     controls: dict[bytes, tuple[_Cells, float]] = field(default_factory=dict)
+    batches: CellBatches | None = None
+    shares: tuple[DoubleArray, ...] = ()
+    seed: int = 0
+
+    def moves(self, cells: npt.NDArray[np.intp]) -> _Moves | None:
+        """What is subtracted from these cells; None for nothing."""
+        return None if self.batches is None else _Moves.of(self.batches, self.batches.rows[cells])
+
+    def dense(self, cells: npt.NDArray[np.intp]) -> DoubleArray:
+        """Return these cells without batch effects, (n, G)."""
+        return _dense(self.expression[cells], self.moves(cells))
 
 
 class CellSamples:
@@ -97,12 +167,30 @@ class CellSamples:
         self._positions = positions
 
     def control(self, row: int) -> DoubleArray:
-        """Sampled control cells of the condition's cell type, (m, G)."""
-        return _dense(self._store.expression[self._store.control_rows[self._at(row)]])
+        """Sampled control cells of the condition's cell type, without batch effects, (m, G)."""
+        return self._store.dense(self._store.control_rows[self._at(row)])
 
     def real(self, row: int) -> DoubleArray:
-        """Sampled cells of the condition, (k, G)."""
-        return _dense(self._store.expression[self._store.real_rows[self._at(row)]])
+        """Sampled cells of the condition, without batch effects, (k, G)."""
+        return self._store.dense(self._store.real_rows[self._at(row)])
+
+    def real_mixed(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition, as many in each batch as controls would be, (k, G).
+
+        Cells of batches that have too many are moved to others, by the difference of both batches'
+        controls; the rest stay as they are. Without matched batches it is ``real``.
+        """
+        position, store = self._at(row), self._store
+        cells = store.real_rows[position]
+        found = _dense(store.expression[cells])
+        if store.batches is not None:
+            rng = np.random.default_rng([store.seed, 2, position])
+            own = store.batches.rows[cells]
+            others = mixed_rows(own, store.shares[position], rng)
+            moved = np.flatnonzero(others != own)
+            found[moved] += store.batches.offsets[others[moved]]
+            found[moved] -= store.batches.offsets[own[moved]]
+        return found
 
     def mean(self, row: int) -> DoubleArray:
         """Mean of all cells of the condition, (G,)."""
@@ -114,7 +202,8 @@ class CellSamples:
         position = self._at(row)
         if position not in self._store.distances:
             control, within_control = self._controls(position)
-            real = _Cells(self._store.expression[self._store.real_rows[position]])
+            cells = self._store.real_rows[position]
+            real = _Cells(self._store.expression[cells], self._store.moves(cells))
             squared = control.squared_distances(real).astype(np.float32)
             kept = self._store.squared
             if kept is not None:
@@ -129,9 +218,12 @@ class CellSamples:
 
     def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
-        position, expression = self._at(row), self._store.expression
-        control = expression[self._store.control_rows[position]] @ direction
-        return control, expression[self._store.real_rows[position]] @ direction
+        position, store = self._at(row), self._store
+        control, real = (
+            _projected(store.expression[cells], store.moves(cells), direction)
+            for cells in (store.control_rows[position], store.real_rows[position])
+        )
+        return control, real
 
     def take(self, rows: Rows) -> CellSamples:
         """Return the samples of some conditions, in this order."""
@@ -141,7 +233,7 @@ class CellSamples:
         rows, known = self._store.control_rows[position], self._store.controls
         key = rows.tobytes()
         if key not in known:
-            control = _Cells(self._store.expression[rows])
+            control = _Cells(self._store.expression[rows], self._store.moves(rows))
             known[key] = control, _mean_distance(control)
         return known[key]
 
@@ -187,6 +279,9 @@ def cell_samples(
         squared=None
         if data.tables is None
         else zeros((len(data.conditions), max_cells, max_cells), np.float32, folder=data.tables),
+        batches=data.batches,
+        shares=control_shares(data),
+        seed=seed,
     )
     return CellSamples(store, np.arange(len(data.conditions)))
 
@@ -222,6 +317,15 @@ def _mean_distance(cells: _Cells) -> float:
     return float(np.sqrt(cells.squared_distances(cells)).mean())
 
 
-def _dense(cells: sparse.csr_matrix) -> DoubleArray:
+def _projected(
+    cells: sparse.csr_matrix, moves: _Moves | None, direction: DoubleArray
+) -> DoubleArray:
+    found: DoubleArray = cells @ direction
+    return found if moves is None else found - (moves.offsets @ direction)[moves.places]
+
+
+def _dense(cells: sparse.csr_matrix, moves: _Moves | None = None) -> DoubleArray:
     dense: DoubleArray = cells.toarray().astype(np.float64)
+    if moves is not None:
+        dense -= moves.offsets[moves.places]
     return dense

@@ -157,6 +157,22 @@ def test_dropped_cells_and_matched_batches_are_the_same(toy: Path, limit: Memory
     assert stored.sha256 == held.sha256
     np.testing.assert_array_equal(pseudobulk(stored).means, pseudobulk(held).means)
     np.testing.assert_array_equal(de_tests(stored).scores_vs_rest, de_tests(held).scores_vs_rest)
+    means = pseudobulk(held)
+    one, other = (cell_samples(data, means, seed=1) for data in (stored, held))
+    direction = means.means[0] - means.control_means[0]
+    for row in range(len(held.conditions)):
+        for name in ("control", "real", "real_mixed"):
+            np.testing.assert_array_equal(getattr(one, name)(row), getattr(other, name)(row))
+        for mine, theirs in zip(
+            one.project(row, direction), other.project(row, direction), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+        found, expected = one.distances(row), other.distances(row)
+        np.testing.assert_array_equal(found.squared, expected.squared)
+        assert (found.within_control, found.within_real) == (
+            expected.within_control,
+            expected.within_real,
+        )
 
 
 @pytest.mark.parametrize(
