@@ -3,8 +3,8 @@
 Where controls are matched by batch, the samples are the same cells, and each is moved by how far
 its batch's controls lie from all controls, as cells are for means. So a condition's cells have the
 mean that models are scored against, and one sample of controls serves all conditions of a cell
-type. Sparse cells stay sparse: what is subtracted enters distances and projections by products with
-one row per batch.
+type. Sparse cells stay sparse: what is subtracted enters distances and projections by its products
+with them, of which there is one per cell and batch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dygenept.types import (
     CellDistances,
     DoubleArray,
     FloatArray,
+    IntArray,
     PerturbationData,
     Pseudobulk,
     Rows,
@@ -36,6 +37,55 @@ if TYPE_CHECKING:
 MAX_CELLS = 100
 # Below this share of stored values, products of sparse cells are faster than those of dense ones.
 SPARSE_SHARE = 1 / 32
+# With more batches (of a cell type each) the products of all of them would take too much memory.
+MOST_BATCHES = 500
+
+
+class _Offsets:
+    """What is subtracted from the cells of each batch, and its products, computed once."""
+
+    def __init__(self, batches: CellBatches) -> None:
+        self.batches = batches
+        self._products: tuple[DoubleArray, DoubleArray] | None = None
+
+    @property
+    def suits_sparse(self) -> bool:
+        """True if there are few enough batches for products of all of them."""
+        return len(self.batches.offsets) <= MOST_BATCHES
+
+    def products(self) -> tuple[DoubleArray, DoubleArray]:
+        """Return offsets gene by gene, (G, n_rows), and their inner products, (n_rows, n_rows).
+
+        A last row of zeros is that of cells that stay, whose row is -1.
+        """
+        if self._products is None:
+            offsets = self.batches.offsets
+            by_gene = np.zeros((offsets.shape[1], len(offsets) + 1))
+            by_gene[:, :-1] = offsets.T
+            self._products = by_gene, by_gene.T @ by_gene
+        return self._products
+
+    def project(self, rows: IntArray, direction: DoubleArray) -> DoubleArray:
+        """Return the inner product of what is subtracted with a direction, (n,)."""
+        used, places = np.unique(rows, return_inverse=True)
+        if 2 * len(used) < len(self.batches.offsets):
+            return np.asarray((self.of(used) @ direction)[places])
+        # Offsets of all batches, which need not be copied; the last is that of the row -1.
+        return np.append(self.batches.offsets @ direction, 0.0)[rows]
+
+    def of(self, rows: IntArray) -> DoubleArray:
+        """Return what is subtracted from cells with these rows, (n, G)."""
+        found = self.batches.offsets[rows]
+        found[rows < 0] = 0.0
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """What is subtracted from some cells: the offsets of these rows, (n,); -1 for nothing."""
+
+    offsets: _Offsets
+    rows: IntArray
 
 
 class _Cells:
@@ -49,18 +99,22 @@ class _Cells:
             moves: What is subtracted from each; None for nothing.
         """
         is_sparse = stored.nnz < SPARSE_SHARE * stored.shape[0] * stored.shape[1]
+        is_sparse = is_sparse and (moves is None or moves.offsets.suits_sparse)
         self._stored = stored.astype(np.float64) if is_sparse else None
         self._moves = moves
         self._dense = None if is_sparse else _dense(stored, moves)
+        self._with_offsets: DoubleArray | None = None
         if self._dense is not None:
             self._squares = squared_lengths(self._dense)
             return
         exact = stored.astype(np.float64)
         self._squares = np.asarray(exact.power(2).sum(axis=1)).ravel()
         if moves is not None:
-            own = np.arange(len(moves.places)), moves.places
-            self._squares += squared_lengths(moves.offsets)[moves.places]
-            self._squares -= 2.0 * (exact @ moves.offsets.T)[own]
+            by_gene, among = moves.offsets.products()
+            # Inner product of each cell as it is with what is subtracted in each batch.
+            self._with_offsets = exact @ by_gene  # (n, n_rows + 1)
+            self._squares -= 2.0 * self._with_offsets[np.arange(len(moves.rows)), moves.rows]
+            self._squares += among[moves.rows, moves.rows]
 
     def squared_distances(self, other: _Cells) -> DoubleArray:
         """Squared Euclidean distance of each cell to each of the others, (n, m)."""
@@ -68,13 +122,13 @@ class _Cells:
         if self._stored is not None and other._stored is not None:
             found = (self._stored @ other._stored.T).toarray()
             mine, theirs = self._moves, other._moves
-            # Inner products of moved cells, from those of the cells as they are.
-            if theirs is not None:
-                found -= (self._stored @ theirs.offsets.T)[:, theirs.places]
-            if mine is not None:
-                found -= (other._stored @ mine.offsets.T)[:, mine.places].T
             if mine is not None and theirs is not None:
-                found += (mine.offsets @ theirs.offsets.T)[np.ix_(mine.places, theirs.places)]
+                assert self._with_offsets is not None
+                assert other._with_offsets is not None
+                # Inner products of moved cells, from those of the cells as they are.
+                found -= self._with_offsets[:, theirs.rows]
+                found -= other._with_offsets[:, mine.rows].T
+                found += mine.offsets.products()[1][np.ix_(mine.rows, theirs.rows)]
         else:
             found = self._whole() @ other._whole().T
         found *= -2.0
@@ -86,34 +140,6 @@ class _Cells:
         if self._dense is not None:
             return self._dense
         return _dense(self._stored, self._moves)
-
-
-@dataclass(frozen=True, slots=True)
-class _Moves:
-    """What is subtracted from some cells.
-
-    Attributes:
-        offsets: One row per batch among them, (n_batches, G); zeros for cells that stay.
-        places: Row of each cell, (n,).
-    """
-
-    offsets: DoubleArray
-    places: npt.NDArray[np.intp]
-
-    @classmethod
-    def of(cls, batches: CellBatches | None, rows: npt.NDArray[np.integer]) -> _Moves | None:
-        """Gather the offsets of some rows; None where no cell is moved.
-
-        Args:
-            batches: The batches.
-            rows: Row of ``batches.offsets`` of each cell, -1 for a cell that stays, (n,).
-        """
-        if batches is None or not (rows >= 0).any():
-            return None
-        used, places = np.unique(rows, return_inverse=True)
-        offsets = batches.offsets[used]
-        offsets[used < 0] = 0.0
-        return cls(offsets, places.astype(np.intp))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +156,7 @@ class _Store:
         distances: What is computed already, by condition.
         controls: Control cells and the mean distance of two of them, by the sampled rows, which
             all conditions of a cell type share.
-        batches: Where controls are matched by batch: what is subtracted from each cell.
+        offsets: Where controls are matched by batch: what is subtracted from each cell.
         shares: There, the share of each row of offsets among the controls of each condition's cell
             type, (n_rows,).
         seed: Decides which cells ``real_mixed`` moves.
@@ -143,13 +169,15 @@ class _Store:
     squared: FloatArray | None = None
     distances: dict[int, CellDistances] = field(default_factory=dict)
     controls: dict[bytes, tuple[_Cells, float]] = field(default_factory=dict)
-    batches: CellBatches | None = None
+    offsets: _Offsets | None = None
     shares: tuple[DoubleArray, ...] = ()
     seed: int = 0
 
     def moves(self, cells: npt.NDArray[np.intp]) -> _Moves | None:
         """What is subtracted from these cells; None for nothing."""
-        return None if self.batches is None else _Moves.of(self.batches, self.batches.rows[cells])
+        if self.offsets is None:
+            return None
+        return _Moves(self.offsets, self.offsets.batches.rows[cells])
 
     def dense(self, cells: npt.NDArray[np.intp]) -> DoubleArray:
         """Return these cells without batch effects, (n, G)."""
@@ -183,13 +211,13 @@ class CellSamples:
         position, store = self._at(row), self._store
         cells = store.real_rows[position]
         found = _dense(store.expression[cells])
-        if store.batches is not None:
+        if store.offsets is not None:
             rng = np.random.default_rng([store.seed, 2, position])
-            own = store.batches.rows[cells]
+            own = store.offsets.batches.rows[cells]
             others = mixed_rows(own, store.shares[position], rng)
             moved = np.flatnonzero(others != own)
-            found[moved] += store.batches.offsets[others[moved]]
-            found[moved] -= store.batches.offsets[own[moved]]
+            found[moved] += store.offsets.of(others[moved])
+            found[moved] -= store.offsets.of(own[moved])
         return found
 
     def mean(self, row: int) -> DoubleArray:
@@ -219,10 +247,13 @@ class CellSamples:
     def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
         position, store = self._at(row), self._store
-        control, real = (
-            _projected(store.expression[cells], store.moves(cells), direction)
-            for cells in (store.control_rows[position], store.real_rows[position])
-        )
+        cells = store.control_rows[position], store.real_rows[position]
+        control, real = (store.expression[own] @ direction for own in cells)
+        if store.offsets is not None:
+            rows = [store.offsets.batches.rows[own] for own in cells]
+            moved = store.offsets.project(np.concatenate(rows), direction)
+            control -= moved[: len(rows[0])]
+            real -= moved[len(rows[0]) :]
         return control, real
 
     def take(self, rows: Rows) -> CellSamples:
@@ -279,7 +310,7 @@ def cell_samples(
         squared=None
         if data.tables is None
         else zeros((len(data.conditions), max_cells, max_cells), np.float32, folder=data.tables),
-        batches=data.batches,
+        offsets=None if data.batches is None else _Offsets(data.batches),
         shares=control_shares(data),
         seed=seed,
     )
@@ -317,15 +348,8 @@ def _mean_distance(cells: _Cells) -> float:
     return float(np.sqrt(cells.squared_distances(cells)).mean())
 
 
-def _projected(
-    cells: sparse.csr_matrix, moves: _Moves | None, direction: DoubleArray
-) -> DoubleArray:
-    found: DoubleArray = cells @ direction
-    return found if moves is None else found - (moves.offsets @ direction)[moves.places]
-
-
 def _dense(cells: sparse.csr_matrix, moves: _Moves | None = None) -> DoubleArray:
     dense: DoubleArray = cells.toarray().astype(np.float64)
     if moves is not None:
-        dense -= moves.offsets[moves.places]
+        dense -= moves.offsets.of(moves.rows)
     return dense

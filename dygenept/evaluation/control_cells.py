@@ -170,6 +170,6 @@ def _half_codes(groups: IntArray, n_groups: int, rng: np.random.Generator) -> In
 def _half_means(data: PerturbationData, codes: IntArray, n_groups: int) -> DoubleArray:
     counts = np.bincount(codes[codes >= 0], minlength=2 * n_groups).astype(np.float64)
     counts[counts == 0] = np.nan
-    means = cell_sums(data, codes, n_groups=2 * n_groups) / counts[:, None]
-    halves: DoubleArray = means.reshape(2, n_groups, data.n_genes)
-    return halves
+    means = cell_sums(data, codes, n_groups=2 * n_groups)
+    means /= counts[:, None]
+    return means.reshape(2, n_groups, data.n_genes)

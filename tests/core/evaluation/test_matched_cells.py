@@ -93,11 +93,13 @@ def test_every_cell_together_has_the_mean_that_models_are_scored_against() -> No
         )
 
 
-# Every cell made dense, none, and (a share between those of controls and of cells) one side alone.
-@pytest.mark.parametrize("share", [0.0, 2.0, None])
+# Every cell made dense, none, and (a share between those of controls and of cells) one side alone;
+# with too many batches for sparse cells.
+@pytest.mark.parametrize(("share", "most"), [(0.0, 9), (2.0, 9), (None, 9), (2.0, 2)])
 def test_distances_and_projections_are_those_of_moved_cells(
-    share: float | None, monkeypatch: pytest.MonkeyPatch
+    share: float | None, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cell_samples_module, "MOST_BATCHES", most)
     data = screen(effect=1.0, is_matched=True)
     means = pseudobulk(data)
     if share is None:
@@ -120,6 +122,29 @@ def test_distances_and_projections_are_those_of_moved_cells(
         projected = samples.project(row, direction)
         np.testing.assert_allclose(projected[0], control @ direction, atol=1e-10)
         np.testing.assert_allclose(projected[1], real @ direction, atol=1e-10)
+
+
+def test_projections_of_few_among_many_batches_are_the_same() -> None:
+    data = screen(effect=1.0, is_matched=True)
+    assert data.batches is not None
+    rng = np.random.default_rng(0)
+    others = rng.normal(size=(50, data.n_genes))
+    rows = data.batches.rows.copy()
+    rows[N_CONTROLS::7] = -1
+    few = replace(data.batches, rows=rows)
+    many = replace(few, offsets=np.concatenate((few.offsets, others)))
+    direction = rng.normal(size=data.n_genes)
+    for row in range(2):
+        found, expected = (
+            cell_samples(replace(data, batches=of), pseudobulk(data), seed=0) for of in (many, few)
+        )
+        for mine, theirs in zip(
+            found.project(row, direction), expected.project(row, direction), strict=True
+        ):
+            np.testing.assert_allclose(mine, theirs, atol=1e-10)
+        np.testing.assert_allclose(
+            expected.project(row, direction)[1], expected.real(row) @ direction, atol=1e-10
+        )
 
 
 def test_cells_of_small_batches_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
