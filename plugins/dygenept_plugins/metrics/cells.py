@@ -260,7 +260,10 @@ def dygenept_metrics() -> list[MetricSpec]:
         distance(
             wasserstein,
             formula="mean over genes of the 1-Wasserstein distance of predicted and real values",
-            misleads="Looks at each gene alone; zeros dominate.",
+            misleads=(
+                "Looks at each gene alone; zeros dominate. Where controls are matched by batch, "
+                "zeros of real cells that change batch move along."
+            ),
             use="For models that predict cells.",
             summary="1-Wasserstein distance of predicted and real values, mean over genes.",
             source="scipy, wasserstein_distance",

@@ -71,7 +71,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             formula="2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, X control cells + Δ̂, Y real cells",
             misleads=(
                 "The spread of X is that of control cells, so truth does not reach 0; at most 100 "
-                "cells are read."
+                "cells are read. Matched by batch, cells still keep the spread of their batch."
             ),
             use="To see the mean's error against the spread of cells.",
             summary="Energy distance of control cells plus predicted delta to real cells.",
