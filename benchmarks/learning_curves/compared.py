@@ -82,6 +82,7 @@ def _full_of_table(model: str, *sets: str) -> Compared:
 SMALL = "dygenept_small"
 STEPS: Mapping[str, Compared] = {
     "linear_loo": Compared("linear_loo"),
+    "ridge_go": Compared("ridge_go"),
     "closed form": Compared(SMALL, ("training.epochs=0",)),
     "20 steps if better": Compared(SMALL),
     "20 steps": Compared(SMALL, (ALWAYS,)),
