@@ -122,7 +122,9 @@ def test_an_unknown_model_and_effects_of_a_file_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = str(tmp_path / "found.json")
-    with pytest.raises(SystemExit, match="no model 'nosuch'; there are linear_loo, closed form"):
+    with pytest.raises(
+        SystemExit, match="no model 'nosuch'; there are linear_loo, ridge_go, closed form"
+    ):
         study.main([output, "--dataset", SCREEN, "--models", "nosuch"])
     with pytest.raises(SystemExit):
         study.main([output, "--dataset", "table.csv.gz", "--effects", "go40"])
