@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -24,11 +25,21 @@ from dygenept.results.store import ResultsStore
 MODEL = "dygenept_small"
 
 
-def draw_curves(study: Path, figure: Path) -> None:
-    """Draw the learning curves of one study."""
+def draw_curves(study: Path, figure: Path, without: Sequence[str] = (), most: int = 0) -> None:
+    """Draw the learning curves of one study.
+
+    Args:
+        study: What ``study.py`` wrote.
+        figure: File to write.
+        without: Models to leave out, such as those measured at few sizes.
+        most: Splits to draw at most, the first ones; 0 for all.
+    """
     document = json.loads(study.read_text(encoding="utf-8"))
     found: dict[str, dict[int, list[float]]] = {}
+    seeds = list(dict.fromkeys(row["seed"] for row in document["rows"]))[: most or None]
     for row in document["rows"]:
+        if row["model"] in without or row["seed"] not in seeds:
+            continue
         found.setdefault(row["model"], {}).setdefault(row["n"], []).append(row["score"])
     curves = {
         model: [
@@ -73,9 +84,11 @@ def main() -> None:
     parser.add_argument("what", choices=("curves", "contributions"))
     parser.add_argument("read", type=Path, nargs="+", help="study, or results folders")
     parser.add_argument("figure", type=Path, help="SVG, PNG or PDF to write")
+    parser.add_argument("--without", nargs="+", default=(), help="models to leave out of curves")
+    parser.add_argument("--splits", type=int, default=0, help="splits to draw at most")
     given = parser.parse_args()
     if given.what == "curves":
-        draw_curves(given.read[0], given.figure)
+        draw_curves(given.read[0], given.figure, given.without, given.splits)
     else:
         draw_contributions(given.read, given.figure)
 

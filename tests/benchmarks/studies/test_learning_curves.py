@@ -190,3 +190,6 @@ def test_a_study_becomes_a_figure(tmp_path: Path) -> None:
     drawn = figure.read_text(encoding="utf-8")
     assert "sim:k562, 1,900 perturbations, 40 % in GO texts" in drawn
     assert "SIMULATED" in drawn
+    assert ">steps<" in drawn
+    figures.draw_curves(found, figure, without=["steps"], most=1)
+    assert ">steps<" not in figure.read_text(encoding="utf-8")
