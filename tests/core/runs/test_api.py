@@ -5,6 +5,7 @@ import doctest
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -240,6 +241,33 @@ def test_an_object_is_recognised_by_its_code_and_by_what_it_was_made_with(
     assert n_fits(Scaled(0.25)) == 2
     assert n_fits(WithArray()) == 2
     assert n_fits(WithArray()) == 2
+
+
+def test_an_object_that_closes_over_something_else_is_fitted_again(
+    data: PerturbationData, tmp_path: Path
+) -> None:
+    def closing_over(share: float) -> Scaled:
+        class Local(Scaled):
+            def fit(self, task: Task) -> None:
+                super().fit(task)
+                self.share = share
+
+        return Local()
+
+    def score_of(share: float) -> float:
+        board = quick(data, {"mine": closing_over(share)}, results=tmp_path).leaderboard()
+        return float(board["mean"][0])
+
+    assert score_of(1.0) == score_of(1.0)
+    assert score_of(1.0) != score_of(0.0)
+
+
+def test_an_object_that_cannot_be_copied_is_told(data: PerturbationData) -> None:
+    model = Scaled()
+    model.share = threading.Lock()  # type: ignore[assignment]
+    result = quick(data, {"locked": model, "mean": Scaled()})
+    assert len(result.failures) == 2
+    assert all("the Scaled cannot be copied" in reason for reason in result.failures.values())
 
 
 def test_a_temporary_results_folder_vanishes_with_the_result(data: PerturbationData) -> None:
