@@ -57,7 +57,8 @@ class FetchPlan:
         if not self.unknown:
             return size
         names = ", ".join(self.unknown[:3]) + (", …" if len(self.unknown) > 3 else "")
-        return f"at least {size}; nobody says how large {len(self.unknown)} are ({names})"
+        verb = "is" if len(self.unknown) == 1 else "are"
+        return f"at least {size}; nobody says how large {len(self.unknown)} {verb} ({names})"
 
 
 def collection_entries(environment: Environment) -> Mapping[str, CollectionEntry]:

@@ -209,10 +209,10 @@ def test_info_of_a_published_screen_says_whom_to_cite_and_what_was_not_tried(cli
 
 
 def test_a_collection_is_not_downloaded_before_somebody_agrees(cli, tmp_path: Path) -> None:
-    refused = cli("data", "fetch", "--all-of", "virtual_cell_challenge")
+    refused = cli("data", "fetch", "--all-of", "nadig_2025")
     assert refused.code == 2
-    assert "3 of 3 data sets are not on disk" in refused.err
-    assert "at least 15.5 GB" in refused.err
+    assert "2 of 2 data sets are not on disk" in refused.err
+    assert "nadig_2025 takes 15.0 GB" in refused.err
     assert "pass --yes" in refused.err
     assert not (tmp_path / "data").exists()
     assert "--all-of" in cli("data", "fetch").err

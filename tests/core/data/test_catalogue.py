@@ -79,9 +79,30 @@ LAYOUTS: Mapping[str, Layout] = {
     "scperturb_adamson_2016_epistasis": Layout(
         [
             *("3x_neg_ctrl_pMJ144-1", "3x_neg_ctrl_pMJ144-2", "ATF6_only_pMJ145"),
-            *("ATF6_EIF2AK3_ERN1_pMJ158", "*"),
+            *("ATF6_PERK_IRE1_pMJ158", "PERK_only_pMJ146", "CREB1_pDS009", "*", None),
         ],
-        ["ATF6", "ATF6+EIF2AK3+ERN1"],
+        ["ATF6", "ATF6+EIF2AK3+ERN1", "CREB1", "EIF2AK3"],
+    ),
+    "scperturb_datlinger_2017": Layout(
+        ["control", "Tcrlibrary_STAT1_2", "Tcrlibrary_STAT1_3", "Tcrlibrary_EGR1_2"] * 2,
+        ["EGR1", "STAT1"],
+        obs={
+            "perturbation_2": ["stimulated"] * 4 + ["unstimulated"] * 4,
+            "replicate": ["1", "1", "2", "2"] * 2,
+        },
+        encoding="csr",
+        cell_types=["stimulated", "unstimulated"],
+    ),
+    "scperturb_datlinger_2021": Layout(
+        ["control", "LCP2_2", "LCP2_1", "EGR1_1"] * 2,
+        ["EGR1", "LCP2"],
+        # A well has one guide and one condition.
+        obs={
+            "perturbation_2": ["stimulated"] * 4 + ["unstimulated"] * 4,
+            "sample": ["C02", "B12", "M10", "M12", "I12", "M07", "I24", "L22"],
+        },
+        encoding="csr",
+        cell_types=["stimulated", "unstimulated"],
     ),
     "scperturb_papalexi_2021": Layout(
         ["control", "STAT2g2", "STAT2g3", "JAK2g1"],
@@ -89,25 +110,49 @@ LAYOUTS: Mapping[str, Layout] = {
         obs={"hto": ["rep1-tx", "rep1-tx", "rep2-tx", "rep1-tx"]},
     ),
     "scperturb_frangieh_2021": Layout(
-        ["control", "CD58", "control", "IRF1", None],
+        ["NO_SITE_47", "CD58_2", "ONE_NON-GENE_SITE_531", "IRF1_1", "nan"],
         ["CD58", "IRF1"],
-        obs={"perturbation_2": ["Control", "Control", "IFNγ", "IFNγ", "IFNγ"]},
+        column="sgRNA",
+        obs={
+            "perturbation": ["control", "CD58", "control", "IRF1", "control"],
+            "perturbation_2": ["Control", "Control", "IFNγ", "IFNγ", "IFNγ"],
+        },
         cell_types=["Control", "IFNγ"],
     ),
     "scperturb_dixit_2016_day7": Layout(
-        ["INTERGENIC1216445", "EGR1", "ELF1"], ["EGR1", "ELF1"], column="target"
+        ["INTERGENIC1216445", "EGR1", "ELF1", "INTERGENIC393453", None],
+        ["EGR1", "ELF1"],
+        column="target",
+    ),
+    "scperturb_dixit_2016_high_moi": Layout(
+        [
+            *("control", "p-sgEGR1-2", "p-sgEGR1-4_p-sgELF1-5", "p-INTERGENIC393453_p-sgELF1-2"),
+            *("p-INTERGENIC393453_p-INTERGENIC216151", "nan"),
+        ],
+        ["EGR1", "EGR1+ELF1", "ELF1"],
+        # The first of several guides.
+        obs={"target": ["INTERGENIC393453", "EGR1", "EGR1", "x", "x", "x"]},
     ),
     "scperturb_shifrut_2018": Layout(
-        ["NonTarget", "CBL", "NonTarget", "LCP2"],
+        ["NonTarget", "CBL", "NonTarget", "LCP2", None],
         ["CBL", "LCP2"],
         column="target",
-        obs={"sample": ["D1S", "D1S", "D2N", "D2N"]},
+        obs={"sample": ["D1_stim", "D1_stim", "D2_nostim", "D2_nostim", "D1_stim"]},
         encoding="csr",
-        cell_types=["D1S", "D2N"],
+        cell_types=["D1_stim", "D2_nostim"],
     ),
-    "scperturb_schraivogel_2020_chr8": Layout(
-        ["control", "KLF1", "GATA1", "multiplet"], ["GATA1", "KLF1"], encoding="csr"
-    ),
+    **{
+        f"scperturb_schraivogel_2020_{chromosome}": Layout(
+            [
+                *("non-targeting_00025", "KLF1_+_124194986-P1P2", "GATA1_+_6624578.23-P1P2"),
+                *("control", "multiplet"),
+            ],
+            ["GATA1", "KLF1"],
+            obs={"replicate": ["sample_6", "sample_3", "sample_6", "sample_3", "sample_6"]},
+            encoding="csr",
+        )
+        for chromosome in ("chr8", "chr11")
+    },
     "replogle_2022_k562_essential_raw": Layout(
         ["non-targeting", "GATA1", "KLF1"],
         ["GATA1", "KLF1"],
@@ -119,7 +164,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "scperturb_adamson_2016_upr": Layout(
         [
             *("62(mod)_pBA581", "63(mod)_pBA580", "Gal4-4(mod)_pBA582"),
-            *("DDIT3_pDS263", "SNAI1_pDS266", "*"),
+            *("DDIT3_pDS263", "SNAI1_pDS266", "*", None),
         ],
         ["DDIT3", "SNAI1"],
     ),
@@ -282,6 +327,9 @@ def test_every_entry_says_where_it_is_from_and_what_to_cite(
     assert entry.read_in or collection.read_in
     assert entry.untried or collection.untried
     assert entry.options["name"] == name
+    # What was not found is said, and nothing is guessed.
+    assert (entry.n_cells and entry.n_genes) or "Cells and genes are left out" in entry.untried
+    assert entry.options.get("size") or "Size" in entry.untried
     # A checksum is published with a size, and an archive on Zenodo has both.
     if "zenodo.org" in str(entry.options["url"]):
         assert re.fullmatch(r"[0-9a-f]{32}", str(entry.options["md5"]))
@@ -306,13 +354,15 @@ def test_the_plan_of_a_fetch_adds_up_what_is_missing(tmp_path: Path) -> None:
     environment = Environment.load(data_dir=tmp_path)
     plan = plan_fetch("virtual_cell_challenge", environment)
     assert plan.missing == ("vcc_2025_h1_train", "vcc_2025_h1_validation", "vcc_2025_h1_test")
-    assert plan.n_bytes == 15_482_497_461
-    assert plan.unknown == ("vcc_2025_h1_validation", "vcc_2025_h1_test")
-    assert "at least 15.5 GB; nobody says how large 2 are" in plan.estimate
+    assert plan.n_bytes == 15_482_497_461 + 6_928_967_541 + 11_950_739_168
+    assert not plan.unknown
     (tmp_path / "vcc_2025").mkdir()
     (tmp_path / "vcc_2025" / "adata_Training.h5ad").write_bytes(b"x")
     later = plan_fetch("virtual_cell_challenge", environment)
-    assert (len(later.missing), later.n_bytes) == (2, 0)
+    assert (len(later.missing), later.n_bytes) == (2, 6_928_967_541 + 11_950_739_168)
+    unsaid = plan_fetch("perturbench", environment)
+    assert unsaid.unknown == ("perturbench_norman_2019",)
+    assert "at least 20.8 GB; nobody says how large 1 is (perturbench_n" in unsaid.estimate
     with pytest.raises(DataError, match="did you mean 'scperturb'"):
         plan_fetch("scpertub", environment)
 
