@@ -335,3 +335,24 @@ def test_honest_objects_end() -> None:
 def test_what_a_module_knows_is_not_followed() -> None:
     # Functions and classes of a module lead to all of it, and it to the whole process.
     assert not any(item is KEPT for _, item in reachable([kept, Holder, Holder(1), sys]))
+
+
+def test_paths_say_how_an_array_is_reached() -> None:
+    values = np.arange(3.0)
+    named = {
+        "task target.values": weakref.proxy(kept(values)),
+        "task target.itself target.values": weakref.ref(with_proxy(values)),
+        "task reference['values']": function_with_attribute(values),
+        "task reference": collections.deque([values]),
+        "task closure": lambda: values,
+        "task class['kept']": with_a_class_attribute(values),
+    }
+    for path, item in named.items():
+        assert path in [found for found, each in reachable_arrays(item) if each is values]
+    assert list(reachable("a plain value")) == []
+
+
+def with_proxy(values: Array) -> Holder:
+    first = kept(None)  # type: ignore[arg-type]
+    first.itself = weakref.proxy(kept(values))
+    return first

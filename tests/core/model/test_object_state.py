@@ -40,8 +40,8 @@ class OfTheModule(Plain):
         return [ALPHA for _ in range(2)]
 
 
-class WithSlots(Plain):
-    __slots__ = ("__share", "unset")
+class WithSlots:
+    __slots__ = ("unset", "__dict__", "__share")  # noqa: RUF023
 
     def __init__(self, share: float) -> None:
         self.__share = share
@@ -90,7 +90,12 @@ def test_plain_values_of_the_module_count(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_is_in_slots_counts() -> None:
-    assert object_state(WithSlots(0.5)) == object_state(WithSlots(0.5))
+    item = WithSlots(0.5)
+    item.more = 1  # type: ignore[attr-defined]
+    assert object_state(item) == {
+        "slots": {"WithSlots.__share": 0.5},
+        "attributes": {"more": 1},
+    }
     assert object_state(WithSlots(0.5)) != object_state(WithSlots(0.25))
 
 

@@ -295,3 +295,13 @@ def test_a_cell_type_with_one_condition_has_a_say_in_its_own_typical_change() ->
     np.testing.assert_allclose(typical.whole(0.0)[1], targets[3])
     # Without it the type has no condition, whatever the prior.
     np.testing.assert_allclose(typical.without(1, 0.0)[3], targets[:3].mean(axis=0))
+
+
+def test_rows_of_a_perturbation_are_grouped_in_their_order() -> None:
+    rng = np.random.default_rng(4)
+    perturbations = rng.integers(0, 3, size=300)
+    groups = Rows(perturbations, np.zeros(300, dtype=np.int64)).groups()
+    found = [row for group in groups for row in group]
+    assert sorted(len(row) for row in found) == sorted(np.bincount(perturbations))
+    for row in found:
+        np.testing.assert_array_equal(row, np.flatnonzero(perturbations == perturbations[row[0]]))
