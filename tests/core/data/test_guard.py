@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import array
+from array import array as numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -226,7 +226,7 @@ def test_a_whole_buffer_is_no_view_of_more(
     bench: Bench, parts: tuple[Task, tuple[Condition, ...]]
 ) -> None:
     task, test = parts
-    for buffer in (bytes(80), bytearray(80), array.array("d", [0.0] * 10)):
+    for buffer in (bytes(80), bytearray(80), numbers("d", [0.0] * 10)):
         whole = np.frombuffer(buffer, dtype=np.float64)
         runtime = replace(task.runtime, report=partial(np.add, whole))
         bench.guard(replace(task, runtime=runtime), test)
