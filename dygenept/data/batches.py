@@ -70,6 +70,18 @@ def _control_means(expression: CellMatrix, codes: IntArray, n_groups: int) -> Do
     return sums
 
 
+def shared_batches(batches: CellBatches, n_cell_types: int) -> IntArray:
+    """Number the batch and cell type whose controls a cell is compared with, (N,).
+
+    Returns:
+        Row of ``batches.offsets``, which perturbed and control cells share; -1 for cells that are
+        compared with all controls, and for the control cells of small batches.
+    """
+    # The last rows are those of the control cells of small batches, one per cell type.
+    n_kept = len(batches.offsets) - n_cell_types
+    return np.where(batches.rows < n_kept, batches.rows, -1).astype(np.int32)
+
+
 def matched_sums(
     sums: DoubleArray,
     batches: CellBatches,

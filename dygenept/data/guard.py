@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dygenept.data.batches import shared_batches
 from dygenept.data.pseudobulk import condition_positions
 from dygenept.data.reachable import Array, reachable_arrays
 from dygenept.errors import LeakageError
@@ -105,6 +106,12 @@ def _check_cells(task: Task, data: PerturbationData, rows: IntArray) -> None:
         )
     if not np.array_equal(cells.condition_codes, codes[kept]):
         _refuse("task.cells.condition_codes does not name the cells' own conditions")
+    own_batches = None
+    if data.batches is not None:
+        own_batches = shared_batches(data.batches, len(data.cell_types))[kept]
+    # Two Nones are equal to numpy as well, and None is equal to no array.
+    if not np.array_equal(cells.batch_codes, own_batches):  # type: ignore[arg-type]
+        _refuse("task.cells.batch_codes does not name the cells' own batches")
     if list(cells.cell_ids) != list(data.cell_ids[kept]):
         strange = set(cells.cell_ids) - set(data.cell_ids[kept])
         _refuse(f"task.cells.cell_ids names other cells, such as {min(strange, default='')!r}")

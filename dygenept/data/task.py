@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dygenept.data.batches import shared_batches
 from dygenept.data.de.half_tests import HalfTester
 from dygenept.data.memory_of_models import check_given_cells
 from dygenept.data.pseudobulk import condition_positions, half_means
@@ -128,6 +129,9 @@ def _cells(data: PerturbationData, rows: IntArray, memory: int | None) -> TaskCe
         condition_codes=codes[kept],
         cell_type_codes=data.cell_type_codes[kept],
         cell_ids=data.cell_ids[kept],
+        batch_codes=None
+        if data.batches is None
+        else shared_batches(data.batches, len(data.cell_types))[kept],
     )
 
 

@@ -1,4 +1,11 @@
-"""Seeded samples of the cells behind each condition, for metrics that look at cells."""
+"""Seeded samples of the cells behind each condition, for metrics that look at cells.
+
+Where controls are matched by batch, the samples are the same cells, and each is moved by how far
+its batch's controls lie from all controls, as cells are for means. So a condition's cells have the
+mean that models are scored against, and one sample of controls serves all conditions of a cell
+type. Sparse cells stay sparse: what is subtracted enters distances and projections by its products
+with them, of which there is one per cell and batch.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.evaluation.batch_mix import control_shares, mixed_rows
 from dygenept.machine.tables import squared_lengths, zeros
 from dygenept.types import (
+    CellBatches,
     CellDistances,
     DoubleArray,
     FloatArray,
+    IntArray,
     PerturbationData,
     Pseudobulk,
     Rows,
@@ -27,27 +37,98 @@ if TYPE_CHECKING:
 MAX_CELLS = 100
 # Below this share of stored values, products of sparse cells are faster than those of dense ones.
 SPARSE_SHARE = 1 / 32
+# With more batches (of a cell type each) the products of all of them would take too much memory.
+MOST_BATCHES = 500
+
+
+class _Offsets:
+    """What is subtracted from the cells of each batch, and its products, computed once."""
+
+    def __init__(self, batches: CellBatches) -> None:
+        self.batches = batches
+        self._products: tuple[DoubleArray, DoubleArray] | None = None
+
+    @property
+    def suits_sparse(self) -> bool:
+        """True if there are few enough batches for products of all of them."""
+        return len(self.batches.offsets) <= MOST_BATCHES
+
+    def products(self) -> tuple[DoubleArray, DoubleArray]:
+        """Return offsets gene by gene, (G, n_rows), and their inner products, (n_rows, n_rows).
+
+        A last row of zeros is that of cells that stay, whose row is -1.
+        """
+        if self._products is None:
+            offsets = self.batches.offsets
+            by_gene = np.zeros((offsets.shape[1], len(offsets) + 1))
+            by_gene[:, :-1] = offsets.T
+            self._products = by_gene, by_gene.T @ by_gene
+        return self._products
+
+    def project(self, rows: IntArray, direction: DoubleArray) -> DoubleArray:
+        """Return the inner product of what is subtracted with a direction, (n,)."""
+        used, places = np.unique(rows, return_inverse=True)
+        if 2 * len(used) < len(self.batches.offsets):
+            return np.asarray((self.of(used) @ direction)[places])
+        # Offsets of all batches, which need not be copied; the last is that of the row -1.
+        return np.append(self.batches.offsets @ direction, 0.0)[rows]
+
+    def of(self, rows: IntArray) -> DoubleArray:
+        """Return what is subtracted from cells with these rows, (n, G)."""
+        found = self.batches.offsets[rows]
+        found[rows < 0] = 0.0
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """What is subtracted from some cells: the offsets of these rows, (n,); -1 for nothing."""
+
+    offsets: _Offsets
+    rows: IntArray
 
 
 class _Cells:
     """Some cells, and what distances need of them."""
 
-    def __init__(self, stored: sparse.csr_matrix) -> None:
-        """Take cells, (n, G); they are made dense unless nearly all of them is zero."""
+    def __init__(self, stored: sparse.csr_matrix, moves: _Moves | None = None) -> None:
+        """Take cells, (n, G); they are made dense unless nearly all of them is zero.
+
+        Args:
+            stored: The cells as they are.
+            moves: What is subtracted from each; None for nothing.
+        """
         is_sparse = stored.nnz < SPARSE_SHARE * stored.shape[0] * stored.shape[1]
+        is_sparse = is_sparse and (moves is None or moves.offsets.suits_sparse)
         self._stored = stored.astype(np.float64) if is_sparse else None
-        self._dense = None if is_sparse else _dense(stored)
-        self._squares = (
-            squared_lengths(self._dense)
-            if self._dense is not None
-            else np.asarray(stored.astype(np.float64).power(2).sum(axis=1)).ravel()
-        )
+        self._moves = moves
+        self._dense = None if is_sparse else _dense(stored, moves)
+        self._with_offsets: DoubleArray | None = None
+        if self._dense is not None:
+            self._squares = squared_lengths(self._dense)
+            return
+        exact = stored.astype(np.float64)
+        self._squares = np.asarray(exact.power(2).sum(axis=1)).ravel()
+        if moves is not None:
+            by_gene, among = moves.offsets.products()
+            # Inner product of each cell as it is with what is subtracted in each batch.
+            self._with_offsets = exact @ by_gene  # (n, n_rows + 1)
+            self._squares -= 2.0 * self._with_offsets[np.arange(len(moves.rows)), moves.rows]
+            self._squares += among[moves.rows, moves.rows]
 
     def squared_distances(self, other: _Cells) -> DoubleArray:
         """Squared Euclidean distance of each cell to each of the others, (n, m)."""
         found: DoubleArray
         if self._stored is not None and other._stored is not None:
             found = (self._stored @ other._stored.T).toarray()
+            mine, theirs = self._moves, other._moves
+            if mine is not None and theirs is not None:
+                assert self._with_offsets is not None
+                assert other._with_offsets is not None
+                # Inner products of moved cells, from those of the cells as they are.
+                found -= self._with_offsets[:, theirs.rows]
+                found -= other._with_offsets[:, mine.rows].T
+                found += mine.offsets.products()[1][np.ix_(mine.rows, theirs.rows)]
         else:
             found = self._whole() @ other._whole().T
         found *= -2.0
@@ -58,7 +139,7 @@ class _Cells:
     def _whole(self) -> DoubleArray:
         if self._dense is not None:
             return self._dense
-        return _dense(self._stored)
+        return _dense(self._stored, self._moves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +156,10 @@ class _Store:
         distances: What is computed already, by condition.
         controls: Control cells and the mean distance of two of them, by the sampled rows, which
             all conditions of a cell type share.
+        offsets: Where controls are matched by batch: what is subtracted from each cell.
+        shares: There, the share of each row of offsets among the controls of each condition's cell
+            type, (n_rows,).
+        seed: Decides which cells ``real_mixed`` moves.
     """
 
     expression: CellMatrix
@@ -84,6 +169,19 @@ class _Store:
     squared: FloatArray | None = None
     distances: dict[int, CellDistances] = field(default_factory=dict)
     controls: dict[bytes, tuple[_Cells, float]] = field(default_factory=dict)
+    offsets: _Offsets | None = None
+    shares: tuple[DoubleArray, ...] = ()
+    seed: int = 0
+
+    def moves(self, cells: npt.NDArray[np.intp]) -> _Moves | None:
+        """What is subtracted from these cells; None for nothing."""
+        if self.offsets is None:
+            return None
+        return _Moves(self.offsets, self.offsets.batches.rows[cells])
+
+    def dense(self, cells: npt.NDArray[np.intp]) -> DoubleArray:
+        """Return these cells without batch effects, (n, G)."""
+        return _dense(self.expression[cells], self.moves(cells))
 
 
 class CellSamples:
@@ -97,12 +195,30 @@ class CellSamples:
         self._positions = positions
 
     def control(self, row: int) -> DoubleArray:
-        """Sampled control cells of the condition's cell type, (m, G)."""
-        return _dense(self._store.expression[self._store.control_rows[self._at(row)]])
+        """Sampled control cells of the condition's cell type, without batch effects, (m, G)."""
+        return self._store.dense(self._store.control_rows[self._at(row)])
 
     def real(self, row: int) -> DoubleArray:
-        """Sampled cells of the condition, (k, G)."""
-        return _dense(self._store.expression[self._store.real_rows[self._at(row)]])
+        """Sampled cells of the condition, without batch effects, (k, G)."""
+        return self._store.dense(self._store.real_rows[self._at(row)])
+
+    def real_mixed(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition, as many in each batch as controls would be, (k, G).
+
+        Cells of batches that have too many are moved to others, by the difference of both batches'
+        controls; the rest stay as they are. Without matched batches it is ``real``.
+        """
+        position, store = self._at(row), self._store
+        cells = store.real_rows[position]
+        found = _dense(store.expression[cells])
+        if store.offsets is not None:
+            rng = np.random.default_rng([store.seed, 2, position])
+            own = store.offsets.batches.rows[cells]
+            others = mixed_rows(own, store.shares[position], rng)
+            moved = np.flatnonzero(others != own)
+            found[moved] += store.offsets.of(others[moved])
+            found[moved] -= store.offsets.of(own[moved])
+        return found
 
     def mean(self, row: int) -> DoubleArray:
         """Mean of all cells of the condition, (G,)."""
@@ -114,7 +230,8 @@ class CellSamples:
         position = self._at(row)
         if position not in self._store.distances:
             control, within_control = self._controls(position)
-            real = _Cells(self._store.expression[self._store.real_rows[position]])
+            cells = self._store.real_rows[position]
+            real = _Cells(self._store.expression[cells], self._store.moves(cells))
             squared = control.squared_distances(real).astype(np.float32)
             kept = self._store.squared
             if kept is not None:
@@ -129,9 +246,15 @@ class CellSamples:
 
     def project(self, row: int, direction: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Inner product of each control cell and each real cell with a direction, (m,), (k,)."""
-        position, expression = self._at(row), self._store.expression
-        control = expression[self._store.control_rows[position]] @ direction
-        return control, expression[self._store.real_rows[position]] @ direction
+        position, store = self._at(row), self._store
+        cells = store.control_rows[position], store.real_rows[position]
+        control, real = (store.expression[own] @ direction for own in cells)
+        if store.offsets is not None:
+            rows = [store.offsets.batches.rows[own] for own in cells]
+            moved = store.offsets.project(np.concatenate(rows), direction)
+            control -= moved[: len(rows[0])]
+            real -= moved[len(rows[0]) :]
+        return control, real
 
     def take(self, rows: Rows) -> CellSamples:
         """Return the samples of some conditions, in this order."""
@@ -141,7 +264,7 @@ class CellSamples:
         rows, known = self._store.control_rows[position], self._store.controls
         key = rows.tobytes()
         if key not in known:
-            control = _Cells(self._store.expression[rows])
+            control = _Cells(self._store.expression[rows], self._store.moves(rows))
             known[key] = control, _mean_distance(control)
         return known[key]
 
@@ -187,6 +310,9 @@ def cell_samples(
         squared=None
         if data.tables is None
         else zeros((len(data.conditions), max_cells, max_cells), np.float32, folder=data.tables),
+        offsets=None if data.batches is None else _Offsets(data.batches),
+        shares=control_shares(data),
+        seed=seed,
     )
     return CellSamples(store, np.arange(len(data.conditions)))
 
@@ -222,6 +348,8 @@ def _mean_distance(cells: _Cells) -> float:
     return float(np.sqrt(cells.squared_distances(cells)).mean())
 
 
-def _dense(cells: sparse.csr_matrix) -> DoubleArray:
+def _dense(cells: sparse.csr_matrix, moves: _Moves | None = None) -> DoubleArray:
     dense: DoubleArray = cells.toarray().astype(np.float64)
+    if moves is not None:
+        dense -= moves.offsets.of(moves.rows)
     return dense

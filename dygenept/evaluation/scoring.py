@@ -15,6 +15,7 @@ from dygenept.data.pseudobulk import positions_of
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation.blocks import in_blocks, values_of
 from dygenept.evaluation.candidate_ranks import are_alike
+from dygenept.evaluation.control_cells import ControlHalves
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.machine.tables import empty_like, finite_rows, in_file, row_parts, rows_of
@@ -54,8 +55,7 @@ class GroundTruth:
         cells: Samples of cells, one row per condition of ``data``, where a metric reads them.
         held_out: Conditions held out in any fold, among which ranks are; None where only those
             that are predicted together count.
-        control_halves: Means of halves of each cell type's controls, (2, n_cell_types, G), where a
-            metric reads them.
+        control_halves: Means of halves of the controls, where a metric reads them.
         has_singles: A metric reads the single perturbations of combinations.
         cell_tester: Tests predicted cells, where a metric reads them.
         laid_out: What was laid out for a fold, by its conditions, which all its jobs share; None
@@ -68,7 +68,7 @@ class GroundTruth:
     de_tests: DeTests | None = None
     cells: MetricCells | None = None
     held_out: HeldOutPool | None = None
-    control_halves: DoubleArray | None = None
+    control_halves: ControlHalves | None = None
     has_singles: bool = False
     cell_tester: CellTester | None = None
     laid_out: dict[tuple[Condition, ...], LaidOut] | None = None
@@ -179,7 +179,7 @@ def _laid_out(conditions: tuple[Condition, ...], against: GroundTruth) -> LaidOu
         de_tests=None
         if tests is None
         else DeTests(rows_of(tests.is_significant, rows), rows_of(tests.scores_vs_rest, rows)),
-        control_halves=None if halves is None else _read_only(_halves(halves, types, means)),
+        control_halves=None if halves is None else _read_only(_halves(halves, rows, types, means)),
         single_deltas=_single_deltas(conditions, data, pseudobulk) if against.has_singles else (),
         rows=rows,
         shared=SharedByFold() if is_kept else None,
@@ -258,14 +258,18 @@ def _repeated(of_types: DoubleArray, types: Sequence[int], means: DoubleArray) -
     return found
 
 
-def _halves(halves: DoubleArray, types: Sequence[int], means: DoubleArray) -> DoubleArray:
-    shape = 2, len(types), halves.shape[2]
-    if len(set(types)) == 1 and not in_file(means):
-        of_type = np.asarray(halves[:, types[0], None], dtype=np.float64)
+def _halves(
+    halves: ControlHalves, rows: IntArray, types: Sequence[int], means: DoubleArray
+) -> DoubleArray:
+    """Give each condition the halves that it is measured from, (2, n, G)."""
+    of_types = halves.of_types
+    shape = 2, len(types), of_types.shape[2]
+    if len(set(types)) == 1 and halves.shares is None and not in_file(means):
+        of_type = np.asarray(of_types[:, types[0], None], dtype=np.float64)
         return np.broadcast_to(of_type, shape)
     found = empty_like(means, shape, np.float64)
-    for row, kind in enumerate(types):
-        found[:, row] = halves[:, kind]
+    for place, (row, kind) in enumerate(zip(rows.tolist(), types, strict=True)):
+        found[:, place] = halves.of_condition(row, kind)
     return found
 
 

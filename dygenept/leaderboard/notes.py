@@ -301,6 +301,8 @@ def _controls(record: RunRecord) -> str:
     if len(record.controls.n_cells) > 1:
         where = in_cell_type(kind) or " of unknown type"
         n_cells = f"{n_cells}{where}; {len(few)} of {len(record.controls.n_cells)} cell types"
+    if record.dataset.mapping.get("match_batches") is True:
+        n_cells = f"{n_cells}, of all batches; a perturbation is compared with those of its own"
     return (
         f"few control cells ({n_cells}): {few[kind]:.0%} of the noise of a change comes from them, "
         "which the predicted and the true change share; read the metrics that end in split_control"

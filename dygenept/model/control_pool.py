@@ -24,11 +24,14 @@ class ControlCells:
         expression: CSR, (n_controls, G), float32, log1p scale.
         cell_type_codes: Cell type of each cell, (n_controls,).
         n_cell_types: Number of cell types.
+        batch_codes: As ``TaskCells`` has them, (n_controls,); None where controls are not matched
+            by batch.
     """
 
     expression: sparse.csr_matrix
     cell_type_codes: npt.NDArray[np.int32]
     n_cell_types: int
+    batch_codes: npt.NDArray[np.int32] | None = None
 
     def members(self, cell_type: int) -> IndexArray:
         """Return the positions of a cell type's control cells.
@@ -43,6 +46,17 @@ class ControlCells:
                 "for it; leave its cells out or add controls"
             )
         return found
+
+    def of_batch(self, batch: int, cell_type: int) -> IndexArray:
+        """Return the control cells that a cell of a batch is compared with.
+
+        Args:
+            batch: Code of the batch and cell type; -1 for all controls of the cell type.
+            cell_type: The cell's type.
+        """
+        if batch < 0 or self.batch_codes is None:
+            return self.members(cell_type)
+        return np.flatnonzero(self.batch_codes == batch)
 
     def rows(self, indices: IndexArray) -> torch.Tensor:
         """Return the expression of a batch of cells, dense, (B, G)."""
@@ -69,6 +83,7 @@ class ControlCells:
             expression=self.expression[positions],
             cell_type_codes=self.cell_type_codes[positions],
             n_cell_types=self.n_cell_types,
+            batch_codes=None if self.batch_codes is None else self.batch_codes[positions],
         )
 
     def pool(self, gene_symbols: Sequence[str]) -> ControlPool:
@@ -93,4 +108,5 @@ def control_cells(cells: TaskCells, *, n_cell_types: int) -> ControlCells:
         expression=cells.expression[chosen],
         cell_type_codes=np.asarray(cells.cell_type_codes[chosen], dtype=np.int32),
         n_cell_types=n_cell_types,
+        batch_codes=None if cells.batch_codes is None else cells.batch_codes[chosen],
     )

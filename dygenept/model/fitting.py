@@ -326,8 +326,10 @@ class Member:
             if not parameter.requires_grad:
                 frozen = parameter.detach().cpu().contiguous().flatten()
                 digest.update(frozen.view(torch.uint8).numpy().data)
-        for array in (task.means, task.control_means, task.de_indices):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        batch_codes = None if task.cells is None else task.cells.batch_codes
+        for array in (task.means, task.control_means, task.de_indices, batch_codes):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).tobytes())
         return Checkpoint(
             directory / f"member-{self.number}{self.variant or ''}.safetensors", digest.hexdigest()
         )

@@ -10,7 +10,12 @@ from dygenept.data.measured import Measured
 from dygenept.data.pseudobulk import condition_counts
 from dygenept.errors import ConfigError, nearest
 from dygenept.evaluation.cell_samples import cell_samples
-from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.control_cells import (
+    ControlCells,
+    ControlHalves,
+    control_half_means,
+    count_controls,
+)
 from dygenept.evaluation.held_out import HeldOutPool
 from dygenept.evaluation.predicted_cells import CellTester
 from dygenept.plugin.configured import ConfiguredPlugin
@@ -20,7 +25,6 @@ from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
 from dygenept.runs.keys_and_seeds import job_seed
 from dygenept.types import (
     DeTests,
-    DoubleArray,
     EffectTable,
     MetricCells,
     MetricInputs,
@@ -55,7 +59,7 @@ class Scoring:
     held_out: HeldOutPool | None = None
     controls: ControlCells | None = None
     control_seed: int = 0
-    control_halves: DoubleArray | None = None
+    control_halves: ControlHalves | None = None
     has_singles: bool = False
     cell_tester: CellTester | None = None
 

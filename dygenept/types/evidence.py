@@ -53,7 +53,9 @@ class MetricCells(Protocol):
     """Samples of the cells behind each condition: single cells, log1p scale.
 
     Cells are drawn without replacement and seeded, the same for every model, and made dense one
-    condition at a time.
+    condition at a time. Where controls are matched by batch, all but those of ``real_mixed`` are
+    without batch effects: a cell minus how far its batch's controls lie from all controls, so that
+    a value may lie below 0.
     """
 
     def control(self, row: int) -> DoubleArray:
@@ -61,6 +63,13 @@ class MetricCells(Protocol):
 
     def real(self, row: int) -> DoubleArray:
         """Sampled cells of the condition, (k, G)."""
+
+    def real_mixed(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition in the controls' mix of batches, (k, G).
+
+        What predicted cells are compared with, since these name no batch; without matched batches
+        it is ``real``.
+        """
 
     def mean(self, row: int) -> DoubleArray:
         """Mean of all cells of the condition, sampled or not, (G,)."""

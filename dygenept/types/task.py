@@ -27,12 +27,17 @@ class TaskCells:
         condition_codes: Index into ``Task.train + Task.val``; -1 for control, (n,).
         cell_type_codes: Index into ``Task.cell_types``, (n,).
         cell_ids: Names of the cells, (n,).
+        batch_codes: Where controls are matched by batch: a number that the perturbed and the
+            control cells of one batch and cell type share, (n,); -1 for a cell of a batch with too
+            few control cells, or of none: it is compared with all controls of its cell type. None
+            where they are not matched. Means are without batch effects then; expression is not.
     """
 
     expression: sparse.csr_matrix
     condition_codes: IntArray
     cell_type_codes: IntArray
     cell_ids: npt.NDArray[np.object_]
+    batch_codes: IntArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

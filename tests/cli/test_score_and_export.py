@@ -162,6 +162,29 @@ def test_cell_eval_files_keep_its_rules(cli, toy: Path, tmp_path: Path, benched)
         assert (predicted.obs["target_gene"] == label).sum() == 7
 
 
+def test_cell_eval_files_say_where_predictions_are_without_batch_effects(
+    cli, toy: Path, tmp_path: Path
+) -> None:
+    import anndata
+
+    adata = anndata.read_h5ad(toy)
+    adata.obs["plate"] = [f"p{row % 2}" for row in range(adata.n_obs)]
+    path = tmp_path / "plates.h5ad"
+    adata.write_h5ad(path)
+    for flag, is_said in (("--match-batches", True), ("--no-match-batches", False)):
+        results = tmp_path / flag
+        asked = ("--dataset", path, "--batch-column", "plate", flag, "--results", results)
+        benched = cli("bench", *asked, "--model", "additive", "--metric", "mse")
+        assert benched.code == 0, benched.err
+        result = cli(
+            *("export", "cell-eval", "--model", "additive", "--results", results),
+            *("--output", tmp_path / f"ce{flag}"),
+        )
+        assert result.code == 0, result.err
+        said = " ".join(result.err.split())
+        assert ("controls are matched by batch in these predictions" in said) is is_said
+
+
 def test_pseudobulk_level_writes_one_row_a_perturbation(
     cli, toy: Path, tmp_path: Path, benched
 ) -> None:

@@ -91,15 +91,15 @@ def test_the_control_mean_is_no_prediction_whichever_half_it_is_seen_from() -> N
 def test_halves_of_controls_are_disjoint_and_seeded() -> None:
     data = toy_data(ToyShape(n_cell_types=2))
     means = pseudobulk(data)
-    first, second = control_half_means(data, seed=3)
+    first, second = control_half_means(data, seed=3).of_types
     counts = count_controls(data, means.n_cells)
     for row, kind in enumerate(data.cell_types):
         n_all = counts.n_cells[kind]
         n_first = n_all // 2
         total = n_first * first[row] + (n_all - n_first) * second[row]
         np.testing.assert_allclose(total / n_all, means.control_means[row], atol=1e-9)
-    np.testing.assert_array_equal(control_half_means(data, seed=3)[0], first)
-    assert not np.array_equal(control_half_means(data, seed=4)[0], first)
+    np.testing.assert_array_equal(control_half_means(data, seed=3).of_types[0], first)
+    assert not np.array_equal(control_half_means(data, seed=4).of_types[0], first)
 
 
 def test_few_controls_are_few_beside_the_perturbed_cells() -> None:

@@ -118,6 +118,12 @@ def cell_eval(
             }
         )
         return
+    if data.batches is not None:
+        console.note(
+            "controls are matched by batch in these predictions, and cell-eval measures changes of "
+            "real cells, which are written as they are, from all controls; --no-match-batches in "
+            "the bench gives predictions that it can be fair to"
+        )
     console.note(
         f"{files.n_conditions} perturbation(s) written; {files.clipped:.1%} of the predicted "
         "means were outside [0, 15), the range that cell-eval requires, and were clipped"

@@ -15,6 +15,9 @@ from dygenept.types.cells import CellMatrix, StoredValues
 
 # Raised when the same content gives another fingerprint.
 VERSION = 1
+# The same where controls are matched by batch, when what that means for results changes: 1 was not
+# named, and left cells as they are.
+MATCHING = 2
 # Values that are hashed at a time.
 RUN = 1 << 20
 
@@ -72,6 +75,7 @@ def fingerprint(content: Content) -> str:
         # A cell without a batch has the code -1, which points to the last name.
         names, batch_codes = _canonical([*names, ""], batch_codes % (len(names) + 1))
         header["batches"] = names
+        header["matching"] = MATCHING
     digest.update(json.dumps(header, sort_keys=True, ensure_ascii=True).encode())
     _update(digest, expression.data, "<f4")
     _update(digest, expression.indices, "<i4")

@@ -1,4 +1,10 @@
-"""What training draws from: conditions, their cells and the control cells, batch by batch."""
+"""What training draws from: conditions, their cells and the control cells, batch by batch.
+
+A batch is one of training's here. Where controls are matched by the batch of an experiment, a
+single cell is paired with a control cell of its own one, so that the change between the two is on
+average the one that means have; a change of means is without batch effects already, and reads any
+control.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import sparse
 
@@ -24,16 +31,20 @@ class PerturbedCells:
     Attributes:
         expression: CSR, (n, G), log1p scale.
         starts: First cell of each condition and, last, n, (n_conditions + 1,).
+        batch_codes: As ``TaskCells`` has them, (n,); None where controls are not matched by batch.
     """
 
     expression: sparse.csr_matrix
     starts: IndexArray
+    batch_codes: npt.NDArray[np.int32] | None = None
 
     def take(self, rows: IndexArray) -> PerturbedCells:
         """Return the cells of some conditions, in this order."""
         spans = [np.arange(self.starts[row], self.starts[row + 1]) for row in rows]
         starts = np.concatenate([[0], np.cumsum([len(span) for span in spans])]).astype(np.int64)
-        return PerturbedCells(self.expression[np.concatenate(spans)], starts)
+        chosen = np.concatenate(spans)
+        codes = None if self.batch_codes is None else self.batch_codes[chosen]
+        return PerturbedCells(self.expression[chosen], starts, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,12 @@ def perturbed_cells(task: Task, n_train: int) -> PerturbedCells:
         empty = task.train[int(np.flatnonzero(counts == 0)[0])].label
         raise DataError(f"train perturbation {empty!r} has no cells in the task")
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return PerturbedCells(expression=task.cells.expression[order], starts=starts)
+    batch_codes = task.cells.batch_codes
+    return PerturbedCells(
+        expression=task.cells.expression[order],
+        starts=starts,
+        batch_codes=None if batch_codes is None else batch_codes[order],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +215,11 @@ class BatchSource:
                 # Cells lie condition by condition: the last start at or below a cell is its own.
                 rows = np.searchsorted(self.cells.starts, drawn, side="right") - 1
             cell_types = np.repeat(self.conditions.cell_types[rows], self._repeats)
-            yield BatchPlan(drawn, rows, self._draw_controls(cell_types, rng))
+            if self.cells is not None and self.cells.batch_codes is not None:
+                controls = self._draw_matched(cell_types, self.cells.batch_codes[drawn], rng)
+            else:
+                controls = self._draw_controls(cell_types, rng)
+            yield BatchPlan(drawn, rows, controls)
 
     @property
     def _repeats(self) -> int:
@@ -248,4 +268,15 @@ class BatchSource:
         for cell_type in np.unique(cell_types):
             at = np.flatnonzero(cell_types == cell_type)
             drawn[at] = rng.choice(self.controls.members(int(cell_type)), size=len(at))
+        return drawn
+
+    def _draw_matched(
+        self, cell_types: IndexArray, batch_codes: npt.NDArray[np.int32], rng: np.random.Generator
+    ) -> IndexArray:
+        """Draw for each cell a control of its batch, or of its cell type where these are few."""
+        drawn = np.empty(len(cell_types), dtype=np.int64)
+        kinds = np.stack([cell_types, batch_codes], axis=1)
+        for cell_type, batch in np.unique(kinds, axis=0).tolist():
+            at = np.flatnonzero((kinds == (cell_type, batch)).all(axis=1))
+            drawn[at] = rng.choice(self.controls.of_batch(batch, cell_type), size=len(at))
         return drawn

@@ -135,20 +135,34 @@ def read_profiles() -> Profiles:
 
 
 def profiles_of(cells: Any) -> Profiles:
-    """Average the cells of ``train.h5ad`` in double precision."""
+    """Average the cells of ``train.h5ad`` in double precision.
+
+    Where they have a column of batches, means are without batch effects, as those of the harness: a
+    cell minus how far the control cells of its batch lie from all of its cell type.
+    """
     columns = ("condition", "cell_type", "part")
     condition, cell_type, part = (cells.obs[name].astype(str).to_numpy() for name in columns)
     is_control = part == "control"
-    found = sorted(set(zip(condition[~is_control], cell_type[~is_control], strict=True)))
-    means, parts = [], []
-    for label, name in found:
-        rows = np.flatnonzero((condition == label) & (cell_type == name) & ~is_control)
-        means.append(_mean(cells.X, rows))
-        parts.append(str(part[rows[0]]))
     controls = {
         name: _mean(cells.X, np.flatnonzero(is_control & (cell_type == name)))
         for name in sorted(set(cell_type[is_control]))
     }
+    batch = cells.obs["batch"].to_numpy() if "batch" in cells.obs else np.full(len(part), -1)
+    # A number of a batch is that of a cell type too.
+    offsets = {}
+    for number in sorted(set(batch[is_control]) - {-1}):
+        own = np.flatnonzero(is_control & (batch == number))
+        offsets[number] = _mean(cells.X, own) - controls[cell_type[own[0]]]
+    found = sorted(set(zip(condition[~is_control], cell_type[~is_control], strict=True)))
+    means, parts = [], []
+    for label, name in found:
+        rows = np.flatnonzero((condition == label) & (cell_type == name) & ~is_control)
+        mean = _mean(cells.X, rows)
+        for number, n_cells in zip(*np.unique(batch[rows], return_counts=True), strict=True):
+            if number >= 0:
+                mean -= n_cells / len(rows) * offsets[number]
+        means.append(mean)
+        parts.append(str(part[rows[0]]))
     return Profiles(
         labels=tuple(label for label, _ in found),
         cell_types=tuple(name for _, name in found),

@@ -64,6 +64,8 @@ def write_order(order: Order, task: Task, folder: Path) -> None:
 def write_cells(task: Task, path: Path) -> None:
     """Write train, validation and control cells as AnnData in GEARS' layout.
 
+    Cells are as they are. Where controls are matched by batch, a column says whose a cell's are.
+
     Raises:
         PluginError: If the task has no cells.
     """
@@ -78,16 +80,18 @@ def write_cells(task: Task, path: Path) -> None:
     parts = np.array([*["train"] * len(task.train), *["val"] * len(task.val), "control"], object)
     codes = cells.condition_codes
     types = np.array(task.cell_types, dtype=object)[cells.cell_type_codes]
+    columns: dict[str, object] = {
+        "condition": pd.Categorical(labels[codes]),
+        "cell_type": pd.Categorical(types),
+        "control": (codes == -1).astype(np.int64),
+        "part": pd.Categorical(parts[codes]),
+    }
+    if cells.batch_codes is not None:
+        columns["batch"] = cells.batch_codes
     adata = anndata.AnnData(
         X=cells.expression,
         obs=pd.DataFrame(
-            {
-                "condition": pd.Categorical(labels[codes]),
-                "cell_type": pd.Categorical(types),
-                "control": (codes == -1).astype(np.int64),
-                "part": pd.Categorical(parts[codes]),
-            },
-            index=pd.Index(np.asarray(cells.cell_ids, dtype=object).astype(str)),
+            columns, index=pd.Index(np.asarray(cells.cell_ids, dtype=object).astype(str))
         ),
         var=pd.DataFrame({"gene_name": list(task.gene_symbols)}, index=list(task.gene_ids)),
     )

@@ -1,7 +1,8 @@
 """Metrics of predicted cells, where a model predicts cells (``PredictsCells``) and not only means.
 
 At most 100 predicted cells of a perturbation are compared; values below 0 count as 0. Undefined for
-a model that predicts none.
+a model that predicts none. Predicted cells name no batch: where controls are matched by batch, the
+real ones beside them are in the controls' mix of batches (``MetricCells.real_mixed``).
 
 ``mmd``: squared maximum mean discrepancy from at most 100 real cells, with Gaussian kernels
 exp(-γ d²), the mean over γ = 2, 1, 0.5, 0.1, 0.01 and 0.005, all pairs (a cell with itself too).
@@ -186,7 +187,7 @@ def _of_cells(
     return MetricValues(
         np.array(
             [
-                compare(cells.cells[row].astype(np.float64), real.real(row))
+                compare(cells.cells[row].astype(np.float64), real.real_mixed(row))
                 for row in range(len(inputs.conditions))
             ]
         )
@@ -259,7 +260,10 @@ def dygenept_metrics() -> list[MetricSpec]:
         distance(
             wasserstein,
             formula="mean over genes of the 1-Wasserstein distance of predicted and real values",
-            misleads="Looks at each gene alone; zeros dominate.",
+            misleads=(
+                "Looks at each gene alone; zeros dominate. Where controls are matched by batch, "
+                "zeros of real cells that change batch move along."
+            ),
             use="For models that predict cells.",
             summary="1-Wasserstein distance of predicted and real values, mean over genes.",
             source="scipy, wasserstein_distance",

@@ -3,7 +3,8 @@
 2E|X-Y| - E|X-X'| - E|Y-Y'| with Euclidean distances over all genes, each expectation over all
 pairs (a cell with itself too, so it is never negative). Predicted cells X are sampled control
 cells plus the predicted delta, not cut at zero; Y are sampled cells of the perturbation. Where a
-control sets a truth of its own (the technical duplicate), Y is moved to have that mean. Without
+control sets a truth of its own (the technical duplicate), Y is moved to have that mean. Where
+controls are matched by batch, the cells of X and Y are without batch effects, as means are. Without
 samples of cells it is undefined, and left out of means.
 Source: Székely and Rizzo 2013; scPerturb (Peidli et al. 2024); cell-eval and scipy take the same
 pairs.
@@ -70,7 +71,7 @@ def dygenept_metrics() -> list[MetricSpec]:
             formula="2E‖X − Y‖ − E‖X − X′‖ − E‖Y − Y′‖, X control cells + Δ̂, Y real cells",
             misleads=(
                 "The spread of X is that of control cells, so truth does not reach 0; at most 100 "
-                "cells are read."
+                "cells are read. Matched by batch, cells still keep the spread of their batch."
             ),
             use="To see the mean's error against the spread of cells.",
             summary="Energy distance of control cells plus predicted delta to real cells.",

@@ -126,3 +126,46 @@ def test_points_are_shuffled_within_their_batch_alone() -> None:
     mixed = np.tile([0, 1], 8).astype(np.int32)
     assert energy_test(own, others, 19, np.random.default_rng(0), batches=mixed)[1] == 1 / 20
     assert energy_test(own, others, 19, np.random.default_rng(0))[1] == 1 / 20
+
+
+def test_a_distance_is_measured_within_batches_where_controls_are_matched() -> None:
+    asked = {"permutations": 0, "seed": 0}
+    for effect in (0.0, 0.3):
+        rng = np.random.default_rng(0)
+        matched, unmatched = of_two_batches(effect)
+        # The same change on cells of one batch alone, as without batches.
+        rate = 5.0 * np.exp(rng.normal(0.0, 0.3, (1, N_GENES)))
+        change = np.exp(rng.normal(0.0, effect, (16, 1, N_GENES)))
+        alone = screen(
+            counted(rng, np.tile(rate, (240, 1))), counted(rng, rate * np.tile(change, (1, 60, 1)))
+        )
+        without, ignored, within = (
+            float(np.median(strength(of, **asked).distances)) for of in (alone, unmatched, matched)
+        )
+        assert abs(within - without) < 0.3 * abs(ignored - without)
+
+
+def test_the_test_within_batches_is_exact() -> None:
+    """Offsets of other controls than the compared ones say nothing of who is a control."""
+    p_values = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        of_batch = 5.0 * np.exp(rng.normal(0.0, 0.3, (4, N_GENES)))
+        own = np.repeat(np.arange(4), 22)
+        in_batch = rng.choice(4, (12, 40), p=[0.7, 0.1, 0.1, 0.1])
+        data = screen(
+            counted(rng, of_batch[own]),
+            counted(rng, of_batch[in_batch]),
+            np.concatenate((own, in_batch.ravel())),
+        )
+        p_values.append(np.mean(strength(data, permutations=39, seed=seed).p_values <= 0.1))
+    assert np.mean(p_values) < 0.2
+
+
+def test_batches_with_few_other_controls_are_not_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    matched, unmatched = of_two_batches(0.3)
+    asked = {"permutations": 0, "seed": 0}
+    plain = strength(unmatched, **asked).distances
+    assert (strength(matched, **asked).distances != plain).all()
+    monkeypatch.setattr("dygenept.data.prepare.strength.MIN_CONTROLS", 1000)
+    np.testing.assert_array_equal(strength(matched, **asked).distances, plain)

@@ -30,6 +30,7 @@ from dygenept.data.reading.stored_cells import StoredCells
 from dygenept.data.request import DataRequest
 from dygenept.errors import DataError
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.control_cells import control_half_means
 from dygenept.machine.scratch import ScratchFile
 from dygenept.plugin.environment import Environment
 from dygenept.testing import ToyShape, write_toy_h5ad
@@ -157,6 +158,27 @@ def test_dropped_cells_and_matched_batches_are_the_same(toy: Path, limit: Memory
     assert stored.sha256 == held.sha256
     np.testing.assert_array_equal(pseudobulk(stored).means, pseudobulk(held).means)
     np.testing.assert_array_equal(de_tests(stored).scores_vs_rest, de_tests(held).scores_vs_rest)
+    halves, others = (control_half_means(data, seed=2) for data in (stored, held))
+    np.testing.assert_array_equal(halves.of_types, others.of_types)
+    assert halves.of_batches is not None
+    np.testing.assert_array_equal(halves.of_batches, others.of_batches)
+    assert (halves.shares != others.shares).nnz == 0
+    means = pseudobulk(held)
+    one, other = (cell_samples(data, means, seed=1) for data in (stored, held))
+    direction = means.means[0] - means.control_means[0]
+    for row in range(len(held.conditions)):
+        for name in ("control", "real", "real_mixed"):
+            np.testing.assert_array_equal(getattr(one, name)(row), getattr(other, name)(row))
+        for mine, theirs in zip(
+            one.project(row, direction), other.project(row, direction), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+        found, expected = one.distances(row), other.distances(row)
+        np.testing.assert_array_equal(found.squared, expected.squared)
+        assert (found.within_control, found.within_real) == (
+            expected.within_control,
+            expected.within_real,
+        )
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,9 @@ def test_distances_within_controls_are_computed_once_per_cell_type(
     made: list[int] = []
     plain = cell_samples_module._Cells
 
-    def counted(stored: sparse.csr_matrix) -> object:
+    def counted(stored: sparse.csr_matrix, moves: None) -> object:
         made.append(stored.shape[0])
-        return plain(stored)
+        return plain(stored, moves)
 
     monkeypatch.setattr(cell_samples_module, "_Cells", counted)
     samples = cell_samples(cells_data(), BULK, seed=0)

@@ -9,7 +9,12 @@ import pytest
 from core.evaluation.small_cells import AB, BULK, A, B, X, Y, cells_data
 from core.evaluation.small_inputs import inputs_of, spec_of
 
-from dygenept.evaluation.control_cells import ControlCells, control_half_means, count_controls
+from dygenept.evaluation.control_cells import (
+    ControlCells,
+    ControlHalves,
+    control_half_means,
+    count_controls,
+)
 from dygenept.evaluation.draws import NO_CORRELATION, lengthened
 from dygenept.evaluation.held_out import HeldOutPool, de_gene_counts
 from dygenept.evaluation.predicted_cells import CellTester
@@ -63,7 +68,7 @@ def test_halves_of_controls_are_drawn_type_by_type(seed: int) -> None:
     data, rng = cells_data(), np.random.default_rng(seed)
     cells = data.expression.toarray().astype(np.float64)
     x, y = rng.permutation([0, 6, 11]), rng.permutation([4, 10])
-    found = control_half_means(data, seed=seed)
+    found = control_half_means(data, seed=seed).of_types
     assert found.shape == (2, 2, 2)
     np.testing.assert_allclose(found[0], [cells[x[0]], cells[y[0]]])
     np.testing.assert_allclose(found[1], [cells[x[1:]].mean(axis=0), cells[y[1]]])
@@ -73,7 +78,7 @@ def test_of_one_control_cell_there_is_no_first_half() -> None:
     data = cells_data()
     codes = data.condition_codes.copy()
     codes[4] = 1
-    found = control_half_means(replace(data, condition_codes=codes), seed=0)
+    found = control_half_means(replace(data, condition_codes=codes), seed=0).of_types
     assert np.isnan(found[0, 1]).all()
     assert found[1, 1].tolist() == data.expression[10].toarray()[0].tolist()
     assert np.isfinite(found[:, 0]).all()
@@ -83,7 +88,7 @@ def test_of_no_control_cell_there_is_neither_half() -> None:
     data = cells_data()
     for kind in (0, 1):
         codes = np.where(data.cell_type_codes == kind, 0, data.condition_codes)
-        found = control_half_means(replace(data, condition_codes=codes), seed=0)
+        found = control_half_means(replace(data, condition_codes=codes), seed=0).of_types
         assert found.shape == (2, 2, 2)
         assert np.isnan(found[:, kind]).all()
         assert np.isfinite(found[:, 1 - kind]).all()
@@ -166,7 +171,7 @@ def test_combinations_see_the_changes_of_their_single_perturbations() -> None:
         pseudobulk=bulk,
         de=DeGenes("top", "file", np.zeros((4, 20), np.int32)),
         has_singles=True,
-        control_halves=np.arange(8.0).reshape(2, 2, 2),
+        control_halves=ControlHalves(np.arange(8.0).reshape(2, 2, 2)),
     )
     spread = np.full((4, 2), 0.5)
     found = metric_inputs(

@@ -13,6 +13,7 @@ from core.evaluation.small_cells import BULK, A, B, C, X, Y, cells_data
 from dygenept.errors import PluginError, ShapeError
 from dygenept.evaluation import scoring
 from dygenept.evaluation.cell_samples import cell_samples
+from dygenept.evaluation.control_cells import ControlHalves
 from dygenept.evaluation.draws import averaged
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs, score
 from dygenept.machine import tables
@@ -224,7 +225,9 @@ def test_references_and_controls_are_laid_out_in_parts(
     part_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "PART_VALUES", part_values)
-    found = inputs_of(np.ones((2, 2)), control_halves=np.arange(8.0).reshape(2, 2, 2))
+    found = inputs_of(
+        np.ones((2, 2)), control_halves=ControlHalves(np.arange(8.0).reshape(2, 2, 2))
+    )
     assert found.control.tolist() == [[0, 1], [1, 1]]
     assert found.perturbed_mean.tolist() == [[9, 6], [7, 8]]
     assert found.truth.tolist() == [[3, 5], [2, 0]]
@@ -277,7 +280,7 @@ def test_rows_are_positions_of_32_bits() -> None:
 def test_what_is_laid_out_for_some_conditions_is_shared_by_them_alone() -> None:
     kept: dict[tuple[Condition, ...], scoring.LaidOut] = {}
     tests = DeTests(np.eye(3, 2, dtype=np.bool_), np.arange(6.0).reshape(3, 2))
-    halves = np.arange(8.0).reshape(2, 2, 2)
+    halves = ControlHalves(np.arange(8.0).reshape(2, 2, 2))
     first, again = (
         inputs_of(np.ones((2, 2)), de_tests=tests, control_halves=halves, laid_out=kept)
         for _ in range(2)
@@ -310,7 +313,7 @@ def test_references_of_one_cell_type_are_those_of_several(is_in_file: bool, tmp_
         data=data,
         pseudobulk=replace(bulk, control_means=BULK.control_means.astype(np.float32)),
         de=DeGenes("top", "file", np.zeros((3, 20), dtype=np.int32)),
-        control_halves=np.arange(8.0, dtype=np.float32).reshape(2, 2, 2),
+        control_halves=ControlHalves(np.arange(8.0, dtype=np.float32).reshape(2, 2, 2)),
         laid_out=kept,
     )
     # Two conditions of x, and then one of y.

@@ -182,6 +182,15 @@ def test_chance_levels_cells_and_controls_come_after(
         update={"controls": ControlsRecord(seed=0, n_cells={"y": 7000}, noise_shares={"y": 0.2})}
     )
     assert board_notes([row], one)[0].startswith("few control cells (7,000): 20% of the noise")
+    mapping = {"match_batches": True, "batch_column": "lane"}
+    matched = one.model_copy(
+        update={"dataset": one.dataset.model_copy(update={"mapping": mapping})}
+    )
+    said = (
+        "few control cells (7,000, of all batches; a perturbation is compared with those of its "
+        "own): 20% of the noise"
+    )
+    assert board_notes([row], matched)[0].startswith(said)
     enough = ControlsRecord(seed=0, n_cells={"x": 90}, noise_shares={"x": 0.1})
     assert board_notes([row], noisy.model_copy(update={"controls": enough})) == ()
     assert board_notes([row], record()) == ()

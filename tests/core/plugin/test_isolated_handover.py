@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
 import numpy as np
 import pytest
 from core.plugin.small_children import DOCS, MakeModel, task_in
+from scipy import sparse
 
+from dygenept.data.batches import match_batches
 from dygenept.errors import ChildError, PluginError
+from dygenept.plugin.isolated import for_child
 from dygenept.plugin.isolated.handover import write_cells
 from dygenept.testing.toy import ToyShape, toy_data, toy_task
 
@@ -34,6 +38,41 @@ def test_cells_handed_over_are_those_of_train_validation_and_control(tmp_path: P
             task.means[row],
             atol=1e-5,
         )
+
+
+def test_cells_of_matched_batches_name_them_and_give_the_tasks_means(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = toy_data(ToyShape(n_cell_types=2, n_controls=60))
+    rng = np.random.default_rng(0)
+    batch = rng.integers(-1, 3, plain.n_cells).astype(np.int32)
+    is_control = plain.condition_codes < 0
+    # Of the third batch there are too few controls in either cell type.
+    batch[is_control & (batch == 2)] = 0
+    batch[np.flatnonzero(is_control)[:4]] = 2
+    values = plain.expression.toarray() * np.where(batch[:, None] == 1, 1.5, 1.0)
+    expression = sparse.csr_matrix(values.astype(np.float32))
+    batches = match_batches(
+        expression,
+        ("a", "b", "c"),
+        batch,
+        condition_codes=plain.condition_codes,
+        cell_type_codes=plain.cell_type_codes,
+    )
+    task, _ = toy_task(replace(plain, expression=expression, batches=batches))
+    write_cells(task, tmp_path / "train.h5ad")
+    cells = anndata.read_h5ad(tmp_path / "train.h5ad")
+    assert sorted(set(cells.obs["batch"])) == [-1, 0, 1, 2, 3]
+    monkeypatch.chdir(tmp_path)
+    profiles = for_child.profiles_of(cells)
+    row = {(item.label, item.cell_type): place for place, item in enumerate(task.known)}
+    for place, key in enumerate(zip(profiles.labels, profiles.cell_types, strict=True)):
+        np.testing.assert_allclose(profiles.means[place], task.means[row[key]], atol=1e-5)
+    unnamed, _ = toy_task(replace(plain, expression=expression))
+    write_cells(unnamed, tmp_path / "unnamed.h5ad")
+    unmatched = anndata.read_h5ad(tmp_path / "unnamed.h5ad")
+    assert "batch" not in unmatched.obs
+    assert abs(for_child.profiles_of(unmatched).means - profiles.means).max() > 0.05
 
 
 def test_a_child_that_reads_cells_needs_a_task_with_cells(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Cells of a condition in the mix of batches that its control cells have.
+
+A model that predicts cells names no batch: it makes them of the control cells as they are, which
+lie in the batches in proportions of their own. A perturbation's cells may lie in other proportions,
+and beside the predicted ones the difference would count as an error. So as many of its cells as
+needed change batch: the excess of a batch goes to batches with too few, moved by the difference of
+both batches' controls. Where proportions agree, no cell is touched.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dygenept.types import DoubleArray, IntArray, PerturbationData
+
+
+def control_shares(data: PerturbationData) -> tuple[DoubleArray, ...]:
+    """Share of each row of ``batches.offsets`` among the controls of each condition's cell type.
+
+    Returns:
+        (n_rows,) per condition; empty where controls are not matched by batch. Conditions of one
+        cell type share an array.
+    """
+    if data.batches is None:
+        return ()
+    of_types = []
+    for number in range(len(data.cell_types)):
+        is_own = (data.condition_codes < 0) & (data.cell_type_codes == number)
+        counts = np.bincount(data.batches.rows[is_own], minlength=len(data.batches.offsets))
+        of_types.append(counts / max(int(counts.sum()), 1))
+    row = {cell_type: number for number, cell_type in enumerate(data.cell_types)}
+    return tuple(of_types[row[condition.cell_type]] for condition in data.conditions)
+
+
+def mixed_rows(rows: IntArray, shares: DoubleArray, rng: np.random.Generator) -> IntArray:
+    """Give cells other batches, so that these have the wanted shares; as few as possible change.
+
+    Args:
+        rows: Row of offsets of each cell, (k,); -1 for a cell that is compared with all controls,
+            which keeps it.
+        shares: Wanted share of each row, (n_rows,); all 0 leaves every cell where it is.
+        rng: Draws which cells of a batch change, and which goes where.
+
+    Returns:
+        (k,).
+    """
+    mixed = rows.copy()
+    placed = np.flatnonzero(rows >= 0)
+    if not len(placed) or not shares.any():
+        return mixed
+    wanted = _quotas(len(placed), shares)
+    placed = placed[rng.permutation(len(placed))]
+    place = rows[placed]
+    # The first ones of each batch, in an order that was drawn, stay as far as it has room.
+    by_batch = np.argsort(place, kind="stable")
+    counts = np.bincount(place, minlength=len(shares))
+    rank = np.empty(len(placed), dtype=np.intp)
+    rank[by_batch] = np.arange(len(placed)) - np.repeat(np.cumsum(counts) - counts, counts)
+    leaves = placed[rank >= wanted[place]]
+    free = np.repeat(np.arange(len(shares)), np.maximum(wanted - counts, 0))
+    mixed[leaves] = rng.permutation(free)
+    return mixed
+
+
+def _quotas(n: int, shares: DoubleArray) -> IntArray:
+    """Divide n cells by shares: rounded down, and the largest remainders get one more."""
+    exact = n * shares / shares.sum()
+    quotas: IntArray = np.floor(exact).astype(np.int32)
+    order = np.argsort(quotas - exact, kind="stable")
+    quotas[order[: n - int(quotas.sum())]] += 1
+    return quotas

@@ -1,0 +1,73 @@
+"""A screen of two batches that differ much, whose perturbations lie in one of them mostly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from dygenept.data.batches import match_batches
+from dygenept.types import Condition, Perturbation, PerturbationData
+
+N_GENES, N_CONTROLS, N_CELLS = 80, 400, 240
+A, B = (Perturbation(f"{gene}+ctrl", (gene,)) for gene in ("G0", "G1"))
+T = "t"
+# Of the controls, of A and of B: how many lie in the second batch.
+SHARES = (0.5, 0.1, 0.9)
+
+
+def screen(
+    *, effect: float, is_matched: bool, change: float = 0.8, seed: int = 0
+) -> PerturbationData:
+    """Cells of Poisson counts, log1p; the same counts' rates and cells whatever is asked for.
+
+    Args:
+        effect: Standard deviation over genes of the second batch's log factor; 0 for no effect.
+        is_matched: Match controls by batch.
+        change: The same of what a perturbation changes; 0 for perturbations that do nothing.
+        seed: Decides everything.
+    """
+    rng = np.random.default_rng(seed)
+    base = rng.lognormal(-0.5, 1.0, N_GENES)
+    is_changed = rng.random((2, N_GENES)) < 0.3
+    changes = np.exp(change * rng.normal(0.0, 1.0, (2, N_GENES)) * is_changed)
+    batch_factor = np.exp(effect * rng.normal(0.0, 1.0, N_GENES))
+    codes = np.repeat([-1, 0, 1], [N_CONTROLS, N_CELLS, N_CELLS]).astype(np.int32)
+    batch = (rng.random(len(codes)) < np.take(SHARES, codes + 1)).astype(np.int32)
+    rates = base * np.concatenate((changes, np.ones((1, N_GENES))))[codes]
+    rates *= np.where(batch[:, None] == 1, batch_factor, 1.0) * rng.gamma(6, 1 / 6, (len(codes), 1))
+    expression = sparse.csr_matrix(np.log1p(rng.poisson(rates)).astype(np.float32))
+    types = np.zeros(len(codes), dtype=np.int32)
+    names = tuple(f"G{gene}" for gene in range(N_GENES))
+    data = PerturbationData(
+        name="two batches",
+        source="test",
+        sha256="0" * 64,
+        is_simulated=True,
+        expression=expression,
+        gene_ids=names,
+        gene_symbols=names,
+        cell_ids=np.arange(len(codes)).astype(str).astype(object),
+        conditions=(Condition(A, T), Condition(B, T)),
+        condition_codes=codes,
+        cell_types=(T,),
+        cell_type_codes=types,
+        raw_labels=(A.label, B.label),
+        raw_to_label={A.label: A.label, B.label: B.label},
+    )
+    if not is_matched:
+        return data
+    found = match_batches(
+        expression, ("p", "q"), batch, condition_codes=codes, cell_type_codes=types
+    )
+    return replace(data, batches=found)
+
+
+def moved(data: PerturbationData) -> np.ndarray:
+    """Every cell without batch effects, dense, (N, G)."""
+    dense = data.expression.toarray().astype(np.float64)
+    if data.batches is None:
+        return dense
+    offsets = np.concatenate((data.batches.offsets, np.zeros((1, data.n_genes))))
+    return dense - offsets[data.batches.rows]
