@@ -319,6 +319,17 @@ def broadcast(tensors: Sequence[torch.Tensor]) -> None:
         distributed.broadcast(tensor, src=0)
 
 
+def told(value: Any) -> Any:
+    """Return the writer's value in every process; it can be pickled."""
+    if current().size == 1:
+        return value
+    from torch import distributed
+
+    box = [value if current().is_writer else None]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
 def total(tensor: torch.Tensor) -> torch.Tensor:
     """Sum a tensor over processes; it stays where it is and as it is.
 

@@ -4,7 +4,8 @@ Read in this order: ``network`` (the whole forward pass, with shapes), ``conditi
 ``control_pool`` (what goes in), ``start`` (the closed-form start), ``training`` (gradient steps),
 ``prediction`` (what comes out), ``fitting`` (one member after the other) and ``estimator`` (fit,
 predict, explain, save). ``fitted_state`` is a trained model on disk, ``choices`` what it settled on
-itself, ``judged_steps`` whether gradient steps help, ``losses`` and ``seeds`` what they say.
+itself, ``judged_steps`` whether gradient steps help, ``losses`` and ``seeds`` what they say, and
+``shared_start`` gives several processes one start.
 ``resolve`` turns a model's name into something to fit, out of ``baselines`` or of ``assembly_text``
 (what YAML says), ``overrides`` (what flags change), ``assembly`` (the validated ``Assembly``) and
 ``knowledge`` (its facets); ``given`` does so for an object that is handed over, which

@@ -28,6 +28,7 @@ from dygenept.model.seeds import (
     seeded_torch,
     start_rng,
 )
+from dygenept.model.shared_start import by_writer
 from dygenept.model.start.closed_form import ClosedFormStart, keep_measured_of, start_in_closed_form
 from dygenept.model.start.features import StartData
 from dygenept.model.training.batches import BatchSource, perturbed_cells
@@ -234,7 +235,9 @@ class Member:
             data = StartData(trainer.source.conditions, self.controls, self.device)
             start = judged = None
             if self.state.options.warm_start:
-                start = start_in_closed_form(network, data, start_rng(self.seed))
+                start = by_writer(
+                    network, lambda: start_in_closed_form(network, data, start_rng(self.seed))
+                )
             if start is not None and self._judges_steps:
                 judged = judge_steps(network, trainer, data, start)
                 if not judged.are_kept:
@@ -247,8 +250,13 @@ class Member:
             network.eval()
             changed_share = effect.after(network, history)
             if start is not None:
-                rng, is_trained = measured_rng(self.seed), history.best_epoch > 0
-                keep_measured_of(network, data, rng, start, is_trained=is_trained)
+                settled, is_trained = start, history.best_epoch > 0
+                by_writer(
+                    network,
+                    lambda: keep_measured_of(
+                        network, data, measured_rng(self.seed), settled, is_trained=is_trained
+                    ),
+                )
             score = math.nan if self.variant is None else trainer.validation_score(network)
             given = (network, effect.data, effect.positions)
             moved = {**facet_contribution(*given), **cell_contributions(*given)}

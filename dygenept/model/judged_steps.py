@@ -8,6 +8,7 @@ all of them only where these are predicted better by more than chance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import can_predict_top_genes, predict_means, predict_top_genes
 from dygenept.model.seeds import derived_seed, judged_rng
+from dygenept.model.shared_start import by_writer
 from dygenept.model.start.beyond_chance import are_gains
 from dygenept.model.start.closed_form import (
     CELLS_OF_MANY,
@@ -100,7 +102,8 @@ def judge_steps(
             replace(data, conditions=data.conditions.take(np.flatnonzero(of)))
             for of in (~is_held, is_held)
         )
-        refit_readout(network, inner, rng, start)
+        # Only the writer draws: nothing else may read this generator from here on.
+        by_writer(network, partial(refit_readout, network, inner, rng, start))
         before.append(_scores(network, trainer, held, spares=has_many))
         replace(
             trainer,

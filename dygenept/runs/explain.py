@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dygenept.model.effects.explanation import StartExplanation, explained_starts
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.runs.asked import asked_conditions
-from dygenept.runs.predict import vocabulary_of
+from dygenept.runs.predict import unread_genes, vocabulary_of
 from dygenept.runs.saved_model import load_model
 from dygenept.types import Condition, FloatArray, Runtime
 
 if TYPE_CHECKING:
     from dygenept.model.estimator import DyGenePTModel
+
+# A share below this is shown as 0.
+LEAST_SHARE = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,13 @@ class FacetWeight:
 
     Attributes:
         facet: Facet name.
-        weight: Attention weight, in [0, 1]: the mean over control cells, heads and members.
+        weight: Attention weight, in [0, 1]: the mean over control cells, heads and members; None
+            where nothing of the gene's facets is read.
         confidence: What is known of the facet, in [0, 1]; 0 where nothing is.
     """
 
     facet: str
-    weight: float
+    weight: float | None
     confidence: float
 
 
@@ -44,6 +49,7 @@ class GeneExplanation:
         gene: Target gene.
         is_known: False where the model knows no facet of it: all its weights are 0.
         facets: One entry per facet, in the order of the knowledge set.
+        not_read: Why attention over its facets says nothing, as a clause; None where it does.
     """
 
     perturbation: str
@@ -51,6 +57,7 @@ class GeneExplanation:
     gene: str
     is_known: bool
     facets: tuple[FacetWeight, ...]
+    not_read: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def explain_conditions(
         explanation = model.explain(conditions)
         knowledge = model.state.knowledge
         facets = FacetRows(explanation.facet_names, knowledge.genes, knowledge.confidence)
-        genes = _of_genes(conditions, explanation.weights, facets)
+        genes = _of_genes(conditions, explanation.weights, facets, _not_read(model, conditions))
         return ModelExplanation(name, dict(model.chosen), genes)
     names, weights = table.attention(conditions)
     start = table.fitted.start
@@ -138,10 +145,37 @@ class FacetRows:
     confidence: FloatArray
 
 
+def _not_read(model: DyGenePTModel, conditions: Sequence[Condition]) -> dict[str, str]:
+    """Say of which target genes of a model of cells no facet is read, and why.
+
+    Attention has weights for their facets too: where a gene's own code is all that is read, every
+    facet is that code, and its weight says nothing of what the facet tells.
+    """
+    targets = tuple(dict.fromkeys(gene for item in conditions for gene in item.genes))
+    if _all_are(model.chosen, "identity_share", lambda share: share == 1):
+        unread = unread_genes(model, targets)
+        code = "all that is read of it is its own code (identity share 1), the same in every facet"
+        nothing = "nothing at all is read of it: it gets the typical change"
+        return {gene: nothing if gene in unread else code for gene in targets}
+    if _all_are(model.chosen, "knowledge_share", lambda share: share < LEAST_SHARE):
+        nothing = "nothing of what is predicted comes from facets (knowledge share 0)"
+        return dict.fromkeys(targets, nothing)
+    return {}
+
+
+def _all_are(chosen: Chosen, part: str, holds: Callable[[float], bool]) -> bool:
+    """Tell whether something holds of a figure in all members of an ensemble that have one."""
+    found = [float(value) for name, value in chosen.items() if name.partition(".")[0] == part]
+    return bool(found) and all(holds(value) for value in found)
+
+
 def _of_genes(
-    conditions: Sequence[Condition], weights: FloatArray, facets: FacetRows
+    conditions: Sequence[Condition],
+    weights: FloatArray,
+    facets: FacetRows,
+    not_read: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[GeneExplanation, ...]:
-    """Lay attention weights, (n, P, K), out by target gene."""
+    """Lay attention weights, (n, P, K), out by target gene, but for those that are not read."""
     position = {gene: row for row, gene in enumerate(facets.genes)}
     explained = []
     for condition, of_condition in zip(conditions, weights, strict=True):
@@ -155,11 +189,12 @@ def _of_genes(
                     gene=gene,
                     is_known=any(float(value) > 0 for value in confidence),
                     facets=tuple(
-                        FacetWeight(name, float(weight), float(known))
+                        FacetWeight(name, None if gene in not_read else float(weight), float(known))
                         for name, weight, known in zip(
                             facets.names, of_gene, confidence, strict=True
                         )
                     ),
+                    not_read=not_read.get(gene),
                 )
             )
     return tuple(explained)

@@ -245,7 +245,7 @@ def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tu
         knowledge = model.state.knowledge
         rows = zip(knowledge.genes, knowledge.confidence.max(axis=1), strict=True)
         known = {gene for gene, confidence in rows if confidence > 0}
-        unread = _unread(model, targets)
+        unread = unread_genes(model, targets)
     typical = "it gets the typical change, as all genes that were not perturbed"
     return tuple(
         f"nothing is known about {gene}; {typical if gene in unread else instead}"
@@ -254,7 +254,7 @@ def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tu
     )
 
 
-def _unread(model: DyGenePTModel, genes: Sequence[str]) -> frozenset[str]:
+def unread_genes(model: DyGenePTModel, genes: Sequence[str]) -> frozenset[str]:
     """Return the genes of which no member of a model reads anything (see ``ReadsCodesOf``)."""
     read: set[str] = set()
     for network in model.networks:

@@ -25,7 +25,7 @@ def explain(
         "Draw a heat map too: .svg, .png or .pdf (extra `plot`).", metavar="FILE"
     ),
 ) -> None:
-    """Show the attention weight of each facet, and what the model's parts contribute.
+    """Show the attention weight of each facet, or why none is read, and what each part contributes.
 
     Of a model of a table of effects, also which train perturbations a prediction is drawn from.
     """
@@ -48,10 +48,12 @@ def explain(
             runtime=environment.runtime(report, device=pick_device(where.device)),
             allow_unknown=wanted.allow_unknown,
         )
-    if plot is not None and not found.genes:
-        raise ConfigError(
-            "there is no attention to plot: nothing of the networks is added to the closed form"
-        )
+    shown = [item for item in found.genes if item.not_read is None]
+    if plot is not None and not shown:
+        why = "nothing of the networks is added to the closed form"
+        if found.genes:
+            why = f"of {found.genes[0].gene} {found.genes[0].not_read}"
+        raise ConfigError(f"there is no attention to plot: {why}; leave out --plot")
     if plot is not None:
         _draw(found, plot, is_simulated=read_saved_model(checkpoint).dataset.simulated)
     if output.as_json:
@@ -68,7 +70,7 @@ def explain(
         show_facet_weights(found.model, found.genes)
     if found.starts:
         show_starts(found.model, found.starts, has_attention=bool(found.genes))
-    show_contribution(found.contribution)
+    show_contribution(found.contribution, has_attention=bool(shown) or not found.genes)
 
 
 def _draw(found: ModelExplanation, plot: Path, *, is_simulated: bool) -> None:
@@ -80,10 +82,11 @@ def _draw(found: ModelExplanation, plot: Path, *, is_simulated: bool) -> None:
         FacetRow(
             name=f"{item.gene} in {item.perturbation}" + (f", {item.cell_type}" if several else ""),
             facets=tuple(of.facet for of in item.facets),
-            weights=tuple(of.weight for of in item.facets),
+            weights=tuple(of.weight or 0.0 for of in item.facets),
             known=tuple(of.confidence > 0 for of in item.facets),
         )
         for item in found.genes
+        if item.not_read is None
     ]
     write_plot(attention(found.model, rows, is_simulated=is_simulated), plot)
     console.note(f"plot written to {plot}")

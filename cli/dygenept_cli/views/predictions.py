@@ -93,12 +93,24 @@ def _with_error(value: float | None, error: float | None) -> str:
 
 
 def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None:
-    """Print attention weights: one row per facet, one column per target gene.
+    """Print attention weights: one row per facet, one column per target gene whose facets are read.
 
     Args:
         model: The model's name.
         explained: Explanations of the same facets, at least one.
     """
+    for item in explained:
+        if not item.is_known and item.not_read is None:
+            console.note(f"note: nothing is known of {item.gene}; the null gene stands in for it")
+    for gene, why in dict.fromkeys((item.gene, item.not_read) for item in explained):
+        if why is not None:
+            console.note(f"note: there is no attention to show for {gene}: {why}")
+    read = [item for item in explained if item.not_read is None]
+    if read:
+        _show_weights(model, read)
+
+
+def _show_weights(model: str, explained: Sequence[GeneExplanation]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -112,12 +124,9 @@ def show_facet_weights(model: str, explained: Sequence[GeneExplanation]) -> None
         table.add_column(Text(head + where), justify="right", overflow="fold")
     for row, facet in enumerate(item.facet for item in explained[0].facets):
         weights = [item.facets[row] for item in explained]
-        cells = (f"{of.weight:.3f}" if of.confidence > 0 else "unknown" for of in weights)
+        cells = (f"{of.weight or 0.0:.3f}" if of.confidence > 0 else "unknown" for of in weights)
         table.add_row(facet, *cells)
     console.stdout().print(Text(f"{model}: attention weights over facets"), table)
-    for item in explained:
-        if not item.is_known:
-            console.note(f"note: nothing is known of {item.gene}; the null gene stands in for it")
     console.note("mean over control cells, heads and ensemble members; a gene's weights sum to 1")
 
 
@@ -197,11 +206,24 @@ JUDGEMENTS = {
 }
 
 
-def show_contribution(contribution: Mapping[str, float | int | str]) -> None:
-    """Print how much each part of a model contributes; members of an ensemble by number."""
+# What it says of attention alone.
+OF_ATTENTION = ("attention_moved_by_cells",)
+
+
+def show_contribution(
+    contribution: Mapping[str, float | int | str], *, has_attention: bool = True
+) -> None:
+    """Print how much each part of a model contributes; members of an ensemble by number.
+
+    Args:
+        contribution: What a record has under ``chosen``.
+        has_attention: False where no facet is read, so that attention says nothing.
+    """
     for heading, words in (("contribution", CONTRIBUTIONS), ("steps", JUDGEMENTS)):
         for name, value in contribution.items():
             part, _, member = name.partition(".")
+            if part in OF_ATTENTION and not has_attention:
+                continue
             if part in words and isinstance(value, float):
                 of = f" (member {member})" if member else ""
                 console.note(f"{heading}{of}: {brief(value)} {words[part]}")

@@ -79,6 +79,7 @@ def start_in_closed_form(
     network.eval()
     if isinstance(network.gene_encoder, ReadsCodesOf):
         network.gene_encoder.read_codes_of(None)
+    data = data.keeping_states()
     positions = feature_cells(data, rng)
     targets = Targets.of(data.conditions.deltas.double().numpy(), data.rows())
     choices = _choices_by_share(network, data, targets, positions)

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from dygenept.machine.threads import one_thread
 from dygenept.model.network import DyGenePT
 from dygenept.model.start.beyond_chance import best_for_strong_and_weak
 from dygenept.model.start.features import StartData
@@ -113,9 +115,11 @@ def choose_facets(
     parts = np.array_split(rng.permutation(n), N_PARTS)
     # With few perturbations one held-out quarter is too noisy, and all four take a turn.
     parts = parts if n < MANY_PERTURBATIONS else parts[:1]
-    scores = np.stack(
-        [reading.held_out(at, rows, parts, checkpoints) for at in range(len(candidates))], axis=2
-    )  # (2, n_held, n_candidates, n_checkpoints, n_penalties)
+    with _tuning_threads(n):
+        scores = np.stack(
+            [reading.held_out(at, rows, parts, checkpoints) for at in range(len(candidates))],
+            axis=2,
+        )  # (2, n_held, n_candidates, n_checkpoints, n_penalties)
     errors, cosines = scores.reshape(*scores.shape[:2], -1, len(PENALTIES))
     setting, penalty = best_for_strong_and_weak(errors, cosines, level=LEVEL)
     chosen, at = divmod(setting, len(checkpoints))
@@ -125,8 +129,18 @@ def choose_facets(
     if not n_steps:
         return FacetChoice(chosen, 0, candidates[chosen].penalty)
     of_chosen = rows.read_anew(network, vectors, candidates[chosen].prior)
-    _tune(network, vectors, of_chosen, candidates[chosen].penalty, held=None, steps=(n_steps,))
+    with _tuning_threads(n):
+        _tune(network, vectors, of_chosen, candidates[chosen].penalty, held=None, steps=(n_steps,))
     return FacetChoice(chosen, n_steps, PENALTIES[penalty])
+
+
+def _tuning_threads(n_perturbations: int) -> AbstractContextManager[None]:
+    """Give torch one thread where perturbations are few.
+
+    A step is then many small operations, in which threads only wait for each other, and sums in
+    another order change the last digits.
+    """
+    return one_thread() if n_perturbations < MANY_PERTURBATIONS else nullcontext()
 
 
 def _vectors_of(network: DyGenePT) -> nn.Parameter | None:
@@ -262,11 +276,11 @@ class Kept:
         n, width = features.shape
         ridge = _ridge(features, log_penalty)
         if width < n:
-            gram = features.T @ features + ridge * torch.eye(width).to(features)
+            gram = features.T @ features + ridge * _eye(width, features)
             lower = torch.linalg.cholesky(gram)
             root = torch.linalg.solve_triangular(lower, features.T, upper=False)
             return cls(root, None)
-        kernel = features @ features.T + ridge * torch.eye(n).to(features)
+        kernel = features @ features.T + ridge * _eye(n, features)
         return cls(None, ridge * torch.linalg.inv(kernel))
 
     def left_out_squares(self, inner: torch.Tensor, rows: Rows) -> torch.Tensor:
@@ -290,6 +304,9 @@ class Kept:
             across = (root * seen).sum(dim=0)  # (n,)
             residual = inner.diagonal() - 2 * across + (root * (twice @ root)).sum(dim=0)
             return residual / (1 - root.square().sum(dim=0)).square()
+        if whole is not None and rows.n_perturbations == len(inner):
+            residual = (seen[:, None] @ whole[:, :, None])[:, 0, 0]  # (n,)
+            return residual / whole.diagonal() / whole.diagonal()
         squares = inner.new_empty(len(inner))
         for group in rows.groups():
             at = torch.from_numpy(group).to(inner.device)  # (n_groups, size)
@@ -307,6 +324,10 @@ class Kept:
             solved = torch.linalg.solve(block, half.mT)
             squares[at] = torch.diagonal(solved, dim1=1, dim2=2)
         return squares
+
+
+def _eye(n: int, like: torch.Tensor) -> torch.Tensor:
+    return torch.eye(n, dtype=like.dtype, device=like.device)
 
 
 def _ridge(features: torch.Tensor, log_penalty: torch.Tensor) -> torch.Tensor:

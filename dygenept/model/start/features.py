@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -27,11 +27,17 @@ class StartData:
         conditions: The train conditions, n of them.
         controls: The pool that the cell encoder was prepared with.
         device: Where the network is.
+        states: Keeps the states of cells that were encoded before; None keeps none.
     """
 
     conditions: ConditionSet
     controls: ControlCells
     device: torch.device
+    states: dict[bytes, torch.Tensor] | None = field(default=None, repr=False)
+
+    def keeping_states(self) -> StartData:
+        """Return the same for a block in which the cell encoder does not change."""
+        return replace(self, states={})
 
     def rows(self) -> Rows:
         """Say which perturbation and cell type each condition is: the same genes are the same."""
@@ -54,7 +60,11 @@ class StartData:
 
     def encode_cells(self, network: DyGenePT, cells: IndexArray) -> torch.Tensor:
         """Return the states of control cells of the pool, (C,) to (C, D)."""
-        return network.encode_cells(torch.from_numpy(cells).to(self.device))
+        known = {} if self.states is None else self.states
+        key = cells.tobytes()
+        if key not in known:
+            known[key] = network.encode_cells(torch.from_numpy(cells).to(self.device))
+        return known[key]
 
 
 @dataclass(frozen=True, slots=True)

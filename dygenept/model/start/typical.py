@@ -70,7 +70,13 @@ class Rows:
 
     def summed(self, values: DoubleArray) -> DoubleArray:
         """Sum the rows of each perturbation, (n, …) to (n_perturbations, …)."""
+        if np.ndim(values) == 1:
+            return np.bincount(self.perturbations, weights=values).astype(np.float64, copy=False)
         n = len(self.perturbations)
+        if np.array_equal(self.perturbations, np.arange(n)):
+            # Adding 0 makes a zero positive, as a sum of several is.
+            alone: DoubleArray = np.add(values, 0.0, dtype=np.float64)
+            return alone
         member = sparse.csr_matrix(
             (np.ones(n), (self.perturbations, np.arange(n))), shape=(self.n_perturbations, n)
         )
@@ -79,7 +85,7 @@ class Rows:
 
     def mean(self, values: DoubleArray) -> DoubleArray:
         """Average a value over the rows of each perturbation, (n,) to (n_perturbations,)."""
-        mean: DoubleArray = self.summed(values) / self.summed(np.ones(len(values)))
+        mean: DoubleArray = self.summed(values) / np.bincount(self.perturbations)
         return mean
 
 

@@ -5,8 +5,9 @@ gradients, losses and weights of the two compare; ``steps`` how weights do after
 rounding to speak of, with and without dropout; ``resumed`` what a training in three processes comes
 to that was stopped and one that was not; ``death`` kills the second process at a step and says how
 the first one ended; ``patience`` lets the writer take longer than a collective may; ``unused`` says
-which networks are searched for weights without a gradient. Each work has a child of its own, made
-after the slow imports.
+which networks are searched for weights without a gradient; ``start`` what becomes of a process
+that would start otherwise than the writer. Each work has a child of its own, made after the slow
+imports.
 """
 
 from __future__ import annotations
@@ -34,12 +35,15 @@ from torch import distributed
 
 from dygenept.errors import DistributedError
 from dygenept.machine import processes
+from dygenept.model import fitting, judged_steps
 from dygenept.model.conditions import condition_set
 from dygenept.model.control_pool import control_cells
 from dygenept.model.seeds import derived_seed
+from dygenept.model.shared_start import by_writer
 from dygenept.model.training import loop
 from dygenept.model.training.batches import BatchSource, Share, perturbed_cells
 from dygenept.model.training.options import TrainingOptions
+from dygenept.model.type_readout import TypeReadout
 from dygenept.testing import toy_task
 from dygenept_plugins.networks.attention import FacetAttention, softmax
 
@@ -344,6 +348,94 @@ def unused(folder: Path) -> dict[str, object]:
     return {"codes": [code for code, _ in done], "found": [json.loads(text) for _, text in done]}
 
 
+def other_start(*given: object, **named: object) -> None:
+    """Stand in for a start that came out otherwise in one process: nothing was fitted."""
+    raise AssertionError("only the writer computes a start")
+
+
+def started(options: TrainingOptions) -> dict[str, object]:
+    """Fit the toy model in a process whose own start would be another one, but for the writer."""
+    if not processes.current().is_writer:
+        for name in ("start_in_closed_form", "keep_measured_of"):
+            setattr(fitting, name, other_start)
+        judged_steps.refit_readout = other_start
+    task, _ = toy_task()
+    model = toy_model(options, parts=toy_parts(identity_share=1.0))
+    model.fit(task)
+    tensors = model.networks[0].state_dict()
+    encoder = model.networks[0].gene_encoder
+    codes = encoder.codes_read()
+    return {
+        "weights": {name: value.flatten().tolist() for name, value in tensors.items()},
+        "chosen": {k: v for k, v in model.chosen.items() if k != processes.TRAINED_IN},
+        "codes": None if codes is None else codes.tolist(),
+    }
+
+
+def by_type_of(shape: tuple[int, int, int]) -> TypeReadout:
+    """Return what cell types add, by the rank of the process."""
+    n_types, n_genes, width = shape
+    fill = float(processes.current().rank)
+    return TypeReadout(
+        torch.full((n_types, n_genes), fill),
+        torch.full((width,), fill),
+        torch.full((n_types, n_genes, width), fill),
+    )
+
+
+def taken_over() -> list[dict[str, object]]:
+    """Let the writer change a network that in the other process is of another structure."""
+    found = []
+    is_writer = processes.current().is_writer
+    for has_types in (True, False):
+        network = toy_network()
+        if has_types != is_writer:
+            network.by_type = by_type_of((1, 3, 4))
+
+        def compute() -> str:
+            assert is_writer
+            network.by_type = by_type_of((2, 5, 6)) if has_types else None  # noqa: B023
+            network.gene_encoder.set_identity_share(0.25)  # noqa: B023
+            network.decoder.output.weight.data.fill_(7.0)  # noqa: B023
+            return "the writer's"
+
+        result = by_writer(network.train(), compute)
+        tensors = network.state_dict()
+        found.append(
+            {
+                "result": result,
+                "is_training": network.training,
+                "has_types": network.by_type is not None,
+                "sums": {name: float(value.double().sum()) for name, value in tensors.items()},
+                "shapes": {name: list(value.shape) for name, value in tensors.items()},
+            }
+        )
+    return found
+
+
+def start(folder: Path) -> dict[str, object]:
+    """Start in two processes, of which the second would do otherwise, and in one."""
+    cases = {
+        "start": replace(OPTIONS, epochs=0, patience=0, warm_start=True),
+        "steps": replace(OPTIONS, patience=0, warm_start=True, keep_steps="always"),
+        "judged": replace(OPTIONS, patience=0, warm_start=True, keep_steps="if_better"),
+    }
+    done = launch(taken_over, 2)
+    found: dict[str, object] = {"taken_over": [json.loads(text) for _, text in done]}
+    for name, options in cases.items():
+        ((_, alone),) = launch(partial(started, options), 1)
+        both = launch(partial(started, options), 2)
+        one, (first, second) = json.loads(alone), [json.loads(text) for _, text in both]
+        assert [code for code, _ in both] == [0, 0], both
+        found[name] = {
+            "is_same": first["weights"] == second["weights"],
+            "is_chosen_alike": first["chosen"].keys() == second["chosen"].keys()
+            and first["codes"] == second["codes"],
+            "is_as_alone": first["weights"] == one["weights"] and first["chosen"] == one["chosen"],
+        }
+    return found
+
+
 def unread(width: int) -> FacetAttention:
     """Make attention with weights that nothing reads."""
     attention = FacetAttention(width=width, num_heads=4, normalise=softmax)
@@ -355,7 +447,7 @@ def main() -> None:
     """Do what is asked for, one after the other; what fails writes no file, and no other fails."""
     folder = Path(sys.argv[1])
     works = {"same": same, "steps": compared_steps, "resumed": resumed, "death": death}
-    works |= {"patience": patience, "unused": unused}
+    works |= {"patience": patience, "unused": unused, "start": start}
     for name in sys.argv[2:]:
         if (child := os.fork()) == 0:
             try:

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Return what became of a work, of which all are done by one process that loads torch once."""
     folder = tmp_path_factory.mktemp("works")
-    works = ("same", "steps", "resumed", "death", "patience", "unused")
+    works = ("same", "steps", "resumed", "death", "patience", "unused", "start")
     said = subprocess.run(
         [sys.executable, SCRIPT, folder, *works], capture_output=True, text=True, timeout=280
     )
@@ -140,3 +140,29 @@ def test_weights_without_a_gradient_are_searched_for_only_where_there_are_some(
     done: Done,
 ) -> None:
     assert done("unused") == {"codes": [0, 0], "found": [[False, True], [False, True]]}
+
+
+def test_a_process_takes_over_what_the_writer_fitted_whatever_its_own_network_is(
+    done: Done,
+) -> None:
+    first, second = done("start")["taken_over"]  # type: ignore[misc]
+    assert first == second
+    assert [of["has_types"] for of in first] == [True, False]
+    assert {of["result"] for of in first} == {"the writer's"}
+    assert not any(of["is_training"] for of in first)
+    assert first[0]["shapes"]["by_type.maps"] == [2, 5, 6]
+    # By the rank of the process: zeros are the writer's.
+    assert first[0]["sums"]["by_type.maps"] == 0
+    assert first[0]["sums"]["gene_encoder.identity_share"] == 0.25
+
+
+@pytest.mark.parametrize("case", ["start", "steps", "judged"])
+def test_a_process_that_would_start_otherwise_starts_as_the_writer_does(
+    done: Done, case: str
+) -> None:
+    found = done("start")[case]
+    assert isinstance(found, dict)
+    assert found["is_same"]
+    assert found["is_chosen_alike"]
+    # Steps draw dropout, and add gradients in another order, in several processes.
+    assert found["is_as_alone"] or case != "start"
