@@ -147,6 +147,19 @@ AREAS = {
         ("dygenept/model/start/beyond_chance.py", "dygenept/model/start/typical.py"),
         ("tests/core/model/test_choices.py", "tests/core/model/start"),
     ),
+    "guard": Area(
+        (
+            "dygenept/data/guard.py",
+            "dygenept/data/reachable.py",
+            "dygenept/data/references.py",
+            "dygenept/model/object_state.py",
+        ),
+        (
+            "tests/core/data/test_guard.py",
+            "tests/core/data/test_reachable.py",
+            "tests/core/model/test_object_state.py",
+        ),
+    ),
     "evaluation": Area(
         ("dygenept/evaluation/*.py",),
         (

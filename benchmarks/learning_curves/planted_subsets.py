@@ -253,12 +253,13 @@ class Subset:
         }
 
 
-def subsets(row: Row, folder: Path) -> Iterator[Subset]:
-    """Draw one random subset after the other, of the seeds from 0 on.
+def subsets(row: Row, folder: Path, *, first_seed: int = 0) -> Iterator[Subset]:
+    """Draw one random subset after the other, of one seed after the other.
 
     Args:
         row: What to simulate, and how many perturbations and subsets to draw.
         folder: Keeps data sets; those of other effects have folders of their own.
+        first_seed: Of the draws.
     """
     with planted(EFFECTS[row.effects]):
         environment = Environment.load(data_dir=folder / row.effects)
@@ -266,7 +267,7 @@ def subsets(row: Row, folder: Path) -> Iterator[Subset]:
         labels = sorted(p.label for p in data.perturbations if len(p.genes) == 1)
         if row.n_train >= len(labels):
             raise SystemExit(f"{row}: the screen has only {len(labels)} single perturbations")
-        for seed in range(row.n_fits):
+        for seed in range(first_seed, first_seed + row.n_fits):
             mixed = [labels[at] for at in np.random.default_rng(seed).permutation(len(labels))]
             fold = {"train": mixed[: row.n_train], "val": [], "test": mixed[row.n_train :]}
             with tempfile.TemporaryDirectory() as results:
@@ -283,7 +284,8 @@ def study(
     """Measure every subset of every row; the file is written anew after each.
 
     Args:
-        given: ``rows`` and ``output``, as the command line has them.
+        given: ``rows`` and ``output``, as the command line has them, and ``first_seed`` of the
+            draws, 0 where a study does not ask for it.
         measured: Finds what is noted of a subset.
         described: What else the document says of itself.
     """
@@ -297,8 +299,11 @@ def study(
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "fits": found,
     }
+    first = getattr(given, "first_seed", 0)
     with tempfile.TemporaryDirectory() as folder:
-        for subset in (each for row in given.rows for each in subsets(row, Path(folder))):
+        for subset in (
+            each for row in given.rows for each in subsets(row, Path(folder), first_seed=first)
+        ):
             found.append({**subset.document(), **measured(subset)})
             sys.stderr.write(f"{found[-1]}\n")
             given.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

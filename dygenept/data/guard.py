@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from mmap import mmap
 
 import numpy as np
 
@@ -140,7 +139,7 @@ def _check_memory(
     # An oracle may reach the truth by design, and with it whatever draws more halves of it.
     truth = task.held_out if is_oracle else None
     seen = task if truth is None else replace(task, held_out=None)
-    handed: list[tuple[str, Array]] = list(reachable_arrays(seen))
+    handed: list[tuple[str, Array]] = list(reachable_arrays(seen, only_numpy=True))
     if truth is not None:
         handed.append(("task.held_out.means", truth.means))
         if truth.half_means is not None:
@@ -154,10 +153,13 @@ def _check_memory(
 
 
 def _size(base: object) -> int:
-    if isinstance(base, np.ndarray | memoryview):
+    if isinstance(base, np.ndarray):
         return int(base.nbytes)
-    # A buffer that cannot say its size may contain anything.
-    return len(base) if isinstance(base, bytes | bytearray | mmap) else 1 << 62
+    try:
+        return memoryview(base).nbytes  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        # What cannot say its size, or was closed, may contain anything.
+        return 1 << 62
 
 
 def _refuse(what: str) -> None:

@@ -8,9 +8,9 @@ itself, ``judged_steps`` whether gradient steps help, ``losses`` and ``seeds`` w
 ``shared_start`` gives several processes one start.
 ``resolve`` turns a model's name into something to fit, out of ``baselines`` or of ``assembly_text``
 (what YAML says), ``overrides`` (what flags change), ``assembly`` (the validated ``Assembly``) and
-``knowledge`` (its facets); ``given`` does so for an object that is handed over, and ``ablations``
-lists the variants of an ablation. ``combinations`` predicts many combinations of the same genes,
-``contributions`` says what the cell's state adds, ``facet_contribution`` what facets add,
-``type_readout`` what a cell type adds, and ``original_names`` reads the original model's
-configuration.
+``knowledge`` (its facets); ``given`` does so for an object that is handed over, which
+``object_state`` tells from others, and ``ablations`` lists the variants of an ablation.
+``combinations`` predicts many combinations of the same genes, ``contributions`` says what the
+cell's state adds, ``facet_contribution`` what facets add, ``type_readout`` what a cell type adds,
+and ``original_names`` reads the original model's configuration.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import json
 import secrets
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from dygenept.errors import ConfigError
 from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import baseline_of_config
+from dygenept.model.object_state import object_state
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import sources_sha256
 from dygenept.plugin.environment import Environment
@@ -54,12 +54,10 @@ def resolve_given(given: GivenModel, environment: Environment) -> ResolvedModel:
         baseline = baseline_of_config(value, environment, shown=given.name)
         return ResolvedModel.from_baseline(baseline, environment, base=baseline.spec.name)
     if isinstance(value, type) and issubclass(value, Model):
-        return _object_model(given.name, value, value, {})
+        return _object_model(given.name, value, value, object_state(value))
     if isinstance(value, Model):
         # Each fold fits a copy, so that none begins where another ended.
-        return _object_model(
-            given.name, type(value), partial(copy.deepcopy, value), _state_of(value)
-        )
+        return _object_model(given.name, type(value), partial(_copied, value), object_state(value))
     raise ConfigError(
         f"{type(value).__name__} is not a model: give a name, an AssemblyText, the configuration "
         "of a baseline, or an object with fit(task) and predict(conditions)"
@@ -78,6 +76,18 @@ def _object_model(
     )
 
 
+def _copied(value: Model) -> Model:
+    try:
+        return copy.deepcopy(value)
+    except Exception as error:
+        # Objects may refuse to be copied in any way.
+        kind = type(value).__name__
+        raise ConfigError(
+            f"the {kind} cannot be copied, and each fold fits a copy of it ({error}); give the "
+            "class itself, or open files, locks and the like in its fit"
+        ) from error
+
+
 def _code_of(kind: type) -> str:
     """Hash the sources of a class; of one typed into a console, a name that never comes again."""
     module = sys.modules.get(kind.__module__)
@@ -91,15 +101,3 @@ def _code_of(kind: type) -> str:
         return hashlib.sha256(inspect.getsource(kind).encode()).hexdigest()
     except (OSError, TypeError):
         return secrets.token_hex(32)
-
-
-def _state_of(value: object) -> object:
-    """Say what an object was made with, so that it is resumed only when it is the same again.
-
-    What JSON cannot say, such as an array, gives a name that never comes again: such a model is
-    always computed.
-    """
-    try:
-        return json.loads(json.dumps(vars(value), sort_keys=True))
-    except (TypeError, ValueError):
-        return secrets.token_hex(16)

@@ -235,7 +235,14 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
         if isinstance(column.dtype, pd.CategoricalDtype):
             column = column.astype(object)
         if column.dtype == object or pd.api.types.is_string_dtype(column.dtype):
-            column = column.map(str, na_action="ignore").astype("category")
+            column = column.map(_text, na_action="ignore").astype("category")
         if isinstance(column.dtype, pd.CategoricalDtype) or column.dtype.kind in "biuf":
             columns[str(name)] = column
-    return pd.DataFrame(columns, index=frame.index.astype(str))
+    plain = pd.DataFrame(columns, index=frame.index)
+    plain.index = frame.index.map(_text)
+    return plain
+
+
+def _text(value: object) -> str:
+    """Write a value as text; bytes are text too, as h5py and NumPy hand it over."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

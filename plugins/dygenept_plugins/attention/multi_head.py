@@ -3,7 +3,7 @@
 ``sparsemax`` projects the scores onto the simplex, so that facets which do not matter in this cell
 get a weight of exactly 0: Martins & Astudillo 2016, arXiv:1602.02068.
 ``entmax15`` (1.5-entmax) gives exact zeros too, with smoother transitions: Peters, Niculae &
-Martins 2019, arXiv:1905.05702. It is computed by the entmax package (MIT).
+Martins 2019, arXiv:1905.05702. Both are computed by the entmax package (MIT).
 ``softmax`` is the scaled dot-product attention of Vaswani et al. 2017, arXiv:1706.03762: every
 known facet keeps some weight, in proportion to its confidence.
 ``gated`` has an independent gate per facet and head: a weight is confidence × sigmoid(score),
@@ -35,9 +35,13 @@ class MultiHeadConfig(PluginConfig):
 
 def build_sparsemax(config: MultiHeadConfig, width: int) -> Attention:
     """Build ``sparsemax``."""
-    from dygenept_plugins.networks.attention import FacetAttention, sparsemax
+    from entmax import sparsemax
 
-    return FacetAttention(width=width, num_heads=config.num_heads, normalise=sparsemax)
+    from dygenept_plugins.networks.attention import FacetAttention
+
+    return FacetAttention(
+        width=width, num_heads=config.num_heads, normalise=partial(sparsemax, dim=-1)
+    )
 
 
 def build_entmax15(config: MultiHeadConfig, width: int) -> Attention:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -222,42 +221,6 @@ class Masking:
         # Relative to the row's best score, the gap stays exact in float32 however large scores are.
         weights = normalise((shifted - best).masked_fill(self.is_unknown, -MASKED_GAP))
         return weights.masked_fill(self.is_unknown, 0.0)
-
-
-def sparsemax(scores: torch.Tensor) -> torch.Tensor:
-    """Sparsemax over the last dimension: the nearest point of the simplex.
-
-    As in the entmax package, whose gradient takes three times as long.
-    """
-    weights: torch.Tensor = _Sparsemax.apply(scores)  # type: ignore[no-untyped-call]
-    return weights
-
-
-class _Sparsemax(torch.autograd.Function):
-    """Sparsemax over the last dimension, (…, K)."""
-
-    @staticmethod
-    def forward(ctx: Any, scores: torch.Tensor) -> torch.Tensor:
-        """Project."""
-        shifted = scores - scores.amax(dim=-1, keepdim=True)
-        falling = shifted.sort(dim=-1, descending=True).values
-        sums = falling.cumsum(dim=-1) - 1
-        ranks = torch.arange(1, scores.shape[-1] + 1, device=scores.device, dtype=scores.dtype)
-        size = (ranks * falling > sums).sum(dim=-1, keepdim=True)
-        bound = sums.gather(-1, size - 1) / size.to(scores.dtype)
-        weights = (shifted - bound).clamp(min=0)
-        ctx.save_for_backward(size, weights)
-        return weights
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        """Take the mean over the support off the gradient there."""
-        size, weights = ctx.saved_tensors
-        is_zero = weights == 0
-        within = gradients[0].masked_fill(is_zero, 0.0)
-        mean = within.sum(dim=-1, keepdim=True) / size.to(weights.dtype)
-        gradient: torch.Tensor = (within - mean).masked_fill(is_zero, 0.0)
-        return gradient
 
 
 def softmax(scores: torch.Tensor) -> torch.Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from array import array as numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import sparse
 
@@ -146,6 +149,30 @@ def with_other_cell_ids(bench: Bench, task: Task, test: tuple[Condition, ...]) -
     return replace(task, cells=replace(task.cells, cell_ids=ids))
 
 
+def with_the_ids_of_cells_exchanged(bench: Bench, task: Task, test: tuple[Condition, ...]) -> Task:
+    assert task.cells is not None
+    return replace(task, cells=replace(task.cells, cell_ids=task.cells.cell_ids[::-1].copy()))
+
+
+def with_a_closure_over_the_lists(bench: Bench, task: Task, test: tuple[Condition, ...]) -> Task:
+    indices = bench.de.indices
+
+    def report(progress: object) -> None:
+        assert len(indices)
+
+    return replace(task, runtime=replace(task.runtime, report=report))
+
+
+def with_a_part_of_a_buffer(bench: Bench, task: Task, test: tuple[Condition, ...]) -> Task:
+    part = np.frombuffer(bytearray(80), dtype=np.float64)[:5]
+    return replace(task, runtime=replace(task.runtime, report=lambda _: len(part)))
+
+
+def with_a_file_of_another_library(bench: Bench, task: Task, test: tuple[Condition, ...]) -> Task:
+    series = pl.Series([1.0])
+    return replace(task, runtime=replace(task.runtime, report=lambda _: len(series)))
+
+
 def with_the_whole_matrix_behind(bench: Bench, task: Task, test: tuple[Condition, ...]) -> Task:
     assert task.cells is not None
     expression = task.cells.expression.copy()
@@ -175,6 +202,10 @@ def with_a_closure_over_the_data(bench: Bench, task: Task, test: tuple[Condition
         (with_one_cell_more, "task.cells has"),
         (with_a_cell_exchanged, "expression of other cells"),
         (with_other_cell_ids, "cell_ids names other cells"),
+        (with_the_ids_of_cells_exchanged, "cell_ids names other cells, such as ''"),
+        (with_a_closure_over_the_lists, r"report closure shares memory with de\.indices"),
+        (with_a_part_of_a_buffer, "report closure is a view into a larger array"),
+        (with_a_file_of_another_library, "report closure is a Series, of which no memory"),
         (with_the_whole_matrix_behind, "shares memory with data.expression"),
         (with_a_closure_over_the_data, r"runtime\.report closure shares memory"),
     ],
@@ -189,6 +220,28 @@ def test_a_task_that_leaks_is_refused(
     bench.guard(task, test)
     with pytest.raises(LeakageError, match=message):
         bench.guard(leak(bench, task, test), test)
+
+
+def test_a_whole_buffer_is_no_view_of_more(
+    bench: Bench, parts: tuple[Task, tuple[Condition, ...]]
+) -> None:
+    task, test = parts
+    for buffer in (bytes(80), bytearray(80), numbers("d", [0.0] * 10)):
+        whole = np.frombuffer(buffer, dtype=np.float64)
+        runtime = replace(task.runtime, report=partial(np.add, whole))
+        bench.guard(replace(task, runtime=runtime), test)
+
+
+def test_halves_of_the_truth_are_copies_too(bench: Bench) -> None:
+    task, test = bench.task(toy_fold(bench.data), held_out=True)
+    assert task.held_out is not None
+    assert task.held_out.half_means is not None
+    for name in ("means", "half_means"):
+        shape = getattr(task.held_out, name).shape
+        shared = np.broadcast_to(bench.means.means[0], shape)
+        leaky = replace(task, held_out=replace(task.held_out, **{name: shared}))
+        with pytest.raises(LeakageError, match=rf"task\.held_out\.{name} shares memory"):
+            bench.guard(leaky, test, is_oracle=True)
 
 
 class Spy:

@@ -5,6 +5,7 @@ import doctest
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,6 +125,17 @@ def test_a_file_and_its_object_are_the_same_data_set(path: Path, data: Perturbat
     pd.testing.assert_frame_equal(adata.obs, before)
 
 
+def test_texts_may_be_bytes(path: Path) -> None:
+    adata = anndata.read_h5ad(path)
+    for frame, columns in ((adata.obs, ("condition", "cell_type")), (adata.var, ("gene_name",))):
+        for column in columns:
+            frame[column] = [str(text).encode() for text in frame[column]]
+    adata.obs.index = adata.obs.index.map(lambda text: text.encode())
+    read = dg.load_dataset(adata)
+    assert read.sha256 == dg.load_dataset(path).sha256
+    assert read.cell_ids[0] == "cell0"
+
+
 def test_columns_controls_and_layers_are_found_under_other_names(path: Path) -> None:
     adata = anndata.read_h5ad(path)
     labels = adata.obs["condition"].astype(str)
@@ -240,6 +252,33 @@ def test_an_object_is_recognised_by_its_code_and_by_what_it_was_made_with(
     assert n_fits(Scaled(0.25)) == 2
     assert n_fits(WithArray()) == 2
     assert n_fits(WithArray()) == 2
+
+
+def test_an_object_that_closes_over_something_else_is_fitted_again(
+    data: PerturbationData, tmp_path: Path
+) -> None:
+    def closing_over(share: float) -> Scaled:
+        class Local(Scaled):
+            def fit(self, task: Task) -> None:
+                super().fit(task)
+                self.share = share
+
+        return Local()
+
+    def score_of(share: float) -> float:
+        board = quick(data, {"mine": closing_over(share)}, results=tmp_path).leaderboard()
+        return float(board["mean"][0])
+
+    assert score_of(1.0) == score_of(1.0)
+    assert score_of(1.0) != score_of(0.0)
+
+
+def test_an_object_that_cannot_be_copied_is_told(data: PerturbationData) -> None:
+    model = Scaled()
+    model.share = threading.Lock()  # type: ignore[assignment]
+    result = quick(data, {"locked": model, "mean": Scaled()})
+    assert len(result.failures) == 2
+    assert all("the Scaled cannot be copied" in reason for reason in result.failures.values())
 
 
 def test_a_temporary_results_folder_vanishes_with_the_result(data: PerturbationData) -> None:

@@ -282,3 +282,26 @@ def test_linear_loo_chooses_between_the_two_ends_where_the_plain_mean_itself_gai
     many = np.random.default_rng(2).standard_normal((60, 1)) * 0.3
     strong = np.linspace(0.05, 3.0, 60)[:, None] * np.ones(8) + many
     assert fit_readout(features[:60], strong, direction).exponent == 0
+
+
+def test_a_cell_type_with_one_condition_has_a_say_in_its_own_typical_change() -> None:
+    rng = np.random.default_rng(3)
+    targets = rng.normal(size=(4, 5))
+    rows = Rows(np.arange(4), np.array([0, 0, 0, 1]), 2)
+    ones = np.ones(4)
+    typical = TypicalChange(targets, ones, ones, rows)
+    pooled = targets.mean(axis=0)
+    np.testing.assert_allclose(typical.whole(1.0)[1], (targets[3] + pooled) / 2)
+    np.testing.assert_allclose(typical.whole(0.0)[1], targets[3])
+    # Without it the type has no condition, whatever the prior.
+    np.testing.assert_allclose(typical.without(1, 0.0)[3], targets[:3].mean(axis=0))
+
+
+def test_rows_of_a_perturbation_are_grouped_in_their_order() -> None:
+    rng = np.random.default_rng(4)
+    perturbations = rng.integers(0, 3, size=300)
+    groups = Rows(perturbations, np.zeros(300, dtype=np.int64)).groups()
+    found = [row for group in groups for row in group]
+    assert sorted(len(row) for row in found) == sorted(np.bincount(perturbations))
+    for row in found:
+        np.testing.assert_array_equal(row, np.flatnonzero(perturbations == perturbations[row[0]]))
