@@ -188,11 +188,22 @@ class _Rows:
 def _rows_of(
     path: str, adata: anndata.AnnData, of: Callable[[Any], Any]
 ) -> tuple[Any, tuple[int, int]]:
-    """Return what can be cut into runs of rows, and its shape."""
+    """Return what can be cut into runs of rows, and its shape.
+
+    Raises:
+        DataError: If values are masked: what is beneath a mask is no measurement.
+    """
     if adata.isbacked and adata.is_view:
         # anndata cuts no view again; what the view takes from the file is read at once.
         whole = of(adata)
         return whole, whole.shape
+    # Runs of rows and views no longer have the mask.
+    of_view = getattr(adata, "_adata_ref", None)
+    if np.ma.is_masked(of(adata if of_view is None else of_view)):
+        raise DataError(
+            f"{path} is a masked array with masked values; say what these are, such as "
+            "adata.X = adata.X.filled(0) where nothing was counted"
+        )
     return _Rows(adata, of), (adata.n_obs, adata.raw.n_vars if path == "raw/X" else adata.n_vars)
 
 

@@ -235,3 +235,17 @@ def test_a_backed_object_is_read_in_blocks(tmp_path: Path) -> None:
     view = backed[backed.obs["condition"] != "JUN"]
     assert len(read_in_memory(view).perturbations) == 3
     backed.file.close()
+
+
+def test_masked_values_are_no_measurements() -> None:
+    adata = screen(cells("ctrl", *LABELS))
+    adata.obs = adata.obs.rename(columns={"label": "condition"})
+    whole = adata.X.toarray()
+    mask = np.zeros(whole.shape, dtype=bool)
+    adata.X = np.ma.array(whole, mask=mask)
+    assert read_in_memory(adata).n_cells == len(whole)
+    mask[3, 2] = True
+    adata.X = np.ma.array(whole, mask=mask)
+    for cut in (adata, adata[:20], adata[:20].copy()):
+        with pytest.raises(DataError, match=r"masked values.*filled\(0\)"):
+            read_in_memory(cut)
