@@ -137,8 +137,12 @@ def _of_function(item: FunctionType) -> Iterator[tuple[Step, object]]:
             yield (" reference", None), value
     yield from _named(item, ("__defaults__", "__kwdefaults__"))
     for cell in item.__closure__ or ():
-        # A cell is empty while the name that it stands for is not bound yet.
-        yield (" closure", None), getattr(cell, "cell_contents", None)
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            # A cell is empty while the name that it stands for is not bound yet.
+            continue
+        yield (" closure", None), value
 
 
 def _is_a_modules(item: object) -> bool:

@@ -337,6 +337,17 @@ def test_what_a_module_knows_is_not_followed() -> None:
     assert not any(item is KEPT for _, item in reachable([kept, Holder, Holder(1), sys]))
 
 
+def test_a_name_that_a_function_closes_over_may_be_unbound() -> None:
+    values = np.arange(3.0)
+
+    def both() -> object:
+        return values, unbound
+
+    assert any(item is values for _, item in reachable([both]))
+    if values is None:
+        unbound = 1
+
+
 def test_paths_say_how_an_array_is_reached() -> None:
     values = np.arange(3.0)
     named = {
