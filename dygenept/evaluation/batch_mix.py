@@ -4,7 +4,9 @@ A model that predicts cells names no batch: it makes them of the control cells a
 lie in the batches in proportions of their own. A perturbation's cells may lie in other proportions,
 and beside the predicted ones the difference would count as an error. So as many of its cells as
 needed change batch: the excess of a batch goes to batches with too few, moved by the difference of
-both batches' controls. Where proportions agree, no cell is touched.
+both batches' controls. Where proportions agree, no cell is touched. Where they ask for parts of
+cells, it is drawn which batches get one more: rounded to the nearest, a hundred cells would always
+lie in the hundred largest of more batches.
 """
 
 from __future__ import annotations
@@ -33,22 +35,24 @@ def control_shares(data: PerturbationData) -> tuple[DoubleArray, ...]:
 
 
 def mixed_rows(rows: IntArray, shares: DoubleArray, rng: np.random.Generator) -> IntArray:
-    """Give cells other batches, so that these have the wanted shares; as few as possible change.
+    """Give cells other batches, so that these have the wanted shares; no more than needed change.
 
     Args:
         rows: Row of offsets of each cell, (k,); -1 for a cell that is compared with all controls,
             which keeps it.
         shares: Wanted share of each row, (n_rows,); all 0 leaves every cell where it is.
-        rng: Draws which cells of a batch change, and which goes where.
+        rng: Draws which batches get one cell more where shares are no whole cells, which cells of a
+            batch change, and which goes where.
 
     Returns:
-        (k,).
+        (k,). On average over draws each batch has its share, and in each draw less than one cell
+        more or less.
     """
     mixed = rows.copy()
     placed = np.flatnonzero(rows >= 0)
     if not len(placed) or not shares.any():
         return mixed
-    wanted = _quotas(len(placed), shares)
+    wanted = _quotas(len(placed), shares, rng)
     placed = placed[rng.permutation(len(placed))]
     place = rows[placed]
     # The first ones of each batch, in an order that was drawn, stay as far as it has room.
@@ -62,10 +66,12 @@ def mixed_rows(rows: IntArray, shares: DoubleArray, rng: np.random.Generator) ->
     return mixed
 
 
-def _quotas(n: int, shares: DoubleArray) -> IntArray:
-    """Divide n cells by shares: rounded down, and the largest remainders get one more."""
-    exact = n * shares / shares.sum()
-    quotas: IntArray = np.floor(exact).astype(np.int32)
-    order = np.argsort(quotas - exact, kind="stable")
-    quotas[order[: n - int(quotas.sum())]] += 1
+def _quotas(n: int, shares: DoubleArray, rng: np.random.Generator) -> IntArray:
+    """Divide n cells by shares, each rounded up or down by a systematic sample."""
+    order = rng.permutation(len(shares))
+    ends = np.cumsum(shares[order])
+    # The last end is n whatever rounding says, so that all cells are dealt.
+    ends = np.append(ends[:-1] * (n / ends[-1]), n)
+    quotas = np.empty(len(shares), dtype=np.int32)
+    quotas[order] = np.diff(np.floor(ends + rng.random()), prepend=0)
     return quotas
