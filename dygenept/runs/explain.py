@@ -152,21 +152,26 @@ def _not_read(model: DyGenePTModel, conditions: Sequence[Condition]) -> dict[str
     facet is that code, and its weight says nothing of what the facet tells.
     """
     targets = tuple(dict.fromkeys(gene for item in conditions for gene in item.genes))
-    if _all_are(model.chosen, "identity_share", lambda share: share == 1):
+    members = model.state.chosen
+    if _all_are(members, "identity_share", lambda share: share == 1):
         unread = unread_genes(model, targets)
         code = "all that is read of it is its own code (identity share 1), the same in every facet"
         nothing = "nothing at all is read of it: it gets the typical change"
         return {gene: nothing if gene in unread else code for gene in targets}
-    if _all_are(model.chosen, "knowledge_share", lambda share: share < LEAST_SHARE):
+    if _all_are(members, "knowledge_share", lambda share: share < LEAST_SHARE):
         nothing = "nothing of what is predicted comes from facets (knowledge share 0)"
         return dict.fromkeys(targets, nothing)
     return {}
 
 
-def _all_are(chosen: Chosen, part: str, holds: Callable[[float], bool]) -> bool:
-    """Tell whether something holds of a figure in all members of an ensemble that have one."""
-    found = [float(value) for name, value in chosen.items() if name.partition(".")[0] == part]
-    return bool(found) and all(holds(value) for value in found)
+def _all_are(members: Sequence[Chosen], part: str, holds: Callable[[float], bool]) -> bool:
+    """Tell whether something holds of a figure in all members; of one without it nothing is said.
+
+    A member that was not started in closed form has no identity share, and reads facets.
+    """
+    return bool(members) and all(
+        part in chosen and holds(float(chosen[part])) for chosen in members
+    )
 
 
 def _of_genes(

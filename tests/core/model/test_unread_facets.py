@@ -55,19 +55,23 @@ def test_of_a_gene_of_which_nothing_is_read_that_is_said(
 @pytest.mark.parametrize(
     ("chosen", "is_read"),
     [
-        ({"identity_share": 0.5, "knowledge_share": 0.2}, True),
-        ({"identity_share": 0.5, "knowledge_share": 0.0004}, False),
-        ({"identity_share.1": 1.0, "identity_share.2": 1.0}, False),
-        ({"identity_share.1": 1.0, "identity_share.2": 0.9, "knowledge_share.2": 0.1}, True),
-        ({"knowledge_share.1": 0.0, "knowledge_share.2": 0.3}, True),
-        ({}, True),
+        (({"identity_share": 0.5, "knowledge_share": 0.2},), True),
+        (({"identity_share": 0.5, "knowledge_share": 0.0004},), False),
+        (({"identity_share": 1.0}, {"identity_share": 1.0}), False),
+        (({"identity_share": 1.0}, {"identity_share": 0.9, "knowledge_share": 0.1}), True),
+        # The second was not started in closed form, so that it has no such share.
+        (({"identity_share": 1.0}, {"epochs_kept": 3, "knowledge_share": 0.2}), True),
+        (({"knowledge_share": 0.0}, {"knowledge_share": 0.3}), True),
+        (({"knowledge_share": 0.0}, {"epochs_kept": 3}), True),
+        (({},), True),
+        ((), True),
     ],
 )
 def test_facets_count_as_unread_where_no_member_reads_them(
-    make_model, make_parts, task: Task, chosen: dict[str, float], *, is_read: bool
+    make_model, make_parts, task: Task, chosen: tuple[dict[str, float], ...], *, is_read: bool
 ) -> None:
     model = fitted(make_model, make_parts, task, 0.5)
-    model._state = replace(model.state, chosen=(chosen,))
+    model._state = replace(model.state, chosen=chosen)
     found = explain_conditions(model, "m", task.known)
     assert {gene.not_read is None for gene in found.genes} == {is_read}
     for gene in found.genes:
