@@ -38,3 +38,21 @@ def test_figures_below_0_are_explained_where_there_are_any(
     show_starts("model", [found], has_attention=False)
     captured = capsys.readouterr()
     assert ("below 0: by this source" in captured.out + captured.err) == is_said
+
+
+@pytest.mark.parametrize("has_attention", [True, False])
+def test_where_the_start_is_the_means_likeness_is_not_denied(
+    capsys: pytest.CaptureFixture[str], *, has_attention: bool
+) -> None:
+    means = [StartExplanation(f"{gene}+ctrl", "K562", {}, (), is_means_alone=True) for gene in "AB"]
+    show_starts("model", means, has_attention=has_attention)
+    captured = capsys.readouterr()
+    said = " ".join((captured.out + captured.err).split())
+    assert "like no train perturbation" not in said
+    assert said.count("the genes' means") == 1
+    assert ("what the networks learned" in said) == has_attention
+    show_starts("model", [StartExplanation("C+ctrl", "K562", {}, ())], has_attention=has_attention)
+    alone = " ".join(capsys.readouterr().err.split())
+    assert "C+ctrl in K562: like no train perturbation" in alone
+    # Steps are added to the start, so that the prediction is not the means.
+    assert ("predicted as the genes' means" in alone) != has_attention

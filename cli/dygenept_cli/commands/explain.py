@@ -50,7 +50,7 @@ def explain(
         )
     shown = [item for item in found.genes if item.not_read is None]
     if plot is not None and not shown:
-        why = "nothing of the networks is added to the closed form"
+        why = "nothing of the networks is added to the start"
         if found.genes:
             why = f"of {found.genes[0].gene} {found.genes[0].not_read}"
         raise ConfigError(f"there is no attention to plot: {why}; leave out --plot")

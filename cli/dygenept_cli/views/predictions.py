@@ -136,17 +136,27 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
     Args:
         model: The model's name.
         explained: Explanations, at least one.
-        has_attention: False where nothing of the networks is added to the closed form.
+        has_attention: False where nothing of the networks is added to the start.
     """
     from rich.table import Table
     from rich.text import Text
 
     from dygenept.types import in_cell_type
 
+    if any(item.is_means_alone for item in explained):
+        console.note(
+            "each prediction starts from the genes' means, and what is added to them is what the "
+            "networks learned"
+            if has_attention
+            else "every perturbation is predicted as the genes' means"
+        )
     for item in explained:
         heading = printable(f"{item.perturbation}{in_cell_type(item.cell_type)}")
+        if item.is_means_alone:
+            continue
         if not item.shares:
-            console.note(f"{heading}: like no train perturbation, predicted as the genes' means")
+            instead = "the start is" if has_attention else "predicted as"
+            console.note(f"{heading}: like no train perturbation, {instead} the genes' means")
             continue
         table = Table()
         table.add_column("like train perturbation", overflow="fold")

@@ -39,14 +39,17 @@ class StartExplanation:
         cell_type: Cell type.
         shares: Share of each source in its likeness with all other known perturbations, in [0, 1]
             and summing to 1: what a source adds or takes away counts by its size. Empty where it is
-            like none, and predicted as the genes' means.
+            like none, or the start is the genes' means alone.
         neighbours: The known perturbations that are most alike, at most ten, the closest first.
+        is_means_alone: True where the start is the genes' means for every perturbation, whatever it
+            is like.
     """
 
     perturbation: str
     cell_type: str
     shares: Mapping[str, float]
     neighbours: tuple[Neighbour, ...]
+    is_means_alone: bool = False
 
 
 def explained_starts(
@@ -57,7 +60,10 @@ def explained_starts(
     Where the start is the genes' means alone, nothing is drawn from.
     """
     if not start.scale:
-        return tuple(StartExplanation(item.label, item.cell_type, {}, ()) for item in conditions)
+        return tuple(
+            StartExplanation(item.label, item.cell_type, {}, (), is_means_alone=True)
+            for item in conditions
+        )
     parts = start.parts_of_likeness(conditions)
     found = []
     for row, condition in enumerate(conditions):

@@ -16,6 +16,11 @@ from dygenept.model.effects.smoother import EffectSmoother
 from dygenept.model.training.options import TableOptions
 from dygenept.plugin.interfaces.offers import Chosen
 
+NOT_JUDGED = (
+    "too few pairs are held out to judge gradient steps by, so none are taken, and without the "
+    "closed form every perturbation is predicted as the genes' means"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TableStart:

@@ -21,7 +21,13 @@ from dygenept.model.effects.kept_table import read_table, write_table
 from dygenept.model.effects.pair_network import PairNetwork
 from dygenept.model.effects.pairs import Pairs
 from dygenept.model.effects.smoother import EffectSmoother, LikenessReader
-from dygenept.model.effects.starts import TableStart, TrainedFrom, best_of, starts_of
+from dygenept.model.effects.starts import (
+    NOT_JUDGED,
+    TableStart,
+    TrainedFrom,
+    best_of,
+    starts_of,
+)
 from dygenept.model.network import Parts
 from dygenept.model.seeds import member_seed, prediction_cells_rng
 from dygenept.model.training.options import TableOptions
@@ -131,6 +137,7 @@ class TableModel:
             chosen={},
             notes=(
                 *self.start.notes,
+                *((NOT_JUDGED,) if not (best.start.is_closed_form or self.steps.weights) else ()),
                 *(notes_of(best.network.network.cell_encoder) if best.network is not None else ()),
             ),
         )

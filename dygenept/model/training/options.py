@@ -155,8 +155,9 @@ class TableOptions:
 
     Attributes:
         warm_start: Start from the closed form. Without it, networks learn from the genes' means
-            on, and what they learn is always added. ``auto`` trains from both, and keeps the latter
-            where train perturbations that are held out gain by it beyond ``standard_errors``.
+            on, and what they learn is always added, where two output genes can be judged. ``auto``
+            trains from both, and keeps the latter where train perturbations that are held out gain
+            by it beyond ``standard_errors``.
         epochs: Most epochs; 0 keeps the closed-form start as it is, and needs it.
         pairs_per_epoch: Most pairs of an epoch, drawn anew each time.
         batch_size: Pairs per step.

@@ -13,7 +13,7 @@ from core.model.effects.toy_screen import OPTIONS, Maker, held_out, screen
 
 from dygenept.model.effects.explanation import explained_starts
 from dygenept.model.effects.gradients import Steps
-from dygenept.model.effects.starts import TableStart, TrainedFrom, best_of
+from dygenept.model.effects.starts import NOT_JUDGED, TableStart, TrainedFrom, best_of
 from dygenept.model.effects.table_model import TableModel
 from dygenept.model.training.options import TableOptions
 from dygenept.types import Runtime
@@ -77,7 +77,7 @@ def test_without_the_closed_form_nothing_of_it_is_predicted(
     moved = truth.mean(axis=1)
     assert np.corrcoef(predicted.mean(axis=1), moved)[0, 1] > 0.5
     (told, *_) = explained_starts(fitted.start, asked)
-    assert (told.shares, told.neighbours) == ({}, ())
+    assert (told.shares, told.neighbours, told.is_means_alone) == ({}, (), True)
 
 
 def test_steps_from_the_means_are_kept_where_those_from_the_closed_form_would_not_be(
@@ -111,6 +111,33 @@ def test_auto_is_one_of_the_two(make_table_model: Maker, tmp_path: Path) -> None
     model.save(tmp_path)
     again = TableModel.load(tmp_path, model._of, Runtime())
     np.testing.assert_array_equal(again.predict(held_out()).expression, predicted["auto"])
+
+
+@pytest.mark.parametrize(("warm", "is_said"), [(False, True), (True, False), ("auto", False)])
+def test_where_no_steps_can_be_judged_the_means_are_predicted_and_that_is_said(
+    make_table_model: Maker, *, warm: bool, is_said: bool
+) -> None:
+    task, _ = screen(noise=0.5)
+    assert task.effects is not None
+    # One output gene: errors over genes have no spread.
+    task = replace(
+        task,
+        gene_ids=task.gene_ids[:1],
+        gene_symbols=task.gene_symbols[:1],
+        control_means=task.control_means[:, :1],
+        means=task.means[:, :1],
+        effects=replace(
+            task.effects,
+            is_observed=task.effects.is_observed[:, :1],
+            gene_means=task.effects.gene_means[:, :1],
+        ),
+    )
+    model = make_table_model(replace(OPTIONS, warm_start=warm))
+    model.fit(task)
+    assert (NOT_JUDGED in model.fitted.notes) == is_said
+    assert model.chosen["epochs_trained"] == 0
+    predicted = model.predict(held_out()).expression
+    assert (predicted == task.effects.gene_means[0, 0]).all() == is_said
 
 
 @pytest.mark.parametrize("warm", [False, "auto"])
