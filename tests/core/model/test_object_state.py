@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import pytest
+import torch
 
 from dygenept.model.object_state import object_state
 from dygenept.types import Predictions, Task
@@ -104,3 +107,75 @@ def test_what_json_cannot_say_is_never_the_same() -> None:
         item = Plain()
         item.value = value  # type: ignore[attr-defined]
         assert object_state(item) != object_state(item)
+
+
+def of_a_helper(share: float) -> Plain:
+    def helper() -> float:
+        return share
+
+    class Local(Plain):
+        def fit(self, task: Task) -> None:
+            helper()
+
+    return Local()
+
+
+def wrapping(share: float, other: float = 0.0) -> Plain:
+    def kept(function: Callable[..., None]) -> Callable[..., None]:
+        share = other
+
+        @functools.wraps(function)
+        def inner(*given: object) -> None:
+            assert share is not None
+            function(*given)
+
+        return inner
+
+    class Local(Plain):
+        @kept
+        def fit(self, task: Task) -> None:
+            assert share is not None
+
+    return Local()
+
+
+def with_a_default(share: float) -> Plain:
+    class Local(Plain):
+        def fit(self, task: Task, given: float = share, *, more: float = 1.0) -> None:
+            super().fit(task)
+
+    return Local()
+
+
+def of_torch(share: float) -> Plain:
+    class Local(Plain):
+        @torch.no_grad()
+        def fit(self, task: Task) -> None:
+            assert share
+
+    return Local()
+
+
+@pytest.mark.parametrize("make", [of_a_helper, wrapping, with_a_default, of_torch])
+def test_what_is_closed_over_counts_however_it_is_reached(make: Callable[[float], Plain]) -> None:
+    assert object_state(make(0.5)) == object_state(make(0.5))
+    assert object_state(make(0.5)) != object_state(make(0.25))
+
+
+def test_a_method_and_what_it_wraps_both_count() -> None:
+    states = [object_state(wrapping(*given)) for given in ((0.5, 0.0), (0.5, 1.0), (0.25, 0.0))]
+    assert states[0] not in states[1:]
+    assert states[1] != states[2]
+
+
+@dataclass
+class OfFields(Plain):
+    share: float = 0.5
+    names: list[str] = field(default_factory=list)
+
+
+def test_a_data_class_is_its_fields() -> None:
+    found = object_state(OfFields())
+    assert found == object_state(OfFields())
+    assert found != object_state(OfFields(0.25))
+    assert found != object_state(OfFields(names=["a"]))
