@@ -6,10 +6,11 @@ live), ``places`` and ``whole_files`` (where a file may go, and how it is whole 
 bytes), ``reading`` (whatever is damaged becomes one line), ``download`` with ``http_clients``
 (files of others), ``archives``, ``file_checks`` and ``checksums`` (are they what they should be),
 ``fetched_files`` (all of this in order), ``locks`` (one job, one run), ``threads`` and ``devices``
-(what computes), ``processes`` (one job in several processes), ``stopping`` with ``stop_watcher``
-(how a process ends early), ``progress`` (bars on stderr), ``plain_text`` and ``terminal`` (names of
-others as text that nothing obeys, and numbers for people), ``versions`` (what a record says of all
-this). ``process_memory`` measures this process and gives memory back, ``hdf5_files`` writes HDF5 so
-that a full disk ends in an error, ``tables`` holds large arrays in memory or in files, and
-``table_products`` multiplies and decomposes them in blocks.
+(what computes), ``processes`` (one job in several processes), ``collectives`` (what they tell each
+other), ``stopping`` with ``stop_watcher`` (how a process ends early), ``progress`` (bars on
+stderr), ``plain_text`` and ``terminal`` (names of others as text that nothing obeys, and numbers
+for people), ``versions`` (what a record says of all this). ``process_memory`` measures this process
+and gives memory back, ``hdf5_files`` writes HDF5 so that a full disk ends in an error, ``tables``
+holds large arrays in memory or in files, and ``table_products`` multiplies and decomposes them in
+blocks.
 """

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dygenept.errors import DataError
-from dygenept.machine import processes
+from dygenept.machine import collectives, processes
 from dygenept.machine.threads import suited_threads
 from dygenept.model.choices import joined_choices
 from dygenept.model.combinations import CombinationPredictor, Swept, Wanted, can_combine, one_by_one
@@ -321,7 +321,7 @@ class DyGenePTModel:
         state = self.state
         indices = gene_positions(conditions, state.target_genes)
         codes = self._cell_type_codes(conditions)
-        mine = processes.share_of(len(conditions))
+        mine = collectives.share_of(len(conditions))
         # A process without a condition predicts one all the same: it must know the shapes.
         rows = mine if mine.stop > mine.start else slice(0, 1)
         device = torch.device(self._runtime.device)
@@ -337,7 +337,7 @@ class DyGenePTModel:
                     device=device,
                 )
             gathered = (
-                processes.gathered(part, mine, len(conditions))
+                collectives.gathered(part, mine, len(conditions))
                 for part in (mean.deltas, mean.weights)
             )
             predictions.append(MeanPrediction(*gathered))

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from dygenept.machine import processes
+from dygenept.machine import collectives
 from dygenept.model.losses import pearson_delta_de
 from dygenept.model.network import DyGenePT
 from dygenept.model.prediction import can_predict_top_genes, predict_means, predict_top_genes
@@ -120,7 +120,7 @@ def judge_steps(
     scores = torch.from_numpy(np.stack([np.concatenate(before), np.concatenate(after)]))
     scores = scores.to(trainer.device)
     # Rounding must not let one process take steps that another leaves out.
-    processes.broadcast([scores])
+    collectives.broadcast([scores])
     return StepsJudgement(*scores.cpu().numpy())
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from dygenept.machine import processes
+from dygenept.machine import collectives, processes
 from dygenept.model.network import DyGenePT
 from dygenept.model.training.checkpoint import changing_tensors
 from dygenept.model.type_readout import PREFIX, saved_type_readout
@@ -47,12 +47,12 @@ def by_writer(network: DyGenePT, compute: Callable[[], T]) -> T:
         for name, value in changing_tensors(network).items()
         if name.startswith(PREFIX)
     }
-    result, shapes = processes.told((found, by_type))
+    result, shapes = collectives.told((found, by_type))
     network.eval()
     if not world.is_writer:
         device = next(network.parameters()).device
         laid_out = saved_type_readout({name: torch.empty(shape) for name, shape in shapes.items()})
         network.by_type = None if laid_out is None else laid_out.to(device)
-    processes.broadcast(list(changing_tensors(network).values()))
+    collectives.broadcast(list(changing_tensors(network).values()))
     given: T = result
     return given

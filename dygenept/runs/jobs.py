@@ -14,7 +14,7 @@ from dygenept.data.guard import guard_task
 from dygenept.data.memory_of_models import check_model_memory
 from dygenept.data.task import Access, build_task
 from dygenept.errors import DistributedError, ResultsError
-from dygenept.machine import processes
+from dygenept.machine import collectives, processes
 from dygenept.machine.locks import job_lock, lock_path
 from dygenept.machine.places import check_can_write
 from dygenept.machine.tables import in_file
@@ -160,7 +160,7 @@ def _shared(
     with lock:
         existing = _recorded(context, key)
         is_done = is_writer and existing is not None and _has_all_metrics(context, existing)
-        if processes.any_of(is_done):
+        if collectives.any_of(is_done):
             existing = _recorded(context, key)
             if existing is None:
                 raise DistributedError(

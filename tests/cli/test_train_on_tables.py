@@ -13,6 +13,8 @@ import dygenept
 from dygenept.testing.toy import write_toy_h5ad
 
 GENES = ("GATA1", "KLF1", "MYC", "TP53", "BRCA1", "SPI1")
+# Of MED1 to MED20, and of FOXA1.
+VECTORS = np.random.default_rng(1).standard_normal((21, 6))
 SETS = [
     f"--set={item}"
     for item in (
@@ -27,12 +29,16 @@ SETS = [
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Labels of 20 perturbations on six genes; a quarter is missing, a fifth is held out."""
+    """Labels of 20 perturbations on six genes; a quarter is missing, a fifth is held out.
+
+    A label is told by the first number of the perturbation's vector, and turned for half the genes.
+    """
     rng = np.random.default_rng(0)
     rows = [
-        f"MED{number + 1},{gene},{int(rng.random() < 0.5)},{'test' if number % 5 == 0 else 'train'}"
+        f"MED{number + 1},{gene},{int((VECTORS[number, 0] > 0) ^ (at % 2))},"
+        f"{'test' if number % 5 == 0 else 'train'}"
         for number in range(20)
-        for gene in GENES
+        for at, gene in enumerate(GENES)
         if rng.random() < 0.75
     ]
     path = tmp_path / "own-screen.csv"
@@ -44,8 +50,7 @@ def table(tmp_path: Path) -> Path:
 def vectors(tmp_path: Path) -> Path:
     """A vector for each perturbed gene, and for one that the table does not have."""
     genes = [*(f"MED{number + 1}" for number in range(20)), "FOXA1"]
-    values = np.random.default_rng(1).standard_normal((len(genes), 6))
-    columns = {f"v{at}": values[:, at] for at in range(6)}
+    columns = {f"v{at}": VECTORS[:, at] for at in range(6)}
     path = tmp_path / "vectors.csv"
     pl.DataFrame({"gene": genes, **columns}).write_csv(path)
     return path

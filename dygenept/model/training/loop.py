@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dygenept.errors import DygeneptError
-from dygenept.machine import processes
+from dygenept.machine import collectives, processes
 from dygenept.model.conditions import ConditionSet, IndexArray
 from dygenept.model.losses import pearson_delta_de, perturbation_loss
 from dygenept.model.network import DyGenePT
@@ -94,14 +94,14 @@ class Trainer:
         """
         options = self.options
         autocast_dtype(options, self.device)
-        processes.broadcast(list(changing_tensors(network).values()))
+        collectives.broadcast(list(changing_tensors(network).values()))
         optimizer = make_optimizer(network, options, self.device)
         average = WeightAverage(network, options.ema_decay)
         state = TrainingState()
         if self.checkpoint is not None and self.resume:
             found = self.checkpoint.load(network=network, optimizer=optimizer, average=average)
             state = found or state
-        processes.check_agreement((state.epoch, state.step), "where the checkpoint left off")
+        collectives.check_agreement((state.epoch, state.step), "where the checkpoint left off")
         if options.warm_start and not state.epoch and not state.step:
             self._validate(network, average, state)
         saver = Saver(
@@ -154,7 +154,7 @@ class Trainer:
         self._pass_back(network)
         is_left_out = any(p.requires_grad and p.grad is None for p in network.parameters())
         network.zero_grad(set_to_none=True)
-        return processes.any_of(is_left_out)
+        return collectives.any_of(is_left_out)
 
     def _pass_back(self, stepper: torch.nn.Module) -> None:
         """Give weights the gradients of a piece that is always the same; no draw is used up."""
@@ -240,7 +240,7 @@ class Trainer:
                 # Gradients are averaged over processes; they must add up.
                 (part * n_processes).backward()  # type: ignore[no-untyped-call]
             loss += part.detach()
-        return processes.total(loss)
+        return collectives.total(loss)
 
     def batch_loss(self, stepper: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Return a batch's share of its step's loss, a float32 scalar.
@@ -299,7 +299,7 @@ class Trainer:
         """pearson_delta_top20 of each validation condition, (n,)."""
         if self.validation is None:
             return torch.empty(0)
-        held, mine = self.validation, processes.share_of(len(self.validation))
+        held, mine = self.validation, collectives.share_of(len(self.validation))
         with autocast(self.options, self.device):
             predicted = predict_means(
                 network,
@@ -310,4 +310,4 @@ class Trainer:
                 device=self.device,
             )
         r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
-        return processes.gathered(r, mine, len(held))
+        return collectives.gathered(r, mine, len(held))

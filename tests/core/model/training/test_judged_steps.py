@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dygenept.machine import processes
+from dygenept.machine import collectives
 from dygenept.model import fitting, judged_steps
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.judged_steps import StepsJudgement, judge_steps
@@ -160,7 +160,7 @@ def test_all_processes_take_what_the_first_has_judged(
         if len(tensors) == 1:  # The two rows of scores; a training's weights are many.
             tensors[0][0], tensors[0][1] = 0.25, 0.75
 
-    monkeypatch.setattr(processes, "broadcast", theirs)
+    monkeypatch.setattr(collectives, "broadcast", theirs)
     model = make_model(OPTIONS)
     model.fit(task)
     assert model.chosen["held_out_score_of_start"] == 0.25

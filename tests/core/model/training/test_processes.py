@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dygenept.errors import ConfigError, DistributedError
-from dygenept.machine import processes
+from dygenept.machine import collectives, processes
 
 Done = Callable[[str], dict[str, object]]
 SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
@@ -125,7 +125,7 @@ def test_other_errors_are_not_taken_for_a_lost_process() -> None:
 
 
 def test_alone_every_share_is_the_whole() -> None:
-    assert processes.share_of(7) == slice(0, 7)
+    assert collectives.share_of(7) == slice(0, 7)
     with processes.session("cpu") as world:
         assert world.is_writer
         assert world.size == 1

@@ -31,18 +31,18 @@ class Calls:
         self.summed = 0
         monkeypatch.setattr(loop.processes, "current", lambda: self.world)
         monkeypatch.setattr(
-            loop.processes,
+            loop.collectives,
             "check_agreement",
             lambda values, what: self.agreed.append((values, what)),
         )
         monkeypatch.setattr(
-            loop.processes,
+            loop.collectives,
             "broadcast",
             lambda tensors: self.sent.append([tuple(tensor.shape) for tensor in tensors]),
         )
         monkeypatch.setattr(loop.processes, "local_gradients", self._local)
         monkeypatch.setattr(loop.processes, "parallel", self._parallel)
-        monkeypatch.setattr(loop.processes, "total", self._total)
+        monkeypatch.setattr(loop.collectives, "total", self._total)
 
     def _local(self, stepper: nn.Module, *, is_last: bool) -> AbstractContextManager[None]:
         assert isinstance(stepper, nn.Module)
