@@ -239,7 +239,8 @@ def unknown_targets(model: DyGenePTModel, conditions: Sequence[Condition]) -> tu
         known = set(model.known_genes(targets))
     else:
         instead = "the learned null embedding is used instead"
-        if model.chosen.get("identity_share") == 1:
+        members = model.state.chosen
+        if members and all(chosen.get("identity_share") == 1 for chosen in members):
             instead = "a code of its own is used instead, of which nothing was learned"
         # Predicting has read the facets of genes that training had not met.
         knowledge = model.state.knowledge

@@ -56,3 +56,14 @@ def test_where_the_start_is_the_means_likeness_is_not_denied(
     assert "C+ctrl in K562: like no train perturbation" in alone
     # Steps are added to the start, so that the prediction is not the means.
     assert ("predicted as the genes' means" in alone) != has_attention
+
+
+def test_nothing_is_said_of_a_closed_form_that_a_model_may_not_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = ("share_changed_by_steps", "validation_error_of_start", "standard_error_of_gain")
+    show_contribution(dict.fromkeys(figures, 0.25))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "was changed by gradient steps; the rest was there before them" in said
+    assert "is the start's error on train perturbations that it has not seen" in said
+    assert "closed-form" not in said

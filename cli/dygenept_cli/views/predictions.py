@@ -192,7 +192,7 @@ CONTRIBUTIONS = {
     "knowledge_share": "of what is predicted comes from facets: their texts, or which are known",
     "graph_share": "is its links in graphs",
     "share_changed_by_steps": "of the prediction's variance was changed by gradient steps; the "
-    "rest is the closed-form fit",
+    "rest was there before them",
     "attention_moved_by_cells": "of the attention moves with the cell's state",
     "prediction_moved_by_cells": "of the prediction's variance is between cells of one type",
     "typical_exponent": "is the power of its norm that a train change is divided by in the "
@@ -208,13 +208,13 @@ JUDGEMENTS = {
     "closed-form fit",
     "held_out_score_with_steps": "is that of the same perturbations with steps that have not seen "
     "them",
-    "validation_error_of_start": "is the error of train perturbations held out of the closed-form "
-    "fit: one less the mean AUROC over genes, of numbers the squared error in units of the mean's",
+    "validation_error_of_start": "is the start's error on train perturbations that it has not "
+    "seen: one less the mean AUROC over genes, of numbers the squared error in units of the mean's",
     "validation_error_with_steps": "is that of the same perturbations with steps, at best",
     "validation_error_from_closed_form": "is that of what would be kept of the closed-form start "
     "and its steps",
     "validation_error_from_means": "is that of steps from the genes' means",
-    "standard_error_of_gain": "is the standard error of the gain, which steps must exceed",
+    "standard_error_of_gain": "is the standard error of the gain, by which it is judged",
     "share_of_steps_added": "of what steps add is kept",
 }
 

@@ -10,6 +10,7 @@ import torch
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.training.options import TrainingOptions
 from dygenept.runs.explain import FacetWeight, GeneExplanation, explain_conditions
+from dygenept.runs.predict import unknown_targets
 from dygenept.types import Task
 from dygenept_cli.views.predictions import show_contribution, show_facet_weights
 
@@ -78,6 +79,26 @@ def test_facets_count_as_unread_where_no_member_reads_them(
         assert all((of.weight is not None) == is_read for of in gene.facets)
         if is_read:
             assert sum(of.weight or 0.0 for of in gene.facets) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "instead"),
+    [
+        (({"identity_share": 1.0},), "a code of its own"),
+        (({"identity_share": 1.0}, {"identity_share": 1.0}), "a code of its own"),
+        (({"identity_share": 1.0}, {"epochs_kept": 3}), "the learned null embedding"),
+        ((), "the learned null embedding"),
+    ],
+)
+def test_what_stands_in_for_an_unknown_gene_is_said_of_ensembles_too(
+    make_model, make_parts, task: Task, chosen: tuple[dict[str, float], ...], instead: str
+) -> None:
+    model = fitted(make_model, make_parts, task, 0.5)
+    knowledge = replace(model.state.knowledge, confidence=0.0 * model.state.knowledge.confidence)
+    model._state = replace(model.state, chosen=chosen, knowledge=knowledge)
+    notes = unknown_targets(model, task.known)
+    assert notes
+    assert all(f"; {instead} is used instead" in note for note in notes)
 
 
 def test_a_table_of_weights_leaves_out_what_is_not_read(
