@@ -140,7 +140,8 @@ def test_without_steps_there_is_no_attention_to_explain(cli, table: Path, tmp_pa
     explained = cli(*asked)
     assert explained.code == 0, explained.err
     assert "no attention over facets has a part" in explained.out + explained.err
-    assert "like no train perturbation" in explained.out + explained.err
+    said = " ".join((explained.out + explained.err).split())
+    assert "no likeness to train perturbations is drawn on: every perturbation is predicted" in said
     assert "own code (identity)" in explained.out + explained.err
     predicted = cli("predict", "--checkpoint", kept, *asked[3:])
     assert "probabilities of label 1" in predicted.out + predicted.err

@@ -148,7 +148,8 @@ def show_starts(model: str, explained: Sequence[StartExplanation], *, has_attent
             "each prediction starts from the genes' means, and what is added to them is what the "
             "networks learned"
             if has_attention
-            else "every perturbation is predicted as the genes' means"
+            else "no likeness to train perturbations is drawn on: every perturbation is predicted "
+            "as the genes' means"
         )
     for item in explained:
         heading = printable(f"{item.perturbation}{in_cell_type(item.cell_type)}")
