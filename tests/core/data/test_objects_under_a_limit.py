@@ -220,3 +220,15 @@ def test_a_backed_object_stays_below_its_limit(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["same"]
     assert found["streamed"] <= found["limit"] < found["held"]
+
+
+def test_texts_may_be_bytes(tmp_path: Path) -> None:
+    path = write_toy_h5ad(tmp_path / "toy.h5ad")
+    adata = anndata.read_h5ad(path)
+    for frame, columns in ((adata.obs, ("condition", "cell_type")), (adata.var, ("gene_name",))):
+        for column in columns:
+            frame[column] = [str(text).encode() for text in frame[column]]
+    adata.obs.index = adata.obs.index.map(lambda text: text.encode())
+    read = dg.load_dataset(adata)
+    assert read.sha256 == dg.load_dataset(path).sha256
+    assert read.cell_ids[0] == "cell0"

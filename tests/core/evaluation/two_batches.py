@@ -1,4 +1,4 @@
-"""A screen of two batches that differ much, whose perturbations lie in one of them mostly."""
+"""A screen of two batches that differ much, and what samples of its cells are checked by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from dygenept.data.batches import match_batches
+from dygenept.data.pseudobulk import pseudobulk
+from dygenept.evaluation.cell_samples import cell_samples
 from dygenept.types import Condition, Perturbation, PerturbationData
 
 N_GENES, N_CONTROLS, N_CELLS = 80, 400, 240
@@ -71,3 +73,21 @@ def moved(data: PerturbationData) -> np.ndarray:
         return dense
     offsets = np.concatenate((data.batches.offsets, np.zeros((1, data.n_genes))))
     return dense - offsets[data.batches.rows]
+
+
+def check_same_samples(one: PerturbationData, other: PerturbationData) -> None:
+    """Check that samples of two data sets are the same to the last bit, and what metrics read."""
+    means = pseudobulk(other)
+    left, right = (cell_samples(data, means, seed=1) for data in (one, other))
+    direction = means.means[0] - means.control_means[0]
+    for row in range(len(other.conditions)):
+        for name in ("control", "real", "real_mixed"):
+            np.testing.assert_array_equal(getattr(left, name)(row), getattr(right, name)(row))
+        for mine, theirs in zip(
+            left.project(row, direction), right.project(row, direction), strict=True
+        ):
+            np.testing.assert_array_equal(mine, theirs)
+        found, expected = left.distances(row), right.distances(row)
+        np.testing.assert_array_equal(found.squared, expected.squared)
+        assert found.within_control == expected.within_control
+        assert found.within_real == expected.within_real

@@ -125,17 +125,6 @@ def test_a_file_and_its_object_are_the_same_data_set(path: Path, data: Perturbat
     pd.testing.assert_frame_equal(adata.obs, before)
 
 
-def test_texts_may_be_bytes(path: Path) -> None:
-    adata = anndata.read_h5ad(path)
-    for frame, columns in ((adata.obs, ("condition", "cell_type")), (adata.var, ("gene_name",))):
-        for column in columns:
-            frame[column] = [str(text).encode() for text in frame[column]]
-    adata.obs.index = adata.obs.index.map(lambda text: text.encode())
-    read = dg.load_dataset(adata)
-    assert read.sha256 == dg.load_dataset(path).sha256
-    assert read.cell_ids[0] == "cell0"
-
-
 def test_columns_controls_and_layers_are_found_under_other_names(path: Path) -> None:
     adata = anndata.read_h5ad(path)
     labels = adata.obs["condition"].astype(str)
