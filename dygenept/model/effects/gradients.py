@@ -174,7 +174,8 @@ def train_folds(
         errors = [judged.gene_errors(share * added, n_genes)[known] for share in SHARES]
         place = int(np.argmin([error.mean() for error in errors]))
         waited += 1
-        if not errors[place].mean() >= steps.error:
+        # An epoch that went astray has no error, and is never the best.
+        if errors[place].mean() < (np.inf if np.isnan(steps.error) else steps.error):
             gains = start[known] - errors[place]
             steps.error = float(errors[place].mean())
             steps.standard_error = float(gains.std(ddof=1)) / len(gains) ** 0.5
@@ -184,7 +185,8 @@ def train_folds(
         report(epoch, f"error={steps.error:.4g}, start {steps.start_error:.4g}")
         if waited >= options.patience:
             break
-    if steps.start_error - steps.error <= options.standard_errors * steps.standard_error:
+    least = options.standard_errors * steps.standard_error
+    if np.isnan(steps.error) or steps.start_error - steps.error <= least:
         steps.share, steps.epochs_kept, steps.weights = 0.0, 0, ()
         steps.kept_errors = start[known]
     return steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from core.model.effects.toy_screen import (
 from scipy import sparse
 
 from dygenept.errors import DataError
+from dygenept.model.effects import gradients
 from dygenept.model.effects.fitted_start import Start
 from dygenept.model.effects.gradients import ConditionTensors, _drawn, added_to, masked_losses
 from dygenept.model.effects.pair_network import PairNetwork
@@ -28,7 +30,7 @@ from dygenept.model.effects.table_model import TableModel, TableParts, control_m
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
 from dygenept.model.training.options import TableOptions, TrainingOptions
-from dygenept.types import Condition, EffectControls, Task
+from dygenept.types import Condition, DoubleArray, EffectControls, Task
 from dygenept.types.effects import EffectKind
 
 
@@ -61,6 +63,32 @@ def test_the_start_is_judged_by_the_error_that_chose_it(make_table_model: Maker)
     model = make_table_model(replace(OPTIONS, epochs=1))
     model.fit(task)
     assert model.steps.start_error == pytest.approx(model.start.chosen["left-out error"])
+
+
+@pytest.mark.parametrize("astray", [1, 2])
+def test_an_epoch_that_went_astray_is_never_the_best(
+    make_table_model: Maker, monkeypatch: pytest.MonkeyPatch, astray: int
+) -> None:
+    task, _ = screen(noise=1.5)
+    good = make_table_model(replace(OPTIONS, epochs=1, standard_errors=-1000.0))
+    good.fit(task)
+    n_folds, calls = good.steps.n_networks, 0
+
+    def added(*given: Any) -> DoubleArray:
+        nonlocal calls
+        calls += 1
+        found = added_to(*given)
+        return found * np.nan if (calls - 1) // n_folds + 1 >= astray else found
+
+    monkeypatch.setattr(gradients, "added_to", added)
+    model = make_table_model(replace(OPTIONS, epochs=2, standard_errors=-1000.0))
+    model.fit(task)
+    assert model.steps.epochs_kept == astray - 1
+    assert (model.steps.share > 0) == (astray == 2)
+    assert bool(model.steps.weights) == (astray == 2)
+    if astray == 2:
+        assert model.steps.error == good.steps.error
+    assert np.isfinite(model.predict(held_out()).expression).all()
 
 
 def test_without_epochs_the_start_is_the_model(make_table_model: Maker) -> None:
