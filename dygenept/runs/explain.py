@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -153,25 +153,26 @@ def _not_read(model: DyGenePTModel, conditions: Sequence[Condition]) -> dict[str
     """
     targets = tuple(dict.fromkeys(gene for item in conditions for gene in item.genes))
     members = model.state.chosen
-    if _all_are(members, "identity_share", lambda share: share == 1):
+    if not members or not all(map(_reads_nothing, members)):
+        return {}
+    if all(chosen.get("identity_share") == 1 for chosen in members):
         unread = unread_genes(model, targets)
         code = "all that is read of it is its own code (identity share 1), the same in every facet"
         nothing = "nothing at all is read of it: it gets the typical change"
         return {gene: nothing if gene in unread else code for gene in targets}
-    if _all_are(members, "knowledge_share", lambda share: share < LEAST_SHARE):
-        nothing = "nothing of what is predicted comes from facets (knowledge share 0)"
-        return dict.fromkeys(targets, nothing)
-    return {}
+    nothing = "nothing of what is predicted comes from facets (knowledge share 0)"
+    return dict.fromkeys(targets, nothing)
 
 
-def _all_are(members: Sequence[Chosen], part: str, holds: Callable[[float], bool]) -> bool:
-    """Tell whether something holds of a figure in all members; of one without it nothing is said.
+def _reads_nothing(chosen: Chosen) -> bool:
+    """Tell whether a member of an ensemble reads nothing of facets, by what it settled on.
 
-    A member that was not started in closed form has no identity share, and reads facets.
+    Own codes alone may still tell genes apart by which facets are known, where attention was tuned
+    to that: then the knowledge share says so. A member that was not started in closed form has no
+    identity share, and reads facets.
     """
-    return bool(members) and all(
-        part in chosen and holds(float(chosen[part])) for chosen in members
-    )
+    share = chosen.get("knowledge_share")
+    return chosen.get("identity_share") == 1 if share is None else float(share) < LEAST_SHARE
 
 
 def _of_genes(

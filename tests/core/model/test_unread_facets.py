@@ -63,6 +63,9 @@ def test_of_a_gene_of_which_nothing_is_read_that_is_said(
         # The second was not started in closed form, so that it has no such share.
         (({"identity_share": 1.0}, {"epochs_kept": 3, "knowledge_share": 0.2}), True),
         (({"knowledge_share": 0.0}, {"knowledge_share": 0.3}), True),
+        # Own codes alone, by an attention that was tuned to which facets are known.
+        (({"identity_share": 1.0, "knowledge_share": 0.7},), True),
+        (({"identity_share": 1.0, "knowledge_share": 0.0},), False),
         (({"knowledge_share": 0.0}, {"epochs_kept": 3}), True),
         (({},), True),
         ((), True),
