@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -19,10 +20,15 @@ START = TrainingOptions(
 )
 
 
+# By identity share; each test gets a copy.
+FITTED: dict[float, DyGenePTModel] = {}
+
+
 def fitted(make_model, make_parts, task: Task, share: float) -> DyGenePTModel:  # type: ignore[no-untyped-def]
-    model: DyGenePTModel = make_model(START, parts=make_parts(identity_share=share))
-    model.fit(task)
-    return model
+    if share not in FITTED:
+        FITTED[share] = make_model(START, parts=make_parts(identity_share=share))
+        FITTED[share].fit(task)
+    return copy.deepcopy(FITTED[share])
 
 
 def test_where_a_genes_own_code_is_all_that_is_read_no_weight_is_given(
