@@ -22,8 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from planted_subsets import REFERENCE, Subset, add_rows, by_row, study
+from planted_subsets import REFERENCE, Subset, add_rows, by_row, reads_and_gains, study
 
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.beyond_chance import best_for_strong_and_weak
@@ -87,12 +86,8 @@ def table(document: Mapping[str, object]) -> str:
     lines = [f"| simulated effects, train perturbations | fits |{head}"]
     lines.append("|---" * (len(levels) + 2) + "|")
     for row, of_row in by_row(document):
-        reads = np.mean([np.array(fit["settings"]) != REFERENCE for fit in of_row], axis=0)
-        gains = np.mean([fit["gains"] for fit in of_row], axis=0)
-        cells = "".join(
-            f" {read:.2f}, {round(gain, 3) + 0.0:.3f} |"
-            for read, gain in zip(reads, gains, strict=True)
-        )
+        settings, gains = ([fit[part] for fit in of_row] for part in ("settings", "gains"))
+        cells = reads_and_gains(settings, gains)
         lines.append(f"| {row.shown} | {len(of_row)} |{cells}")
     return "\n".join(lines)
 

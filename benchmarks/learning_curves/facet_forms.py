@@ -20,7 +20,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from planted_subsets import REFERENCE, Subset, add_rows, by_row, study
+from planted_subsets import REFERENCE, Subset, add_rows, by_row, reads_and_gains, study
 from rule_forms import FORMS, Scores
 
 from dygenept.model.start import facet_tuning
@@ -100,12 +100,10 @@ def table(document: Mapping[str, object]) -> str:
     lines.append("|---" * (len(FORMS) + 3) + "|")
     for row, of_row in by_row(document):
         for n_parts in of_row[0]["settings"]:
-            reads = np.mean([np.array(fit["settings"][n_parts]) != REFERENCE for fit in of_row], 0)
-            gains = np.mean([fit["gains"][n_parts] for fit in of_row], axis=0)
-            cells = "".join(
-                f" {read:.2f}, {round(gain, 3) + 0.0:.3f} |"
-                for read, gain in zip(reads, gains, strict=True)
+            settings, gains = (
+                [fit[part][n_parts] for fit in of_row] for part in ("settings", "gains")
             )
+            cells = reads_and_gains(settings, gains)
             lines.append(f"| {row.shown} | {len(of_row)} | {n_parts} |{cells}")
     return "\n".join(lines)
 

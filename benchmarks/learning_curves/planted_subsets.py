@@ -318,6 +318,20 @@ def by_row(document: Mapping[str, object]) -> Iterator[tuple[Row, list[dict[str,
         yield row, [fit for fit in found if row_of(fit) == row]
 
 
+def reads_and_gains(settings: Sequence[Sequence[int]], gains: Sequence[Sequence[float]]) -> str:
+    """Return cells of Markdown: for each rule the share of fits that read facets, and mean gain.
+
+    Args:
+        settings: What each fit settled on by each rule, (n_fits, n_rules).
+        gains: Its gain on held-out perturbations, of the same shape.
+    """
+    reads = np.mean(np.array(settings) != REFERENCE, axis=0)
+    return "".join(
+        f" {read:.2f}, {round(gain, 3) + 0.0:.3f} |"
+        for read, gain in zip(reads, np.mean(gains, axis=0), strict=True)
+    )
+
+
 def row_of(fit: Mapping[str, object]) -> Row:
     """Return the row, less the number of fits, that a written fit belongs to."""
     return Row(str(fit["effects"]), float(str(fit["scale"])), int(str(fit["n_train"])), 1)
