@@ -85,6 +85,12 @@ def models(page: Page) -> list[str]:
     )
 
 
+def follow(page: Page, anchor: str) -> None:
+    if anchor:
+        page.evaluate(f"location.hash = {json.dumps(anchor)}")
+        page.get_by_role("dialog").wait_for()
+
+
 def test_scripts_write_numbers_as_the_rest_of_the_page(open_page: Open) -> None:
     values = [0.0, -0.0, 1.0, -0.5, 0.05, -0.00076, 4.2e-7, -1e-12, 123456.789, 0.0999, 0.001]
     shown = open_page().evaluate("(values) => values.map((value) => show(value))", values)
@@ -144,7 +150,8 @@ def test_a_model_opens_by_keyboard_and_closes_again(open_page: Open) -> None:
     assert dialog.locator("svg").count() == 2
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
-    assert page.evaluate("location.hash") == ""
+    # A dialog is hidden before it tells the page that it was closed.
+    page.wait_for_function("location.hash === ''")
 
 
 def test_a_perturbation_shows_all_models(open_page: Open) -> None:
@@ -174,8 +181,7 @@ def test_dark_mode_follows_the_system_and_the_button(open_page: Open) -> None:
 @pytest.mark.parametrize("anchor", ["", "#board-1/model/ridge", "#board-1/unit/2"])
 def test_a_phone_never_scrolls_the_page_sideways(open_page: Open, anchor: str) -> None:
     page = open_page(390)
-    page.evaluate(f"location.hash = {json.dumps(anchor)}")
-    page.wait_for_timeout(100)
+    follow(page, anchor)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     if anchor:
         detail = page.locator("#detail")
@@ -187,8 +193,7 @@ def test_a_phone_never_scrolls_the_page_sideways(open_page: Open, anchor: str) -
 @pytest.mark.parametrize("anchor", ["", "#board-1/model/ridge", "#board-1/unit/2"])
 def test_axe_finds_nothing_to_mend(open_page: Open, anchor: str, dark: bool) -> None:
     page = open_page(dark=dark)
-    page.evaluate(f"location.hash = {json.dumps(anchor)}")
-    page.wait_for_timeout(100)
+    follow(page, anchor)
     assert axe(page) == []
 
 
