@@ -31,8 +31,9 @@ Row = dict[str, str | int | float]
 N_PERTURBATIONS = (9, 15, 33, 100)
 N_CELL_TYPES = 3
 SMALL = (1, 2, 3, 5, 6, 9, 15, 33, 100)
-REPEATS = 2000
+REPEATS = 10_000
 BOARDS = 400
+GAP_BOARDS = 500
 N_DRAWS = 999
 LARGE = 400_000
 
@@ -234,7 +235,7 @@ def gap_coverage() -> Iterator[Row]:
             for n in N_PERTURBATIONS[:3]:
                 rng, shown, covered, odds = _rng(9, n), 0, 0, 0
                 clusters = Clusters.independent(n)
-                for _ in range(REPEATS // 4):
+                for _ in range(GAP_BOARDS):
                     # The gap of each perturbation, and what each of three models errs by itself.
                     gaps = rng.gamma(2.0, 0.5, size=n)
                     own = noise * rng.normal(size=(3, n))
@@ -247,7 +248,7 @@ def gap_coverage() -> Iterator[Row]:
                         is_ahead = bool(lead.means[0] > 0 and lead.p_values[0] < ALPHA)
                         odds += bool(found.low[0] > 0) != is_ahead
                 row[f"n = {n}"] = round(covered / max(shown, 1), 4)
-                row[f"shown, n = {n}"] = round(shown / (REPEATS // 4), 4)
+                row[f"shown, n = {n}"] = round(shown / (GAP_BOARDS), 4)
                 row[f"at odds with p, n = {n}"] = round(odds / max(shown, 1), 4)
             yield row
 

@@ -16,7 +16,13 @@ def test_a_small_study_writes_tables_and_charts(
 ) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
     study = importlib.import_module("study")
-    for name, value in {"REPEATS": 20, "BOARDS": 2, "N_DRAWS": 99, "LARGE": 1000}.items():
+    for name, value in {
+        "REPEATS": 20,
+        "BOARDS": 2,
+        "GAP_BOARDS": 5,
+        "N_DRAWS": 99,
+        "LARGE": 1000,
+    }.items():
         monkeypatch.setattr(study, name, value)
     study.main(tmp_path)
     kept, found = (
@@ -46,10 +52,13 @@ def test_what_the_full_study_found_is_what_is_promised() -> None:
             float(value) for row in rows for name, value in row.items() if name.startswith("n = ")
         ]
 
-    assert min(shares(coverage)) >= 0.93
-    assert max(shares(coverage)) <= 0.975
+    metrics = [row for row in coverage + clustered if row["values"] in ("correlation", "error")]
+    assert min(shares(metrics)) >= 0.93
+    assert max(shares(metrics)) <= 0.97
+    # Of errors with a long tail 0.93 is about the least; a share is known to 0.0025.
+    assert min(shares(coverage)) >= 0.93 - 0.0025
     assert min(shares(clustered)) >= 0.925
-    assert max(shares(clustered)) <= 0.98
+    assert max(shares(coverage + clustered)) <= 0.9725
     assert max(shares(claims)) <= 0.06
     assert max(shares(clustered_claims)) <= 0.06
     assert max(shares(left_out)) <= 0.06

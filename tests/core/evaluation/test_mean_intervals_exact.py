@@ -43,9 +43,10 @@ def by_hand(
         reach = [student, student]
         if t_values:
             # The number-th largest and the number-th smallest.
+            least = student if n_types == 1 else 0.85 * student
             reach = [
-                min(max(t_values[-number], student), 2 * student),
-                min(max(-t_values[number - 1], student), 2 * student),
+                min(max(t_values[-number], least), 2 * student),
+                min(max(-t_values[number - 1], least), 2 * student),
             ]
         t_types = stats.t.ppf(1 - left_out, n_types - 1) if n_types > 1 else 0.0
         below, above = (
