@@ -109,6 +109,8 @@ def test_a_model_of_a_table_is_kept_scored_asked_and_explained(
     assert contribution["control_cells"] > 0
     (start,) = document["starts"]
     assert sum(start["shares"].values()) == pytest.approx(1.0)
+    said = cli("explain", "--checkpoint", kept, "--perturbation", "MED1").err
+    assert "of how alike perturbations are is their own code (identity)" in " ".join(said.split())
     (of_gene,) = document["explanations"]
     assert sum(facet["weight"] for facet in of_gene["facets"]) == pytest.approx(1.0, abs=1e-4)
 
@@ -142,7 +144,9 @@ def test_without_steps_there_is_no_attention_to_explain(cli, table: Path, tmp_pa
     assert "no attention over facets has a part" in explained.out + explained.err
     said = " ".join((explained.out + explained.err).split())
     assert "no likeness to train perturbations is drawn on: every perturbation is predicted" in said
-    assert "own code (identity)" in explained.out + explained.err
+    # Of a likeness that is not drawn on there are no shares.
+    assert "own code (identity)" not in said
+    assert "of what steps add is kept" in said
     predicted = cli("predict", "--checkpoint", kept, *asked[3:])
     assert "probabilities of label 1" in predicted.out + predicted.err
     plot = cli(*asked, "--plot", tmp_path / "a.svg")

@@ -32,7 +32,13 @@ def explain(
     from dygenept.machine.devices import pick_device
     from dygenept.runs.explain import explain_from_checkpoint
     from dygenept.runs.saved_model import read_saved_model
-    from dygenept_cli.views.predictions import show_contribution, show_facet_weights, show_starts
+    from dygenept_cli.views.predictions import (
+        OF_ATTENTION,
+        SHARES_OF_LIKENESS,
+        show_contribution,
+        show_facet_weights,
+        show_starts,
+    )
 
     if plot is not None:
         from dygenept.reports.plots.style import check_plot_file
@@ -70,7 +76,10 @@ def explain(
         show_facet_weights(found.model, found.genes)
     if found.starts:
         show_starts(found.model, found.starts, has_attention=bool(found.genes))
-    show_contribution(found.contribution, has_attention=bool(shown) or not found.genes)
+    leave_out = OF_ATTENTION if found.genes and not shown else ()
+    if any(item.is_means_alone for item in found.starts):
+        leave_out = (*leave_out, *SHARES_OF_LIKENESS)
+    show_contribution(found.contribution, leave_out=leave_out)
 
 
 def _draw(found: ModelExplanation, plot: Path, *, is_simulated: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dygenept.machine.plain_text import brief, fixed, printable
@@ -220,24 +220,33 @@ JUDGEMENTS = {
 }
 
 
+# Where a table's start compares perturbations, shares are of what it knows them by.
+SHARES_OF_LIKENESS = {
+    "identity_share": "of how alike perturbations are is their own code (identity)",
+    "knowledge_share": "is their facets",
+    "graph_share": "is their links in graphs",
+}
+# Of its choices, one that only such a start makes.
+OF_TABLES = "mixing over output genes"
+
+
 # What it says of attention alone.
 OF_ATTENTION = ("attention_moved_by_cells",)
 
 
 def show_contribution(
-    contribution: Mapping[str, float | int | str], *, has_attention: bool = True
+    contribution: Mapping[str, float | int | str], *, leave_out: Collection[str] = ()
 ) -> None:
     """Print how much each part of a model contributes; members of an ensemble by number.
 
     Args:
         contribution: What a record has under ``chosen``.
-        has_attention: False where no facet is read, so that attention says nothing.
+        leave_out: Parts that take no part in what is explained.
     """
-    for heading, words in (("contribution", CONTRIBUTIONS), ("steps", JUDGEMENTS)):
+    parts = CONTRIBUTIONS | (SHARES_OF_LIKENESS if OF_TABLES in contribution else {})
+    for heading, words in (("contribution", parts), ("steps", JUDGEMENTS)):
         for name, value in contribution.items():
             part, _, member = name.partition(".")
-            if part in OF_ATTENTION and not has_attention:
-                continue
-            if part in words and isinstance(value, float):
+            if part in words and part not in leave_out and isinstance(value, float):
                 of = f" (member {member})" if member else ""
                 console.note(f"{heading}{of}: {brief(value)} {words[part]}")

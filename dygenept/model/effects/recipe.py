@@ -75,7 +75,7 @@ class Chooser:
         same_type: True where two train conditions share a cell type, (n, n); None for one type.
         measured: What was measured of them.
         gene_kernel: Gives, for a recipe, the likeness of output genes without their own, (G, G).
-        errors: Mean left-out error of every recipe that was looked at, for people.
+        errors: Mean left-out error of the recipe, for people; empty where no gene has one.
     """
 
     kernels: Mapping[str, FloatArray]
@@ -130,7 +130,8 @@ class Chooser:
         ]
         place = self._winner(found)
         mixing = (0.0, *MIXINGS)[place]
-        self.errors["left-out error"] = float(np.nanmean(found[place]))
+        if np.isfinite(found[place]).any():
+            self.errors["left-out error"] = float(np.nanmean(found[place]))
         return replace(recipe, mixing=mixing)
 
     def _winner(self, errors: Sequence[DoubleArray]) -> int:

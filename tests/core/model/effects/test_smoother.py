@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +33,24 @@ def alike(genes: Sequence[str], task: Task) -> Likeness:
 
 
 def screen(
-    tmp_path: Path, *, cell_types: Sequence[str] = ("K562",)
+    tmp_path: Path,
+    *,
+    cell_types: Sequence[str] = ("K562",),
+    value_of: Callable[[bool], int] = int,
+    more: Sequence[str] = (),
 ) -> tuple[Task, tuple[Condition, ...]]:
     """Perturbations of a module raise its own genes; 30 % of pairs are missing."""
     rng = np.random.default_rng(1)
     genes = [f"GENE{number}" for number in range(18)]
     lines = [
-        f"{pert},{gene},{int(module_of(pert) == module_of(gene))},{cell_type}"
+        f"{pert},{gene},{value_of(module_of(pert) == module_of(gene))},{cell_type}"
         for pert in PERTURBED
         for gene in genes
         for cell_type in cell_types
         if rng.random() < 0.7
     ]
     path = tmp_path / "t.csv"
-    path.write_text("pert,gene,label,cell_type\n" + "\n".join(lines) + "\n")
+    path.write_text("pert,gene,value,cell_type\n" + "\n".join((*lines, *more)) + "\n")
     data = read_effects(path)
     assert data.effects is not None
     means, de = effects_as_means(data.effects, data)
@@ -83,6 +87,23 @@ def test_a_gene_that_is_like_no_other_is_predicted_as_the_genes_means(tmp_path: 
     np.testing.assert_allclose(model.predict(held_out).expression, expected)
     stranger = Condition(Perturbation("NEVERSEEN", ("NEVERSEEN",)), "K562")
     assert np.isfinite(model.predict((stranger,)).expression).all()
+
+
+def test_signs_of_which_none_is_zero_have_no_left_out_error(tmp_path: Path) -> None:
+    def sign(is_raised: bool) -> int:
+        return 1 if is_raised else -1
+
+    # The only pair that is unchanged is held out: among the others no size is larger than another.
+    task, held_out = screen(tmp_path, value_of=sign, more=["MED1,OTHER,0,K562"])
+    assert task.effects is not None
+    assert task.effects.kind == "signs"
+    model = EffectSmoother(alike)
+    model.fit(task)
+    assert "left-out error" not in model.chosen
+    assert np.isfinite(model.predict(held_out).expression).all()
+    labels, _ = screen(tmp_path)
+    model.fit(labels)
+    assert 0 <= float(model.chosen["left-out error"]) < 0.1
 
 
 def test_a_task_of_cells_is_refused() -> None:
