@@ -41,6 +41,8 @@ class ResolvedModel:
         baseline: The plugin and its options, where it is not an assembly.
         reads_halves: True if it reads halves of the held-out cells, where it is given the truth.
         learns_from: Kinds of data sets that it learns from.
+        trained_by: Which code trained it, where that is not the present code; part of a result's
+            key, so that no result of the present code is taken for it, or it for one.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ResolvedModel:
     baseline: ConfiguredBaseline | None = None
     reads_halves: bool = True
     learns_from: tuple[str, ...] = ("cells",)
+    trained_by: str = ""
 
     @property
     def is_oracle(self) -> bool:

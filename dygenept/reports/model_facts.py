@@ -62,7 +62,7 @@ def model_facts(records: Sequence[RunRecord]) -> JsonDocument:
         "memory": cost.peak_memory_bytes,
         "chosen": _chosen(records),
         "versions": first.versions,
-        "code": _distinct(map(_code, records)),
+        "code": _distinct("not recorded" if of.code is None else of.code.words for of in records),
         "plugins": [
             f"{of.kind}: {of.name} ({of.distribution} {of.version}"
             + (f", code {of.code_sha256[:12]})" if of.code_sha256 else ")")
@@ -74,14 +74,6 @@ def model_facts(records: Sequence[RunRecord]) -> JsonDocument:
         "family": len(first.family),
         "keys": [record.key for record in records],
     }
-
-
-def _code(record: RunRecord) -> str:
-    if record.code is None:
-        return "not recorded"
-    commit = f", commit {record.code.commit[:12]}" if record.code.commit else ""
-    dirty = " with changes that are not committed" if record.code.dirty else ""
-    return f"dygenept {record.code.version}{commit}{dirty}, code {record.code.sha256[:12]}"
 
 
 def _chosen(records: Sequence[RunRecord]) -> dict[str, object]:

@@ -153,6 +153,13 @@ class CodeRecord(_Record):
             version=code.version, sha256=code.sha256, commit=code.commit, dirty=code.is_dirty
         )
 
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        commit = f", commit {self.commit[:12]}" if self.commit else ""
+        dirty = " with changes that are not committed" if self.dirty else ""
+        return f"dygenept {self.version}{commit}{dirty}, code {self.sha256[:12]}"
+
 
 # Hundreds of thousands are in memory at once: these have no dictionary each.
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))

@@ -53,9 +53,11 @@ def job_key(context: NamesJobs, model: ResolvedModel, fold: int) -> str:
     data = context.data
     # Only where something is mapped, so that the keys of other jobs stay as they are.
     reading = {"mapping": data.mapping.given()} if data.mapping.given() else {}
+    trained = {"trained_by": model.trained_by} if model.trained_by else {}
     return key_of(
         {
             **reading,
+            **trained,
             "model": model.base,
             "suite": context.suite,
             "dataset": data.sha256,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,13 +15,16 @@ from dygenept.machine.reading import reading
 from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.resolve import ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, PluginRecord
-from dygenept.results.store import write_atomically
+from dygenept.results.records import CodeRecord, DatasetRecord, PluginRecord
+from dygenept.results.store import key_of, write_atomically
 from dygenept.types import Runtime
 
 if TYPE_CHECKING:
     from dygenept.model.estimator import DyGenePTModel
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "dygenept.json"
 
@@ -38,6 +43,7 @@ class SavedModel(BaseModel):
         seed: Seed of the split.
         suite: Suite that seeds are derived from.
         plugins: Provenance of the parts.
+        code: Which code of the project trained it; None in files of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +58,19 @@ class SavedModel(BaseModel):
     seed: int
     suite: str
     plugins: tuple[PluginRecord, ...]
+    code: CodeRecord | None = None
+
+    def trained_by(self, model: ResolvedModel) -> str:
+        """Return a hash of the code that trained it; empty where that is the present code.
+
+        Args:
+            model: The same assembly of present plugins.
+        """
+        then = None if self.code is None else self.code.sha256
+        now = tuple(map(PluginRecord.of, model.plugins))
+        if then == project_code().sha256 and self.plugins == now:
+            return ""
+        return key_of({"code": then, "plugins": [of.model_dump() for of in self.plugins]})
 
 
 def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> None:
@@ -86,22 +105,25 @@ def read_saved_model(directory: Path) -> SavedModel:
 def resolved_model(manifest: SavedModel, environment: Environment) -> ResolvedModel:
     """Resolve the assembly that a manifest describes, as a benchmark resolves it by name.
 
+    What other code trained has a key of its own (``ResolvedModel.trained_by``).
+
     Raises:
         ConfigError: If a plugin's options have changed since.
         PluginError: If a plugin is not installed.
     """
-    return ResolvedModel.from_assembly(
+    model = ResolvedModel.from_assembly(
         Assembly.of(manifest.config, environment),
         environment,
         name=manifest.model,
         base=manifest.base_model,
     )
+    return replace(model, trained_by=manifest.trained_by(model))
 
 
 def load_model(
     directory: Path, environment: Environment, runtime: Runtime
 ) -> tuple[DyGenePTModel, SavedModel]:
-    """Read a trained model and its manifest.
+    """Read a trained model and its manifest; a warning says where other code trained it.
 
     Raises:
         DygeneptError: If the folder contains none, or its parts' plugins are not installed.
@@ -117,5 +139,12 @@ def load_model(
             knowledge=assembly.knowledge(environment),
             runtime=runtime,
             of_table=assembly.table_parts(environment),
+        )
+    if resolved_model(manifest, environment).trained_by:
+        logger.warning(
+            "%s was trained by other code%s than the present: its predictions may differ from what "
+            "they were then; train it again to be sure",
+            directory,
+            "" if manifest.code is None else f" ({manifest.code.words})",
         )
     return model, manifest

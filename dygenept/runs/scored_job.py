@@ -50,6 +50,7 @@ from dygenept.types import (
 Each = Callable[
     [Callable[[Predictions], list[Score]], Sequence[Predictions]], Iterable[list[Score]]
 ]
+OTHER_CODE = "it was trained by other code than the present, which predicted and scored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def score_job(done: PredictedJob, *, keep: bool = True, each: Each = map) -> Run
             PluginRecord.of(plugin)
             for plugin in (*model.plugins, *context.shared_plugins, *context.scoring.plugins)
         ),
-        notes=done.notes,
+        notes=(*done.notes, OTHER_CODE) if model.trained_by else done.notes,
         chosen=done.chosen,
         child=done.child,
         predictions=kept,

@@ -14,8 +14,9 @@ from dygenept.machine import processes
 from dygenept.machine.devices import pick_device
 from dygenept.machine.places import check_can_write
 from dygenept.model.resolve import resolve_model
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, PluginRecord, RunRecord
+from dygenept.results.records import CodeRecord, DatasetRecord, PluginRecord, RunRecord
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.model_answers import fitted
 from dygenept.runs.readiness import require_buildable, with_file_hashes
@@ -83,6 +84,7 @@ def train_model(
             seed=request.seed,
             suite=request.suite,
             plugins=tuple(map(PluginRecord.of, model.plugins)),
+            code=CodeRecord.of(project_code()),
         )
         if context.store.is_writer:
             save_model(built, manifest, request.results)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -67,6 +68,47 @@ def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> No
     for name in ("key", "model", "base_model", "role", "suite", "fold", "config", "plugins"):
         assert mine[name] == theirs[name], name
     assert mine["metrics"] == theirs["metrics"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_model_that_other_code_trained_says_so_and_has_a_key_of_its_own(
+    cli,
+    checkpoint: Path,
+    toy: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    named: bool,
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(checkpoint, old)
+    manifest = json.loads((old / "dygenept.json").read_text())
+    code = manifest.pop("code")
+    if named:
+        manifest["code"] = {
+            **code,
+            "sha256": "0" * 64,
+            "version": "0.0.9",
+            "commit": None,
+            "dirty": None,
+        }
+    (old / "dygenept.json").write_text(json.dumps(manifest))
+    keys, notes = [], []
+    for of in (checkpoint, old):
+        results = tmp_path / f"results of {of.name}"
+        evaluated = cli("evaluate", "--checkpoint", of, "--dataset", toy, "--results", results)
+        assert evaluated.code == 0, evaluated.err
+        assert ("was trained by other code" in caplog.text) == (of is old)
+        (path,) = (results / "runs").iterdir()
+        record = json.loads(path.read_text())
+        keys.append(record["key"])
+        notes.append([note for note in record["notes"] if "trained by other code" in note])
+    assert keys[0] != keys[1]
+    assert [len(found) for found in notes] == [0, 1]
+    caplog.clear()
+    assert cli("predict", "--checkpoint", old, "--perturbation", "KLF1").code == 0
+    where = " (dygenept 0.0.9, code 000000000000)" if named else ""
+    assert f"{old} was trained by other code{where} than the present: its" in caplog.text
 
 
 def test_evaluate_refuses_another_data_set(cli, checkpoint: Path) -> None:

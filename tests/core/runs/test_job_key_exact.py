@@ -107,6 +107,7 @@ def test_a_job_key_changes_with_everything_that_jobs_share(field: str, value: ob
         {"plugins": (replace(PLUGIN, distribution="other"),)},
         {"plugins": (replace(PLUGIN, name="knn"),)},
         {"plugins": (replace(PLUGIN, kind="metrics"),)},
+        {"trained_by": "ef"},
     ],
 )
 def test_a_job_key_changes_with_the_model_its_options_and_its_plugins_versions(
