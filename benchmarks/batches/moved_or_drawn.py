@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 from dygenept.data.batches import match_batches
 from dygenept.types import CellBatches, DoubleArray, IntArray
 
-N_GENES, SEEDS, SAMPLED = 400, 6, 100
+N_GENES, N_CHANGED, SEEDS, SAMPLED = 400, 60, 6, 100
 SHARES_OF_CHANGE = (1.0, 0.5, 0.0)
 
 
@@ -88,12 +88,21 @@ class Drawn:
     n_controls: int
 
 
-def draw(screen: Screen, rng: np.random.Generator, *, batches_differ: bool) -> Drawn:
-    """Draw cells; whether batches differ changes neither rates nor batches of cells."""
+def draw(
+    screen: Screen, rng: np.random.Generator, *, batches_differ: bool, effect: float = 0.8
+) -> Drawn:
+    """Draw cells; whether batches differ changes neither rates nor batches of cells.
+
+    Args:
+        screen: How many, and in which batches.
+        rng: Decides everything.
+        batches_differ: False lets batches be alike.
+        effect: Standard deviation of the log factors of the genes that are perturbed.
+    """
     n_batches = len(screen.own)
     base = rng.lognormal(-1.0, 1.2, N_GENES)
     change = np.ones(N_GENES)
-    change[:60] = np.exp(rng.normal(0.0, 0.8, 60))
+    change[:N_CHANGED] = np.exp(rng.normal(0.0, effect, N_CHANGED))
     factors = np.exp(
         screen.genes * rng.normal(0.0, 1.0, (n_batches, N_GENES))
         + screen.depths * rng.normal(0.0, 1.0, (n_batches, 1))

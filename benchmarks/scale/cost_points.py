@@ -70,6 +70,7 @@ def measure(
     from dygenept.data import memory as limits
     from dygenept.data.reading.outline import outline_file
     from dygenept.evaluation import cell_samples, scoring
+    from dygenept.machine.amounts import parse_memory
     from dygenept.plugin.environment import Environment
     from dygenept.runs import jobs, run_context, runner, scored_job
     from dygenept.runs.plan import plan_bench
@@ -113,7 +114,7 @@ def measure(
     toy = write_toy_h5ad(folder / "toy.h5ad")
     for path in (toy, file):
         took.clear()
-        limit = limits.parse_memory(memory) if memory else None
+        limit = parse_memory(memory) if memory else None
         if in_files:
             # Cells and tables are kept in files although they would fit into memory.
             limits.READING_PEAK = 1e9

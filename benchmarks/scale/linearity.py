@@ -40,6 +40,7 @@ def measure(path: Path, asked: argparse.Namespace) -> dict[str, float]:
     from large_file import peak_bytes
 
     from dygenept.data import memory
+    from dygenept.machine.amounts import parse_memory
     from dygenept.plugin.environment import Environment
     from dygenept.plugin.specs import MetricSpec
     from dygenept.runs.runner import BenchRequest, run_bench
@@ -66,7 +67,7 @@ def measure(path: Path, asked: argparse.Namespace) -> dict[str, float]:
                 metrics=names,
                 n_folds=3,
                 keep_predictions=False,
-                memory=memory.parse_memory(asked.memory) if asked.memory else None,
+                memory=parse_memory(asked.memory) if asked.memory else None,
             )
             start = time.process_time()
             outcome = run_bench(request, environment)

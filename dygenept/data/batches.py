@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from dygenept.data.sums import group_sums
 from dygenept.machine.tables import row_parts
-from dygenept.types import CellBatches, DoubleArray, IntArray
+from dygenept.types import BoolArray, CellBatches, DoubleArray, IntArray
 from dygenept.types.cells import CellMatrix
 
 # Fewer control cells say little of a batch; its cells are compared with all controls.
@@ -42,13 +43,10 @@ def match_batches(
         condition_codes: -1 for control cells, (N,).
         cell_type_codes: Cell type of each cell, (N,).
     """
-    n_types = int(cell_type_codes.max()) + 1
-    n_pairs = n_types * len(names)
-    pairs = np.where(codes < 0, n_pairs, cell_type_codes * len(names) + codes)
     is_control = condition_codes < 0
-    counts = np.bincount(pairs[is_control], minlength=n_pairs + 1)[:n_pairs]
-    kept = np.flatnonzero(counts >= MIN_CONTROLS)
-    row_of = np.full(n_pairs + 1, -1, dtype=np.int32)
+    n_types = int(cell_type_codes.max()) + 1
+    pairs, kept = _pairs(len(names), codes, cell_type_codes, is_control)
+    row_of = np.full(n_types * len(names) + 1, -1, dtype=np.int32)
     row_of[kept] = np.arange(len(kept))
     rows = row_of[pairs]
     # Control cells of small batches are moved together, so that all controls keep their mean.
@@ -61,6 +59,24 @@ def match_batches(
     offsets -= overall[type_of_row]
     offsets[np.bincount(rows[is_control], minlength=n_rows) == 0] = 0.0
     return CellBatches(tuple(names), codes.astype(np.int32), offsets, rows)
+
+
+def count_offsets(
+    n_batches: int, codes: IntArray, *, condition_codes: IntArray, cell_type_codes: IntArray
+) -> int:
+    """Count the rows of offsets that ``match_batches`` would return, without a value of a cell."""
+    _, kept = _pairs(n_batches, codes, cell_type_codes, condition_codes < 0)
+    return len(kept) + int(cell_type_codes.max()) + 1
+
+
+def _pairs(
+    n_batches: int, codes: IntArray, cell_type_codes: IntArray, is_control: BoolArray
+) -> tuple[IntArray, npt.NDArray[np.intp]]:
+    """Number cell type and batch of each cell, and those pairs that have enough control cells."""
+    n_pairs = (int(cell_type_codes.max()) + 1) * n_batches
+    pairs = np.where(codes < 0, n_pairs, cell_type_codes * n_batches + codes)
+    counts = np.bincount(pairs[is_control], minlength=n_pairs + 1)[:n_pairs]
+    return pairs, np.flatnonzero(counts >= MIN_CONTROLS)
 
 
 def _control_means(expression: CellMatrix, codes: IntArray, n_groups: int) -> DoubleArray:

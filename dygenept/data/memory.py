@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dygenept.errors import ConfigError, DataError
+from dygenept.errors import DataError
 from dygenept.machine.folders import default_cache_dir
 from dygenept.machine.scratch import FOLDER, check_space
 from dygenept.machine.tables import COLUMN_VALUES, PART_VALUES, RESIDENT
 from dygenept.machine.threads import n_threads
 from dygenept.types import DataOutline, IntArray, PerturbationData, Runtime
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", flags=re.IGNORECASE)
 # Peak of reading over the size of the matrix, and a process with its libraries (docs/scale.md).
 READING_PEAK = 1.14
 PROCESS_BYTES = (1 << 30) // 4
@@ -46,6 +43,11 @@ SORTING_BYTES = 100
 MERGED = 1 << 22
 MERGED_BYTES = 24
 CONTROL_BYTES = 24
+# Where controls are matched by batch: bytes of a gene of a batch (what is subtracted, and beside it
+# three arrays of its sorted controls, later two halves of them and a copy by gene), and bytes of a
+# control cell's value that is sorted once more with those of its batch.
+BATCH_BYTES = 32
+OF_BATCH_BYTES = 16
 # Arrays of conditions x genes that are in files together; parts of rows and of columns that are in
 # memory together, and arrays of cell types x genes.
 TABLE_FILES = 16
@@ -54,19 +56,6 @@ COLUMN_PARTS = 4
 OF_TYPES = 8
 GIB = 1 << 30
 _MOST_INDEXED = 2**31 - 1
-
-
-def parse_memory(text: str) -> int:
-    """Read an amount of memory such as ``4G``, ``512M`` or ``1.5GiB``; units are powers of 1,024.
-
-    Raises:
-        ConfigError: If it is no such amount, or zero.
-    """
-    found = _AMOUNT.fullmatch(text.strip())
-    amount = 0 if found is None else int(float(found[1]) * _UNITS[found[2].upper()])
-    if amount <= 0:
-        raise ConfigError(f"--memory {text!r} is not an amount of memory; write 4G or 512M")
-    return amount
 
 
 def tables_of_folds(n_folds: int) -> int:
@@ -96,6 +85,7 @@ class CellsSize:
         n_types: Cell types.
         n_controls: Control cells.
         n_largest: Cells of the largest condition.
+        n_offsets: Rows of ``CellBatches.offsets``; 0 where controls are not matched by batch.
         is_bound: ``n_values`` is the most that there may be.
         n_tables: Arrays of conditions × genes that are in memory together.
     """
@@ -107,6 +97,7 @@ class CellsSize:
     n_types: int = 1
     n_controls: int = 0
     n_largest: int = 0
+    n_offsets: int = 0
     is_bound: bool = False
     n_tables: int = TABLES
 
@@ -117,7 +108,10 @@ class CellsSize:
             return None
         if outline.data is not None:
             return replace(
-                cls.of_data(outline.data), n_values=outline.n_values, is_bound=outline.is_bound
+                cls.of_data(outline.data),
+                n_values=outline.n_values,
+                n_offsets=outline.n_offsets,
+                is_bound=outline.is_bound,
             )
         n_conditions, n_controls = outline.n_perturbations or 0, outline.n_controls or 0
         return cls(
@@ -132,12 +126,13 @@ class CellsSize:
     @classmethod
     def of_data(cls, data: PerturbationData) -> CellsSize:
         """Return the sizes of a data set that is opened."""
-        return cls.of_codes(
+        size = cls.of_codes(
             data.condition_codes,
             n_values=data.expression.nnz,
             n_genes=data.n_genes,
             n_types=len(data.cell_types),
         )
+        return size if data.batches is None else replace(size, n_offsets=len(data.batches.offsets))
 
     @classmethod
     def of_codes(
@@ -159,22 +154,22 @@ class CellsSize:
     @property
     def in_memory(self) -> int:
         """Peak memory where the matrix is held in memory, with means, DE lists and scores."""
-        return self._held + self._tables + self._tests + PROCESS_BYTES
+        return self._held + self._tables + self._tests + self._always
 
     @property
     def streamed(self) -> int:
         """The same where the matrix is in a file and passes take blocks of it."""
-        return self._read + self._tables + self._tests + PROCESS_BYTES
+        return self._read + self._tables + self._tests + self._always
 
     @property
     def bounded(self) -> int:
         """The same where arrays of conditions × genes are in files as well."""
-        return self._read + self._parts + self._tests + PROCESS_BYTES
+        return self._read + self._parts + self._tests + self._always
 
     @property
     def without_tables(self) -> int:
         """The same where only arrays of conditions × genes are in files, and cells in memory."""
-        return self._held + self._parts + self._tests + PROCESS_BYTES
+        return self._held + self._parts + self._tests + self._always
 
     @property
     def while_testing(self) -> int:
@@ -184,7 +179,7 @@ class CellsSize:
     @property
     def while_fitting(self) -> int:
         """What of ``in_memory`` is left once cells are read and tested."""
-        return csr_bytes(self.n_values, self.n_cells) + self._tables + PROCESS_BYTES
+        return csr_bytes(self.n_values, self.n_cells) + self._tables + self._always
 
     def needed(self, *, streams: bool) -> int:
         """Peak memory at least, where whatever can be is in files.
@@ -224,7 +219,7 @@ class CellsSize:
 
     def _way(self, limit: int, *, streams: bool) -> tuple[int, int]:
         """Return the peak of that way, and what is in memory while a model is fitted."""
-        cells = self.n_cells * CELL_BYTES + PROCESS_BYTES
+        cells = self.n_cells * CELL_BYTES + self._always
         matrix = self.while_fitting - self._tables
         ways = [(self.in_memory, self.while_fitting)]
         if streams:
@@ -241,6 +236,11 @@ class CellsSize:
     def stored_tables(self) -> int:
         """Bytes of arrays of conditions × genes in files."""
         return (self.n_conditions + self.n_types) * self.n_genes * 8 * TABLE_FILES
+
+    @property
+    def _always(self) -> int:
+        """The process with its libraries, and what is subtracted from the cells of each batch."""
+        return PROCESS_BYTES + self.n_offsets * self.n_genes * BATCH_BYTES
 
     @property
     def _held(self) -> int:
@@ -267,7 +267,8 @@ class CellsSize:
         """Tests of every gene: control cells, their sorted values, and one condition per thread."""
         own = self._values_of(self.n_largest)
         of_thread = own * 8 + min(own, 2 * SORTED) * SORTING_BYTES
-        return self._values_of(self.n_controls) * CONTROL_BYTES + n_threads() * of_thread
+        of_value = CONTROL_BYTES + (OF_BATCH_BYTES if self.n_offsets else 0)
+        return self._values_of(self.n_controls) * of_value + n_threads() * of_thread
 
     @property
     def _tables(self) -> int:

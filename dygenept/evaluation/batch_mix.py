@@ -1,12 +1,12 @@
 """Cells of a condition in the mix of batches that its control cells have.
 
-A model that predicts cells names no batch: it makes them of the control cells as they are, which
-lie in the batches in proportions of their own. A perturbation's cells may lie in other proportions,
-and beside the predicted ones the difference would count as an error. So as many of its cells as
-needed change batch: the excess of a batch goes to batches with too few, moved by the difference of
-both batches' controls. Where proportions agree, no cell is touched. Where they ask for parts of
-cells, it is drawn which batches get one more: rounded to the nearest, a hundred cells would always
-lie in the hundred largest of more batches.
+A model whose cells name no batch makes them of the control cells as they are, which lie in the
+batches in proportions of their own. A perturbation's cells may lie in other proportions, and beside
+the predicted ones the difference would count as an error. So as many of its cells as needed change
+batch: the excess of a batch goes to batches with too few, as ``rank_moves`` says. Where proportions
+agree, no cell is touched. Where they ask for parts of cells, it is drawn which batches get one
+more: rounded to the nearest, a hundred cells would always lie in the hundred largest of more
+batches.
 """
 
 from __future__ import annotations

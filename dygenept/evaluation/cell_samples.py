@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from dygenept.data.de.merged_ranks import SortedControl
+from dygenept.data.de.rank_sum import sorted_control
 from dygenept.evaluation.batch_mix import control_shares, mixed_rows
+from dygenept.evaluation.rank_moves import moved_by_rank
 from dygenept.machine.tables import squared_lengths, zeros
 from dygenept.types import (
     CellBatches,
@@ -160,6 +163,7 @@ class _Store:
         shares: There, the share of each row of offsets among the controls of each condition's cell
             type, (n_rows,).
         seed: Decides which cells ``real_mixed`` moves.
+        sorted_controls: There, the control cells of each row of offsets that was asked for.
     """
 
     expression: CellMatrix
@@ -172,6 +176,7 @@ class _Store:
     offsets: _Offsets | None = None
     shares: tuple[DoubleArray, ...] = ()
     seed: int = 0
+    sorted_controls: _SortedControls | None = None
 
     def moves(self, cells: npt.NDArray[np.intp]) -> _Moves | None:
         """What is subtracted from these cells; None for nothing."""
@@ -182,6 +187,21 @@ class _Store:
     def dense(self, cells: npt.NDArray[np.intp]) -> DoubleArray:
         """Return these cells without batch effects, (n, G)."""
         return _dense(self.expression[cells], self.moves(cells))
+
+
+class _SortedControls:
+    """The control cells of each row of offsets, sorted when they are first asked for."""
+
+    def __init__(self, data: PerturbationData) -> None:
+        self._data = data
+        self._known: dict[int, SortedControl] = {}
+
+    def of(self, row: int) -> SortedControl:
+        if row not in self._known:
+            assert self._data.batches is not None
+            is_own = (self._data.condition_codes < 0) & (self._data.batches.rows == row)
+            self._known[row] = sorted_control(self._data.expression[np.flatnonzero(is_own)])
+        return self._known[row]
 
 
 class CellSamples:
@@ -205,20 +225,29 @@ class CellSamples:
     def real_mixed(self, row: int) -> DoubleArray:
         """Sampled cells of the condition, as many in each batch as controls would be, (k, G).
 
-        Cells of batches that have too many are moved to others, by the difference of both batches'
-        controls; the rest stay as they are. Without matched batches it is ``real``.
+        Cells of batches that have too many are moved to others, as ``rank_moves`` says; the rest
+        stay as they are. Without matched batches it is ``real``.
         """
         position, store = self._at(row), self._store
-        cells = store.real_rows[position]
-        found = _dense(store.expression[cells])
-        if store.offsets is not None:
+        found, own = self.measured(row), self.batches(row)
+        if own is not None and store.sorted_controls is not None:
             rng = np.random.default_rng([store.seed, 2, position])
-            own = store.offsets.batches.rows[cells]
             others = mixed_rows(own, store.shares[position], rng)
-            moved = np.flatnonzero(others != own)
-            found[moved] += store.offsets.of(others[moved])
-            found[moved] -= store.offsets.of(own[moved])
+            ways = np.stack((own, others), axis=1)
+            for source, target in np.unique(ways[own != others], axis=0).tolist():
+                moved = np.flatnonzero((own == source) & (others == target))
+                controls = store.sorted_controls.of(source), store.sorted_controls.of(target)
+                found[moved] = moved_by_rank(found[moved], *controls, rng)
         return found
+
+    def measured(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition as they are, batch effects included, (k, G)."""
+        return _dense(self._store.expression[self._store.real_rows[self._at(row)]])
+
+    def batches(self, row: int) -> IntArray | None:
+        """Row of offsets of each sampled cell, (k,), -1 for none; None without matched batches."""
+        moves = self._store.moves(self._store.real_rows[self._at(row)])
+        return None if moves is None else moves.rows
 
     def mean(self, row: int) -> DoubleArray:
         """Mean of all cells of the condition, (G,)."""
@@ -313,6 +342,7 @@ def cell_samples(
         offsets=None if data.batches is None else _Offsets(data.batches),
         shares=control_shares(data),
         seed=seed,
+        sorted_controls=None if data.batches is None else _SortedControls(data),
     )
     return CellSamples(store, np.arange(len(data.conditions)))
 

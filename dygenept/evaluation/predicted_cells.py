@@ -9,7 +9,15 @@ import numpy.typing as npt
 
 from dygenept.data.de.rank_sum import ControlCellsTest
 from dygenept.errors import PluginError
-from dygenept.types import Condition, FloatArray, PerturbationData, PredictedCells, Predictions
+from dygenept.types import (
+    Condition,
+    DoubleArray,
+    FloatArray,
+    IntArray,
+    PerturbationData,
+    PredictedCells,
+    Predictions,
+)
 
 # As many as are sampled of the real ones.
 MAX_CELLS = 100
@@ -40,12 +48,17 @@ def checked_cells(
 
 
 class CellTester:
-    """Tests predicted cells against the control cells of their cell type, sorted once a type."""
+    """Tests predicted cells against control cells, which are sorted once.
+
+    Cells that name their batch are ranked among its control cells, as real cells are. Those that
+    name none are ranked among all of their cell type.
+    """
 
     def __init__(self, data: PerturbationData) -> None:
         """Take the data set; nothing is computed before the first test."""
         self._data = data
         self._controls: dict[str, ControlCellsTest] = {}
+        self._of_batches: dict[int, ControlCellsTest] = {}
 
     def __call__(self, predictions: Predictions) -> PredictedCells | None:
         """Test the cells of predictions; None where there are none."""
@@ -54,16 +67,44 @@ class CellTester:
         if predictions.cells is None:
             return None
         p_values = np.ones((len(predictions.conditions), self._data.n_genes))
+        means = np.array([cells.mean(axis=0, dtype=np.float64) for cells in predictions.cells])
         for row, condition in enumerate(predictions.conditions):
             cells = sparse.csr_matrix(predictions.cells[row])
-            p_values[row] = self._control(condition.cell_type).p_values(cells)
+            of_all = self._control(condition.cell_type)
+            if predictions.cell_batches is None:
+                p_values[row] = of_all.p_values(cells)
+                continue
+            batches = predictions.cell_batches[row]
+            means[row] -= self._batch_effect(batches)
+            p_values[row] = ControlCellsTest.of_strata(
+                [
+                    (cells[batches == batch], of_all if batch < 0 else self._of_batch(batch))
+                    for batch in np.unique(batches).tolist()
+                ]
+            )
         return PredictedCells(
             cells=predictions.cells,
-            means=np.array([cells.mean(axis=0, dtype=np.float64) for cells in predictions.cells]),
+            means=means,
+            name_batches=predictions.cell_batches is not None,
             adjusted_p=np.asarray(
                 stats.false_discovery_control(p_values, axis=1), dtype=np.float64
             ),
         )
+
+    def _batch_effect(self, batches: IntArray) -> DoubleArray:
+        """Average how far the controls of some cells' batches lie from all controls, (G,)."""
+        assert self._data.batches is not None
+        numbers, counts = np.unique(batches[batches >= 0], return_counts=True)
+        effect: DoubleArray = counts @ self._data.batches.offsets[numbers] / len(batches)
+        return effect
+
+    def _of_batch(self, row: int) -> ControlCellsTest:
+        if row not in self._of_batches:
+            data = self._data
+            assert data.batches is not None
+            rows = np.flatnonzero((data.condition_codes < 0) & (data.batches.rows == row))
+            self._of_batches[row] = ControlCellsTest(data.expression[rows])
+        return self._of_batches[row]
 
     def _control(self, cell_type: str) -> ControlCellsTest:
         if cell_type not in self._controls:

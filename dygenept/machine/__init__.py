@@ -9,8 +9,8 @@ bytes), ``reading`` (whatever is damaged becomes one line), ``download`` with ``
 (what computes), ``processes`` (one job in several processes), ``collectives`` (what they tell each
 other), ``stopping`` with ``stop_watcher`` (how a process ends early), ``progress`` (bars on
 stderr), ``plain_text`` and ``terminal`` (names of others as text that nothing obeys, and numbers
-for people), ``versions`` (what a record says of all this). ``process_memory`` measures this process
-and gives memory back, ``hdf5_files`` writes HDF5 so that a full disk ends in an error, ``tables``
-holds large arrays in memory or in files, and ``table_products`` multiplies and decomposes them in
-blocks.
+for people), ``amounts`` (of memory, as people write them), ``versions`` (what a record says of all
+this). ``process_memory`` measures this process and gives memory back, ``hdf5_files`` writes HDF5 so
+that a full disk ends in an error, ``tables`` holds large arrays in memory or in files, and
+``table_products`` multiplies and decomposes them in blocks.
 """

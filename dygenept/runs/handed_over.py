@@ -7,10 +7,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from dygenept.data.memory import MemoryLimit, parse_memory
+from dygenept.data.memory import MemoryLimit
 from dygenept.data.opening import open_data
 from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError, DataError, nearest
+from dygenept.machine.amounts import parse_memory
 from dygenept.model.given import GivenModel
 from dygenept.plugin.environment import Environment
 from dygenept.types import DataMapping, PerturbationData, no_report

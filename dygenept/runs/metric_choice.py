@@ -26,6 +26,7 @@ from dygenept.runs.keys_and_seeds import job_seed
 from dygenept.types import (
     DeTests,
     EffectTable,
+    IntArray,
     MetricCells,
     MetricInputs,
     MetricValues,
@@ -62,6 +63,18 @@ class Scoring:
     control_halves: ControlHalves | None = None
     has_singles: bool = False
     cell_tester: CellTester | None = None
+
+    def sampled_batches(self, rows: IntArray) -> tuple[IntArray, ...] | None:
+        """Return the batch of each sampled cell of some conditions; None where they have none.
+
+        Args:
+            rows: Positions of the conditions in the data set.
+        """
+        if self.cells is None:
+            return None
+        found = [self.cells.batches(row) for row in rows.tolist()]
+        batches = tuple(own for own in found if own is not None)
+        return batches if len(batches) == len(found) else None
 
     @property
     def uses_spread(self) -> bool:
@@ -154,7 +167,12 @@ def scoring_of(
             )
         )
     means, control_seed = measured.means, job_seed(seed, "controls")
-    uses_cells, uses_halves = choice.reads("uses_cells"), choice.reads("uses_control_halves")
+    predicts, uses_halves = (
+        choice.reads("uses_predicted_cells"),
+        choice.reads("uses_control_halves"),
+    )
+    # Models are asked for cells in the batches of those that are sampled.
+    uses_cells = choice.reads("uses_cells") or (predicts and data.batches is not None)
     return Scoring(
         metrics=tuple((plugin, _made(plugin)) for plugin in choice.metrics),
         de_tests=measured.tests,
@@ -163,7 +181,7 @@ def scoring_of(
         controls=choice.controls,
         control_seed=control_seed,
         control_halves=control_half_means(data, seed=control_seed) if uses_halves else None,
-        cell_tester=CellTester(data) if choice.reads("uses_predicted_cells") else None,
+        cell_tester=CellTester(data) if predicts else None,
         has_singles=choice.reads("uses_singles"),
     )
 

@@ -12,8 +12,8 @@ from dygenept.evaluation.predicted_cells import MAX_CELLS, checked_cells
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.faults import plugin_code
 from dygenept.plugin.interfaces import Model
-from dygenept.plugin.interfaces.offers import PredictsCells, spread_of
-from dygenept.types import Condition, DoubleArray, Predictions, Task
+from dygenept.plugin.interfaces.offers import PredictsCells, PredictsCellsOfBatches, spread_of
+from dygenept.types import Condition, DoubleArray, IntArray, Predictions, Task
 
 
 def fitted(model: ResolvedModel, task: Task) -> Model:
@@ -62,16 +62,39 @@ def checked_spread(
     return np.asarray(spread, dtype=np.float64)
 
 
-def with_cells(predictions: Predictions, built: PredictsCells, model: ResolvedModel) -> Predictions:
+def with_cells(
+    predictions: Predictions,
+    built: PredictsCells,
+    model: ResolvedModel,
+    batches: tuple[IntArray, ...] | None = None,
+) -> Predictions:
     """Add the cells that a model predicts for the conditions of its predictions.
+
+    Args:
+        predictions: Its predictions.
+        built: The fitted model.
+        model: What it is called.
+        batches: Batches of the real cells that these are compared with, which a model that can is
+            asked for; None where controls are not matched by batch.
 
     Raises:
         PluginError: If its code fails, or what it returns are not cells of these conditions.
     """
-    conditions = predictions.conditions
+    conditions, n_genes = predictions.conditions, predictions.expression.shape[1]
+    if batches is not None and isinstance(built, PredictsCellsOfBatches):
+        with plugin_code(f"{model.name}: predict_cells_of"):
+            cells = built.predict_cells_of(conditions, batches=[own.copy() for own in batches])
+            checked = checked_cells(cells, conditions, n_genes)
+            for condition, found, own in zip(conditions, checked, batches, strict=True):
+                if len(found) != len(own):
+                    raise PluginError(
+                        f"{len(found)} predicted cells of {condition.label!r} for "
+                        f"{len(own)} batches; predict_cells_of must return a cell for each"
+                    )
+        return replace(predictions, cells=checked, cell_batches=batches)
     with plugin_code(f"{model.name}: predict_cells"):
         cells = built.predict_cells(conditions, n_cells=MAX_CELLS)
-        checked = checked_cells(cells, conditions, predictions.expression.shape[1])
+        checked = checked_cells(cells, conditions, n_genes)
     return replace(predictions, cells=checked)
 
 

@@ -282,6 +282,7 @@ def _size(found: OutlinedDataset, doubts: list[str]) -> costs.DataSize | None:
         n_controls=n_controls,
         n_values=n_values,
         n_types=1 if data is None else len(data.cell_types),
+        n_offsets=outline.n_offsets,
     )
 
 

@@ -29,6 +29,7 @@ class DataSize:
         n_controls: Control cells.
         n_values: Stored values.
         n_types: Cell types.
+        n_offsets: Rows of ``CellBatches.offsets``, where controls are matched by batch.
         is_stored: Cells are kept in a file under a limit on memory.
         is_filed: Arrays of conditions × genes are.
     """
@@ -39,6 +40,7 @@ class DataSize:
     n_controls: int
     n_values: int
     n_types: int = 1
+    n_offsets: int = 0
     is_stored: bool = False
     is_filed: bool = False
 
@@ -314,6 +316,7 @@ def process_bytes(
         n_types=size.n_types,
         n_controls=size.n_controls,
         n_largest=(size.n_cells - size.n_controls) // max(1, size.n_conditions),
+        n_offsets=size.n_offsets,
         n_tables=max(c.tables, n_tables or 0),
     )
     given = 0 if fold is None else given_bytes(size, fold)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from dygenept.data.pseudobulk import condition_positions
 from dygenept.evaluation.draws import averaged, lengthened
 from dygenept.evaluation.effect_scoring import score_effects
 from dygenept.evaluation.held_out import de_gene_counts, effect_sizes
@@ -125,7 +126,8 @@ def predict_job(job: FoldJob, task: Task, *, built: Model | None = None) -> Pred
     if context.scoring.uses_spread and not model.is_oracle:
         predictions = replace(predictions, spread=checked_spread(model, built, predictions))
     if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
-        predictions = with_cells(predictions, built, model)
+        batches = context.scoring.sampled_batches(condition_positions(context.data, job.conditions))
+        predictions = with_cells(predictions, built, model, batches)
     predict_done = time.perf_counter()
     return PredictedJob(
         job=job,

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dygenept.types.perturbations import BoolArray, DoubleArray, FloatArray
+from dygenept.types.perturbations import BoolArray, DoubleArray, FloatArray, IntArray
 
 Rows = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
@@ -53,9 +53,9 @@ class MetricCells(Protocol):
     """Samples of the cells behind each condition: single cells, log1p scale.
 
     Cells are drawn without replacement and seeded, the same for every model, and made dense one
-    condition at a time. Where controls are matched by batch, all but those of ``real_mixed`` are
-    without batch effects: a cell minus how far its batch's controls lie from all controls, so that
-    a value may lie below 0.
+    condition at a time. Where controls are matched by batch, all but those of ``real_mixed`` and
+    ``measured`` are without batch effects: a cell minus how far its batch's controls lie from all
+    controls, so that a value may lie below 0.
     """
 
     def control(self, row: int) -> DoubleArray:
@@ -67,8 +67,20 @@ class MetricCells(Protocol):
     def real_mixed(self, row: int) -> DoubleArray:
         """Sampled cells of the condition in the controls' mix of batches, (k, G).
 
-        What predicted cells are compared with, since these name no batch; without matched batches
-        it is ``real``.
+        What predicted cells are compared with that name no batch; without matched batches it is
+        ``real``.
+        """
+
+    def measured(self, row: int) -> DoubleArray:
+        """Sampled cells of the condition as they are, batch effects included, (k, G).
+
+        What predicted cells are compared with that are in the batches of these.
+        """
+
+    def batches(self, row: int) -> IntArray | None:
+        """Row of ``CellBatches.offsets`` of each sampled cell of the condition, (k,).
+
+        -1 for a cell that is compared with all controls; None without matched batches.
         """
 
     def mean(self, row: int) -> DoubleArray:
@@ -90,18 +102,24 @@ class PredictedCells:
 
     Attributes:
         cells: Predicted cells, (k, G) each, log1p scale, none below 0.
-        means: Their means, (n, G).
-        adjusted_p: Benjamini-Hochberg-adjusted p values of each gene against all control cells of
-            the cell type (Mann-Whitney U test), (n, G).
+        means: Their means, (n, G); without batch effects where cells name their batch.
+        adjusted_p: Benjamini-Hochberg-adjusted p values of each gene against control cells
+            (Mann-Whitney U test), (n, G): those of its batch where a cell names one, as real cells
+            are tested, and all of the cell type elsewhere.
+        name_batches: True where cells are in the batches of the sampled real ones, cell by cell.
     """
 
     cells: tuple[FloatArray, ...]
     means: DoubleArray
     adjusted_p: DoubleArray
+    name_batches: bool = False
 
     def take(self, rows: Rows) -> PredictedCells:
         """Return the cells of some conditions, in this order."""
         kept = np.arange(len(self.cells))[np.asarray(rows)]
         return PredictedCells(
-            tuple(self.cells[row] for row in kept), self.means[kept], self.adjusted_p[kept]
+            tuple(self.cells[row] for row in kept),
+            self.means[kept],
+            self.adjusted_p[kept],
+            self.name_batches,
         )

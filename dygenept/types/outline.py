@@ -20,6 +20,7 @@ class DataOutline:
         n_controls: Control cells.
         n_values: Stored values of the matrix.
         is_bound: ``n_values`` is the most that there may be, as of a matrix that is stored dense.
+        n_offsets: Rows of ``CellBatches.offsets``, where controls are matched by batch.
         control_values: Stored values of each control cell, (n_controls,).
         data: Cells, genes and conditions by name. Its expression is an empty matrix of the right
             shape, its fingerprint is empty and it has no batches; None where no file is read.
@@ -31,6 +32,7 @@ class DataOutline:
     n_controls: int | None = None
     n_values: int | None = None
     is_bound: bool = False
+    n_offsets: int = 0
     control_values: IntArray | None = None
     data: PerturbationData | None = None
 

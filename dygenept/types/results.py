@@ -36,6 +36,9 @@ class Predictions:
             harness where a model offers it (``PredictsSpread``) and a metric reads it.
         cells: Predicted cells of each condition, (k, G) each, log1p scale, where the model predicts
             any and a metric reads them; they are not kept.
+        cell_batches: Where it was asked for cells of given batches, the row of
+            ``CellBatches.offsets`` of each, (k,) each; -1 for a cell that is compared with all
+            controls. None where cells name no batch.
     """
 
     conditions: tuple[Condition, ...]
@@ -46,6 +49,7 @@ class Predictions:
     lengthening: float = 1.0
     spread: DoubleArray | None = None
     cells: tuple[FloatArray, ...] | None = None
+    cell_batches: tuple[IntArray, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is an array with one row per condition."""

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells_in_batches import in_batches
 from scipy import stats
 
 import dygenept as dg
 from dygenept.data.pseudobulk import half_codes
+from dygenept.errors import PluginError
 from dygenept.evaluation.draws import NO_CORRELATION, lengthened
 from dygenept.evaluation.reference import train_view
 from dygenept.leaderboard.rows import leaderboard_rows
-from dygenept.plugin.interfaces import PredictsCells
+from dygenept.plugin.interfaces import PredictsCells, PredictsCellsOfBatches
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.testing.baseline_checks import check_baseline
@@ -94,6 +96,50 @@ def test_spearman_and_brown_by_hand() -> None:
     found = lengthened(scores, [replace(specs[0], name="r")], 2.0)
     assert [item.value for item in found] == [2 / 3, -0.5, None, None]
     assert [item.reason for item in found] == [None, None, "constant", NO_CORRELATION]
+
+
+@pytest.mark.parametrize("name", ["control_cells", "shifted_cells"])
+def test_cells_of_batches_are_controls_of_these_with_the_change_that_is_predicted(
+    name: str,
+) -> None:
+    plain = toy_data(ToyShape(n_cell_types=2, n_controls=40))
+    batch = np.arange(plain.n_cells) % 2
+    dense = plain.expression.toarray() + 2.0 * (batch == 1)[:, None]
+    data = in_batches(plain, batch, expression=dense)
+    assert data.batches is not None
+    task, held_out = toy_task(data)
+    specs = {spec.name: spec for spec in control_cells.dygenept_baselines()}
+    model = specs[name].factory(specs[name].config())
+    model.fit(task)
+    assert isinstance(model, PredictsCellsOfBatches)
+    of_type = {kind: [2 * row, 2 * row + 1] for row, kind in enumerate(data.cell_types)}
+    # More cells of a batch than it has controls, some of the other, and some of none.
+    asked = [
+        np.repeat(np.array([*of_type[item.cell_type], -1], dtype=np.int32), [50, 5, 3])
+        for item in held_out
+    ]
+    found = model.predict_cells_of(held_out, batches=asked)
+    again = model.predict_cells_of(held_out, batches=asked)
+    is_control = data.condition_codes < 0
+    for condition, wanted, cells, same in zip(held_out, asked, found, again, strict=True):
+        np.testing.assert_array_equal(cells, same)
+        own = is_control & (data.cell_type_codes == data.cell_types.index(condition.cell_type))
+        if name == "control_cells":
+            for number in of_type[condition.cell_type]:
+                pool = dense[own & (data.batches.rows == number)].astype(np.float32)
+                drawn = cells[wanted == number]
+                counts = [(drawn == cell).all(axis=1).sum() for cell in pool]
+                assert max(counts) - min(counts) <= 1
+                assert sum(counts) == len(drawn)
+            continue
+        offsets = np.where(wanted[:, None] < 0, 0.0, data.batches.offsets[wanted]).mean(axis=0)
+        np.testing.assert_allclose(
+            cells.mean(axis=0) - offsets, train_view(task, condition.cell_type).mean, atol=1e-5
+        )
+    unmatched, _ = toy_task(plain)
+    model.fit(unmatched)
+    with pytest.raises(PluginError, match="the task has none"):
+        model.predict_cells_of(held_out, batches=asked)
 
 
 @pytest.mark.parametrize("name", ["control_cells", "shifted_cells"])

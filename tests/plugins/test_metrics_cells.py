@@ -6,14 +6,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from cells_in_batches import in_batches
 
 import dygenept as dg
 from dygenept.errors import PluginError
 from dygenept.evaluation.predicted_cells import checked_cells
-from dygenept.testing import toy_data
+from dygenept.model.resolve import ResolvedModel
+from dygenept.runs.model_answers import with_cells
+from dygenept.testing import ToyShape, toy_data, toy_task
 from dygenept.types import Condition, PerturbationData, Predictions, Task
 from dygenept_plugins.metrics.cells import NO_CELLS
 
@@ -82,6 +86,67 @@ def test_only_models_that_predict_cells_have_values(data: PerturbationData, tmp_
             assert trivial < 0.9
     # No control cell is significant beside the others.
     assert np.mean(pooled["de_recall_cells", "control_cells"]) < 0.05
+
+
+class RealOfBatches(Real):
+    """Predicts the cells that are in the batches that it is asked for."""
+
+    were_asked: ClassVar[list[bool]] = []
+
+    def predict_cells_of(
+        self, conditions: Sequence[Condition], *, batches: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        found = self.predict_cells(conditions, n_cells=1000)
+        for condition, own in zip(conditions, batches, strict=True):
+            code = self.data.conditions.index(condition)
+            assert self.data.batches is not None
+            rows = self.data.batches.rows[self.data.condition_codes == code]
+            self.were_asked.append(rows.tolist() == own.tolist())
+        return found
+
+
+def in_two_batches() -> PerturbationData:
+    """Batches of half of the controls each, and of most of a perturbation's cells."""
+    plain = toy_data(ToyShape(n_controls=60))
+    rng = np.random.default_rng(0)
+    batch = (rng.random(plain.n_cells) < 0.9).astype(np.int32)
+    batch[plain.condition_codes < 0] = np.arange(int((plain.condition_codes < 0).sum())) % 2
+    dense = plain.expression.toarray()
+    factors = np.exp(rng.normal(0.0, 1.0, plain.n_genes))
+    return in_batches(plain, batch, expression=dense * np.where(batch[:, None] == 1, factors, 1.0))
+
+
+def test_cells_in_the_batches_of_real_ones_are_compared_within_them(tmp_path: Path) -> None:
+    data = in_two_batches()
+    models = {"named": RealOfBatches(data), "unnamed": Real(data), "control_cells": "control_cells"}
+    found = dg.bench(data, models, folds=2, metrics=NAMES, results=tmp_path, progress=False)
+    rows = found.per_perturbation().to_dicts()
+
+    def mean(metric: str, model: str) -> float:
+        of = [row["value"] for row in rows if (row["metric"], row["model"]) == (metric, model)]
+        return float(np.mean([value for value in of if value is not None]))
+
+    for name in NAMES:
+        best = 0.0 if name in ("mmd", "wasserstein") else 1.0
+        assert all(RealOfBatches.were_asked)
+        assert mean(name, "named") == pytest.approx(best, abs=1e-12)
+    # The same cells, where no batch is named, count as cells in the controls' mix of batches.
+    assert mean("wasserstein", "unnamed") > 0.05
+    assert mean("de_auprc_cells", "unnamed") < 0.9
+    assert mean("de_recall_cells", "control_cells") < 0.05
+
+
+def test_a_cell_is_due_for_each_batch() -> None:
+    data = in_two_batches()
+    model = RealOfBatches(data)
+    task, held_out = toy_task(data)
+    model.fit(task)
+    called = ResolvedModel("real", "real", "baseline", True, {}, (), lambda: model)
+    asked = tuple(np.zeros(2, dtype=np.int32) for _ in held_out)
+    with pytest.raises(
+        PluginError, match=r"cells of .* for 2 batches; predict_cells_of must return"
+    ):
+        with_cells(model.predict(held_out), model, called, asked)
 
 
 def test_cells_that_break_the_contract_are_named() -> None:

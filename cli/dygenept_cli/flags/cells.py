@@ -94,7 +94,7 @@ class CellsFlags(ReadingFlags):
 
     def memory_bytes(self) -> int | None:
         """Return the limit in bytes; None for no limit."""
-        from dygenept.data.memory import parse_memory
+        from dygenept.machine.amounts import parse_memory
 
         return None if self.memory is None else parse_memory(self.memory)
 

@@ -79,7 +79,7 @@ def _tested(data: PerturbationData) -> Iterator[tuple[int, DoubleArray]]:
         is_control = (data.condition_codes < 0) & (data.cell_type_codes == number)
         if not is_control.any():
             continue
-        control = _control(data.expression[np.flatnonzero(is_control)])
+        control = sorted_control(data.expression[np.flatnonzero(is_control)])
         of_batches = _batch_controls(data, is_control)
         codes = [row for row, item in enumerate(data.conditions) if item.cell_type == cell_type]
 
@@ -158,11 +158,18 @@ class ControlCellsTest:
 
     def __init__(self, control: sparse.csr_matrix) -> None:
         """Sort the control cells, (n, G), none below 0."""
-        self._control = _control(control)
+        self._control = sorted_control(control)
 
     def p_values(self, cells: sparse.csr_matrix) -> DoubleArray:
         """Test every gene of some cells, (k, G), none below 0; see ``rank_sum_p_values``."""
         return _p_values(cells, self._control)
+
+    @staticmethod
+    def of_strata(
+        strata: Sequence[tuple[sparse.csr_matrix, ControlCellsTest]],
+    ) -> DoubleArray:
+        """Test the cells of several batches together, each against control cells of its own."""
+        return _stratified_p_values([(cells, test._control) for cells, test in strata])
 
 
 def significant(p_values: DoubleArray, fdr: float) -> npt.NDArray[np.bool_]:
@@ -199,7 +206,8 @@ def _keys(cells: sparse.csr_matrix, first_gene: int = 0) -> UnsignedArray:
     return keys
 
 
-def _control(cells: sparse.csr_matrix) -> SortedControl:
+def sorted_control(cells: sparse.csr_matrix) -> SortedControl:
+    """Sort control cells, (n, G), none below 0, within each gene."""
     n_cells, n_genes = cells.shape
     keys, counts, ties = _counted_keys(cells)
     edges = np.arange(n_genes + 1, dtype=np.uint64) << np.uint64(32)
@@ -280,7 +288,7 @@ def _batch_controls(data: PerturbationData, is_control: BoolArray) -> dict[int, 
     perturbed = set(data.batches.rows[data.condition_codes >= 0].tolist()) - {-1}
     rows = data.batches.rows
     return {
-        row: _control(data.expression[np.flatnonzero(is_control & (rows == row))])
+        row: sorted_control(data.expression[np.flatnonzero(is_control & (rows == row))])
         for row in sorted(perturbed & set(rows[is_control].tolist()))
     }
 

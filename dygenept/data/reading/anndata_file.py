@@ -108,9 +108,12 @@ def read_opened(
     notes: list[str] = []
     found = read_labelled(file, path, mapping, notes, matrix=matrix)
     place, cells, symbols, gene_ids = found.place, found.cells, found.genes.symbols, found.gene_ids
-    expression = _expression(found, name, limit, notes)
-    de_lists = read_de_lists(file, cells, gene_ids, notes)
-    mapping, matches = decide_matching(found.mapping, tuple(de_lists), notes)
+    later: list[str] = []
+    de_lists = read_de_lists(file, cells, gene_ids, later)
+    mapping, matches = decide_matching(found.mapping, tuple(de_lists), later)
+    in_file = limit is not None and limit.streams(name, size_of(found, matches=matches))
+    expression = _expression(found, limit.folder if limit and in_file else None, notes)
+    notes += later
     if matches:
         de_lists = {}
     if matches and found.batches is not None:
@@ -160,16 +163,16 @@ def read_opened(
     )
 
 
-def _expression(found: LabelledFile, name: str, limit: MemoryLimit | None, notes: list[str]) -> Any:
-    """Read the cells that are kept: into memory, or into a file where the limit asks for it."""
+def _expression(found: LabelledFile, folder: Path | None, notes: list[str]) -> Any:
+    """Read the cells that are kept: into memory, or into a temporary file in a folder."""
     place, shape = found.place, (found.n_rows, len(found.gene_ids))
-    if limit is None or not limit.streams(name, size_of(found)):
+    if folder is None:
         expression = read_matrix(place.item, shape, called=place.called, notes=notes)
         return expression if found.rows is None else expression[found.rows]
-    blocks = matrix_blocks(place.item, shape, called=place.called, notes=notes, folder=limit.folder)
+    blocks = matrix_blocks(place.item, shape, called=place.called, notes=notes, folder=folder)
     if found.rows is not None:
         blocks = chosen_rows(blocks, found.rows)
-    return stored_cells(blocks, n_genes=shape[1], folder=limit.folder)
+    return stored_cells(blocks, n_genes=shape[1], folder=folder)
 
 
 def _note_repeated(symbols: Sequence[str], notes: list[str]) -> None:

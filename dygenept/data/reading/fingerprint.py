@@ -16,8 +16,9 @@ from dygenept.types.cells import CellMatrix, StoredValues
 # Raised when the same content gives another fingerprint.
 VERSION = 1
 # The same where controls are matched by batch, when what that means for results changes: 1 was not
-# named, and left cells as they are.
-MATCHING = 2
+# named, and left cells as they are; 2 moved sampled cells by differences of means, and tested all
+# predicted cells among all controls.
+MATCHING = 3
 # Values that are hashed at a time.
 RUN = 1 << 20
 

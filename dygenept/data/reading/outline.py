@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dygenept.data.batches import count_offsets
 from dygenept.data.memory import CellsSize
 from dygenept.data.reading.carried_lists import read_de_lists
 from dygenept.data.reading.cell_batches import decide_matching
@@ -74,22 +75,40 @@ def outline_file(
         n_controls=len(controls),
         n_values=min(n_stored, shape[0] * shape[1]) if lengths is None else int(lengths.sum()),
         is_bound=lengths is None,
+        n_offsets=_n_offsets(found) if matches else 0,
         control_values=None if lengths is None else lengths[controls],
         data=data,
     )
 
 
-def size_of(found: LabelledFile) -> CellsSize:
-    """Return the sizes of a file's cells; the number of stored values may be a bound."""
+def size_of(found: LabelledFile, *, matches: bool) -> CellsSize:
+    """Return the sizes of a file's cells; the number of stored values may be a bound.
+
+    Args:
+        found: The cells.
+        matches: Controls are matched by batch.
+    """
     lengths = _row_lengths(found)
     n_cells, n_genes = len(found.cell_ids), len(found.gene_ids)
     n_stored = _n_stored(found.place.item)
-    return CellsSize.of_codes(
+    size = CellsSize.of_codes(
         found.cells.condition_codes,
         n_values=min(n_stored, n_cells * n_genes) if lengths is None else int(lengths.sum()),
         n_genes=n_genes,
         n_types=len(found.cells.cell_types),
         is_bound=lengths is None,
+    )
+    return replace(size, n_offsets=_n_offsets(found)) if matches else size
+
+
+def _n_offsets(found: LabelledFile) -> int:
+    if found.batches is None:
+        return 0
+    return count_offsets(
+        len(found.batches.categories),
+        found.batches.codes,
+        condition_codes=found.cells.condition_codes,
+        cell_type_codes=found.cells.cell_type_codes,
     )
 
 

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     import torch
 
     from dygenept.plugin.interfaces.networks import AttentionOutput, FacetBatch
-    from dygenept.types import ChildResources, Condition, DataOutline, DoubleArray, Runtime
+    from dygenept.types import (
+        ChildResources,
+        Condition,
+        DataOutline,
+        DoubleArray,
+        IntArray,
+        Runtime,
+    )
 
 Chosen = Mapping[str, float | int | str]
 
@@ -102,6 +109,32 @@ class PredictsCells(Protocol):
 
         Returns:
             Cells of each condition, (1 to n_cells, G), log1p scale; the same in each call.
+        """
+
+
+@runtime_checkable
+class PredictsCellsOfBatches(Protocol):
+    """A model of cells that can be asked for cells of given batches.
+
+    Where controls are matched by batch it is asked for these in place of ``predict_cells``, for a
+    cell in the batch of each real one that metrics sampled: both sides are then compared with the
+    same controls. Cells of a model without this member name no batch.
+    """
+
+    def predict_cells_of(
+        self, conditions: Sequence[Condition], *, batches: Sequence[IntArray]
+    ) -> Sequence[npt.NDArray[np.floating]]:
+        """Return predicted cells of each condition, after ``fit``.
+
+        Args:
+            conditions: What to predict.
+            batches: Batch of each wanted cell of each condition, (1 to 100,), in the numbers of
+                ``TaskCells.batch_codes``; -1 for a cell that is compared with all controls of its
+                cell type.
+
+        Returns:
+            A cell for each, (k, G), log1p scale, as cells of this batch are measured; the same in
+            each call.
         """
 
 

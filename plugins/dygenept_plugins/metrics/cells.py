@@ -1,8 +1,9 @@
 """Metrics of predicted cells, where a model predicts cells (``PredictsCells``) and not only means.
 
 At most 100 predicted cells of a perturbation are compared; values below 0 count as 0. Undefined for
-a model that predicts none. Predicted cells name no batch: where controls are matched by batch, the
-real ones beside them are in the controls' mix of batches (``MetricCells.real_mixed``).
+a model that predicts none. Where controls are matched by batch, a model that can is asked for cells
+in the batches of the real ones (``PredictsCellsOfBatches``). Beside cells that name no batch, the
+real ones are in the controls' mix of batches (``MetricCells.real_mixed``).
 
 ``mmd``: squared maximum mean discrepancy from at most 100 real cells, with Gaussian kernels
 exp(-γ d²), the mean over γ = 2, 1, 0.5, 0.1, 0.01 and 0.005, all pairs (a cell with itself too).
@@ -10,7 +11,8 @@ CellOT (Bunne et al. 2023).
 ``wasserstein``: 1-Wasserstein distance of predicted and real values, the mean over genes.
 ``des_cells``, ``de_recall_cells``, ``de_auprc_cells``, ``de_sign_match_cells`` and
 ``de_spearman_lfc_cells``: the significant genes of the perturbation (see ``de_set``) beside those
-of the predicted cells, which are tested against all control cells of the cell type in the same way.
+of the predicted cells, which are tested in the same way: within batches where they name theirs,
+else against all control cells of the cell type.
 cell-eval, ``overlap_at_N``, ``de_sig_genes_recall``, ``pr_auc``, ``de_direction_match`` and
 ``de_spearman_lfc_sig``.
 They load scipy.
@@ -187,7 +189,10 @@ def _of_cells(
     return MetricValues(
         np.array(
             [
-                compare(cells.cells[row].astype(np.float64), real.real_mixed(row))
+                compare(
+                    cells.cells[row].astype(np.float64),
+                    real.measured(row) if cells.name_batches else real.real_mixed(row),
+                )
                 for row in range(len(inputs.conditions))
             ]
         )
@@ -261,8 +266,8 @@ def dygenept_metrics() -> list[MetricSpec]:
             wasserstein,
             formula="mean over genes of the 1-Wasserstein distance of predicted and real values",
             misleads=(
-                "Looks at each gene alone; zeros dominate. Where controls are matched by batch, "
-                "zeros of real cells that change batch move along."
+                "Looks at each gene alone; zeros dominate. Matched by batch, real cells that change"
+                " batch beside cells that name none have the noise of its controls."
             ),
             use="For models that predict cells.",
             summary="1-Wasserstein distance of predicted and real values, mean over genes.",

@@ -16,10 +16,16 @@ from dygenept.data import batches as matching
 from dygenept.data.de.lists import de_genes
 from dygenept.data.de.rank_sum import rank_sum_p_values
 from dygenept.data.de.tests import de_tests, scores_vs_rest
+from dygenept.data.memory import CellsSize
+from dygenept.data.opening import open_data
 from dygenept.data.pseudobulk import half_means, pseudobulk
 from dygenept.data.reading.anndata_file import read_anndata
+from dygenept.data.reading.outline import outline_file
+from dygenept.data.request import DataRequest
 from dygenept.errors import DataError
-from dygenept.types import DataMapping, PerturbationData
+from dygenept.plugin.environment import Environment
+from dygenept.runs import plan_costs as costs
+from dygenept.types import DataMapping, PerturbationData, no_report
 from dygenept.types.mapping import as_flags
 
 GENES = ("KLF1", "GATA1", "SPI1", "STAT1")
@@ -74,6 +80,33 @@ def test_changes_are_measured_from_the_controls_of_the_same_batches(by_hand: Pat
     np.testing.assert_allclose(changes[:, 1], 0.0, atol=1e-12)
     pooled = pseudobulk(read(by_hand, match=False))
     np.testing.assert_allclose(pooled.means[:, 0] - 3.0, [-0.75, 7.0 / 3 - 3.0], atol=1e-12)
+
+
+@pytest.mark.parametrize("match", [True, False])
+def test_what_batches_take_is_counted_before_a_value_is_read(by_hand: Path, match: bool) -> None:
+    environment = Environment.load()
+    mapping = DataMapping(batch_column="batch", match_batches=match)
+    outline = outline_file(by_hand, mapping=mapping)
+    size, held = CellsSize.of(outline), CellsSize.of_data(read(by_hand, match=match))
+    assert size is not None
+    # Both batches, and control cells of small ones; offsets alone take 8 bytes of each gene.
+    assert size.n_offsets == held.n_offsets == outline.n_offsets == (3 if match else 0)
+    wide = replace(size, n_genes=18_000)
+    without = replace(wide, n_offsets=0)
+    for way in ("in_memory", "without_tables", "streamed", "bounded", "while_fitting"):
+        more = getattr(wide, way) - getattr(without, way)
+        assert (more >= 3 * 18_000 * 8) == match
+        assert (more == 0) == (not match)
+    cost = costs.DataSize(
+        n_cells=8, n_genes=18_000, n_conditions=2, n_controls=4, n_values=16, n_offsets=300
+    )
+    more = costs.process_bytes(cost, None) - costs.process_bytes(replace(cost, n_offsets=0), None)
+    assert more >= 300 * 18_000 * 8
+    needed = size.needed(streams=True)
+    request = DataRequest(dataset=str(by_hand), memory=needed, mapping=mapping)
+    assert open_data(request, environment, no_report).n_cells == 8
+    with pytest.raises(DataError, match="--memory"):
+        open_data(replace(request, memory=needed - 1), environment, no_report)
 
 
 def test_a_t_test_uses_the_variance_within_batches(by_hand: Path) -> None:

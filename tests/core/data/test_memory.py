@@ -8,12 +8,13 @@ import h5py
 import numpy as np
 import pytest
 
-from dygenept.data.memory import GIB, CellsSize, csr_bytes, parse_memory
+from dygenept.data.memory import GIB, CellsSize, csr_bytes
 from dygenept.data.opening import open_data
 from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.reading.outline import outline_file
 from dygenept.data.request import DataRequest
 from dygenept.errors import ConfigError, DataError
+from dygenept.machine.amounts import parse_memory
 from dygenept.plugin.environment import Environment
 from dygenept.testing import write_toy_h5ad
 from dygenept.types import no_report

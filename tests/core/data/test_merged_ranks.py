@@ -29,7 +29,7 @@ def test_merged_statistics_are_those_of_each_condition_bit_for_bit(
     data: PerturbationData, monkeypatch: pytest.MonkeyPatch, cached: int
 ) -> None:
     monkeypatch.setattr(merged_ranks, "CACHED", cached)
-    control = rank_sum._control(data.expression[np.flatnonzero(data.condition_codes < 0)])
+    control = rank_sum.sorted_control(data.expression[np.flatnonzero(data.condition_codes < 0)])
     rows = np.flatnonzero((data.condition_codes >= 0) & (data.condition_codes < 9))
     groups = data.condition_codes[rows]
     statistic, variance = merged_statistics(data.expression[rows], groups, control)
@@ -41,7 +41,7 @@ def test_merged_statistics_are_those_of_each_condition_bit_for_bit(
 
 
 def test_controls_without_any_value_are_below_all_stored_ones(data: PerturbationData) -> None:
-    control = rank_sum._control(sparse.csr_matrix((4, data.n_genes), dtype=np.float32))
+    control = rank_sum.sorted_control(sparse.csr_matrix((4, data.n_genes), dtype=np.float32))
     rows = np.flatnonzero(data.condition_codes == 0)
     statistic, _ = merged_statistics(data.expression[rows], np.zeros(len(rows), np.int32), control)
     n_stored = np.bincount(data.expression[rows].indices, minlength=data.n_genes)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
+from cells_in_batches import of_one_type
 
-from dygenept.data.batches import match_batches
 from dygenept.data.prepare.screen import split_half_reliability
 from dygenept.data.prepare.strength import energy_test, strength
-from dygenept.types import Condition, Perturbation, PerturbationData
+from dygenept.types import Perturbation, PerturbationData
 
 N_GENES = 100
 
@@ -25,38 +24,10 @@ def screen(
         batches: Batch of each cell, controls first; None for no batches.
     """
     n_conditions, n_own, n_genes = cells.shape
-    values = np.concatenate((controls, cells.reshape(-1, n_genes))).astype(np.float32)
+    values = np.concatenate((controls, cells.reshape(-1, n_genes)))
     codes = np.repeat(np.arange(-1, n_conditions), [len(controls), *[n_own] * n_conditions])
-    codes = codes.astype(np.int32)
-    labels = tuple(f"P{number:02}" for number in range(n_conditions))
-    genes = tuple(f"G{number}" for number in range(n_genes))
-    expression, types = sparse.csr_matrix(values), np.zeros(len(values), dtype=np.int32)
-    matched = None
-    if batches is not None:
-        matched = match_batches(
-            expression,
-            [f"b{number}" for number in range(batches.max() + 1)],
-            batches.astype(np.int32),
-            condition_codes=codes,
-            cell_type_codes=types,
-        )
-    return PerturbationData(
-        name="small",
-        source="",
-        sha256="",
-        is_simulated=True,
-        expression=expression,
-        gene_ids=genes,
-        gene_symbols=genes,
-        cell_ids=np.arange(len(values)).astype(object),
-        conditions=tuple(Condition(Perturbation(name, (name,)), "K562") for name in labels),
-        condition_codes=codes,
-        cell_types=("K562",),
-        cell_type_codes=types,
-        raw_labels=labels,
-        raw_to_label={name: name for name in labels},
-        batches=matched,
-    )
+    perturbations = [Perturbation(f"P{n:02}", (f"P{n:02}",)) for n in range(n_conditions)]
+    return of_one_type(values, codes, perturbations, batch=batches)
 
 
 def counted(rng: np.random.Generator, rate: np.ndarray) -> np.ndarray:

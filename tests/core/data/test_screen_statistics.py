@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cells_in_batches import of_one_type
 from real_ranges import REAL_RANGES, outside_of_real_ranges
-from scipy import sparse
 from screen_statistics import (
     ScreenStatistics,
     first_component,
@@ -19,30 +19,15 @@ from dygenept.data.reading.anndata_file import read_anndata
 from dygenept.data.simulated.export import write_simulation
 from dygenept.data.simulated.simulation import simulate
 from dygenept.errors import DataError
-from dygenept.types import Condition, DataMapping, EffectTable, Perturbation, PerturbationData
+from dygenept.types import DataMapping, EffectTable, Perturbation, PerturbationData
 
 
 def screen(
     expression: np.ndarray, codes: list[int], conditions: tuple[str, ...] = ("A",)
 ) -> PerturbationData:
-    n_cells, n_genes = expression.shape
-    genes = (*(f"g{number}" for number in range(n_genes - 1)), "A")
-    return PerturbationData(
-        name="small",
-        source="",
-        sha256="",
-        is_simulated=False,
-        expression=sparse.csr_matrix(expression.astype(np.float32)),
-        gene_ids=genes,
-        gene_symbols=genes,
-        cell_ids=np.arange(n_cells).astype(object),
-        conditions=tuple(Condition(Perturbation(name, (name,)), "K562") for name in conditions),
-        condition_codes=np.array(codes, dtype=np.int32),
-        cell_types=("K562",),
-        cell_type_codes=np.zeros(n_cells, dtype=np.int32),
-        raw_labels=conditions,
-        raw_to_label={name: name for name in conditions},
-    )
+    genes = (*(f"g{number}" for number in range(expression.shape[1] - 1)), "A")
+    perturbations = [Perturbation(name, (name,)) for name in conditions]
+    return of_one_type(expression, codes, perturbations, genes=genes)
 
 
 def test_the_first_component_of_known_deltas() -> None:

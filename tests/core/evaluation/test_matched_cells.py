@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells_in_batches import in_batches
 from core.evaluation.two_batches import N_CELLS, N_CONTROLS, moved, screen
 from scipy.spatial.distance import cdist
 
 from dygenept.data import batches as matching
-from dygenept.data.batches import match_batches
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.evaluation import cell_samples as cell_samples_module
@@ -151,16 +151,9 @@ def test_cells_of_small_batches_stay_where_they_are(monkeypatch: pytest.MonkeyPa
     data = screen(effect=1.0, is_matched=True)
     assert data.batches is not None
     monkeypatch.setattr(matching, "MIN_CONTROLS", N_CONTROLS)
-    found = match_batches(
-        data.expression,
-        data.batches.names,
-        data.batches.codes,
-        condition_codes=data.condition_codes,
-        cell_type_codes=data.cell_type_codes,
-    )
     small, plain = (
         cell_samples(of, pseudobulk(of), seed=3)
-        for of in (replace(data, batches=found), replace(data, batches=None))
+        for of in (in_batches(data, data.batches.codes), replace(data, batches=None))
     )
     for row in range(2):
         for name in ("real", "real_mixed", "control"):
@@ -178,15 +171,15 @@ def test_real_cells_take_the_mix_of_batches_of_the_controls() -> None:
         n_moved = int((mixed != as_they_are).any(axis=1).sum())
         # Nine tenths lie in one batch, where half of the controls do.
         assert n_moved == pytest.approx(0.4 * N_CELLS, abs=0.08 * N_CELLS)
-        # Controls of both batches have offsets whose mean is zero.
-        np.testing.assert_allclose(mixed.mean(axis=0), means.means[row], atol=0.01)
+        # A factor of counts changes a mean of logarithms by what depends on the value.
+        assert abs(mixed.mean(axis=0) - means.means[row]).mean() < 0.02
+        assert ((mixed == 0) | (mixed > 0.6)).all()
         np.testing.assert_array_equal(mixed, samples.real_mixed(row))
     unmatched = cell_samples(replace(data, batches=None), means, seed=0)
     np.testing.assert_array_equal(unmatched.real_mixed(1), unmatched.real(1))
 
 
-# A moved cell's zeros move with it, which a distance gene by gene sees more of.
-@pytest.mark.parametrize(("metric", "left"), [(mmd, 0.2), (wasserstein, 0.6)])
+@pytest.mark.parametrize(("metric", "left"), [(mmd, 0.2), (wasserstein, 0.1)])
 def test_cells_predicted_from_controls_are_charged_with_less_of_the_batches(
     metric: Callable[[MetricInputs], MetricValues], left: float
 ) -> None:

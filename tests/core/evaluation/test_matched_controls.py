@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cells_in_batches import in_batches, of_one_type
 from core.evaluation.two_batches import N_CELLS, N_CONTROLS, moved, screen
-from scipy import sparse
 
 from dygenept.data import batches as matching
-from dygenept.data.batches import match_batches
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.evaluation.control_cells import control_half_means, count_controls
 from dygenept.evaluation.scoring import GroundTruth, metric_inputs
 from dygenept.machine import tables
-from dygenept.types import Condition, DoubleArray, Perturbation, PerturbationData, Predictions
+from dygenept.types import DoubleArray, Perturbation, PerturbationData, Predictions
 from dygenept_plugins.metrics.split_control import pearson_delta_split_control
 
 T = "t"
@@ -37,33 +36,9 @@ def many_batches(*, n_batches: int, n_controls: int, per_batch: int, seed: int) 
     ).astype(np.int32)
     values = 3.0 + rng.normal(0.0, 1.0, (n_batches, n_genes))[batch]
     values += rng.normal(0.0, 1.0, values.shape)
-    expression = sparse.csr_matrix(values.astype(np.float32))
-    types = np.zeros(len(codes), dtype=np.int32)
-    names = tuple(f"G{gene}" for gene in range(n_genes))
     labels = tuple(f"P{number:02d}+ctrl" for number in range(n))
-    return PerturbationData(
-        name="many batches",
-        source="test",
-        sha256="0" * 64,
-        is_simulated=True,
-        expression=expression,
-        gene_ids=names,
-        gene_symbols=names,
-        cell_ids=np.arange(len(codes)).astype(str).astype(object),
-        conditions=tuple(Condition(Perturbation(of, (of[:3],)), T) for of in labels),
-        condition_codes=codes,
-        cell_types=(T,),
-        cell_type_codes=types,
-        raw_labels=labels,
-        raw_to_label={of: of for of in labels},
-        batches=match_batches(
-            expression,
-            tuple(f"b{number}" for number in range(n_batches)),
-            batch,
-            condition_codes=codes,
-            cell_type_codes=types,
-        ),
-    )
+    perturbations = [Perturbation(of, (of[:3],)) for of in labels]
+    return of_one_type(values, codes, perturbations, cell_type=T, batch=batch)
 
 
 def correlations(data: PerturbationData, seed: int = 0) -> tuple[DoubleArray, DoubleArray]:
@@ -126,14 +101,7 @@ def test_controls_in_equal_proportions_count_as_all_of_them(
     n_own = pseudobulk(data).n_cells
 
     def share(batch: np.ndarray) -> float:
-        found = match_batches(
-            data.expression,
-            data.batches.names if data.batches is not None else (),
-            batch.astype(np.int32),
-            condition_codes=data.condition_codes,
-            cell_type_codes=data.cell_type_codes,
-        )
-        (value,) = count_controls(replace(data, batches=found), n_own).noise_shares.values()
+        (value,) = count_controls(in_batches(data, batch), n_own).noise_shares.values()
         return value
 
     assert share(spread) == pytest.approx(40 / 120)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from core.evaluation.small_cells import A, B, X, Y, cells_data
+from core.evaluation.two_batches import screen
 from scipy import stats
 
+from dygenept.data.de.rank_sum import rank_sum_p_values
+from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import PluginError
 from dygenept.evaluation import predicted_cells
 from dygenept.evaluation.predicted_cells import CellTester, checked_cells
-from dygenept.types import Condition, Predictions
+from dygenept.types import Condition, DoubleArray, PerturbationData, Predictions
 
 WHERE = (Condition(A, X), Condition(B, X))
 
@@ -83,3 +88,42 @@ def test_each_gene_is_tested_against_all_controls_of_the_cell_type(
         np.testing.assert_allclose(found.means[row], cells[row].mean(axis=0))
     assert found.adjusted_p.dtype == np.float64
     assert tester(Predictions(where, np.ones((3, 2)))) is None
+
+
+def adjusted(data: PerturbationData, batches: bool) -> tuple[DoubleArray, DoubleArray]:
+    """Test every real cell of a screen as if it were predicted: adjusted p, and means."""
+    codes, of_batch = data.condition_codes, data.batches
+    assert of_batch is not None
+    own = [np.flatnonzero(codes == row) for row in range(len(data.conditions))]
+    cells = tuple(data.expression[rows].toarray() for rows in own)
+    given = Predictions(
+        data.conditions,
+        np.ones((len(own), data.n_genes)),
+        cells=cells,
+        cell_batches=tuple(of_batch.rows[rows] for rows in own) if batches else None,
+    )
+    found = CellTester(data)(given)
+    assert found is not None
+    assert found.name_batches == batches
+    return found.adjusted_p, found.means
+
+
+def test_cells_that_name_their_batch_are_tested_as_real_cells_are() -> None:
+    data = screen(effect=1.0, is_matched=True)
+    assert data.batches is not None
+    # Some cells lie in no batch, and are compared with all controls.
+    rows = np.where(np.arange(data.n_cells) % 7 == 0, -1, data.batches.rows)
+    rows[data.condition_codes < 0] = data.batches.rows[data.condition_codes < 0]
+    data = replace(data, batches=replace(data.batches, rows=rows.astype(np.int32)))
+    p_values, means = adjusted(data, batches=True)
+    expected = stats.false_discovery_control(rank_sum_p_values(data), axis=1)
+    np.testing.assert_allclose(p_values, expected, rtol=1e-12)
+    np.testing.assert_allclose(means, pseudobulk(data).means, atol=1e-6)
+
+
+def test_a_batch_is_no_effect_in_cells_that_name_it() -> None:
+    # Perturbations that do nothing, nine tenths of whose cells lie in one of two batches.
+    data = screen(effect=1.0, is_matched=True, change=0.0)
+    (named, _), (unnamed, _) = (adjusted(data, batches=batches) for batches in (True, False))
+    assert (named < 0.05).sum() <= 1
+    assert ((unnamed < 0.05).sum(axis=1) > 0.3 * data.n_genes).all()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from scipy import sparse
+from cells_in_batches import of_one_type
 
-from dygenept.data.batches import match_batches
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.evaluation.cell_samples import cell_samples
-from dygenept.types import Condition, Perturbation, PerturbationData
+from dygenept.types import Perturbation, PerturbationData
 
 N_GENES, N_CONTROLS, N_CELLS = 80, 400, 240
 A, B = (Perturbation(f"{gene}+ctrl", (gene,)) for gene in ("G0", "G1"))
@@ -39,31 +36,13 @@ def screen(
     batch = (rng.random(len(codes)) < np.take(SHARES, codes + 1)).astype(np.int32)
     rates = base * np.concatenate((changes, np.ones((1, N_GENES))))[codes]
     rates *= np.where(batch[:, None] == 1, batch_factor, 1.0) * rng.gamma(6, 1 / 6, (len(codes), 1))
-    expression = sparse.csr_matrix(np.log1p(rng.poisson(rates)).astype(np.float32))
-    types = np.zeros(len(codes), dtype=np.int32)
-    names = tuple(f"G{gene}" for gene in range(N_GENES))
-    data = PerturbationData(
-        name="two batches",
-        source="test",
-        sha256="0" * 64,
-        is_simulated=True,
-        expression=expression,
-        gene_ids=names,
-        gene_symbols=names,
-        cell_ids=np.arange(len(codes)).astype(str).astype(object),
-        conditions=(Condition(A, T), Condition(B, T)),
-        condition_codes=codes,
-        cell_types=(T,),
-        cell_type_codes=types,
-        raw_labels=(A.label, B.label),
-        raw_to_label={A.label: A.label, B.label: B.label},
+    return of_one_type(
+        np.log1p(rng.poisson(rates)),
+        codes,
+        (A, B),
+        cell_type=T,
+        batch=batch if is_matched else None,
     )
-    if not is_matched:
-        return data
-    found = match_batches(
-        expression, ("p", "q"), batch, condition_codes=codes, cell_type_codes=types
-    )
-    return replace(data, batches=found)
 
 
 def moved(data: PerturbationData) -> np.ndarray:

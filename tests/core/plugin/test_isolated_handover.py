@@ -9,10 +9,9 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+from cells_in_batches import in_batches
 from core.plugin.small_children import DOCS, MakeModel, task_in
-from scipy import sparse
 
-from dygenept.data.batches import match_batches
 from dygenept.errors import ChildError, PluginError
 from dygenept.plugin.isolated import for_child
 from dygenept.plugin.isolated.handover import write_cells
@@ -51,15 +50,8 @@ def test_cells_of_matched_batches_name_them_and_give_the_tasks_means(
     batch[is_control & (batch == 2)] = 0
     batch[np.flatnonzero(is_control)[:4]] = 2
     values = plain.expression.toarray() * np.where(batch[:, None] == 1, 1.5, 1.0)
-    expression = sparse.csr_matrix(values.astype(np.float32))
-    batches = match_batches(
-        expression,
-        ("a", "b", "c"),
-        batch,
-        condition_codes=plain.condition_codes,
-        cell_type_codes=plain.cell_type_codes,
-    )
-    task, _ = toy_task(replace(plain, expression=expression, batches=batches))
+    matched = in_batches(plain, batch, expression=values)
+    task, _ = toy_task(matched)
     write_cells(task, tmp_path / "train.h5ad")
     cells = anndata.read_h5ad(tmp_path / "train.h5ad")
     assert sorted(set(cells.obs["batch"])) == [-1, 0, 1, 2, 3]
@@ -68,7 +60,7 @@ def test_cells_of_matched_batches_name_them_and_give_the_tasks_means(
     row = {(item.label, item.cell_type): place for place, item in enumerate(task.known)}
     for place, key in enumerate(zip(profiles.labels, profiles.cell_types, strict=True)):
         np.testing.assert_allclose(profiles.means[place], task.means[row[key]], atol=1e-5)
-    unnamed, _ = toy_task(replace(plain, expression=expression))
+    unnamed, _ = toy_task(replace(matched, batches=None))
     write_cells(unnamed, tmp_path / "unnamed.h5ad")
     unmatched = anndata.read_h5ad(tmp_path / "unnamed.h5ad")
     assert "batch" not in unmatched.obs
