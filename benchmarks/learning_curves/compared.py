@@ -19,12 +19,13 @@ from dygenept.types import PerturbationData
 Group = Literal["steps", "full"]
 
 STEPS_PER_EPOCH = 25
+SHORT = f"training.steps_per_epoch={STEPS_PER_EPOCH}"
 ALWAYS = "training.keep_steps=always"
 LONG = (
     ALWAYS,
     "training.fit_on_validation=false",
     "training.patience=3",
-    f"training.steps_per_epoch={STEPS_PER_EPOCH}",
+    SHORT,
     "training.lr=1e-4",
 )
 RANDOM_START, BOTH_STARTS = "training.warm_start=false", "training.warm_start=auto"
@@ -70,13 +71,12 @@ class Compared:
         return Overrides(parts=self.parts, facets=self.facets, kg=kg, sets=(*self.sets, *long))
 
 
-def _full(model: str, *sets: str) -> Compared:
-    short = (f"training.steps_per_epoch={STEPS_PER_EPOCH}", *sets)
-    return Compared(model, short, {"cell_encoder": "mlp"}, "go_minilm")
-
-
-def _full_of_table(model: str, *sets: str) -> Compared:
-    return Compared(model, sets, {"cell_encoder": "none"}, "go_minilm")
+def _full(cell_encoder: str, starts: Mapping[str, tuple[str, ...]]) -> dict[str, Compared]:
+    return {
+        f"{model}, {start}": Compared(model, sets, {"cell_encoder": cell_encoder}, "go_minilm")
+        for model in ("dygenept", "dygenept_large")
+        for start, sets in starts.items()
+    }
 
 
 SMALL = "dygenept_small"
@@ -98,31 +98,29 @@ STEPS_OF_TABLES: Mapping[str, Compared] = {
 FULL: Mapping[str, Compared] = {
     "linear_loo": Compared("linear_loo"),
     "closed form": Compared(SMALL, ("training.epochs=0",)),
-    **{
-        f"{model}, {start}": _full(model, *sets)
-        for model in ("dygenept", "dygenept_large")
-        for start, sets in {
-            "random start": (RANDOM_START,),
-            "closed-form start": (CLOSED_FORM_START, OWN_CODES),
-            "start by validation": (BOTH_STARTS, OWN_CODES),
-        }.items()
-    },
+    **_full(
+        "mlp",
+        {
+            "random start": (SHORT, RANDOM_START),
+            "closed-form start": (SHORT, CLOSED_FORM_START, OWN_CODES),
+            "start by validation": (SHORT, BOTH_STARTS, OWN_CODES),
+        },
+    ),
 }
 FROM_MEANS = "table.warm_start=false"
 FULL_OF_TABLES: Mapping[str, Compared] = {
     "linear_loo": Compared("linear_loo_go"),
     "closed form": Compared(SMALL, ("table.epochs=0",)),
-    **{
-        f"{model}, {start}": _full_of_table(model, *sets)
-        for model in ("dygenept", "dygenept_large")
-        for start, sets in {
+    **_full(
+        "none",
+        {
             "from means": (FROM_MEANS,),
             "closed-form start, steps in any case": (IN_ANY_CASE,),
             "start by validation": ("table.warm_start=auto",),
-        }.items()
-    },
-    "dygenept, from means, trained as on cells": _full_of_table(
-        "dygenept", FROM_MEANS, *AS_ON_CELLS
+        },
+    ),
+    "dygenept, from means, trained as on cells": Compared(
+        "dygenept", (FROM_MEANS, *AS_ON_CELLS), {"cell_encoder": "none"}, "go_minilm"
     ),
 }
 

@@ -16,13 +16,11 @@ differs once. A fit that reads no facets is the linear model, and gains nothing.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from planted_subsets import REFERENCE, Subset, add_rows, by_row, reads_and_gains, study
+from planted_subsets import REFERENCE, Subset, by_row, parser_of_rows, reads_and_gains, study
 
 from dygenept.model.start import facet_tuning
 from dygenept.model.start.beyond_chance import best_for_strong_and_weak
@@ -94,9 +92,7 @@ def table(document: Mapping[str, object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write JSON and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("output", type=Path, help="JSON file to write")
-    add_rows(parser, ROWS)
+    parser = parser_of_rows(__doc__, ROWS)
     parser.add_argument(
         "--levels",
         type=float,

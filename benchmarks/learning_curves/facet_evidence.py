@@ -13,16 +13,14 @@ change, and the cosine between predicted and true change; and the gain on all ot
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from planted_subsets import REFERENCE, Subset, add_rows, by_row, study
+from planted_subsets import REFERENCE, Subset, by_row, parser_of_rows, study
 
 from dygenept.model.start import facet_tuning
 from dygenept.types import DoubleArray
@@ -176,10 +174,8 @@ def table(document: Mapping[str, object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write JSON and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("output", type=Path, help="JSON file to write")
-    add_rows(parser, ROWS)
-    sys.stdout.write(table(study(parser.parse_args(arguments), measured)) + "\n")
+    given = parser_of_rows(__doc__, ROWS).parse_args(arguments)
+    sys.stdout.write(table(study(given, measured)) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,14 @@ A setting that any form takes is fitted to all train perturbations once.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from planted_subsets import REFERENCE, Subset, add_rows, by_row, reads_and_gains, study
+from planted_subsets import REFERENCE, Subset, by_row, parser_of_rows, reads_and_gains, study
 from rule_forms import FORMS, Scores
 
 from dygenept.model.start import facet_tuning
@@ -110,9 +108,7 @@ def table(document: Mapping[str, object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write JSON and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("output", type=Path, help="JSON file to write")
-    add_rows(parser, ROWS)
+    parser = parser_of_rows(__doc__, ROWS)
     parser.add_argument(
         "--first-seed", type=int, default=0, help="of the draws of subsets; default 0"
     )

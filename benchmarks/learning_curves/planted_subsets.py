@@ -131,8 +131,15 @@ class Row:
         return row
 
 
-def add_rows(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:
-    """Let a command take rows; without any they are those of ``docs/benchmarks.md``."""
+def parser_of_rows(says: str | None, default: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of a command that writes JSON and takes rows.
+
+    Args:
+        says: The docstring of its module; the first line describes it.
+        default: Rows where none is given: those of ``docs/benchmarks.md``.
+    """
+    parser = argparse.ArgumentParser(description=says.partition("\n")[0] if says else None)
+    parser.add_argument("output", type=Path, help="JSON file to write")
     parser.add_argument(
         "rows",
         type=Row.parse,
@@ -141,6 +148,7 @@ def add_rows(parser: argparse.ArgumentParser, default: Sequence[str]) -> None:
         metavar="EFFECTS[@SCALE]:TRAIN:FITS",
         help=f"effects of {', '.join(EFFECTS)}; all rows of docs/benchmarks.md without any",
     )
+    return parser
 
 
 class Rule(Protocol):

@@ -100,16 +100,7 @@ def eigen(kernel: Doubles) -> tuple[Doubles, Doubles]:
     if not is_large(kernel):
         values, vectors = np.linalg.eigh(kernel)
         return values, vectors
-    from scipy.linalg import eigh
-
-    values, vectors = eigh(
-        kernel if kernel.flags.f_contiguous else kernel.T,
-        lower=True,
-        overwrite_a=True,
-        check_finite=False,
-        driver="evd",
-    )
-    return values, vectors
+    return _overwritten(kernel, driver="evd")
 
 
 def leading_vectors(kernel: Doubles, n_vectors: int) -> Doubles:
@@ -120,18 +111,16 @@ def leading_vectors(kernel: Doubles, n_vectors: int) -> Doubles:
     n_vectors = min(n_vectors, len(kernel))
     if not is_large(kernel):
         return eigen(kernel)[1][:, ::-1][:, :n_vectors]
+    last = [len(kernel) - n_vectors, len(kernel) - 1]
+    return _overwritten(kernel, driver="evr", subset_by_index=last)[1][:, ::-1]
+
+
+def _overwritten(kernel: Doubles, **how: object) -> tuple[Doubles, Doubles]:
     from scipy.linalg import eigh
 
-    _, vectors = eigh(
-        kernel if kernel.flags.f_contiguous else kernel.T,
-        lower=True,
-        overwrite_a=True,
-        check_finite=False,
-        driver="evr",
-        subset_by_index=[len(kernel) - n_vectors, len(kernel) - 1],
-    )
-    leading: Doubles = vectors[:, ::-1]
-    return leading
+    symmetric = kernel if kernel.flags.f_contiguous else kernel.T
+    values, vectors = eigh(symmetric, lower=True, overwrite_a=True, check_finite=False, **how)
+    return values, vectors
 
 
 def coordinates(table: Doubles) -> Doubles:

@@ -184,9 +184,9 @@ def shared_seconds(
     }
 
 
-def embedding_seconds(n_texts: int, c: Coefficients = MEASURED) -> float:
+def embedding_seconds(n_texts: int) -> float:
     """Seconds to embed texts once, for all models and folds; measured on one thread."""
-    return c.load_s + c.embed_s * n_texts if n_texts else 0.0
+    return MEASURED.load_s + MEASURED.embed_s * n_texts if n_texts else 0.0
 
 
 def distance_seconds(
@@ -258,19 +258,20 @@ def scoring_seconds(
     return max(1, work.halvings) * of_one + work.halvings * halving
 
 
-def cells_seconds(size: DataSize, c: Coefficients = MEASURED) -> float:
+def cells_seconds(size: DataSize) -> float:
     """Seconds to cut out and guard the cells of a fold."""
-    return c.task_s * size.n_values
+    return MEASURED.task_s * size.n_values
 
 
 def assembly_seconds(
-    work: Work, fold: FoldSize, size: DataSize, machine: Machine, c: Coefficients = MEASURED
+    work: Work, fold: FoldSize, size: DataSize, machine: Machine
 ) -> Mapping[str, float]:
     """Seconds of each part of fitting and predicting; a cache that is full already saves some.
 
     Returns:
         ``start``, ``encode`` (frozen layers, once), ``steps`` and ``predict`` (validation too).
     """
+    c = MEASURED
     rate = c.gpu_flop if machine.has_gpu else c.cpu_flop
     # What is not the transformer: in proportion where the device is a GPU.
     row = c.step_s * size.n_genes * c.cpu_flop / rate
@@ -296,7 +297,6 @@ def process_bytes(
     scoring: int = 0,
     n_tables: int | None = None,
     has_torch: bool = False,
-    c: Coefficients = MEASURED,
 ) -> int:
     """Peak memory of a process that runs jobs: while cells are read, tested, or jobs run.
 
@@ -306,7 +306,6 @@ def process_bytes(
         scoring: What ``scoring_bytes`` says of its jobs.
         n_tables: Arrays of conditions × genes that are in memory together; None for the usual ones.
         has_torch: The model is an assembly.
-        c: Coefficients.
     """
     cells = CellsSize(
         n_values=size.n_values,
@@ -317,20 +316,16 @@ def process_bytes(
         n_controls=size.n_controls,
         n_largest=(size.n_cells - size.n_controls) // max(1, size.n_conditions),
         n_offsets=size.n_offsets,
-        n_tables=max(c.tables, n_tables or 0),
+        n_tables=max(MEASURED.tables, n_tables or 0),
     )
     given = 0 if fold is None else given_bytes(size, fold)
-    own = given + scoring + (c.torch_bytes if has_torch else 0)
-    read = cells.while_fitting + int(size.matrix_bytes * (c.read_peak - 1))
+    own = given + scoring + (MEASURED.torch_bytes if has_torch else 0)
+    read = cells.while_fitting + int(size.matrix_bytes * (MEASURED.read_peak - 1))
     return max(read, cells.while_testing, cells.while_fitting + own)
 
 
 def scoring_bytes(
-    folds: Sequence[FoldSize],
-    size: DataSize,
-    scored: Scored,
-    work: FitWork | None,
-    c: Coefficients = MEASURED,
+    folds: Sequence[FoldSize], size: DataSize, scored: Scored, work: FitWork | None
 ) -> int:
     """Bytes of what jobs of a fold share, of all folds, and of predictions that are scored.
 
@@ -340,16 +335,15 @@ def scoring_bytes(
         scored: The metrics.
         work: Steps of the model, as far as they are known: each halving is scored by itself, has a
             truth of its own, and is in memory with the others.
-        c: Coefficients.
     """
-    rows = c.shared_tables * sum(fold.n_test for fold in folds)
+    rows = MEASURED.shared_tables * sum(fold.n_test for fold in folds)
     if work is not None and work.halvings:
         at_once = min(BEHIND, n_threads())
         # One more has predicted when those are scored beside the next fit.
         n_predicted = 1 if at_once == 1 else BEHIND + 1
         rows += n_predicted * 2 * work.halvings * max(fold.n_test for fold in folds)
         if scored.n_ranks:
-            rows += at_once * c.ranked_tables * max(fold.n_candidates for fold in folds)
+            rows += at_once * MEASURED.ranked_tables * max(fold.n_candidates for fold in folds)
     return int(rows * size.n_genes * 8)
 
 
@@ -364,6 +358,6 @@ def prediction_bytes(fold: FoldSize, size: DataSize) -> int:
     return fold.n_test * size.n_genes * 8
 
 
-def record_bytes(fold: FoldSize, n_metrics: int, c: Coefficients = MEASURED) -> int:
+def record_bytes(fold: FoldSize, n_metrics: int) -> int:
     """Bytes of a job's record."""
-    return fold.n_test * n_metrics * c.value_bytes
+    return fold.n_test * n_metrics * MEASURED.value_bytes

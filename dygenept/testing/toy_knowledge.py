@@ -152,13 +152,12 @@ def small_metric_inputs(
     )
 
 
-def _toy_samples(
-    truth: DoubleArray, control: DoubleArray, rng: np.random.Generator, n_cells: int = 12
-) -> CellSamples:
+def _toy_samples(truth: DoubleArray, control: DoubleArray, rng: np.random.Generator) -> CellSamples:
     """Draw cells around each condition's truth, and one set of cells around control."""
     from scipy import sparse
 
     centres = np.concatenate((control[None], truth))
+    n_cells = 12
     noise = rng.normal(0.0, 0.4, (len(centres), n_cells, truth.shape[1]))
     noise -= noise.mean(axis=1, keepdims=True)
     cells = (centres[:, None] + noise).reshape(-1, truth.shape[1])

@@ -203,16 +203,18 @@ def test_models_that_cannot_run_are_left_out_and_the_rest_goes_on(
     assert failures["bare, all 2 folds"] == "the folder weights/ is not there"
 
 
-def start(toy: Path, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    (folder / "slow.py").write_text(SLOW)
-    command = (
-        "from dygenept_cli.main import run; run()",
+def asked(toy: Path) -> list[str]:
+    return [
         *("bench", "--dataset", str(toy), "--folds", "3", "--plugin", "slow.py", "--quiet"),
         *models("slow_one", "slow_two", "additive"),
-        *arguments,
-    )
+        "--json",
+    ]
+
+
+def start(toy: Path, folder: Path) -> subprocess.Popen[str]:
+    (folder / "slow.py").write_text(SLOW)
     return subprocess.Popen(
-        [sys.executable, "-c", *command],
+        [sys.executable, "-m", "dygenept_cli.main", *asked(toy)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -251,7 +253,7 @@ def leftovers(folder: Path) -> list[str]:
 def test_a_bench_that_is_killed_and_repeated_computes_only_what_is_missing(
     cli, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process = start(toy, tmp_path, "--json")
+    process = start(toy, tmp_path)
     deadline = time.monotonic() + 60
     while sum(fits(tmp_path).values()) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -266,25 +268,22 @@ def test_a_bench_that_is_killed_and_repeated_computes_only_what_is_missing(
     n_slow = sum(json.loads(text)["model"].startswith("slow") for text in texts)
     assert 2 <= n_slow < 6
     before = fits(tmp_path)
-    document = finished(start(toy, tmp_path, "--json"))
+    monkeypatch.setenv("FIT_LOG", str(tmp_path / "fits.log"))
+    repeated = cli(*asked(toy))
+    assert repeated.code == 0, repeated.err
     assert sum(fits(tmp_path).values()) - sum(before.values()) == 6 - n_slow
     for name, stamp in stamps.items():
         assert (tmp_path / "results" / "runs" / f"{name}.json").stat().st_mtime_ns == stamp
     monkeypatch.setenv("FIT_LOG", str(tmp_path / "other.log"))
-    whole = cli(
-        "bench",
-        *("--dataset", toy, "--folds", "3", "--plugin", "slow.py", "--json"),
-        *models("slow_one", "slow_two", "additive"),
-        *("--results", "whole"),
-    )
-    assert document["leaderboard"] == whole.json()["leaderboard"]
+    whole = cli(*asked(toy), "--results", "whole")
+    assert repeated.json()["leaderboard"] == whole.json()["leaderboard"]
     assert leftovers(tmp_path) == []
 
 
 def test_two_benches_on_one_results_folder_share_the_work_and_corrupt_nothing(
     toy: Path, tmp_path: Path
 ) -> None:
-    processes = [start(toy, tmp_path, "--json"), start(toy, tmp_path, "--json")]
+    processes = [start(toy, tmp_path), start(toy, tmp_path)]
     first, second = (finished(process) for process in processes)
     assert first == second
     assert first["failures"] == {}

@@ -127,22 +127,21 @@ def control_groups(data: PerturbationData) -> IntArray:
     )
 
 
-def top_genes(scores: DoubleArray, allowed: BoolArray, n_top: int = N_TOP) -> IntArray:
+def top_genes(scores: DoubleArray, allowed: BoolArray) -> IntArray:
     """Rank genes by absolute score and return the first that are allowed.
 
     Args:
         scores: (n, G); a row of NaN gives an empty list.
         allowed: Genes that may be listed, (n, G).
-        n_top: Length of a list.
 
     Returns:
-        Gene positions, best first, padded with -1, (n, n_top).
+        Gene positions, best first, padded with -1, (n, N_TOP).
     """
     strength = np.where(allowed, np.round(np.abs(scores), TIE_DECIMALS), -1.0)
     strength[np.isnan(strength)] = -1.0
-    top = np.full((len(scores), n_top), -1, dtype=np.int32)
+    top = np.full((len(scores), N_TOP), -1, dtype=np.int32)
     n_genes = strength.shape[1]
-    n_listed = min(n_top, n_genes)
+    n_listed = min(N_TOP, n_genes)
     last = np.partition(strength, n_genes - n_listed, axis=1)[:, n_genes - n_listed]
     for row, own in enumerate(strength):
         # Whatever ties with the last one that is listed; only these need to be in order.

@@ -9,19 +9,16 @@ from dygenept.types import BoolArray, DoubleArray, IntArray
 N_BINS = 20
 
 
-def normalized_dispersions(
-    means: DoubleArray, variances: DoubleArray, n_bins: int = N_BINS
-) -> DoubleArray:
+def normalized_dispersions(means: DoubleArray, variances: DoubleArray) -> DoubleArray:
     """Compare the dispersion of each gene with that of genes of a similar mean.
 
     The logarithm of variance / mean, minus the mean and divided by the standard deviation of the
-    genes in the same of ``n_bins`` bins of equal width of log1p of the mean. A gene alone in its
+    genes in the same of ``N_BINS`` bins of equal width of log1p of the mean. A gene alone in its
     bin has 1.
 
     Args:
         means: Mean of normalised counts (no logarithm) over cells, (G,).
         variances: Their variance with n - 1, (G,).
-        n_bins: Number of bins.
 
     Returns:
         (G,); NaN for a gene without variance.
@@ -31,7 +28,7 @@ def normalized_dispersions(
     means = np.where(means == 0, 1e-12, means)
     with np.errstate(divide="ignore", invalid="ignore"):
         dispersions = np.log(np.where(variances == 0, np.nan, variances / means))
-    bins = _bins(np.log1p(means), n_bins)
+    bins = _bins(np.log1p(means), N_BINS)
     normalized = np.full(len(means), np.nan)
     for number in np.unique(bins).tolist():
         mine = np.flatnonzero((bins == number) & np.isfinite(dispersions))

@@ -78,7 +78,7 @@ def name_genes(
     }
     chosen = _chosen(texts, usual, gene_ids, wanted)
     if chosen is None:
-        found = _from_index(gene_ids, wanted, notes)
+        found = _from_index(gene_ids, notes)
     else:
         if chosen != SYMBOL_COLUMNS[0]:
             notes.append(f"Gene symbols were read from var[{chosen!r}].")
@@ -153,7 +153,7 @@ def _share_known(values: Sequence[str]) -> float:
     return sum(resolve(value) is not None for value in sampled) / len(sampled) if is_varied else 0.0
 
 
-def _from_index(gene_ids: Sequence[str], wanted: frozenset[str], notes: list[str]) -> NamedGenes:
+def _from_index(gene_ids: Sequence[str], notes: list[str]) -> NamedGenes:
     """Take the index itself, or what the gene tables call its Ensembl ids."""
     ids = tuple(gene_ids)
     if _share_of_ids(ids) < MIN_KNOWN:

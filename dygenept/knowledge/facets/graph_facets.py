@@ -38,7 +38,7 @@ class GraphFacetOptions:
 
 
 def graph_facets(
-    genes: Sequence[str], tables: LinkTables, options: GraphFacetOptions, *, name: str
+    genes: Sequence[str], tables: LinkTables, options: GraphFacetOptions
 ) -> GeneKnowledge:
     """Return facets of genes from graphs, with a confidence that grows with the number of links.
 
@@ -46,7 +46,6 @@ def graph_facets(
         genes: Gene symbols; repeated ones count once.
         tables: Where links are read; its own choice of graphs is not.
         options: Which graphs, and how.
-        name: Name of the knowledge.
 
     Raises:
         DataError: If a table of the user's is damaged.
@@ -60,7 +59,7 @@ def graph_facets(
     whole = replace(tables, graphs=options.graphs)
     digest = hashlib.sha256(repr((options, whole.sha256, asked)).encode())
     return GeneKnowledge(
-        name=name,
+        name="graph",
         sha256=digest.hexdigest(),
         genes=asked,
         facet_names=names,

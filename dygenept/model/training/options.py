@@ -28,7 +28,7 @@ class LossOptions:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _at_least(self, ("mse_weight", "de_mse_weight", "direction_weight"), 0)
-        _above(self, ("direction_scale",), 0)
+        _above_0(self, ("direction_scale",))
         if self.mse_weight + self.de_mse_weight + self.direction_weight == 0:
             raise ValueError("at least one weight of the loss must be above 0")
 
@@ -109,7 +109,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _above(self, ("lr", "clip_norm"), 0)
+        _above_0(self, ("lr", "clip_norm"))
         _at_least(self, ("batch_size", "cells_per_condition", "n_members", "accumulation_steps"), 1)
         _at_least(self, ("epochs",), 0 if self.warm_start is True else 1)
         counts = ("warmup_steps", "steps_per_epoch", "patience", "n_prediction_cells", "prefetch")
@@ -142,11 +142,11 @@ def _at_least(options: object, names: Iterable[str], bound: float) -> None:
             raise ValueError(f"{name} must be at least {bound}, not {value}")
 
 
-def _above(options: object, names: Iterable[str], bound: float) -> None:
+def _above_0(options: object, names: Iterable[str]) -> None:
     for name in names:
         value = getattr(options, name)
-        if not value > bound:
-            raise ValueError(f"{name} must be above {bound}, not {value}")
+        if not value > 0:
+            raise ValueError(f"{name} must be above 0, not {value}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,4 +198,4 @@ class TableOptions:
         _at_least(self, ("weight_decay",), 0)
         _at_least(self, ("n_folds",), 2)
         _at_least(self, counts, 1)
-        _above(self, ("lr", "clip_norm"), 0)
+        _above_0(self, ("lr", "clip_norm"))

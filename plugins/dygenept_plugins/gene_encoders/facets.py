@@ -82,7 +82,7 @@ def widened(config: FacetsGraphConfig, knowledge: GeneKnowledge, runtime: Runtim
     width = knowledge.values.shape[2]
     options = GraphFacetOptions(config.graphs, VectorOptions(width, config.steps), config.apart)
     tables = LinkTables(config.graphs, runtime.data_dir, runtime.cache_dir)
-    further = graph_facets(knowledge.genes, tables, options, name="graph")
+    further = graph_facets(knowledge.genes, tables, options)
     return with_further_facets(knowledge, further)
 
 

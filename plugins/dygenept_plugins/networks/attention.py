@@ -170,28 +170,6 @@ def _known_alone(facets: FacetBatch) -> FacetBatch:
     )
 
 
-def masked_weights(
-    scores: torch.Tensor,
-    confidence: torch.Tensor,
-    *,
-    known: torch.Tensor,
-    normalise: Normaliser,
-) -> torch.Tensor:
-    """Turn scores and confidences into weights over the known facets.
-
-    Args:
-        scores: Scores, float32 or wider, that broadcast to (B, P, H, K).
-        confidence: In [0, 1], (B, P, K).
-        known: True where a facet takes part, (B, P, K).
-        normalise: From scores to weights that sum to 1 over the last dimension.
-
-    Returns:
-        Weights, (B, P, H, K): exactly 0 where unknown; a row without a known facet is all zeros,
-        with zero gradients.
-    """
-    return Masking.of(confidence, known, scores.dtype).weights(scores, normalise)
-
-
 @dataclass(frozen=True, slots=True)
 class Masking:
     """What of the weights over facets does not depend on their scores.
@@ -208,13 +186,22 @@ class Masking:
 
     @classmethod
     def of(cls, confidence: torch.Tensor, known: torch.Tensor, dtype: torch.dtype) -> Masking:
-        """Take confidences, (B, P, K), and which facets take part, for scores of a type."""
+        """Take confidences, (B, P, K) in [0, 1], which facets take part, and the scores' type."""
         prior = torch.where(known, confidence.to(dtype), 1.0).log()  # (B, P, K)
         is_unknown = ~known[:, :, None, :]
         return cls(prior[:, :, None, :], is_unknown, is_unknown.all(dim=-1, keepdim=True))
 
     def weights(self, scores: torch.Tensor, normalise: Normaliser) -> torch.Tensor:
-        """Return weights, (B, P, H, K); see ``masked_weights``."""
+        """Turn scores into weights over the known facets.
+
+        Args:
+            scores: Float32 or wider; they broadcast to (B, P, H, K).
+            normalise: From scores to weights that sum to 1 over the last dimension.
+
+        Returns:
+            (B, P, H, K): exactly 0 where unknown; a row without a known facet is all zeros, with
+            zero gradients.
+        """
         shifted = scores + self.prior  # (B, P, H, K)
         best = shifted.detach().masked_fill(self.is_unknown, -torch.inf).amax(dim=-1, keepdim=True)
         best = best.masked_fill(self.has_none, 0.0)

@@ -83,7 +83,7 @@ class GraphEncoder:
     def facets(self, genes: Sequence[str], runtime: Runtime) -> GeneKnowledge:
         """Return one facet per graph of each gene."""
         tables = self._config.tables(runtime)
-        return graph_facets(genes, tables, self._config.options, name="graph")
+        return graph_facets(genes, tables, self._config.options)
 
     def encode(self, texts: Sequence[str], runtime: Runtime) -> FloatArray:
         """Return unit vectors, (n_texts, dim), float32; zeros for a text that names no gene."""

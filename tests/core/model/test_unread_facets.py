@@ -15,6 +15,7 @@ from dygenept.runs.predict import unknown_targets
 from dygenept.types import Task
 from dygenept_cli.views.predictions import show_contribution, show_facet_weights
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 START = TrainingOptions(
     target="pseudobulk", warm_start=True, epochs=0, patience=0, n_prediction_cells=4
 )

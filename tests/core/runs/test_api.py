@@ -357,6 +357,7 @@ def test_predictions_are_scored_from_tables_objects_and_files(
         assert other == pytest.approx(scores[0])
 
 
+@pytest.mark.usefixtures("few_tuning_steps")
 def test_a_trained_model_predicts_as_anndata(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ def ask_for(entry: CorpusEntry, settings: PromptSettings) -> Ask:
     record = _record(entry, settings)
     if entry.partners:
         record["partners"] = _partners(entry.partners)
-    return _ask(entry, FACETS, record, _system(FACETS, settings))
+    return _ask(FACETS, record, _system(FACETS, settings))
 
 
 def ask_from_partners(requests: Sequence[FacetRequest], settings: PromptSettings) -> Ask:
@@ -108,7 +108,7 @@ def ask_from_partners(requests: Sequence[FacetRequest], settings: PromptSettings
     record = _record(requests[0].entry, settings)
     record["partners"] = {facet: _partners(by_facet[facet].partners) for facet in facets}
     system = _system(facets, settings) + "\n" + _REGENERATE.format(null=NULL)
-    return _ask(requests[0].entry, facets, record, system)
+    return _ask(facets, record, system)
 
 
 def answer_schema(facets: Sequence[str]) -> dict[str, object]:
@@ -130,9 +130,7 @@ def answer_schema(facets: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _ask(
-    entry: CorpusEntry, facets: tuple[str, ...], record: Mapping[str, object], system: str
-) -> Ask:
+def _ask(facets: tuple[str, ...], record: Mapping[str, object], system: str) -> Ask:
     user = f"<gene_record>\n{_data(record)}\n</gene_record>"
     return Ask(str(record["gene"]), facets, system, user)
 

@@ -63,7 +63,7 @@ def test_without_the_closed_form_nothing_of_it_is_predicted(
 ) -> None:
     task, truth = screen(noise=0.5, kind=kind)
     assert task.effects is not None
-    model = make_table_model(replace(OPTIONS, warm_start=False, epochs=20, patience=20))
+    model = make_table_model(replace(OPTIONS, warm_start=False, epochs=10, patience=10))
     model.fit(task)
     fitted, asked = model.fitted, held_out()
     start = fitted.start.of(asked)

@@ -1,8 +1,7 @@
 """Trains a toy model in child processes, each killed with SIGKILL at a step, and resumes it.
 
-Called with a folder and steps. Prints, as JSON, what an uninterrupted training, and one that was
-killed at every one of these steps in turn, came to. Children are forked before torch has started
-any thread, and after the slow imports, so that each costs milliseconds.
+Children are forked before torch has started any thread, and after the slow imports, so that each
+costs milliseconds.
 """
 
 from __future__ import annotations
@@ -10,22 +9,20 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import safetensors.torch
+import numpy as np
 import torch
-import torch._dynamo
 from conftest import toy_model
 
 from dygenept.model.training import loop
 from dygenept.model.training.options import TrainingOptions
 from dygenept.testing import toy_task
 
-SLOW_IMPORTS = (safetensors.torch, torch._dynamo)
+N_STEPS = 18
 OPTIONS = TrainingOptions(
     target="cell",
     batch_size=32,
@@ -85,22 +82,33 @@ def in_child(folder: Path | None, *, kill_at: int | None = None) -> dict[str, ob
     return found
 
 
-def main() -> None:
-    """Run both trainings."""
-    folder = Path(sys.argv[1])
-    whole = in_child(None)
-    outcomes = [in_child(folder, kill_at=int(step)) for step in sys.argv[2:]]
-    resumed = in_child(folder)
-    sys.stdout.write(
-        json.dumps(
-            {
-                "whole": whole,
-                "resumed": resumed,
-                "n_killed": outcomes.count(None),
-                "files": sorted(path.name for path in folder.iterdir()),
-            }
-        )
-    )
+@contextmanager
+def stderr_in(path: Path) -> Iterator[None]:
+    """Let this process and its children write into a file."""
+    own = os.dup(2)
+    with path.open("wb") as stream:
+        os.dup2(stream.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
 
 
-main()
+def killed(folder: Path) -> dict[str, object]:
+    """Train without an interruption, and killed ten times and then to the end."""
+    # Ten stretches that together end before the training does, so that every kill hits.
+    rng = np.random.default_rng(0)
+    stops = np.sort(rng.choice(np.arange(1, N_STEPS), size=10, replace=False))
+    said = folder.with_suffix(".log")
+    with stderr_in(said):
+        whole = in_child(None)
+        outcomes = [in_child(folder, kill_at=step) for step in np.diff([0, *stops]).tolist()]
+        resumed = in_child(folder)
+    return {
+        "whole": whole,
+        "resumed": resumed,
+        "n_steps": [N_STEPS, N_STEPS - int(stops[-1])],
+        "n_killed": outcomes.count(None),
+        "files": sorted(path.name for path in folder.iterdir()),
+        "said": said.read_text(),
+    }

@@ -8,6 +8,7 @@ from conftest import toy_model, toy_network, toy_parts
 from dygenept.machine import processes
 from dygenept.model import fitting, judged_steps
 from dygenept.model.shared_start import by_writer
+from dygenept.model.start import facet_tuning
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.type_readout import TypeReadout
 from dygenept.testing import toy_task
@@ -20,6 +21,8 @@ def other_start(*given: object, **named: object) -> None:
 
 def started(options: TrainingOptions) -> dict[str, object]:
     """Fit the toy model in a process whose own start would be another one, but for the writer."""
+    # Facets are tuned, for a few steps: who starts is what is tried, not how well.
+    facet_tuning.CHECKPOINTS = (0, 5)
     if not processes.current().is_writer:
         for name in ("start_in_closed_form", "keep_measured_of"):
             setattr(fitting, name, other_start)

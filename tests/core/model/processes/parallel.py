@@ -6,8 +6,8 @@ rounding to speak of, with and without dropout; ``resumed`` what a training in t
 to that was stopped and one that was not; ``death`` kills the second process at a step and says how
 the first one ended; ``patience`` lets the writer take longer than a collective may; ``unused`` says
 which networks are searched for weights without a gradient; ``start`` what becomes of a process
-that would start otherwise than the writer. Each work has a child of its own, made after the slow
-imports.
+that would start otherwise than the writer; ``killed`` what a training in one process comes to that
+was killed again and again. Each work has a child of its own, made after the slow imports.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import safetensors.torch
 import torch
 import torch._dynamo
 from conftest import toy_model, toy_network, toy_parts
+from killed import killed
 from other_starts import started, taken_over
 from torch import distributed
 
@@ -380,7 +381,7 @@ def main() -> None:
     """Do what is asked for, one after the other; what fails writes no file, and no other fails."""
     folder = Path(sys.argv[1])
     works = {"same": same, "steps": compared_steps, "resumed": resumed, "death": death}
-    works |= {"patience": patience, "unused": unused, "start": start}
+    works |= {"patience": patience, "unused": unused, "start": start, "killed": killed}
     for name in sys.argv[2:]:
         if (child := os.fork()) == 0:
             try:

@@ -58,6 +58,7 @@ def fresh(make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Pa
     return model.networks[0]
 
 
+@pytest.mark.usefixtures("few_tuning_steps")
 def test_the_started_network_predicts_what_was_fitted(
     make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts]
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_started_network_predicts_what_was_fitted(
     np.testing.assert_allclose(change.numpy(), fitted, atol=1e-5)
 
 
+@pytest.mark.usefixtures("few_tuning_steps")
 def test_the_identity_share_is_chosen_among_those_offered(
     make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts]
 ) -> None:
@@ -91,6 +93,7 @@ def test_the_identity_share_is_chosen_among_those_offered(
     assert any(float(encoder.identity_share) == pytest.approx(s) for s in encoder.identity_shares)
 
 
+@pytest.mark.usefixtures("few_tuning_steps")
 @pytest.mark.parametrize("has_shared", [True, False])
 def test_untuned_codes_are_read_only_where_a_gene_is_perturbed_twice(
     make_model: Callable[..., DyGenePTModel],
@@ -134,10 +137,8 @@ def test_untuned_codes_are_read_only_where_a_gene_is_perturbed_twice(
     assert found[0].penalty == started.readout.penalty
 
 
-def test_a_gene_in_several_cell_types_is_not_shared(
-    make_model: Callable[..., DyGenePTModel], make_parts: Callable[..., Parts]
-) -> None:
-    data = toy_data(fresh(make_model, make_parts), toy_task()[0])
+def test_a_gene_in_several_cell_types_is_not_shared(network: DyGenePT) -> None:
+    data = toy_data(network, toy_task()[0])
     genes = torch.tensor([[3, PADDING], [3, PADDING], [5, 7], [7, 5]])
     several = replace(
         data, conditions=replace(data.conditions.take(np.arange(4)), gene_indices=genes)
@@ -175,6 +176,7 @@ def test_linear_features_are_those_of_every_cell(interaction_rank: int) -> None:
     assert expected.abs().max() > 0.1
 
 
+@pytest.mark.usefixtures("few_tuning_steps")
 def test_the_spread_is_what_left_out_perturbations_are_missed_by(
     make_model: Callable[..., DyGenePTModel],
     make_parts: Callable[..., Parts],

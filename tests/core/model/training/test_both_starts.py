@@ -17,6 +17,7 @@ from dygenept.model.fitting import FittedMember, Member
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Condition, Task
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 OPTIONS = TrainingOptions(
     target="pseudobulk",
     cells_per_condition=2,

@@ -23,6 +23,7 @@ from dygenept.model.training.loop import Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Task
 
+pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 OPTIONS = TrainingOptions(
     target="pseudobulk",
     cells_per_condition=2,

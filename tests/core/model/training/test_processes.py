@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "processes" / "parallel.py"
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Return what became of a work, of which all are done by one process that loads torch once."""
     folder = tmp_path_factory.mktemp("works")
-    works = ("same", "steps", "resumed", "death", "patience", "unused", "start")
+    works = ("same", "steps", "resumed", "death", "patience", "unused", "start", "killed")
     said = subprocess.run(
         [sys.executable, SCRIPT, folder, *works], capture_output=True, text=True, timeout=280
     )
@@ -65,6 +65,18 @@ def test_a_training_in_three_processes_that_is_stopped_goes_on_as_if_it_had_not_
     found = done("resumed")
     assert found["codes"] == [[0, 0, 0], [3, 3, 3], [0, 0, 0]]
     assert found["is_same"] == [True, True, True]
+
+
+def test_a_training_killed_ten_times_ends_as_if_it_had_not_been(done: Done) -> None:
+    found = done("killed")
+    whole, resumed = found["whole"], found["resumed"]
+    assert isinstance(whole, dict)
+    assert isinstance(resumed, dict)
+    assert found["n_killed"] == 10
+    assert [whole.pop("n_steps"), resumed.pop("n_steps")] == found["n_steps"]
+    assert resumed == whole
+    assert found["files"] == ["member-0.safetensors"]
+    assert "restarts" not in str(found["said"])
 
 
 def test_a_process_whose_peer_dies_ends_soon_and_says_so(done: Done) -> None:
