@@ -214,7 +214,7 @@ def asked(toy: Path) -> list[str]:
 def start(toy: Path, folder: Path) -> subprocess.Popen[str]:
     (folder / "slow.py").write_text(SLOW)
     return subprocess.Popen(
-        [sys.executable, "-m", "dygenept_cli.main", *asked(toy)],
+        [sys.executable, "-c", "from dygenept_cli.main import run; run()", *asked(toy)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -13,16 +13,6 @@ import pytest
 
 Row = dict[str, object]
 
-# As torchrun starts two processes, but after what both would load.
-LAUNCH = """
-import sys
-import anndata, torch._dynamo
-import dygenept.model.estimator, dygenept.runs.runner
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-from dygenept_cli.main import run
-how = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": "test"}
-elastic_launch(LaunchConfig(1, 1, 2, start_method="fork", max_restarts=0, **how), run)()
-"""
 BENCH = """
 import sys
 import ray
@@ -70,7 +60,8 @@ def under_torchrun(
 ) -> tuple[list[Row], Path]:
     """Return the rows of a bench that torchrun starts, and the folder that it wrote in."""
     folder = tmp_path_factory.mktemp("torchrun")
-    return bench(["-c", LAUNCH], toy=toy, computed=computed, folder=folder), folder
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "-m", "dygenept_cli.main"]
+    return bench(launch, toy=toy, computed=computed, folder=folder), folder
 
 
 @pytest.mark.slow
