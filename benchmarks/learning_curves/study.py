@@ -56,6 +56,7 @@ SHOWN = (
     "epochs_kept",
     "share_of_steps_added",
     "share_changed_by_steps",
+    "share_reordered_by_steps",
     "score_closed_form_start",
     "score_random_start",
     "held_out_score_of_start",
