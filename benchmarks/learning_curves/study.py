@@ -141,7 +141,11 @@ def measured(
     seed: int,
     steps: int,
 ) -> dict[str, object]:
-    """Fit and score one model on one fold."""
+    """Fit and score one model on one fold.
+
+    Raises:
+        SystemExit: If the model refuses it.
+    """
     of_score = metric_of(data)
     started = time.process_time()
     request = BenchRequest(
@@ -155,7 +159,10 @@ def measured(
         metrics=(of_score,),
         overrides=compared.overrides(steps),
     )
-    (record,) = run_bench(request, environment).records
+    outcome = run_bench(request, environment)
+    if outcome.failures:
+        raise SystemExit("; ".join(f"{job}: {why}" for job, why in outcome.failures.items()))
+    (record,) = outcome.records
     (metric,) = (each for each in record.metrics if each.name == of_score)
     chosen = {
         name: float(value)
