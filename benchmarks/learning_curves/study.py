@@ -56,6 +56,7 @@ SHOWN = (
     "epochs_kept",
     "share_of_steps_added",
     "share_changed_by_steps",
+    "share_reordered_by_steps",
     "score_closed_form_start",
     "score_random_start",
     "held_out_score_of_start",
@@ -140,7 +141,11 @@ def measured(
     seed: int,
     steps: int,
 ) -> dict[str, object]:
-    """Fit and score one model on one fold."""
+    """Fit and score one model on one fold.
+
+    Raises:
+        SystemExit: If the model refuses it.
+    """
     of_score = metric_of(data)
     started = time.process_time()
     request = BenchRequest(
@@ -154,7 +159,10 @@ def measured(
         metrics=(of_score,),
         overrides=compared.overrides(steps),
     )
-    (record,) = run_bench(request, environment).records
+    outcome = run_bench(request, environment)
+    if outcome.failures:
+        raise SystemExit("; ".join(f"{job}: {why}" for job, why in outcome.failures.items()))
+    (record,) = outcome.records
     (metric,) = (each for each in record.metrics if each.name == of_score)
     chosen = {
         name: float(value)

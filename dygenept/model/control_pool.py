@@ -64,6 +64,13 @@ class ControlCells:
         # A cell that several rows share is made dense once.
         return torch.from_numpy(self.expression[unique].toarray()[inverse])  # (B, G)
 
+    def means_of(self, cell_types: IndexArray) -> torch.Tensor:
+        """Return the mean control cell of each of these cell types, (n,) to (n, G), float32."""
+        types, places = np.unique(cell_types, return_inverse=True)
+        means = [self.expression[self.members(int(of))].mean(axis=0) for of in types]
+        found = np.asarray(means, dtype=np.float32).reshape(len(types), self.expression.shape[1])
+        return torch.from_numpy(found)[torch.from_numpy(places)]
+
     def sample(self, n_per_type: int, rng: np.random.Generator) -> IndexArray:
         """Draw at most this many cells of each cell type without replacement; 0 takes all.
 

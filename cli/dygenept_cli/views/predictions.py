@@ -194,6 +194,8 @@ CONTRIBUTIONS = {
     "graph_share": "is its links in graphs",
     "share_changed_by_steps": "of the prediction's variance was changed by gradient steps; the "
     "rest was there before them",
+    "share_reordered_by_steps": "of the comparisons of two perturbations within a gene, by which "
+    "AUROC goes, came out otherwise with gradient steps",
     "attention_moved_by_cells": "of the attention moves with the cell's state",
     "prediction_moved_by_cells": "of the prediction's variance is between cells of one type",
     "typical_exponent": "is the power of its norm that a train change is divided by in the "

@@ -147,7 +147,7 @@ class TableModel:
                 **best.start.chosen,
                 **self.steps.chosen(),
                 **judged,
-                "share_changed_by_steps": self._changed(pairs),
+                **self._changed(pairs),
                 "control_cells": 0 if cells is None else cells.expression.shape[0],
             },
         )
@@ -274,22 +274,26 @@ class TableModel:
                 ) from error
         return model
 
-    def _changed(self, pairs: Pairs) -> float:
-        """Return the share of the variance of measured pairs' predictions that steps changed."""
+    def _changed(self, pairs: Pairs) -> Chosen:
+        """Return what steps changed of the predictions of measured pairs, for records."""
         fitted = self.fitted
         if not fitted.share:
-            return 0.0
+            return {"share_changed_by_steps": 0.0, "share_reordered_by_steps": 0.0}
         network = self._ready()
         known = self._tensors(fitted.start.known, fitted.start.cell_types)
         added = np.zeros(len(pairs.rows))
         with suited_threads(network, network.control.device):
             for weights in fitted.weights:
                 network.load_state_dict(dict(weights))
-                added += added_to(network, known, pairs) / len(fitted.weights)
+                added += fitted.share * added_to(network, known, pairs) / len(fitted.weights)
         before = pairs.units.prediction(pairs.start)
-        after = pairs.units.prediction(pairs.start + fitted.share * added)
+        after = pairs.units.prediction(pairs.start + added)
         variance = float(after.var())
-        return float((after - before).var()) / variance if variance > 0 else 0.0
+        changed = float((after - before).var()) / variance if variance > 0 else 0.0
+        return {
+            "share_changed_by_steps": changed,
+            "share_reordered_by_steps": pairs.share_reordered(added),
+        }
 
     def _tensors(
         self, conditions: Sequence[Condition], cell_types: Sequence[str]

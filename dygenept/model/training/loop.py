@@ -296,7 +296,7 @@ class Trainer:
         return float(scores.mean()) if len(scores) else math.nan
 
     def validation_scores(self, network: DyGenePT) -> torch.Tensor:
-        """pearson_delta_top20 of each validation condition, (n,)."""
+        """pearson_delta_top20 of each validation condition, (n,), of what would be predicted."""
         if self.validation is None:
             return torch.empty(0)
         held, mine = self.validation, collectives.share_of(len(self.validation))
@@ -309,5 +309,9 @@ class Trainer:
                 positions=self.positions,
                 device=self.device,
             )
-        r = pearson_delta_de(predicted.deltas, held.deltas[mine], held.de_indices[mine])
+        deltas = predicted.deltas
+        if self.options.clamp_min_zero:
+            # A prediction is never below 0; scores without that favour other epochs and starts.
+            deltas = deltas.maximum(-self.source.controls.means_of(held.cell_types[mine]))
+        r = pearson_delta_de(deltas, held.deltas[mine], held.de_indices[mine])
         return collectives.gathered(r, mine, len(held))

@@ -131,6 +131,15 @@ def test_an_unknown_model_and_effects_of_a_file_are_refused(
     assert "are of simulated data sets" in capsys.readouterr().err
 
 
+def test_a_fit_that_fails_says_why(tmp_path: Path) -> None:
+    data, manifest = dg.load_dataset(SCREEN), tmp_path / "fold.json"
+    known, test = study.parts(data, 1)
+    manifest.write_text(json.dumps(study.fold(known[:6], test)), encoding="utf-8")
+    of = compared.Compared("dygenept_small", ("attention.num_heads=3",))
+    with pytest.raises(SystemExit, match=r"fold 1: .*num_heads 3 does not divide"):
+        study.measured(data, Environment.load(), manifest, of, seed=1, steps=0)
+
+
 def test_more_perturbations_have_as_many_cells_each() -> None:
     before = profile_named("k562")
     with study.other_sizes("sim:k562", 1900, None):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from dygenept.errors import ConfigError, PluginError
 from dygenept.model.assembly import named_assembly
@@ -30,6 +31,9 @@ def test_every_registered_model_is_valid(name: str, environment: Environment) ->
     assembly, shown = named_assembly(name, environment)
     assert shown == name
     assert assembly.training.epochs > 0
+    # Cells and tables of effects each have a width of their own.
+    for width in (assembly.width, assembly.table.width):
+        assert isinstance(assembly.network_parts().attention(width), nn.Module)
 
 
 def test_design_defaults_hold_for_the_published_model(environment: Environment) -> None:

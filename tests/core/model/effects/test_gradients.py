@@ -41,6 +41,7 @@ def test_steps_are_kept_where_they_learn_what_the_start_cannot(make_table_model:
     assert model.steps.share > 0
     assert model.chosen["networks_trained"] == 3
     assert float(model.chosen["share_changed_by_steps"]) > 0.05
+    assert 0.01 < float(model.chosen["share_reordered_by_steps"]) < 0.5
     start = model.start.predict(held_out()).expression
     found = model.predict(held_out()).expression
     assert np.square(found - truth).mean() < 0.95 * np.square(start - truth).mean()
@@ -54,6 +55,7 @@ def test_steps_are_dropped_where_there_is_nothing_to_learn(make_table_model: Mak
     assert model.chosen["share_of_steps_added"] == 0
     assert model.chosen["epochs_kept"] == 0
     assert model.chosen["share_changed_by_steps"] == 0
+    assert model.chosen["share_reordered_by_steps"] == 0
     start = model.start.predict(held_out()).expression
     np.testing.assert_array_equal(model.predict(held_out()).expression, start)
 
@@ -158,6 +160,27 @@ def pairs_of(kind: EffectKind, *, start: Sequence[float], truth: Sequence[float]
         Units(kind), places, places, np.array(truth), np.ones(len(start)), np.array(start),
         np.zeros(len(start)), places,
     )  # fmt: skip
+
+
+def test_order_within_a_gene_changes_where_the_variance_hardly_does() -> None:
+    # Within the first gene all but one are near each other; the second, far above, is not moved.
+    columns = np.repeat([0, 1, 2], [5, 5, 4])
+    start = np.array([0.0, 0.01, 0.02, 0.03, 1.0, *np.arange(9.0, 14.0), *np.zeros(4)])
+    nothing, rows = np.zeros(len(start)), np.arange(len(start))
+    pairs = Pairs(Units("values"), rows, columns, nothing, nothing + 1.0, start, nothing, rows)
+    added = np.zeros(len(start))
+    assert pairs.share_reordered(added) == 0
+    # Six comparisons of ten come out otherwise; a gene of four pairs does not count.
+    added[:4] = -2 * start[:4]
+    added[10:] = np.arange(4.0)
+    assert pairs.share_reordered(added) == pytest.approx((0.6 + 0.0) / 2)
+    assert added[:10].var() < 1e-4 * start[:10].var()
+    # Shuffled pairs say the same, and ties that are broken count as well.
+    shuffled = np.random.default_rng(0).permutation(len(start))
+    assert pairs.take(shuffled).share_reordered(added[shuffled]) == pytest.approx(0.3)
+    tied = replace(pairs, start=np.zeros(len(start)))
+    # The first and the last of the first gene stay the same.
+    assert tied.share_reordered(added) == pytest.approx((0.9 + 0.0) / 2)
 
 
 def test_losses_are_those_of_their_definitions() -> None:

@@ -10,10 +10,12 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 from dygenept.model import fitting
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.fitting import FittedMember, Member
+from dygenept.model.losses import pearson_delta_de
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Condition, Task
 
@@ -88,6 +90,26 @@ def test_a_gain_that_may_be_chance_leaves_the_closed_form(
         model.chosen["score_closed_form_start"]
     )
     assert "penalty" in model.chosen
+
+
+@pytest.mark.parametrize("clamps", [True, False])
+def test_validation_scores_what_would_be_predicted(
+    task: Task, make_model: Callable[..., DyGenePTModel], *, clamps: bool
+) -> None:
+    task = more_validation(task)
+    options = replace(OPTIONS, warm_start=False, lr=0.3, epochs=3, clamp_min_zero=clamps)
+    model = make_model(options)
+    model.fit(task)
+    found = model.predict(task.val).expression
+    assert (found <= 0).mean() > 0.02
+    assert (found < 0).any() != clamps
+    n, controls = len(task.train), task.control_means
+    r = pearson_delta_de(
+        torch.from_numpy(found - controls),
+        torch.from_numpy(task.means[n:] - controls),
+        torch.from_numpy(task.de_indices[n:].astype(np.int64)),
+    )
+    assert max(model.histories[0].scores) == pytest.approx(float(r.mean()), abs=1e-5)
 
 
 def test_cell_types_of_a_perturbation_are_one_gain(task: Task) -> None:
