@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -39,7 +39,15 @@ from dygenept.model.training.precision import autocast
 from dygenept.model.type_readout import saved_type_readout
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen
-from dygenept.types import DoubleArray, GeneKnowledge, Progress, Runtime, Task
+from dygenept.types import (
+    BoolArray,
+    Condition,
+    DoubleArray,
+    GeneKnowledge,
+    Progress,
+    Runtime,
+    Task,
+)
 
 
 def fit_members(
@@ -160,7 +168,8 @@ class FittedMember:
         history: How training went.
         chosen: What it settled on.
         start: Its closed-form start; None without one.
-        scores: pearson_delta_top20 of each validation condition, (n,); empty where it is not asked.
+        scores: pearson_delta_top20 of each validation condition that did not stop the training,
+            (n,); empty where it is not asked.
     """
 
     network: DyGenePT
@@ -181,8 +190,8 @@ class Member:
         state: What all members share.
         controls: All control cells of the task, which training draws from.
         positions: Those of them that predictions average over.
-        variant: Ends the name of its checkpoint where a member is trained more than once; the
-            validation score is then computed.
+        variant: Ends the name of its checkpoint where a member is trained more than once; half of
+            the validation perturbations then stop it, and the others score it.
     """
 
     number: int
@@ -207,7 +216,8 @@ class Member:
         """Train with the closed-form start and without it; keep what validates better.
 
         The closed form stays unless validation perturbations gain beyond chance without it: of few
-        of them, the better mean is often that of the worse model.
+        of them, the better mean is often that of the worse model. They have no part in the choice
+        of epochs: the best of many epochs looks better than it is to those that chose it.
         """
         state, suffix = self.state, ("", "-random-start")
         tried = [
@@ -221,7 +231,10 @@ class Member:
         closed, other = tried
         if not len(closed.scores):
             return closed
-        gains = self._by_perturbation(other.scores - closed.scores)
+        judges = np.flatnonzero(~_stops(self.task.val))
+        gains = by_perturbation(
+            [self.task.val[row] for row in judges], other.scores - closed.scores
+        )
         best = other if are_gains(gains[:, None], level=LEVEL)[0] else closed
         scores = {
             "score_closed_form_start": float(closed.scores.mean()),
@@ -229,22 +242,21 @@ class Member:
         }
         return replace(best, chosen={**best.chosen, **scores})
 
-    def _by_perturbation(self, values: DoubleArray) -> DoubleArray:
-        """Average the validation conditions of a perturbation over its cell types."""
-        labels = [item.label for item in self.task.val]
-        _, groups = np.unique(labels, return_inverse=True)
-        means: DoubleArray = np.bincount(groups, values) / np.bincount(groups)
-        return means
-
     def fitted(self) -> FittedMember:
         """Build, start and train the network; it ends in evaluation mode."""
-        network = build_network(self.parts, self.state, self.seed, self.task.runtime)
+        task = self.task
+        network = build_network(self.parts, self.state, self.seed, task.runtime)
         network.to(self.device)
-        symbols = self.task.gene_symbols
+        symbols = task.gene_symbols
         with suited_threads(network, self.device):
             with autocast(self.state.options, self.device):
                 network.prepare(self.controls.pool(symbols))
-            trainer = self._trainer(network)
+            trainer = judge = self._trainer(network)
+            if self.variant is not None and trainer.validation is not None:
+                trainer, judge = (
+                    replace(trainer, validation=trainer.validation.take(np.flatnonzero(of)))
+                    for of in (_stops(task.val), ~_stops(task.val))
+                )
             data = StartData(trainer.source.conditions, self.controls, self.device)
             start = judged = None
             if self.state.options.warm_start:
@@ -272,7 +284,7 @@ class Member:
                 )
             scores = np.empty(0)
             if self.variant is not None:
-                scores = trainer.validation_scores(network).cpu().double().numpy()
+                scores = judge.validation_scores(network).cpu().double().numpy()
             given = (network, effect.data, effect.positions)
             moved = {**facet_contribution(*given), **cell_contributions(*given)}
             choices = member_choices(start, history, changed_share, moved)
@@ -356,3 +368,20 @@ class Member:
         return Checkpoint(
             directory / f"member-{self.number}{self.variant or ''}.safetensors", digest.hexdigest()
         )
+
+
+def by_perturbation(conditions: Sequence[Condition], values: DoubleArray) -> DoubleArray:
+    """Average the values of conditions, (n,), over the cell types of each perturbation."""
+    _, groups = np.unique([item.label for item in conditions], return_inverse=True)
+    means: DoubleArray = np.bincount(groups, values) / np.bincount(groups)
+    return means
+
+
+def _stops(conditions: Sequence[Condition]) -> BoolArray:
+    """Tell which validation conditions stop a training whose start others are to judge, (n,).
+
+    Every other perturbation in the order of their names, with all of its cell types.
+    """
+    _, groups = np.unique([item.label for item in conditions], return_inverse=True)
+    stops: BoolArray = groups % 2 == 0
+    return stops

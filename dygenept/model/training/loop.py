@@ -297,7 +297,7 @@ class Trainer:
 
     def validation_scores(self, network: DyGenePT) -> torch.Tensor:
         """pearson_delta_top20 of each validation condition, (n,), of what would be predicted."""
-        if self.validation is None:
+        if self.validation is None or not len(self.validation):
             return torch.empty(0)
         held, mine = self.validation, collectives.share_of(len(self.validation))
         with autocast(self.options, self.device):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -14,8 +12,10 @@ import torch
 
 from dygenept.model import fitting
 from dygenept.model.estimator import DyGenePTModel
-from dygenept.model.fitting import FittedMember, Member
+from dygenept.model.fitting import FittedMember, Member, by_perturbation
 from dygenept.model.losses import pearson_delta_de
+from dygenept.model.network import DyGenePT
+from dygenept.model.training import loop
 from dygenept.model.training.options import TrainingOptions
 from dygenept.types import Condition, Task
 
@@ -33,8 +33,8 @@ OPTIONS = TrainingOptions(
 
 
 def more_validation(task: Task) -> Task:
-    """Validate by seven conditions; of one, no gain is beyond chance."""
-    return replace(task, train=task.known[:5], val=task.known[5:])
+    """Validate by ten conditions, of which five judge; of fewer, no gain is beyond chance."""
+    return replace(task, train=task.known[:2], val=task.known[2:])
 
 
 @pytest.mark.parametrize(("bonus", "is_warm"), [(9.0, False), (-9.0, True)])
@@ -68,7 +68,7 @@ def test_the_start_that_validates_better_is_kept(
     assert names == {"member-0.safetensors", "member-0-random-start.safetensors"}
 
 
-@pytest.mark.parametrize("gains", [(9.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0), None])
+@pytest.mark.parametrize("gains", [(9.0, -1.0, -1.0, -1.0, -1.0), None])
 def test_a_gain_that_may_be_chance_leaves_the_closed_form(
     gains: tuple[float, ...] | None,
     task: Task,
@@ -80,12 +80,14 @@ def test_a_gain_that_may_be_chance_leaves_the_closed_form(
     def biased(self: Member) -> FittedMember:
         found = fitted(self)
         is_random = self.state.options.warm_start is False
-        # The mean gains: by one condition of seven, or by the only one.
-        return replace(found, scores=np.array(gains or [9.0]) * is_random)
+        # The mean gains: by one condition of five, or by each of a few.
+        bonus = np.array(gains) if gains else np.full(len(found.scores), 9.0)
+        return replace(found, scores=bonus * is_random)
 
     monkeypatch.setattr(fitting.Member, "fitted", biased)
     model = make_model(OPTIONS)
-    model.fit(more_validation(task) if gains else task)
+    few = replace(task, train=task.known[:4], val=task.known[4:])
+    model.fit(more_validation(task) if gains else few)
     assert float(model.chosen["score_random_start"]) > float(
         model.chosen["score_closed_form_start"]
     )
@@ -115,9 +117,35 @@ def test_validation_scores_what_would_be_predicted(
 def test_cell_types_of_a_perturbation_are_one_gain(task: Task) -> None:
     perturbation = task.val[0].perturbation
     types = tuple(Condition(perturbation, name) for name in ("A", "B"))
-    member = cast(Member, SimpleNamespace(task=replace(task, val=(*types, task.train[0]))))
-    gains = Member._by_perturbation(member, np.array([1.0, 2.0, 5.0]))
+    gains = by_perturbation((*types, task.train[0]), np.array([1.0, 2.0, 5.0]))
     assert sorted(gains) == [1.5, 5.0]
+
+
+def test_those_that_stop_a_training_do_not_judge_its_start(
+    task: Task, make_model: Callable[..., DyGenePTModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: dict[bool, set[tuple[int, ...]]] = {True: set(), False: set()}
+    score, scores = loop.Trainer.validation_score, loop.Trainer.validation_scores
+    stops = False
+
+    def stopping(self: loop.Trainer, network: DyGenePT) -> float:
+        nonlocal stops
+        stops = True
+        found = score(self, network)
+        stops = False
+        return found
+
+    def noted(self: loop.Trainer, network: DyGenePT) -> torch.Tensor:
+        assert self.validation is not None
+        scored[stops] |= {tuple(row) for row in self.validation.gene_indices.tolist()}
+        return scores(self, network)
+
+    monkeypatch.setattr(loop.Trainer, "validation_score", stopping)
+    monkeypatch.setattr(loop.Trainer, "validation_scores", noted)
+    model = make_model(OPTIONS)
+    model.fit(more_validation(task))
+    assert [len(found) for found in (scored[True], scored[False])] == [5, 5]
+    assert not scored[True] & scored[False]
 
 
 def test_without_validation_conditions_the_closed_form_stays(
@@ -135,7 +163,7 @@ def test_a_random_start_takes_its_steps_whatever_is_judged_of_the_closed_form(
     task: Task, make_model: Callable[..., DyGenePTModel]
 ) -> None:
     model = make_model(replace(OPTIONS, keep_steps="if_better"))
-    model.fit(task)
+    model.fit(more_validation(task))
     assert {"score_closed_form_start", "score_random_start"} <= model.chosen.keys()
 
 
