@@ -30,6 +30,9 @@ def test_every_registered_model_is_valid(name: str, environment: Environment) ->
     assembly, shown = named_assembly(name, environment)
     assert shown == name
     assert assembly.training.epochs > 0
+    # On cells and on tables of effects, whose width is another.
+    for width in (assembly.width, assembly.table.width):
+        assert assembly.network_parts().attention(width) is not None
 
 
 def test_design_defaults_hold_for_the_published_model(environment: Environment) -> None:
