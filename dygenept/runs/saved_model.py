@@ -82,7 +82,7 @@ class SavedModel(BaseModel):
         said = [] if code is None or code.sha256 == project_code().sha256 else [code.words]
         now = tuple(map(PluginRecord.of, model.plugins))
         said += [
-            f"plugin {of.name} {of.version}, code {of.code_sha256[:12]}"
+            f"plugin {of.name}, code {of.code_sha256[:12]}"
             for of in self.plugins
             if of.code_sha256 and of not in now
         ]
