@@ -35,15 +35,20 @@ def checked_cells(
         raise PluginError(f"{len(cells)} sets of cells for {len(conditions)} conditions")
     found = []
     for condition, given in zip(conditions, cells, strict=True):
-        array = np.asarray(given, dtype=np.float32)
+        array = np.asarray(given)
         if array.ndim != 2 or array.shape[1] != n_genes or not 1 <= len(array) <= MAX_CELLS:
             raise PluginError(
                 f"predicted cells of {condition.label!r} are {array.shape}; expected 1 to "
                 f"{MAX_CELLS} cells of {n_genes} genes"
             )
-        if not np.isfinite(array).all():
+        if array.dtype.kind not in "fiu":
+            raise PluginError(
+                f"predicted cells of {condition.label!r} must be real numbers, got {array.dtype}"
+            )
+        values = array.astype(np.float32)
+        if not np.isfinite(values).all():
             raise PluginError(f"predicted cells of {condition.label!r} are NaN or infinite")
-        found.append(np.maximum(array, 0.0))
+        found.append(np.maximum(values, 0.0, out=values))
     return tuple(found)
 
 

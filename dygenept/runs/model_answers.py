@@ -59,12 +59,12 @@ def checked_spread(
             f"{model.name}: spread must return a finite standard deviation of at least 0 for each "
             f"prediction, {shape}, or None"
         )
-    return np.asarray(spread, dtype=np.float64)
+    return np.array(spread, dtype=np.float64)
 
 
 def with_cells(
     predictions: Predictions,
-    built: PredictsCells,
+    built: PredictsCells | PredictsCellsOfBatches,
     model: ResolvedModel,
     batches: tuple[IntArray, ...] | None = None,
 ) -> Predictions:
@@ -75,7 +75,8 @@ def with_cells(
         built: The fitted model.
         model: What it is called.
         batches: Batches of the real cells that these are compared with, which a model that can is
-            asked for; None where controls are not matched by batch.
+            asked for; None where controls are not matched by batch, and where a model that can
+            predict no other cells is not asked.
 
     Raises:
         PluginError: If its code fails, or what it returns are not cells of these conditions.
@@ -92,6 +93,8 @@ def with_cells(
                         f"{len(own)} batches; predict_cells_of must return a cell for each"
                     )
         return replace(predictions, cells=checked, cell_batches=batches)
+    if not isinstance(built, PredictsCells):
+        return predictions
     with plugin_code(f"{model.name}: predict_cells"):
         cells = built.predict_cells(conditions, n_cells=MAX_CELLS)
         checked = checked_cells(cells, conditions, n_genes)

@@ -14,6 +14,7 @@ from dygenept.model.assembly import Assembly
 from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.resolve import SUBMITTED, ResolvedModel
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
 from dygenept.plugin.specs import BaselineSpec
 from dygenept.plugin.yaml_files import validated
@@ -22,7 +23,7 @@ from dygenept.results.store import read_record
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.readiness import require_buildable, unready_models, with_file_hashes
 from dygenept.runs.run_context import RunRequest, check_request, open_run, run_device
-from dygenept.runs.scored_job import record_of
+from dygenept.runs.scored_job import OTHER_CODE, record_of
 from dygenept.types import PerturbationData, Progress, Split
 
 
@@ -55,8 +56,8 @@ class Rerun:
         recorded: The record.
         again: What the same job gave now; it is not kept.
         metrics: One comparison per metric.
-        changed: What is no longer as recorded: versions of plugins and packages, the device, and
-            how many processes shared the training.
+        changed: What is no longer as recorded: the code, versions of plugins and packages, the
+            device, and how many processes shared the training.
     """
 
     recorded: RunRecord
@@ -205,6 +206,10 @@ def _mean(values: Mapping[tuple[str, str], float | None]) -> float | None:
 
 def _changed(recorded: RunRecord, again: RunRecord) -> tuple[str, ...]:
     said = []
+    if recorded.code is not None and recorded.code.sha256 != project_code().sha256:
+        said.append(f"code: {recorded.code.words} then, {project_code().sha256[:12]} now")
+    if OTHER_CODE in recorded.notes:
+        said.append("a saved model was scored then, which other code had trained")
     for name in sorted({*recorded.versions, *again.versions}):
         before, after = recorded.versions.get(name), again.versions.get(name)
         if before != after:

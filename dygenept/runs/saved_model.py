@@ -72,6 +72,22 @@ class SavedModel(BaseModel):
             return ""
         return key_of({"code": then, "plugins": [of.model_dump() for of in self.plugins]})
 
+    def other_code(self, model: ResolvedModel) -> str:
+        """Say which code trained it that is not the present; empty where that is not recorded.
+
+        Args:
+            model: The same assembly of present plugins.
+        """
+        code = self.code
+        said = [] if code is None or code.sha256 == project_code().sha256 else [code.words]
+        now = tuple(map(PluginRecord.of, model.plugins))
+        said += [
+            f"plugin {of.name}, code {of.code_sha256[:12]}"
+            for of in self.plugins
+            if of.code_sha256 and of not in now
+        ]
+        return "; ".join(said)
+
 
 def save_model(model: DyGenePTModel, manifest: SavedModel, directory: Path) -> None:
     """Write weights and manifest; the manifest last, so that a folder with one is whole."""
@@ -105,7 +121,8 @@ def read_saved_model(directory: Path) -> SavedModel:
 def resolved_model(manifest: SavedModel, environment: Environment) -> ResolvedModel:
     """Resolve the assembly that a manifest describes, as a benchmark resolves it by name.
 
-    What other code trained has a key of its own (``ResolvedModel.trained_by``).
+    What other code trained has a key of its own (``ResolvedModel.trained_by``), and a name: on a
+    leaderboard it would stand for a fold of the model that the present code trains.
 
     Raises:
         ConfigError: If a plugin's options have changed since.
@@ -117,7 +134,9 @@ def resolved_model(manifest: SavedModel, environment: Environment) -> ResolvedMo
         name=manifest.model,
         base=manifest.base_model,
     )
-    return replace(model, trained_by=manifest.trained_by(model))
+    trained_by = manifest.trained_by(model)
+    name = f"{model.name} (other code {trained_by[:8]})" if trained_by else model.name
+    return replace(model, name=name, trained_by=trained_by)
 
 
 def load_model(
@@ -140,11 +159,13 @@ def load_model(
             runtime=runtime,
             of_table=assembly.table_parts(environment),
         )
-    if resolved_model(manifest, environment).trained_by:
+    resolved = resolved_model(manifest, environment)
+    if resolved.trained_by:
+        then = manifest.other_code(resolved)
         logger.warning(
             "%s was trained by other code%s than the present: its predictions may differ from what "
             "they were then; train it again to be sure",
             directory,
-            "" if manifest.code is None else f" ({manifest.code.words})",
+            f" ({then})" if then else "",
         )
     return model, manifest

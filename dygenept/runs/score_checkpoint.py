@@ -119,7 +119,7 @@ def _resolved(
     seen = f", {n_seen} seen" if n_seen else ""
     return replace(
         trained,
-        name=f"{manifest.model} (cells of {manifest.dataset.name}{seen})",
+        name=f"{trained.name} (cells of {manifest.dataset.name}{seen})",
         needs_cells=False,
         config={
             **trained.config,

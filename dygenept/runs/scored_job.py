@@ -20,6 +20,7 @@ from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.interfaces import Model
 from dygenept.plugin.interfaces.offers import (
     PredictsCells,
+    PredictsCellsOfBatches,
     child_of,
     chosen_by,
     notes_of,
@@ -123,9 +124,14 @@ def predict_job(job: FoldJob, task: Task, *, built: Model | None = None) -> Pred
         built = fitted(model, task)
     fit_done = time.perf_counter()
     predictions = predicted(model, built, job.conditions)
+    if context.scoring.uses_spread or context.scoring.cell_tester is not None:
+        # The model computes again, and may do so in the array that it returned.
+        predictions = replace(predictions, expression=predictions.expression.copy())
     if context.scoring.uses_spread and not model.is_oracle:
         predictions = replace(predictions, spread=checked_spread(model, built, predictions))
-    if context.scoring.cell_tester is not None and isinstance(built, PredictsCells):
+    if context.scoring.cell_tester is not None and isinstance(
+        built, PredictsCells | PredictsCellsOfBatches
+    ):
         batches = context.scoring.sampled_batches(condition_positions(context.data, job.conditions))
         predictions = with_cells(predictions, built, model, batches)
     predict_done = time.perf_counter()

@@ -102,7 +102,7 @@ def evaluate_model(
     """Score a kept model on the held-out perturbations of its fold.
 
     The record is the one that ``bench`` makes of the same model and fold: the same key,
-    configuration and plugins.
+    configuration and plugins. What other code trained has a key and a name of its own.
 
     Args:
         request: Data set, metrics and results folder; the protocol is that of the training.

@@ -87,15 +87,18 @@ def test_a_record_that_was_altered_does_not_agree(cli, toy: Path, results) -> No
     assert "differs" in cli("rerun", path, "--dataset", toy).out
 
 
-def test_rerun_says_that_several_processes_trained_the_recorded_model(
+def test_rerun_says_that_other_code_or_several_processes_trained_the_recorded_model(
     cli, toy: Path, results
 ) -> None:
     path = results["additive 0"]
     record = json.loads(path.read_text())
     record["chosen"] = {"trained_in_processes.1": 2, "trained_in_processes.2": 2}
+    now = record["code"]["sha256"][:12]
+    record["code"] = {"version": "0.0.9", "sha256": "1" * 64, "commit": None, "dirty": None}
     path.write_text(json.dumps(record))
     changed = cli("rerun", path, "--dataset", toy, "--json").json()["changed"]
     assert changed == [
+        f"code: dygenept 0.0.9, code 111111111111 then, {now} now",
         "processes that trained it: 2 then, 1 now; each draws dropout of its own",
     ]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def test_evaluate_records_the_job_of_bench(cli, toy: Path, tmp_path: Path) -> No
     assert mine["metrics"] == theirs["metrics"]
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize(
+    "where",
+    [" (dygenept 0.0.9, code 000000000000)", " (plugin facets, code 111111111111)", ""],
+)
 def test_a_model_that_other_code_trained_says_so_and_has_a_key_of_its_own(
     cli,
     checkpoint: Path,
@@ -78,13 +82,16 @@ def test_a_model_that_other_code_trained_says_so_and_has_a_key_of_its_own(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     *,
-    named: bool,
+    where: str,
 ) -> None:
     old = tmp_path / "old"
     shutil.copytree(checkpoint, old)
     manifest = json.loads((old / "dygenept.json").read_text())
     code = manifest.pop("code")
-    if named:
+    if "plugin" in where:
+        manifest["code"] = code
+        manifest["plugins"][0]["code_sha256"] = "1" * 64
+    if "0.0.9" in where:
         manifest["code"] = {
             **code,
             "sha256": "0" * 64,
@@ -93,7 +100,7 @@ def test_a_model_that_other_code_trained_says_so_and_has_a_key_of_its_own(
             "dirty": None,
         }
     (old / "dygenept.json").write_text(json.dumps(manifest))
-    keys, notes = [], []
+    keys, names, notes = [], [], []
     for of in (checkpoint, old):
         results = tmp_path / f"results of {of.name}"
         evaluated = cli("evaluate", "--checkpoint", of, "--dataset", toy, "--results", results)
@@ -102,12 +109,16 @@ def test_a_model_that_other_code_trained_says_so_and_has_a_key_of_its_own(
         (path,) = (results / "runs").iterdir()
         record = json.loads(path.read_text())
         keys.append(record["key"])
+        names.append(record["model"])
         notes.append([note for note in record["notes"] if "trained by other code" in note])
     assert keys[0] != keys[1]
+    # A row of its own, in a folder that has folds of the present code's model.
+    assert re.fullmatch(re.escape(names[0]) + r" \(other code [0-9a-f]{8}\)", names[1])
+    again = cli("rerun", path, "--dataset", toy)
+    assert "a saved model was scored then, which other code had trained" in again.err
     assert [len(found) for found in notes] == [0, 1]
     caplog.clear()
     assert cli("predict", "--checkpoint", old, "--perturbation", "KLF1").code == 0
-    where = " (dygenept 0.0.9, code 000000000000)" if named else ""
     assert f"{old} was trained by other code{where} than the present: its" in caplog.text
 
 

@@ -18,7 +18,7 @@ from dygenept.evaluation.predicted_cells import checked_cells
 from dygenept.model.resolve import ResolvedModel
 from dygenept.runs.model_answers import with_cells
 from dygenept.testing import ToyShape, toy_data, toy_task
-from dygenept.types import Condition, PerturbationData, Predictions, Task
+from dygenept.types import Condition, IntArray, PerturbationData, Predictions, Task
 from dygenept_plugins.metrics.cells import NO_CELLS
 
 NAMES = [
@@ -147,6 +147,39 @@ def test_a_cell_is_due_for_each_batch() -> None:
         PluginError, match=r"cells of .* for 2 batches; predict_cells_of must return"
     ):
         with_cells(model.predict(held_out), model, called, asked)
+
+
+class OnlyOfBatches:
+    """Predicts cells of batches and no others, and computes them where its prediction is."""
+
+    def __init__(self, data: PerturbationData) -> None:
+        self.model = RealOfBatches(data)
+
+    def fit(self, task: Task) -> None:
+        self.model.fit(task)
+
+    def predict(self, conditions: Sequence[Condition]) -> Predictions:
+        self.predicted = self.model.predict(conditions)
+        return self.predicted
+
+    def predict_cells_of(
+        self, conditions: Sequence[Condition], *, batches: Sequence[IntArray]
+    ) -> list[np.ndarray]:
+        self.predicted.expression[:] = 7.0
+        return self.model.predict_cells_of(conditions, batches=batches)
+
+
+def test_a_model_may_predict_cells_of_batches_alone_and_reuse_its_arrays() -> None:
+    data = in_two_batches()
+    models = {"alone": OnlyOfBatches(data), "both": RealOfBatches(data)}
+    for of, has_cells in ((data, True), (toy_data(), False)):
+        found = dg.bench(of, models, folds=2, metrics=["mmd", "mse"], progress=False)
+        rows = found.per_perturbation().to_dicts()
+        values = {(row["metric"], row["model"], row["perturbation"]): row["value"] for row in rows}
+        for (metric, _, label), value in values.items():
+            if metric == "mse" or has_cells:
+                assert value == values[metric, "both", label]
+            assert (values["mmd", "alone", label] is None) == (not has_cells)
 
 
 def test_cells_that_break_the_contract_are_named() -> None:

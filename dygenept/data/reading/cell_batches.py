@@ -59,13 +59,15 @@ def read_batches(
             )
         return None
     batches = of_rows(clean_groups(read_column(file, "obs", column, notes), column, notes), rows)
-    used = np.unique(batches.codes)
+    used = np.unique(batches.codes[batches.codes >= 0])
     has_control = np.isin(used, batches.codes[cells.condition_codes < 0])
-    missing = [
-        "without a name" if code < 0 else repr(batches.categories[code])
-        for code in used[~has_control]
-    ]
-    notes.append(f"{len(used)} batches in obs[{column!r}].")
+    missing = [repr(batches.categories[code]) for code in used[~has_control]]
+    notes.append(f"{len(used)} batch{'' if len(used) == 1 else 'es'} in obs[{column!r}].")
+    if n_without := int((batches.codes < 0).sum()):
+        notes.append(
+            f"{n_without:,} cell(s) have no batch in obs[{column!r}]: they are compared with all "
+            "controls of their cell type."
+        )
     if missing:
         n_cells = int(np.isin(batches.codes, used[~has_control]).sum())
         notes.append(

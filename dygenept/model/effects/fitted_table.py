@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from dygenept.errors import ConfigError
 from dygenept.knowledge.likeness import Likeness
 from dygenept.model.control_pool import ControlCells
 from dygenept.model.effects.fitted_start import FittedStart
@@ -58,12 +59,15 @@ class NetworkPlan:
         symbols = () if self.cells is None else self.cells.gene_symbols
         genes = GeneEncoderContext(knowledge, likeness.genes, self.width, self.n_fitted)
         with seeded_torch(self.seed, torch.device("cpu")):
-            network = DyGenePT(
-                parts,
-                genes=genes,
-                cells=CellEncoderContext(symbols, self.targets, self.width, self.seed, runtime),
-                n_genes=1,
-            )
+            try:
+                network = DyGenePT(
+                    parts,
+                    genes=genes,
+                    cells=CellEncoderContext(symbols, self.targets, self.width, self.seed, runtime),
+                    n_genes=1,
+                )
+            except ConfigError as error:
+                raise ConfigError(f"{error}; on a table the width is table.width") from error
             return PairNetwork(
                 network,
                 output_genes=outputs,

@@ -118,7 +118,8 @@ class PredictsCellsOfBatches(Protocol):
 
     Where controls are matched by batch it is asked for these in place of ``predict_cells``, for a
     cell in the batch of each real one that metrics sampled: both sides are then compared with the
-    same controls. Cells of a model without this member name no batch.
+    same controls. Cells of a model without this member name no batch, and one that has no other
+    predicts no cells of data without matched batches.
     """
 
     def predict_cells_of(

@@ -264,5 +264,8 @@ def test_cells_with_too_few_controls_of_their_batch_are_counted(tmp_path: Path) 
     # Five in b and two in a; those of c, which has no control at all, are told of by another note.
     assert few.startswith("7 perturbed cell(s)")
     assert "such as 'a'" in few
-    assert any("such as 'c'" in note or "without a name" in note for note in notes)
+    assert any(note.startswith("1 batch(es) have no control cell, such as 'c'") for note in notes)
+    # A cell without a batch makes no batch.
+    assert any(note.startswith("3 batches in obs") for note in notes)
+    assert any(note.startswith("1 cell(s) have no batch in obs") for note in notes)
     assert not any("fewer than 10 control" in note for note in read(path, match=False).notes)

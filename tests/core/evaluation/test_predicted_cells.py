@@ -44,6 +44,11 @@ def test_one_to_a_hundred_cells_of_each_condition_are_taken() -> None:
         ([np.ones((3, 2)), np.ones(2)], r"'B\+ctrl' are \(2,\)"),
         ([np.ones((3, 2)), np.ones((2, 2, 2))], r"'B\+ctrl' are \(2, 2, 2\)"),
         ([np.ones((3, 2)), np.array([[1.0, np.nan]])], r"'B\+ctrl' are NaN or infinite$"),
+        (
+            [np.ones((3, 2)), np.ones((3, 2)) * 1j],
+            r"'B\+ctrl' must be real numbers, got complex128",
+        ),
+        ([np.array([["1", "2"]]), np.ones((3, 2))], r"'A\+ctrl' must be real numbers, got <U1"),
         ([np.array([[np.inf, 1.0]]), np.ones((3, 2))], r"'A\+ctrl' are NaN or infinite$"),
     ],
 )

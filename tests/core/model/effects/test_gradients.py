@@ -20,7 +20,7 @@ from core.model.effects.toy_screen import (
 )
 from scipy import sparse
 
-from dygenept.errors import DataError
+from dygenept.errors import ConfigError, DataError
 from dygenept.model.effects import gradients
 from dygenept.model.effects.fitted_start import Start
 from dygenept.model.effects.gradients import ConditionTensors, _drawn, added_to, masked_losses
@@ -328,3 +328,10 @@ def test_the_model_of_both_kinds_says_what_a_table_lacks(make_parts: Callable[..
     assert model.outputs.reference.shape == (1, N_GENES)
     with pytest.raises(DataError, match="fitted to a table of effects, and this needs cells"):
         model.explain(held_out())
+
+
+def test_a_width_that_fits_no_part_is_said_to_be_the_tables(make_table_model: Maker) -> None:
+    task, _ = screen(noise=1.0)
+    model = make_table_model(replace(OPTIONS, width=9))
+    with pytest.raises(ConfigError, match=r"does not divide the width 9; .* is table\.width$"):
+        model.fit(task)
