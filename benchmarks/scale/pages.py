@@ -20,14 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.results.records import (
-    DatasetRecord,
-    MetricRecord,
-    RunRecord,
-    SplitRecord,
-    TimingRecord,
-    ValueRecord,
-)
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import MetricRecord, RunRecord, TimingRecord, ValueRecord
 from dygenept.results.store import ResultsStore, key_of
 from dygenept.results.top_changes import keep_top_changes
 from dygenept.results.truth import keep_truth

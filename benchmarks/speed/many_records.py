@@ -12,14 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dygenept.results.records import (
-    DatasetRecord,
-    MetricRecord,
-    RunRecord,
-    SplitRecord,
-    TimingRecord,
-    ValueRecord,
-)
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import MetricRecord, RunRecord, TimingRecord, ValueRecord
 from dygenept.results.store import key_of
 
 METRICS = ("pearson_delta_top20", "mse_top20", "pearson_delta", "mse", "mae", "de_overlap")

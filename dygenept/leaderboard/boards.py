@@ -18,7 +18,8 @@ from dygenept.leaderboard.published import PublishedRow
 from dygenept.leaderboard.rows import LeaderboardRow, leaderboard_rows
 from dygenept.leaderboard.saturation import Saturation, saturation, saturation_note
 from dygenept.machine.plain_text import printable
-from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import RunRecord
 
 SCHEMA_VERSION = 1
 SIMULATED = "SIMULATED DATA"

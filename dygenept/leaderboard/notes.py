@@ -13,7 +13,8 @@ from dygenept.leaderboard.counts import distinct_genes, distinct_perturbations
 from dygenept.leaderboard.judgements import CEILING, LINEAR, MIN_TO_CLAIM
 from dygenept.leaderboard.rows import LeaderboardRow
 from dygenept.machine.plain_text import brief
-from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.results.provenance import DatasetRecord
+from dygenept.results.records import RunRecord
 from dygenept.types import in_cell_type
 
 # Before what is said of all parts of a board.

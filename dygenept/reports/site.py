@@ -29,7 +29,8 @@ from dygenept.machine.plain_text import csv_cell, printable, printable_json
 from dygenept.machine.whole_files import write_whole
 from dygenept.reports.page import PageFrame, html_page, page_board, render_template
 from dygenept.reports.per_perturbation import score_table
-from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.results.provenance import DatasetRecord
+from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 
 if TYPE_CHECKING:

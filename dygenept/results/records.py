@@ -6,159 +6,21 @@ A folder outlives the code that wrote it: new fields are optional, and no field 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from statistics import fmean
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from dygenept.data.request import RecordedReading
-from dygenept.errors import ResultsError
 from dygenept.evaluation.effect_scoring import EffectScore
 from dygenept.evaluation.two_way import TwoWay
 from dygenept.plugin.specs import EffectMetricSpec, MetricSpec
-from dygenept.types import ChildResources, DataMapping, DoubleArray, PerturbationData, Score, Split
+from dygenept.results.provenance import CodeRecord, DatasetRecord, PluginRecord, Record, SplitRecord
+from dygenept.types import ChildResources, DoubleArray, Score
 from dygenept.types.data import html_table
-from dygenept.types.results import CodeIdentity, Provenance
 
 SCHEMA_VERSION = 1
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatasetRecord(_Record):
-    """Which cells were used.
-
-    ``file``, ``mapping`` and ``normalize`` say how a file of one's own was read, so that it can be
-    read again; records of earlier versions lack them. ``n_pairs`` is the number of measured pairs
-    of a table of effects. ``planted`` says how much of simulated effects comes from which source,
-    ``draw`` which seed simulated cells were drawn with; records of earlier versions lack it.
-    """
-
-    name: str
-    sha256: str
-    n_cells: int
-    n_genes: int
-    n_perturbations: int
-    simulated: bool
-    notes: tuple[str, ...] = ()
-    file: str | None = None
-    mapping: Mapping[str, bool | str | tuple[str, ...]] = {}
-    normalize: bool = False
-    kind: Literal["cells", "effects"] = "cells"
-    n_pairs: int | None = None
-    planted: Mapping[str, float] = {}
-    draw: int | None = None
-
-    @property
-    def reading(self) -> RecordedReading:
-        """How the cells were read.
-
-        Raises:
-            ResultsError: If a part of the mapping is not known.
-        """
-        known = {field.name for field in fields(DataMapping)}
-        if unknown := sorted(self.mapping.keys() - known):
-            raise ResultsError(
-                f"the record of {self.name!r} has the unknown mapping {unknown[0]!r}"
-            )
-        return RecordedReading(
-            name=self.name,
-            file=self.file,
-            mapping=DataMapping(**self.mapping),  # type: ignore[arg-type]
-            normalize=self.normalize,
-        )
-
-    @classmethod
-    def of(cls, data: PerturbationData) -> DatasetRecord:
-        """Summarise a data set."""
-        return cls(
-            name=data.name,
-            sha256=data.sha256,
-            n_cells=data.n_cells,
-            n_genes=data.n_genes,
-            n_perturbations=len(data.perturbations),
-            simulated=data.is_simulated,
-            notes=data.notes,
-            file=data.file,
-            mapping=data.mapping.given(),
-            normalize=data.is_normalized,
-            kind="cells" if data.effects is None else "effects",
-            n_pairs=None if data.effects is None else data.effects.n_pairs,
-            planted=dict(data.planted),
-            draw=data.draw,
-        )
-
-
-class SplitRecord(_Record):
-    """Which folds were used; ``sha256`` names the manifest in ``splits/``."""
-
-    name: str
-    version: int
-    seed: int
-    n_folds: int
-    sha256: str
-
-    @classmethod
-    def of(cls, split: Split, sha256: str) -> SplitRecord:
-        """Summarise a split whose manifest has this hash."""
-        return cls(
-            name=split.algorithm,
-            version=split.version,
-            seed=split.seed,
-            n_folds=len(split.folds),
-            sha256=sha256,
-        )
-
-
-class PluginRecord(_Record):
-    """Provenance of one plugin that took part.
-
-    ``code_sha256`` is a hash of a third party's sources; empty for a built-in plugin, whose sources
-    count as the project's own code, and in records of earlier versions.
-    """
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    code_sha256: str = ""
-
-    @classmethod
-    def of(cls, plugin: Provenance) -> PluginRecord:
-        """Record where a plugin came from, but not the path of its file on this machine."""
-        return cls.model_validate(plugin, from_attributes=True)
-
-
-class CodeRecord(_Record):
-    """Which code of the project computed a result.
-
-    ``commit``, and whether the checkout was ``dirty``, are known where it ran from a git checkout;
-    ``sha256`` is a hash of the modules that compute predictions and scores.
-    """
-
-    version: str
-    sha256: str
-    commit: str | None = None
-    dirty: bool | None = None
-
-    @classmethod
-    def of(cls, code: CodeIdentity) -> CodeRecord:
-        """Record which code ran."""
-        return cls(
-            version=code.version, sha256=code.sha256, commit=code.commit, dirty=code.is_dirty
-        )
-
-    @property
-    def words(self) -> str:
-        """The same for people."""
-        commit = f", commit {self.commit[:12]}" if self.commit else ""
-        dirty = " with changes that are not committed" if self.dirty else ""
-        return f"dygenept {self.version}{commit}{dirty}, code {self.sha256[:12]}"
 
 
 # Hundreds of thousands are in memory at once: these have no dictionary each.
@@ -175,7 +37,7 @@ class ValueRecord:
     reason: str | None = None
 
 
-class TwoWayRecord(_Record):
+class TwoWayRecord(Record):
     """A mean in resamples of genes, of perturbations and of pairs; null where undefined.
 
     ``drawn_with`` is true where they were drawn together with those of other folds, which hold out
@@ -213,7 +75,7 @@ def _without_nan(draws: DoubleArray) -> tuple[float | None, ...]:
     return tuple(None if value != value else round(value, 9) for value in draws.tolist())
 
 
-class MetricRecord(_Record):
+class MetricRecord(Record):
     """One metric over the held-out conditions of a fold.
 
     ``lower`` and ``upper`` are its smallest and largest possible value, ``chance`` is what a guess
@@ -294,7 +156,7 @@ class MetricRecord(_Record):
         )
 
 
-class ControlsRecord(_Record):
+class ControlsRecord(Record):
     """The control cells by cell type.
 
     ``seed`` draws their halves; ``noise_shares`` say how much of the noise of a change is theirs.
@@ -305,7 +167,7 @@ class ControlsRecord(_Record):
     noise_shares: Mapping[str, float]
 
 
-class TimingRecord(_Record):
+class TimingRecord(Record):
     """Wall-clock seconds of each step."""
 
     fit_s: float
@@ -313,7 +175,7 @@ class TimingRecord(_Record):
     score_s: float
 
 
-class SubmissionRecord(_Record):
+class SubmissionRecord(Record):
     """What is known of predictions that somebody handed in.
 
     ``name`` is what boards call them, without the ``version``; ``submitter`` is who handed them in,
@@ -329,7 +191,7 @@ class SubmissionRecord(_Record):
     one_for_all: bool = False
 
 
-class RunRecord(_Record):
+class RunRecord(Record):
     """All that is known of one (model, suite, data, split, fold, seed, config).
 
     ``family`` are the models that the run or suite declared, over which claims are corrected.

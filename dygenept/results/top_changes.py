@@ -20,7 +20,7 @@ import numpy as np
 from dygenept.errors import DygeneptError, ResultsError
 from dygenept.machine.reading import read_arrays
 from dygenept.machine.whole_files import write_whole
-from dygenept.results.records import DatasetRecord
+from dygenept.results.provenance import DatasetRecord
 from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.results.truth import truth_key
 from dygenept.types import (

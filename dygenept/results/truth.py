@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dygenept.errors import ResultsError
 from dygenept.machine.tables import empty_like, row_parts
-from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.results.provenance import DatasetRecord
+from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore, key_of, read_kept_table, write_atomically
 from dygenept.types import (
     Condition,

@@ -11,7 +11,8 @@ from dygenept.leaderboard.judgements import TRIVIAL, TRUTH
 from dygenept.leaderboard.metric_audit import AuditRow, audit, base_model
 from dygenept.model.resolve import ResolvedModel, resolve_model
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import RunRecord
 from dygenept.runs.attacks import attacks
 from dygenept.runs.default_models import closed_form_models
 from dygenept.runs.jobs import fold_job

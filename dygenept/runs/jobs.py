@@ -21,7 +21,8 @@ from dygenept.machine.tables import in_file
 from dygenept.model.baselines import ConfiguredBaseline
 from dygenept.model.knowledge import RegistryKnowledge
 from dygenept.model.resolve import ResolvedModel
-from dygenept.results.records import PluginRecord, RunRecord
+from dygenept.results.provenance import PluginRecord
+from dygenept.results.records import RunRecord
 from dygenept.runs.keys_and_seeds import fold_seed, job_key
 from dygenept.runs.run_context import RunContext
 from dygenept.runs.scored_job import Each, FoldJob, PredictedJob, predict_job, rescored, score_job

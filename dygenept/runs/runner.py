@@ -17,7 +17,8 @@ from dygenept.model.given import GivenModel, resolve_given
 from dygenept.model.overrides import NO_OVERRIDES, Overrides
 from dygenept.model.resolve import ResolvedModel, Variant, resolve_models
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import DatasetRecord, RunRecord, SplitRecord
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import RunRecord
 from dygenept.runs.executors import executor_of, run_in_processes, run_inline
 from dygenept.runs.jobs import FinishedJob
 from dygenept.runs.ray_executor import Crew, check_ranks, run_on_ray

@@ -17,7 +17,7 @@ from dygenept.model.assembly_text import AssemblyText
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import CodeRecord, DatasetRecord, PluginRecord
+from dygenept.results.provenance import CodeRecord, DatasetRecord, PluginRecord
 from dygenept.results.store import key_of, write_atomically
 from dygenept.types import Runtime
 

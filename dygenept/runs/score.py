@@ -13,8 +13,9 @@ from dygenept.machine.places import check_can_write
 from dygenept.model.assembly import model_names
 from dygenept.model.resolve import ResolvedModel
 from dygenept.plugin.environment import Environment
+from dygenept.results.provenance import DatasetRecord, SplitRecord
 from dygenept.results.record_index import RecordIndex
-from dygenept.results.records import DatasetRecord, SplitRecord, SubmissionRecord
+from dygenept.results.records import SubmissionRecord
 from dygenept.results.submission import read_submission
 from dygenept.results.submission_match import MatchedSubmission, Mismatch, SubmittedModel
 from dygenept.results.submission_names import TakenName, check_not_taken, clean_name, versioned

@@ -25,16 +25,8 @@ from dygenept.plugin.interfaces.offers import (
     chosen_by,
     notes_of,
 )
-from dygenept.results.records import (
-    CodeRecord,
-    ControlsRecord,
-    DatasetRecord,
-    MetricRecord,
-    PluginRecord,
-    RunRecord,
-    SplitRecord,
-    TimingRecord,
-)
+from dygenept.results.provenance import CodeRecord, DatasetRecord, PluginRecord, SplitRecord
+from dygenept.results.records import ControlsRecord, MetricRecord, RunRecord, TimingRecord
 from dygenept.results.top_changes import keep_top_changes
 from dygenept.runs.keys_and_seeds import job_key
 from dygenept.runs.model_answers import checked_spread, fitted, predicted, with_cells

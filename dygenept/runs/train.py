@@ -16,7 +16,8 @@ from dygenept.machine.places import check_can_write
 from dygenept.model.resolve import resolve_model
 from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.environment import Environment
-from dygenept.results.records import CodeRecord, DatasetRecord, PluginRecord, RunRecord
+from dygenept.results.provenance import CodeRecord, DatasetRecord, PluginRecord
+from dygenept.results.records import RunRecord
 from dygenept.runs.jobs import fold_job
 from dygenept.runs.model_answers import fitted
 from dygenept.runs.readiness import require_buildable, with_file_hashes

@@ -7,14 +7,8 @@ from typing import Literal
 
 import pytest
 
-from dygenept.results.records import (
-    DatasetRecord,
-    MetricRecord,
-    RunRecord,
-    SplitRecord,
-    TimingRecord,
-    ValueRecord,
-)
+from dygenept.results.provenance import DatasetRecord, SplitRecord
+from dygenept.results.records import MetricRecord, RunRecord, TimingRecord, ValueRecord
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from dygenept.leaderboard.published import PublishedRow
-    from dygenept.results.records import DatasetRecord
+    from dygenept.results.provenance import DatasetRecord
     from dygenept.runs.suites import Suite
 
 

@@ -27,7 +27,7 @@ from dygenept.reports.plots.style import (
     labelled,
     styled,
 )
-from dygenept.results.records import DatasetRecord
+from dygenept.results.provenance import DatasetRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from dygenept.model.training.options import TrainingOptions
 from dygenept.runs.explain import FacetWeight, GeneExplanation, explain_conditions
 from dygenept.runs.predict import unknown_targets
 from dygenept.types import Task
-from dygenept_cli.views.predictions import show_contribution, show_facet_weights
+from dygenept_cli.views.predictions import OF_ATTENTION, show_contribution, show_facet_weights
 
 pytestmark = pytest.mark.usefixtures("few_tuning_steps")
 START = TrainingOptions(
@@ -131,7 +131,7 @@ def test_how_far_attention_moves_is_told_only_where_there_is_any(
 ) -> None:
     show_contribution(
         {"attention_moved_by_cells": 0.25, "prediction_moved_by_cells": 0.5},
-        has_attention=has_attention,
+        leave_out=() if has_attention else OF_ATTENTION,
     )
     said = capsys.readouterr().err
     assert ("of the attention moves" in said) == has_attention

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from dygenept.plugin.environment import Environment
 from dygenept.reports.citations import Source, bibtex, sources_of
-from dygenept.results.records import PluginRecord, RunRecord
+from dygenept.results.provenance import PluginRecord
+from dygenept.results.records import RunRecord
 
 MakeRecord = Callable[..., RunRecord]
 

@@ -12,7 +12,8 @@ from dygenept.errors import ConfigError
 from dygenept.reports.changes import top_changes
 from dygenept.reports.per_perturbation import score_table, show_perturbation
 from dygenept.reports.scores import BoardScores
-from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.results.provenance import DatasetRecord
+from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.results.top_changes import top_path
 from dygenept.results.truth import keep_truth

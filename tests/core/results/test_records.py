@@ -12,14 +12,8 @@ from pydantic import ValidationError
 from dygenept.errors import ResultsError
 from dygenept.leaderboard.rows import leaderboard_rows
 from dygenept.plugin.specs import MetricSpec
-from dygenept.results.records import (
-    CodeRecord,
-    DatasetRecord,
-    MetricRecord,
-    PluginRecord,
-    RunRecord,
-    SplitRecord,
-)
+from dygenept.results.provenance import CodeRecord, DatasetRecord, PluginRecord, SplitRecord
+from dygenept.results.records import MetricRecord, RunRecord
 from dygenept.results.store import ResultsStore, read_record
 from dygenept.testing import toy_data
 from dygenept.types import Condition, Fold, Perturbation, Score, Split

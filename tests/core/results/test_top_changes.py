@@ -11,7 +11,7 @@ from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
 from dygenept.errors import ResultsError
 from dygenept.results import top_changes
-from dygenept.results.records import DatasetRecord
+from dygenept.results.provenance import DatasetRecord
 from dygenept.results.store import ResultsStore, read_kept_table
 from dygenept.results.top_changes import (
     KeptChanges,

@@ -9,7 +9,8 @@ import pytest
 
 from dygenept.data.de.lists import de_genes
 from dygenept.data.pseudobulk import pseudobulk
-from dygenept.results.records import DatasetRecord, RunRecord
+from dygenept.results.provenance import DatasetRecord
+from dygenept.results.records import RunRecord
 from dygenept.results.store import ResultsStore
 from dygenept.results.truth import keep_truth, kept_truth
 from dygenept.testing.toy import toy_data

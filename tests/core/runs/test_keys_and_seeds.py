@@ -105,7 +105,7 @@ def key(plugin: Provenance = PLUGIN) -> str:
         split=SimpleNamespace(seed=1),
         de=SimpleNamespace(name="list"),
     )
-    model: Any = SimpleNamespace(base="mine", config={}, plugins=(plugin,))
+    model: Any = SimpleNamespace(base="mine", config={}, plugins=(plugin,), trained_by="")
     return job_key(context, model, 0)
 
 
