@@ -37,6 +37,7 @@ from dygenept.model.training.loop import History, Trainer
 from dygenept.model.training.options import TrainingOptions
 from dygenept.model.training.precision import autocast
 from dygenept.model.type_readout import saved_type_readout
+from dygenept.plugin.code_identity import project_code
 from dygenept.plugin.interfaces import CellEncoderContext, GeneEncoderContext
 from dygenept.plugin.interfaces.offers import Chosen
 from dygenept.types import (
@@ -352,10 +353,22 @@ class Member:
             compile=False,
             prefetch=0,
         )
-        for item in (plan, state.seed, task.train, task.val, task.target_genes, task.gene_ids):
+        # Steps of other code are not gone on from: what they lead to would be of neither.
+        code = project_code().sha256
+        for item in (
+            plan,
+            state.seed,
+            task.train,
+            task.val,
+            task.target_genes,
+            task.gene_ids,
+            code,
+        ):
             digest.update(repr(item).encode())
         known = (state.knowledge.sha256, sorted(shapes.items()), self.parts.description)
         digest.update(repr(known).encode())
+        if self.variant is not None:
+            digest.update(repr(_stops(task.val).tolist()).encode())
         # Frozen weights come from elsewhere: another file under the same name is another training.
         for parameter in network.parameters():
             if not parameter.requires_grad:

@@ -55,8 +55,8 @@ def test_what_the_full_study_found_is_what_is_promised() -> None:
     metrics = [row for row in coverage + clustered if row["values"] in ("correlation", "error")]
     assert min(shares(metrics)) >= 0.93
     assert max(shares(metrics)) <= 0.97
-    # Of errors with a long tail 0.93 is about the least; a share is known to 0.0025.
-    assert min(shares(coverage)) >= 0.93 - 0.0025
+    # As the page shows it, to three digits; of ten thousand boards it is known to 0.0025.
+    assert round(min(shares(coverage)), 3) >= 0.93
     assert min(shares(clustered)) >= 0.925
     assert max(shares(coverage + clustered)) <= 0.9725
     assert max(shares(claims)) <= 0.06

@@ -114,7 +114,7 @@ class Checkpoint:
 
         Returns:
             Its state, or None where there is no checkpoint of this training; a damaged file, or one
-            of other data or options, is named in the log and ignored.
+            of other data, options or code, is named in the log and ignored.
         """
         remove_leftovers(self.path)
         if not self.path.is_file():
@@ -127,7 +127,8 @@ class Checkpoint:
             return None
         if saved is None:
             logger.warning(
-                "checkpoint %s is of other data, parts or options; training restarts", self.path
+                "checkpoint %s is of other data, parts, options or code; training restarts",
+                self.path,
             )
             return None
         restore_tensors(network, saved.weights)

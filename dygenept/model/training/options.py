@@ -55,8 +55,9 @@ class TrainingOptions:
             predict together.
         cells_per_condition: Control cells per condition in a step, for ``pseudobulk``.
         warm_start: Fit the decoder's output map in closed form before the first step, where the
-            decoder has a linear readout. ``auto`` trains with this start and without it, and keeps
-            the latter where validation perturbations gain by it beyond chance, at 5 %.
+            decoder has a linear readout. ``auto`` trains with this start and without it, stopped by
+            half of the validation perturbations, and keeps the latter where the other half gains
+            by it beyond chance, at 5 %.
         keep_steps: ``always``, or ``if_better``: after a closed-form start take gradient steps only
             where train perturbations that are held out of them gain beyond chance, at 5 %
             (pearson_delta_top20); the start stays as it is elsewhere. Steps from random first

@@ -148,6 +148,20 @@ def test_those_that_stop_a_training_do_not_judge_its_start(
     assert not scored[True] & scored[False]
 
 
+def test_a_training_that_all_validation_stopped_is_not_taken_for_one_that_half_did(
+    task: Task, make_model: Callable[..., DyGenePTModel], tmp_path: Path
+) -> None:
+    task = more_validation(task)
+    kept = replace(task, runtime=replace(task.runtime, checkpoint_dir=tmp_path))
+    options = replace(OPTIONS, keep_steps="always", lr=0.1, epochs=2, patience=2)
+    make_model(replace(options, warm_start=True)).fit(kept)
+    after, alone = make_model(options), make_model(options)
+    after.fit(kept)
+    alone.fit(task)
+    assert "penalty" in alone.chosen
+    assert after.histories == alone.histories
+
+
 def test_without_validation_conditions_the_closed_form_stays(
     task: Task, make_model: Callable[..., DyGenePTModel]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from dygenept.model import fitting
 from dygenept.model.estimator import DyGenePTModel
 from dygenept.model.network import Parts
 from dygenept.model.overrides import Overrides
@@ -51,13 +52,30 @@ def test_a_checkpoint_of_other_options_or_a_damaged_one_is_left_aside(
     plain.fit(task)
     other = make_model(replace(QUICK, lr=1e-3))
     other.fit(kept)
-    assert "other data, parts or options" in caplog.text
+    assert "other data, parts, options or code" in caplog.text
     assert np.array_equal(predictions(other, task), predictions(plain, task))
     (tmp_path / "member-0.safetensors").write_bytes(b"nonsense")
     again = make_model(replace(QUICK, lr=1e-3))
     again.fit(kept)
     assert "cannot be read" in caplog.text
     assert np.array_equal(predictions(again, task), predictions(plain, task))
+
+
+def test_steps_of_other_code_are_not_gone_on_from(
+    make_model: Maker, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = with_runtime(task, checkpoint_dir=tmp_path)
+    present = fitting.project_code()
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "project_code", lambda: replace(present, sha256="0" * 64))
+        make_model(QUICK).fit(kept)
+    stamp = (tmp_path / "member-0.safetensors").stat().st_mtime_ns
+    again = make_model(QUICK)
+    again.fit(kept)
+    assert (tmp_path / "member-0.safetensors").stat().st_mtime_ns != stamp
+    same = (tmp_path / "member-0.safetensors").stat().st_mtime_ns
+    make_model(QUICK).fit(kept)
+    assert (tmp_path / "member-0.safetensors").stat().st_mtime_ns == same
 
 
 @pytest.mark.parametrize("set_", ["attention.name=softmax", "decoder.dropout=0.5"])
@@ -82,7 +100,7 @@ def test_a_checkpoint_of_other_parts_with_weights_of_like_shapes_is_left_aside(
     assert "restarts" not in caplog.text
     other = make_model(QUICK, parts=parts(set_))
     other.fit(kept)
-    assert "other data, parts or options" in caplog.text
+    assert "other data, parts, options or code" in caplog.text
     plain = make_model(QUICK, parts=parts(set_))
     plain.fit(task)
     assert np.array_equal(predictions(other, task), predictions(plain, task))
